@@ -1,0 +1,57 @@
+//! The typed errors of the verbs. They become SSH_FX codes in one place only: `sftp::status`.
+
+use rustix::io::Errno;
+
+use crate::path::PathError;
+
+/// Why a verb did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The operating system said no.
+    #[error("{}", describe(*.0))]
+    Os(Errno),
+    /// The name itself cannot be.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The request is well formed, but asks for something that cannot be meant.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The request is understood and refused by the rules of this server.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// The handle is not one that this session holds, or not of the right kind.
+    #[error("{0}")]
+    Handle(&'static str),
+    /// The request or the extension is unknown, or this file system cannot do it.
+    #[error("{0}")]
+    Unsupported(&'static str),
+    /// A limit of the server is reached; the number is the limit.
+    #[error("{0} (limit {1})")]
+    Limit(&'static str, u64),
+}
+
+impl From<Errno> for Error {
+    fn from(errno: Errno) -> Self {
+        Self::Os(errno)
+    }
+}
+
+/// Plain words for the errors that a user can meet; the rest in the system's own words.
+fn describe(errno: Errno) -> String {
+    match errno {
+        Errno::NOENT => "No such file or directory".into(),
+        Errno::NOTDIR => "Not a directory".into(),
+        Errno::ISDIR => "Is a directory".into(),
+        Errno::EXIST => "File already exists".into(),
+        Errno::NOTEMPTY => "Directory not empty".into(),
+        Errno::ACCESS | Errno::PERM => "Permission denied".into(),
+        Errno::ROFS => "Read-only file system".into(),
+        Errno::NOSPC => "No space left on the server's disk".into(),
+        Errno::DQUOT => "Disk quota of the server exceeded".into(),
+        Errno::FBIG => "File too large for the server's file system".into(),
+        Errno::LOOP => "Too many levels of symbolic links".into(),
+        Errno::NAMETOOLONG => "File name too long".into(),
+        Errno::IO => "Input/output error on the server's disk".into(),
+        other => std::io::Error::from(other).to_string(),
+    }
+}

@@ -1,0 +1,1 @@
+//! Homes on a local file system, confined by the kernel (`openat2`).

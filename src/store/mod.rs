@@ -1,0 +1,242 @@
+//! What a store is: the file system of one home, as the verbs of the vfs see it.
+//!
+//! Paths are [`VPath`]s and nothing resolves outside the home. All calls may block; callers run
+//! them on the blocking pool. The one exception is [`File::read_now`].
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::error::Error;
+use crate::path::VPath;
+
+pub mod local;
+
+/// What kind of thing a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A FIFO, socket or device: listed, never opened.
+    Other,
+}
+
+/// What is known of a file, directory or link (`stat(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metadata {
+    /// Type and permission bits, as `st_mode`.
+    pub mode: u32,
+    /// Bytes.
+    pub size: u64,
+    /// Names that the inode has.
+    pub links: u64,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Last access, seconds since 1970 (may be negative).
+    pub atime: i64,
+    /// Last modification, seconds since 1970 (may be negative).
+    pub mtime: i64,
+    /// The device and inode: the same for all names of one file.
+    pub inode: (u64, u64),
+}
+
+impl Metadata {
+    /// The kind that the type bits of the mode stand for.
+    pub fn kind(&self) -> Kind {
+        match self.mode & 0o170_000 {
+            0o100_000 => Kind::File,
+            0o040_000 => Kind::Directory,
+            0o120_000 => Kind::Symlink,
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// What to change of a file; what is `None` stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// New size in bytes: cut, or grown with zeros.
+    pub size: Option<u64>,
+    /// New owner and group.
+    pub owner: Option<(u32, u32)>,
+    /// New permission bits; the store masks them with 01777.
+    pub permissions: Option<u32>,
+    /// New access and modification times, seconds since 1970.
+    pub times: Option<(u32, u32)>,
+}
+
+/// How to open a file (`open(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenHow {
+    /// For reading.
+    pub read: bool,
+    /// For writing.
+    pub write: bool,
+    /// Every write goes to the end of the file, whatever its offset. Implies `write`.
+    pub append: bool,
+    /// Make it if it does not exist.
+    pub create: bool,
+    /// Cut it to nothing.
+    pub truncate: bool,
+    /// With `create`: fail if it exists.
+    pub exclusive: bool,
+    /// Permission bits of a file that is made; the store masks them with 01777.
+    pub permissions: Option<u32>,
+}
+
+/// Space and inodes of a file system or of a quota, in the terms of `statvfs(3)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Unit of the block counts, in bytes.
+    pub block_size: u64,
+    /// Blocks in all.
+    pub blocks: u64,
+    /// Blocks that the user can still fill.
+    pub blocks_available: u64,
+    /// Inodes in all.
+    pub files: u64,
+    /// Inodes that the user can still make.
+    pub files_available: u64,
+    /// The file system's id.
+    pub id: u64,
+    /// Is it read-only?
+    pub read_only: bool,
+    /// Longest name in bytes.
+    pub name_max: u64,
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name: bytes, no slash; "." and ".." are listed too.
+    pub name: Vec<u8>,
+    /// Of the name itself, not of what a link points to.
+    pub metadata: Metadata,
+}
+
+/// What [`File::read_now`] could say without waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadNow {
+    /// This many bytes were appended to the buffer: all that were asked for.
+    All(usize),
+    /// This many bytes were appended (fewer than asked); the rest needs [`File::read`] to decide.
+    Some(usize),
+}
+
+/// An open file. The same object may be read and written from several threads.
+pub trait File: Send + Sync {
+    /// Appends up to `length` bytes from `offset` to `out` without ever waiting for a disk
+    /// (`preadv2` with `RWF_NOWAIT`); what is not in memory is left out.
+    fn read_now(&self, offset: u64, length: usize, out: &mut BytesMut) -> ReadNow;
+
+    /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file. Returns
+    /// how many.
+    fn read(&self, offset: u64, length: usize, out: &mut BytesMut) -> Result<usize, Error>;
+
+    /// Writes all pieces one after the other at `offset` (at the end, if opened to append).
+    /// On an error the number says how many bytes were stored before it.
+    fn write(&self, offset: u64, pieces: &[Bytes]) -> Result<(), (usize, Error)>;
+
+    /// `fstat(2)`.
+    fn metadata(&self) -> Result<Metadata, Error>;
+
+    /// Changes what is asked, in the order size, owner, permissions, times.
+    fn change(&self, changes: &Changes) -> Result<(), Error>;
+
+    /// Makes what was written durable (`fsync(2)`).
+    fn sync(&self) -> Result<(), Error>;
+
+    /// Space where this file lies.
+    fn space(&self) -> Result<Space, Error>;
+
+    /// Copies at most `length` bytes from here to `target`, inside the kernel where it can.
+    /// Returns how many; 0 only at the end of the file. May copy less than asked: call again.
+    fn copy_to(
+        &self,
+        offset: u64,
+        target: &dyn File,
+        target_offset: u64,
+        length: u64,
+    ) -> Result<u64, Error>;
+
+    /// For stores that know each other's files (see `copy_to`).
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+/// An open directory, read in batches.
+pub trait Directory: Send {
+    /// The next entry; `None` at the end. Names that vanish while being read are left out.
+    fn next(&mut self) -> Result<Option<Entry>, Error>;
+
+    /// `fstat(2)`.
+    fn metadata(&self) -> Result<Metadata, Error>;
+
+    /// As [`File::change`]; a size is refused.
+    fn change(&self, changes: &Changes) -> Result<(), Error>;
+
+    /// Space where this directory lies.
+    fn space(&self) -> Result<Space, Error>;
+}
+
+/// The file system of one home.
+///
+/// A link is followed where `open(2)` and friends would follow it, but never to a place outside of
+/// the home: an absolute target, and "..", end at the home.
+pub trait Store: Send + Sync {
+    /// Opens a regular file. Everything else is refused without waiting: a FIFO, socket or device
+    /// with [`Error::Refused`], a directory with `EISDIR`.
+    fn open(&self, path: &VPath, how: &OpenHow) -> Result<Arc<dyn File>, Error>;
+
+    /// Opens a directory for listing.
+    fn open_directory(&self, path: &VPath) -> Result<Box<dyn Directory>, Error>;
+
+    /// `stat(2)`, or `lstat(2)` if `follow` is false.
+    fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error>;
+
+    /// Changes what is asked, in the order size, owner, permissions, times; of the link itself if
+    /// `follow` is false.
+    fn change(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error>;
+
+    /// Removes a name that is not a directory.
+    fn remove_file(&self, path: &VPath) -> Result<(), Error>;
+
+    /// Makes a directory; permission bits are masked with 01777.
+    fn make_directory(&self, path: &VPath, permissions: Option<u32>) -> Result<(), Error>;
+
+    /// Removes an empty directory.
+    fn remove_directory(&self, path: &VPath) -> Result<(), Error>;
+
+    /// Renames. An existing `to` is atomically replaced if `replace`, else it is refused (`EEXIST`).
+    fn rename(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error>;
+
+    /// Makes `new` another name of the file `existing` (a link is not followed).
+    fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error>;
+
+    /// Makes `link` a symbolic link with exactly these bytes in it.
+    fn symlink(&self, target: &[u8], link: &VPath) -> Result<(), Error>;
+
+    /// The bytes in a symbolic link.
+    fn read_link(&self, path: &VPath) -> Result<Vec<u8>, Error>;
+
+    /// Where a path leads once all links are followed. A missing last name is no error
+    /// (`put -r` asks before it makes a directory); a missing directory before it is.
+    fn canonical(&self, path: &VPath) -> Result<VPath, Error>;
+
+    /// Space where the path lies.
+    fn space(&self, path: &VPath) -> Result<Space, Error>;
+}
+
+/// A time in whole seconds since 1970, as the wire and `stat(2)` count.
+pub fn seconds(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+    }
+}
