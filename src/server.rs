@@ -68,7 +68,12 @@ impl Server {
         let shards = Arc::new(shards);
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
-            accepting.spawn(accept(listener, shards.clone(), permits.clone(), stop.clone()));
+            accepting.spawn(accept(
+                listener,
+                shards.clone(),
+                permits.clone(),
+                stop.clone(),
+            ));
         }
         while accepting.join_next().await.is_some() {}
         if let Some(shards) = Arc::into_inner(shards) {
@@ -126,10 +131,17 @@ async fn accept(
 /// Gives the connection to the shard that has the fewest.
 fn hand_over(shards: &[Shard], tcp: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
     let Ok(tcp) = tcp.into_std() else { return };
-    let least = shards.iter().min_by_key(|shard| shard.load.load(Ordering::Relaxed));
+    let least = shards
+        .iter()
+        .min_by_key(|shard| shard.load.load(Ordering::Relaxed));
     if let Some(shard) = least {
         shard.load.fetch_add(1, Ordering::Relaxed);
-        let newcomer = Newcomer { tcp, peer, _permit: permit, load: Load(shard.load.clone()) };
+        let newcomer = Newcomer {
+            tcp,
+            peer,
+            _permit: permit,
+            load: Load(shard.load.clone()),
+        };
         if shard.newcomers.send(newcomer).is_err() {
             error!(%peer, "a shard is gone; its connection is dropped");
         }
@@ -202,14 +214,23 @@ async fn live(
     stop: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
-    while let Some(newcomer) = tokio::select! {
-        newcomer = arriving.recv() => newcomer,
-        Some(_) = connections.join_next() => continue,
-    } {
+    loop {
+        let newcomer = tokio::select! {
+            newcomer = arriving.recv() => newcomer,
+            Some(_) = connections.join_next() => continue,
+        };
+        let Some(newcomer) = newcomer else { break };
         let (context, stop) = (context.clone(), stop.clone());
         connections.spawn(async move {
-            let Newcomer { tcp, peer, _permit, load } = newcomer;
-            let ready = tcp.set_nodelay(true).and_then(|()| TcpStream::from_std(tcp));
+            let Newcomer {
+                tcp,
+                peer,
+                _permit,
+                load,
+            } = newcomer;
+            let ready = tcp
+                .set_nodelay(true)
+                .and_then(|()| TcpStream::from_std(tcp));
             match ready {
                 Ok(tcp) => ssh::serve(tcp, peer, context, stop).await,
                 Err(failure) => warn!(%peer, %failure, "a connection was gone at once"),

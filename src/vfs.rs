@@ -96,7 +96,12 @@ impl Vfs {
 
     /// Ends the use of a file and records what was moved.
     pub fn close(&self, file: OpenFile) {
-        let OpenFile { path, read, written, .. } = file;
+        let OpenFile {
+            path,
+            read,
+            written,
+            ..
+        } = file;
         let (user, peer) = (self.session.user(), self.session.peer());
         if written > 0 {
             info!(user, %peer, ?path, bytes = written, "upload");
@@ -237,7 +242,11 @@ impl Vfs {
 
     /// Makes `new` another name of `existing`.
     pub fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error> {
-        self.record("link", &(existing, new), self.store.hard_link(existing, new))
+        self.record(
+            "link",
+            &(existing, new),
+            self.store.hard_link(existing, new),
+        )
     }
 
     /// Makes a symbolic link.

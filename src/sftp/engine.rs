@@ -118,7 +118,11 @@ impl Engine {
         let (Ok(packet_type), Ok(id)) = (frame.byte(), frame.uint32()) else {
             return false;
         };
-        let Ok(Request::Read { handle, offset, length }) = Request::decode(packet_type, &mut frame)
+        let Ok(Request::Read {
+            handle,
+            offset,
+            length,
+        }) = Request::decode(packet_type, &mut frame)
         else {
             return false;
         };
@@ -126,10 +130,12 @@ impl Engine {
             return false;
         };
         let length = length.min(MAX_DATA) as usize;
-        let read = self.replies.data(id, |out| match file.read_now(offset, length, out) {
-            Ok(ReadNow::All(count)) => Ok(count),
-            _ => Err(()),
-        });
+        let read = self
+            .replies
+            .data(id, |out| match file.read_now(offset, length, out) {
+                Ok(ReadNow::All(count)) => Ok(count),
+                _ => Err(()),
+            });
         matches!(read, Ok(count) if count > 0)
     }
 
@@ -176,15 +182,24 @@ impl Engine {
                 self.notices.push(line);
             }
         }
-        self.replies.status(id, code_for(&error, self.client), &message);
+        self.replies
+            .status(id, code_for(&error, self.client), &message);
     }
 
     fn answer(&mut self, id: u32, request: Request) -> Outcome {
         match request {
             Request::Open { path, flags, attrs } => self.open(id, &path, flags, &attrs),
             Request::Close { handle } => self.close(&handle),
-            Request::Read { handle, offset, length } => self.read(id, &handle, offset, length),
-            Request::Write { handle, offset, data } => {
+            Request::Read {
+                handle,
+                offset,
+                length,
+            } => self.read(id, &handle, offset, length),
+            Request::Write {
+                handle,
+                offset,
+                data,
+            } => {
                 let file = self.handles.file(&handle)?;
                 self.vfs.write(file, offset, &data)?;
                 Ok(Answer::Done)
@@ -210,7 +225,8 @@ impl Engine {
                 Ok(Answer::Done)
             }
             Request::Mkdir { path, attrs } => {
-                self.vfs.make_directory(&VPath::parse(&path)?, attrs.permissions)?;
+                self.vfs
+                    .make_directory(&VPath::parse(&path)?, attrs.permissions)?;
                 Ok(Answer::Done)
             }
             Request::Rmdir { path } => {
@@ -255,7 +271,8 @@ impl Engine {
                 Ok(Answer::Replied)
             }
             Extended::Hardlink { existing, new } => {
-                self.vfs.hard_link(&VPath::parse(&existing)?, &VPath::parse(&new)?)?;
+                self.vfs
+                    .hard_link(&VPath::parse(&existing)?, &VPath::parse(&new)?)?;
                 Ok(Answer::Done)
             }
             Extended::Fsync { handle } => {
@@ -278,10 +295,17 @@ impl Engine {
                 Ok(Answer::Replied)
             }
             Extended::ExpandPath { path } => self.expand_path(id, &path),
-            Extended::CopyData { from, offset, length, to, to_offset } => {
+            Extended::CopyData {
+                from,
+                offset,
+                length,
+                to,
+                to_offset,
+            } => {
                 let (source, target) = self.handles.two_files(&from, &to)?;
                 let length = (length > 0).then_some(length);
-                self.vfs.copy(&*source, offset, length, &*target, to_offset)?;
+                self.vfs
+                    .copy(&*source, offset, length, &*target, to_offset)?;
                 Ok(Answer::Done)
             }
             Extended::HomeDirectory { user } => {
@@ -292,7 +316,9 @@ impl Engine {
                 Ok(Answer::Replied)
             }
             Extended::UsersGroupsById { users, groups } => {
-                let Self { replies, owners, .. } = self;
+                let Self {
+                    replies, owners, ..
+                } = self;
                 replies.extended(id, |out| {
                     put_names(out, users, |uid| owners.user(uid));
                     put_names(out, groups, |gid| owners.group(gid));
@@ -339,7 +365,10 @@ impl Engine {
         }
         let length = length.min(MAX_DATA) as usize;
         let vfs = &self.vfs;
-        match self.replies.data(id, |out| vfs.read(file, offset, length, out))? {
+        match self
+            .replies
+            .data(id, |out| vfs.read(file, offset, length, out))?
+        {
             0 => Ok(Answer::Eof),
             _ => Ok(Answer::Replied),
         }
@@ -385,7 +414,11 @@ impl Engine {
             put_attrs(out, &metadata);
             Ok(true)
         })?;
-        Ok(if count == 0 { Answer::Eof } else { Answer::Replied })
+        Ok(if count == 0 {
+            Answer::Eof
+        } else {
+            Answer::Replied
+        })
     }
 
     fn realpath(&mut self, id: u32, path: &[u8]) -> Outcome {
@@ -395,7 +428,8 @@ impl Engine {
     }
 
     fn rename(&mut self, from: &[u8], to: &[u8], replace: bool) -> Outcome {
-        self.vfs.rename(&VPath::parse(from)?, &VPath::parse(to)?, replace)?;
+        self.vfs
+            .rename(&VPath::parse(from)?, &VPath::parse(to)?, replace)?;
         Ok(Answer::Done)
     }
 
@@ -404,7 +438,10 @@ impl Engine {
         let Some(after_tilde) = path.strip_prefix(b"~") else {
             return self.realpath(id, path);
         };
-        let end = after_tilde.iter().position(|b| *b == b'/').unwrap_or(after_tilde.len());
+        let end = after_tilde
+            .iter()
+            .position(|b| *b == b'/')
+            .unwrap_or(after_tilde.len());
         let (user, rest) = after_tilde.split_at(end);
         if !user.is_empty() && user != self.session().user().as_bytes() {
             return Err(Error::Refused("Only your own home directory is known here"));
@@ -426,7 +463,14 @@ fn put_space(out: &mut BytesMut, space: &Space) {
     out.put_u64(space.files_available);
     out.put_u64(space.files_available);
     out.put_u64(space.id);
-    out.put_u64(STATVFS_NO_SETUID | if space.read_only { STATVFS_READ_ONLY } else { 0 });
+    out.put_u64(
+        STATVFS_NO_SETUID
+            | if space.read_only {
+                STATVFS_READ_ONLY
+            } else {
+                0
+            },
+    );
     out.put_u64(space.name_max);
 }
 

@@ -13,14 +13,31 @@ use crate::store::Changes;
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // The fields are those of the extension's description.
 pub enum Extended {
-    PosixRename { from: Bytes, to: Bytes },
-    Statvfs { path: Bytes },
-    Fstatvfs { handle: Bytes },
-    Hardlink { existing: Bytes, new: Bytes },
-    Fsync { handle: Bytes },
-    Lsetstat { path: Bytes, attrs: Changes },
+    PosixRename {
+        from: Bytes,
+        to: Bytes,
+    },
+    Statvfs {
+        path: Bytes,
+    },
+    Fstatvfs {
+        handle: Bytes,
+    },
+    Hardlink {
+        existing: Bytes,
+        new: Bytes,
+    },
+    Fsync {
+        handle: Bytes,
+    },
+    Lsetstat {
+        path: Bytes,
+        attrs: Changes,
+    },
     Limits,
-    ExpandPath { path: Bytes },
+    ExpandPath {
+        path: Bytes,
+    },
     CopyData {
         from: Bytes,
         offset: u64,
@@ -29,8 +46,13 @@ pub enum Extended {
         to: Bytes,
         to_offset: u64,
     },
-    HomeDirectory { user: Bytes },
-    UsersGroupsById { users: Bytes, groups: Bytes },
+    HomeDirectory {
+        user: Bytes,
+    },
+    UsersGroupsById {
+        users: Bytes,
+        groups: Bytes,
+    },
     /// A name that is not in the table.
     Unknown,
 }
@@ -42,19 +64,40 @@ struct Row(&'static str, &'static str, Decode);
 
 const TABLE: &[Row] = &[
     Row("posix-rename@openssh.com", "1", |f| {
-        Ok(Extended::PosixRename { from: f.string()?, to: f.string()? })
+        Ok(Extended::PosixRename {
+            from: f.string()?,
+            to: f.string()?,
+        })
     }),
-    Row("statvfs@openssh.com", "2", |f| Ok(Extended::Statvfs { path: f.string()? })),
-    Row("fstatvfs@openssh.com", "2", |f| Ok(Extended::Fstatvfs { handle: f.string()? })),
+    Row("statvfs@openssh.com", "2", |f| {
+        Ok(Extended::Statvfs { path: f.string()? })
+    }),
+    Row("fstatvfs@openssh.com", "2", |f| {
+        Ok(Extended::Fstatvfs {
+            handle: f.string()?,
+        })
+    }),
     Row("hardlink@openssh.com", "1", |f| {
-        Ok(Extended::Hardlink { existing: f.string()?, new: f.string()? })
+        Ok(Extended::Hardlink {
+            existing: f.string()?,
+            new: f.string()?,
+        })
     }),
-    Row("fsync@openssh.com", "1", |f| Ok(Extended::Fsync { handle: f.string()? })),
+    Row("fsync@openssh.com", "1", |f| {
+        Ok(Extended::Fsync {
+            handle: f.string()?,
+        })
+    }),
     Row("lsetstat@openssh.com", "1", |f| {
-        Ok(Extended::Lsetstat { path: f.string()?, attrs: attrs(f)? })
+        Ok(Extended::Lsetstat {
+            path: f.string()?,
+            attrs: attrs(f)?,
+        })
     }),
     Row("limits@openssh.com", "1", |_| Ok(Extended::Limits)),
-    Row("expand-path@openssh.com", "1", |f| Ok(Extended::ExpandPath { path: f.string()? })),
+    Row("expand-path@openssh.com", "1", |f| {
+        Ok(Extended::ExpandPath { path: f.string()? })
+    }),
     Row("copy-data", "1", |f| {
         Ok(Extended::CopyData {
             from: f.string()?,
@@ -64,9 +107,14 @@ const TABLE: &[Row] = &[
             to_offset: f.uint64()?,
         })
     }),
-    Row("home-directory", "1", |f| Ok(Extended::HomeDirectory { user: f.string()? })),
+    Row("home-directory", "1", |f| {
+        Ok(Extended::HomeDirectory { user: f.string()? })
+    }),
     Row("users-groups-by-id@openssh.com", "1", |f| {
-        Ok(Extended::UsersGroupsById { users: f.string()?, groups: f.string()? })
+        Ok(Extended::UsersGroupsById {
+            users: f.string()?,
+            groups: f.string()?,
+        })
     }),
 ];
 

@@ -14,7 +14,6 @@ pub(super) enum Open {
 
 /// A directory that is being listed.
 
-
 /// A handle on the wire: the slot, and a stamp that no other handle of the process has, so that one
 /// that was closed, or belongs to another session, is never taken for a new one in its slot.
 const WIRE_LENGTH: usize = 12;
@@ -41,7 +40,10 @@ impl Handles {
         if self.slots.len() - self.free.len() < self.max {
             Ok(())
         } else {
-            Err(Error::Limit("Too many open files and directories", self.max as u64))
+            Err(Error::Limit(
+                "Too many open files and directories",
+                self.max as u64,
+            ))
         }
     }
 
@@ -85,7 +87,10 @@ impl Handles {
     /// Takes all handles, as when the session ends.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Open> {
         self.free.clear();
-        std::mem::take(&mut self.slots).into_iter().flatten().map(|(_, open)| open)
+        std::mem::take(&mut self.slots)
+            .into_iter()
+            .flatten()
+            .map(|(_, open)| open)
     }
 
     pub(super) fn file(&mut self, wire: &[u8]) -> Result<&mut OpenFile, Error> {
@@ -179,7 +184,10 @@ mod tests {
         let mut handles = Handles::new(2);
         handles.insert(directory()).unwrap();
         for wire in [&b""[..], b"x", &[0; 12], &[0xff; 12], &[0; 300]] {
-            assert!(matches!(handles.get(wire), Err(Error::Handle(_))), "{wire:?}");
+            assert!(
+                matches!(handles.get(wire), Err(Error::Handle(_))),
+                "{wire:?}"
+            );
         }
     }
 }

@@ -114,7 +114,9 @@ async fn carry_out(mut engine: Engine, ready: &mut VecDeque<Frame>) -> Result<(E
         let mut bytes = 0;
         let mut whole = true;
         while whole && bytes < BATCH_BYTES && engine.replies().len() < SEND_AT {
-            let Some(frame) = batch.pop_front() else { break };
+            let Some(frame) = batch.pop_front() else {
+                break;
+            };
             bytes += frame.remaining();
             whole = engine.carry_out(frame);
         }

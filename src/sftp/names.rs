@@ -41,7 +41,14 @@ impl Owners {
 pub fn long_name(out: &mut Vec<u8>, name: &[u8], metadata: &Metadata, owners: &Owners, now: i64) {
     let mode = mode_string(metadata.mode);
     let mode = String::from_utf8_lossy(&mode);
-    let Metadata { links, size, uid, gid, mtime, .. } = *metadata;
+    let Metadata {
+        links,
+        size,
+        uid,
+        gid,
+        mtime,
+        ..
+    } = *metadata;
     let date = date(mtime, now);
     // Writing to a Vec cannot fail.
     let _ = write!(out, "{mode} {links:>4} ");
@@ -67,7 +74,8 @@ fn mode_string(mode: u32) -> [u8; 10] {
         _ => b'?',
     };
     let bit = |mask: u32, letter: u8| if mode & mask != 0 { letter } else { b'-' };
-    let execute = |mask: u32, special: u32, both: u8, only: u8| match (mode & mask, mode & special) {
+    let execute = |mask: u32, special: u32, both: u8, only: u8| match (mode & mask, mode & special)
+    {
         (0, 0) => b'-',
         (_, 0) => b'x',
         (0, _) => only,
@@ -94,7 +102,11 @@ fn date(mtime: i64, now: i64) -> String {
     let age = now.saturating_sub(mtime);
     if (0..RECENT).contains(&age) {
         let second = mtime.rem_euclid(86_400);
-        format!("{month} {day:>2} {:02}:{:02}", second / 3600, second / 60 % 60)
+        format!(
+            "{month} {day:>2} {:02}:{:02}",
+            second / 3600,
+            second / 60 % 60
+        )
     } else {
         format!("{month} {day:>2}  {year}")
     }
@@ -111,7 +123,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -133,7 +149,11 @@ mod tests {
             mtime,
             inode: (0, 0),
         };
-        let owners = Owners { uid: 1000, gid: 1000, name: "anna".into() };
+        let owners = Owners {
+            uid: 1000,
+            gid: 1000,
+            name: "anna".into(),
+        };
         let mut out = Vec::new();
         long_name(&mut out, b"a b", &metadata, &owners, NOW);
         String::from_utf8(out).unwrap_or_default()

@@ -65,25 +65,72 @@ mod attr_flag {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // The fields are those of the draft.
 pub enum Request {
-    Open { path: Bytes, flags: u32, attrs: Changes },
-    Close { handle: Bytes },
-    Read { handle: Bytes, offset: u64, length: u32 },
-    Write { handle: Bytes, offset: u64, data: Vec<Bytes> },
-    Lstat { path: Bytes },
-    Fstat { handle: Bytes },
-    Setstat { path: Bytes, attrs: Changes },
-    Fsetstat { handle: Bytes, attrs: Changes },
-    Opendir { path: Bytes },
-    Readdir { handle: Bytes },
-    Remove { path: Bytes },
-    Mkdir { path: Bytes, attrs: Changes },
-    Rmdir { path: Bytes },
-    Realpath { path: Bytes },
-    Stat { path: Bytes },
-    Rename { from: Bytes, to: Bytes },
-    Readlink { path: Bytes },
+    Open {
+        path: Bytes,
+        flags: u32,
+        attrs: Changes,
+    },
+    Close {
+        handle: Bytes,
+    },
+    Read {
+        handle: Bytes,
+        offset: u64,
+        length: u32,
+    },
+    Write {
+        handle: Bytes,
+        offset: u64,
+        data: Vec<Bytes>,
+    },
+    Lstat {
+        path: Bytes,
+    },
+    Fstat {
+        handle: Bytes,
+    },
+    Setstat {
+        path: Bytes,
+        attrs: Changes,
+    },
+    Fsetstat {
+        handle: Bytes,
+        attrs: Changes,
+    },
+    Opendir {
+        path: Bytes,
+    },
+    Readdir {
+        handle: Bytes,
+    },
+    Remove {
+        path: Bytes,
+    },
+    Mkdir {
+        path: Bytes,
+        attrs: Changes,
+    },
+    Rmdir {
+        path: Bytes,
+    },
+    Realpath {
+        path: Bytes,
+    },
+    Stat {
+        path: Bytes,
+    },
+    Rename {
+        from: Bytes,
+        to: Bytes,
+    },
+    Readlink {
+        path: Bytes,
+    },
     /// The two paths in the order in which they came: which is which depends on the client.
-    Symlink { first: Bytes, second: Bytes },
+    Symlink {
+        first: Bytes,
+        second: Bytes,
+    },
     Extended(Extended),
     /// A packet type that version 3 does not have.
     Unknown,
@@ -99,7 +146,9 @@ impl Request {
                 flags: frame.uint32()?,
                 attrs: attrs(frame)?,
             },
-            kind::CLOSE => Self::Close { handle: frame.string()? },
+            kind::CLOSE => Self::Close {
+                handle: frame.string()?,
+            },
             kind::READ => Self::Read {
                 handle: frame.string()?,
                 offset: frame.uint64()?,
@@ -110,20 +159,53 @@ impl Request {
                 offset: frame.uint64()?,
                 data: frame.string_pieces()?,
             },
-            kind::LSTAT => Self::Lstat { path: frame.string()? },
-            kind::FSTAT => Self::Fstat { handle: frame.string()? },
-            kind::SETSTAT => Self::Setstat { path: frame.string()?, attrs: attrs(frame)? },
-            kind::FSETSTAT => Self::Fsetstat { handle: frame.string()?, attrs: attrs(frame)? },
-            kind::OPENDIR => Self::Opendir { path: frame.string()? },
-            kind::READDIR => Self::Readdir { handle: frame.string()? },
-            kind::REMOVE => Self::Remove { path: frame.string()? },
-            kind::MKDIR => Self::Mkdir { path: frame.string()?, attrs: attrs(frame)? },
-            kind::RMDIR => Self::Rmdir { path: frame.string()? },
-            kind::REALPATH => Self::Realpath { path: frame.string()? },
-            kind::STAT => Self::Stat { path: frame.string()? },
-            kind::RENAME => Self::Rename { from: frame.string()?, to: frame.string()? },
-            kind::READLINK => Self::Readlink { path: frame.string()? },
-            kind::SYMLINK => Self::Symlink { first: frame.string()?, second: frame.string()? },
+            kind::LSTAT => Self::Lstat {
+                path: frame.string()?,
+            },
+            kind::FSTAT => Self::Fstat {
+                handle: frame.string()?,
+            },
+            kind::SETSTAT => Self::Setstat {
+                path: frame.string()?,
+                attrs: attrs(frame)?,
+            },
+            kind::FSETSTAT => Self::Fsetstat {
+                handle: frame.string()?,
+                attrs: attrs(frame)?,
+            },
+            kind::OPENDIR => Self::Opendir {
+                path: frame.string()?,
+            },
+            kind::READDIR => Self::Readdir {
+                handle: frame.string()?,
+            },
+            kind::REMOVE => Self::Remove {
+                path: frame.string()?,
+            },
+            kind::MKDIR => Self::Mkdir {
+                path: frame.string()?,
+                attrs: attrs(frame)?,
+            },
+            kind::RMDIR => Self::Rmdir {
+                path: frame.string()?,
+            },
+            kind::REALPATH => Self::Realpath {
+                path: frame.string()?,
+            },
+            kind::STAT => Self::Stat {
+                path: frame.string()?,
+            },
+            kind::RENAME => Self::Rename {
+                from: frame.string()?,
+                to: frame.string()?,
+            },
+            kind::READLINK => Self::Readlink {
+                path: frame.string()?,
+            },
+            kind::SYMLINK => Self::Symlink {
+                first: frame.string()?,
+                second: frame.string()?,
+            },
             kind::EXTENDED => Self::Extended(Extended::decode(frame)?),
             _ => Self::Unknown,
         })

@@ -242,11 +242,17 @@ mod tests {
         framer.push(Bytes::from((MAX_PACKET as u32).to_be_bytes().to_vec()));
         assert!(framer.next_frame().unwrap().is_none());
         framer.push(Bytes::from(vec![7; MAX_PACKET]));
-        assert_eq!(framer.next_frame().unwrap().unwrap().remaining(), MAX_PACKET);
+        assert_eq!(
+            framer.next_frame().unwrap().unwrap().remaining(),
+            MAX_PACKET
+        );
 
         let mut framer = Framer::default();
         framer.push(Bytes::from((MAX_PACKET as u32 + 1).to_be_bytes().to_vec()));
-        assert_eq!(framer.next_frame().unwrap_err(), Broken::TooLong(MAX_PACKET + 1));
+        assert_eq!(
+            framer.next_frame().unwrap_err(),
+            Broken::TooLong(MAX_PACKET + 1)
+        );
     }
 
     #[test]

@@ -199,7 +199,9 @@ async fn serve_sftp(
             let (user, home) = (session.user(), session.home().display());
             error!(user, %home, %failure, "the home of an account cannot be opened");
             let _ = pipe
-                .notice("landfall: your home is not available now; please tell the operator\n".into())
+                .notice(
+                    "landfall: your home is not available now; please tell the operator\n".into(),
+                )
                 .await;
             1
         }
@@ -211,7 +213,8 @@ async fn serve_sftp(
 }
 
 async fn refuse_commands(mut pipe: ChannelPipe<'_>) -> u32 {
-    let line = "landfall: this server transfers files only: use sftp, scp, WinSCP, rclone or the like\n";
+    let line =
+        "landfall: this server transfers files only: use sftp, scp, WinSCP, rclone or the like\n";
     if pipe.notice(line.into()).await.is_err() {
         warn!("a client left before it was told that there are no commands here");
     }

@@ -41,7 +41,9 @@ fn load(folder: &Path) -> anyhow::Result<Vec<PrivateKey>> {
 
 fn load_one(path: &Path) -> anyhow::Result<PrivateKey> {
     let shown = path.display();
-    let mode = fs::metadata(path).with_context(|| format!("cannot read the host key {shown}"))?.mode();
+    let mode = fs::metadata(path)
+        .with_context(|| format!("cannot read the host key {shown}"))?
+        .mode();
     if mode & 0o077 != 0 {
         bail!("the host key {shown} can be read by others: run `chmod 600 {shown}`");
     }
@@ -72,7 +74,11 @@ fn make(folder: &Path) -> anyhow::Result<PrivateKey> {
 
 fn write_new(path: &Path, mode: u32, content: &[u8]) -> anyhow::Result<()> {
     let write = || -> std::io::Result<()> {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)?;
         file.write_all(content)?;
         file.sync_all()
     };

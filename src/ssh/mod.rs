@@ -98,11 +98,21 @@ fn preferred() -> Preferred {
         // As russh's default, but without ssh-rsa, which is SHA-1.
         key: Cow::Borrowed(&[
             Algorithm::Ed25519,
-            Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
-            Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
-            Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
-            Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
-            Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP256,
+            },
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP384,
+            },
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP521,
+            },
+            Algorithm::Rsa {
+                hash: Some(HashAlg::Sha512),
+            },
+            Algorithm::Rsa {
+                hash: Some(HashAlg::Sha256),
+            },
         ]),
         compression: Cow::Borrowed(&[compression::NONE]),
         ..Preferred::default()
@@ -126,16 +136,18 @@ pub async fn serve(
         session: None,
         channels: HashMap::new(),
     };
-    let mut running = match server::run_stream(context.transport.clone(), stream, connection).await {
+    let mut running = match server::run_stream(context.transport.clone(), stream, connection).await
+    {
         Ok(running) => running,
         Err(failure) => {
             debug!(%peer, %failure, "connection ended before it began");
             return;
         }
     };
+    let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
     let outcome = tokio::select! {
         outcome = &mut running => outcome,
-        _ = stop.wait_for(|stop| *stop) => {
+        () = stopped => {
             let goodbye = running.handle();
             let reason = "The server is stopping".to_owned();
             let told = goodbye.disconnect(Disconnect::ByApplication, reason, "en".into());
@@ -201,7 +213,10 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self.login.offered(user, offer.public_key, offer.algorithm).await)
+        Ok(self
+            .login
+            .offered(user, offer.public_key, offer.algorithm)
+            .await)
     }
 
     async fn auth_publickey(
@@ -209,7 +224,10 @@ impl Handler for Connection {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self.login.public_key(user, key.public_key, key.algorithm).await)
+        Ok(self
+            .login
+            .public_key(user, key.public_key, key.algorithm)
+            .await)
     }
 
     async fn auth_openssh_certificate(
@@ -221,7 +239,10 @@ impl Handler for Connection {
     }
 
     async fn auth_succeeded(&mut self, transport: &mut Transport) -> Result<(), Self::Error> {
-        let proof = self.login.take_proof().ok_or(russh::Error::NotAuthenticated)?;
+        let proof = self
+            .login
+            .take_proof()
+            .ok_or(russh::Error::NotAuthenticated)?;
         let identification = transport.remote_sshid().to_vec();
         let session = Session::new(proof, self.peer, identification, self.limits.clone());
         self.session = Some(Arc::new(session));
