@@ -64,6 +64,7 @@ pub enum User {
     Passwd {
         /// The account.
         name: String,
+        /// Where the password comes from.
         #[command(flatten)]
         source: PasswordSource,
     },

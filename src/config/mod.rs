@@ -253,8 +253,9 @@ impl Reader<'_> {
                 Ok(()) => Found::Right(value.span()),
                 Err(wrong) => {
                     let at = wrong.at.unwrap_or_else(|| value.span());
-                    self.report
-                        .fault(at, format!("{} {}", key.name, wrong.text));
+                    let doc = key.doc.trim_end_matches('.');
+                    let text = format!("{} {} ({doc})", key.name, wrong.text);
+                    self.report.fault(at, text);
                     Found::Faulty
                 }
             };

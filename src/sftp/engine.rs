@@ -302,7 +302,8 @@ impl Engine {
                 to,
                 to_offset,
             } => {
-                let (source, target) = self.handles.two_files(&from, &to)?;
+                let source = self.handles.file(&from)?.readable()?.clone();
+                let target = self.handles.file(&to)?.writable()?.clone();
                 let length = (length > 0).then_some(length);
                 self.vfs
                     .copy(&*source, offset, length, &*target, to_offset)?;

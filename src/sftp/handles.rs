@@ -1,9 +1,7 @@
 //! The handles of one SFTP session: capped, and never mistaken for one another.
 
-use std::sync::Arc;
-
 use crate::error::Error;
-use crate::store::{Directory, File};
+use crate::store::Directory;
 use crate::vfs::OpenFile;
 
 /// What a handle stands for.
@@ -11,8 +9,6 @@ pub(super) enum Open {
     File(OpenFile),
     Directory(Box<dyn Directory>),
 }
-
-/// A directory that is being listed.
 
 /// A handle on the wire: the slot, and a stamp that no other handle of the process has, so that one
 /// that was closed, or belongs to another session, is never taken for a new one in its slot.
@@ -105,17 +101,6 @@ impl Handles {
             Open::Directory(directory) => Ok(directory.as_mut()),
             Open::File(_) => Err(Error::Handle("Handle is a file's")),
         }
-    }
-
-    /// Two files at once, as copy-data needs them.
-    pub(super) fn two_files(
-        &mut self,
-        first: &[u8],
-        second: &[u8],
-    ) -> Result<(Arc<dyn File>, Arc<dyn File>), Error> {
-        let first = self.file(first)?.readable()?.clone();
-        let second = self.file(second)?.writable()?.clone();
-        Ok((first, second))
     }
 }
 
