@@ -1,0 +1,291 @@
+//! An open file.
+
+use std::any::Any;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use rustix::fs::{copy_file_range, fsync, ftruncate};
+use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, pwritev};
+
+use super::inode::{self, Reach};
+use crate::error::Error;
+use crate::store::{Changes, File, Metadata, OpenHow, ReadNow, Space};
+
+/// Most pieces that one `pwritev` takes (Linux's IOV_MAX).
+const PIECES: usize = 1024;
+/// Most bytes that one call of `copy_to` copies, so that its caller can stop in between.
+const COPY_AT_ONCE: u64 = 8 << 20;
+/// Piece by piece, where the kernel cannot copy by itself.
+const COPY_BUFFER: usize = 256 << 10;
+
+const NOT_FOR_READING: Error = Error::Handle("The file is not open for reading");
+const NOT_FOR_WRITING: Error = Error::Handle("The file is not open for writing");
+const OVERLAP: Error = Error::Invalid("A file cannot be copied onto a part of itself");
+
+pub(super) struct LocalFile {
+    fd: OwnedFd,
+    readable: bool,
+    writable: bool,
+    append: bool,
+    /// The file system does not know `RWF_NOWAIT`: no use in asking again.
+    always_waits: AtomicBool,
+}
+
+impl LocalFile {
+    pub(super) fn new(fd: OwnedFd, how: &OpenHow) -> Self {
+        Self {
+            fd,
+            readable: how.read,
+            writable: how.write || how.append,
+            append: how.append,
+            always_waits: AtomicBool::new(false),
+        }
+    }
+
+    /// Would copying change what is still to be read?
+    fn overlaps(
+        &self,
+        offset: u64,
+        target: &Self,
+        target_offset: u64,
+        length: u64,
+    ) -> Result<bool, Error> {
+        let here = self.metadata()?;
+        if here.inode != target.metadata()?.inode {
+            return Ok(false);
+        }
+        let target_offset = if target.append {
+            here.size
+        } else {
+            target_offset
+        };
+        let length = length.min(here.size.saturating_sub(offset));
+        Ok(offset.abs_diff(target_offset) < length)
+    }
+
+    /// Copies what the kernel can copy by itself in one call; `None` if it cannot.
+    fn copy_in_kernel(
+        &self,
+        mut offset: u64,
+        target: &Self,
+        mut target_offset: u64,
+        length: usize,
+    ) -> Result<Option<u64>, Error> {
+        // The kernel refuses to copy to a file that is open to append.
+        if target.append {
+            return Ok(None);
+        }
+        loop {
+            let (from, to) = (&mut offset, &mut target_offset);
+            return match copy_file_range(&self.fd, Some(from), &target.fd, Some(to), length) {
+                Err(Errno::INTR) => continue,
+                // Nothing: the end of the file, or a file system that says 0 for "cannot".
+                Ok(0) => Ok(None),
+                Ok(copied) => Ok(Some(copied as u64)),
+                Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
+                Err(errno) => Err(errno.into()),
+            };
+        }
+    }
+
+    /// Copies through a buffer. What was copied before an error counts: the next call meets it.
+    fn copy_by_hand(
+        &self,
+        offset: u64,
+        target: &dyn File,
+        target_offset: u64,
+        length: usize,
+    ) -> Result<u64, Error> {
+        let mut copied = 0_usize;
+        while copied < length {
+            let done = copied as u64;
+            let mut buffer = BytesMut::new();
+            let outcome = self
+                .read(
+                    offset.saturating_add(done),
+                    (length - copied).min(COPY_BUFFER),
+                    &mut buffer,
+                )
+                .map_err(|error| (0, error))
+                .and_then(|read| {
+                    target.write(target_offset.saturating_add(done), &[buffer.freeze()])?;
+                    Ok(read)
+                });
+            match outcome {
+                Ok(0) => break,
+                Ok(read) => copied += read,
+                Err((0, error)) if copied == 0 => return Err(error),
+                Err((stored, _)) => {
+                    copied += stored;
+                    break;
+                }
+            }
+        }
+        Ok(copied as u64)
+    }
+}
+
+impl File for LocalFile {
+    fn read_now(&self, offset: u64, length: usize, out: &mut BytesMut) -> ReadNow {
+        if !self.readable || self.always_waits.load(Ordering::Relaxed) || !is_position(offset) {
+            return ReadNow::Some(0);
+        }
+        let read = append(out, length, |space| {
+            let space = &mut [IoSliceMut::new(space)];
+            match preadv2(&self.fd, space, offset, ReadWriteFlags::NOWAIT) {
+                Ok(read) => read,
+                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
+                    self.always_waits.store(true, Ordering::Relaxed);
+                    0
+                }
+                // Not in memory, or a disk error: that is for `read` to meet.
+                Err(_) => 0,
+            }
+        });
+        if read == length {
+            ReadNow::All(read)
+        } else {
+            ReadNow::Some(read)
+        }
+    }
+
+    fn read(&self, offset: u64, length: usize, out: &mut BytesMut) -> Result<usize, Error> {
+        if !self.readable {
+            return Err(NOT_FOR_READING);
+        }
+        if !is_position(offset) {
+            return Err(Errno::INVAL.into());
+        }
+        let mut error = None;
+        let read = append(out, length, |space| {
+            let mut read = 0;
+            while let Some(rest) = space.get_mut(read..).filter(|rest| !rest.is_empty()) {
+                match pread(&self.fd, rest, offset.saturating_add(read as u64)) {
+                    Ok(0) => break,
+                    Ok(more) => read += more,
+                    Err(Errno::INTR) => {}
+                    Err(errno) => {
+                        error = Some(errno);
+                        return 0;
+                    }
+                }
+            }
+            read
+        });
+        match error {
+            Some(errno) => Err(errno.into()),
+            None => Ok(read),
+        }
+    }
+
+    fn write(&self, offset: u64, pieces: &[Bytes]) -> Result<(), (usize, Error)> {
+        if !self.writable {
+            return Err((0, NOT_FOR_WRITING));
+        }
+        if !is_position(offset) {
+            return Err((0, Errno::FBIG.into()));
+        }
+        let mut stored = 0;
+        for batch in pieces.chunks(PIECES) {
+            let mut slices: Vec<IoSlice<'_>> = batch
+                .iter()
+                .filter(|piece| !piece.is_empty())
+                .map(|piece| IoSlice::new(piece))
+                .collect();
+            let mut left = slices.as_mut_slice();
+            while !left.is_empty() {
+                match pwritev(&self.fd, left, offset.saturating_add(stored as u64)) {
+                    // Never seen of a regular file; it must not become an endless loop.
+                    Ok(0) => return Err((stored, Errno::IO.into())),
+                    Ok(more) => {
+                        stored += more;
+                        IoSlice::advance_slices(&mut left, more);
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(errno) => return Err((stored, errno.into())),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn metadata(&self) -> Result<Metadata, Error> {
+        inode::metadata(&self.fd)
+    }
+
+    fn change(&self, changes: &Changes) -> Result<(), Error> {
+        let size = match changes.size {
+            Some(_) if !self.writable => Err(NOT_FOR_WRITING),
+            Some(size) => resize(&self.fd, size),
+            None => Ok(()),
+        };
+        size.and(inode::change(&self.fd, changes, Reach::Open))
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        Ok(fsync(&self.fd)?)
+    }
+
+    fn space(&self) -> Result<Space, Error> {
+        inode::space(&self.fd)
+    }
+
+    fn copy_to(
+        &self,
+        offset: u64,
+        target: &dyn File,
+        target_offset: u64,
+        length: u64,
+    ) -> Result<u64, Error> {
+        if !self.readable {
+            return Err(NOT_FOR_READING);
+        }
+        let now = usize::try_from(length.min(COPY_AT_ONCE)).unwrap_or(COPY_BUFFER);
+        if let Some(target) = target.as_any().downcast_ref::<Self>() {
+            if !target.writable {
+                return Err(NOT_FOR_WRITING);
+            }
+            if self.overlaps(offset, target, target_offset, length)? {
+                return Err(OVERLAP);
+            }
+            if let Some(copied) = self.copy_in_kernel(offset, target, target_offset, now)? {
+                return Ok(copied);
+            }
+        }
+        self.copy_by_hand(offset, target, target_offset, now)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Sets the size of a file that is open for writing.
+pub(super) fn resize(fd: impl AsFd, size: u64) -> Result<(), Error> {
+    if !is_position(size) {
+        return Err(Errno::FBIG.into());
+    }
+    loop {
+        match ftruncate(&fd, size) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// Can the kernel count this far? Beyond, an offset is negative to it, and -1 even means "where
+/// the last read stopped".
+fn is_position(offset: u64) -> bool {
+    i64::try_from(offset).is_ok()
+}
+
+/// Lets `fill` put up to `length` bytes behind what is in `out`, and keeps as many as it says.
+fn append(out: &mut BytesMut, length: usize, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
+    let start = out.len();
+    out.resize(start + length, 0);
+    let filled = fill(out.get_mut(start..).unwrap_or_default());
+    out.truncate(start + filled);
+    filled
+}
