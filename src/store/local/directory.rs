@@ -1,28 +1,47 @@
 //! An open directory.
 
-use std::os::fd::OwnedFd;
-
-use rustix::fs::{self, AtFlags, Dir};
+use rustix::fs::{AtFlags, Dir, DirEntry, statat};
 use rustix::io::Errno;
 
-use super::change;
+use super::inode::{self, Reach};
 use crate::error::Error;
 use crate::store::{Changes, Directory, Entry, Metadata, Space};
 
 pub(super) struct LocalDirectory {
-    fd: OwnedFd,
     names: Dir,
-    /// ".." of the home is the home.
+    /// Here ".." is the home too: what lies above is none of the user's business.
     is_home: bool,
 }
 
 impl LocalDirectory {
-    pub(super) fn new(fd: OwnedFd, is_home: bool) -> Result<Self, Error> {
-        Ok(Self {
-            names: Dir::read_from(&fd)?,
-            fd,
-            is_home,
-        })
+    pub(super) fn new(names: Dir, is_home: bool) -> Self {
+        Self { names, is_home }
+    }
+
+    /// `None` if the name is gone.
+    fn metadata_of(&self, entry: &DirEntry) -> Result<Option<Metadata>, Error> {
+        if self.is_home && entry.file_name().to_bytes() == b".." {
+            return self.metadata().map(Some);
+        }
+        match statat(
+            self.names.fd()?,
+            entry.file_name(),
+            AtFlags::SYMLINK_NOFOLLOW,
+        ) {
+            Ok(stat) => Ok(Some(inode::from_stat(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            // A directory without search permission, a dead mount: the name is there all the same.
+            Err(_) => Ok(Some(Metadata {
+                mode: entry.file_type().as_raw_mode(),
+                size: 0,
+                links: 1,
+                uid: 0,
+                gid: 0,
+                atime: 0,
+                mtime: 0,
+                inode: (0, entry.ino()),
+            })),
+        }
     }
 }
 
@@ -30,39 +49,27 @@ impl Directory for LocalDirectory {
     fn next(&mut self) -> Result<Option<Entry>, Error> {
         while let Some(entry) = self.names.read() {
             let entry = entry?;
-            let name = entry.file_name();
-            let looked_up = if self.is_home && name == c".." {
-                c"."
-            } else {
-                name
-            };
-            match fs::statat(&self.fd, looked_up, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => {
-                    return Ok(Some(Entry {
-                        name: name.to_bytes().to_vec(),
-                        metadata: super::metadata(&stat),
-                    }));
-                }
-                // Removed since the directory was read.
-                Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno.into()),
+            if let Some(metadata) = self.metadata_of(&entry)? {
+                let name = entry.file_name().to_bytes().to_vec();
+                return Ok(Some(Entry { name, metadata }));
             }
         }
         Ok(None)
     }
 
     fn metadata(&self) -> Result<Metadata, Error> {
-        Ok(super::metadata(&fs::fstat(&self.fd)?))
+        inode::metadata(self.names.fd()?)
     }
 
     fn change(&self, changes: &Changes) -> Result<(), Error> {
-        if changes.size.is_some() {
-            return Err(Errno::ISDIR.into());
-        }
-        change::opened(&self.fd, changes)
+        let size = match changes.size {
+            Some(_) => Err(Errno::ISDIR.into()),
+            None => Ok(()),
+        };
+        size.and(inode::change(self.names.fd()?, changes, Reach::Open))
     }
 
     fn space(&self) -> Result<Space, Error> {
-        Ok(super::space(&fs::fstatvfs(&self.fd)?))
+        inode::space(self.names.fd()?)
     }
 }

@@ -1,148 +1,235 @@
-//! An open regular file.
+//! An open file.
 
 use std::any::Any;
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use rustix::fs;
-use rustix::io::{self, Errno, ReadWriteFlags};
+use rustix::fs::{copy_file_range, fsync, ftruncate};
+use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, pwritev};
 
-use super::change;
+use super::inode::{self, Reach};
 use crate::error::Error;
-use crate::store::{Changes, File, Metadata, ReadNow, Space};
+use crate::store::{Changes, File, Metadata, OpenHow, ReadNow, Space};
 
-/// Pieces in one call of `pwritev`: Linux's IOV_MAX.
+/// Most pieces that one `pwritev` takes (Linux's IOV_MAX).
 const PIECES: usize = 1024;
+/// Most bytes that one call of `copy_to` copies, so that its caller can stop in between.
+const COPY_AT_ONCE: u64 = 8 << 20;
+/// Piece by piece, where the kernel cannot copy by itself.
+const COPY_BUFFER: usize = 256 << 10;
 
-/// One call of `copy_to` moves at most this much, so that its caller can stop in between.
-const COPY_AT_ONCE: u64 = 8 * 1024 * 1024;
-
-/// Buffer of a copy that the kernel cannot do by itself.
-const COPY_BUFFER: usize = 256 * 1024;
+const NOT_FOR_READING: Error = Error::Handle("The file is not open for reading");
+const NOT_FOR_WRITING: Error = Error::Handle("The file is not open for writing");
+const OVERLAP: Error = Error::Invalid("A file cannot be copied onto a part of itself");
 
 pub(super) struct LocalFile {
     fd: OwnedFd,
+    readable: bool,
+    writable: bool,
     append: bool,
-    /// Does this file system know RWF_NOWAIT? Found out by trying.
-    nowait: AtomicBool,
+    /// The file system does not know `RWF_NOWAIT`: no use in asking again.
+    always_waits: AtomicBool,
 }
 
 impl LocalFile {
-    pub(super) fn new(fd: OwnedFd, append: bool) -> Self {
+    pub(super) fn new(fd: OwnedFd, how: &OpenHow) -> Self {
         Self {
             fd,
-            append,
-            nowait: AtomicBool::new(true),
+            readable: how.read,
+            writable: how.write || how.append,
+            append: how.append,
+            always_waits: AtomicBool::new(false),
         }
     }
 
-    fn copy_through_memory(
+    /// Would copying change what is still to be read?
+    fn overlaps(
+        &self,
+        offset: u64,
+        target: &Self,
+        target_offset: u64,
+        length: u64,
+    ) -> Result<bool, Error> {
+        let here = self.metadata()?;
+        if here.inode != target.metadata()?.inode {
+            return Ok(false);
+        }
+        let target_offset = if target.append {
+            here.size
+        } else {
+            target_offset
+        };
+        let length = length.min(here.size.saturating_sub(offset));
+        Ok(offset.abs_diff(target_offset) < length)
+    }
+
+    /// Copies what the kernel can copy by itself in one call; `None` if it cannot.
+    fn copy_in_kernel(
+        &self,
+        mut offset: u64,
+        target: &Self,
+        mut target_offset: u64,
+        length: usize,
+    ) -> Result<Option<u64>, Error> {
+        // The kernel refuses to copy to a file that is open to append.
+        if target.append {
+            return Ok(None);
+        }
+        loop {
+            let (from, to) = (&mut offset, &mut target_offset);
+            return match copy_file_range(&self.fd, Some(from), &target.fd, Some(to), length) {
+                Err(Errno::INTR) => continue,
+                // Nothing: the end of the file, or a file system that says 0 for "cannot".
+                Ok(0) => Ok(None),
+                Ok(copied) => Ok(Some(copied as u64)),
+                Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
+                Err(errno) => Err(errno.into()),
+            };
+        }
+    }
+
+    /// Copies through a buffer. What was copied before an error counts: the next call meets it.
+    fn copy_by_hand(
         &self,
         offset: u64,
         target: &dyn File,
         target_offset: u64,
-        length: u64,
+        length: usize,
     ) -> Result<u64, Error> {
-        let mut buffer = BytesMut::new();
-        let length = usize::try_from(length)
-            .unwrap_or(COPY_BUFFER)
-            .min(COPY_BUFFER);
-        let count = self.read(offset, length, &mut buffer)?;
-        match target.write(target_offset, &[buffer.freeze()]) {
-            Ok(()) => Ok(count as u64),
-            // What was stored counts; the next call meets the error again if it lasts.
-            Err((stored, _)) if stored > 0 => Ok(stored as u64),
-            Err((_, error)) => Err(error),
+        let mut copied = 0_usize;
+        while copied < length {
+            let done = copied as u64;
+            let mut buffer = BytesMut::new();
+            let outcome = self
+                .read(
+                    offset.saturating_add(done),
+                    (length - copied).min(COPY_BUFFER),
+                    &mut buffer,
+                )
+                .map_err(|error| (0, error))
+                .and_then(|read| {
+                    target.write(target_offset.saturating_add(done), &[buffer.freeze()])?;
+                    Ok(read)
+                });
+            match outcome {
+                Ok(0) => break,
+                Ok(read) => copied += read,
+                Err((0, error)) if copied == 0 => return Err(error),
+                Err((stored, _)) => {
+                    copied += stored;
+                    break;
+                }
+            }
         }
+        Ok(copied as u64)
     }
 }
 
 impl File for LocalFile {
     fn read_now(&self, offset: u64, length: usize, out: &mut BytesMut) -> ReadNow {
-        if !self.nowait.load(Ordering::Relaxed) {
+        if !self.readable || self.always_waits.load(Ordering::Relaxed) || !is_position(offset) {
             return ReadNow::Some(0);
         }
-        let start = out.len();
-        out.resize(start + length, 0);
-        let space = out.get_mut(start..).unwrap_or_default();
-        let slices = &mut [IoSliceMut::new(space)];
-        let read = io::preadv2(&self.fd, slices, offset, ReadWriteFlags::NOWAIT);
-        if matches!(read, Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS)) {
-            self.nowait.store(false, Ordering::Relaxed);
-        }
-        let count = read.unwrap_or(0);
-        out.truncate(start + count);
-        if count == length {
-            ReadNow::All(count)
+        let read = append(out, length, |space| {
+            let space = &mut [IoSliceMut::new(space)];
+            match preadv2(&self.fd, space, offset, ReadWriteFlags::NOWAIT) {
+                Ok(read) => read,
+                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
+                    self.always_waits.store(true, Ordering::Relaxed);
+                    0
+                }
+                // Not in memory, or a disk error: that is for `read` to meet.
+                Err(_) => 0,
+            }
+        });
+        if read == length {
+            ReadNow::All(read)
         } else {
-            ReadNow::Some(count)
+            ReadNow::Some(read)
         }
     }
 
     fn read(&self, offset: u64, length: usize, out: &mut BytesMut) -> Result<usize, Error> {
-        let start = out.len();
-        out.resize(start + length, 0);
-        let mut count = 0;
-        let outcome = loop {
-            let space = out.get_mut(start + count..).unwrap_or_default();
-            if space.is_empty() {
-                break Ok(());
+        if !self.readable {
+            return Err(NOT_FOR_READING);
+        }
+        if !is_position(offset) {
+            return Err(Errno::INVAL.into());
+        }
+        let mut error = None;
+        let read = append(out, length, |space| {
+            let mut read = 0;
+            while let Some(rest) = space.get_mut(read..).filter(|rest| !rest.is_empty()) {
+                match pread(&self.fd, rest, offset.saturating_add(read as u64)) {
+                    Ok(0) => break,
+                    Ok(more) => read += more,
+                    Err(Errno::INTR) => {}
+                    Err(errno) => {
+                        error = Some(errno);
+                        return 0;
+                    }
+                }
             }
-            match io::pread(&self.fd, space, offset.saturating_add(count as u64)) {
-                Ok(0) => break Ok(()),
-                Ok(more) => count += more,
-                Err(Errno::INTR) => {}
-                Err(errno) => break Err(errno),
-            }
-        };
-        out.truncate(start + count);
-        match outcome {
-            // What came before the error is told; the next read meets it again.
-            Err(errno) if count == 0 => Err(errno.into()),
-            _ => Ok(count),
+            read
+        });
+        match error {
+            Some(errno) => Err(errno.into()),
+            None => Ok(read),
         }
     }
 
     fn write(&self, offset: u64, pieces: &[Bytes]) -> Result<(), (usize, Error)> {
+        if !self.writable {
+            return Err((0, NOT_FOR_WRITING));
+        }
+        if !is_position(offset) {
+            return Err((0, Errno::FBIG.into()));
+        }
         let mut stored = 0;
-        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        let mut rest = slices.as_mut_slice();
-        // Empty pieces at the front would look like a write of nothing.
-        IoSlice::advance_slices(&mut rest, 0);
-        while !rest.is_empty() {
-            let now = rest.get(..PIECES).unwrap_or(rest);
-            match io::pwritev(&self.fd, now, offset.saturating_add(stored as u64)) {
-                Ok(0) => return Err((stored, Errno::IO.into())),
-                Ok(count) => {
-                    stored += count;
-                    IoSlice::advance_slices(&mut rest, count);
+        for batch in pieces.chunks(PIECES) {
+            let mut slices: Vec<IoSlice<'_>> = batch
+                .iter()
+                .filter(|piece| !piece.is_empty())
+                .map(|piece| IoSlice::new(piece))
+                .collect();
+            let mut left = slices.as_mut_slice();
+            while !left.is_empty() {
+                match pwritev(&self.fd, left, offset.saturating_add(stored as u64)) {
+                    // Never seen of a regular file; it must not become an endless loop.
+                    Ok(0) => return Err((stored, Errno::IO.into())),
+                    Ok(more) => {
+                        stored += more;
+                        IoSlice::advance_slices(&mut left, more);
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(errno) => return Err((stored, errno.into())),
                 }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err((stored, errno.into())),
             }
         }
         Ok(())
     }
 
     fn metadata(&self) -> Result<Metadata, Error> {
-        Ok(super::metadata(&fs::fstat(&self.fd)?))
+        inode::metadata(&self.fd)
     }
 
     fn change(&self, changes: &Changes) -> Result<(), Error> {
-        if let Some(size) = changes.size {
-            fs::ftruncate(&self.fd, size)?;
-        }
-        change::opened(&self.fd, changes)
+        let size = match changes.size {
+            Some(_) if !self.writable => Err(NOT_FOR_WRITING),
+            Some(size) => resize(&self.fd, size),
+            None => Ok(()),
+        };
+        size.and(inode::change(&self.fd, changes, Reach::Open))
     }
 
     fn sync(&self) -> Result<(), Error> {
-        Ok(fs::fsync(&self.fd)?)
+        Ok(fsync(&self.fd)?)
     }
 
     fn space(&self) -> Result<Space, Error> {
-        Ok(super::space(&fs::fstatvfs(&self.fd)?))
+        inode::space(&self.fd)
     }
 
     fn copy_to(
@@ -152,27 +239,53 @@ impl File for LocalFile {
         target_offset: u64,
         length: u64,
     ) -> Result<u64, Error> {
-        let length = length.min(COPY_AT_ONCE);
-        let (mut from, mut to) = (offset, target_offset);
-        if let Some(local) = target.as_any().downcast_ref::<Self>()
-            // The kernel refuses to copy to the end of a file opened to append.
-            && !local.append
-        {
-            let size = usize::try_from(length).unwrap_or(COPY_BUFFER);
-            let done =
-                fs::copy_file_range(&self.fd, Some(&mut from), &local.fd, Some(&mut to), size);
-            match done {
-                // Other file systems, and kernels that cannot do it between these two. A count of
-                // 0 may also mean a file without a size, as in /proc.
-                Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM)
-                | Ok(0) => {}
-                done => return Ok(done? as u64),
+        if !self.readable {
+            return Err(NOT_FOR_READING);
+        }
+        let now = usize::try_from(length.min(COPY_AT_ONCE)).unwrap_or(COPY_BUFFER);
+        if let Some(target) = target.as_any().downcast_ref::<Self>() {
+            if !target.writable {
+                return Err(NOT_FOR_WRITING);
+            }
+            if self.overlaps(offset, target, target_offset, length)? {
+                return Err(OVERLAP);
+            }
+            if let Some(copied) = self.copy_in_kernel(offset, target, target_offset, now)? {
+                return Ok(copied);
             }
         }
-        self.copy_through_memory(offset, target, target_offset, length)
+        self.copy_by_hand(offset, target, target_offset, now)
     }
 
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// Sets the size of a file that is open for writing.
+pub(super) fn resize(fd: impl AsFd, size: u64) -> Result<(), Error> {
+    if !is_position(size) {
+        return Err(Errno::FBIG.into());
+    }
+    loop {
+        match ftruncate(&fd, size) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// Can the kernel count this far? Beyond, an offset is negative to it, and -1 even means "where
+/// the last read stopped".
+fn is_position(offset: u64) -> bool {
+    i64::try_from(offset).is_ok()
+}
+
+/// Lets `fill` put up to `length` bytes behind what is in `out`, and keeps as many as it says.
+fn append(out: &mut BytesMut, length: usize, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
+    let start = out.len();
+    out.resize(start + length, 0);
+    let filled = fill(out.get_mut(start..).unwrap_or_default());
+    out.truncate(start + filled);
+    filled
 }

@@ -1,245 +1,260 @@
 //! Homes on a local file system, confined by the kernel.
 //!
-//! Every path is resolved by `openat2(2)` from the descriptor of the home, with the home as root:
-//! "..", and absolute links, end there, and there is no check that something could race with. What
-//! acts on a name does so with an *at call on the last name in the directory thus opened.
+//! Every path is resolved by `openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)` from a descriptor of
+//! the home, in one system call: there is no check that a second session could race with. Calls
+//! that act on a name (remove, rename, make) get a descriptor of its directory that way and then
+//! use the last name alone, which such calls never follow.
+//!
+//! Decisions:
+//! - The permission bits of what is made are the asked ones without setuid and setgid, and without
+//!   those of the umask that the store was opened with. The process's own umask would be taken off
+//!   as well: the server sets it to 0 when it starts.
+//! - A file is opened with `O_NONBLOCK` and looked at afterwards, not before: one system call less
+//!   for every file, and none that waits. So a FIFO or a device is opened for a moment before it is
+//!   refused. `O_TRUNC` does nothing to them, and a device can be in a home only if the operator
+//!   put it there.
+//! - To create nothing but a new file (`exclusive`) without `create` is refused, as the draft wants
+//!   it, and not ignored, as POSIX has it: who sends it does not mean to open an old file.
+
+mod directory;
+mod file;
+mod inode;
+mod resolve;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{
+    AtFlags, Dir, Mode, OFlags, RenameFlags, linkat, mkdirat, readlinkat, renameat, renameat_with,
+    statat, symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 
+use self::directory::LocalDirectory;
+use self::file::{LocalFile, resize};
+use self::inode::Reach;
+use self::resolve::{Home, Parent};
 use super::{Changes, Directory, File, Kind, Metadata, OpenHow, Space, Store};
 use crate::error::Error;
-use crate::path::{PATH_MAX, VPath};
+use crate::path::{PATH_MAX, PathError, VPath};
 
-mod change;
-mod directory;
-mod file;
-mod resolve;
-#[cfg(test)]
-mod tests;
+/// Never wait for the other end of a FIFO, never take over a terminal.
+const AT_ONCE: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
 
-use directory::LocalDirectory;
-use file::LocalFile;
-use resolve::Root;
+const NOT_A_FILE: Error =
+    Error::Refused("Not a regular file: FIFOs, sockets and devices cannot be opened");
+const NOT_A_NAME: Error =
+    Error::Invalid("Neither the home nor a path that ends in \"..\" can be renamed or removed");
+const NOT_OF_A_LINK: Error =
+    Error::Unsupported("A symbolic link has no size and no permissions of its own");
 
-/// Bits that a client may set: never setuid or setgid.
-const PERMISSIONS: u32 = 0o1777;
-
-/// Bits of new files and directories, unless the client says otherwise; less the umask.
-const NEW_FILE: u32 = 0o666;
-const NEW_DIRECTORY: u32 = 0o777;
-
-/// One home on a local file system.
+/// The home of one account, in a directory of a local file system.
+#[derive(Debug)]
 pub struct LocalStore {
-    root: Root,
-    umask: u32,
+    home: Home,
+    umask: Mode,
 }
 
 impl LocalStore {
-    /// Opens the home. `umask` is taken off the permissions of what is made; the process's own
-    /// umask is taken off too, so a server sets that to 0.
+    /// Opens a home. It must be a directory; its path is followed as usual, and no longer needed
+    /// afterwards: the home may be renamed under the open store.
+    ///
+    /// `umask` are the permission bits that new files and directories do not get. The process's own
+    /// umask takes off more, so it should be 0.
     pub fn open(home: &Path, umask: u32) -> Result<Self, Error> {
         Ok(Self {
-            root: Root::of(home)?,
-            umask,
+            home: Home::open(home)?,
+            umask: Mode::from_raw_mode(umask),
         })
     }
 
+    /// The bits that something new gets.
     fn new_mode(&self, asked: Option<u32>, default: u32) -> Mode {
-        Mode::from_raw_mode(asked.unwrap_or(default) & PERMISSIONS & !self.umask)
+        inode::grantable(asked.unwrap_or(default)).difference(self.umask)
+    }
+
+    /// Opens something that must turn out to be a regular file.
+    fn open_regular(&self, path: &VPath, flags: OFlags, mode: Mode) -> Result<OwnedFd, Error> {
+        let fd = match self.home.resolve(path.relative(), flags | AT_ONCE, mode) {
+            // A FIFO that nobody reads, a socket, a device without a driver.
+            Err(Error::Os(Errno::NXIO | Errno::NODEV)) => return Err(NOT_A_FILE),
+            other => other?,
+        };
+        match inode::metadata(&fd)?.kind() {
+            Kind::File => Ok(fd),
+            Kind::Directory => Err(Errno::ISDIR.into()),
+            Kind::Symlink | Kind::Other => Err(NOT_A_FILE),
+        }
+    }
+
+    fn set_size(&self, path: &VPath, size: u64, follow: bool) -> Result<(), Error> {
+        let mut flags = OFlags::WRONLY;
+        flags.set(OFlags::NOFOLLOW, !follow);
+        resize(self.open_regular(path, flags, Mode::empty())?, size)
+    }
+
+    /// As [`Home::parent`], for calls that need a name that can come and go.
+    fn parent_of_name<'a>(&'a self, path: &'a VPath) -> Result<(Parent<'a>, &'a [u8]), Error> {
+        match self.home.parent(path)? {
+            (_, b".") => Err(NOT_A_NAME),
+            found => Ok(found),
+        }
     }
 }
-
-fn metadata(stat: &fs::Stat) -> Metadata {
-    Metadata {
-        mode: stat.st_mode,
-        size: u64::try_from(stat.st_size).unwrap_or(0),
-        links: stat.st_nlink as u64,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        atime: stat.st_atime as i64,
-        mtime: stat.st_mtime as i64,
-        inode: (stat.st_dev as u64, stat.st_ino as u64),
-    }
-}
-
-fn space(stat: &fs::StatVfs) -> Space {
-    Space {
-        block_size: stat.f_frsize.max(1),
-        blocks: stat.f_blocks,
-        blocks_available: stat.f_bavail,
-        files: stat.f_files,
-        files_available: stat.f_favail,
-        id: stat.f_fsid,
-        read_only: stat.f_flag.contains(fs::StatVfsMountFlags::RDONLY),
-        name_max: stat.f_namemax,
-    }
-}
-
-const SPECIAL: Error = Error::Refused("Not a regular file");
 
 impl Store for LocalStore {
     fn open(&self, path: &VPath, how: &OpenHow) -> Result<Arc<dyn File>, Error> {
-        let write = how.write || how.append;
-        if how.truncate && !write {
-            return Err(Error::Invalid(
-                "A file can only be truncated when it is opened for writing",
-            ));
-        }
-        // A FIFO must not make us wait for its other end, nor a terminal become ours.
-        let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        flags |= match (how.read, write) {
-            (true, true) => OFlags::RDWR,
-            (false, true) => OFlags::WRONLY,
-            (_, false) => OFlags::RDONLY,
-        };
-        flags.set(OFlags::APPEND, how.append);
-        flags.set(OFlags::CREATE, how.create);
-        flags.set(OFlags::EXCL, how.create && how.exclusive);
-        flags.set(OFlags::TRUNC, how.truncate);
+        let flags = open_flags(how)?;
         let mode = if how.create {
-            self.new_mode(how.permissions, NEW_FILE)
+            self.new_mode(how.permissions, 0o666)
         } else {
             Mode::empty()
         };
-        let fd = match self.root.open(path.relative(), flags, mode) {
-            // A FIFO without a reader, or a socket.
-            Err(Errno::NXIO) => return Err(SPECIAL),
-            fd => fd?,
-        };
-        match metadata(&fs::fstat(&fd)?).kind() {
-            Kind::File => Ok(Arc::new(LocalFile::new(fd, how.append))),
-            Kind::Directory => Err(Errno::ISDIR.into()),
-            Kind::Symlink | Kind::Other => Err(SPECIAL),
-        }
+        let fd = self.open_regular(path, flags, mode)?;
+        Ok(Arc::new(LocalFile::new(fd, how)))
     }
 
     fn open_directory(&self, path: &VPath) -> Result<Box<dyn Directory>, Error> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let fd = self.root.open(path.relative(), flags, Mode::empty())?;
-        let is_home = self.root.is_home(&fs::fstat(&fd)?)?;
-        Ok(Box::new(LocalDirectory::new(fd, is_home)?))
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | AT_ONCE;
+        let fd = self.home.resolve(path.relative(), flags, Mode::empty())?;
+        let is_home = inode::metadata(&fd)?.inode == inode::metadata(self.home.fd())?.inode;
+        Ok(Box::new(LocalDirectory::new(Dir::new(fd)?, is_home)))
     }
 
     fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error> {
-        let fd = self.root.pin(path.relative(), follow)?;
-        Ok(metadata(&fs::fstat(fd)?))
+        inode::metadata(self.home.inode(path.relative(), follow)?)
     }
 
     fn change(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error> {
-        if let Some(size) = changes.size {
-            if !follow {
-                return Err(Error::Unsupported("A link has no size to change"));
+        let fd = self.home.inode(path.relative(), follow)?;
+        let of_link = !follow && inode::metadata(&fd)?.kind() == Kind::Symlink;
+        let (size, changes) = match changes.size {
+            _ if of_link && (changes.size.is_some() || changes.permissions.is_some()) => {
+                let rest = Changes {
+                    permissions: None,
+                    ..*changes
+                };
+                (Err(NOT_OF_A_LINK), rest)
             }
-            let how = OpenHow {
-                write: true,
-                ..OpenHow::default()
-            };
-            let only_size = Changes {
-                size: Some(size),
-                ..Changes::default()
-            };
-            self.open(path, &how)?.change(&only_size)?;
-        }
-        change::pinned(&self.root.pin(path.relative(), follow)?, changes)
+            Some(size) => (self.set_size(path, size, follow), *changes),
+            None => (Ok(()), *changes),
+        };
+        size.and(inode::change(&fd, &changes, Reach::PathOnly))
     }
 
     fn remove_file(&self, path: &VPath) -> Result<(), Error> {
-        let (parent, name) = self.root.parent(path)?;
-        match fs::unlinkat(&parent, name, AtFlags::empty()) {
-            // POSIX's EPERM for a directory says nothing to a user.
-            Err(Errno::PERM | Errno::ISDIR) if is_directory(&parent, name) => {
-                Err(Errno::ISDIR.into())
-            }
-            outcome => Ok(outcome?),
-        }
+        let (parent, name) = self.home.parent(path)?;
+        Ok(unlinkat(parent, name, AtFlags::empty())?)
     }
 
     fn make_directory(&self, path: &VPath, permissions: Option<u32>) -> Result<(), Error> {
-        let (parent, name) = self.root.parent(path)?;
-        Ok(fs::mkdirat(
-            parent,
-            name,
-            self.new_mode(permissions, NEW_DIRECTORY),
-        )?)
+        let (parent, name) = self.home.parent(path)?;
+        Ok(mkdirat(parent, name, self.new_mode(permissions, 0o777))?)
     }
 
     fn remove_directory(&self, path: &VPath) -> Result<(), Error> {
-        let (parent, name) = self.root.parent(path)?;
-        Ok(fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+        let (parent, name) = self.parent_of_name(path)?;
+        Ok(unlinkat(parent, name, AtFlags::REMOVEDIR)?)
     }
 
     fn rename(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error> {
-        let (from_parent, from_name) = self.root.parent(from)?;
-        let (to_parent, to_name) = self.root.parent(to)?;
+        let (from_parent, from) = self.parent_of_name(from)?;
+        let (to_parent, to) = self.parent_of_name(to)?;
         if replace {
-            return Ok(fs::renameat(from_parent, from_name, to_parent, to_name)?);
+            return Ok(renameat(from_parent, from, to_parent, to)?);
         }
-        let flags = RenameFlags::NOREPLACE;
-        match fs::renameat_with(&from_parent, from_name, &to_parent, to_name, flags) {
-            // This file system cannot refuse atomically (NFS, some FUSE ones): look first. Between
-            // the look and the act another session of the same account could make the name; OpenSSH
-            // has the same gap.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                match fs::statat(&to_parent, to_name, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(_) => Err(Errno::EXIST.into()),
-                    Err(Errno::NOENT) => {
-                        Ok(fs::renameat(from_parent, from_name, to_parent, to_name)?)
-                    }
-                    Err(errno) => Err(errno.into()),
-                }
-            }
-            outcome => Ok(outcome?),
+        match renameat_with(&from_parent, from, &to_parent, to, RenameFlags::NOREPLACE) {
+            // Not every file system knows the flag (EINVAL, which has other reasons too).
+            Err(Errno::INVAL | Errno::NOSYS) => rename_by_hand(&from_parent, from, &to_parent, to),
+            other => Ok(other?),
         }
     }
 
     fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error> {
-        let (from_parent, from_name) = self.root.parent(existing)?;
-        let (to_parent, to_name) = self.root.parent(new)?;
-        // Without SYMLINK_FOLLOW: a link is linked, not what it points to.
-        Ok(fs::linkat(
-            from_parent,
-            from_name,
-            to_parent,
-            to_name,
+        let (existing_parent, existing) = self.home.parent(existing)?;
+        let (new_parent, new) = self.home.parent(new)?;
+        Ok(linkat(
+            existing_parent,
+            existing,
+            new_parent,
+            new,
             AtFlags::empty(),
         )?)
     }
 
     fn symlink(&self, target: &[u8], link: &VPath) -> Result<(), Error> {
-        if target.is_empty() || target.contains(&0) {
-            return Err(Error::Invalid("A link needs a target without NUL bytes"));
+        if target.is_empty() {
+            return Err(Error::Invalid("A symbolic link cannot be empty"));
+        }
+        if target.contains(&0) {
+            return Err(PathError::Nul.into());
         }
         if target.len() >= PATH_MAX {
-            return Err(Errno::NAMETOOLONG.into());
+            return Err(PathError::PathTooLong.into());
         }
-        let (parent, name) = self.root.parent(link)?;
-        Ok(fs::symlinkat(target, parent, name)?)
+        let (parent, name) = self.home.parent(link)?;
+        Ok(symlinkat(target, parent, name)?)
     }
 
     fn read_link(&self, path: &VPath) -> Result<Vec<u8>, Error> {
-        let (parent, name) = self.root.parent(path)?;
-        match fs::readlinkat(parent, name, Vec::new()) {
-            Err(Errno::INVAL) => Err(Error::Invalid("Not a symbolic link")),
-            target => Ok(target?.into_bytes()),
-        }
+        let (parent, name) = self.home.parent(path)?;
+        Ok(readlinkat(parent, name, Vec::new())?.into_bytes())
     }
 
     fn canonical(&self, path: &VPath) -> Result<VPath, Error> {
-        self.root.canonical(path)
+        self.home.canonical(path)
     }
 
     fn space(&self, path: &VPath) -> Result<Space, Error> {
-        let fd = self.root.pin(path.relative(), true)?;
-        Ok(space(&fs::fstatvfs(fd)?))
+        inode::space(self.home.inode(path.relative(), true)?)
     }
 }
 
-fn is_directory(parent: &OwnedFd, name: &[u8]) -> bool {
-    fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| metadata(&stat).kind() == Kind::Directory)
+fn open_flags(how: &OpenHow) -> Result<OFlags, Error> {
+    let mut flags = match (how.read, how.write || how.append) {
+        (true, true) => OFlags::RDWR,
+        (false, true) => OFlags::WRONLY,
+        (true, false) if how.truncate => {
+            return Err(Error::Invalid("To truncate, open for writing"));
+        }
+        (true, false) => OFlags::RDONLY,
+        (false, false) => return Err(Error::Invalid("Open for reading, for writing or for both")),
+    };
+    if how.exclusive && !how.create {
+        return Err(Error::Invalid(
+            "An exclusive open must also create the file",
+        ));
+    }
+    flags.set(OFlags::APPEND, how.append);
+    flags.set(OFlags::CREATE, how.create);
+    flags.set(OFlags::EXCL, how.exclusive);
+    flags.set(OFlags::TRUNC, how.truncate);
+    Ok(flags)
+}
+
+/// Renames without replacing where the kernel cannot do both in one. What is not a directory gets
+/// its new name by a link, which never replaces, and then loses the old one; between the two it has
+/// both. A directory, or a file system without links, is left with a look before the rename: what
+/// another session makes at `to` in that instant is replaced (of a directory: if it is empty).
+fn rename_by_hand(
+    from_parent: &Parent<'_>,
+    from: &[u8],
+    to_parent: &Parent<'_>,
+    to: &[u8],
+) -> Result<(), Error> {
+    let of_name = AtFlags::SYMLINK_NOFOLLOW;
+    let kind = inode::from_stat(&statat(from_parent, from, of_name)?).kind();
+    if kind != Kind::Directory {
+        match linkat(from_parent, from, to_parent, to, AtFlags::empty()) {
+            Ok(()) => return Ok(unlinkat(from_parent, from, AtFlags::empty())?),
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::MLINK | Errno::NOSYS) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    match statat(to_parent, to, of_name) {
+        Ok(_) => Err(Errno::EXIST.into()),
+        Err(Errno::NOENT) => Ok(renameat(from_parent, from, to_parent, to)?),
+        Err(errno) => Err(errno.into()),
+    }
 }

@@ -1,107 +1,187 @@
-//! From a path to a descriptor, with the home as root.
+//! From a path to a descriptor: the kernel resolves it, with the home as its root.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{self, Mode, OFlags, ResolveFlags, Stat};
-use rustix::io::Errno;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
+use rustix::io::{self, Errno};
 
 use crate::error::Error;
 use crate::path::VPath;
 
-/// The kernel gives up (EAGAIN) when ".." is resolved while something is renamed; a client that
-/// renames in a loop must not make us try for ever.
-const ATTEMPTS: usize = 64;
+/// ".." and absolute links end at the home; links that jump elsewhere (as in /proc) are refused.
+const BENEATH: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
-/// The descriptor of a home.
-pub(super) struct Root {
+/// The kernel says EAGAIN when anything on the machine is renamed while it walks a ".." or a link
+/// under `RESOLVE_IN_ROOT`, because it cannot be sure then that it stayed inside. Trying again is
+/// the documented answer; a limit keeps a flood of renames from holding a thread for good.
+const RACE_TRIES: u32 = 256;
+
+/// Tries to learn where a file is while it, or the home, is being moved.
+const PLACE_TRIES: u32 = 8;
+
+/// What the kernel appends to the path of a descriptor whose name is gone.
+const DELETED: &[u8] = b" (deleted)";
+
+/// The directory that is the root of everything that an account can name.
+#[derive(Debug)]
+pub(super) struct Home {
     fd: OwnedFd,
 }
 
-impl Root {
-    /// The operator's own path is followed as any path is.
-    pub(super) fn of(home: &Path) -> Result<Self, Error> {
+/// The directory in which a last name lies.
+pub(super) enum Parent<'a> {
+    /// The home itself: nothing had to be opened.
+    Home(BorrowedFd<'a>),
+    /// A directory further down.
+    Opened(OwnedFd),
+}
+
+impl AsFd for Parent<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Home(fd) => *fd,
+            Self::Opened(fd) => fd.as_fd(),
+        }
+    }
+}
+
+/// Where a descriptor was found to be.
+enum Place {
+    /// Below the home, at this path ("" for the home itself).
+    At(Vec<u8>),
+    /// It, or the home, was renamed or removed in this moment.
+    Moving,
+    /// /proc cannot say.
+    Unknown,
+}
+
+impl Home {
+    /// Opens the home. The path is the operator's own: its links are followed as usual.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
-            fd: fs::open(home, flags, Mode::empty())?,
+            fd: openat(CWD, path, flags, Mode::empty())?,
         })
     }
 
-    /// `openat2` beneath the home.
-    pub(super) fn open(&self, path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let flags = flags | OFlags::CLOEXEC;
-        for _ in 1..ATTEMPTS {
-            match fs::openat2(&self.fd, path, flags, mode, resolve) {
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                outcome => return outcome,
-            }
-        }
-        fs::openat2(&self.fd, path, flags, mode, resolve)
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
-    /// A descriptor that only names what is there, of whatever kind it is.
-    pub(super) fn pin(&self, path: &[u8], follow: bool) -> Result<OwnedFd, Errno> {
+    /// Opens a path. With [`OFlags::NOFOLLOW`] a link as its last name is not followed.
+    pub(super) fn resolve(&self, path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Error> {
+        let flags = flags | OFlags::CLOEXEC;
+        let mut tries = 1;
+        loop {
+            match openat2(&self.fd, path, flags, mode, BENEATH) {
+                Ok(fd) => return Ok(fd),
+                Err(Errno::AGAIN) if tries < RACE_TRIES => {
+                    tries += 1;
+                    std::thread::yield_now();
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::NOSYS) => {
+                    return Err(Error::Unsupported(
+                        "The server's kernel cannot confine paths: it needs openat2 (Linux 5.6)",
+                    ));
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// A descriptor that stands for the path's inode without opening it.
+    pub(super) fn inode(&self, path: &[u8], follow: bool) -> Result<OwnedFd, Error> {
         let mut flags = OFlags::PATH;
         flags.set(OFlags::NOFOLLOW, !follow);
-        self.open(path, flags, Mode::empty())
+        self.resolve(path, flags, Mode::empty())
     }
 
     /// The directory that holds the path's last name, and that name.
-    pub(super) fn parent<'p>(&self, path: &'p VPath) -> Result<(OwnedFd, &'p [u8]), Error> {
-        let (parent, name) = path.split_last();
+    pub(super) fn parent<'a>(&'a self, path: &'a VPath) -> Result<(Parent<'a>, &'a [u8]), Error> {
+        let (directory, name) = path.split_last();
+        if directory == b"." {
+            return Ok((Parent::Home(self.fd()), name));
+        }
         let flags = OFlags::PATH | OFlags::DIRECTORY;
-        Ok((self.open(parent, flags, Mode::empty())?, name))
+        let fd = self.resolve(directory, flags, Mode::empty())?;
+        Ok((Parent::Opened(fd), name))
     }
 
-    /// Is this the home itself?
-    pub(super) fn is_home(&self, stat: &Stat) -> Result<bool, Errno> {
-        let home = fs::fstat(&self.fd)?;
-        Ok((home.st_dev, home.st_ino) == (stat.st_dev, stat.st_ino))
-    }
-
-    /// Where a path leads once the kernel has followed all links. A missing last name, and a link
-    /// that leads nowhere, keep their name.
+    /// Where a path leads once its links are followed. If the last name is missing, or is a link
+    /// to nothing, it stays as it is behind its directory.
     pub(super) fn canonical(&self, path: &VPath) -> Result<VPath, Error> {
-        match self.pin(path.relative(), true) {
-            Ok(fd) => self.path_of(&fd, path),
-            Err(Errno::NOENT) => {
-                let (parent, name) = self.parent(path)?;
-                let (directory, _) = path.split_last();
-                let mut canonical = self.path_of(&parent, &VPath::parse(directory)?)?.absolute();
-                canonical.push(b'/');
-                canonical.extend_from_slice(name);
-                Ok(VPath::parse(&canonical)?)
+        for _ in 0..PLACE_TRIES {
+            let (fd, missing) = match self.inode(path.relative(), true) {
+                Ok(fd) => (fd, None),
+                Err(Error::Os(Errno::NOENT)) => {
+                    let (directory, name) = path.split_last();
+                    (self.inode(directory, true)?, Some(name))
+                }
+                Err(error) => return Err(error),
+            };
+            match self.place(&fd)? {
+                Place::At(mut found) => {
+                    if let Some(name) = missing {
+                        found.push(b'/');
+                        found.extend_from_slice(name);
+                    }
+                    return Ok(VPath::parse(&found)?);
+                }
+                Place::Moving => {}
+                Place::Unknown => break,
             }
-            Err(errno) => Err(errno.into()),
         }
+        Ok(VPath::parse(&without_dotdot(path))?)
     }
 
-    /// The path of a descriptor inside the home, as /proc knows it at this moment; `asked` where
-    /// there is no /proc.
-    fn path_of(&self, fd: &OwnedFd, asked: &VPath) -> Result<VPath, Error> {
-        let (Ok(home), Ok(found)) = (proc_path(&self.fd), proc_path(fd)) else {
-            return Ok(asked.clone());
+    /// Asks /proc where a descriptor is, and takes the home's own path off.
+    fn place(&self, fd: &OwnedFd) -> Result<Place, Error> {
+        let (Ok(home), Ok(path)) = (path_of(&self.fd), path_of(fd)) else {
+            return Ok(Place::Unknown);
         };
-        let beneath = match found.strip_prefix(home.as_slice()) {
-            Some(beneath) if beneath.is_empty() || beneath.starts_with(b"/") => beneath,
-            // The home is the root of the file system.
-            _ if home == b"/" => &found,
-            // Moved out of the home, or removed, since it was opened.
-            _ => return Err(Errno::NOENT.into()),
+        let home = home.strip_suffix(b"/").unwrap_or(&home);
+        let below = match path.strip_prefix(home) {
+            Some(below) if below.is_empty() || below.starts_with(b"/") => below,
+            _ => return Ok(Place::Moving),
         };
-        if fs::fstat(fd)?.st_nlink == 0 {
-            return Err(Errno::NOENT.into());
+        // A name may really end in these words: it does if the same inode is found by it.
+        if below.ends_with(DELETED) {
+            let relative = VPath::parse(below)?;
+            match self.inode(relative.relative(), false) {
+                Ok(named) if same_inode(&named, fd)? => {}
+                _ => return Ok(Place::Moving),
+            }
         }
-        Ok(VPath::parse(beneath)?)
+        Ok(Place::At(below.to_vec()))
     }
 }
 
-fn proc_path(fd: impl AsFd) -> Result<Vec<u8>, Errno> {
-    Ok(fs::readlink(proc_link(fd), Vec::new())?.into_bytes())
-}
-
-/// The magic link that stands for a descriptor: what it points to cannot be exchanged.
-pub(super) fn proc_link(fd: impl AsFd) -> String {
+/// The name by which /proc lets this process reach the inode of an `O_PATH` descriptor, for the
+/// few calls that do not take one.
+pub(super) fn proc_name(fd: impl AsFd) -> String {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
+}
+
+fn path_of(fd: impl AsFd) -> io::Result<Vec<u8>> {
+    Ok(readlinkat(CWD, proc_name(fd), Vec::new())?.into_bytes())
+}
+
+fn same_inode(a: &OwnedFd, b: &OwnedFd) -> Result<bool, Error> {
+    let (a, b) = (fstat(a)?, fstat(b)?);
+    Ok((a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+}
+
+/// The path with its ".." taken at their word, for when nobody can say where the links lead.
+fn without_dotdot(path: &VPath) -> Vec<u8> {
+    let mut names = Vec::new();
+    for name in path.relative().split(|byte| *byte == b'/') {
+        if name == b".." {
+            names.pop();
+        } else {
+            names.push(name);
+        }
+    }
+    names.join(&b'/')
 }

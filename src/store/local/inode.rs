@@ -1,0 +1,121 @@
+//! What can be known and changed of an inode by a descriptor of it.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{
+    AtFlags, CWD, Gid, Mode, RawMode, Stat, StatVfsMountFlags, Timespec, Timestamps, Uid, chmodat,
+    chownat, fchmod, fstat, fstatvfs, utimensat,
+};
+use rustix::io::Errno;
+
+use super::resolve::proc_name;
+use crate::error::Error;
+use crate::store::{Changes, Metadata, Space};
+
+/// Read, write, search and sticky. The setuid and setgid bits are never given: a program that an
+/// account uploads must not run as the user that owns all homes.
+const GRANTABLE: RawMode = 0o1777;
+
+/// What a descriptor can do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Opened for reading or writing.
+    Open,
+    /// Opened with `O_PATH`.
+    PathOnly,
+}
+
+/// The bits of a mode that a peer asked for and may have.
+pub(super) fn grantable(permissions: u32) -> Mode {
+    Mode::from_raw_mode(permissions & GRANTABLE)
+}
+
+pub(super) fn metadata(fd: impl AsFd) -> Result<Metadata, Error> {
+    Ok(from_stat(&fstat(fd)?))
+}
+
+// The widths of these fields differ between architectures.
+#[allow(clippy::useless_conversion)]
+pub(super) fn from_stat(stat: &Stat) -> Metadata {
+    Metadata {
+        mode: stat.st_mode.into(),
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        links: stat.st_nlink.into(),
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        atime: stat.st_atime.into(),
+        mtime: stat.st_mtime.into(),
+        inode: (stat.st_dev.into(), stat.st_ino.into()),
+    }
+}
+
+pub(super) fn space(fd: impl AsFd) -> Result<Space, Error> {
+    let found = fstatvfs(fd)?;
+    Ok(Space {
+        block_size: found.f_frsize,
+        blocks: found.f_blocks,
+        blocks_available: found.f_bavail,
+        files: found.f_files,
+        files_available: found.f_favail,
+        id: found.f_fsid,
+        read_only: found.f_flag.contains(StatVfsMountFlags::RDONLY),
+        name_max: found.f_namemax,
+    })
+}
+
+/// Changes owner, permissions and times. Each is tried, whatever became of the others, as OpenSSH
+/// does: a client that sends an owner that it cannot have still gets its times. The first error
+/// is the answer.
+pub(super) fn change(fd: impl AsFd, changes: &Changes, reach: Reach) -> Result<(), Error> {
+    let fd = fd.as_fd();
+    let owner = changes.owner.map_or(Ok(()), |owner| set_owner(fd, owner));
+    let permissions = changes
+        .permissions
+        .map_or(Ok(()), |wanted| set_permissions(fd, wanted, reach));
+    let times = changes.times.map_or(Ok(()), |times| set_times(fd, times));
+    owner.and(permissions).and(times)
+}
+
+/// An unchanged owner is no change, and asks for no privilege.
+fn set_owner(fd: impl AsFd, (uid, gid): (u32, u32)) -> Result<(), Error> {
+    let now = fstat(&fd)?;
+    if (now.st_uid, now.st_gid) == (uid, gid) {
+        return Ok(());
+    }
+    // As in chown(2), all bits set means: leave it.
+    let uid = (uid != u32::MAX).then(|| Uid::from_raw(uid));
+    let gid = (gid != u32::MAX).then(|| Gid::from_raw(gid));
+    Ok(chownat(fd, "", uid, gid, AtFlags::EMPTY_PATH)?)
+}
+
+fn set_permissions(fd: impl AsFd, wanted: u32, reach: Reach) -> Result<(), Error> {
+    let mode = grantable(wanted);
+    match reach {
+        Reach::Open => Ok(fchmod(fd, mode)?),
+        // By this name the kernel goes straight to the inode: no path is walked again.
+        Reach::PathOnly => match chmodat(CWD, proc_name(fd), mode, AtFlags::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR) => Err(Error::Unsupported(
+                "Permissions cannot be changed: /proc is not mounted on the server",
+            )),
+            other => Ok(other?),
+        },
+    }
+}
+
+fn set_times(fd: impl AsFd, (access, modification): (u32, u32)) -> Result<(), Error> {
+    let at = |seconds: u32| Timespec {
+        tv_sec: seconds.into(),
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: at(access),
+        last_modification: at(modification),
+    };
+    match utimensat(&fd, "", &times, AtFlags::EMPTY_PATH) {
+        // Linux before 5.8 does not know the flag here.
+        Err(Errno::INVAL | Errno::NOENT) => {
+            Ok(utimensat(CWD, proc_name(fd), &times, AtFlags::empty())?)
+        }
+        other => Ok(other?),
+    }
+}
