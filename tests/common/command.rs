@@ -35,7 +35,11 @@ impl Output {
     /// Fails the test if the program ended with 0.
     #[track_caller]
     pub fn failed(self) -> Self {
-        assert!(!self.status.success(), "should have failed: {}", self.describe());
+        assert!(
+            !self.status.success(),
+            "should have failed: {}",
+            self.describe()
+        );
         self
     }
 
@@ -80,13 +84,25 @@ impl Running {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
-        Self { child, stdout, stderr, shown, ended: false }
+        Self {
+            child,
+            stdout,
+            stderr,
+            shown,
+            ended: false,
+        }
     }
 
     /// Takes over a program that was started elsewhere, with pipes of its own.
     pub fn adopt(child: Child, shown: String) -> Self {
         let empty = || tempfile::tempfile().unwrap();
-        Self { child, stdout: empty(), stderr: empty(), shown, ended: false }
+        Self {
+            child,
+            stdout: empty(),
+            stderr: empty(),
+            shown,
+            ended: false,
+        }
     }
 
     pub fn id(&self) -> u32 {

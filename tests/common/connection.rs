@@ -19,7 +19,10 @@ use super::{STEP, TestServer};
 static RUNTIME: LazyLock<runtime::Handle> = LazyLock::new(|| {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         sender.send(runtime.handle().clone()).unwrap();
         runtime.block_on(std::future::pending::<()>());
     });
@@ -75,7 +78,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { identification: "SSH-2.0-LandfallTest_1.0", rekey_after: 1 << 30 }
+        Self {
+            identification: "SSH-2.0-LandfallTest_1.0",
+            rekey_after: 1 << 30,
+        }
     }
 }
 
@@ -110,7 +116,9 @@ impl Connection {
         let handle = finish("connecting", STEP, async move {
             client::connect(Arc::new(config), address, Client { host_key }).await
         })?;
-        Ok(Self { handle: Arc::new(Mutex::new(handle)) })
+        Ok(Self {
+            handle: Arc::new(Mutex::new(handle)),
+        })
     }
 
     /// Connects and logs in with the account's key.
@@ -140,7 +148,11 @@ impl Connection {
         let handle = Arc::clone(&self.handle);
         let (user, password) = (user.to_owned(), password.to_owned());
         finish("logging in with a password", STEP, async move {
-            handle.lock().await.authenticate_password(user, password).await
+            handle
+                .lock()
+                .await
+                .authenticate_password(user, password)
+                .await
         })
     }
 
@@ -151,15 +163,18 @@ impl Connection {
         let (user, password) = (user.to_owned(), password.to_owned());
         finish("logging in at prompts", STEP, async move {
             let mut handle = handle.lock().await;
-            let mut answer =
-                handle.authenticate_keyboard_interactive_start(user, None).await?;
+            let mut answer = handle
+                .authenticate_keyboard_interactive_start(user, None)
+                .await?;
             loop {
                 answer = match answer {
                     KeyboardInteractiveAuthResponse::Success => return Ok(true),
                     KeyboardInteractiveAuthResponse::Failure { .. } => return Ok(false),
                     KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
                         let answers = prompts.iter().map(|_| password.clone()).collect();
-                        handle.authenticate_keyboard_interactive_respond(answers).await?
+                        handle
+                            .authenticate_keyboard_interactive_respond(answers)
+                            .await?
                     }
                 };
             }
@@ -195,7 +210,11 @@ impl Connection {
     {
         let (handle, user) = (Arc::clone(&self.handle), user.to_owned());
         finish("logging in with a key", STEP, async move {
-            handle.lock().await.authenticate_publickey_with(user, key, None, &mut signer).await
+            handle
+                .lock()
+                .await
+                .authenticate_publickey_with(user, key, None, &mut signer)
+                .await
         })
     }
 
@@ -243,7 +262,9 @@ impl Connection {
         finish("starting russh-sftp", STEP, async move {
             let channel = handle.lock().await.channel_open_session().await.unwrap();
             channel.request_subsystem(true, "sftp").await.unwrap();
-            russh_sftp::client::SftpSession::new(channel.into_stream()).await.unwrap()
+            russh_sftp::client::SftpSession::new(channel.into_stream())
+                .await
+                .unwrap()
         })
     }
 
@@ -253,7 +274,9 @@ impl Connection {
         let handle = Arc::clone(&self.handle);
         finish("asking for a forwarding", STEP, async move {
             let handle = handle.lock().await;
-            handle.channel_open_direct_tcpip("127.0.0.1", u32::from(port), "127.0.0.1", 1).await
+            handle
+                .channel_open_direct_tcpip("127.0.0.1", u32::from(port), "127.0.0.1", 1)
+                .await
         })
         .map(drop)
     }
@@ -279,7 +302,11 @@ impl Connection {
     #[track_caller]
     pub fn is_closed(&self) -> bool {
         let handle = Arc::clone(&self.handle);
-        finish("looking", STEP, async move { handle.lock().await.is_closed() })
+        finish(
+            "looking",
+            STEP,
+            async move { handle.lock().await.is_closed() },
+        )
     }
 }
 

@@ -62,7 +62,11 @@ pub fn random_file(path: &Path, length: u64, seed: u64) {
 /// A name that no other call of this process gives.
 pub fn random_name(prefix: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!("{prefix}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{prefix}{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// The SHA-256 of a file, in hexadecimal.
@@ -77,16 +81,27 @@ pub fn sha256_of(path: &Path) -> String {
             length => hash.update(&block[..length]),
         }
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Fails unless both files hold the same bytes.
 #[track_caller]
 pub fn assert_same(left: &Path, right: &Path) {
     let size = |path: &Path| {
-        std::fs::metadata(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).len()
+        std::fs::metadata(path)
+            .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+            .len()
     };
-    assert_eq!(size(left), size(right), "sizes of {} and {}", left.display(), right.display());
+    assert_eq!(
+        size(left),
+        size(right),
+        "sizes of {} and {}",
+        left.display(),
+        right.display()
+    );
     assert_eq!(
         sha256_of(left),
         sha256_of(right),
@@ -105,7 +120,11 @@ pub fn random_tree(root: &Path, seed: u64) {
         std::fs::create_dir_all(root.join(folder)).unwrap();
         for size in sizes {
             number += 1;
-            random_file(&root.join(folder).join(format!("file-{size}.bin")), size, number);
+            random_file(
+                &root.join(folder).join(format!("file-{size}.bin")),
+                size,
+                number,
+            );
         }
     }
     std::fs::create_dir_all(root.join("empty folder")).unwrap();
@@ -117,7 +136,11 @@ pub fn tree_of(root: &Path) -> Vec<(String, String)> {
     fn walk(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             if path.is_dir() {
                 found.push((name, "/".into()));
                 walk(root, &path, found);
@@ -145,7 +168,10 @@ pub fn read_from_start(mut file: &File) -> Vec<u8> {
 pub fn wait_until(what: &str, deadline: Duration, mut so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !so() {
-        assert!(began.elapsed() < deadline, "not within {deadline:?}: {what}");
+        assert!(
+            began.elapsed() < deadline,
+            "not within {deadline:?}: {what}"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
 }

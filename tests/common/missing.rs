@@ -37,7 +37,9 @@ pub fn skip(why: &str) {
         .and_then(Path::file_name)
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let file = file.rsplit_once('-').map_or(file.as_str(), |(name, _)| name);
+    let file = file
+        .rsplit_once('-')
+        .map_or(file.as_str(), |(name, _)| name);
     let line = format!("SKIPPED {file}::{test}: {why}\n");
     assert!(
         std::env::var("CI").as_deref() != Ok("true"),

@@ -47,7 +47,10 @@ impl Channel {
     /// Sends; fails the test if the other side takes nothing for [`STEP`].
     #[track_caller]
     pub fn send(&mut self, outgoing: Outgoing) {
-        assert!(self.try_send(outgoing, STEP), "nothing was taken from us for {STEP:?}");
+        assert!(
+            self.try_send(outgoing, STEP),
+            "nothing was taken from us for {STEP:?}"
+        );
     }
 
     /// Sends; false if the other side takes nothing for so long, or is gone.
@@ -178,7 +181,8 @@ impl RawSftp {
 
     /// Sends unless nothing is taken for so long.
     pub fn try_send(&mut self, body: &Body, deadline: Duration) -> bool {
-        self.channel.try_send(Outgoing::Data(body.packet()), deadline)
+        self.channel
+            .try_send(Outgoing::Data(body.packet()), deadline)
     }
 
     #[track_caller]
@@ -242,7 +246,10 @@ impl RawSftp {
     pub fn init(&mut self) -> Vec<(String, Vec<u8>)> {
         self.send(&Body(vec![wire::INIT]).u32(3));
         match self.reply() {
-            Reply::Version { version: 3, extensions } => extensions,
+            Reply::Version {
+                version: 3,
+                extensions,
+            } => extensions,
             other => panic!("not VERSION 3: {other:?}"),
         }
     }
@@ -295,7 +302,11 @@ impl RawSftp {
 
     #[track_caller]
     pub fn write(&mut self, handle: &[u8], offset: u64, data: &[u8]) -> u32 {
-        let body = self.body(wire::WRITE).string(handle).u64(offset).string(data);
+        let body = self
+            .body(wire::WRITE)
+            .string(handle)
+            .u64(offset)
+            .string(data);
         self.ask(&body).code()
     }
 
@@ -425,7 +436,11 @@ impl InFlight {
     pub fn reply(&mut self, sftp: &mut RawSftp) -> Reply {
         let reply = sftp.reply_within(super::TRANSFER);
         let oldest = self.0.pop_front().expect("a reply to nothing");
-        assert_eq!(reply.id().to_be_bytes(), oldest[..], "replies come in order: {reply:?}");
+        assert_eq!(
+            reply.id().to_be_bytes(),
+            oldest[..],
+            "replies come in order: {reply:?}"
+        );
         reply
     }
 }

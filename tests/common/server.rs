@@ -56,7 +56,11 @@ impl TestServer {
 
     /// The same with some values of config.toml set: dotted key and TOML value.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        if against_openssh() { Self::start_openssh() } else { Self::start_landfall(settings) }
+        if against_openssh() {
+            Self::start_openssh()
+        } else {
+            Self::start_landfall(settings)
+        }
     }
 
     /// A server that has no account yet.
@@ -93,7 +97,10 @@ impl TestServer {
             .prefix("s")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .unwrap();
-        fs::DirBuilder::new().mode(0o700).create(folder.path().join("client")).unwrap();
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(folder.path().join("client"))
+            .unwrap();
         let server = Self {
             home: folder.path().join(home),
             folder,
@@ -114,7 +121,11 @@ impl TestServer {
         wait_until("the server says where it listens", STEP, || {
             port = self.listening_port();
             let ended = self.process.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "the server ended at once: {ended:?}\n{}", self.log());
+            assert!(
+                ended.is_none(),
+                "the server ended at once: {ended:?}\n{}",
+                self.log()
+            );
             port.is_some()
         });
         self.port = port.unwrap();
@@ -130,7 +141,10 @@ impl TestServer {
         fs::set_permissions(&server.home, PermissionsExt::from_mode(0o755)).unwrap();
         let _ = fs::create_dir("/run/sshd");
         fs::create_dir(server.path("keys")).unwrap();
-        make_key(&server.path("keys/ssh_host_ed25519_key"), &["-t", "ed25519"]);
+        make_key(
+            &server.path("keys/ssh_host_ed25519_key"),
+            &["-t", "ed25519"],
+        );
         // sshd cannot choose a port itself, so another process may be faster: try again then.
         for _ in 0..10 {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -146,7 +160,14 @@ impl TestServer {
                 if TcpStream::connect(server.address()).is_ok() {
                     return server;
                 }
-                if server.process.as_mut().unwrap().try_wait().unwrap().is_some() {
+                if server
+                    .process
+                    .as_mut()
+                    .unwrap()
+                    .try_wait()
+                    .unwrap()
+                    .is_some()
+                {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(10));
@@ -172,7 +193,11 @@ impl TestServer {
     }
 
     fn start_process(&mut self, command: &mut Command) {
-        let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .unwrap();
         let mut process = command
             .current_dir(self.folder.path())
             .env_remove("LANDFALL_CONFIG")
@@ -193,19 +218,27 @@ impl TestServer {
     }
 
     fn listening_port(&self) -> Option<u16> {
-        self.stdout_lines()
-            .iter()
-            .find_map(|line| line.strip_prefix("Listening on 127.0.0.1:")?.trim().parse().ok())
+        self.stdout_lines().iter().find_map(|line| {
+            line.strip_prefix("Listening on 127.0.0.1:")?
+                .trim()
+                .parse()
+                .ok()
+        })
     }
 
     fn wait_for_accept(&self) {
-        wait_until("the server accepts", STEP, || TcpStream::connect(self.address()).is_ok());
+        wait_until("the server accepts", STEP, || {
+            TcpStream::connect(self.address()).is_ok()
+        });
     }
 
     fn write_client_files(&self) {
-        let host_key =
-            fs::read_to_string(self.path("keys/ssh_host_ed25519_key.pub")).unwrap();
-        fs::write(self.known_hosts(), format!("[127.0.0.1]:{} {host_key}", self.port)).unwrap();
+        let host_key = fs::read_to_string(self.path("keys/ssh_host_ed25519_key.pub")).unwrap();
+        fs::write(
+            self.known_hosts(),
+            format!("[127.0.0.1]:{} {host_key}", self.port),
+        )
+        .unwrap();
         fs::write(
             self.ssh_config(),
             format!(
@@ -277,7 +310,10 @@ impl TestServer {
     }
 
     pub fn process_id(&self) -> u32 {
-        self.process.as_ref().expect("the server is not running").id()
+        self.process
+            .as_ref()
+            .expect("the server is not running")
+            .id()
     }
 
     /// The client's private key (OpenSSH format); the public one has ".pub" at its end.
@@ -312,7 +348,10 @@ impl TestServer {
     /// `landfall ARGS...`, in the server's folder.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
-        command.args(args).current_dir(self.folder.path()).env_remove("LANDFALL_CONFIG");
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_remove("LANDFALL_CONFIG");
         command
     }
 
@@ -340,7 +379,9 @@ impl TestServer {
         for variable in ["SSH_AUTH_SOCK", "SSH_ASKPASS", "DISPLAY"] {
             command.env_remove(variable);
         }
-        command.env("LC_ALL", "C.UTF-8").current_dir(self.path("client"));
+        command
+            .env("LC_ALL", "C.UTF-8")
+            .current_dir(self.path("client"));
         command
     }
 
@@ -369,13 +410,14 @@ impl TestServer {
 
     /// Open file descriptors.
     pub fn open_files(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.process_id())).unwrap().count()
+        fs::read_dir(format!("/proc/{}/fd", self.process_id()))
+            .unwrap()
+            .count()
     }
 
     /// A line of /proc/PID/status, in kB: VmHWM (highest resident memory), VmRSS.
     pub fn memory_kib(&self, field: &str) -> u64 {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(field)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
@@ -400,7 +442,11 @@ impl Drop for TestServer {
             eprintln!("--- log of the server ({status:?})\n{}", tail(&log));
         } else {
             assert!(!crashed, "the server panicked:\n{}", tail(&log));
-            assert!(ended_well, "the server ended with {status:?}:\n{}", tail(&log));
+            assert!(
+                ended_well,
+                "the server ended with {status:?}:\n{}",
+                tail(&log)
+            );
         }
     }
 }
@@ -414,7 +460,10 @@ pub fn against_openssh() -> bool {
 #[track_caller]
 pub fn make_key(path: &Path, kind: &[&str]) {
     let mut keygen = Command::new("ssh-keygen");
-    keygen.args(kind).args(["-q", "-N", "", "-C", "throw-away", "-f"]).arg(path);
+    keygen
+        .args(kind)
+        .args(["-q", "-N", "", "-C", "throw-away", "-f"])
+        .arg(path);
     run_ok(&mut keygen, STEP);
 }
 

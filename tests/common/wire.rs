@@ -148,13 +148,35 @@ pub struct Name {
 /// What a server answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    Version { version: u32, extensions: Vec<(String, Vec<u8>)> },
-    Status { id: u32, code: u32, message: String },
-    Handle { id: u32, handle: Vec<u8> },
-    Data { id: u32, data: Vec<u8> },
-    Name { id: u32, names: Vec<Name> },
-    Attrs { id: u32, attrs: Attrs },
-    Extended { id: u32, data: Vec<u8> },
+    Version {
+        version: u32,
+        extensions: Vec<(String, Vec<u8>)>,
+    },
+    Status {
+        id: u32,
+        code: u32,
+        message: String,
+    },
+    Handle {
+        id: u32,
+        handle: Vec<u8>,
+    },
+    Data {
+        id: u32,
+        data: Vec<u8>,
+    },
+    Name {
+        id: u32,
+        names: Vec<Name>,
+    },
+    Attrs {
+        id: u32,
+        attrs: Attrs,
+    },
+    Extended {
+        id: u32,
+        data: Vec<u8>,
+    },
 }
 
 impl Reply {
@@ -238,7 +260,10 @@ impl Reply {
             while !fields.0.is_empty() {
                 extensions.push((fields.text(), fields.string()));
             }
-            Self::Version { version, extensions }
+            Self::Version {
+                version,
+                extensions,
+            }
         } else {
             let id = fields.u32();
             match kind {
@@ -248,14 +273,23 @@ impl Reply {
                     let _language = fields.text();
                     Self::Status { id, code, message }
                 }
-                HANDLE => Self::Handle { id, handle: fields.string() },
-                DATA => Self::Data { id, data: fields.string() },
+                HANDLE => Self::Handle {
+                    id,
+                    handle: fields.string(),
+                },
+                DATA => Self::Data {
+                    id,
+                    data: fields.string(),
+                },
                 NAME => {
                     let count = fields.u32();
                     let names = (0..count).map(|_| fields.name()).collect();
                     Self::Name { id, names }
                 }
-                ATTRS => Self::Attrs { id, attrs: fields.attrs() },
+                ATTRS => Self::Attrs {
+                    id,
+                    attrs: fields.attrs(),
+                },
                 EXTENDED_REPLY => {
                     let data = std::mem::take(&mut fields.0).to_vec();
                     Self::Extended { id, data }
@@ -293,7 +327,10 @@ impl Fields<'_> {
 
     pub fn string(&mut self) -> Vec<u8> {
         let length = self.u32() as usize;
-        let (head, rest) = self.0.split_at_checked(length).expect("a string is cut off");
+        let (head, rest) = self
+            .0
+            .split_at_checked(length)
+            .expect("a string is cut off");
         self.0 = rest;
         head.to_vec()
     }
@@ -303,12 +340,20 @@ impl Fields<'_> {
     }
 
     fn name(&mut self) -> Name {
-        Name { name: self.string(), longname: self.string(), attrs: self.attrs() }
+        Name {
+            name: self.string(),
+            longname: self.string(),
+            attrs: self.attrs(),
+        }
     }
 
     fn attrs(&mut self) -> Attrs {
         let flags = self.u32();
-        assert_eq!(flags & !0xf, 0, "attribute flags that version 3 has not: {flags:#x}");
+        assert_eq!(
+            flags & !0xf,
+            0,
+            "attribute flags that version 3 has not: {flags:#x}"
+        );
         Attrs {
             size: (flags & 1 != 0).then(|| self.u64()),
             owner: (flags & 2 != 0).then(|| (self.u32(), self.u32())),
