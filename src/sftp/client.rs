@@ -11,6 +11,8 @@ pub enum Client {
     WinScp,
     /// libssh2, and so curl.
     Libssh2,
+    /// Python's asyncssh.
+    AsyncSsh,
     /// All others.
     Other,
 }
@@ -22,6 +24,7 @@ const KNOWN: &[(&str, Client)] = &[
     ("PuTTY", Client::Putty),
     ("FileZilla", Client::Putty),
     ("libssh2", Client::Libssh2),
+    ("AsyncSSH", Client::AsyncSsh),
 ];
 
 impl Client {
@@ -35,9 +38,9 @@ impl Client {
     }
 
     /// SYMLINK's arguments: OpenSSH's server and nearly all clients have them as (target, link),
-    /// the reverse of the draft; WinSCP keeps to the draft with a server that it does not know.
+    /// the reverse of the draft; these keep to the draft with a server that they do not know.
     pub fn symlink_in_draft_order(self) -> bool {
-        self == Self::WinScp
+        matches!(self, Self::WinScp | Self::AsyncSsh)
     }
 
     /// Shows codes 14 and 15 in words even in version 3.
@@ -62,6 +65,7 @@ mod tests {
             (b"SSH-2.0-WinSCP_release_6.5", Client::WinScp),
             (b"SSH-2.0-PuTTY_Release_0.78", Client::Putty),
             (b"SSH-2.0-libssh2_1.10.0", Client::Libssh2),
+            (b"SSH-2.0-AsyncSSH_2.24.1", Client::AsyncSsh),
             (b"SSH-2.0-paramiko_5.1.0", Client::Other),
             (b"", Client::Other),
         ] {

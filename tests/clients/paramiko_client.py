@@ -1,0 +1,107 @@
+"""paramiko against a server: HOST PORT USER KEY FOLDER. Any difference ends it with a traceback."""
+
+import hashlib
+import os
+import stat
+import sys
+
+import paramiko
+
+host, port, user, key, folder = sys.argv[1:]
+os.chdir(folder)
+
+transport = paramiko.Transport((host, int(port)))
+transport.connect(username=user, pkey=paramiko.Ed25519Key.from_private_key_file(key))
+sftp = paramiko.SFTPClient.from_transport(transport)
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refused(call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        return error
+    raise AssertionError(f"{call} {arguments} was not refused")
+
+
+with open("data", "wb") as file:
+    file.write(os.urandom(5_000_001))
+
+assert sftp.put("data", "data", confirm=True).st_size == 5_000_001
+sftp.get("data", "back")
+assert sha256("back") == sha256("data")
+
+# Resume, both ways: at an offset, and by appending.
+with open("data", "rb") as file, sftp.open("cut", "wb") as remote:
+    remote.write(file.read(1_234_567))
+size = sftp.stat("cut").st_size
+assert size == 1_234_567
+with open("data", "rb") as file, sftp.open("cut", "r+b") as remote:
+    file.seek(size)
+    remote.seek(size)
+    remote.set_pipelined(True)
+    remote.write(file.read())
+sftp.get("cut", "back")
+assert sha256("back") == sha256("data")
+with sftp.open("log", "a") as remote:
+    remote.write("one\n")
+with sftp.open("log", "a") as remote:
+    remote.write("two\n")
+assert sftp.open("log").read() == b"one\ntwo\n"
+
+# Attributes.
+sftp.chmod("data", 0o640)
+sftp.utime("data", (1_000_000_000, 1_000_000_001))
+attributes = sftp.stat("data")
+assert stat.S_IMODE(attributes.st_mode) == 0o640
+assert (attributes.st_atime, attributes.st_mtime) == (1_000_000_000, 1_000_000_001)
+sftp.truncate("cut", 10)
+assert sftp.stat("cut").st_size == 10
+with sftp.open("cut", "r+b") as remote:
+    remote.truncate(4)
+    assert remote.stat().st_size == 4
+
+# Names: renames, links, directories, bytes that are no text.
+sftp.rename("cut", "short")
+assert refused(sftp.rename, "short", "data").args == ("File already exists",)
+sftp.posix_rename("short", "log")
+assert sftp.stat("log").st_size == 4
+sftp.symlink("data", "link")
+assert sftp.readlink("link") == "data"
+assert stat.S_ISLNK(sftp.lstat("link").st_mode) and stat.S_ISREG(sftp.stat("link").st_mode)
+assert sftp.normalize(".") == "/" and sftp.normalize("link") == "/data"
+sftp.mkdir("folder")
+refused(sftp.mkdir, "folder")
+sftp.chdir("folder")
+assert sftp.getcwd() == "/folder"
+strange = b"\xff\xfe not text"
+with sftp.open(strange, "wb") as remote:
+    remote.write(b"strange")
+assert sftp.open(strange).read() == b"strange"
+sftp.remove(strange)
+sftp.chdir(None)
+sftp.rmdir("folder")
+assert refused(sftp.stat, "folder").errno == 2
+names = {entry.filename: entry for entry in sftp.listdir_attr(".")}
+assert sorted(names) == ["data", "link", "log"], sorted(names)
+assert names["data"].st_size == 5_000_001
+
+# A download asks for the whole file at once: all READs before the first reply is looked at.
+with sftp.open("huge", "wb") as remote:
+    remote.truncate(1 << 30)
+seen = 0
+with sftp.open("huge", "rb") as remote:
+    remote.prefetch(1 << 30)
+    while block := remote.read(1 << 20):
+        assert not block.strip(b"\0")
+        seen += len(block)
+assert seen == 1 << 30, seen
+
+for name in ["data", "link", "log", "huge"]:
+    sftp.remove(name)
+assert sftp.listdir(".") == []
+transport.close()

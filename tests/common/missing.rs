@@ -1,0 +1,54 @@
+//! What a test does when a client is not on this machine: it says so loudly, and in CI it fails.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Where `tests/run` reads, at its end, what was left out.
+const SKIPPED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/skipped");
+
+/// The program's path, looked up as a shell would; system folders count even if not in PATH.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/local/bin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Are all these programs here? If not, says so as [`skip`] does.
+#[must_use]
+pub fn have(programs: &[&str]) -> bool {
+    for name in programs {
+        if program(name).is_none() {
+            skip(&format!("the program `{name}` is not installed"));
+            return false;
+        }
+    }
+    true
+}
+
+/// Notes that the running test was left out. With `CI=true` nothing may be, so it fails instead.
+pub fn skip(why: &str) {
+    let test = std::thread::current().name().unwrap_or("?").to_owned();
+    let binary = std::env::current_exe().ok();
+    let file = binary
+        .as_deref()
+        .and_then(Path::file_name)
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let file = file
+        .rsplit_once('-')
+        .map_or(file.as_str(), |(name, _)| name);
+    let line = format!("SKIPPED {file}::{test}: {why}\n");
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "{line}In CI nothing may be left out: run tests/run, which installs what is missing."
+    );
+    // Straight to the stream: `eprint!` in a test that passes is shown to nobody.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    let noted = OpenOptions::new().create(true).append(true).open(SKIPPED);
+    if let Ok(mut noted) = noted {
+        let _ = noted.write_all(line.as_bytes());
+    }
+}

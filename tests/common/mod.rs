@@ -1,0 +1,27 @@
+//! What every black-box test needs: a real server, real clients as programs, and deadlines.
+
+#![allow(dead_code, unreachable_pub, unused_imports)]
+
+pub mod command;
+pub mod connection;
+pub mod files;
+pub mod missing;
+pub mod raw;
+pub mod server;
+pub mod wire;
+
+pub use command::{Output, Running, run, run_ok};
+pub use files::{bytes_of, random_file, random_name, sha256_of, wait_until};
+pub use missing::{have, skip};
+pub use server::{HOST, PASSWORD, TestServer, USER, against_openssh};
+
+use std::time::Duration;
+
+/// Enough for a small step on a busy machine, and far too little for something that hangs.
+pub const STEP: Duration = Duration::from_secs(30);
+/// Enough for moving hundreds of megabytes in a debug build on a busy machine.
+pub const TRANSFER: Duration = Duration::from_secs(180);
+
+/// Kibibytes and mebibytes, in bytes.
+pub const KIB: usize = 1024;
+pub const MIB: usize = 1024 * KIB;

@@ -1,0 +1,482 @@
+//! The server under test: the real binary on a free port with a folder of its own.
+//!
+//! With `TESTS_AGAINST=openssh` the same tests run against Debian's openssh-server instead
+//! (loopback, a throw-away config and key, confined to the same kind of home). That is what keeps
+//! them honest: a test that OpenSSH cannot pass asks for more than the protocol does.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use tempfile::TempDir;
+
+use super::command::{self, Output, run_ok, run_with_input, tail};
+use super::missing::{program, skip};
+use super::{STEP, files::wait_until};
+
+/// The account that every test server has (OpenSSH: the user who runs the tests).
+pub const USER: &str = "alice";
+/// Her password.
+pub const PASSWORD: &str = "correct horse battery staple";
+/// The name that the ssh_config of a test server gives it.
+pub const HOST: &str = "landfall";
+
+/// argon2id that costs as little as the config allows, since most tests are about something else.
+const CHEAP: &[(&str, &str)] = &[
+    ("server.listen", r#"["127.0.0.1:0"]"#),
+    ("server.data", r#""data""#),
+    ("server.keys", r#""keys""#),
+    ("login.argon2_memory", "\"8MiB\""),
+    ("login.argon2_passes", "1"),
+    ("login.argon2_lanes", "1"),
+];
+
+/// A running server; dropping it ends it, and fails the test if it did not end well.
+pub struct TestServer {
+    folder: TempDir,
+    process: Option<Child>,
+    lines: Arc<Mutex<Vec<String>>>,
+    port: u16,
+    user: String,
+    home: PathBuf,
+    is_reference: bool,
+}
+
+impl TestServer {
+    /// A server with one account, [`USER`], who has [`PASSWORD`] and the key [`Self::key`].
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with some values of config.toml set: dotted key and TOML value.
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        if against_openssh() {
+            Self::start_openssh()
+        } else {
+            Self::start_landfall(settings)
+        }
+    }
+
+    /// A server that has no account yet.
+    pub fn start_without_accounts(settings: &[(&str, &str)]) -> Self {
+        let mut server = Self::prepare(settings);
+        server.serve();
+        server
+    }
+
+    fn start_landfall(settings: &[(&str, &str)]) -> Self {
+        let mut server = Self::prepare(settings);
+        server.add_user(USER, PASSWORD, &[&server.public_key()]);
+        server.serve();
+        server
+    }
+
+    fn prepare(settings: &[(&str, &str)]) -> Self {
+        let server = Self::in_new_folder(USER, "data/homes/alice", false);
+        let mut config = String::new();
+        for (key, value) in CHEAP {
+            if !settings.iter().any(|(set, _)| set == key) {
+                config.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+        for (key, value) in settings {
+            config.push_str(&format!("{key} = {value}\n"));
+        }
+        fs::write(server.path("config.toml"), config).unwrap();
+        server
+    }
+
+    fn in_new_folder(user: &str, home: &str, is_reference: bool) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("s")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .unwrap();
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(folder.path().join("client"))
+            .unwrap();
+        let server = Self {
+            home: folder.path().join(home),
+            folder,
+            process: None,
+            lines: Arc::default(),
+            port: 0,
+            user: user.to_owned(),
+            is_reference,
+        };
+        make_key(&server.key(), &["-t", "ed25519"]);
+        server
+    }
+
+    /// Starts the server (again) on the folder as it is, and waits until it accepts.
+    pub fn serve(&mut self) {
+        self.start_process(Command::new(env!("CARGO_BIN_EXE_landfall")).arg("serve"));
+        let mut port = None;
+        wait_until("the server says where it listens", STEP, || {
+            port = self.listening_port();
+            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            assert!(
+                ended.is_none(),
+                "the server ended at once: {ended:?}\n{}",
+                self.log()
+            );
+            port.is_some()
+        });
+        self.port = port.unwrap();
+        self.write_client_files();
+        self.wait_for_accept();
+    }
+
+    fn start_openssh() -> Self {
+        let user = std::env::var("USER").unwrap_or_else(|_| "root".into());
+        let mut server = Self::in_new_folder(&user, "home", true);
+        fs::create_dir(&server.home).unwrap();
+        fs::set_permissions(server.folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        fs::set_permissions(&server.home, PermissionsExt::from_mode(0o755)).unwrap();
+        let _ = fs::create_dir("/run/sshd");
+        fs::create_dir(server.path("keys")).unwrap();
+        make_key(
+            &server.path("keys/ssh_host_ed25519_key"),
+            &["-t", "ed25519"],
+        );
+        // sshd cannot choose a port itself, so another process may be faster: try again then.
+        for _ in 0..10 {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            server.port = free.local_addr().unwrap().port();
+            drop(free);
+            fs::write(server.path("sshd_config"), server.sshd_config()).unwrap();
+            let config = server.path("sshd_config");
+            let sshd = program("sshd").expect("openssh-server is not installed");
+            server.start_process(Command::new(sshd).args(["-D", "-e", "-f"]).arg(config));
+            server.write_client_files();
+            let began = Instant::now();
+            while began.elapsed() < STEP {
+                if TcpStream::connect(server.address()).is_ok() {
+                    return server;
+                }
+                if server
+                    .process
+                    .as_mut()
+                    .unwrap()
+                    .try_wait()
+                    .unwrap()
+                    .is_some()
+                {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            server.process = None;
+        }
+        panic!("sshd does not start:\n{}", server.log());
+    }
+
+    fn sshd_config(&self) -> String {
+        format!(
+            "Port {port}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n\
+             HostKey {folder}/keys/ssh_host_ed25519_key\n\
+             AuthorizedKeysFile {folder}/client/id_ed25519.pub\n\
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\n\
+             PermitRootLogin prohibit-password\n\
+             MaxStartups 500\nMaxSessions 100\nLogLevel VERBOSE\n\
+             Subsystem sftp internal-sftp\nForceCommand internal-sftp\nChrootDirectory {home}\n",
+            port = self.port,
+            folder = self.folder.path().display(),
+            home = self.home.display(),
+        )
+    }
+
+    fn start_process(&mut self, command: &mut Command) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .unwrap();
+        let mut process = command
+            .current_dir(self.folder.path())
+            .env_remove("LANDFALL_CONFIG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let stdout = process.stdout.take().unwrap();
+        let lines = Arc::clone(&self.lines);
+        lines.lock().unwrap().clear();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                lines.lock().unwrap().push(line);
+            }
+        });
+        self.process = Some(process);
+    }
+
+    fn listening_port(&self) -> Option<u16> {
+        self.stdout_lines().iter().find_map(|line| {
+            line.strip_prefix("Listening on 127.0.0.1:")?
+                .trim()
+                .parse()
+                .ok()
+        })
+    }
+
+    fn wait_for_accept(&self) {
+        wait_until("the server accepts", STEP, || {
+            TcpStream::connect(self.address()).is_ok()
+        });
+    }
+
+    fn write_client_files(&self) {
+        let host_key = fs::read_to_string(self.path("keys/ssh_host_ed25519_key.pub")).unwrap();
+        fs::write(
+            self.known_hosts(),
+            format!("[127.0.0.1]:{} {host_key}", self.port),
+        )
+        .unwrap();
+        fs::write(
+            self.ssh_config(),
+            format!(
+                "Host *\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n  \
+                 IdentityFile {key}\n  IdentitiesOnly yes\n  IdentityAgent none\n  \
+                 BatchMode yes\n  StrictHostKeyChecking yes\n  UserKnownHostsFile {known}\n  \
+                 GlobalKnownHostsFile /dev/null\n  UpdateHostKeys no\n  LogLevel ERROR\n  \
+                 ConnectTimeout 30\n",
+                port = self.port,
+                user = self.user,
+                key = self.key().display(),
+                known = self.known_hosts().display(),
+            ),
+        )
+        .unwrap();
+    }
+
+    /// Ends the server by SIGTERM, by SIGKILL if it does not end within 5 s. `None`: it was not
+    /// running any more; a status that is no success: it did not end well.
+    pub fn stop(&mut self) -> Option<ExitStatus> {
+        let mut process = self.process.take()?;
+        let _ = rustix::process::kill_process(Pid::from_child(&process), Signal::TERM);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(5) {
+            if let Some(status) = process.try_wait().unwrap() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = process.kill();
+        Some(process.wait().unwrap())
+    }
+
+    // ---- where things are
+
+    pub fn is_reference(&self) -> bool {
+        self.is_reference
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// The home of the account, as the disk has it.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// A file in the home, as the disk has it.
+    pub fn at_home(&self, relative: &str) -> PathBuf {
+        self.home.join(relative)
+    }
+
+    /// A place for a client's own files: on no server.
+    pub fn local(&self, relative: &str) -> PathBuf {
+        self.path("client").join(relative)
+    }
+
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.process
+            .as_ref()
+            .expect("the server is not running")
+            .id()
+    }
+
+    /// The client's private key (OpenSSH format); the public one has ".pub" at its end.
+    pub fn key(&self) -> PathBuf {
+        self.local("id_ed25519")
+    }
+
+    pub fn public_key(&self) -> PathBuf {
+        self.local("id_ed25519.pub")
+    }
+
+    pub fn known_hosts(&self) -> PathBuf {
+        self.local("known_hosts")
+    }
+
+    pub fn ssh_config(&self) -> PathBuf {
+        self.local("ssh_config")
+    }
+
+    /// What the server printed on its standard output so far.
+    pub fn stdout_lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// What the server logged so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.path("log")).unwrap_or_default()).into_owned()
+    }
+
+    // ---- the operator's commands
+
+    /// `landfall ARGS...`, in the server's folder.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_remove("LANDFALL_CONFIG");
+        command
+    }
+
+    /// Runs `landfall ARGS...` with `input` on its standard input.
+    #[track_caller]
+    pub fn admin(&self, args: &[&str], input: &str) -> Output {
+        run_with_input(&mut self.command(args), input.as_bytes(), STEP)
+    }
+
+    /// Adds an account by the real command.
+    #[track_caller]
+    pub fn add_user(&self, name: &str, password: &str, keys: &[&Path]) {
+        let mut args = vec!["user", "add", name, "--password-stdin"];
+        for key in keys {
+            args.extend(["--key", key.to_str().unwrap()]);
+        }
+        self.admin(&args, &format!("{password}\n")).ok();
+    }
+
+    // ---- OpenSSH's clients, which need no prompt
+
+    fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.arg("-F").arg(self.ssh_config());
+        for variable in ["SSH_AUTH_SOCK", "SSH_ASKPASS", "DISPLAY"] {
+            command.env_remove(variable);
+        }
+        command
+            .env("LC_ALL", "C.UTF-8")
+            .current_dir(self.path("client"));
+        command
+    }
+
+    pub fn ssh(&self) -> Command {
+        self.client("ssh")
+    }
+
+    pub fn sftp(&self) -> Command {
+        self.client("sftp")
+    }
+
+    pub fn scp(&self) -> Command {
+        self.client("scp")
+    }
+
+    /// A batch of sftp's commands, one a line; the first that fails ends it.
+    pub fn sftp_batch(&self, options: &[&str], lines: impl AsRef<[u8]>) -> Command {
+        let batch = self.local(&super::random_name("batch"));
+        fs::write(&batch, lines).unwrap();
+        let mut command = self.sftp();
+        command.args(options).arg("-b").arg(batch).arg(HOST);
+        command
+    }
+
+    // ---- what the operating system knows of the server's process
+
+    /// Open file descriptors.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process_id()))
+            .unwrap()
+            .count()
+    }
+
+    /// A line of /proc/PID/status, in kB: VmHWM (highest resident memory), VmRSS.
+    pub fn memory_kib(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// CPU time that the server's process used so far.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process_id())).unwrap();
+        let (_, after) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let status = self.stop();
+        let log = self.log();
+        let crashed = log.contains("panicked at");
+        let ended_well = status.is_none_or(|status| status.success()) || self.is_reference;
+        if std::thread::panicking() {
+            eprintln!("--- log of the server ({status:?})\n{}", tail(&log));
+        } else {
+            assert!(!crashed, "the server panicked:\n{}", tail(&log));
+            assert!(
+                ended_well,
+                "the server ended with {status:?}:\n{}",
+                tail(&log)
+            );
+        }
+    }
+}
+
+/// Do the tests run against the reference server? Tests of what only Landfall has then do nothing.
+pub fn against_openssh() -> bool {
+    std::env::var("TESTS_AGAINST").as_deref() == Ok("openssh")
+}
+
+/// Makes a throw-away key without passphrase by ssh-keygen.
+#[track_caller]
+pub fn make_key(path: &Path, kind: &[&str]) {
+    let mut keygen = Command::new("ssh-keygen");
+    keygen
+        .args(kind)
+        .args(["-q", "-N", "", "-C", "throw-away", "-f"])
+        .arg(path);
+    run_ok(&mut keygen, STEP);
+}
+
+/// `program ARGS...` that types [`PASSWORD`] or another one where ssh asks for it.
+pub fn with_password(server: &TestServer, password: &str, program: &str) -> Command {
+    let mut command = Command::new("sshpass");
+    command
+        .args(["-e", program, "-F"])
+        .arg(server.ssh_config())
+        .args(["-o", "BatchMode=no", "-o", "PubkeyAuthentication=no"])
+        .args(["-o", "NumberOfPasswordPrompts=1"])
+        .env("SSHPASS", password)
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir(server.path("client"));
+    command
+}

@@ -1,0 +1,221 @@
+//! WinSCP's sequences, packet by packet, as its sources send them: no WinSCP can be run here.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::collections::VecDeque;
+use std::fs;
+
+use common::connection::{Connection, Options};
+use common::raw::{InFlight, RawSftp};
+use common::wire::{self, Attrs, Fields, Reply, code, flag};
+use common::{MIB, TestServer, bytes_of};
+
+const CHUNK: usize = 32 * 1024 - 13;
+
+/// A session that says it is WinSCP's.
+fn winscp(server: &TestServer) -> (Connection, RawSftp) {
+    let options = Options {
+        identification: "SSH-2.0-WinSCP_release_6.5.1",
+        ..Options::default()
+    };
+    let connection = Connection::logged_in_as(server, &options);
+    let sftp = connection.sftp();
+    (connection, sftp)
+}
+
+/// WRITEs of `data` from `offset` on, pipelined 64 deep.
+fn write_pipelined(sftp: &mut RawSftp, handle: &[u8], mut offset: u64, data: &[u8]) {
+    let mut in_flight = InFlight(VecDeque::new());
+    for chunk in data.chunks(CHUNK) {
+        if in_flight.0.len() == 64 {
+            assert_eq!(in_flight.reply(sftp).code(), code::OK);
+        }
+        let body = sftp
+            .body(wire::WRITE)
+            .string(handle)
+            .u64(offset)
+            .string(chunk);
+        in_flight.send(sftp, &body);
+        offset += chunk.len() as u64;
+    }
+    while !in_flight.0.is_empty() {
+        assert_eq!(in_flight.reply(sftp).code(), code::OK);
+    }
+}
+
+/// The end of an upload: CLOSE, then SETSTAT of the times, without a wait in between.
+fn close_and_touch(sftp: &mut RawSftp, handle: &[u8], path: &str) {
+    let mut in_flight = InFlight(VecDeque::new());
+    let close = sftp.body(wire::CLOSE).string(handle);
+    in_flight.send(sftp, &close);
+    let times = Attrs {
+        times: Some((1_000_000_000, 1_000_000_000)),
+        ..Attrs::default()
+    };
+    let setstat = sftp.body(wire::SETSTAT).string(path).attrs(&times);
+    in_flight.send(sftp, &setstat);
+    assert_eq!(in_flight.reply(sftp).code(), code::OK);
+    assert_eq!(in_flight.reply(sftp).code(), code::OK);
+}
+
+#[test]
+fn a_small_upload_is_exclusive_first_and_truncates_after_the_question() {
+    let server = TestServer::start();
+    let (_connection, mut sftp) = winscp(&server);
+    let data = bytes_of(60_000, 1);
+    let announced = Attrs {
+        size: Some(60_000),
+        ..Attrs::default()
+    };
+    for round in 0..2 {
+        let exclusive = flag::WRITE | flag::CREAT | flag::EXCL;
+        let handle = match sftp.open("/small", exclusive, &announced) {
+            Reply::Handle { handle, .. } if round == 0 => handle,
+            Reply::Status { code: 4, .. } if round == 1 => {
+                sftp.lstat("/small").attrs();
+                let again = flag::WRITE | flag::CREAT | flag::TRUNC;
+                sftp.open("/small", again, &announced).handle()
+            }
+            other => panic!("round {round}: {other:?}"),
+        };
+        write_pipelined(&mut sftp, &handle, 0, &data);
+        close_and_touch(&mut sftp, &handle, "/small");
+        assert_eq!(fs::read(server.at_home("small")).unwrap(), data);
+        assert_eq!(sftp.stat("/small").attrs().mtime(), 1_000_000_000);
+    }
+}
+
+#[test]
+fn a_big_upload_goes_through_a_filepart_and_resumes_after_a_cut_at_any_byte() {
+    let server = TestServer::start();
+    let data = bytes_of(3 * MIB + 17, 2);
+    fs::write(server.at_home("big.bin"), b"the old version").unwrap();
+    for cut in [1, CHUNK, CHUNK + 1, 2 * MIB + 5] {
+        {
+            let (_connection, mut sftp) = winscp(&server);
+            sftp.lstat("/big.bin").attrs();
+            assert_eq!(sftp.lstat("/big.bin.filepart").code(), code::NO_SUCH_FILE);
+            let new = flag::WRITE | flag::CREAT | flag::TRUNC;
+            let announced = Attrs {
+                size: Some(data.len() as u64),
+                ..Attrs::default()
+            };
+            let handle = sftp.open("/big.bin.filepart", new, &announced).handle();
+            write_pipelined(&mut sftp, &handle, 0, &data[..cut]);
+            // The connection is lost here; the announced size has not made the file longer.
+        }
+        assert_eq!(
+            fs::metadata(server.at_home("big.bin.filepart"))
+                .unwrap()
+                .len(),
+            cut as u64
+        );
+
+        let (_connection, mut sftp) = winscp(&server);
+        let size = sftp.lstat("/big.bin.filepart").attrs().size.unwrap();
+        let handle = sftp.opened("/big.bin.filepart", flag::WRITE | flag::CREAT);
+        write_pipelined(&mut sftp, &handle, size, &data[size as usize..]);
+        assert_eq!(sftp.close(&handle), code::OK);
+        assert_eq!(sftp.remove("/big.bin"), code::OK);
+        assert_eq!(sftp.rename("/big.bin.filepart", "/big.bin"), code::OK);
+        let times = Attrs {
+            times: Some((7, 7)),
+            ..Attrs::default()
+        };
+        assert_eq!(sftp.setstat("/big.bin", &times), code::OK);
+        assert_eq!(fs::read(server.at_home("big.bin")).unwrap(), data);
+        assert!(!server.at_home("big.bin.filepart").exists());
+    }
+}
+
+#[test]
+fn a_download_resumes_from_any_byte() {
+    let server = TestServer::start();
+    let data = bytes_of(2 * MIB + 3, 3);
+    fs::write(server.at_home("d"), &data).unwrap();
+    let (_connection, mut sftp) = winscp(&server);
+    for have in [0, 1, 32_768, MIB, data.len() - 1, data.len()] {
+        let handle = sftp.opened("/d", flag::READ);
+        let mut got = data[..have].to_vec();
+        loop {
+            match sftp.read(&handle, got.len() as u64, 32 * 1024) {
+                Reply::Data { data, .. } => got.extend(data),
+                status => break assert_eq!(status.code(), code::EOF),
+            }
+        }
+        assert_eq!(sftp.close(&handle), code::OK);
+        assert!(got == data, "resumed from {have}");
+    }
+}
+
+#[test]
+fn duplicate_copies_on_the_server_into_an_exclusive_file_and_keeps_mode_and_time() {
+    let server = TestServer::start();
+    let data = bytes_of(MIB + 1, 4);
+    fs::write(server.at_home("a"), &data).unwrap();
+    let (_connection, mut sftp) = winscp(&server);
+    let source = sftp.opened("/a", flag::READ);
+    let target = sftp.opened("/b", flag::WRITE | flag::CREAT | flag::EXCL);
+    let reply = sftp.extended("copy-data", |body| {
+        body.string(&source).u64(0).u64(0).string(&target).u64(0)
+    });
+    assert_eq!(reply.code(), code::OK);
+    let attrs = Attrs {
+        permissions: Some(0o640),
+        times: Some((5, 5)),
+        ..Attrs::default()
+    };
+    assert_eq!(sftp.setstat("/b", &attrs), code::OK);
+    assert_eq!(sftp.close(&target), code::OK);
+    assert_eq!(sftp.close(&source), code::OK);
+    let copied = sftp.stat("/b").attrs();
+    assert_eq!((copied.mode(), copied.mtime()), (0o640, 5));
+    assert_eq!(fs::read(server.at_home("b")).unwrap(), data);
+    // A second duplicate to the same name is refused, and the first stays.
+    let refused = sftp.open(
+        "/b",
+        flag::WRITE | flag::CREAT | flag::EXCL,
+        &Attrs::default(),
+    );
+    assert_eq!(refused.code(), code::FAILURE);
+    assert_eq!(fs::read(server.at_home("b")).unwrap(), data);
+}
+
+#[test]
+fn its_links_come_in_the_order_of_the_draft_and_those_of_others_reversed() {
+    let server = TestServer::start();
+    let (_connection, mut sftp) = winscp(&server);
+    let body = sftp.body(wire::SYMLINK).string("/link-w").string("target");
+    assert_eq!(sftp.ask(&body).code(), code::OK);
+    let other = Connection::logged_in(&server);
+    let mut sftp = other.sftp();
+    let body = sftp.body(wire::SYMLINK).string("target").string("/link-o");
+    assert_eq!(sftp.ask(&body).code(), code::OK);
+    for link in ["link-w", "link-o"] {
+        assert_eq!(
+            fs::read_link(server.at_home(link)).unwrap().to_str(),
+            Some("target")
+        );
+        let names = sftp.with_string(wire::READLINK, format!("/{link}")).names();
+        assert_eq!(names[0].name, b"target");
+    }
+}
+
+#[test]
+fn the_space_dialog_has_figures_that_agree() {
+    let server = TestServer::start();
+    let (_connection, mut sftp) = winscp(&server);
+    let reply = sftp
+        .extended("statvfs@openssh.com", |body| body.string("/"))
+        .extended();
+    let mut fields = Fields(&reply);
+    let values: Vec<u64> = (0..11).map(|_| fields.u64()).collect();
+    let [bsize, frsize, blocks, bfree, bavail, files, ..] = values[..] else {
+        panic!()
+    };
+    assert_eq!(bsize, frsize);
+    assert_eq!(bfree, bavail);
+    assert!(blocks >= bfree && blocks > 0 && files > 0, "{values:?}");
+}
