@@ -129,7 +129,8 @@ impl LocalFile {
 
 impl File for LocalFile {
     fn read_now(&self, offset: u64, length: usize, out: &mut BytesMut) -> ReadNow {
-        if !self.readable || self.always_waits.load(Ordering::Relaxed) || !is_position(offset) {
+        if !self.readable || self.always_waits.load(Ordering::Relaxed) || !is_range(offset, length)
+        {
             return ReadNow::Some(0);
         }
         let read = append(out, length, |space| {
@@ -155,7 +156,7 @@ impl File for LocalFile {
         if !self.readable {
             return Err(NOT_FOR_READING);
         }
-        if !is_position(offset) {
+        if !is_range(offset, length) {
             return Err(Errno::INVAL.into());
         }
         let mut error = None;
@@ -184,6 +185,8 @@ impl File for LocalFile {
         if !self.writable {
             return Err((0, NOT_FOR_WRITING));
         }
+        // Where to append is the kernel's to say; the offset means nothing.
+        let offset = if self.append { 0 } else { offset };
         if !is_position(offset) {
             return Err((0, Errno::FBIG.into()));
         }
@@ -279,6 +282,11 @@ pub(super) fn resize(fd: impl AsFd, size: u64) -> Result<(), Error> {
 /// the last read stopped".
 fn is_position(offset: u64) -> bool {
     i64::try_from(offset).is_ok()
+}
+
+/// The same for the end of what is to be read.
+fn is_range(offset: u64, length: usize) -> bool {
+    offset.checked_add(length as u64).is_some_and(is_position)
 }
 
 /// Lets `fill` put up to `length` bytes behind what is in `out`, and keeps as many as it says.

@@ -20,6 +20,8 @@ mod directory;
 mod file;
 mod inode;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
