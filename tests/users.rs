@@ -1,6 +1,12 @@
 //! The account commands and `check`, as programs in a folder without a server, or beside one.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 
@@ -138,6 +144,7 @@ fn what_makes_no_sense_is_refused_in_one_line_and_changes_nothing() {
     }
     assert_eq!(names(&server), [USER]);
     assert!(!server.path("data/homes/bob").exists());
+    assert!(!server.at_home("inside").exists());
     for args in [
         &["user"][..],
         &["user", "add"],
