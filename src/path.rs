@@ -138,7 +138,10 @@ mod tests {
         assert_eq!(VPath::parse(b"a\0b"), Err(PathError::Nul));
         assert_eq!(VPath::parse(&[b'a'; 256]), Err(PathError::NameTooLong));
         assert!(VPath::parse(&[b'a'; 255]).is_ok());
-        assert_eq!(VPath::parse(&b"a/".repeat(2048)), Err(PathError::PathTooLong));
+        assert_eq!(
+            VPath::parse(&b"a/".repeat(2048)),
+            Err(PathError::PathTooLong)
+        );
         assert!(VPath::parse(&b"a/".repeat(2047)).is_ok());
     }
 

@@ -1,0 +1,68 @@
+//! A session: the proof of a login, and what it opens.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::accounts::Proof;
+use crate::config;
+use crate::error::Error;
+use crate::store::Store;
+use crate::store::local::LocalStore;
+
+/// Somebody who is logged in. Only a [`Proof`] makes one, and only a check of a password or key
+/// makes that: holding a `Session` is being allowed into its home.
+pub struct Session {
+    proof: Proof,
+    peer: SocketAddr,
+    /// The client's identification string, without line end.
+    identification: Vec<u8>,
+    limits: config::Sftp,
+}
+
+impl Session {
+    /// Begins a session.
+    pub fn new(
+        proof: Proof,
+        peer: SocketAddr,
+        identification: Vec<u8>,
+        limits: config::Sftp,
+    ) -> Self {
+        Self {
+            proof,
+            peer,
+            identification,
+            limits,
+        }
+    }
+
+    /// The account's name.
+    pub fn user(&self) -> &str {
+        self.proof.account().name.as_str()
+    }
+
+    /// Where the client is.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The client's identification string (RFC 4253, section 4.2).
+    pub fn identification(&self) -> &[u8] {
+        &self.identification
+    }
+
+    /// The limits that hold for it.
+    pub fn limits(&self) -> &config::Sftp {
+        &self.limits
+    }
+
+    /// The folder on this machine that is the account's home.
+    pub fn home(&self) -> &Path {
+        &self.proof.account().home
+    }
+
+    /// Opens the home. May block: the disk may be gone or hang.
+    pub fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
+        Ok(Arc::new(LocalStore::open(self.home(), self.limits.umask)?))
+    }
+}

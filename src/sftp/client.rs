@@ -1,0 +1,71 @@
+//! What is known of a client from its identification string (RFC 4253, section 4.2).
+
+/// The clients that need something of their own; see PROTOCOL.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// OpenSSH's `sftp`, `scp`, and sshfs on top of it.
+    OpenSsh,
+    /// PuTTY's `psftp` and `pscp`, and FileZilla.
+    Putty,
+    /// WinSCP.
+    WinScp,
+    /// libssh2, and so curl.
+    Libssh2,
+    /// All others.
+    Other,
+}
+
+/// The software part of an identification starts so.
+const KNOWN: &[(&str, Client)] = &[
+    ("OpenSSH", Client::OpenSsh),
+    ("WinSCP", Client::WinScp),
+    ("PuTTY", Client::Putty),
+    ("FileZilla", Client::Putty),
+    ("libssh2", Client::Libssh2),
+];
+
+impl Client {
+    /// From the whole line, `SSH-2.0-softwareversion comments`.
+    pub fn identify(line: &[u8]) -> Self {
+        let software = line.splitn(3, |b| *b == b'-').nth(2).unwrap_or_default();
+        KNOWN
+            .iter()
+            .find(|(start, _)| software.starts_with(start.as_bytes()))
+            .map_or(Self::Other, |(_, client)| *client)
+    }
+
+    /// SYMLINK's arguments: OpenSSH's server and nearly all clients have them as (target, link),
+    /// the reverse of the draft; WinSCP keeps to the draft with a server that it does not know.
+    pub fn symlink_in_draft_order(self) -> bool {
+        self == Self::WinScp
+    }
+
+    /// Shows codes 14 and 15 in words even in version 3.
+    pub fn knows_version_5_codes(self) -> bool {
+        matches!(self, Self::WinScp | Self::Libssh2)
+    }
+
+    /// Shows a person what comes on stderr, but not the text of a status.
+    pub fn shows_only_stderr(self) -> bool {
+        matches!(self, Self::OpenSsh | Self::Putty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_known_by_their_identification() {
+        for (line, client) in [
+            (&b"SSH-2.0-OpenSSH_9.2p1 Debian-2"[..], Client::OpenSsh),
+            (b"SSH-2.0-WinSCP_release_6.5", Client::WinScp),
+            (b"SSH-2.0-PuTTY_Release_0.78", Client::Putty),
+            (b"SSH-2.0-libssh2_1.10.0", Client::Libssh2),
+            (b"SSH-2.0-paramiko_5.1.0", Client::Other),
+            (b"", Client::Other),
+        ] {
+            assert_eq!(Client::identify(line), client);
+        }
+    }
+}

@@ -1,0 +1,485 @@
+//! The engine: carries out one request after the other on the verbs of the vfs, and encodes the
+//! replies. Synchronous: it runs on the blocking pool, but for [`Engine::carry_out_now`].
+
+use std::time::SystemTime;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::client::Client;
+use super::extensions::{Extended, advertised};
+use super::handles::{Handles, Open};
+use super::names::{Owners, long_name};
+use super::packet::{Replies, Request, kind, open_flag, put_attrs, put_string};
+use super::status::{code, code_for, deserves_notice};
+use super::wire::{Frame, MAX_PACKET, Truncated};
+use crate::error::Error;
+use crate::path::VPath;
+use crate::session::Session;
+use crate::store::{Changes, Entry, OpenHow, ReadNow, Space, seconds};
+use crate::vfs::Vfs;
+
+/// Longest READ that is answered whole, and longest WRITE that fits in a packet: as OpenSSH.
+pub const MAX_DATA: u32 = MAX_PACKET as u32 - 1024;
+
+/// A NAME reply is closed when it holds this many bytes; sshfs takes no more than 128 KiB.
+const NAMES_LIMIT: usize = 60 * 1024;
+
+/// `f_flag` of statvfs@openssh.com (OpenSSH's PROTOCOL, section 4.4).
+const STATVFS_READ_ONLY: u64 = 1;
+const STATVFS_NO_SETUID: u64 = 2;
+
+/// One SFTP session.
+pub struct Engine {
+    vfs: Vfs,
+    client: Client,
+    owners: Owners,
+    handles: Handles,
+    replies: Replies,
+    notices: Vec<String>,
+    initialised: bool,
+    heard: bool,
+}
+
+/// What a request that did not fail is answered with.
+enum Answer {
+    /// STATUS with SSH_FX_OK.
+    Done,
+    /// The reply is in the buffer already.
+    Replied,
+    /// STATUS with SSH_FX_EOF.
+    Eof,
+}
+
+type Outcome = Result<Answer, Error>;
+
+impl Engine {
+    /// A session that has not seen INIT yet. `ids` are the uid and gid that the server's files
+    /// have.
+    pub fn new(vfs: Vfs, ids: (u32, u32)) -> Self {
+        let session = vfs.session();
+        Self {
+            client: Client::identify(session.identification()),
+            owners: Owners {
+                uid: ids.0,
+                gid: ids.1,
+                name: session.user().to_owned(),
+            },
+            handles: Handles::new(session.limits().max_handles),
+            vfs,
+            replies: Replies::default(),
+            notices: Vec::new(),
+            initialised: false,
+            heard: true,
+        }
+    }
+
+    /// Whose session it is.
+    pub fn session(&self) -> &Session {
+        self.vfs.session()
+    }
+
+    /// The replies that wait to be sent.
+    pub fn replies(&mut self) -> &mut Replies {
+        &mut self.replies
+    }
+
+    /// Lines for the person at the other end.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// From now on nobody hears the replies: what only reads is left out.
+    pub fn unheard(&mut self) {
+        self.heard = false;
+        self.replies.discard();
+        self.notices.clear();
+    }
+
+    /// Are files or directories open, so that ending the session may block?
+    pub fn holds_handles(&self) -> bool {
+        self.handles.any()
+    }
+
+    /// Ends the session: closes what is open.
+    pub fn finish(mut self) {
+        for open in self.handles.drain() {
+            if let Open::File(file) = open {
+                self.vfs.close(file);
+            }
+        }
+    }
+
+    /// Carries out a READ whose bytes are in memory; false if it must go to the blocking pool.
+    pub fn carry_out_now(&mut self, frame: &Frame) -> bool {
+        if frame.peek() != Some(kind::READ) || !self.initialised || !self.heard {
+            return false;
+        }
+        let mut frame = frame.clone();
+        let (Ok(packet_type), Ok(id)) = (frame.byte(), frame.uint32()) else {
+            return false;
+        };
+        let Ok(Request::Read {
+            handle,
+            offset,
+            length,
+        }) = Request::decode(packet_type, &mut frame)
+        else {
+            return false;
+        };
+        let Ok(file) = self.handles.file(&handle) else {
+            return false;
+        };
+        let length = length.min(MAX_DATA) as usize;
+        let read = self
+            .replies
+            .data(id, |out| match file.read_now(offset, length, out) {
+                Ok(ReadNow::All(count)) => Ok(count),
+                _ => Err(()),
+            });
+        matches!(read, Ok(count) if count > 0)
+    }
+
+    /// Carries out one request. False if the stream makes no sense any more: then the channel must
+    /// end.
+    pub fn carry_out(&mut self, mut frame: Frame) -> bool {
+        let Ok(packet_type) = frame.byte() else {
+            return false;
+        };
+        if packet_type == kind::INIT {
+            // Whatever version the client offers, 3 is the one that both have. Extensions that it
+            // names are ignored: clients do not send any that matter to a server.
+            self.initialised = frame.uint32().is_ok();
+            if self.initialised {
+                self.replies.version(advertised());
+            }
+            return self.initialised;
+        }
+        let (true, Ok(id)) = (self.initialised, frame.uint32()) else {
+            return false;
+        };
+        let answer = match Request::decode(packet_type, &mut frame) {
+            Ok(request) => self.answer(id, request),
+            Err(Truncated) => Err(Error::Invalid("Packet too short for its fields")),
+        };
+        match answer {
+            Ok(Answer::Replied) => {}
+            Ok(Answer::Done) => self.replies.status(id, code::OK, "Success"),
+            Ok(Answer::Eof) => self.replies.status(id, code::EOF, "End of file"),
+            Err(error) => self.refuse(id, error),
+        }
+        if !self.heard {
+            self.replies.discard();
+        }
+        true
+    }
+
+    fn refuse(&mut self, id: u32, error: Error) {
+        let message = error.to_string();
+        if deserves_notice(&error) && self.client.shows_only_stderr() {
+            // One line for one event, not for each of the writes that were under way.
+            let line = format!("landfall: {message}\n");
+            if self.notices.last() != Some(&line) {
+                self.notices.push(line);
+            }
+        }
+        self.replies
+            .status(id, code_for(&error, self.client), &message);
+    }
+
+    fn answer(&mut self, id: u32, request: Request) -> Outcome {
+        match request {
+            Request::Open { path, flags, attrs } => self.open(id, &path, flags, &attrs),
+            Request::Close { handle } => self.close(&handle),
+            Request::Read {
+                handle,
+                offset,
+                length,
+            } => self.read(id, &handle, offset, length),
+            Request::Write {
+                handle,
+                offset,
+                data,
+            } => {
+                let file = self.handles.file(&handle)?;
+                self.vfs.write(file, offset, &data)?;
+                Ok(Answer::Done)
+            }
+            Request::Lstat { path } => self.stat(id, &path, false),
+            Request::Stat { path } => self.stat(id, &path, true),
+            Request::Fstat { handle } => self.fstat(id, &handle),
+            Request::Setstat { path, attrs } => {
+                self.vfs.change(&VPath::parse(&path)?, &attrs, true)?;
+                Ok(Answer::Done)
+            }
+            Request::Fsetstat { handle, attrs } => {
+                match self.handles.get(&handle)? {
+                    Open::File(file) => self.vfs.change_file(file, &attrs)?,
+                    Open::Directory(directory) => directory.change(&attrs)?,
+                }
+                Ok(Answer::Done)
+            }
+            Request::Opendir { path } => self.opendir(id, &path),
+            Request::Readdir { handle } => self.readdir(id, &handle),
+            Request::Remove { path } => {
+                self.vfs.remove_file(&VPath::parse(&path)?)?;
+                Ok(Answer::Done)
+            }
+            Request::Mkdir { path, attrs } => {
+                self.vfs
+                    .make_directory(&VPath::parse(&path)?, attrs.permissions)?;
+                Ok(Answer::Done)
+            }
+            Request::Rmdir { path } => {
+                self.vfs.remove_directory(&VPath::parse(&path)?)?;
+                Ok(Answer::Done)
+            }
+            Request::Realpath { path } => self.realpath(id, &path),
+            Request::Rename { from, to } => self.rename(&from, &to, false),
+            Request::Readlink { path } => {
+                let target = self.vfs.read_link(&VPath::parse(&path)?)?;
+                self.replies.path(id, &target);
+                Ok(Answer::Replied)
+            }
+            Request::Symlink { first, second } => {
+                let (target, link) = if self.client.symlink_in_draft_order() {
+                    (second, first)
+                } else {
+                    (first, second)
+                };
+                self.vfs.symlink(&target, &VPath::parse(&link)?)?;
+                Ok(Answer::Done)
+            }
+            Request::Extended(extended) => self.extended(id, extended),
+            Request::Unknown => Err(Error::Unsupported("Unknown packet type")),
+        }
+    }
+
+    fn extended(&mut self, id: u32, request: Extended) -> Outcome {
+        match request {
+            Extended::PosixRename { from, to } => self.rename(&from, &to, true),
+            Extended::Statvfs { path } => {
+                let space = self.vfs.space(&VPath::parse(&path)?)?;
+                self.replies.extended(id, |out| put_space(out, &space));
+                Ok(Answer::Replied)
+            }
+            Extended::Fstatvfs { handle } => {
+                let space = match self.handles.get(&handle)? {
+                    Open::File(file) => self.vfs.file_space(file)?,
+                    Open::Directory(directory) => directory.space()?,
+                };
+                self.replies.extended(id, |out| put_space(out, &space));
+                Ok(Answer::Replied)
+            }
+            Extended::Hardlink { existing, new } => {
+                self.vfs
+                    .hard_link(&VPath::parse(&existing)?, &VPath::parse(&new)?)?;
+                Ok(Answer::Done)
+            }
+            Extended::Fsync { handle } => {
+                let file = self.handles.file(&handle)?;
+                self.vfs.sync(file)?;
+                Ok(Answer::Done)
+            }
+            Extended::Lsetstat { path, attrs } => {
+                self.vfs.change(&VPath::parse(&path)?, &attrs, false)?;
+                Ok(Answer::Done)
+            }
+            Extended::Limits => {
+                let max_handles = self.session().limits().max_handles as u64;
+                self.replies.extended(id, |out| {
+                    out.put_u64(MAX_PACKET as u64);
+                    out.put_u64(u64::from(MAX_DATA));
+                    out.put_u64(u64::from(MAX_DATA));
+                    out.put_u64(max_handles);
+                });
+                Ok(Answer::Replied)
+            }
+            Extended::ExpandPath { path } => self.expand_path(id, &path),
+            Extended::CopyData {
+                from,
+                offset,
+                length,
+                to,
+                to_offset,
+            } => {
+                let (source, target) = self.handles.two_files(&from, &to)?;
+                let length = (length > 0).then_some(length);
+                self.vfs
+                    .copy(&*source, offset, length, &*target, to_offset)?;
+                Ok(Answer::Done)
+            }
+            Extended::HomeDirectory { user } => {
+                if !user.is_empty() && user != self.session().user().as_bytes() {
+                    return Err(Error::Refused("Only your own home directory is known here"));
+                }
+                self.replies.path(id, b"/");
+                Ok(Answer::Replied)
+            }
+            Extended::UsersGroupsById { users, groups } => {
+                let Self {
+                    replies, owners, ..
+                } = self;
+                replies.extended(id, |out| {
+                    put_names(out, users, |uid| owners.user(uid));
+                    put_names(out, groups, |gid| owners.group(gid));
+                });
+                Ok(Answer::Replied)
+            }
+            Extended::Unknown => Err(Error::Unsupported("Unknown extension")),
+        }
+    }
+
+    fn open(&mut self, id: u32, path: &[u8], flags: u32, attrs: &Changes) -> Outcome {
+        let path = VPath::parse(path)?;
+        let has = |flag: u32| flags & flag != 0;
+        let write = has(open_flag::WRITE) || has(open_flag::APPEND);
+        let how = OpenHow {
+            // Neither READ nor WRITE: OpenSSH opens for reading.
+            read: has(open_flag::READ) || !write,
+            write,
+            append: has(open_flag::APPEND),
+            create: has(open_flag::CREAT),
+            truncate: has(open_flag::TRUNC),
+            exclusive: has(open_flag::CREAT) && has(open_flag::EXCL),
+            // A SIZE here is only an announcement (draft, section 6.3): never a resize.
+            permissions: attrs.permissions,
+        };
+        self.handles.check_room()?;
+        let file = self.vfs.open(path, how)?;
+        let handle = self.handles.insert(Open::File(file))?;
+        self.replies.handle(id, &handle);
+        Ok(Answer::Replied)
+    }
+
+    fn close(&mut self, handle: &[u8]) -> Outcome {
+        if let Open::File(file) = self.handles.remove(handle)? {
+            self.vfs.close(file);
+        }
+        Ok(Answer::Done)
+    }
+
+    fn read(&mut self, id: u32, handle: &[u8], offset: u64, length: u32) -> Outcome {
+        let file = self.handles.file(handle)?;
+        if !self.heard {
+            return Ok(Answer::Eof);
+        }
+        let length = length.min(MAX_DATA) as usize;
+        let vfs = &self.vfs;
+        match self
+            .replies
+            .data(id, |out| vfs.read(file, offset, length, out))?
+        {
+            0 => Ok(Answer::Eof),
+            _ => Ok(Answer::Replied),
+        }
+    }
+
+    fn stat(&mut self, id: u32, path: &[u8], follow: bool) -> Outcome {
+        let metadata = self.vfs.metadata(&VPath::parse(path)?, follow)?;
+        self.replies.attrs(id, &metadata);
+        Ok(Answer::Replied)
+    }
+
+    fn fstat(&mut self, id: u32, handle: &[u8]) -> Outcome {
+        let metadata = match self.handles.get(handle)? {
+            Open::File(file) => self.vfs.file_metadata(file)?,
+            Open::Directory(directory) => directory.metadata()?,
+        };
+        self.replies.attrs(id, &metadata);
+        Ok(Answer::Replied)
+    }
+
+    fn opendir(&mut self, id: u32, path: &[u8]) -> Outcome {
+        let path = VPath::parse(path)?;
+        self.handles.check_room()?;
+        let directory = self.vfs.open_directory(&path)?;
+        let handle = self.handles.insert(Open::Directory(directory))?;
+        self.replies.handle(id, &handle);
+        Ok(Answer::Replied)
+    }
+
+    fn readdir(&mut self, id: u32, handle: &[u8]) -> Outcome {
+        let directory = self.handles.directory(handle)?;
+        let owners = &self.owners;
+        let now = seconds(SystemTime::now());
+        let mut line = Vec::new();
+        let count = self.replies.names(id, NAMES_LIMIT, |out| {
+            let Some(Entry { name, metadata }) = directory.next()? else {
+                return Ok::<_, Error>(false);
+            };
+            line.clear();
+            long_name(&mut line, &name, &metadata, owners, now);
+            put_string(out, &name);
+            put_string(out, &line);
+            put_attrs(out, &metadata);
+            Ok(true)
+        })?;
+        Ok(if count == 0 {
+            Answer::Eof
+        } else {
+            Answer::Replied
+        })
+    }
+
+    fn realpath(&mut self, id: u32, path: &[u8]) -> Outcome {
+        let canonical = self.vfs.canonical(&VPath::parse(path)?)?;
+        self.replies.path(id, &canonical.absolute());
+        Ok(Answer::Replied)
+    }
+
+    fn rename(&mut self, from: &[u8], to: &[u8], replace: bool) -> Outcome {
+        self.vfs
+            .rename(&VPath::parse(from)?, &VPath::parse(to)?, replace)?;
+        Ok(Answer::Done)
+    }
+
+    /// "~" and "~/x" are the home; "~user" only for the account itself (OpenSSH's PROTOCOL, 4.9).
+    fn expand_path(&mut self, id: u32, path: &[u8]) -> Outcome {
+        let Some(after_tilde) = path.strip_prefix(b"~") else {
+            return self.realpath(id, path);
+        };
+        let end = after_tilde
+            .iter()
+            .position(|b| *b == b'/')
+            .unwrap_or(after_tilde.len());
+        let (user, rest) = after_tilde.split_at(end);
+        if !user.is_empty() && user != self.session().user().as_bytes() {
+            return Err(Error::Refused("Only your own home directory is known here"));
+        }
+        let rest = rest.to_owned();
+        self.realpath(id, &rest)
+    }
+}
+
+/// The reply of statvfs@openssh.com. Clients multiply by one or the other block size, and take one
+/// or the other count of free blocks: so the two are always the same.
+fn put_space(out: &mut BytesMut, space: &Space) {
+    out.put_u64(space.block_size);
+    out.put_u64(space.block_size);
+    out.put_u64(space.blocks);
+    out.put_u64(space.blocks_available);
+    out.put_u64(space.blocks_available);
+    out.put_u64(space.files);
+    out.put_u64(space.files_available);
+    out.put_u64(space.files_available);
+    out.put_u64(space.id);
+    out.put_u64(
+        STATVFS_NO_SETUID
+            | if space.read_only {
+                STATVFS_READ_ONLY
+            } else {
+                0
+            },
+    );
+    out.put_u64(space.name_max);
+}
+
+/// A `string` of `string`s, one for each id in `ids`; empty for an id without a name.
+fn put_names<'a>(out: &mut BytesMut, ids: Bytes, name: impl Fn(u32) -> Option<&'a str>) {
+    let mut ids = Frame::new(ids);
+    let mut names = BytesMut::new();
+    while let Ok(id) = ids.uint32() {
+        put_string(&mut names, name(id).unwrap_or_default().as_bytes());
+    }
+    put_string(out, &names);
+}

@@ -1,0 +1,193 @@
+//! The handles of one SFTP session: capped, and never mistaken for one another.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::store::{Directory, File};
+use crate::vfs::OpenFile;
+
+/// What a handle stands for.
+pub(super) enum Open {
+    File(OpenFile),
+    Directory(Box<dyn Directory>),
+}
+
+/// A directory that is being listed.
+
+/// A handle on the wire: the slot, and a stamp that no other handle of the process has, so that one
+/// that was closed, or belongs to another session, is never taken for a new one in its slot.
+const WIRE_LENGTH: usize = 12;
+
+pub(super) struct Handles {
+    slots: Vec<Option<(u64, Open)>>,
+    free: Vec<u32>,
+    max: usize,
+}
+
+const UNKNOWN: Error = Error::Handle("Invalid handle");
+
+impl Handles {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            max,
+        }
+    }
+
+    /// May one more be opened? Asked before opening, so that a refused OPEN changes nothing.
+    pub(super) fn check_room(&self) -> Result<(), Error> {
+        if self.slots.len() - self.free.len() < self.max {
+            Ok(())
+        } else {
+            Err(Error::Limit(
+                "Too many open files and directories",
+                self.max as u64,
+            ))
+        }
+    }
+
+    pub(super) fn insert(&mut self, open: Open) -> Result<[u8; WIRE_LENGTH], Error> {
+        self.check_room()?;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            (self.slots.len() - 1) as u32
+        });
+        let stamp: u64 = rand::random();
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some((stamp, open));
+        }
+        let mut wire = [0; WIRE_LENGTH];
+        let (left, right) = wire.split_at_mut(4);
+        left.copy_from_slice(&slot.to_be_bytes());
+        right.copy_from_slice(&stamp.to_be_bytes());
+        Ok(wire)
+    }
+
+    pub(super) fn get(&mut self, wire: &[u8]) -> Result<&mut Open, Error> {
+        let (slot, stamp) = parse(wire)?;
+        match self.slots.get_mut(slot as usize) {
+            Some(Some((held, open))) if *held == stamp => Ok(open),
+            _ => Err(UNKNOWN),
+        }
+    }
+
+    pub(super) fn remove(&mut self, wire: &[u8]) -> Result<Open, Error> {
+        self.get(wire)?;
+        let (slot, _) = parse(wire)?;
+        let held = self.slots.get_mut(slot as usize).and_then(Option::take);
+        self.free.push(slot);
+        held.map(|(_, open)| open).ok_or(UNKNOWN)
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.slots.len() > self.free.len()
+    }
+
+    /// Takes all handles, as when the session ends.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Open> {
+        self.free.clear();
+        std::mem::take(&mut self.slots)
+            .into_iter()
+            .flatten()
+            .map(|(_, open)| open)
+    }
+
+    pub(super) fn file(&mut self, wire: &[u8]) -> Result<&mut OpenFile, Error> {
+        match self.get(wire)? {
+            Open::File(file) => Ok(file),
+            Open::Directory(_) => Err(Error::Handle("Handle is a directory's")),
+        }
+    }
+
+    pub(super) fn directory(&mut self, wire: &[u8]) -> Result<&mut dyn Directory, Error> {
+        match self.get(wire)? {
+            Open::Directory(directory) => Ok(directory.as_mut()),
+            Open::File(_) => Err(Error::Handle("Handle is a file's")),
+        }
+    }
+
+    /// Two files at once, as copy-data needs them.
+    pub(super) fn two_files(
+        &mut self,
+        first: &[u8],
+        second: &[u8],
+    ) -> Result<(Arc<dyn File>, Arc<dyn File>), Error> {
+        let first = self.file(first)?.readable()?.clone();
+        let second = self.file(second)?.writable()?.clone();
+        Ok((first, second))
+    }
+}
+
+fn parse(wire: &[u8]) -> Result<(u32, u64), Error> {
+    let (slot, stamp) = wire.split_at_checked(4).ok_or(UNKNOWN)?;
+    let slot = slot.try_into().map_err(|_| UNKNOWN)?;
+    let stamp = stamp.try_into().map_err(|_| UNKNOWN)?;
+    Ok((u32::from_be_bytes(slot), u64::from_be_bytes(stamp)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::store::{Entry, Metadata, Space};
+
+    struct Empty;
+
+    impl Directory for Empty {
+        fn next(&mut self) -> Result<Option<Entry>, Error> {
+            Ok(None)
+        }
+        fn metadata(&self) -> Result<Metadata, Error> {
+            Err(UNKNOWN)
+        }
+        fn change(&self, _: &crate::store::Changes) -> Result<(), Error> {
+            Err(UNKNOWN)
+        }
+        fn space(&self) -> Result<Space, Error> {
+            Err(UNKNOWN)
+        }
+    }
+
+    fn directory() -> Open {
+        Open::Directory(Box::new(Empty))
+    }
+
+    #[test]
+    fn a_closed_handle_is_not_the_new_one_in_its_slot() {
+        let mut handles = Handles::new(10);
+        let old = handles.insert(directory()).unwrap();
+        handles.remove(&old).unwrap();
+        let new = handles.insert(directory()).unwrap();
+        assert_eq!(old.first_chunk::<4>(), new.first_chunk::<4>());
+        assert!(handles.get(&new).is_ok());
+        assert!(matches!(handles.get(&old), Err(Error::Handle(_))));
+        assert!(matches!(handles.remove(&old), Err(Error::Handle(_))));
+        assert!(handles.remove(&new).is_ok());
+    }
+
+    #[test]
+    fn the_cap_holds_and_closing_makes_room() {
+        let mut handles = Handles::new(2);
+        let first = handles.insert(directory()).unwrap();
+        handles.insert(directory()).unwrap();
+        assert_eq!(
+            handles.insert(directory()),
+            Err(Error::Limit("Too many open files and directories", 2))
+        );
+        handles.remove(&first).unwrap();
+        assert!(handles.insert(directory()).is_ok());
+    }
+
+    #[test]
+    fn nonsense_is_no_handle() {
+        let mut handles = Handles::new(2);
+        handles.insert(directory()).unwrap();
+        for wire in [&b""[..], b"x", &[0; 12], &[0xff; 12], &[0; 300]] {
+            assert!(
+                matches!(handles.get(wire), Err(Error::Handle(_))),
+                "{wire:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! SFTP version 3 over a channel: draft-ietf-secsh-filexfer-02 as OpenSSH speaks it.
+//!
+//! [`serve`] is the whole flow of a channel; [`engine::Engine`] carries out one request after the
+//! other and knows nothing of channels. PROTOCOL.md lists every request, extension and deviation.
+
+use std::collections::VecDeque;
+use std::future::Future;
+
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+use tracing::{debug, error};
+
+pub mod client;
+pub mod engine;
+pub mod extensions;
+mod handles;
+pub mod names;
+pub mod packet;
+pub mod status;
+pub mod wire;
+
+use engine::Engine;
+use wire::{Frame, Framer};
+
+/// Replies are sent on when this many bytes wait.
+const SEND_AT: usize = 64 * 1024;
+
+/// At most so many requests, and about so many bytes of them, are carried out in one go on the
+/// blocking pool before their replies leave.
+const BATCH_REQUESTS: usize = 128;
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
+
+/// Nobody hears what is sent any more: the channel or the connection has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+/// The bytes of a channel, both ways. What has come before the peer left can still be received.
+pub trait Pipe: Send {
+    /// The next piece; `None` when the peer will send no more.
+    fn receive(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
+    /// The next piece, if one is here already.
+    fn try_receive(&mut self) -> Option<Bytes>;
+    /// Sends; waits while the peer does not read.
+    fn send(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
+    /// Sends a line to the peer's stderr.
+    fn notice(&mut self, line: String) -> impl Future<Output = Result<(), Gone>> + Send;
+}
+
+/// Serves SFTP until the peer ends it. Returns the exit status: 0, or 1 after broken framing.
+///
+/// Requests take effect, and their replies leave, in the order in which they came. Everything that
+/// was received whole takes effect, even when the peer has left without waiting for the reply.
+pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
+    let mut framer = Framer::default();
+    let mut ready = VecDeque::new();
+    let mut ending = None;
+    loop {
+        while ending.is_none() && ready.len() < BATCH_REQUESTS {
+            match framer.next_frame() {
+                Ok(Some(frame)) => ready.push_back(frame),
+                Ok(None) => match pipe.try_receive() {
+                    Some(piece) => framer.push(piece),
+                    None => break,
+                },
+                Err(broken) => {
+                    debug!(user = engine.session().user(), %broken, "SFTP channel ended");
+                    ending = Some(1);
+                }
+            }
+        }
+
+        while let Some(frame) = ready.front() {
+            if engine.replies().len() >= SEND_AT || !engine.carry_out_now(frame) {
+                break;
+            }
+            ready.pop_front();
+        }
+        if !ready.is_empty() && engine.replies().len() < SEND_AT {
+            engine = match carry_out(engine, &mut ready).await {
+                Ok((engine, whole)) => {
+                    if !whole {
+                        ending = Some(1);
+                        ready.clear();
+                    }
+                    engine
+                }
+                Err(()) => return 1,
+            };
+        }
+
+        if send_all(&mut engine, &mut pipe).await == Err(Gone) {
+            engine.unheard();
+        }
+        if !ready.is_empty() {
+            continue;
+        }
+        if let Some(exit_status) = ending {
+            finish(engine).await;
+            return exit_status;
+        }
+        match pipe.receive().await {
+            Some(piece) => framer.push(piece),
+            None => ending = Some(0),
+        }
+    }
+}
+
+/// Carries out a batch of requests on the blocking pool. Returns the engine, and whether the stream
+/// can go on.
+async fn carry_out(mut engine: Engine, ready: &mut VecDeque<Frame>) -> Result<(Engine, bool), ()> {
+    let mut batch = std::mem::take(ready);
+    let user = engine.session().user().to_owned();
+    let done = spawn_blocking(move || {
+        let mut bytes = 0;
+        let mut whole = true;
+        while whole && bytes < BATCH_BYTES && engine.replies().len() < SEND_AT {
+            let Some(frame) = batch.pop_front() else {
+                break;
+            };
+            bytes += frame.remaining();
+            whole = engine.carry_out(frame);
+        }
+        (engine, batch, whole)
+    })
+    .await;
+    match done {
+        Ok((engine, rest, whole)) => {
+            *ready = rest;
+            Ok((engine, whole))
+        }
+        Err(failure) => {
+            error!(user, %failure, "a request could not be carried out; its channel ends");
+            Err(())
+        }
+    }
+}
+
+async fn send_all<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Result<(), Gone> {
+    if !engine.replies().is_empty() {
+        pipe.send(engine.replies().take()).await?;
+    }
+    for line in engine.take_notices() {
+        pipe.notice(line).await?;
+    }
+    Ok(())
+}
+
+/// Closes what the peer left open; closing may block.
+async fn finish(engine: Engine) {
+    if !engine.holds_handles() {
+        return;
+    }
+    if let Err(failure) = spawn_blocking(move || engine.finish()).await {
+        error!(%failure, "closing the files of a session failed");
+    }
+}

@@ -1,0 +1,183 @@
+//! The long name of a directory entry: a line as `ls -l` would print it
+//! (draft-ietf-secsh-filexfer-02, section 7; in the very form of OpenSSH's sftp-server, which
+//! FileZilla and WinSCP parse).
+
+use std::io::Write;
+
+use crate::store::Metadata;
+
+/// Entries older than this show the year in place of the time of day: half a year, as in `ls`.
+const RECENT: i64 = 365 * 24 * 3600 / 2;
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// Names for uid and gid.
+#[derive(Debug, Clone)]
+pub struct Owners {
+    /// The ids that the server's own files have.
+    pub uid: u32,
+    /// See `uid`.
+    pub gid: u32,
+    /// The account's name, which stands for both.
+    pub name: String,
+}
+
+impl Owners {
+    /// The name of this uid, if it has one.
+    pub fn user(&self, uid: u32) -> Option<&str> {
+        (uid == self.uid).then_some(self.name.as_str())
+    }
+
+    /// The name of this gid, if it has one.
+    pub fn group(&self, gid: u32) -> Option<&str> {
+        (gid == self.gid).then_some(self.name.as_str())
+    }
+}
+
+/// Appends the line. Times are in UTC, since nobody knows the zone of the client; `now` is in
+/// seconds since 1970.
+pub fn long_name(out: &mut Vec<u8>, name: &[u8], metadata: &Metadata, owners: &Owners, now: i64) {
+    let mode = mode_string(metadata.mode);
+    let mode = String::from_utf8_lossy(&mode);
+    let Metadata {
+        links,
+        size,
+        uid,
+        gid,
+        mtime,
+        ..
+    } = *metadata;
+    let date = date(mtime, now);
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{mode} {links:>4} ");
+    for (known, id) in [(owners.user(uid), uid), (owners.group(gid), gid)] {
+        let _ = match known {
+            Some(known) => write!(out, "{known:<8} "),
+            None => write!(out, "{id:<8} "),
+        };
+    }
+    let _ = write!(out, "{size:>8} {date} ");
+    out.extend_from_slice(name);
+}
+
+fn mode_string(mode: u32) -> [u8; 10] {
+    let kind = match mode & 0o170_000 {
+        0o100_000 => b'-',
+        0o040_000 => b'd',
+        0o120_000 => b'l',
+        0o010_000 => b'p',
+        0o140_000 => b's',
+        0o060_000 => b'b',
+        0o020_000 => b'c',
+        _ => b'?',
+    };
+    let bit = |mask: u32, letter: u8| if mode & mask != 0 { letter } else { b'-' };
+    let execute = |mask: u32, special: u32, both: u8, only: u8| match (mode & mask, mode & special)
+    {
+        (0, 0) => b'-',
+        (_, 0) => b'x',
+        (0, _) => only,
+        _ => both,
+    };
+    [
+        kind,
+        bit(0o400, b'r'),
+        bit(0o200, b'w'),
+        execute(0o100, 0o4000, b's', b'S'),
+        bit(0o040, b'r'),
+        bit(0o020, b'w'),
+        execute(0o010, 0o2000, b's', b'S'),
+        bit(0o004, b'r'),
+        bit(0o002, b'w'),
+        execute(0o001, 0o1000, b't', b'T'),
+    ]
+}
+
+/// `Nov 21 01:19` for what is recent, `Nov 21  2024` for the rest, always twelve wide.
+fn date(mtime: i64, now: i64) -> String {
+    let (year, month, day) = civil(mtime.div_euclid(86_400));
+    let month = MONTHS.get(month as usize - 1).copied().unwrap_or("???");
+    let age = now.saturating_sub(mtime);
+    if (0..RECENT).contains(&age) {
+        let second = mtime.rem_euclid(86_400);
+        format!(
+            "{month} {day:>2} {:02}:{:02}",
+            second / 3600,
+            second / 60 % 60
+        )
+    } else {
+        format!("{month} {day:>2}  {year}")
+    }
+}
+
+/// Year, month (1 to 12) and day of a count of days since 1970-01-01 in the Gregorian calendar:
+/// Howard Hinnant's `civil_from_days`.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_795_224_000; // 2026-11-21 00:00 UTC
+
+    fn line(mode: u32, mtime: i64, uid: u32) -> String {
+        let metadata = Metadata {
+            mode,
+            size: 1234,
+            links: 1,
+            uid,
+            gid: 1000,
+            atime: 0,
+            mtime,
+            inode: (0, 0),
+        };
+        let owners = Owners {
+            uid: 1000,
+            gid: 1000,
+            name: "anna".into(),
+        };
+        let mut out = Vec::new();
+        long_name(&mut out, b"a b", &metadata, &owners, NOW);
+        String::from_utf8(out).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_line_is_that_of_openssh() {
+        assert_eq!(
+            line(0o100_644, NOW - 3600, 1000),
+            "-rw-r--r--    1 anna     anna         1234 Nov 20 23:00 a b"
+        );
+        assert_eq!(
+            line(0o041_777, 951_782_400, 7),
+            "drwxrwxrwt    1 7        anna         1234 Feb 29  2000 a b"
+        );
+        // What lies in the future shows its year.
+        assert!(line(0o100_600, NOW + 90_000, 1000).contains("Nov 22  2026"));
+    }
+
+    #[test]
+    fn days_become_dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(-1), (1969, 12, 31));
+        assert_eq!(civil(11_016), (2000, 2, 29));
+        assert_eq!(civil(20_778), (2026, 11, 21));
+    }
+}

@@ -1,0 +1,413 @@
+//! Requests and replies of SFTP version 3 as types (draft-ietf-secsh-filexfer-02, sections 4 to 7).
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::extensions::Extended;
+use super::wire::{Frame, Truncated};
+use crate::store::{Changes, Metadata};
+
+/// The version that is spoken.
+pub const VERSION: u32 = 3;
+
+/// Packet types (section 3).
+pub mod kind {
+    #![allow(missing_docs)]
+    pub const INIT: u8 = 1;
+    pub const VERSION: u8 = 2;
+    pub const OPEN: u8 = 3;
+    pub const CLOSE: u8 = 4;
+    pub const READ: u8 = 5;
+    pub const WRITE: u8 = 6;
+    pub const LSTAT: u8 = 7;
+    pub const FSTAT: u8 = 8;
+    pub const SETSTAT: u8 = 9;
+    pub const FSETSTAT: u8 = 10;
+    pub const OPENDIR: u8 = 11;
+    pub const READDIR: u8 = 12;
+    pub const REMOVE: u8 = 13;
+    pub const MKDIR: u8 = 14;
+    pub const RMDIR: u8 = 15;
+    pub const REALPATH: u8 = 16;
+    pub const STAT: u8 = 17;
+    pub const RENAME: u8 = 18;
+    pub const READLINK: u8 = 19;
+    pub const SYMLINK: u8 = 20;
+    pub const STATUS: u8 = 101;
+    pub const HANDLE: u8 = 102;
+    pub const DATA: u8 = 103;
+    pub const NAME: u8 = 104;
+    pub const ATTRS: u8 = 105;
+    pub const EXTENDED: u8 = 200;
+    pub const EXTENDED_REPLY: u8 = 201;
+}
+
+/// Flags of OPEN (section 6.3).
+pub mod open_flag {
+    #![allow(missing_docs)]
+    pub const READ: u32 = 0x01;
+    pub const WRITE: u32 = 0x02;
+    pub const APPEND: u32 = 0x04;
+    pub const CREAT: u32 = 0x08;
+    pub const TRUNC: u32 = 0x10;
+    pub const EXCL: u32 = 0x20;
+}
+
+/// Flags of ATTRS (section 5).
+mod attr_flag {
+    pub(super) const SIZE: u32 = 0x01;
+    pub(super) const UIDGID: u32 = 0x02;
+    pub(super) const PERMISSIONS: u32 = 0x04;
+    pub(super) const ACMODTIME: u32 = 0x08;
+    pub(super) const EXTENDED: u32 = 0x8000_0000;
+}
+
+/// A request after its id. Paths and handles are as they came.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // The fields are those of the draft.
+pub enum Request {
+    Open {
+        path: Bytes,
+        flags: u32,
+        attrs: Changes,
+    },
+    Close {
+        handle: Bytes,
+    },
+    Read {
+        handle: Bytes,
+        offset: u64,
+        length: u32,
+    },
+    Write {
+        handle: Bytes,
+        offset: u64,
+        data: Vec<Bytes>,
+    },
+    Lstat {
+        path: Bytes,
+    },
+    Fstat {
+        handle: Bytes,
+    },
+    Setstat {
+        path: Bytes,
+        attrs: Changes,
+    },
+    Fsetstat {
+        handle: Bytes,
+        attrs: Changes,
+    },
+    Opendir {
+        path: Bytes,
+    },
+    Readdir {
+        handle: Bytes,
+    },
+    Remove {
+        path: Bytes,
+    },
+    Mkdir {
+        path: Bytes,
+        attrs: Changes,
+    },
+    Rmdir {
+        path: Bytes,
+    },
+    Realpath {
+        path: Bytes,
+    },
+    Stat {
+        path: Bytes,
+    },
+    Rename {
+        from: Bytes,
+        to: Bytes,
+    },
+    Readlink {
+        path: Bytes,
+    },
+    /// The two paths in the order in which they came: which is which depends on the client.
+    Symlink {
+        first: Bytes,
+        second: Bytes,
+    },
+    Extended(Extended),
+    /// A packet type that version 3 does not have.
+    Unknown,
+}
+
+impl Request {
+    /// Reads the fields of a request of this type. Bytes after the last field are ignored: Debian's
+    /// rclone 1.60 sends some.
+    pub fn decode(packet_type: u8, frame: &mut Frame) -> Result<Self, Truncated> {
+        Ok(match packet_type {
+            kind::OPEN => Self::Open {
+                path: frame.string()?,
+                flags: frame.uint32()?,
+                attrs: attrs(frame)?,
+            },
+            kind::CLOSE => Self::Close {
+                handle: frame.string()?,
+            },
+            kind::READ => Self::Read {
+                handle: frame.string()?,
+                offset: frame.uint64()?,
+                length: frame.uint32()?,
+            },
+            kind::WRITE => Self::Write {
+                handle: frame.string()?,
+                offset: frame.uint64()?,
+                data: frame.string_pieces()?,
+            },
+            kind::LSTAT => Self::Lstat {
+                path: frame.string()?,
+            },
+            kind::FSTAT => Self::Fstat {
+                handle: frame.string()?,
+            },
+            kind::SETSTAT => Self::Setstat {
+                path: frame.string()?,
+                attrs: attrs(frame)?,
+            },
+            kind::FSETSTAT => Self::Fsetstat {
+                handle: frame.string()?,
+                attrs: attrs(frame)?,
+            },
+            kind::OPENDIR => Self::Opendir {
+                path: frame.string()?,
+            },
+            kind::READDIR => Self::Readdir {
+                handle: frame.string()?,
+            },
+            kind::REMOVE => Self::Remove {
+                path: frame.string()?,
+            },
+            kind::MKDIR => Self::Mkdir {
+                path: frame.string()?,
+                attrs: attrs(frame)?,
+            },
+            kind::RMDIR => Self::Rmdir {
+                path: frame.string()?,
+            },
+            kind::REALPATH => Self::Realpath {
+                path: frame.string()?,
+            },
+            kind::STAT => Self::Stat {
+                path: frame.string()?,
+            },
+            kind::RENAME => Self::Rename {
+                from: frame.string()?,
+                to: frame.string()?,
+            },
+            kind::READLINK => Self::Readlink {
+                path: frame.string()?,
+            },
+            kind::SYMLINK => Self::Symlink {
+                first: frame.string()?,
+                second: frame.string()?,
+            },
+            kind::EXTENDED => Self::Extended(Extended::decode(frame)?),
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// Reads ATTRS (section 5): what a client wants changed. Extended attributes are passed over.
+pub(super) fn attrs(frame: &mut Frame) -> Result<Changes, Truncated> {
+    let flags = frame.uint32()?;
+    let mut changes = Changes::default();
+    if flags & attr_flag::SIZE != 0 {
+        changes.size = Some(frame.uint64()?);
+    }
+    if flags & attr_flag::UIDGID != 0 {
+        changes.owner = Some((frame.uint32()?, frame.uint32()?));
+    }
+    if flags & attr_flag::PERMISSIONS != 0 {
+        changes.permissions = Some(frame.uint32()?);
+    }
+    if flags & attr_flag::ACMODTIME != 0 {
+        changes.times = Some((frame.uint32()?, frame.uint32()?));
+    }
+    if flags & attr_flag::EXTENDED != 0 {
+        // The count may lie: every round takes at least eight bytes or ends the loop.
+        for _ in 0..frame.uint32()? {
+            frame.string_pieces()?;
+            frame.string_pieces()?;
+        }
+    }
+    Ok(changes)
+}
+
+/// Replies, encoded one after the other into a buffer that is sent as it is.
+#[derive(Debug, Default)]
+pub struct Replies {
+    buffer: BytesMut,
+}
+
+impl Replies {
+    /// Bytes that wait to be sent.
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Is there nothing to send?
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// What waits to be sent.
+    pub fn take(&mut self) -> Bytes {
+        self.buffer.split().freeze()
+    }
+
+    /// Forgets what waits: nobody hears it any more.
+    pub fn discard(&mut self) {
+        self.buffer.clear();
+    }
+
+    /// VERSION with these extensions (section 4).
+    pub fn version<'a>(&mut self, extensions: impl Iterator<Item = (&'a str, &'a str)>) {
+        self.packet(kind::VERSION, None, |out| {
+            out.put_u32(VERSION);
+            for (name, value) in extensions {
+                put_string(out, name.as_bytes());
+                put_string(out, value.as_bytes());
+            }
+        });
+    }
+
+    /// STATUS (section 7).
+    pub fn status(&mut self, id: u32, code: u32, message: &str) {
+        self.packet(kind::STATUS, Some(id), |out| {
+            out.put_u32(code);
+            put_string(out, message.as_bytes());
+            put_string(out, b"en");
+        });
+    }
+
+    /// HANDLE
+    pub fn handle(&mut self, id: u32, handle: &[u8]) {
+        self.packet(kind::HANDLE, Some(id), |out| put_string(out, handle));
+    }
+
+    /// ATTRS
+    pub fn attrs(&mut self, id: u32, metadata: &Metadata) {
+        self.packet(kind::ATTRS, Some(id), |out| put_attrs(out, metadata));
+    }
+
+    /// NAME with one path and no attributes, as for REALPATH and READLINK.
+    pub fn path(&mut self, id: u32, path: &[u8]) {
+        self.packet(kind::NAME, Some(id), |out| {
+            out.put_u32(1);
+            put_string(out, path);
+            put_string(out, path);
+            out.put_u32(0);
+        });
+    }
+
+    /// EXTENDED_REPLY with a body of the extension's own.
+    pub fn extended(&mut self, id: u32, body: impl FnOnce(&mut BytesMut)) {
+        self.packet(kind::EXTENDED_REPLY, Some(id), body);
+    }
+
+    /// DATA, if `fill` appends any bytes; else nothing is left behind. `fill` gets the buffer and
+    /// returns how many bytes it appended.
+    pub fn data<E>(
+        &mut self,
+        id: u32,
+        fill: impl FnOnce(&mut BytesMut) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let start = self.buffer.len();
+        self.buffer.put_slice(&[0; 13]);
+        match fill(&mut self.buffer) {
+            Ok(count) if count > 0 => {
+                if let Some(header) = self.buffer.get_mut(start..start + 13) {
+                    let mut header = header;
+                    header.put_u32(count as u32 + 9);
+                    header.put_u8(kind::DATA);
+                    header.put_u32(id);
+                    header.put_u32(count as u32);
+                }
+                Ok(count)
+            }
+            other => {
+                self.buffer.truncate(start);
+                other
+            }
+        }
+    }
+
+    /// NAME with as many entries as `next` gives. Returns how many; with none, nothing is left
+    /// behind. `next` is asked as long as the packet stays below `limit` bytes.
+    pub fn names<E>(
+        &mut self,
+        id: u32,
+        limit: usize,
+        mut next: impl FnMut(&mut BytesMut) -> Result<bool, E>,
+    ) -> Result<u32, E> {
+        let start = self.buffer.len();
+        self.buffer.put_slice(&[0; 13]);
+        let mut count = 0;
+        while self.buffer.len() - start < limit {
+            match next(&mut self.buffer) {
+                Ok(true) => count += 1,
+                Ok(false) => break,
+                // What was read before the error is still told; the error comes up again.
+                Err(_) if count > 0 => break,
+                Err(error) => {
+                    self.buffer.truncate(start);
+                    return Err(error);
+                }
+            }
+        }
+        if count == 0 {
+            self.buffer.truncate(start);
+            return Ok(0);
+        }
+        let length = (self.buffer.len() - start - 4) as u32;
+        if let Some(mut header) = self.buffer.get_mut(start..start + 13) {
+            header.put_u32(length);
+            header.put_u8(kind::NAME);
+            header.put_u32(id);
+            header.put_u32(count);
+        }
+        Ok(count)
+    }
+
+    fn packet(&mut self, packet_type: u8, id: Option<u32>, body: impl FnOnce(&mut BytesMut)) {
+        let start = self.buffer.len();
+        self.buffer.put_u32(0);
+        self.buffer.put_u8(packet_type);
+        if let Some(id) = id {
+            self.buffer.put_u32(id);
+        }
+        body(&mut self.buffer);
+        let length = (self.buffer.len() - start - 4) as u32;
+        if let Some(field) = self.buffer.get_mut(start..start + 4) {
+            field.copy_from_slice(&length.to_be_bytes());
+        }
+    }
+}
+
+/// Appends a `string`.
+pub fn put_string(out: &mut BytesMut, bytes: &[u8]) {
+    out.put_u32(bytes.len() as u32);
+    out.put_slice(bytes);
+}
+
+/// Appends ATTRS with everything that version 3 can say.
+pub fn put_attrs(out: &mut BytesMut, metadata: &Metadata) {
+    use attr_flag::{ACMODTIME, PERMISSIONS, SIZE, UIDGID};
+    out.put_u32(SIZE | UIDGID | PERMISSIONS | ACMODTIME);
+    out.put_u64(metadata.size);
+    out.put_u32(metadata.uid);
+    out.put_u32(metadata.gid);
+    out.put_u32(metadata.mode);
+    out.put_u32(wire_time(metadata.atime));
+    out.put_u32(wire_time(metadata.mtime));
+}
+
+/// Version 3 counts unsigned 32-bit seconds: what lies outside becomes the nearest end.
+fn wire_time(seconds: i64) -> u32 {
+    u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
+}

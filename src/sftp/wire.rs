@@ -1,0 +1,308 @@
+//! Framing and the primitive types of the SFTP wire (draft-ietf-secsh-filexfer-02, section 3, on
+//! the types of RFC 4251, section 5). No I/O; nothing is allocated on the word of the peer.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Longest packet, without its length field: as OpenSSH's SFTP_MAX_MSG_LENGTH.
+pub const MAX_PACKET: usize = 256 * 1024;
+
+/// Pieces below this size are copied together, so that a peer that sends single bytes does not
+/// make us hold a separate allocation for each.
+const SMALL_PIECE: usize = 1024;
+
+/// The framing is broken: what follows in the stream has no meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// The length field exceeds [`MAX_PACKET`].
+    #[error("packet of {0} bytes, at most {MAX_PACKET} are accepted")]
+    TooLong(usize),
+    /// The length field is 0: not even a type.
+    #[error("packet without a type")]
+    Empty,
+}
+
+/// Cuts packets from the pieces of a byte stream, without copying large pieces.
+#[derive(Debug, Default)]
+pub struct Framer {
+    pieces: VecDeque<Bytes>,
+    small: BytesMut,
+    buffered: usize,
+    /// Length of the packet that is being awaited, once its length field is here.
+    wanted: Option<usize>,
+}
+
+impl Framer {
+    /// Adds what came next.
+    pub fn push(&mut self, piece: Bytes) {
+        self.buffered += piece.len();
+        if piece.len() < SMALL_PIECE {
+            self.small.extend_from_slice(&piece);
+        } else {
+            self.flush_small();
+            self.pieces.push_back(piece);
+        }
+    }
+
+    /// The next whole packet, if it is here.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, Broken> {
+        let wanted = match self.wanted {
+            Some(wanted) => wanted,
+            None => {
+                if self.buffered < 4 {
+                    return Ok(None);
+                }
+                let length = self.take(4).get_u32() as usize;
+                match length {
+                    0 => return Err(Broken::Empty),
+                    1..=MAX_PACKET => {}
+                    _ => return Err(Broken::TooLong(length)),
+                }
+                self.wanted = Some(length);
+                length
+            }
+        };
+        if self.buffered < wanted {
+            return Ok(None);
+        }
+        self.wanted = None;
+        Ok(Some(self.take(wanted)))
+    }
+
+    fn flush_small(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push_back(self.small.split().freeze());
+        }
+    }
+
+    /// Takes `length` bytes, which are there.
+    fn take(&mut self, length: usize) -> Frame {
+        self.flush_small();
+        let mut pieces = VecDeque::with_capacity(1);
+        let mut missing = length;
+        while missing > 0 {
+            let Some(first) = self.pieces.front_mut() else {
+                break;
+            };
+            if first.len() > missing {
+                pieces.push_back(first.split_to(missing));
+                missing = 0;
+            } else {
+                missing -= first.len();
+                pieces.extend(self.pieces.pop_front());
+            }
+        }
+        self.buffered -= length - missing;
+        Frame {
+            remaining: length - missing,
+            pieces,
+        }
+    }
+}
+
+/// One packet without its length field, read from the front.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    pieces: VecDeque<Bytes>,
+    remaining: usize,
+}
+
+/// A packet ends before its fields do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("packet too short for its fields")]
+pub struct Truncated;
+
+impl Frame {
+    /// A frame of these bytes, as if it had come from the wire.
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self {
+            remaining: bytes.len(),
+            pieces: VecDeque::from([bytes]),
+        }
+    }
+
+    /// Bytes that have not been read yet.
+    pub fn remaining(&self) -> usize {
+        self.remaining
+    }
+
+    /// The first byte, which is the packet's type as long as nothing has been read.
+    pub fn peek(&self) -> Option<u8> {
+        self.pieces.front().and_then(|piece| piece.first().copied())
+    }
+
+    /// `byte`
+    pub fn byte(&mut self) -> Result<u8, Truncated> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    /// `uint32`
+    pub fn uint32(&mut self) -> Result<u32, Truncated> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// `uint64`
+    pub fn uint64(&mut self) -> Result<u64, Truncated> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    /// `string`, in one piece.
+    pub fn string(&mut self) -> Result<Bytes, Truncated> {
+        let length = self.uint32()? as usize;
+        self.one_piece(length)
+    }
+
+    /// `string`, in the pieces in which it came.
+    pub fn string_pieces(&mut self) -> Result<Vec<Bytes>, Truncated> {
+        let length = self.uint32()? as usize;
+        self.pieces(length)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Truncated> {
+        if self.remaining < N {
+            return Err(Truncated);
+        }
+        let mut array = [0; N];
+        for byte in &mut array {
+            let Some(front) = self.pieces.front_mut() else {
+                return Err(Truncated);
+            };
+            *byte = front.get_u8();
+            self.remaining -= 1;
+            if front.is_empty() {
+                self.pieces.pop_front();
+            }
+        }
+        Ok(array)
+    }
+
+    fn one_piece(&mut self, length: usize) -> Result<Bytes, Truncated> {
+        let mut pieces = self.pieces(length)?;
+        if pieces.len() <= 1 {
+            return Ok(pieces.pop().unwrap_or_default());
+        }
+        let mut joined = BytesMut::with_capacity(length);
+        for piece in pieces {
+            joined.extend_from_slice(&piece);
+        }
+        Ok(joined.freeze())
+    }
+
+    fn pieces(&mut self, length: usize) -> Result<Vec<Bytes>, Truncated> {
+        if self.remaining < length {
+            return Err(Truncated);
+        }
+        let mut taken = Vec::new();
+        let mut missing = length;
+        while missing > 0 {
+            let Some(front) = self.pieces.front_mut() else {
+                return Err(Truncated);
+            };
+            let n = front.len().min(missing);
+            taken.push(front.split_to(n));
+            if front.is_empty() {
+                self.pieces.pop_front();
+            }
+            missing -= n;
+            self.remaining -= n;
+        }
+        Ok(taken)
+    }
+}
+
+impl Buf for Frame {
+    fn remaining(&self) -> usize {
+        self.remaining
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.pieces.front().map_or(&[], |piece| piece)
+    }
+
+    fn advance(&mut self, count: usize) {
+        // Truncated means that less is here: then everything is passed over.
+        if self.pieces(count).is_err() {
+            self.pieces.clear();
+            self.remaining = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_longest_packet_is_accepted_and_a_longer_one_is_not() {
+        let mut framer = Framer::default();
+        framer.push(Bytes::from((MAX_PACKET as u32).to_be_bytes().to_vec()));
+        assert!(framer.next_frame().unwrap().is_none());
+        framer.push(Bytes::from(vec![7; MAX_PACKET]));
+        assert_eq!(
+            framer.next_frame().unwrap().unwrap().remaining(),
+            MAX_PACKET
+        );
+
+        let mut framer = Framer::default();
+        framer.push(Bytes::from((MAX_PACKET as u32 + 1).to_be_bytes().to_vec()));
+        assert_eq!(
+            framer.next_frame().unwrap_err(),
+            Broken::TooLong(MAX_PACKET + 1)
+        );
+    }
+
+    #[test]
+    fn a_packet_of_length_zero_is_broken() {
+        let mut framer = Framer::default();
+        framer.push(Bytes::from_static(&[0; 4]));
+        assert_eq!(framer.next_frame().unwrap_err(), Broken::Empty);
+    }
+
+    #[test]
+    fn a_length_that_lies_is_truncated_and_takes_nothing() {
+        let mut frame = Frame::new(vec![0xff, 0xff, 0xff, 0xff, b'a']);
+        assert_eq!(frame.string(), Err(Truncated));
+        let mut frame = Frame::new(vec![0, 0, 0, 2, b'a']);
+        assert_eq!(frame.string_pieces(), Err(Truncated));
+    }
+
+    proptest! {
+        #[test]
+        fn packets_survive_any_cutting(
+            packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..3000), 1..8),
+            cuts in prop::collection::vec(1usize..4000, 1..40),
+        ) {
+            let mut stream = Vec::new();
+            for packet in &packets {
+                stream.extend_from_slice(&(packet.len() as u32).to_be_bytes());
+                stream.extend_from_slice(packet);
+            }
+            let mut framer = Framer::default();
+            let mut got = Vec::new();
+            let mut cuts = cuts.iter().cycle();
+            let mut rest = &stream[..];
+            while !rest.is_empty() {
+                let n = (*cuts.next().unwrap()).min(rest.len());
+                framer.push(Bytes::copy_from_slice(&rest[..n]));
+                rest = &rest[n..];
+                while let Some(mut frame) = framer.next_frame().unwrap() {
+                    let len = frame.remaining();
+                    got.push(frame.copy_to_bytes(len).to_vec());
+                }
+            }
+            prop_assert_eq!(got, packets);
+        }
+
+        #[test]
+        fn reading_random_bytes_never_goes_past_them(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let total = bytes.len();
+            let mut frame = Frame::new(bytes);
+            while frame.string().is_ok() && frame.remaining() > 0 {}
+            prop_assert!(frame.remaining() <= total);
+        }
+    }
+}

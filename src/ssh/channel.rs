@@ -1,0 +1,222 @@
+//! One channel: drained from its opening to its end, and the service that runs on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use russh::server::Msg;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
+use tracing::{error, warn};
+
+use super::stream::{Backlog, Link};
+use crate::session::Session;
+use crate::sftp::engine::Engine;
+use crate::sftp::{self, Gone, Pipe};
+use crate::vfs::Vfs;
+
+/// SSH_EXTENDED_DATA_STDERR (RFC 4254, section 5.2).
+const STDERR: u32 = 1;
+
+/// Bytes that are handed to russh at once while the peer's window is shut.
+const PACKET: usize = 32 * 1024;
+
+/// What can run on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    /// The subsystem `sftp`.
+    Sftp,
+    /// A command or a shell: told that there is none.
+    NoCommands,
+}
+
+/// Runs a channel to its end. The first service that arrives through `start` runs on it.
+pub(super) async fn run(
+    channel: Channel<Msg>,
+    mut start: mpsc::UnboundedReceiver<Service>,
+    session: Arc<Session>,
+    link: Arc<Link>,
+) {
+    let (mut reader, writer) = channel.split();
+    let Some(service) = wait_for_start(&mut reader, &mut start).await else {
+        return;
+    };
+    let backlog = Arc::new(Backlog::new(link));
+    let (queue, incoming) = mpsc::unbounded_channel();
+    let (left, gone) = watch::channel(false);
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let pipe = ChannelPipe {
+        incoming,
+        backlog: backlog.clone(),
+        writer: &writer,
+        gone: gone.clone(),
+    };
+    let serving = async {
+        let exit_status = match service {
+            Service::Sftp => serve_sftp(session, pipe, cancelled.clone()).await,
+            Service::NoCommands => refuse_commands(pipe).await,
+        };
+        // scp in SFTP mode reports failure without the status, although every byte is right. If
+        // the peer is gone, so is its interest in how it ended.
+        let farewell = async {
+            let _ = writer.exit_status(exit_status).await;
+            let _ = writer.eof().await;
+            let _ = writer.close().await;
+        };
+        or_gone(farewell, gone).await;
+    };
+    let draining = async {
+        drain(reader, queue, &backlog).await;
+        cancelled.store(true, Ordering::Relaxed);
+        left.send_replace(true);
+        // What was received whole is still carried out.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = serving => {}
+        () = draining => {}
+    }
+}
+
+/// Drops what comes before a service is asked for (RFC 4254, section 6.4: environment and the
+/// like), so that the connection never waits for this channel.
+async fn wait_for_start(
+    reader: &mut ChannelReadHalf,
+    start: &mut mpsc::UnboundedReceiver<Service>,
+) -> Option<Service> {
+    loop {
+        match reader.wait().await? {
+            // The request's callback, which runs next, says what becomes of it.
+            ChannelMsg::RequestSubsystem { .. }
+            | ChannelMsg::Exec { .. }
+            | ChannelMsg::RequestShell { .. } => {
+                if let Some(service) = start.recv().await {
+                    return Some(service);
+                }
+            }
+            ChannelMsg::Close => return None,
+            _ => {}
+        }
+    }
+}
+
+/// Moves what comes into the queue, and never waits for anything else, least of all for output:
+/// the window that output waits for arrives on the same connection.
+async fn drain(
+    mut reader: ChannelReadHalf,
+    queue: mpsc::UnboundedSender<Bytes>,
+    backlog: &Backlog,
+) {
+    let mut queue = Some(queue);
+    while let Some(message) = reader.wait().await {
+        match message {
+            ChannelMsg::Data { data } => {
+                // Without a receiver the service has ended: what still comes is of no interest.
+                if let Some(queue) = queue.as_ref().filter(|queue| !queue.is_closed()) {
+                    backlog.add(data.len());
+                    let _ = queue.send(data);
+                }
+            }
+            ChannelMsg::Eof => queue = None,
+            ChannelMsg::Close => return,
+            _ => {}
+        }
+    }
+}
+
+/// The bytes of a channel, as a service sees them.
+struct ChannelPipe<'a> {
+    incoming: mpsc::UnboundedReceiver<Bytes>,
+    backlog: Arc<Backlog>,
+    writer: &'a ChannelWriteHalf<Msg>,
+    gone: watch::Receiver<bool>,
+}
+
+impl Pipe for ChannelPipe<'_> {
+    async fn receive(&mut self) -> Option<Bytes> {
+        let piece = self.incoming.recv().await?;
+        self.backlog.remove(piece.len());
+        Some(piece)
+    }
+
+    fn try_receive(&mut self) -> Option<Bytes> {
+        let piece = self.incoming.try_recv().ok()?;
+        self.backlog.remove(piece.len());
+        Some(piece)
+    }
+
+    async fn send(&mut self, mut bytes: Bytes) -> Result<(), Gone> {
+        while !bytes.is_empty() {
+            let window = self.writer.writable_packet_size().await;
+            self.backlog.set_blocked(window == 0);
+            let most = if window == 0 { PACKET } else { window };
+            let packet = bytes.split_to(most.min(bytes.len()));
+            let sent = or_gone(self.writer.data_bytes(packet), self.gone.clone()).await;
+            self.backlog.set_blocked(false);
+            if !matches!(sent, Some(Ok(()))) {
+                return Err(Gone);
+            }
+        }
+        Ok(())
+    }
+
+    async fn notice(&mut self, line: String) -> Result<(), Gone> {
+        let sending = self.writer.extended_data_bytes(STDERR, line.into_bytes());
+        match or_gone(sending, self.gone.clone()).await {
+            Some(Ok(())) => Ok(()),
+            _ => Err(Gone),
+        }
+    }
+}
+
+/// Waits for an output, but no longer than somebody is there to read it: russh waits for window
+/// even when the connection is dead.
+async fn or_gone<T>(output: impl Future<Output = T>, mut gone: watch::Receiver<bool>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = output => Some(done),
+        _ = gone.wait_for(|gone| *gone) => None,
+    }
+}
+
+async fn serve_sftp(
+    session: Arc<Session>,
+    mut pipe: ChannelPipe<'_>,
+    cancelled: Arc<AtomicBool>,
+) -> u32 {
+    let opening = session.clone();
+    match spawn_blocking(move || opening.open_store()).await {
+        Ok(Ok(store)) => {
+            let ids = (
+                rustix::process::getuid().as_raw(),
+                rustix::process::getgid().as_raw(),
+            );
+            let engine = Engine::new(Vfs::new(session, store, cancelled), ids);
+            sftp::serve(engine, pipe).await
+        }
+        Ok(Err(failure)) => {
+            let (user, home) = (session.user(), session.home().display());
+            error!(user, %home, %failure, "the home of an account cannot be opened");
+            let _ = pipe
+                .notice(
+                    "landfall: your home is not available now; please tell the operator\n".into(),
+                )
+                .await;
+            1
+        }
+        Err(failure) => {
+            error!(%failure, "opening a home failed");
+            1
+        }
+    }
+}
+
+async fn refuse_commands(mut pipe: ChannelPipe<'_>) -> u32 {
+    let line =
+        "landfall: this server transfers files only: use sftp, scp, WinSCP, rclone or the like\n";
+    if pipe.notice(line.into()).await.is_err() {
+        warn!("a client left before it was told that there are no commands here");
+    }
+    1
+}

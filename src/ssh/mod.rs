@@ -1,0 +1,354 @@
+//! The SSH side, on russh: from a TCP stream to services on channels. Only this module knows russh.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::ssh_key::Certificate;
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session as Transport,
+    VerifiedPublicKey,
+};
+use russh::{
+    Channel, ChannelId, ChannelOpenFailure, Disconnect, Preferred, SshId, cipher, compression,
+    server,
+};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tracing::debug;
+
+mod auth;
+mod channel;
+pub mod host_keys;
+mod stream;
+
+use auth::{Login, methods, refused};
+use channel::Service;
+use stream::{Link, Stream};
+
+use crate::accounts::Accounts;
+use crate::config::{self, Config};
+use crate::session::Session;
+
+/// Time that a connection has to end by itself once it was told to.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What all connections share.
+pub struct Context {
+    transport: Arc<server::Config>,
+    accounts: Accounts,
+    login: config::Login,
+    sftp: config::Sftp,
+}
+
+impl Context {
+    /// From the config and the host keys.
+    pub fn new(config: &Config, accounts: Accounts, host_keys: Vec<PrivateKey>) -> Self {
+        Self {
+            transport: Arc::new(transport(&config.login, host_keys)),
+            accounts,
+            login: config.login.clone(),
+            sftp: config.sftp.clone(),
+        }
+    }
+}
+
+/// How russh is set up; docs/adr/ and the comments say why.
+fn transport(login: &config::Login, keys: Vec<PrivateKey>) -> server::Config {
+    server::Config {
+        server_id: SshId::Standard(Cow::Borrowed(concat!(
+            "SSH-2.0-Landfall_",
+            env!("CARGO_PKG_VERSION")
+        ))),
+        methods: methods(),
+        keys,
+        preferred: preferred(),
+        // Refusals all take this long, so that small differences do not show. It is short, since
+        // each key that an agent offers in vain costs it too; the first "none" only asks what there
+        // is, and costs nothing.
+        auth_rejection_time: Duration::from_millis(50),
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        max_auth_attempts: login.max_attempts,
+        window_size: 2 * 1024 * 1024,
+        maximum_packet_size: 32 * 1024,
+        // Larger batches of outgoing packets for each write to the socket.
+        event_buffer_size: 32,
+        // A peer that answers keepalives is never inactive; one that is gone, or takes nothing off
+        // its socket, is let go.
+        keepalive_interval: Some(Duration::from_secs(60)),
+        keepalive_max: 3,
+        inactivity_timeout: Some(Duration::from_secs(600)),
+        ..server::Config::default()
+    }
+}
+
+fn preferred() -> Preferred {
+    Preferred {
+        cipher: Cow::Borrowed(&[
+            cipher::AES_256_GCM,
+            cipher::AES_128_GCM,
+            cipher::CHACHA20_POLY1305,
+            cipher::AES_256_CTR,
+            cipher::AES_192_CTR,
+            cipher::AES_128_CTR,
+        ]),
+        // As russh's default, but without ssh-rsa, which is SHA-1.
+        key: Cow::Borrowed(&[
+            Algorithm::Ed25519,
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP256,
+            },
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP384,
+            },
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP521,
+            },
+            Algorithm::Rsa {
+                hash: Some(HashAlg::Sha512),
+            },
+            Algorithm::Rsa {
+                hash: Some(HashAlg::Sha256),
+            },
+        ]),
+        compression: Cow::Borrowed(&[compression::NONE]),
+        ..Preferred::default()
+    }
+}
+
+/// Serves one connection to its end, or until `stop` says so.
+pub async fn serve(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    context: Arc<Context>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let link = Arc::new(Link::default());
+    let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
+    let connection = Connection {
+        login: Login::new(context.accounts.clone(), peer),
+        peer,
+        limits: context.sftp.clone(),
+        link: link.clone(),
+        session: None,
+        channels: HashMap::new(),
+    };
+    let mut running = match server::run_stream(context.transport.clone(), stream, connection).await
+    {
+        Ok(running) => running,
+        Err(failure) => {
+            debug!(%peer, %failure, "connection ended before it began");
+            return;
+        }
+    };
+    let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
+    let outcome = tokio::select! {
+        outcome = &mut running => outcome,
+        () = stopped => {
+            let goodbye = running.handle();
+            let reason = "The server is stopping".to_owned();
+            let told = goodbye.disconnect(Disconnect::ByApplication, reason, "en".into());
+            let _ = tokio::time::timeout(FAREWELL, async {
+                let _ = told.await;
+                (&mut running).await
+            }).await;
+            link.cut();
+            return;
+        }
+    };
+    match outcome {
+        Ok(()) => debug!(%peer, "connection closed"),
+        Err(failure) => debug!(%peer, %failure, "connection ended"),
+    }
+}
+
+/// One connection: first a login, then a session with channels.
+struct Connection {
+    login: Login,
+    peer: SocketAddr,
+    limits: config::Sftp,
+    link: Arc<Link>,
+    session: Option<Arc<Session>>,
+    /// The channels that are open, and where to say what shall run on them.
+    channels: HashMap<ChannelId, mpsc::UnboundedSender<Service>>,
+}
+
+impl Connection {
+    /// Starts a service on a channel; false if one runs there already.
+    fn start(&mut self, channel: ChannelId, service: Service) -> bool {
+        let start = self.channels.get(&channel);
+        start.is_some_and(|start| start.send(service).is_ok())
+    }
+
+    fn forget_ended_channels(&mut self) {
+        self.channels.retain(|_, start| !start.is_closed());
+    }
+}
+
+impl Handler for Connection {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, _user: &str) -> Result<Auth, Self::Error> {
+        Ok(refused())
+    }
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
+        Ok(self.login.password(user, password).await)
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(self.login.keyboard_interactive(user, response).await)
+    }
+
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(self
+            .login
+            .offered(user, offer.public_key, offer.algorithm)
+            .await)
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        user: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(self
+            .login
+            .public_key(user, key.public_key, key.algorithm)
+            .await)
+    }
+
+    async fn auth_openssh_certificate(
+        &mut self,
+        _user: &str,
+        _certificate: &Certificate,
+    ) -> Result<Auth, Self::Error> {
+        Ok(refused())
+    }
+
+    async fn auth_succeeded(&mut self, transport: &mut Transport) -> Result<(), Self::Error> {
+        let proof = self
+            .login
+            .take_proof()
+            .ok_or(russh::Error::NotAuthenticated)?;
+        let identification = transport.remote_sshid().to_vec();
+        let session = Session::new(proof, self.peer, identification, self.limits.clone());
+        self.session = Some(Arc::new(session));
+        self.link.logged_in();
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _transport: &mut Transport,
+    ) -> Result<(), Self::Error> {
+        self.forget_ended_channels();
+        let Some(session) = self.session.clone() else {
+            return Err(russh::Error::NotAuthenticated);
+        };
+        if self.channels.len() >= self.limits.max_channels {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
+        reply.accept().await;
+        let (start, services) = mpsc::unbounded_channel();
+        self.channels.insert(channel.id(), start);
+        tokio::spawn(channel::run(channel, services, session, self.link.clone()));
+        Ok(())
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        transport: &mut Transport,
+    ) -> Result<(), Self::Error> {
+        if name == "sftp" && self.start(channel, Service::Sftp) {
+            transport.channel_success(channel)
+        } else {
+            transport.channel_failure(channel)
+        }
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        _command: &[u8],
+        transport: &mut Transport,
+    ) -> Result<(), Self::Error> {
+        self.no_commands(channel, transport)
+    }
+
+    async fn shell_request(
+        &mut self,
+        channel: ChannelId,
+        transport: &mut Transport,
+    ) -> Result<(), Self::Error> {
+        self.no_commands(channel, transport)
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _term: &str,
+        _columns: u32,
+        _rows: u32,
+        _width: u32,
+        _height: u32,
+        _modes: &[(russh::Pty, u32)],
+        transport: &mut Transport,
+    ) -> Result<(), Self::Error> {
+        transport.channel_failure(channel)
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        _name: &str,
+        _value: &str,
+        transport: &mut Transport,
+    ) -> Result<(), Self::Error> {
+        transport.channel_failure(channel)
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _single: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        transport: &mut Transport,
+    ) -> Result<(), Self::Error> {
+        transport.channel_failure(channel)
+    }
+}
+
+impl Connection {
+    /// The request is granted, so that the person is told in words that there is nothing to run.
+    fn no_commands(
+        &mut self,
+        channel: ChannelId,
+        transport: &mut Transport,
+    ) -> Result<(), russh::Error> {
+        if self.start(channel, Service::NoCommands) {
+            transport.channel_success(channel)
+        } else {
+            transport.channel_failure(channel)
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The TCP stream as russh sees it: the place for what SSH itself does not bound. It ends at the
+//! login deadline, stops being read while too many requests wait, and can be cut from outside.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+/// Past this many waiting request bytes nothing more is read while they can be carried out.
+const ENOUGH: usize = 1024 * 1024;
+
+/// A channel whose peer lets this many request bytes pile up without reading its replies is cut
+/// off. It is far above what paramiko asks for ahead (30 bytes for each 32 KiB of a file).
+const TOO_MUCH: usize = 32 * 1024 * 1024;
+
+/// What a piece of channel data costs beyond its bytes: a peer that sends single bytes must not
+/// take memory for free.
+const PIECE_OVERHEAD: usize = 128;
+
+/// Small packets are read several at a time; whole data packets go past this buffer.
+const READ_BUFFER: usize = 4096;
+
+/// What the connection's parts share about its stream.
+#[derive(Default)]
+pub(super) struct Link(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Request bytes that wait in channels which can go on.
+    waiting: usize,
+    logged_in: bool,
+    cut: bool,
+    reader: Option<Waker>,
+}
+
+impl Link {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The login deadline no longer holds.
+    pub(super) fn logged_in(&self) {
+        self.state().logged_in = true;
+    }
+
+    /// Ends the connection.
+    pub(super) fn cut(&self) {
+        let mut state = self.state();
+        state.cut = true;
+        state.wake();
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+/// The requests of one channel that have been received and not yet taken up.
+pub(super) struct Backlog {
+    link: Arc<Link>,
+    own: Mutex<Own>,
+}
+
+#[derive(Default)]
+struct Own {
+    bytes: usize,
+    /// Its replies wait for the peer's window, so it cannot go on until more is read.
+    blocked: bool,
+}
+
+impl Backlog {
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self {
+            link,
+            own: Mutex::default(),
+        }
+    }
+
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A piece was received. Cuts the connection if it is too much.
+    pub(super) fn add(&self, length: usize) {
+        let mut own = self.own();
+        own.bytes += length + PIECE_OVERHEAD;
+        if !own.blocked {
+            self.link.state().waiting += length + PIECE_OVERHEAD;
+        } else if own.bytes > TOO_MUCH {
+            tracing::warn!("a client sends requests without reading the replies: cut off");
+            self.link.cut();
+        }
+    }
+
+    /// A piece was taken up.
+    pub(super) fn remove(&self, length: usize) {
+        let mut own = self.own();
+        own.bytes -= length + PIECE_OVERHEAD;
+        if !own.blocked {
+            let mut state = self.link.state();
+            state.waiting -= length + PIECE_OVERHEAD;
+            if state.waiting <= ENOUGH {
+                state.wake();
+            }
+        }
+    }
+
+    /// The channel waits for the peer's window, or no longer does.
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        let mut own = self.own();
+        if own.blocked == blocked {
+            return;
+        }
+        own.blocked = blocked;
+        let mut state = self.link.state();
+        if blocked {
+            state.waiting -= own.bytes;
+            state.wake();
+        } else {
+            state.waiting += own.bytes;
+        }
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        // A channel that is gone holds up nothing.
+        self.set_blocked(true);
+    }
+}
+
+/// See the module's description.
+pub(super) struct Stream {
+    tcp: BufReader<TcpStream>,
+    link: Arc<Link>,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stream {
+    pub(super) fn new(tcp: TcpStream, link: Arc<Link>, grace_time: Duration) -> Self {
+        Self {
+            tcp: BufReader::with_capacity(READ_BUFFER, tcp),
+            link,
+            deadline: Some(Box::pin(sleep(grace_time))),
+        }
+    }
+
+    /// May bytes be read now? An error ends the connection.
+    fn poll_permission(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.link.state();
+        if state.cut {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if state.logged_in {
+            self.deadline = None;
+        } else if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "no login within the grace time",
+            )));
+        }
+        // Kept in any case: `cut` must wake a read that waits for the peer.
+        state.reader = Some(context.waker().clone());
+        if state.waiting > ENOUGH {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_permission(context))?;
+        Pin::new(&mut self.tcp).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(context)
+    }
+}

@@ -1,1 +1,0 @@
-//! Homes on a local file system, confined by the kernel (`openat2`).
