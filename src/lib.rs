@@ -4,12 +4,20 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`config`] | config.toml, raw then checked |
-//! | [`store`] | the file system of one home |
+//! | [`cli`], [`config`] | the commands and their arguments; config.toml, raw then checked |
+//! | [`admin`] | what the operator's commands do |
+//! | [`server`] | the composition root: listeners, shards, shutdown |
+//! | [`ssh`] | the adapter to russh: logins, channels, the stream |
+//! | [`sftp`] | the SFTP engine |
+//! | [`vfs`] | the verbs that all services share |
+//! | [`session`] | the proof of a login |
 //! | [`accounts`] | who somebody is |
+//! | [`store`] | the file system of one home |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
 
 pub mod accounts;
+pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod path;

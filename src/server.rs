@@ -1,5 +1,6 @@
 //! The composition root: listeners, shards, the limit on connections, and the way to stop.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -14,6 +16,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::accounts::Accounts;
+use crate::admin::{self, first_run};
 use crate::config::Config;
 use crate::ssh::{self, Context, host_keys};
 
@@ -24,6 +27,43 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Threads of one shard that may wait for disks at the same time. Every channel waits in at most
 /// one, so a stalled disk does not take them from the other homes.
 const BLOCKING_THREADS: usize = 1024;
+
+/// `landfall serve`: from a config to the end of the process.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_max_level(config.log.level)
+        .init();
+    prepare_process();
+    let accounts = Accounts::open(&config).await?;
+    let server = Server::bind(&config, accounts.clone()).await?;
+    let addresses = server.addresses()?;
+    let first_run = first_run::make_account(&config, &accounts, &addresses).await?;
+    let stop = stop_signal()?;
+    for address in &addresses {
+        admin::print(&format!("Listening on {address}\n"))?;
+    }
+    if let Some(text) = first_run {
+        // To the operator's terminal, not to the log.
+        admin::print(&text)?;
+    }
+    server.run(stop).await
+}
+
+/// What a process needs that serves many: every permission bit decided by the store alone, and as
+/// many descriptors as the system allows.
+fn prepare_process() {
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(failure) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        warn!(%failure, "the limit on open files stays as it is");
+    }
+}
 
 /// A server that listens, and does not accept yet.
 pub struct Server {

@@ -1,6 +1,6 @@
 //! What an account is, and the only place that says who somebody is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -135,8 +135,9 @@ impl Accounts {
             .await
     }
 
-    /// Gives an account another home, under the same conditions as for a new one.
-    pub async fn set_home(&self, name: &UserName, home: &std::path::Path) -> anyhow::Result<()> {
+    /// Gives an account another home, under the same conditions as for a new one; false if there is
+    /// no such account.
+    pub async fn set_home(&self, name: &UserName, home: &Path) -> anyhow::Result<bool> {
         self.database.set_home(name, home).await
     }
 
@@ -163,9 +164,9 @@ impl Accounts {
         self.database.keys(name).await
     }
 
-    /// Adds a key; false if the account has it already.
-    pub async fn add_key(&self, name: &UserName, key: &AuthorizedKey) -> anyhow::Result<bool> {
-        self.database.add_key(name, key).await
+    /// Adds keys; returns how many the account did not have yet.
+    pub async fn add_keys(&self, name: &UserName, keys: &[AuthorizedKey]) -> anyhow::Result<u64> {
+        self.database.add_keys(name, keys).await
     }
 
     /// Removes a key; false if the account has no such key.

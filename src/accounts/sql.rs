@@ -1,15 +1,24 @@
-//! The accounts in SQL: the only place that knows it.
+//! The accounts in SQL: the only place that knows it. Plain enough for SQLite and PostgreSQL.
 
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, bail};
-use sqlx::Row;
+use anyhow::{Context, bail, ensure};
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteRow};
+use sqlx::{Row, Sqlite, Transaction};
 
-use super::keys::{AuthorizedKey, fingerprint};
+use super::keys::{AuthorizedKey, fingerprint, now};
 use super::{Account, UserName};
-use crate::store::seconds;
+
+const FILE: &str = "landfall.db";
+
+/// How long one command waits for another to finish with the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
 
 #[derive(Clone)]
 pub(super) struct Database(SqlitePool);
@@ -21,21 +30,31 @@ pub(super) struct Found {
 
 impl Database {
     pub(super) async fn open(data: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(data)?;
+        let file = data.join(FILE);
+        prepare(data, &file)?;
         let options = SqliteConnectOptions::new()
-            .filename(data.join("landfall.db"))
-            .create_if_missing(true)
+            .filename(&file)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(Duration::from_secs(10));
+            .busy_timeout(BUSY_TIMEOUT);
         let pool = SqlitePool::connect_with(options)
             .await
-            .context("cannot open the database")?;
-        sqlx::migrate!()
-            .run(&pool)
-            .await
-            .context("cannot bring the database up to date")?;
-        Ok(Self(pool))
+            .with_context(|| format!("cannot open the database {}", file.display()))?;
+        match MIGRATIONS.run(&pool).await {
+            Ok(()) => Ok(Self(pool)),
+            Err(MigrateError::VersionMissing(_)) => bail!(
+                "the database {} was made by a newer version of landfall: run that one",
+                file.display()
+            ),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot bring {} up to date", file.display()))
+            }
+        }
+    }
+
+    /// A change that sees, and keeps, what it has read: others wait until it is done.
+    async fn change(&self) -> anyhow::Result<Transaction<'_, Sqlite>> {
+        Ok(self.0.begin_with("BEGIN IMMEDIATE").await?)
     }
 
     pub(super) async fn count(&self) -> anyhow::Result<u64> {
@@ -66,8 +85,8 @@ impl Database {
         blob: &[u8],
     ) -> anyhow::Result<Option<Account>> {
         let row = sqlx::query(
-            "SELECT account.* FROM account JOIN account_key ON account = name
-             WHERE name = $1 AND fingerprint = $2",
+            "SELECT account.* FROM account JOIN account_key ON account_key.account = account.name \
+             WHERE account.name = $1 AND account_key.fingerprint = $2",
         )
         .bind(name)
         .bind(fingerprint(blob).unwrap_or_default())
@@ -87,53 +106,159 @@ impl Database {
         hash: Option<&str>,
         keys: &[AuthorizedKey],
     ) -> anyhow::Result<()> {
-        let mut tx = self.0.begin_with("BEGIN IMMEDIATE").await?;
-        let now = seconds(SystemTime::now());
+        let mut change = self.change().await?;
+        let taken = sqlx::query("SELECT 1 FROM account WHERE name = $1")
+            .bind(name.as_str())
+            .fetch_optional(&mut *change)
+            .await?;
+        ensure!(taken.is_none(), "there is an account {name} already");
+        free_home(&mut change, name, home).await?;
         sqlx::query(
             "INSERT INTO account (name, home, password_hash, created) VALUES ($1, $2, $3, $4)",
         )
         .bind(name.as_str())
-        .bind(home.to_str().context("the home's path is not UTF-8")?)
+        .bind(as_text(home)?)
         .bind(hash)
-        .bind(now)
-        .execute(&mut *tx)
-        .await
-        .with_context(|| format!("cannot add {name}"))?;
+        .bind(now())
+        .execute(&mut *change)
+        .await?;
         for key in keys {
-            sqlx::query("INSERT INTO account_key (account, fingerprint, line, added) VALUES ($1, $2, $3, $4)")
-                .bind(name.as_str())
-                .bind(key.fingerprint())
-                .bind(key.line()?)
-                .bind(now)
-                .execute(&mut *tx)
-                .await?;
+            insert_key(&mut change, name, key).await?;
         }
-        Ok(tx.commit().await?)
+        Ok(change.commit().await?)
     }
 
-    pub(super) async fn set_home(&self, _: &UserName, _: &Path) -> anyhow::Result<()> {
-        bail!("not yet")
+    pub(super) async fn set_home(&self, name: &UserName, home: &Path) -> anyhow::Result<bool> {
+        let mut change = self.change().await?;
+        free_home(&mut change, name, home).await?;
+        let done = sqlx::query("UPDATE account SET home = $2 WHERE name = $1")
+            .bind(name.as_str())
+            .bind(as_text(home)?)
+            .execute(&mut *change)
+            .await?;
+        change.commit().await?;
+        Ok(done.rows_affected() > 0)
     }
 
-    pub(super) async fn remove(&self, _: &UserName) -> anyhow::Result<bool> {
-        bail!("not yet")
+    pub(super) async fn set_password(
+        &self,
+        name: &UserName,
+        hash: Option<&str>,
+    ) -> anyhow::Result<bool> {
+        let done = sqlx::query("UPDATE account SET password_hash = $2 WHERE name = $1")
+            .bind(name.as_str())
+            .bind(hash)
+            .execute(&self.0)
+            .await?;
+        Ok(done.rows_affected() > 0)
     }
 
-    pub(super) async fn set_password(&self, _: &UserName, _: Option<&str>) -> anyhow::Result<bool> {
-        bail!("not yet")
+    pub(super) async fn remove(&self, name: &UserName) -> anyhow::Result<bool> {
+        let done = sqlx::query("DELETE FROM account WHERE name = $1")
+            .bind(name.as_str())
+            .execute(&self.0)
+            .await?;
+        Ok(done.rows_affected() > 0)
     }
 
-    pub(super) async fn keys(&self, _: &UserName) -> anyhow::Result<Vec<AuthorizedKey>> {
-        bail!("not yet")
+    pub(super) async fn keys(&self, name: &UserName) -> anyhow::Result<Vec<AuthorizedKey>> {
+        let rows =
+            sqlx::query("SELECT line FROM account_key WHERE account = $1 ORDER BY added, line")
+                .bind(name.as_str())
+                .fetch_all(&self.0)
+                .await?;
+        rows.iter()
+            .map(|row| AuthorizedKey::parse(row.try_get("line")?))
+            .collect()
     }
 
-    pub(super) async fn add_key(&self, _: &UserName, _: &AuthorizedKey) -> anyhow::Result<bool> {
-        bail!("not yet")
+    pub(super) async fn add_keys(
+        &self,
+        name: &UserName,
+        keys: &[AuthorizedKey],
+    ) -> anyhow::Result<u64> {
+        let mut change = self.change().await?;
+        let mut added = 0;
+        for key in keys {
+            added += insert_key(&mut change, name, key).await?;
+        }
+        change.commit().await?;
+        Ok(added)
     }
 
-    pub(super) async fn remove_key(&self, _: &UserName, _: &str) -> anyhow::Result<bool> {
-        bail!("not yet")
+    pub(super) async fn remove_key(
+        &self,
+        name: &UserName,
+        fingerprint: &str,
+    ) -> anyhow::Result<bool> {
+        let done = sqlx::query("DELETE FROM account_key WHERE account = $1 AND fingerprint = $2")
+            .bind(name.as_str())
+            .bind(fingerprint)
+            .execute(&self.0)
+            .await?;
+        Ok(done.rows_affected() > 0)
     }
+}
+
+/// Makes the data folder (0700) and the file (0600), so that hashes are never readable by others.
+fn prepare(data: &Path, file: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("cannot make the data folder {}", data.display()))?;
+    fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(file)
+        .with_context(|| format!("cannot open the database {}", file.display()))?;
+    Ok(())
+}
+
+/// 1 if it was not there yet.
+async fn insert_key(
+    change: &mut Transaction<'_, Sqlite>,
+    name: &UserName,
+    key: &AuthorizedKey,
+) -> anyhow::Result<u64> {
+    let done = sqlx::query(
+        "INSERT INTO account_key (account, fingerprint, line, added) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (account, fingerprint) DO NOTHING",
+    )
+    .bind(name.as_str())
+    .bind(key.fingerprint())
+    .bind(key.line()?)
+    .bind(now())
+    .execute(&mut **change)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// No two homes may overlap: one account would read, and fill, the other's.
+async fn free_home(
+    change: &mut Transaction<'_, Sqlite>,
+    name: &UserName,
+    home: &Path,
+) -> anyhow::Result<()> {
+    let rows = sqlx::query("SELECT * FROM account WHERE name <> $1")
+        .bind(name.as_str())
+        .fetch_all(&mut **change)
+        .await?;
+    for row in &rows {
+        let Account {
+            name: other,
+            home: taken,
+            ..
+        } = found(row)?.account;
+        ensure!(
+            !home.starts_with(&taken) && !taken.starts_with(home),
+            "the home {} overlaps with {}, the home of {other}: give each account one of its own",
+            home.display(),
+            taken.display()
+        );
+    }
+    Ok(())
 }
 
 fn found(row: &SqliteRow) -> anyhow::Result<Found> {
@@ -141,10 +266,15 @@ fn found(row: &SqliteRow) -> anyhow::Result<Found> {
     Ok(Found {
         account: Account {
             name: UserName::parse(row.try_get("name")?)?,
-            home: row.try_get::<String, _>("home")?.into(),
+            home: PathBuf::from(row.try_get::<String, _>("home")?),
             has_password: password_hash.is_some(),
             created: row.try_get("created")?,
         },
         password_hash,
     })
+}
+
+fn as_text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str()
+        .with_context(|| format!("the path {} is not UTF-8", path.display()))
 }

@@ -136,7 +136,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 mod tests {
     use super::*;
 
-    const NOW: i64 = 1_795_224_000; // 2026-11-21 00:00 UTC
+    const NOW: i64 = 1_795_219_200; // 2026-11-21 00:00 UTC
 
     fn line(mode: u32, mtime: i64, uid: u32) -> String {
         let metadata = Metadata {

@@ -1,0 +1,192 @@
+//! What can be wrong with a config file, and where.
+
+use std::fmt;
+use std::ops::Range;
+
+/// Everything that is wrong with a config file, in the order of the file.
+#[derive(Debug)]
+pub struct Faults {
+    faults: Vec<Fault>,
+}
+
+/// One thing that is wrong, and its place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Fault {
+    place: Option<Place>,
+    /// The file as the operator named it.
+    file: String,
+    text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// Counted from 1.
+    line: usize,
+    /// In characters, counted from 1.
+    column: usize,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some(Place { line, column }) => {
+                write!(f, "{}:{line}:{column}: {}", self.file, self.text)
+            }
+            None => write!(f, "{}: {}", self.file, self.text),
+        }
+    }
+}
+
+/// One fault a line: `config.toml:LINE:COLUMN: what is wrong and what would be right`.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, fault) in self.faults.iter().enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// Gathers the faults of one file.
+pub(super) struct Report<'a> {
+    file: String,
+    text: &'a str,
+    faults: Vec<Fault>,
+    /// Lines that could not be read as TOML: what else seems wrong there is only an echo.
+    unreadable_lines: Vec<usize>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(file: String, text: &'a str) -> Self {
+        Self {
+            file,
+            text,
+            faults: Vec::new(),
+            unreadable_lines: Vec::new(),
+        }
+    }
+
+    /// A fault of the file as a whole.
+    pub(super) fn whole(&mut self, text: impl Into<String>) {
+        self.faults.push(Fault {
+            place: None,
+            file: self.file.clone(),
+            text: text.into(),
+        });
+    }
+
+    /// A fault at a place that is not TOML; `at` is in bytes.
+    pub(super) fn syntax(&mut self, at: Option<Range<usize>>, text: impl Into<String>) {
+        let Some(at) = at else {
+            return self.whole(text);
+        };
+        let place = self.place(at.start);
+        // One slip often yields several errors in one line: the first says it best.
+        if self.unreadable_lines.contains(&place.line) {
+            return;
+        }
+        self.unreadable_lines.push(place.line);
+        self.push(place, text.into());
+    }
+
+    /// A fault in what the file says; `at` is in bytes.
+    pub(super) fn fault(&mut self, at: Range<usize>, text: impl Into<String>) {
+        let place = self.place(at.start);
+        if !self.unreadable_lines.contains(&place.line) {
+            self.push(place, text.into());
+        }
+    }
+
+    fn push(&mut self, place: Place, text: String) {
+        self.faults.push(Fault {
+            place: Some(place),
+            file: self.file.clone(),
+            text,
+        });
+    }
+
+    fn place(&self, offset: usize) -> Place {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Place {
+            line: before.matches('\n').count() + 1,
+            column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
+        }
+    }
+
+    /// `value` if nothing was wrong.
+    pub(super) fn finish<T>(mut self, value: T) -> Result<T, Faults> {
+        if self.faults.is_empty() {
+            return Ok(value);
+        }
+        self.faults.sort();
+        Err(Faults {
+            faults: self.faults,
+        })
+    }
+}
+
+/// The candidate that `name` was most likely meant to be, if one is near enough.
+pub(super) fn nearest<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (distance(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters must be added, removed or replaced to get from one to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut next = Vec::with_capacity(row.len());
+        next.push(i + 1);
+        for ((b, (above_left, above)), j) in
+            to.chars().zip(row.iter().zip(row.iter().skip(1))).zip(0..)
+        {
+            let left = next.get::<usize>(j).copied().unwrap_or(usize::MAX - 1);
+            next.push(
+                (above_left + usize::from(a != b))
+                    .min(above + 1)
+                    .min(left + 1),
+            );
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_edits() {
+        for (a, b, edits) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("umask", "umask", 0),
+            ("unmask", "umask", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(a, b), edits, "{a} {b}");
+            assert_eq!(distance(b, a), edits, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn nearest_finds_slips_and_leaves_the_rest() {
+        let keys = ["listen", "data", "keys", "shards"];
+        assert_eq!(nearest("lisen", keys.into_iter()), Some("listen"));
+        assert_eq!(nearest("key", keys.into_iter()), Some("keys"));
+        assert_eq!(nearest("frobnicate", keys.into_iter()), None);
+    }
+}

@@ -1,0 +1,413 @@
+//! config.toml: read as it is, every fault found with its place, and only then a checked [`Config`].
+//!
+//! What there is to configure stands in one table ([`table`]); parsing, defaults, messages and the
+//! check of the shipped config.toml follow from it.
+
+mod fault;
+mod table;
+pub mod units;
+mod value;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+pub use self::fault::Faults;
+use self::fault::{Report, nearest};
+use self::table::{KEYS, Key, RULES, settle};
+
+/// The config that is read when none is named.
+const DEFAULT_FILE: &str = "config.toml";
+
+/// A config in which every value is valid and every path is absolute.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where and how to listen.
+    pub server: Server,
+    /// Who may come in, and at what cost.
+    pub login: Login,
+    /// Limits of an SFTP session.
+    pub sftp: Sftp,
+    /// What goes to the log.
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Addresses to listen on; port 0 lets the system choose.
+    pub listen: Vec<SocketAddr>,
+    /// All state: the database and the homes.
+    pub data: PathBuf,
+    /// The host keys.
+    pub keys: PathBuf,
+    /// Threads that serve connections; 0 in the file means one for each core.
+    pub shards: usize,
+    /// Connections at once, logged in or not.
+    pub max_connections: usize,
+}
+
+/// `[login]`
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Time from the connection to the login.
+    pub grace_time: Duration,
+    /// Failed attempts on one connection.
+    pub max_attempts: usize,
+    /// argon2id: memory in KiB.
+    pub argon2_memory: u32,
+    /// argon2id: passes over the memory.
+    pub argon2_passes: u32,
+    /// argon2id: lanes.
+    pub argon2_lanes: u32,
+    /// Passwords that are hashed at the same time; the others wait.
+    pub parallel_hashes: usize,
+}
+
+/// `[sftp]`
+#[derive(Debug, Clone)]
+pub struct Sftp {
+    /// Files and directories that one SFTP session may hold open.
+    pub max_handles: usize,
+    /// Channels (SFTP sessions and commands) that one connection may hold open.
+    pub max_channels: usize,
+    /// Permission bits that new files and directories do not get.
+    pub umask: u32,
+}
+
+/// `[log]`
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Least severe level that is logged.
+    pub level: tracing::Level,
+}
+
+impl Config {
+    /// Reads a config file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn load(file: &Path) -> Result<Self, Faults> {
+        let shown = file.display().to_string();
+        let bytes = match fs::read(file) {
+            Ok(bytes) => bytes,
+            Err(failure) => return unreadable(shown, &failure.to_string()),
+        };
+        let folder = match std::path::absolute(file) {
+            Ok(path) => path.parent().unwrap_or(Path::new("/")).to_owned(),
+            Err(failure) => return unreadable(shown, &failure.to_string()),
+        };
+        match str::from_utf8(&bytes) {
+            Ok(text) => Self::read(shown, text, &folder),
+            Err(failure) => {
+                let good = bytes.get(..failure.valid_up_to()).unwrap_or_default();
+                let good = str::from_utf8(good).unwrap_or_default();
+                let mut report = Report::new(shown, good);
+                report.fault(
+                    good.len()..good.len(),
+                    "this byte is not UTF-8; save the file as UTF-8",
+                );
+                report.finish(Self::blank())
+            }
+        }
+    }
+
+    /// Reads `file`, or else `config.toml` in the current folder; without that, all defaults.
+    ///
+    /// # Errors
+    /// All that is wrong with it. A file that was named must exist.
+    pub fn find(file: Option<&Path>) -> Result<Self, Faults> {
+        let default = Path::new(DEFAULT_FILE);
+        let missing = || {
+            default
+                .symlink_metadata()
+                .is_err_and(|e| e.kind() == ErrorKind::NotFound)
+        };
+        match file {
+            Some(file) => Self::load(file),
+            None if missing() => {
+                tracing::info!("there is no {DEFAULT_FILE} here: every setting has its default");
+                match std::env::current_dir() {
+                    Ok(folder) => Self::read(DEFAULT_FILE.to_owned(), "", &folder),
+                    Err(failure) => unreadable(DEFAULT_FILE.to_owned(), &failure.to_string()),
+                }
+            }
+            None => Self::load(default),
+        }
+    }
+
+    fn read(file: String, text: &str, folder: &Path) -> Result<Self, Faults> {
+        let mut reader = Reader {
+            config: Self::blank(),
+            folder,
+            report: Report::new(file, text),
+            places: HashMap::new(),
+        };
+        reader.defaults();
+        reader.document(text);
+        reader.rules();
+        settle(&mut reader.config);
+        reader.report.finish(reader.config)
+    }
+
+    /// What stands in the fields until the defaults of the table are in them.
+    fn blank() -> Self {
+        Self {
+            server: Server {
+                listen: Vec::new(),
+                data: PathBuf::new(),
+                keys: PathBuf::new(),
+                shards: 0,
+                max_connections: 0,
+            },
+            login: Login {
+                grace_time: Duration::ZERO,
+                max_attempts: 0,
+                argon2_memory: 0,
+                argon2_passes: 0,
+                argon2_lanes: 0,
+                parallel_hashes: 0,
+            },
+            sftp: Sftp {
+                max_handles: 0,
+                max_channels: 0,
+                umask: 0,
+            },
+            log: Log {
+                level: tracing::Level::INFO,
+            },
+        }
+    }
+}
+
+fn unreadable(file: String, why: &str) -> Result<Config, Faults> {
+    let mut report = Report::new(file, "");
+    report.whole(format!("cannot read this file: {why}"));
+    report.finish(Config::blank())
+}
+
+/// What was found of a key in the file.
+enum Found {
+    /// A right value, at this place in bytes.
+    Right(Range<usize>),
+    /// Something that has been reported.
+    Faulty,
+}
+
+struct Reader<'a> {
+    config: Config,
+    folder: &'a Path,
+    report: Report<'a>,
+    places: HashMap<(&'static str, &'static str), Found>,
+}
+
+impl Reader<'_> {
+    fn defaults(&mut self) {
+        for key in KEYS {
+            let (value, _) = DeValue::parse_recoverable(key.default);
+            if let Err(wrong) = (key.set)(&mut self.config, &value, self.folder) {
+                let Key { section, name, .. } = key;
+                self.report
+                    .whole(format!("the default of {section}.{name} {}", wrong.text));
+            }
+        }
+    }
+
+    fn document(&mut self, text: &str) {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            self.report.syntax(error.span(), error.message());
+        }
+        for (name, value) in document.get_ref() {
+            let known = KEYS.iter().any(|key| key.section == &**name.get_ref());
+            match value.get_ref() {
+                DeValue::Table(section) if known => self.section(name.get_ref(), section),
+                _ if known => {
+                    let name = name.get_ref();
+                    self.report
+                        .fault(value.span(), format!("{name} must be a section: [{name}]"));
+                }
+                _ => self.unknown_section(name, value.get_ref()),
+            }
+        }
+    }
+
+    fn section(&mut self, section: &str, content: &DeTable<'_>) {
+        for (name, value) in content {
+            let key = KEYS
+                .iter()
+                .find(|key| key.section == section && key.name == &**name.get_ref());
+            let Some(key) = key else {
+                self.unknown_key(section, name);
+                continue;
+            };
+            let found = match (key.set)(&mut self.config, value, self.folder) {
+                Ok(()) => Found::Right(value.span()),
+                Err(wrong) => {
+                    let at = wrong.at.unwrap_or_else(|| value.span());
+                    self.report
+                        .fault(at, format!("{} {}", key.name, wrong.text));
+                    Found::Faulty
+                }
+            };
+            self.places.insert((key.section, key.name), found);
+        }
+    }
+
+    fn unknown_section(&mut self, name: &Spanned<Cow<'_, str>>, value: &DeValue<'_>) {
+        let shown = name.get_ref();
+        let home = KEYS.iter().find(|key| key.name == &**shown);
+        let hint = match (value, home) {
+            (DeValue::Table(_), _) => {
+                let sections = KEYS.iter().map(|key| key.section);
+                suggestion(nearest(shown, sections).map(|name| format!("[{name}]")))
+            }
+            (_, Some(key)) => format!("; it belongs into the section [{}]", key.section),
+            _ => String::new(),
+        };
+        let what = if matches!(value, DeValue::Table(_)) {
+            "section"
+        } else {
+            "key"
+        };
+        self.report
+            .fault(name.span(), format!("unknown {what} {shown:?}{hint}"));
+    }
+
+    fn unknown_key(&mut self, section: &str, name: &Spanned<Cow<'_, str>>) {
+        let shown = name.get_ref();
+        let siblings = KEYS
+            .iter()
+            .filter(|key| key.section == section)
+            .map(|key| key.name);
+        let hint = suggestion(nearest(shown, siblings).map(str::to_owned));
+        self.report.fault(
+            name.span(),
+            format!("unknown key {shown:?} in [{section}]{hint}"),
+        );
+    }
+
+    /// Rules about several keys make sense only when each of those is right.
+    fn rules(&mut self) {
+        for rule in RULES {
+            let found = || {
+                rule.names
+                    .iter()
+                    .filter_map(|name| self.places.get(&(rule.section, *name)))
+            };
+            if found().any(|found| matches!(found, Found::Faulty)) {
+                continue;
+            }
+            let Some(text) = (rule.broken)(&self.config) else {
+                continue;
+            };
+            let place = found().find_map(|found| match found {
+                Found::Right(place) => Some(place.clone()),
+                Found::Faulty => None,
+            });
+            match place {
+                Some(place) => self.report.fault(place, text),
+                None => self.report.whole(text),
+            }
+        }
+    }
+}
+
+fn suggestion(meant: Option<String>) -> String {
+    meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../config.toml");
+
+    fn faults(text: &str) -> Vec<String> {
+        let folder = std::env::temp_dir();
+        match Config::read("c.toml".to_owned(), text, &folder) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.to_string().lines().map(str::to_owned).collect(),
+        }
+    }
+
+    #[test]
+    fn the_shipped_config_holds_every_key_with_its_default_and_its_comment() {
+        let mut expected = String::new();
+        let mut section = "";
+        for key in KEYS {
+            if key.section != section {
+                section = key.section;
+                expected.push_str(&format!("\n[{section}]\n"));
+            }
+            expected.push_str(&format!("# {}\n{} = {}\n", key.doc, key.name, key.default));
+        }
+        let (_, keys) = SHIPPED.split_at(SHIPPED.find("\n[").unwrap());
+        assert_eq!(keys, expected);
+        assert_eq!(faults(SHIPPED), [""; 0]);
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_each_with_its_place() {
+        let text = "[server]\nlisten = [\"127.0.0.1\"]\nlisen = 1\n\n[login]\nmax_attempts = 0\nargon2_memory = \"1KiB\"\n[sftp]\numask = 22\n[nonsense]\nx = 1\n";
+        let faults = faults(text);
+        let starts = [
+            "c.toml:2:11: ",
+            "c.toml:3:1: ",
+            "c.toml:6:16: ",
+            "c.toml:7:17: ",
+            "c.toml:9:9: ",
+            "c.toml:10:2: ",
+        ];
+        assert_eq!(faults.len(), starts.len(), "{faults:#?}");
+        for (fault, start) in faults.iter().zip(starts) {
+            assert!(fault.starts_with(start), "{fault} at {start}");
+        }
+        assert!(
+            faults.iter().any(|f| f.contains("did you mean listen?")),
+            "{faults:#?}"
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_does_not_hide_the_other_faults() {
+        let faults = faults("[server]\nshards = = 3\n[sftp]\nmax_handles = 0\n");
+        assert_eq!(faults.len(), 2, "{faults:#?}");
+        assert!(faults[0].starts_with("c.toml:2:"), "{faults:#?}");
+        assert!(
+            faults[1].starts_with("c.toml:4:15: max_handles"),
+            "{faults:#?}"
+        );
+    }
+
+    #[test]
+    fn rules_about_several_keys_are_checked() {
+        let lanes = faults("[login]\nargon2_lanes = 4\n");
+        assert_eq!(lanes.len(), 1, "{lanes:#?}");
+        assert!(
+            lanes[0].starts_with("c.toml:2:16: argon2_memory must be at least 8MiB"),
+            "{lanes:#?}"
+        );
+        let memory = faults("[login]\nargon2_memory = \"1GiB\"\nparallel_hashes = 5\n");
+        assert!(
+            memory[0].contains("at most 4 parallel_hashes"),
+            "{memory:#?}"
+        );
+    }
+
+    #[test]
+    fn paths_come_out_absolute() {
+        let folder = std::env::temp_dir();
+        let config = Config::read("c".into(), "[server]\ndata = \"d\"\n", &folder).unwrap();
+        assert_eq!(config.server.data, folder.join("d"));
+        assert_eq!(config.server.keys, folder.join("keys"));
+    }
+}

@@ -1,0 +1,214 @@
+//! The one table of all keys of config.toml.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::value::{self, Parsed, Value};
+use super::{Config, units};
+
+/// A key of the config: all that is known about it.
+pub(super) struct Key {
+    pub(super) section: &'static str,
+    pub(super) name: &'static str,
+    /// Its default, as TOML.
+    pub(super) default: &'static str,
+    /// What it sets, for the messages about it and the shipped config.toml.
+    pub(super) doc: &'static str,
+    /// Reads a value, with paths relative to the folder, into the config.
+    pub(super) set: fn(&mut Config, &Value<'_>, &Path) -> Parsed<()>,
+}
+
+/// A hash takes this much memory at least: less is no hindrance to who stole the database.
+const LEAST_HASH_MEMORY: u64 = 8 << 20;
+const MOST_HASH_MEMORY: u64 = 1 << 30;
+/// All hashes that run at the same time take no more memory than this, in KiB.
+const MOST_MEMORY_OF_ALL_HASHES: u64 = 4 << 20;
+
+/// Every key, in the order of the shipped config.toml.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        section: "server",
+        name: "listen",
+        default: "[\"127.0.0.1:2022\"]",
+        doc: "Addresses to listen on, each an IP address and a port.",
+        set: |config, value, _| Ok(config.server.listen = value::addresses(value)?),
+    },
+    Key {
+        section: "server",
+        name: "data",
+        default: "\"data\"",
+        doc: "Folder of all state: the database and the homes.",
+        set: |config, value, base| Ok(config.server.data = value::folder(value, base)?),
+    },
+    Key {
+        section: "server",
+        name: "keys",
+        default: "\"keys\"",
+        doc: "Folder of the host keys.",
+        set: |config, value, base| Ok(config.server.keys = value::folder(value, base)?),
+    },
+    Key {
+        section: "server",
+        name: "shards",
+        default: "0",
+        doc: "Threads that serve connections; 0 is one for each processor.",
+        set: |config, value, _| {
+            let shards = value::integer(value, 0..=1024)?;
+            config.server.shards = if shards == 0 { processors() } else { shards };
+            Ok(())
+        },
+    },
+    Key {
+        section: "server",
+        name: "max_connections",
+        default: "1000",
+        doc: "Connections at once, logged in or not.",
+        set: |config, value, _| {
+            Ok(config.server.max_connections = value::integer(value, 1..=1_000_000)?)
+        },
+    },
+    Key {
+        section: "login",
+        name: "grace_time",
+        default: "\"60s\"",
+        doc: "Time that a client has from connecting to being logged in.",
+        set: |config, value, _| {
+            let range = Duration::from_secs(1)..=Duration::from_secs(3600);
+            Ok(config.login.grace_time = value::duration(value, range)?)
+        },
+    },
+    Key {
+        section: "login",
+        name: "max_attempts",
+        default: "10",
+        doc: "Failed attempts to log in after which a connection ends.",
+        set: |config, value, _| Ok(config.login.max_attempts = value::integer(value, 1..=1000)?),
+    },
+    Key {
+        section: "login",
+        name: "argon2_memory",
+        default: "\"19MiB\"",
+        doc: "Memory that the hash of one password takes (argon2id).",
+        set: |config, value, _| {
+            let bytes = value::size(value, LEAST_HASH_MEMORY..=MOST_HASH_MEMORY)?;
+            // In range, so that it fits.
+            config.login.argon2_memory = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
+            Ok(())
+        },
+    },
+    Key {
+        section: "login",
+        name: "argon2_passes",
+        default: "2",
+        doc: "Passes of the hash over its memory (argon2id).",
+        set: |config, value, _| Ok(config.login.argon2_passes = value::integer(value, 1..=1000)?),
+    },
+    Key {
+        section: "login",
+        name: "argon2_lanes",
+        default: "1",
+        doc: "Lanes of the hash (argon2id).",
+        set: |config, value, _| Ok(config.login.argon2_lanes = value::integer(value, 1..=64)?),
+    },
+    Key {
+        section: "login",
+        name: "parallel_hashes",
+        default: "0",
+        doc: "Passwords that are hashed at the same time; 0 is one for each processor.",
+        set: |config, value, _| Ok(config.login.parallel_hashes = value::integer(value, 0..=1024)?),
+    },
+    Key {
+        section: "sftp",
+        name: "max_handles",
+        default: "256",
+        doc: "Files and folders that one SFTP session may hold open.",
+        set: |config, value, _| Ok(config.sftp.max_handles = value::integer(value, 1..=100_000)?),
+    },
+    Key {
+        section: "sftp",
+        name: "max_channels",
+        default: "10",
+        doc: "SFTP sessions and commands that one connection may run at the same time.",
+        set: |config, value, _| Ok(config.sftp.max_channels = value::integer(value, 1..=1000)?),
+    },
+    Key {
+        section: "sftp",
+        name: "umask",
+        default: "\"022\"",
+        doc: "Permission bits that new files and folders do not get, in octal.",
+        set: |config, value, _| Ok(config.sftp.umask = value::umask(value)?),
+    },
+    Key {
+        section: "log",
+        name: "level",
+        default: "\"info\"",
+        doc: "Least severe messages that are logged: error, warn, info, debug or trace.",
+        set: |config, value, _| Ok(config.log.level = value::level(value)?),
+    },
+];
+
+/// A rule about several keys, looked at when each of them is right by itself.
+pub(super) struct Rule {
+    pub(super) section: &'static str,
+    /// The fault is shown at the first of these that is in the file.
+    pub(super) names: &'static [&'static str],
+    /// What is wrong, if something is.
+    pub(super) broken: fn(&Config) -> Option<String>,
+}
+
+/// Every rule about several keys.
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        section: "login",
+        names: &["argon2_memory", "argon2_lanes"],
+        broken: |config| {
+            let least = LEAST_HASH_MEMORY * u64::from(config.login.argon2_lanes);
+            (u64::from(config.login.argon2_memory) << 10 < least).then(|| {
+                format!(
+                    "argon2_memory must be at least 8MiB for each of argon2_lanes: {}",
+                    units::show_size(least)
+                )
+            })
+        },
+    },
+    Rule {
+        section: "login",
+        names: &["parallel_hashes", "argon2_memory"],
+        broken: |config| {
+            let most = hashes_that_fit(config);
+            (config.login.parallel_hashes > most).then(|| {
+                format!(
+                    "parallel_hashes times argon2_memory must not exceed {}: at most {most} parallel_hashes",
+                    units::show_size(MOST_MEMORY_OF_ALL_HASHES << 10)
+                )
+            })
+        },
+    },
+    Rule {
+        section: "server",
+        names: &["keys", "data"],
+        broken: |config| {
+            config
+                .server
+                .keys
+                .starts_with(config.server.data.join("homes"))
+                .then(|| "keys must not lie among the homes of the users (data/homes)".to_owned())
+        },
+    },
+];
+
+/// Resolves the zeros that stand for "as many as fit".
+pub(super) fn settle(config: &mut Config) {
+    if config.login.parallel_hashes == 0 {
+        config.login.parallel_hashes = processors().min(hashes_that_fit(config)).max(1);
+    }
+}
+
+fn hashes_that_fit(config: &Config) -> usize {
+    let fit = MOST_MEMORY_OF_ALL_HASHES / u64::from(config.login.argon2_memory.max(1));
+    usize::try_from(fit).unwrap_or(usize::MAX)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,213 @@
+//! Reads single values of the config: each function says in its error what would be right.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::Access;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::units::{parse_duration, parse_size, show_size};
+
+/// A value and its place in the file.
+pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+
+/// Why a value is refused.
+pub(super) struct Wrong {
+    /// Its place, in bytes; `None` for the whole value of the key.
+    pub(super) at: Option<Range<usize>>,
+    /// What it is and what would be right.
+    pub(super) text: String,
+}
+
+pub(super) type Parsed<T> = Result<T, Wrong>;
+
+fn wrong<T>(text: impl Into<String>) -> Parsed<T> {
+    Err(Wrong {
+        at: None,
+        text: text.into(),
+    })
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+fn text<'v>(value: &'v Value<'_>, such_as: &str) -> Parsed<&'v str> {
+    match value.get_ref() {
+        DeValue::String(text) => Ok(text),
+        other => wrong(format!(
+            "is {}, but must be a string such as \"{such_as}\"",
+            kind(other)
+        )),
+    }
+}
+
+/// A whole number within the range.
+pub(super) fn integer<T>(value: &Value<'_>, range: RangeInclusive<T>) -> Parsed<T>
+where
+    T: TryFrom<u64> + PartialOrd + Display,
+{
+    let must = || {
+        format!(
+            "must be a whole number from {} to {}",
+            range.start(),
+            range.end()
+        )
+    };
+    let DeValue::Integer(number) = value.get_ref() else {
+        return wrong(format!("is {}, but {}", kind(value.get_ref()), must()));
+    };
+    u64::from_str_radix(number.as_str(), number.radix())
+        .ok()
+        .and_then(|number| T::try_from(number).ok())
+        .filter(|number| range.contains(number))
+        .map_or_else(|| wrong(format!("is {number}, but {}", must())), Ok)
+}
+
+/// A duration within the range.
+pub(super) fn duration(value: &Value<'_>, range: RangeInclusive<Duration>) -> Parsed<Duration> {
+    let text = text(value, "30s")?;
+    match parse_duration(text) {
+        None => wrong(format!(
+            "is {text:?}, which is not a duration such as \"30s\" or \"2m\""
+        )),
+        Some(duration) if !range.contains(&duration) => wrong(format!(
+            "is {text:?}, but must be from {:?} to {:?}",
+            range.start(),
+            range.end()
+        )),
+        Some(duration) => Ok(duration),
+    }
+}
+
+/// A size within the range, in bytes.
+pub(super) fn size(value: &Value<'_>, range: RangeInclusive<u64>) -> Parsed<u64> {
+    let text = text(value, "19MiB")?;
+    match parse_size(text) {
+        None => wrong(format!(
+            "is {text:?}, which is not a size such as \"19MiB\" or \"1.5GB\""
+        )),
+        Some(size) if !range.contains(&size) => wrong(format!(
+            "is {text:?}, but must be from {} to {}",
+            show_size(*range.start()),
+            show_size(*range.end())
+        )),
+        Some(size) => Ok(size),
+    }
+}
+
+/// One or more addresses, no address twice.
+pub(super) fn addresses(value: &Value<'_>) -> Parsed<Vec<SocketAddr>> {
+    const RIGHT: &str = "must be a list such as [\"127.0.0.1:2022\", \"[::1]:2022\"]";
+    let DeValue::Array(list) = value.get_ref() else {
+        return wrong(format!("is {}, but {RIGHT}", kind(value.get_ref())));
+    };
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for item in list.iter() {
+        let here = |text| Wrong {
+            at: Some(item.span()),
+            text,
+        };
+        let DeValue::String(text) = item.get_ref() else {
+            return Err(here(format!("holds {}, but {RIGHT}", kind(item.get_ref()))));
+        };
+        let Ok(address) = text.parse::<SocketAddr>() else {
+            return Err(here(format!(
+                "holds {text:?}, which is not an IP address and a port such as \"127.0.0.1:2022\", \"0.0.0.0:22\" or \"[::]:2022\""
+            )));
+        };
+        // Port 0 is another port every time.
+        if address.port() != 0 && addresses.contains(&address) {
+            return Err(here(format!("holds {text:?} twice")));
+        }
+        addresses.push(address);
+    }
+    if addresses.is_empty() {
+        return wrong(format!("is empty, but {RIGHT}"));
+    }
+    Ok(addresses)
+}
+
+/// A folder that exists, or that can be made.
+pub(super) fn folder(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
+    let text = text(value, "data")?;
+    if text.is_empty() || text.contains('\0') {
+        return wrong(format!("is {text:?}, which is not the name of a folder"));
+    }
+    let path = base.join(text);
+    let existing = path
+        .ancestors()
+        .find(|path| path.symlink_metadata().is_ok());
+    let Some(existing) = existing else {
+        return Ok(path);
+    };
+    let shown = existing.display();
+    match existing.metadata() {
+        Err(failure) => wrong(format!(
+            "is {text:?}, but {shown} cannot be used: {failure}"
+        )),
+        Ok(metadata) if !metadata.is_dir() => {
+            wrong(format!("is {text:?}, but {shown} is not a folder"))
+        }
+        Ok(_) => match rustix::fs::access(
+            existing,
+            Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
+        ) {
+            Err(failure) => wrong(format!(
+                "is {text:?}, but {shown} cannot be used: {}; its owner must be the user that runs landfall",
+                std::io::Error::from(failure)
+            )),
+            Ok(()) => Ok(path),
+        },
+    }
+}
+
+/// A umask: an octal string that leaves the owner's own bits alone.
+pub(super) fn umask(value: &Value<'_>) -> Parsed<u32> {
+    let text = text(value, "022")?;
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match u32::from_str_radix(text, 8) {
+        Ok(mask) if digits && mask & !0o077 == 0 => Ok(mask),
+        Ok(mask) if digits && mask <= 0o777 => wrong(format!(
+            "is {text:?}, which would take their own files from users; it must be from \"000\" to \"077\""
+        )),
+        _ => wrong(format!(
+            "is {text:?}, which is not an octal number from \"000\" to \"077\""
+        )),
+    }
+}
+
+/// A level of the log.
+pub(super) fn level(value: &Value<'_>) -> Parsed<tracing::Level> {
+    const LEVELS: [tracing::Level; 5] = [
+        tracing::Level::ERROR,
+        tracing::Level::WARN,
+        tracing::Level::INFO,
+        tracing::Level::DEBUG,
+        tracing::Level::TRACE,
+    ];
+    let text = text(value, "info")?;
+    LEVELS
+        .into_iter()
+        .find(|level| level.as_str().to_ascii_lowercase() == *text)
+        .map_or_else(
+            || {
+                wrong(format!(
+                    "is {text:?}, but must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\""
+                ))
+            },
+            Ok,
+        )
+}
