@@ -21,14 +21,14 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The hidden command `supervise PROGRAM ARGUMENT...`.
 pub(crate) fn program(command: &[OsString]) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().context("no program to supervise")?;
+    end_with_parent()?;
     run(Command::new(program).args(arguments))
 }
 
-/// Runs a program until it ends or this process is told to stop (SIGTERM, SIGINT, SIGHUP, or the
-/// end of its parent); then ends everything that is left of it. Returns the program's exit code.
+/// Runs a program until it ends or this process is told to stop (SIGTERM, SIGINT, SIGHUP); then
+/// ends everything that is left of it. Returns the program's exit code.
 pub(crate) fn run(command: &mut Command) -> Result<ExitCode> {
     process::set_child_subreaper(Some(process::getpid())).context("cannot be a subreaper")?;
-    end_with_parent()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -68,6 +68,7 @@ async fn watch(command: &mut Command) -> Result<ExitCode> {
             _ = hang_up.recv() => break Signal::HUP,
         }
     };
+    eprintln!("stopped by a signal");
     // It may have ended in this very moment, which is what we want.
     let _ = process::kill_process(child, Signal::TERM);
     let deadline = Instant::now() + GRACE;
