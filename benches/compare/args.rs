@@ -47,6 +47,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_landfall"))]
     pub(crate) landfall: PathBuf,
 
+    /// Another landfall program, to see what a change has brought: `--server before --server
+    /// landfall` leaves OpenSSH out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) before: Option<PathBuf>,
+
     /// Given by `cargo bench`. Without it this is `cargo test`, which wants a smoke run
     #[arg(long, hide = true)]
     bench: bool,
@@ -116,9 +121,11 @@ impl Arguments {
         }
     }
 
+    /// The first is what the others are held against.
     pub(crate) fn peers(&self) -> Vec<Peer> {
+        let there = |peer: &Peer| *peer != Peer::Before || self.before.is_some();
         let wanted = |peer: &Peer| self.server.is_empty() || self.server.contains(peer);
-        Peer::ALL.into_iter().filter(wanted).collect()
+        Peer::ALL.into_iter().filter(there).filter(wanted).collect()
     }
 
     pub(crate) fn workloads(&self) -> Vec<&'static Workload> {

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
 /// The outer process: whatever happens to the inner one, no process and no file stays behind.
 fn measure_in_a_folder_of_its_own(arguments: &Arguments) -> Result<ExitCode> {
-    Programs::find(&arguments.landfall)?;
+    Programs::find(arguments)?;
     let folder = tempfile::Builder::new()
         .prefix("compare-")
         .tempdir_in(&arguments.dir)
@@ -65,7 +65,7 @@ fn measure(arguments: &Arguments, folder: &Path) -> Result<ExitCode> {
     supervise::end_with_parent()?;
     let scale = arguments.scale();
     let peers = arguments.peers();
-    let programs = Programs::find(&arguments.landfall)?;
+    let programs = Programs::find(arguments)?;
     let fixture = Fixture::make(folder, &scale, &programs)?;
     let workloads = arguments.workloads();
 

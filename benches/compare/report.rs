@@ -116,7 +116,8 @@ impl Report {
     /// Ratios to the reference. Each is within a round: the two were measured right after each
     /// other, so what slowed one down most likely slowed down the other.
     fn ratios(&self, work: &Workload, measure: usize, peer: Peer) -> Vec<f64> {
-        let reference = self.values(work, measure, Peer::REFERENCE);
+        let reference = self.peers.first();
+        let reference = reference.map_or_else(Vec::new, |peer| self.values(work, measure, *peer));
         self.values(work, measure, peer)
             .into_iter()
             .filter_map(|(round, value)| {
@@ -136,34 +137,26 @@ impl Report {
                 .map(|(_, value)| value);
             row.push(spread(values.collect()));
         }
+        // The goals are against OpenSSH, not against an earlier build.
+        let against_openssh = self.peers.first() == Some(&Peer::Openssh);
+        let goal = measure.goal.filter(|_| against_openssh);
+        let dash = || "-".to_owned();
         for peer in self.compared() {
             let ratio = Spread::of(self.ratios(work, index, peer));
-            row.push(
-                ratio
-                    .as_ref()
-                    .map_or_else(|| "-".to_owned(), |r| format!("{r}")),
-            );
-            row.push(
-                measure
-                    .goal
-                    .map_or_else(|| "-".to_owned(), |goal| goal.to_string()),
-            );
-            row.push(match (ratio, measure.goal) {
-                (Some(ratio), Some(goal)) if goal.is_met(ratio.median) => "yes".to_owned(),
-                (Some(_), Some(_)) => "no".to_owned(),
-                _ => "-".to_owned(),
-            });
+            let met = ratio
+                .as_ref()
+                .zip(goal)
+                .map(|(ratio, goal)| goal.is_met(ratio.median));
+            row.push(ratio.map_or_else(dash, |ratio| ratio.to_string()));
+            row.push(goal.map_or_else(dash, |goal| goal.to_string()));
+            row.push(met.map_or_else(dash, |met| if met { "yes" } else { "no" }.to_owned()));
         }
         row
     }
 
-    /// Everyone but the reference, if that was measured.
+    /// Everyone but the reference.
     fn compared(&self) -> impl Iterator<Item = Peer> {
-        let reference = self.peers.contains(&Peer::REFERENCE);
-        self.peers
-            .iter()
-            .copied()
-            .filter(move |peer| reference && *peer != Peer::REFERENCE)
+        self.peers.iter().copied().skip(1)
     }
 
     /// Every sample, and where it was taken.
@@ -238,7 +231,7 @@ impl fmt::Display for Report {
         if let Some(head) = rows.first_mut() {
             head.extend(self.peers.iter().map(|peer| peer.name().to_owned()));
             for peer in self.compared() {
-                head.extend([format!("{} / {}", peer.name(), Peer::REFERENCE.name())]);
+                head.push(format!("{} ratio", peer.name()));
                 head.extend(["goal", "met"].map(str::to_owned));
             }
         }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::args::Arguments;
 use crate::fixture::Fixture;
 use crate::processes::{Memory, Tree};
 
@@ -24,19 +25,20 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) enum Peer {
     /// OpenSSH's sshd with sftp-server: what the others are held against.
     Openssh,
+    /// Another build of Landfall.
+    Before,
     /// Landfall.
     Landfall,
 }
 
 impl Peer {
-    /// All of them, the reference first.
-    pub(crate) const ALL: [Self; 2] = [Self::Openssh, Self::Landfall];
-    /// What the ratios are against.
-    pub(crate) const REFERENCE: Self = Self::Openssh;
+    /// All of them; the first that takes part is what the others are held against.
+    pub(crate) const ALL: [Self; 3] = [Self::Openssh, Self::Before, Self::Landfall];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Openssh => "OpenSSH",
+            Self::Before => "Before",
             Self::Landfall => "Landfall",
         }
     }
@@ -46,7 +48,7 @@ impl Peer {
         let folder = fixture.server_folder(self.name())?;
         match self {
             Self::Openssh => openssh::start(fixture, &folder),
-            Self::Landfall => landfall::start(fixture, &folder),
+            Self::Before | Self::Landfall => landfall::start(self, fixture, &folder),
         }
         .with_context(|| format!("cannot start {}", self.name()))
     }
@@ -62,11 +64,13 @@ pub(crate) struct Programs {
     /// `None`: sshd's internal one.
     pub(crate) sftp_server: Option<PathBuf>,
     pub(crate) landfall: PathBuf,
+    /// Another build of Landfall.
+    pub(crate) before: Option<PathBuf>,
 }
 
 impl Programs {
     /// Finds them, or says all that is missing.
-    pub(crate) fn find(landfall: &Path) -> Result<Self> {
+    pub(crate) fn find(arguments: &Arguments) -> Result<Self> {
         let mut missing = Vec::new();
         let mut find = |name: &str| {
             let path = std::env::var_os("PATH").unwrap_or_default();
@@ -94,10 +98,13 @@ impl Programs {
             .map(PathBuf::from)
             .into_iter()
             .find(|file| file.is_file()),
-            landfall: landfall.to_path_buf(),
+            landfall: arguments.landfall.clone(),
+            before: arguments.before.clone(),
         };
-        if !landfall.is_file() {
-            missing.push(landfall.display().to_string());
+        for landfall in [&programs.landfall].into_iter().chain(&programs.before) {
+            if !landfall.is_file() {
+                missing.push(landfall.display().to_string());
+            }
         }
         if missing.is_empty() {
             return Ok(programs);

@@ -16,12 +16,17 @@ const USER: &str = "bench";
 /// Every other key has its default.
 const CONFIG: &str = "[server]\nlisten = [\"127.0.0.1:0\"]\ndata = \"data\"\nkeys = \"keys\"\n";
 
-pub(super) fn start(fixture: &Fixture, folder: &Path) -> Result<Server> {
+pub(super) fn start(peer: Peer, fixture: &Fixture, folder: &Path) -> Result<Server> {
+    let programs = &fixture.programs;
+    let program = match (peer, &programs.before) {
+        (Peer::Before, Some(before)) => before,
+        _ => &programs.landfall,
+    };
     let config = folder.join("config.toml");
     fs::write(&config, CONFIG)?;
-    add_user(fixture, &config)?;
+    add_user(program, fixture, &config)?;
 
-    let mut command = Command::new(&fixture.programs.landfall);
+    let mut command = Command::new(program);
     command.arg("serve").arg("--config").arg(&config);
     let mut supervised = Supervised::start(&command, folder, Stdio::piped())?;
     let stdout = supervised.child.stdout.take().context("no stdout")?;
@@ -38,22 +43,15 @@ pub(super) fn start(fixture: &Fixture, folder: &Path) -> Result<Server> {
     match port.recv_timeout(PATIENCE) {
         Ok(Ok(port)) => {
             let host_key = folder.join("keys/ssh_host_ed25519_key");
-            Server::started(
-                Peer::Landfall,
-                port,
-                USER.to_owned(),
-                supervised,
-                fixture,
-                &host_key,
-            )
+            Server::started(peer, port, USER.to_owned(), supervised, fixture, &host_key)
         }
         Ok(Err(_)) => Err(supervised.failed("a port that is no number")),
         Err(_) => Err(supervised.failed("it does not say where it listens")),
     }
 }
 
-fn add_user(fixture: &Fixture, config: &Path) -> Result<()> {
-    let mut child = Command::new(&fixture.programs.landfall)
+fn add_user(program: &Path, fixture: &Fixture, config: &Path) -> Result<()> {
+    let mut child = Command::new(program)
         .args(["user", "add", USER, "--password-stdin", "--config"])
         .arg(config)
         .arg("--home")
