@@ -1,6 +1,12 @@
 //! Debian's clients as programs: rclone, lftp, curl, psftp and sshfs; each byte for byte.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 

@@ -1,7 +1,13 @@
 //! OpenSSH's own sftp and scp as programs. With TESTS_AGAINST=openssh the same tests run against
 //! OpenSSH's server.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 

@@ -74,20 +74,25 @@ async fn add(new: UserAdd, config: &Config, accounts: &Accounts) -> anyhow::Resu
         password.is_some() || !keys.is_empty() || new.source.no_password,
         "an account needs a password or a key"
     );
-    let home = make_home(
-        &new.home
-            .unwrap_or_else(|| default_home(config, name.as_str())),
-    )?;
-    let said = format!("Added {name}, at home in {}\n", home.display());
-    accounts
-        .add(NewAccount {
-            name,
-            home,
-            password,
-            keys,
-        })
-        .await?;
-    print(&said)
+    let home = new
+        .home
+        .unwrap_or_else(|| default_home(config, name.as_str()));
+    let was_there = home.exists();
+    let home = make_home(&home)?;
+    let new = NewAccount {
+        name: name.clone(),
+        home: home.clone(),
+        password,
+        keys,
+    };
+    if let Err(refused) = accounts.add(new).await {
+        if !was_there {
+            // Only an empty folder goes; if even that cannot be, it harms nobody.
+            let _ = fs::remove_dir(&home);
+        }
+        return Err(refused);
+    }
+    print(&format!("Added {name}, at home in {}\n", home.display()))
 }
 
 fn password(source: &PasswordSource, name: &UserName) -> anyhow::Result<Option<Zeroizing<String>>> {

@@ -1,5 +1,8 @@
 //! The one table of all keys of config.toml.
 
+// Each setter is one assignment, and its unit is what it returns.
+#![allow(clippy::unit_arg)]
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,0 +1,345 @@
+//! Who gets in, and who does not.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+use std::time::Instant;
+
+use common::command::run_with_input;
+use common::connection::{Connection, Options};
+use common::server::{make_key, with_password};
+use common::{HOST, PASSWORD, STEP, TestServer, USER, have, run, run_ok};
+use ed25519_dalek::Signer as _;
+use russh::keys::agent::AgentIdentity;
+use russh::keys::{HashAlg, PublicKey};
+use sha2::{Digest, Sha256};
+
+/// A batch of sftp that does nothing but log in.
+fn sftp_with_key(server: &TestServer, key: &str, algorithms: &str) -> Command {
+    let batch = server.local(&common::random_name("batch"));
+    fs::write(&batch, "pwd\n").unwrap();
+    let mut sftp = Command::new("sftp");
+    sftp.arg("-F")
+        .arg(server.ssh_config())
+        .arg("-i")
+        .arg(server.local(key));
+    sftp.args(["-o", &format!("PubkeyAcceptedAlgorithms={algorithms}")]);
+    sftp.arg("-b")
+        .arg(batch)
+        .arg(HOST)
+        .env_remove("SSH_AUTH_SOCK");
+    sftp
+}
+
+#[test]
+fn a_password_opens_the_account_in_both_ways_of_asking() {
+    if !have(&["sshpass"]) {
+        return;
+    }
+    let server = TestServer::start();
+    for method in ["password", "keyboard-interactive"] {
+        let sftp = |password: &str| {
+            let mut sftp = with_password(&server, password, "sftp");
+            sftp.args(["-o", &format!("PreferredAuthentications={method}"), HOST]);
+            run_with_input(&mut sftp, b"pwd\n", STEP)
+        };
+        assert!(sftp(PASSWORD).ok().out().contains("/"), "{method}");
+        sftp("wrong").failed();
+        sftp("").failed();
+    }
+}
+
+#[test]
+fn every_kind_of_key_opens_the_account_and_another_key_does_not() {
+    let server = TestServer::start();
+    let kinds: &[(&str, &[&str], &str)] = &[
+        ("e", &["-t", "ed25519"], "ssh-ed25519"),
+        ("p256", &["-t", "ecdsa", "-b", "256"], "ecdsa-sha2-nistp256"),
+        ("p384", &["-t", "ecdsa", "-b", "384"], "ecdsa-sha2-nistp384"),
+        ("p521", &["-t", "ecdsa", "-b", "521"], "ecdsa-sha2-nistp521"),
+        ("rsa", &["-t", "rsa", "-b", "2048"], "rsa-sha2-256"),
+        ("rsa", &[], "rsa-sha2-512"),
+    ];
+    for (name, keygen, algorithm) in kinds {
+        if !keygen.is_empty() {
+            make_key(&server.local(name), keygen);
+        }
+        let fresh = !keygen.is_empty();
+        if fresh {
+            // Not known yet; the ssh_config's own key is not of this kind.
+            if *name != "e" {
+                run(&mut sftp_with_key(&server, name, algorithm), STEP).failed();
+            }
+            let public = server.local(&format!("{name}.pub"));
+            server
+                .admin(&["user", "key", "add", USER, public.to_str().unwrap()], "")
+                .ok();
+        }
+        run_ok(&mut sftp_with_key(&server, name, algorithm), STEP);
+    }
+}
+
+#[test]
+fn rsa_with_sha1_is_refused_though_the_key_is_right() {
+    let server = TestServer::start();
+    make_key(&server.local("rsa"), &["-t", "rsa", "-b", "2048"]);
+    let public = server.local("rsa.pub");
+    server
+        .admin(&["user", "key", "add", USER, public.to_str().unwrap()], "")
+        .ok();
+    let connection = Connection::open(&server, &Options::default());
+    let key = server.local("rsa");
+    assert!(!connection.key(USER, &key, None).unwrap().success());
+    assert!(
+        connection
+            .key(USER, &key, Some(HashAlg::Sha256))
+            .unwrap()
+            .success()
+    );
+}
+
+/// A security key in software (OpenSSH's PROTOCOL.u2f).
+struct SecurityKey(ed25519_dalek::SigningKey);
+
+impl SecurityKey {
+    const KIND: &str = "sk-ssh-ed25519@openssh.com";
+    const APPLICATION: &str = "ssh:";
+
+    fn public(&self) -> PublicKey {
+        let mut blob = Vec::new();
+        for field in [
+            Self::KIND.as_bytes(),
+            self.0.verifying_key().as_bytes(),
+            Self::APPLICATION.as_bytes(),
+        ] {
+            string(&mut blob, field);
+        }
+        PublicKey::from_bytes(&blob).unwrap()
+    }
+}
+
+fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
+    out.extend(bytes);
+}
+
+impl russh::Signer for SecurityKey {
+    type Error = russh::SendError;
+
+    async fn auth_sign(
+        &mut self,
+        _key: &AgentIdentity,
+        _hash: Option<HashAlg>,
+        to_sign: Vec<u8>,
+    ) -> Result<Vec<u8>, Self::Error> {
+        let (flags, counter) = (1_u8, 7_u32);
+        let mut signed = Sha256::digest(Self::APPLICATION).to_vec();
+        signed.push(flags);
+        signed.extend(counter.to_be_bytes());
+        signed.extend(Sha256::digest(&to_sign));
+        let mut blob = Vec::new();
+        string(&mut blob, Self::KIND.as_bytes());
+        string(&mut blob, &self.0.sign(&signed).to_bytes());
+        blob.push(flags);
+        blob.extend(counter.to_be_bytes());
+        let mut out = to_sign;
+        string(&mut out, &blob);
+        Ok(out)
+    }
+}
+
+#[test]
+fn a_security_key_opens_the_account_and_another_does_not() {
+    let server = TestServer::start();
+    let key = SecurityKey(ed25519_dalek::SigningKey::from_bytes(&[7; 32]));
+    let public = key.public();
+    let line = server.local("sk.pub");
+    fs::write(&line, public.to_openssh().unwrap()).unwrap();
+    server
+        .admin(&["user", "key", "add", USER, line.to_str().unwrap()], "")
+        .ok();
+
+    let other = SecurityKey(ed25519_dalek::SigningKey::from_bytes(&[8; 32]));
+    let connection = Connection::open(&server, &Options::default());
+    let refused = connection.signed_by(USER, other.public(), other);
+    assert!(!refused.is_ok_and(|result| result.success()));
+    // The right public key, signed by the wrong private one.
+    let forged = SecurityKey(ed25519_dalek::SigningKey::from_bytes(&[9; 32]));
+    let connection = Connection::open(&server, &Options::default());
+    let refused = connection.signed_by(USER, public.clone(), forged);
+    assert!(!refused.is_ok_and(|result| result.success()));
+    let connection = Connection::open(&server, &Options::default());
+    assert!(connection.signed_by(USER, public, key).unwrap().success());
+}
+
+#[test]
+fn a_wrong_password_leaves_further_tries_until_the_limit() {
+    let server = TestServer::start_with(&[("login.max_attempts", "4")]);
+    let connection = Connection::open(&server, &Options::default());
+    assert!(!connection.password(USER, "wrong").unwrap().success());
+    assert!(!connection.password(USER, "wrong too").unwrap().success());
+    assert!(connection.password(USER, PASSWORD).unwrap().success());
+    let stranger = Connection::open(&server, &Options::default());
+    let tries = (0..10)
+        .take_while(|_| stranger.password(USER, "wrong").is_ok())
+        .count();
+    assert!(tries <= 5, "{tries} tries on one connection");
+}
+
+#[test]
+fn the_question_for_methods_costs_nothing_and_names_them_all() {
+    let server = TestServer::start();
+    let connection = Connection::open(&server, &Options::default());
+    let began = Instant::now();
+    let answer = connection.none("nobody at all").unwrap();
+    let took = began.elapsed();
+    let text = format!("{answer:?}");
+    for method in ["PublicKey", "Password", "KeyboardInteractive"] {
+        assert!(text.contains(method), "{text}");
+    }
+    assert!(took.as_millis() < 1000, "{took:?}");
+}
+
+#[test]
+fn names_that_are_not_there_are_refused_like_wrong_passwords() {
+    let server = TestServer::start();
+    let huge = "x".repeat(10_000);
+    for user in [
+        "nobody", "", "../alice", "alice\0", "ALICE", "\u{202e}", &huge,
+    ] {
+        let connection = Connection::open(&server, &Options::default());
+        assert!(
+            !connection.password(user, PASSWORD).unwrap().success(),
+            "{user:?}"
+        );
+        assert!(
+            !connection.key(user, &server.key(), None).unwrap().success(),
+            "{user:?}"
+        );
+    }
+    Connection::logged_in(&server).sftp().assert_alive();
+}
+
+#[test]
+fn changes_to_accounts_are_felt_at_the_next_login() {
+    let server = TestServer::start();
+    let login = |user: &str, password: &str| {
+        let connection = Connection::open(&server, &Options::default());
+        connection.password(user, password).unwrap().success()
+    };
+    assert!(!login("bob", "first"));
+    server.add_user("bob", "first", &[]);
+    assert!(login("bob", "first"));
+    server
+        .admin(&["user", "passwd", "bob", "--password-stdin"], "second\n")
+        .ok();
+    assert!(!login("bob", "first"));
+    assert!(login("bob", "second"));
+    server.admin(&["user", "rm", "bob"], "").ok();
+    assert!(!login("bob", "second"));
+    assert!(login(USER, PASSWORD));
+}
+
+#[test]
+fn the_first_start_makes_an_account_and_prints_it_once() {
+    let mut server = TestServer::start_without_accounts(&[]);
+    let told = || {
+        server
+            .stdout_lines()
+            .iter()
+            .any(|line| line.contains("makes more"))
+    };
+    common::wait_until("the account to be told", STEP, told);
+    let said = server.stdout_lines().join("\n");
+    let after = |word: &str| {
+        let line = said
+            .lines()
+            .find(|line| line.trim_start().starts_with(word))
+            .unwrap();
+        line.split_whitespace().last().unwrap().to_owned()
+    };
+    let (user, password) = (after("user"), after("password"));
+    assert!(
+        said.contains(&format!("sftp -P {} {user}@127.0.0.1", server.port())),
+        "{said}"
+    );
+    let connection = Connection::open(&server, &Options::default());
+    assert!(connection.password(&user, &password).unwrap().success());
+    connection.sftp().assert_alive();
+    drop(connection);
+    assert!(!server.log().contains(&password));
+    server.stop();
+    server.serve();
+    let again = server.stdout_lines().join("\n");
+    assert!(
+        !again.contains(&password) && !again.contains("password"),
+        "{again}"
+    );
+}
+
+#[test]
+fn commands_shells_and_forwarding_are_refused_in_words() {
+    let server = TestServer::start();
+    for args in [&["ls"][..], &[]] {
+        let refused = run(server.ssh().arg(HOST).args(args), STEP).failed();
+        assert_eq!(refused.err().trim().lines().count(), 1, "{}", refused.err());
+        assert!(
+            refused.err().contains("transfers files only"),
+            "{}",
+            refused.err()
+        );
+        assert!(refused.out().is_empty());
+    }
+    let connection = Connection::logged_in(&server);
+    assert!(connection.forward_to(22).is_err());
+    assert!(connection.listen_for_us().is_err());
+    connection.sftp().assert_alive();
+}
+
+#[test]
+fn a_client_that_never_logs_in_is_let_go() {
+    let server = TestServer::start_with(&[("login.grace_time", "\"1s\"")]);
+    let connection = Connection::open(&server, &Options::default());
+    common::wait_until("the connection to be closed", STEP, || {
+        connection.is_closed()
+    });
+    // And who says nothing at all, not even a version.
+    let mut silent = std::net::TcpStream::connect(server.address()).unwrap();
+    silent.set_read_timeout(Some(STEP)).unwrap();
+    let mut said = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut silent, &mut said);
+    assert!(said.starts_with(b"SSH-2.0-Landfall"));
+}
+
+#[test]
+fn a_flood_of_logins_takes_no_more_memory_than_the_hashes_may() {
+    let settings = [
+        ("login.argon2_memory", "\"64MiB\""),
+        ("login.parallel_hashes", "2"),
+    ];
+    let server = TestServer::start_with(&settings);
+    let before = server.memory_kib("VmHWM");
+    std::thread::scope(|scope| {
+        for number in 0..50 {
+            let server = &server;
+            scope.spawn(move || {
+                let connection = Connection::open(server, &Options::default());
+                let user = if number % 2 == 0 { USER } else { "nobody" };
+                assert!(!connection.password(user, "wrong").unwrap().success());
+            });
+        }
+    });
+    // Two hashes at once, and 1 MiB for each of 50 connections.
+    let most = 2 * 64 * 1024 + 50 * 1024;
+    let grown = server.memory_kib("VmHWM") - before;
+    assert!(grown < most, "{grown} KiB more, {most} at most");
+}
