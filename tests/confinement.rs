@@ -169,7 +169,11 @@ fn a_link_that_another_session_swaps_leads_nowhere_else() {
                 let mut sftp = connection.sftp();
                 let mut swaps = 0_u32;
                 while !stop.load(Ordering::Relaxed) {
-                    let target = if swaps % 2 == 0 { "inside" } else { outside };
+                    let target = if swaps.is_multiple_of(2) {
+                        "inside"
+                    } else {
+                        outside
+                    };
                     let body = sftp.body(wire::SYMLINK).string(target).string("next");
                     assert_eq!(sftp.ask(&body).code(), code::OK);
                     let swapped =

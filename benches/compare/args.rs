@@ -1,0 +1,152 @@
+//! What the command line says.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::servers::Peer;
+use crate::workloads::{ALL, Workload};
+
+/// Measures Landfall beside OpenSSH's sshd: the same sftp program, the same files, in turns.
+#[derive(Debug, Parser)]
+#[command(name = "compare")]
+pub(crate) struct Arguments {
+    /// Rounds; in each one every server does every work once
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+
+    /// Size of the big file, for example 256MiB
+    #[arg(long, default_value = "1GiB", value_parser = bytes)]
+    size: u64,
+
+    /// Idle sessions that are held open to weigh their memory
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    sessions: u32,
+
+    /// Only this work (again for more)
+    #[arg(long, value_name = "WORK", value_parser = clap::builder::PossibleValuesParser::new(ALL.iter().map(|w| w.name)))]
+    only: Vec<String>,
+
+    /// Only this server (again for more), for example beneath a profiler
+    #[arg(long, value_enum, value_name = "SERVER")]
+    server: Vec<Peer>,
+
+    /// A smoke run: everything once, with little
+    #[arg(long, conflicts_with_all = ["rounds", "size", "sessions"])]
+    quick: bool,
+
+    /// Writes every sample to this file too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Where files and homes are made; its file system is part of what is measured
+    #[arg(long, value_name = "DIR", default_value = env!("CARGO_TARGET_TMPDIR"))]
+    pub(crate) dir: PathBuf,
+
+    /// The landfall program to measure
+    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_landfall"))]
+    pub(crate) landfall: PathBuf,
+
+    /// Another landfall program, to see what a change has brought: `--server before --server
+    /// landfall` leaves OpenSSH out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) before: Option<PathBuf>,
+
+    /// Given by `cargo bench`. Without it this is `cargo test`, which wants a smoke run
+    #[arg(long, hide = true)]
+    bench: bool,
+
+    #[command(subcommand)]
+    pub(crate) inner: Option<Inner>,
+}
+
+/// What the program starts of itself.
+#[derive(Debug, Subcommand)]
+#[command(disable_help_subcommand = true)]
+pub(crate) enum Inner {
+    /// The run itself, in a folder that the caller removes
+    #[command(hide = true)]
+    Measure { folder: PathBuf },
+    /// A server, with all that it starts gathered beneath one process
+    #[command(hide = true)]
+    Supervise {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<std::ffi::OsString>,
+    },
+    /// A known load
+    #[command(hide = true)]
+    Burn { milliseconds: u64 },
+}
+
+/// How much of everything.
+#[derive(Debug, Clone)]
+pub(crate) struct Scale {
+    /// Rounds.
+    pub(crate) rounds: u32,
+    /// Size of the big file in bytes.
+    pub(crate) size: u64,
+    /// Small files.
+    pub(crate) small_files: u32,
+    /// Names in the big directory.
+    pub(crate) names: u32,
+    /// Logins one after the other.
+    pub(crate) logins: u32,
+    /// Logins of each of the clients that log in at once.
+    pub(crate) logins_each: u32,
+    /// Idle sessions.
+    pub(crate) sessions: u32,
+}
+
+impl Arguments {
+    pub(crate) fn scale(&self) -> Scale {
+        if self.quick || !self.bench {
+            return Scale {
+                rounds: 1,
+                size: 32 << 20,
+                small_files: 100,
+                names: 500,
+                logins: 2,
+                logins_each: 1,
+                sessions: 16,
+            };
+        }
+        Scale {
+            rounds: self.rounds,
+            size: self.size,
+            small_files: 2000,
+            names: 20_000,
+            logins: 10,
+            logins_each: 10,
+            sessions: self.sessions,
+        }
+    }
+
+    /// The first is what the others are held against.
+    pub(crate) fn peers(&self) -> Vec<Peer> {
+        let there = |peer: &Peer| *peer != Peer::Before || self.before.is_some();
+        let wanted = |peer: &Peer| self.server.is_empty() || self.server.contains(peer);
+        Peer::ALL.into_iter().filter(there).filter(wanted).collect()
+    }
+
+    pub(crate) fn workloads(&self) -> Vec<&'static Workload> {
+        let wanted =
+            |work: &&Workload| self.only.is_empty() || self.only.iter().any(|w| w == work.name);
+        ALL.iter().filter(wanted).collect()
+    }
+}
+
+/// Reads "1GiB", "64MiB", "4KiB" or a number of bytes.
+fn bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let (number, shift) = UNITS
+        .iter()
+        .find_map(|(unit, shift)| text.strip_suffix(unit).map(|number| (number, *shift)))
+        .unwrap_or((text, 0));
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "wanted: a number, or one with KiB, MiB or GiB")?;
+    match number.checked_mul(1 << shift) {
+        Some(bytes) if bytes >= 1 << 20 => Ok(bytes),
+        _ => Err("from 1MiB upwards".into()),
+    }
+}

@@ -1,0 +1,211 @@
+//! OpenSSH's own client programs, with the same options whatever the server is.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::fixture::Fixture;
+use crate::servers::Server;
+
+/// No single client may take longer: then something hangs.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// A cipher by its name in SSH.
+pub(crate) type Cipher = &'static str;
+/// The fast one.
+pub(crate) const AES: Cipher = "aes256-gcm@openssh.com";
+/// What OpenSSH's client asks for by itself.
+pub(crate) const CHACHA: Cipher = "chacha20-poly1305@openssh.com";
+
+/// What happens to the client's standard output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stdout {
+    Discard,
+    Keep,
+}
+
+/// Runs `sftp` with a batch of its commands. Returns the time from its start to its end, login
+/// included, and what it said.
+pub(crate) fn sftp(
+    fixture: &Fixture,
+    server: &Server,
+    cipher: Cipher,
+    batch: &str,
+    stdout: Stdout,
+) -> Result<(Duration, String)> {
+    let mut command = Command::new(&fixture.programs.sftp);
+    command
+        .args(["-q", "-b", "-"])
+        .args(options(fixture, cipher));
+    command
+        .arg("-P")
+        .arg(server.port.to_string())
+        .arg(format!("{}@127.0.0.1", server.user));
+    command.current_dir(fixture.source());
+    let (elapsed, output) = run(command, batch.as_bytes(), stdout)
+        .and_then(|(elapsed, output)| succeeded(output).map(|text| (elapsed, text)))
+        .with_context(|| {
+            format!(
+                "sftp to {} failed at: {batch}\n{}",
+                server.peer.name(),
+                server.last_words()
+            )
+        })?;
+    Ok((elapsed, output))
+}
+
+/// Runs a command on the server.
+pub(crate) fn run_command(fixture: &Fixture, server: &Server, line: &str) -> Result<()> {
+    let mut command = Command::new(&fixture.programs.ssh);
+    command.arg("-n").args(options(fixture, AES));
+    command
+        .arg("-p")
+        .arg(server.port.to_string())
+        .arg(format!("{}@127.0.0.1", server.user));
+    command.arg(line);
+    run(command, b"", Stdout::Discard)
+        .and_then(|(_, output)| succeeded(output))
+        .with_context(|| {
+            format!(
+                "ssh to {} failed\n{}",
+                server.peer.name(),
+                server.last_words()
+            )
+        })?;
+    Ok(())
+}
+
+/// An SFTP session that does nothing, until it is dropped.
+pub(crate) struct IdleSession {
+    client: Child,
+    stdin: Option<ChildStdin>,
+}
+
+impl IdleSession {
+    /// Starts `ssh -s sftp`; returns before it is logged in.
+    pub(crate) fn begin(fixture: &Fixture, server: &Server) -> Result<Self> {
+        // SSH_FXP_INIT, version 3.
+        const INIT: [u8; 9] = [0, 0, 0, 5, 1, 0, 0, 0, 3];
+        let mut client = Command::new(&fixture.programs.ssh)
+            .args(options(fixture, AES))
+            .arg("-p")
+            .arg(server.port.to_string())
+            .args(["-s", &format!("{}@127.0.0.1", server.user), "sftp"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start ssh")?;
+        let mut stdin = client.stdin.take().context("no stdin")?;
+        stdin.write_all(&INIT)?;
+        Ok(Self {
+            client,
+            stdin: Some(stdin),
+        })
+    }
+
+    /// Waits until the server has answered: the session is up.
+    pub(crate) fn wait_until_up(&mut self) -> Result<()> {
+        let stdout = self.client.stdout.as_mut().context("no stdout")?;
+        let mut length_and_type = [0; 5];
+        // Ends with an error if ssh gives up, which it does by itself (ConnectTimeout).
+        stdout
+            .read_exact(&mut length_and_type)
+            .context("an idle session did not come up")?;
+        match length_and_type {
+            [.., 2] => Ok(()),
+            _ => bail!("no SSH_FXP_VERSION but {length_and_type:?}"),
+        }
+    }
+}
+
+impl Drop for IdleSession {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.client.kill();
+        let _ = self.client.wait();
+    }
+}
+
+/// Options for ssh and sftp. Nothing of the user's or the machine's own set-up takes part.
+fn options(fixture: &Fixture, cipher: Cipher) -> Vec<String> {
+    let path = |path: &Path| path.display().to_string();
+    let mut options = vec!["-F".to_owned(), "none".to_owned()];
+    for option in [
+        format!("Ciphers={cipher}"),
+        // The same work for both in a login: servers differ in the methods that they know.
+        "KexAlgorithms=curve25519-sha256".to_owned(),
+        "HostKeyAlgorithms=ssh-ed25519".to_owned(),
+        format!("IdentityFile={}", path(&fixture.client_key())),
+        "IdentitiesOnly=yes".to_owned(),
+        "IdentityAgent=none".to_owned(),
+        "PreferredAuthentications=publickey".to_owned(),
+        format!("UserKnownHostsFile={}", path(&fixture.known_hosts())),
+        "GlobalKnownHostsFile=none".to_owned(),
+        "StrictHostKeyChecking=yes".to_owned(),
+        "UpdateHostKeys=no".to_owned(),
+        "BatchMode=yes".to_owned(),
+        "ConnectTimeout=60".to_owned(),
+        "LogLevel=ERROR".to_owned(),
+    ] {
+        options.push("-o".to_owned());
+        options.push(option);
+    }
+    options
+}
+
+/// Runs a client to its end, or kills it when it takes too long.
+fn run(mut command: Command, input: &[u8], stdout: Stdout) -> Result<(Duration, Output)> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    command.stdout(if stdout == Stdout::Keep {
+        Stdio::piped()
+    } else {
+        Stdio::null()
+    });
+
+    let started = Instant::now();
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {program}"))?;
+    child
+        .stdin
+        .take()
+        .context("no stdin")?
+        .write_all(input)
+        .context("it takes no input")?;
+
+    let pid = Pid::from_raw(i32::try_from(child.id())?).context("a process without an id")?;
+    let handle = pidfd_open(pid, PidfdFlags::empty())?;
+    let (done, waiting) = mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        let late = waiting.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout);
+        if late {
+            let _ = pidfd_send_signal(&handle, Signal::KILL);
+        }
+        late
+    });
+    let output = child.wait_with_output()?;
+    let elapsed = started.elapsed();
+    drop(done);
+    match watchdog.join() {
+        Ok(false) => Ok((elapsed, output)),
+        _ => bail!("{program} did not end within {LIMIT:?}"),
+    }
+}
+
+fn succeeded(output: Output) -> Result<String> {
+    if !output.status.success() {
+        bail!(
+            "{}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
