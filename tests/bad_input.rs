@@ -238,6 +238,26 @@ fn open_files_are_capped_and_closing_makes_room() {
     sftp.assert_alive();
 }
 
+/// Each id of four bytes is answered with a whole name: a reply that is longer than a packet may be
+/// would break the client's stream.
+#[test]
+fn more_ids_than_have_room_in_a_reply_are_refused() {
+    let (server, _connection, mut sftp) = scene(&[]);
+    if server.is_reference() {
+        return; // It sends the reply that no client can take.
+    }
+    let owner = sftp.stat(".").attrs().owner.unwrap().0;
+    let mut ask = |count: usize| {
+        let ids = owner.to_be_bytes().repeat(count);
+        sftp.extended("users-groups-by-id@openssh.com", |body| {
+            body.string(&ids).string("")
+        })
+    };
+    assert!(ask(10_000).extended().len() > 10_000 * server.user().len());
+    assert_eq!(ask(60_000).code(), code::FAILURE);
+    sftp.assert_alive();
+}
+
 #[test]
 fn fifos_and_sockets_are_refused_at_once() {
     let (server, _connection, mut sftp) = scene(&[]);

@@ -324,6 +324,11 @@ impl Engine {
                 let Self {
                     replies, owners, ..
                 } = self;
+                // Each id of four bytes becomes a string; all must fit in one packet.
+                let room = MAX_DATA as usize / (4 + owners.name.len());
+                if (users.len() + groups.len()) / 4 > room {
+                    return Err(Error::Limit("Too many ids in one request", room as u64));
+                }
                 replies.extended(id, |out| {
                     put_names(out, users, |uid| owners.user(uid));
                     put_names(out, groups, |gid| owners.group(gid));
