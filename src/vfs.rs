@@ -200,7 +200,8 @@ impl Vfs {
             }
             missing -= copied;
             offset += copied;
-            target_offset += copied;
+            // The offset means nothing to a file that is open to append, so it can be any.
+            target_offset = target_offset.saturating_add(copied);
         }
         Ok(())
     }

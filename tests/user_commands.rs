@@ -221,7 +221,10 @@ fn what_add_refuses_leaves_nothing_behind() {
             vec!["bob", "--home", "link/inner"],
             "overlaps the home of ann",
         ),
-        (vec!["bob", "--home", "data/homes"], "homes lie in"),
+        (
+            vec!["bob", "--home", "data/homes"],
+            "the homes of others would lie in it",
+        ),
         (vec!["bob", "--home", "data/other"], "homes lie in"),
         (vec!["bob", "--home", &data], "the database would lie in it"),
         (

@@ -27,11 +27,11 @@ impl Homes {
     pub(super) fn new(data: &Path, keys: &Path) -> anyhow::Result<Self> {
         let data =
             fs::canonicalize(data).with_context(|| format!("cannot use {}", data.display()))?;
-        let homes = data.join("homes");
         Ok(Self {
-            data,
-            homes,
+            // It may be a link to a larger disk.
+            homes: resolve(&data.join("homes"))?,
             keys: resolve(keys)?,
+            data,
         })
     }
 
@@ -54,7 +54,11 @@ impl Homes {
             }
             return Ok(None);
         }
-        for (folder, what) in [(&self.data, "the database"), (&self.keys, "the host keys")] {
+        for (folder, what) in [
+            (&self.data, "the database"),
+            (&self.keys, "the host keys"),
+            (&self.homes, "the homes of others"),
+        ] {
             if folder.starts_with(&home) {
                 bail!(
                     "{shown} cannot be a home: {what} would lie in it ({})",
@@ -65,7 +69,7 @@ impl Homes {
         if home.starts_with(&self.keys) {
             bail!("{shown} cannot be a home: it is a folder for host keys");
         }
-        if home.starts_with(&self.data) && (home == self.homes || !home.starts_with(&self.homes)) {
+        if home.starts_with(&self.data) && !home.starts_with(&self.homes) {
             bail!(
                 "{shown} cannot be a home: inside the data folder homes lie in {}",
                 self.homes.display()

@@ -18,6 +18,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
+use tracing::warn;
 use zeroize::Zeroizing;
 
 use self::homes::Homes;
@@ -193,14 +194,26 @@ impl Accounts {
         match (row, verdict) {
             (Some(row), Verdict::Right) => Ok(Some(self.proof(row)?)),
             (Some(row), Verdict::RightButOutdated) => {
-                if let Some(old) = &row.password_hash {
-                    let new = hasher.hash(&Password::new(password)?).await?;
-                    database.refresh_password(&row.name, old, &new).await?;
+                if let Err(failure) = self.renew_hash(&row, password).await {
+                    // The password is right all the same; the next login tries again.
+                    warn!(user = row.name, "cannot renew a password hash: {failure:#}");
                 }
                 Ok(Some(self.proof(row)?))
             }
             (_, Verdict::Wrong) | (None, _) => Ok(None),
         }
+    }
+
+    /// Hashes a password that was right once more, with the argon2 settings of now.
+    async fn renew_hash(&self, row: &LoginRow, password: Zeroizing<String>) -> anyhow::Result<()> {
+        let Some(old) = &row.password_hash else {
+            return Ok(());
+        };
+        let Inner {
+            database, hasher, ..
+        } = &*self.inner;
+        let new = hasher.hash(&Password::new(password)?).await?;
+        database.refresh_password(&row.name, old, &new).await
     }
 
     /// May this key log in to the account? `key_blob` is the key as on the wire (RFC 4253,

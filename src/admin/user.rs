@@ -292,7 +292,7 @@ struct ListedUser {
     name: String,
     home: String,
     password: bool,
-    keys: u64,
+    key_count: u64,
     created: String,
 }
 
@@ -302,7 +302,7 @@ impl ListedUser {
             name: user.account.name.to_string(),
             home: user.account.home.display().to_string(),
             password: user.has_password,
-            keys: user.keys,
+            key_count: user.keys,
             created: calendar::rfc3339(user.created_at),
         }
     }
