@@ -15,6 +15,9 @@ use crate::path::VPath;
 use crate::session::Session;
 use crate::store::{Changes, Directory, File, Metadata, OpenHow, ReadNow, Space, Store};
 
+/// A range that the source does not have is an error only if it was asked for, as in OpenSSH.
+const ENDS_EARLY: Error = Error::Invalid("The source file ends before the range does");
+
 /// A file that a session holds open, and what it did with it.
 pub struct OpenFile {
     file: Arc<dyn File>,
@@ -175,7 +178,8 @@ impl Vfs {
         target: &dyn File,
         mut target_offset: u64,
     ) -> Result<(), Error> {
-        let mut missing = length.unwrap_or(u64::MAX);
+        let asked = length.unwrap_or(u64::MAX);
+        let mut missing = asked;
         // What is written behind the source's end in the same file would be copied again, for ever.
         let source_metadata = source.metadata()?;
         if source_metadata.inode == target.metadata()?.inode {
@@ -185,17 +189,17 @@ impl Vfs {
                 return Err(Error::Invalid("A range cannot be copied onto itself"));
             }
         }
+        let too_long = length.is_some() && missing < asked;
         while missing > 0 {
             if self.cancelled.load(Ordering::Relaxed) {
                 return Err(Error::Refused("The session has ended"));
             }
             let copied = source.copy_to(offset, target, target_offset, missing)?;
             if copied == 0 {
-                // Like OpenSSH: a range that the source does not have is an error only if it was
-                // asked for.
-                return match length {
-                    None => Ok(()),
-                    Some(_) => Err(Error::Invalid("The source file ends before the range does")),
+                return if length.is_some() {
+                    Err(ENDS_EARLY)
+                } else {
+                    Ok(())
                 };
             }
             missing -= copied;
@@ -203,7 +207,7 @@ impl Vfs {
             // The offset means nothing to a file that is open to append, so it can be any.
             target_offset = target_offset.saturating_add(copied);
         }
-        Ok(())
+        if too_long { Err(ENDS_EARLY) } else { Ok(()) }
     }
 
     /// Opens a directory for listing.

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use common::connection::Connection;
 use common::files::tree_of;
-use common::raw::RawSftp;
+use common::raw::{Outgoing, RawSftp};
 use common::wire::{self, Attrs, Body, MAX_PACKET, Reply, code, flag};
 use common::{STEP, TestServer, run_ok};
 
@@ -259,4 +259,24 @@ fn fifos_and_sockets_are_refused_at_once() {
     }
     assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
     assert_eq!(fs::read(server.at_home("kept")).unwrap(), b"kept");
+}
+
+#[test]
+fn a_refused_subsystem_holds_up_nothing_and_a_running_one_is_not_started_again() {
+    let (_server, connection, mut beside) = scene(&[("sftp.max_channels", "3")]);
+    for _ in 0..5 {
+        let mut channel = connection.channel();
+        // Many more than russh's mailbox holds: they must be drained, granted or not.
+        for _ in 0..150 {
+            channel.send(Outgoing::Subsystem("nonsense"));
+            assert!(!channel.accepted());
+        }
+        channel.send(Outgoing::Subsystem("sftp"));
+        assert!(channel.accepted());
+        channel.send(Outgoing::Subsystem("sftp"));
+        assert!(!channel.accepted());
+        beside.assert_alive();
+        channel.send(Outgoing::Eof);
+        channel.until_closed();
+    }
 }

@@ -46,6 +46,20 @@ fn a_whole_file_and_a_range_are_copied_exactly() {
     assert_eq!(fs::read(server.at_home("part")).unwrap(), copied);
 }
 
+#[test]
+fn a_range_beyond_the_end_is_refused_within_one_file_as_between_two() {
+    let server = TestServer::start();
+    fs::write(server.at_home("a"), "0123456789").unwrap();
+    let connection = Connection::logged_in(&server);
+    let mut sftp = connection.sftp();
+    let a = sftp.opened("a", flag::READ | flag::WRITE);
+    let b = sftp.opened("b", flag::WRITE | flag::CREAT);
+    assert_ne!(copy(&mut sftp, (&a, 0, 30), (&b, 0)), code::OK);
+    assert_ne!(copy(&mut sftp, (&a, 0, 30), (&a, 20)), code::OK);
+    assert_eq!(copy(&mut sftp, (&a, 0, 10), (&b, 0)), code::OK);
+    assert_eq!(fs::read(server.at_home("b")).unwrap(), b"0123456789");
+}
+
 /// Where an append goes is not the client's to say, so that no offset is too large.
 #[test]
 fn a_copy_to_an_appending_file_goes_to_its_end_whatever_the_offset() {

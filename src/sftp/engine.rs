@@ -36,6 +36,8 @@ pub struct Engine {
     handles: Handles,
     replies: Replies,
     notices: Vec<String>,
+    /// What was told since the last OPEN: all writes to a full disk are one event.
+    last_notice: Option<String>,
     initialised: bool,
     heard: bool,
 }
@@ -68,6 +70,7 @@ impl Engine {
             vfs,
             replies: Replies::default(),
             notices: Vec::new(),
+            last_notice: None,
             initialised: false,
             heard: true,
         }
@@ -178,7 +181,8 @@ impl Engine {
         if deserves_notice(&error) && self.client.shows_only_stderr() {
             // One line for one event, not for each of the writes that were under way.
             let line = format!("landfall: {message}\n");
-            if self.notices.last() != Some(&line) {
+            if self.last_notice.as_ref() != Some(&line) {
+                self.last_notice = Some(line.clone());
                 self.notices.push(line);
             }
         }
@@ -346,6 +350,7 @@ impl Engine {
             permissions: attrs.permissions,
         };
         self.handles.check_room()?;
+        self.last_notice = None;
         let file = self.vfs.open(path, how)?;
         let handle = self.handles.insert(Open::File(file))?;
         self.replies.handle(id, &handle);

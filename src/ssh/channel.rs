@@ -34,7 +34,7 @@ pub(super) enum Service {
 /// Runs a channel to its end. The first service that arrives through `start` runs on it.
 pub(super) async fn run(
     channel: Channel<Msg>,
-    mut start: mpsc::UnboundedReceiver<Service>,
+    mut start: mpsc::UnboundedReceiver<Option<Service>>,
     session: Arc<Session>,
     link: Arc<Link>,
 ) {
@@ -83,7 +83,7 @@ pub(super) async fn run(
 /// like), so that the connection never waits for this channel.
 async fn wait_for_start(
     reader: &mut ChannelReadHalf,
-    start: &mut mpsc::UnboundedReceiver<Service>,
+    start: &mut mpsc::UnboundedReceiver<Option<Service>>,
 ) -> Option<Service> {
     loop {
         match reader.wait().await? {
@@ -91,7 +91,7 @@ async fn wait_for_start(
             ChannelMsg::RequestSubsystem { .. }
             | ChannelMsg::Exec { .. }
             | ChannelMsg::RequestShell { .. } => {
-                if let Some(service) = start.recv().await {
+                if let Some(service) = start.recv().await? {
                     return Some(service);
                 }
             }

@@ -172,19 +172,30 @@ struct Connection {
     limits: config::Sftp,
     link: Arc<Link>,
     session: Option<Arc<Session>>,
-    /// The channels that are open, and where to say what shall run on them.
-    channels: HashMap<ChannelId, mpsc::UnboundedSender<Service>>,
+    channels: HashMap<ChannelId, OpenChannel>,
+}
+
+/// A channel, as the connection sees it.
+struct OpenChannel {
+    /// Where to say what becomes of each request for a service: `None` for a refusal.
+    decisions: mpsc::UnboundedSender<Option<Service>>,
+    started: bool,
 }
 
 impl Connection {
-    /// Starts a service on a channel; false if one runs there already.
-    fn start(&mut self, channel: ChannelId, service: Service) -> bool {
-        let start = self.channels.get(&channel);
-        start.is_some_and(|start| start.send(service).is_ok())
+    /// Starts a service on a channel; false if there is none to start, or one runs there already.
+    /// The channel learns of a refusal too, since it waits for the decision.
+    fn start(&mut self, channel: ChannelId, service: Option<Service>) -> bool {
+        let Some(open) = self.channels.get_mut(&channel) else {
+            return false;
+        };
+        let service = service.filter(|_| !open.started);
+        open.started |= service.is_some();
+        open.decisions.send(service).is_ok() && service.is_some()
     }
 
     fn forget_ended_channels(&mut self) {
-        self.channels.retain(|_, start| !start.is_closed());
+        self.channels.retain(|_, open| !open.decisions.is_closed());
     }
 }
 
@@ -265,8 +276,12 @@ impl Handler for Connection {
             return Ok(());
         }
         reply.accept().await;
-        let (start, services) = mpsc::unbounded_channel();
-        self.channels.insert(channel.id(), start);
+        let (decisions, services) = mpsc::unbounded_channel();
+        let open = OpenChannel {
+            decisions,
+            started: false,
+        };
+        self.channels.insert(channel.id(), open);
         tokio::spawn(channel::run(channel, services, session, self.link.clone()));
         Ok(())
     }
@@ -277,7 +292,7 @@ impl Handler for Connection {
         name: &str,
         transport: &mut Transport,
     ) -> Result<(), Self::Error> {
-        if name == "sftp" && self.start(channel, Service::Sftp) {
+        if self.start(channel, (name == "sftp").then_some(Service::Sftp)) {
             transport.channel_success(channel)
         } else {
             transport.channel_failure(channel)
@@ -345,7 +360,7 @@ impl Connection {
         channel: ChannelId,
         transport: &mut Transport,
     ) -> Result<(), russh::Error> {
-        if self.start(channel, Service::NoCommands) {
+        if self.start(channel, Some(Service::NoCommands)) {
             transport.channel_success(channel)
         } else {
             transport.channel_failure(channel)
