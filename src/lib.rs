@@ -14,9 +14,11 @@
 //! | [`accounts`] | who somebody is |
 //! | [`store`] | the file system of one home |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
+//! | [`calendar`] | dates in UTC |
 
 pub mod accounts;
 pub mod admin;
+pub mod calendar;
 pub mod cli;
 pub mod config;
 pub mod error;

@@ -3,15 +3,19 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use landfall::accounts::Accounts;
-use landfall::admin;
+use landfall::admin::{print, user};
 use landfall::cli::{Cli, Command};
-use landfall::config::Config;
+use landfall::config::{Config, Faults};
 use landfall::server;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        // One a line, each with its place first, as compilers do: editors can jump to it.
+        Err(error) if error.is::<Faults>() => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("landfall: {error:#}");
             ExitCode::FAILURE
@@ -20,29 +24,28 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    // Faults of a config are told one a line, as compilers do, for editors to jump to.
-    let config = Config::find(cli.config.as_deref())
-        .map_err(|faults| anyhow::anyhow!("the config is not valid:\n{faults}"))?;
+    let config = Config::find(cli.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(async {
         match cli.command {
-            Command::Check => {
-                let listen = config.server.listen.iter().map(ToString::to_string);
-                let listen = listen.collect::<Vec<_>>().join(", ");
-                admin::print(&format!(
-                    "The config is valid; serve would listen on {listen}\n"
-                ))
-            }
-            Command::User(command) => {
-                let accounts = Accounts::open(&config).await?;
-                admin::user::run(command, &config, &accounts).await
-            }
+            Command::Check => check(&config),
+            Command::User(command) => user::run(&config, command).await,
             Command::Serve => server::run(config).await,
         }
     });
     // A call that hangs on a dead disk must not keep the process from ending.
     runtime.shutdown_background();
     outcome
+}
+
+fn check(config: &Config) -> anyhow::Result<()> {
+    let listen = config.server.listen.iter().map(ToString::to_string);
+    let listen = listen.collect::<Vec<_>>().join(", ");
+    let mut text = format!("config OK: landfall will listen on {listen}\n");
+    if config.file.is_none() {
+        text.push_str("There is no config.toml here: every setting has its default\n");
+    }
+    Ok(print(&text)?)
 }

@@ -35,11 +35,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(config.log.level)
         .init();
+    match &config.file {
+        Some(file) => info!("the settings are from {}", file.display()),
+        None => info!("there is no config.toml here: every setting has its default"),
+    }
     prepare_process();
     let accounts = Accounts::open(&config).await?;
     let server = Server::bind(&config, accounts.clone()).await?;
     let addresses = server.addresses()?;
-    let first_run = first_run::make_account(&config, &accounts, &addresses).await?;
+    let first_run = first_run::make_account(&accounts, &addresses).await?;
     let stop = stop_signal()?;
     for address in &addresses {
         admin::print(&format!("Listening on {address}\n"))?;

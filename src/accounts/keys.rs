@@ -1,165 +1,422 @@
-//! Public keys that open an account: lines of OpenSSH's authorized_keys (sshd(8)).
+//! Public keys as they stand in an authorized_keys file (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
 
-use std::time::{Duration, SystemTime};
-
-use anyhow::{Context, bail, ensure};
-use ssh_key::authorized_keys::Entry;
+use anyhow::{Context as _, anyhow, bail};
 use ssh_key::public::KeyData;
-use ssh_key::{Algorithm, HashAlg, PublicKey};
+use ssh_key::{HashAlg, PublicKey};
 
-/// The shortest RSA key that is accepted, in bits.
-const RSA_MIN_BITS: usize = 2048;
+use crate::calendar;
 
-/// Options that are honoured without doing anything: they forbid what this server never does.
-const ALWAYS_MET: &[&str] = &[
+/// The kinds of key that may log in, as they name themselves in base64.
+const KINDS: [&str; 7] = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+
+/// Fewer bits than this are no protection any more.
+const LEAST_RSA_BITS: usize = 2048;
+
+/// The longest line that is looked at, in bytes; an RSA key of 16384 bits takes 2800.
+const MAX_LINE: usize = 16 * 1024;
+
+/// Options that ask for nothing but what holds for every session: there are no terminals, no
+/// forwarding and no commands of the user's own here.
+const ALWAYS_TRUE: [&str; 6] = [
     "restrict",
     "no-pty",
     "no-port-forwarding",
     "no-agent-forwarding",
-    "no-X11-forwarding",
+    "no-x11-forwarding",
     "no-user-rc",
 ];
 
-/// A public key that opens an account.
-#[derive(Debug, Clone)]
+/// A public key that may log in to an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizedKey {
-    key: PublicKey,
+    /// Its kind and itself in base64, with a space between.
+    pub public_key: String,
+    /// `SHA256:...`, as ssh-keygen -l shows it.
+    pub fingerprint: String,
+    /// What the owner calls it; may be empty.
+    pub comment: String,
+    /// The options as given; all of them are honoured.
+    pub options: String,
+    /// From this time on it is refused: seconds since 1970-01-01 00:00 UTC.
+    pub expires_at: Option<i64>,
 }
 
 impl AuthorizedKey {
-    /// Reads all keys of a file; empty lines and lines that begin with '#' are passed over.
-    pub fn parse_all(text: &str) -> anyhow::Result<Vec<Self>> {
-        let mut keys = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if !line.is_empty() && !line.starts_with('#') {
-                keys.push(Self::parse(line).with_context(|| format!("line {}", number + 1))?);
-            }
-        }
-        ensure!(!keys.is_empty(), "there is no public key in it");
-        Ok(keys)
+    /// Its kind, such as `ssh-ed25519`.
+    pub fn kind(&self) -> &str {
+        self.public_key.split(' ').next().unwrap_or_default()
     }
 
     /// Reads one line.
+    ///
+    /// # Errors
+    /// It holds no key, one that may not log in, or an option that is not honoured.
     pub fn parse(line: &str) -> anyhow::Result<Self> {
-        if line.contains("PRIVATE KEY") {
-            bail!("this is a private key: give the public one, in the file that ends in .pub");
+        let line = line.trim();
+        if line.len() > MAX_LINE {
+            bail!("this is longer than {MAX_LINE} bytes: no key is that long");
         }
-        if line.contains("-cert-v01@openssh.com ") {
-            bail!("certificates are not keys: give the public key itself");
+        refuse_other_formats(line)?;
+        if line.contains(|c: char| c.is_control() && c != '\t') {
+            bail!("this holds control characters");
         }
-        let entry: Entry = line.trim().parse().context(
-            "not a public key as `ssh-keygen` writes it (\"ssh-ed25519 AAAA... comment\")",
-        )?;
-        for option in entry.config_opts().iter() {
-            ensure!(
-                ALWAYS_MET
-                    .iter()
-                    .any(|met| option.eq_ignore_ascii_case(met)),
-                "the option {option:?} is not supported here, and is not ignored: remove it"
-            );
-        }
-        let key = entry.public_key().clone();
-        match key.algorithm() {
-            Algorithm::Ed25519
-            | Algorithm::Ecdsa { .. }
-            | Algorithm::SkEd25519
-            | Algorithm::SkEcdsaSha2NistP256 => {}
-            Algorithm::Rsa { .. } => {
-                let bits = rsa_bits(&key);
-                ensure!(
-                    bits >= RSA_MIN_BITS,
-                    "this RSA key has {bits} bits, and {RSA_MIN_BITS} are the least: make a new one"
+        let (options, rest) = if is_kind(first_word(line).0) {
+            ("", line)
+        } else {
+            split_options(line)?
+        };
+        let (kind, rest) = first_word(rest);
+        let (base64, comment) = first_word(rest);
+        // Base64 of a key begins so: then what stands before it names its kind, and is no option.
+        let unknown_kind = !options.is_empty() && kind.starts_with("AAAA");
+        refuse_kind(if unknown_kind { options } else { kind })?;
+        let damaged = || anyhow!("this {kind} key is damaged or cut short");
+        let key = PublicKey::from_openssh(&format!("{kind} {base64}")).map_err(|_| damaged())?;
+        if let KeyData::Rsa(rsa) = key.key_data() {
+            let bits = rsa.n.as_positive_bytes().map_or(0, bits);
+            if bits < LEAST_RSA_BITS {
+                bail!(
+                    "this RSA key has {bits} bits, but must have at least {LEAST_RSA_BITS}; an ssh-ed25519 key is better still"
                 );
             }
-            other => bail!("keys of the kind {other} are not accepted: use ssh-ed25519"),
         }
-        Ok(Self { key })
+        Ok(Self {
+            public_key: canonical(&key).ok_or_else(damaged)?,
+            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+            comment: comment.to_owned(),
+            options: options.to_owned(),
+            expires_at: honoured(options)?,
+        })
     }
 
-    /// `SHA256:` and the hash, as `ssh-keygen -l` shows it.
-    pub fn fingerprint(&self) -> String {
-        self.key.fingerprint(HashAlg::Sha256).to_string()
-    }
-
-    /// Its kind, such as `ssh-ed25519`.
-    pub fn kind(&self) -> String {
-        self.key.algorithm().to_string()
-    }
-
-    /// What its owner calls it.
-    pub fn comment(&self) -> &str {
-        self.key.comment()
-    }
-
-    /// The line, without options.
-    pub(super) fn line(&self) -> anyhow::Result<String> {
-        Ok(self.key.to_openssh()?)
+    /// Reads all keys of a file, which may be an authorized_keys file or a single `.pub` file.
+    ///
+    /// # Errors
+    /// There is no key in it, or one line is wrong: then none is taken.
+    pub fn parse_file(text: &str) -> anyhow::Result<Vec<Self>> {
+        refuse_other_formats(text)?;
+        let mut keys = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
+                let key = Self::parse(line).with_context(|| format!("line {}", number + 1))?;
+                keys.push(key);
+            }
+        }
+        if keys.is_empty() {
+            bail!("there is no key in it");
+        }
+        Ok(keys)
     }
 }
 
-/// The fingerprint of a key in its wire encoding; `None` if it is none.
-pub(super) fn fingerprint(blob: &[u8]) -> Option<String> {
-    let key = PublicKey::from_bytes(blob).ok()?;
-    Some(key.fingerprint(HashAlg::Sha256).to_string())
+/// A key as a peer shows it (RFC 4253, section 6.6) in the form that the database keeps; `None` if
+/// it is none that could be there.
+pub(super) fn from_wire(blob: &[u8]) -> Option<String> {
+    if blob.len() > MAX_LINE {
+        return None;
+    }
+    canonical(&PublicKey::from_bytes(blob).ok()?)
 }
 
-/// Seconds since 1970.
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    i64::try_from(since.unwrap_or(Duration::ZERO).as_secs()).unwrap_or(i64::MAX)
+fn canonical(key: &PublicKey) -> Option<String> {
+    PublicKey::from(key.key_data().clone()).to_openssh().ok()
 }
 
-fn rsa_bits(key: &PublicKey) -> usize {
-    let KeyData::Rsa(rsa) = key.key_data() else {
-        return 0;
-    };
-    let modulus = rsa.n.as_positive_bytes().unwrap_or_default();
-    let leading = modulus
+fn is_kind(word: &str) -> bool {
+    KINDS.contains(&word) || word == "ssh-dss" || word.contains("-cert-v0")
+}
+
+fn refuse_kind(kind: &str) -> anyhow::Result<()> {
+    match kind {
+        kind if KINDS.contains(&kind) => Ok(()),
+        "ssh-dss" => bail!("DSA keys are not safe any more; make an ssh-ed25519 key"),
+        kind if kind.contains("-cert-v0") => {
+            bail!("this is a certificate; give the plain public key (the .pub file without -cert)")
+        }
+        kind => bail!(
+            "{kind:?} is no kind of key that may log in; these may: {}",
+            KINDS.join(", ")
+        ),
+    }
+}
+
+/// Plain words for the files that people take for a public key.
+fn refuse_other_formats(text: &str) -> anyhow::Result<()> {
+    let text = text.trim_start();
+    if text.starts_with("---- BEGIN SSH2 PUBLIC KEY") {
+        bail!("this is a public key in another format; convert it with: ssh-keygen -i -f FILE");
+    }
+    if text.starts_with("PuTTY-User-Key-File") {
+        bail!(
+            "this is a private key of PuTTY; give the line that PuTTYgen shows for authorized_keys"
+        );
+    }
+    if text.starts_with("-----BEGIN") {
+        bail!("this is a private key or a certificate; give the .pub file beside it");
+    }
+    Ok(())
+}
+
+fn first_word(text: &str) -> (&str, &str) {
+    let text = text.trim_start();
+    match text.split_once([' ', '\t']) {
+        Some((word, rest)) => (word, rest.trim()),
+        None => (text, ""),
+    }
+}
+
+/// Splits the options from the key: they end at the first space that is not in quotes.
+fn split_options(line: &str) -> anyhow::Result<(&str, &str)> {
+    let end = unquoted(line, |c| c == ' ' || c == '\t')?;
+    match end {
+        Some(end) => Ok(line.split_at(end)),
+        None => refuse_kind(line).map(|()| (line, "")),
+    }
+}
+
+/// The place of the first character that is meant and not in quotes; `\"` does not end a quote.
+fn unquoted(text: &str, meant: impl Fn(char) -> bool) -> anyhow::Result<Option<usize>> {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' if !escaped => quoted = !quoted,
+            c if !quoted && meant(c) => return Ok(Some(at)),
+            _ => {}
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    if quoted {
+        bail!("a quote in the options does not end")
+    } else {
+        Ok(None)
+    }
+}
+
+/// Takes the options that are honoured and refuses all others by name; gives the expiry time.
+fn honoured(options: &str) -> anyhow::Result<Option<i64>> {
+    let mut expires_at: Option<i64> = None;
+    let mut rest = options;
+    while !rest.is_empty() {
+        let (option, after) = match unquoted(rest, |c| c == ',')? {
+            Some(comma) => {
+                let (option, after) = rest.split_at(comma);
+                (option, after.get(1..).unwrap_or_default())
+            }
+            None => (rest, ""),
+        };
+        rest = after;
+        let (name, value) = option
+            .split_once('=')
+            .map_or((option, None), |(n, v)| (n, Some(v)));
+        let lower = name.to_ascii_lowercase();
+        match (lower.as_str(), value) {
+            (flag, None) if ALWAYS_TRUE.contains(&flag) => {}
+            ("expiry-time", Some(value)) => {
+                let time = expiry(value)?;
+                // The earliest holds, as in OpenSSH.
+                expires_at = Some(expires_at.map_or(time, |other| other.min(time)));
+            }
+            _ => bail!(
+                "the option {name:?} is not supported; take it away if the key may log in without it (supported: {}, expiry-time=\"...\")",
+                ALWAYS_TRUE.join(", ")
+            ),
+        }
+    }
+    Ok(expires_at)
+}
+
+fn expiry(value: &str) -> anyhow::Result<i64> {
+    value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+        .and_then(calendar::parse_compact_utc)
+        .with_context(|| format!(
+            "expiry-time={value} is not a time in UTC such as expiry-time=\"20301231Z\" or expiry-time=\"203012312359Z\""
+        ))
+}
+
+fn bits(number: &[u8]) -> usize {
+    let zeros = number
         .first()
         .map_or(0, |byte| byte.leading_zeros() as usize);
-    modulus.len() * 8 - leading
+    (number.len() * 8).saturating_sub(zeros)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
     use super::*;
 
-    const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti anna@home";
-    const SK: &str = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAICFo/k5LU8863u66YC9eUO2170QduohPURkQnbLa/dczAAAABHNzaDo= token";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
-    #[test]
-    fn keys_and_comments_are_read() {
-        let keys = AuthorizedKey::parse_all(&format!("# mine\n\n{ED25519}\n{SK}\n")).unwrap();
-        assert_eq!(keys.len(), 2);
-        assert_eq!(keys[0].comment(), "anna@home");
-        assert_eq!(
-            keys[0].fingerprint(),
-            "SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ"
-        );
-        assert_eq!(keys[1].kind(), "sk-ssh-ed25519@openssh.com");
+    fn refused(line: &str) -> String {
+        format!("{:#}", AuthorizedKey::parse(line).expect_err(line))
+    }
+
+    /// Has OpenSSH make a key; its public line and its fingerprint as ssh-keygen tells it.
+    fn generate(arguments: &[&str]) -> (String, String) {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("key");
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-N", "", "-C", "it is mine", "-f"])
+            .arg(&file)
+            .args(arguments)
+            .status()
+            .expect("this test needs OpenSSH's ssh-keygen");
+        assert!(made.success(), "{arguments:?}");
+        let public = file.with_extension("pub");
+        let told = Command::new("ssh-keygen")
+            .arg("-lf")
+            .arg(&public)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(told.stdout).unwrap();
+        let fingerprint = told.split(' ').nth(1).unwrap().to_owned();
+        (fs::read_to_string(public).unwrap(), fingerprint)
     }
 
     #[test]
-    fn options_are_honoured_or_refused_by_name() {
-        assert!(AuthorizedKey::parse(&format!("restrict,no-pty {ED25519}")).is_ok());
-        for option in ["command=\"ls\"", "from=\"10.0.0.0/8\"", "cert-authority"] {
-            let refused = AuthorizedKey::parse(&format!("{option} {ED25519}")).unwrap_err();
-            let name = option.split('=').next().unwrap();
-            assert!(refused.to_string().contains(name), "{refused}");
+    fn keys_that_openssh_makes_are_taken() {
+        let kinds: [&[&str]; 5] = [
+            &["-t", "ed25519"],
+            &["-t", "ecdsa", "-b", "256"],
+            &["-t", "ecdsa", "-b", "384"],
+            &["-t", "ecdsa", "-b", "521"],
+            &["-t", "rsa", "-b", "2048"],
+        ];
+        for arguments in kinds {
+            let (line, fingerprint) = generate(arguments);
+            let key = AuthorizedKey::parse(&line).unwrap();
+            assert_eq!(key.fingerprint, fingerprint);
+            assert_eq!(key.comment, "it is mine");
+            assert_eq!(key.options, "");
+            assert!(line.starts_with(&key.public_key));
+            let blob = PublicKey::from_openssh(&line).unwrap().to_bytes().unwrap();
+            assert_eq!(from_wire(&blob).as_deref(), Some(key.public_key.as_str()));
         }
     }
 
     #[test]
-    fn what_is_no_good_key_is_refused_in_plain_words() {
-        for (text, words) in [
-            ("", "no public key"),
-            ("hello", "not a public key"),
-            ("-----BEGIN OPENSSH PRIVATE KEY-----", "private key"),
-            ("ssh-ed25519-cert-v01@openssh.com AAAA x", "certificates"),
+    fn security_keys_are_taken() {
+        // Keys of OpenSSH's own tests (regress/unittests/sshkey/testdata).
+        for line in [
+            "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAICFo/k5LU8863u66YC9eUO2170QduohPURkQnbLa/dczAAAABHNzaDo= here",
+            "sk-ecdsa-sha2-nistp256@openssh.com AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20AAAAIbmlzdHAyNTYAAABBBIELQJ2DgvaX1yQlKFokfWM2suuaCFI2qp0eJodHyg6O4ifxc3XpRKd1OS8dNYQtE/YjdXSrA+AOnMF5ns2Nkx4AAAAEc3NoOg== here",
         ] {
-            let refused = format!("{:#}", AuthorizedKey::parse_all(text).unwrap_err());
-            assert!(refused.contains(words), "{text}: {refused}");
+            let key = AuthorizedKey::parse(line).unwrap();
+            assert_eq!(key.kind(), line.split(' ').next().unwrap());
+            assert_eq!(key.comment, "here");
+        }
+    }
+
+    #[test]
+    fn keys_that_protect_nobody_are_refused_in_plain_words() {
+        let (weak, _) = generate(&["-t", "rsa", "-b", "1024"]);
+        assert!(refused(&weak).contains("1024 bits"));
+        assert!(refused("ssh-dss AAAAB3NzaC1kc3MAAACB me").contains("DSA"));
+        assert!(refused("no-pty ssh-dss AAAAB3NzaC1kc3MAAACB me").contains("DSA"));
+        let certificate = "ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAx me";
+        assert!(refused(certificate).contains("certificate"));
+        assert!(refused("-----BEGIN OPENSSH PRIVATE KEY-----").contains("private key"));
+        assert!(refused("PuTTY-User-Key-File-3: ssh-ed25519").contains("PuTTY"));
+        assert!(refused("---- BEGIN SSH2 PUBLIC KEY ----").contains("ssh-keygen -i"));
+        assert!(refused("ssh-foo AAAA").contains("ssh-foo"));
+        for damaged in [
+            "ssh-ed25519",
+            "ssh-ed25519 ",
+            "ssh-ed25519 AAAA",
+            "ssh-ed25519 !!!!",
+            "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti",
+        ] {
+            assert!(refused(damaged).contains("damaged"), "{damaged}");
+        }
+        assert!(refused(&KEY[..KEY.len() - 4]).contains("damaged"));
+        assert!(refused(&format!("{KEY} a\u{1b}[2Jb")).contains("control"));
+        assert!(refused(&format!("{KEY} {}", "x".repeat(MAX_LINE))).contains("longer"));
+    }
+
+    #[test]
+    fn options_are_honoured_or_refused_by_name_and_never_ignored() {
+        for good in [
+            "restrict",
+            "no-pty,no-port-forwarding",
+            "No-X11-Forwarding,no-agent-forwarding,no-user-rc",
+        ] {
+            let key = AuthorizedKey::parse(&format!("{good} {KEY} c")).unwrap();
+            assert_eq!((key.options.as_str(), key.expires_at), (good, None));
+            assert_eq!(key.comment, "c");
+        }
+        let expiring = AuthorizedKey::parse(&format!(
+            "expiry-time=\"20300101Z\",restrict,expiry-time=\"203101010000Z\" {KEY}"
+        ));
+        assert_eq!(expiring.unwrap().expires_at, Some(1_893_456_000));
+        for (bad, name) in [
+            ("command=\"rm -rf /, now\"", "command"),
+            ("restrict,from=\"10.0.0.0/8\"", "from"),
+            ("pty", "pty"),
+            ("cert-authority", "cert-authority"),
+            ("permitopen=\"a b\",restrict", "permitopen"),
+            ("no-touch-required", "no-touch-required"),
+            ("verify-required", "verify-required"),
+            ("restrict=\"yes\"", "restrict"),
+            ("restrict,,no-pty", "\"\""),
+            ("environment=\"A=\\\"b c\\\"\"", "environment"),
+            ("expiry-time", "expiry-time"),
+        ] {
+            let text = refused(&format!("{bad} {KEY}"));
+            assert!(
+                text.contains("not supported") && text.contains(name),
+                "{bad}: {text}"
+            );
+        }
+        for bad in [
+            "expiry-time=\"20300101\"",
+            "expiry-time=20300101Z",
+            "expiry-time=\"20301301Z\"",
+        ] {
+            assert!(refused(&format!("{bad} {KEY}")).contains("UTC"), "{bad}");
+        }
+        assert!(refused(&format!("command=\"x {KEY}")).contains("quote"));
+    }
+
+    #[test]
+    fn a_file_is_taken_as_a_whole_or_not_at_all() {
+        let file = format!("# my keys\n\n  {KEY} one\r\n\t\nrestrict\t{KEY}\ttwo words\n");
+        let keys = AuthorizedKey::parse_file(&file).unwrap();
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[0].comment, "one");
+        assert_eq!(
+            (keys[1].options.as_str(), keys[1].comment.as_str()),
+            ("restrict", "two words")
+        );
+        let bad = AuthorizedKey::parse_file(&format!("{KEY}\n\nssh-dss AAAA\n")).unwrap_err();
+        assert!(format!("{bad:#}").starts_with("line 3: "), "{bad:#}");
+        for empty in ["", "\n\n", "# nothing\n"] {
+            assert!(AuthorizedKey::parse_file(empty).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_and_no_blob_does_harm(line in ".{0,200}", blob in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = AuthorizedKey::parse(&line);
+            let _ = AuthorizedKey::parse(&format!("{line} {KEY}"));
+            prop_assert!(from_wire(&blob).is_none_or(|key| !key.is_empty()));
         }
     }
 }

@@ -1,41 +1,62 @@
 //! What an account is, and the only place that says who somebody is.
 
+mod homes;
+mod keys;
+mod password;
+mod sql;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
+use anyhow::{Context as _, anyhow, bail};
+use tracing::warn;
 use zeroize::Zeroizing;
 
+use self::homes::Homes;
+use self::password::{Hasher, Verdict};
+use self::sql::{Change, Database, LoginRow};
+use crate::calendar;
 use crate::config::Config;
 
-pub mod keys;
-pub mod password;
-mod sql;
+pub use self::keys::AuthorizedKey;
+pub use self::password::{MAX_PASSWORD, Password};
 
-use keys::AuthorizedKey;
-use password::Hasher;
-use sql::Database;
+const DATABASE: &str = "landfall.db";
+/// Held while a process opens the database, so that only one makes or changes its schema.
+const OPENING: &str = "landfall.db.opening";
 
-/// Longest account name in bytes.
-const NAME_MAX: usize = 64;
+/// A name that no account can have: what is looked up for names that are not valid.
+const NO_NAME: &str = "";
+/// A key that no account can have: what is looked up for keys that are not valid.
+const NO_KEY: &str = "";
 
-/// A valid account name: 1 to 64 letters, digits, `.`, `_`, `-` or `@` of ASCII, the first of them a
-/// letter or digit. So it is safe as the name of a folder, in a log line and in a URL.
+/// An account as it stands in the database.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its name, valid by the rules of [`UserName`].
+    pub name: UserName,
+    /// Its home: an absolute path.
+    pub home: PathBuf,
+}
+
+/// A valid account name: 1 to 64 of the letters and digits of ASCII, ".", "_", "-" and "@", the
+/// first of them a letter or digit. So it is safe as the name of a folder and in a line of a log.
+/// Large and small letters differ.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName(String);
 
 impl UserName {
-    /// Checks a name.
-    pub fn parse(name: &str) -> anyhow::Result<Self> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
-        anyhow::ensure!(
-            name.len() <= NAME_MAX
-                && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && name.chars().all(allowed),
-            "{name:?} is not a valid account name: use 1 to {NAME_MAX} letters, digits, '.', '_', \
-             '-' or '@', beginning with a letter or digit"
-        );
-        Ok(Self(name.to_owned()))
-    }
+    /// The longest name, in bytes.
+    pub const MAX: usize = 64;
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
@@ -43,23 +64,32 @@ impl UserName {
     }
 }
 
-impl std::fmt::Display for UserName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+/// Why text is not an account name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a user name has 1 to {} letters (a-z, A-Z), digits, \".\", \"_\", \"-\" or \"@\", and starts with a letter or digit",
+    UserName::MAX
+)]
+pub struct NotAName;
+
+impl FromStr for UserName {
+    type Err = NotAName;
+
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
+        if starts && text.len() <= Self::MAX && text.chars().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAName)
+        }
     }
 }
 
-/// An account as it stands in the database.
-#[derive(Debug, Clone)]
-pub struct Account {
-    /// Its name.
-    pub name: UserName,
-    /// Its home: an absolute path.
-    pub home: PathBuf,
-    /// Can it log in with a password?
-    pub has_password: bool,
-    /// When it was made, in seconds since 1970.
-    pub created: i64,
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// The proof that somebody is who they say: only a check of a password or key in this module makes
@@ -76,156 +106,415 @@ impl Proof {
     }
 }
 
-/// An account that is to be made.
+/// An account to be.
 pub struct NewAccount {
     /// Its name.
     pub name: UserName,
-    /// Its home, made by the caller.
-    pub home: PathBuf,
+    /// Its home; its own folder under data/homes if not given.
+    pub home: Option<PathBuf>,
     /// Its password, if it has one.
-    pub password: Option<Zeroizing<String>>,
-    /// Its keys.
+    pub password: Option<Password>,
+    /// The keys that may log in to it.
     pub keys: Vec<AuthorizedKey>,
 }
 
-/// All accounts.
+/// An account and what an operator wants to know of it.
+#[derive(Debug, Clone)]
+pub struct Details {
+    /// The account.
+    pub account: Account,
+    /// Can somebody log in to it with a password?
+    pub has_password: bool,
+    /// How many keys it has.
+    pub keys: u64,
+    /// When it was made: seconds since 1970-01-01 00:00 UTC.
+    pub created_at: i64,
+}
+
+/// All accounts: a handle that is cheap to clone.
+///
+/// Every error is one of the disk, the database or the system, or, where something is to be changed,
+/// a refusal; each says what to do about it.
 #[derive(Clone)]
 pub struct Accounts {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     database: Database,
-    hasher: Arc<Hasher>,
+    hasher: Hasher,
+    homes: Homes,
 }
 
 impl Accounts {
-    /// Opens the database in the data folder; makes both if they are not there.
+    /// Opens the database; makes it, and the data folder, if there is none.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let data = &config.server.data;
+        prepare_folder(data)?;
+        let lock = data.join(OPENING);
+        let lock = private_file(&lock)
+            .and_then(|file| file.lock().map(|()| file))
+            .with_context(|| format!("cannot lock {}", lock.display()))?;
+        let file = data.join(DATABASE);
+        prepare_database(&file)?;
+        let database = Database::open(&file).await?;
+        drop(lock);
         Ok(Self {
-            database: Database::open(&config.server.data).await?,
-            hasher: Arc::new(Hasher::new(&config.login)?),
+            inner: Arc::new(Inner {
+                database,
+                hasher: Hasher::new(&config.login)?,
+                homes: Homes::new(data, &config.server.keys)?,
+            }),
         })
     }
 
-    /// How many there are.
+    /// Closes the database for all handles.
+    pub async fn close(&self) {
+        self.inner.database.close().await;
+    }
+
+    /// How many accounts there are.
     pub async fn count(&self) -> anyhow::Result<u64> {
-        self.database.count().await
+        self.inner.database.count().await
     }
 
-    /// All accounts, by name.
-    pub async fn list(&self) -> anyhow::Result<Vec<Account>> {
-        self.database.list().await
-    }
-
-    /// One account.
-    pub async fn get(&self, name: &UserName) -> anyhow::Result<Option<Account>> {
-        Ok(self
-            .database
-            .find(name.as_str())
-            .await?
-            .map(|found| found.account))
-    }
-
-    /// Makes an account; an error if the name is taken, or its home is, or lies in, or holds, the
-    /// home of another.
-    pub async fn add(&self, new: NewAccount) -> anyhow::Result<()> {
-        let hash = match new.password {
-            Some(password) => Some(self.hasher.hash(password).await?),
-            None => None,
-        };
-        self.database
-            .add(&new.name, &new.home, hash.as_deref(), &new.keys)
-            .await
-    }
-
-    /// Gives an account another home, under the same conditions as for a new one; false if there is
-    /// no such account.
-    pub async fn set_home(&self, name: &UserName, home: &Path) -> anyhow::Result<bool> {
-        self.database.set_home(name, home).await
-    }
-
-    /// Removes an account and its keys; false if there is none.
-    pub async fn remove(&self, name: &UserName) -> anyhow::Result<bool> {
-        self.database.remove(name).await
-    }
-
-    /// Sets or takes away the password; false if there is no such account.
-    pub async fn set_password(
-        &self,
-        name: &UserName,
-        password: Option<Zeroizing<String>>,
-    ) -> anyhow::Result<bool> {
-        let hash = match password {
-            Some(password) => Some(self.hasher.hash(password).await?),
-            None => None,
-        };
-        self.database.set_password(name, hash.as_deref()).await
-    }
-
-    /// The keys of an account.
-    pub async fn keys(&self, name: &UserName) -> anyhow::Result<Vec<AuthorizedKey>> {
-        self.database.keys(name).await
-    }
-
-    /// Adds keys; returns how many the account did not have yet.
-    pub async fn add_keys(&self, name: &UserName, keys: &[AuthorizedKey]) -> anyhow::Result<u64> {
-        self.database.add_keys(name, keys).await
-    }
-
-    /// Removes a key; false if the account has no such key.
-    pub async fn remove_key(&self, name: &UserName, fingerprint: &str) -> anyhow::Result<bool> {
-        self.database.remove_key(name, fingerprint).await
-    }
-
-    /// Is this the account's password? The name may be anything. An unknown name, and an account
-    /// without a password, cost as much as any other.
+    /// Checks a password. The name and the password may be anything that a peer can send, and a
+    /// wrong one costs the same whatever is wrong with it.
     pub async fn check_password(
         &self,
         name: &str,
         password: Zeroizing<String>,
     ) -> anyhow::Result<Option<Proof>> {
-        let found = self.database.find(name).await?;
-        let hash = found.as_ref().and_then(|found| found.password_hash.clone());
-        let right = self.hasher.verify(password, hash).await?;
-        Ok(found.filter(|_| right).map(|found| Proof {
-            account: found.account,
-        }))
+        let Inner {
+            database, hasher, ..
+        } = &*self.inner;
+        let row = database.login(looked_up(name)).await?;
+        let hash = row.as_ref().and_then(|row| row.password_hash.clone());
+        let verdict = hasher.verify(password.clone(), hash).await?;
+        match (row, verdict) {
+            (Some(row), Verdict::Right) => Ok(Some(self.proof(row)?)),
+            (Some(row), Verdict::RightButOutdated) => {
+                if let Err(failure) = self.renew_hash(&row, password).await {
+                    // The password is right all the same; the next login tries again.
+                    warn!(user = row.name, "cannot renew a password hash: {failure:#}");
+                }
+                Ok(Some(self.proof(row)?))
+            }
+            (_, Verdict::Wrong) | (None, _) => Ok(None),
+        }
     }
 
-    /// Would this key open this account? `blob` is its wire encoding (RFC 4253, section 6.6).
-    pub async fn has_key(&self, name: &str, blob: &[u8]) -> anyhow::Result<bool> {
-        Ok(self.database.find_by_key(name, blob).await?.is_some())
+    /// Hashes a password that was right once more, with the argon2 settings of now.
+    async fn renew_hash(&self, row: &LoginRow, password: Zeroizing<String>) -> anyhow::Result<()> {
+        let Some(old) = &row.password_hash else {
+            return Ok(());
+        };
+        let Inner {
+            database, hasher, ..
+        } = &*self.inner;
+        let new = hasher.hash(&Password::new(password)?).await?;
+        database.refresh_password(&row.name, old, &new).await
     }
 
-    /// As [`Accounts::has_key`], once the possession of the key has been proven.
-    pub async fn check_key(&self, name: &str, blob: &[u8]) -> anyhow::Result<Option<Proof>> {
-        let found = self.database.find_by_key(name, blob).await?;
-        Ok(found.map(|account| Proof { account }))
+    /// May this key log in to the account? `key_blob` is the key as on the wire (RFC 4253,
+    /// section 6.6). The name and the key may be anything that a peer can send.
+    pub async fn has_key(&self, name: &str, key_blob: &[u8]) -> anyhow::Result<bool> {
+        Ok(self.login_with_key(name, key_blob).await?.is_some())
+    }
+
+    /// As [`Accounts::has_key`]; the caller must have verified a signature by the key over this
+    /// session, or the proof is none.
+    pub async fn check_key(&self, name: &str, key_blob: &[u8]) -> anyhow::Result<Option<Proof>> {
+        self.login_with_key(name, key_blob)
+            .await?
+            .map(|row| self.proof(row))
+            .transpose()
+    }
+
+    async fn login_with_key(
+        &self,
+        name: &str,
+        key_blob: &[u8],
+    ) -> anyhow::Result<Option<LoginRow>> {
+        let key = keys::from_wire(key_blob);
+        let key = key.as_deref().unwrap_or(NO_KEY);
+        self.inner
+            .database
+            .login_with_key(looked_up(name), key, calendar::now())
+            .await
+    }
+
+    fn proof(&self, row: LoginRow) -> anyhow::Result<Proof> {
+        let account = self.account(&row.name, row.home)?;
+        Ok(Proof { account })
+    }
+
+    fn account(&self, name: &str, home: homes::Stored) -> anyhow::Result<Account> {
+        let name: UserName = stored_name(name)?;
+        let home = self.inner.homes.absolute(&name, home);
+        Ok(Account { name, home })
+    }
+
+    /// Adds an account and makes its home.
+    pub async fn add(&self, new: NewAccount) -> anyhow::Result<Account> {
+        let hash = self.hash(new.password.as_ref()).await?;
+        let change = self.inner.database.change().await?;
+        self.insert(change, new, hash).await
+    }
+
+    /// Adds an account if there is none at all; `None` if there is one.
+    pub async fn add_first(&self, new: NewAccount) -> anyhow::Result<Option<Account>> {
+        let hash = self.hash(new.password.as_ref()).await?;
+        let mut change = self.inner.database.change().await?;
+        if !change.is_empty().await? {
+            return Ok(None);
+        }
+        self.insert(change, new, hash).await.map(Some)
+    }
+
+    async fn hash(&self, password: Option<&Password>) -> anyhow::Result<Option<String>> {
+        match password {
+            Some(password) => self.inner.hasher.hash(password).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn insert(
+        &self,
+        mut change: Change,
+        new: NewAccount,
+        hash: Option<String>,
+    ) -> anyhow::Result<Account> {
+        let NewAccount {
+            name, home, keys, ..
+        } = new;
+        if change.exists(name.as_str()).await? {
+            bail!("there is a user {name} already");
+        }
+        let stored = self
+            .choose_home(&mut change, &name, home.as_deref())
+            .await?;
+        let now = calendar::now();
+        change
+            .insert(name.as_str(), stored.as_deref(), hash.as_deref(), now)
+            .await?;
+        add_keys(&mut change, &name, keys, now).await?;
+        let account = self.account(name.as_str(), stored)?;
+        homes::make(&account.home)?;
+        change.commit().await?;
+        Ok(account)
+    }
+
+    async fn choose_home(
+        &self,
+        change: &mut Change,
+        name: &UserName,
+        wish: Option<&Path>,
+    ) -> anyhow::Result<homes::Stored> {
+        let homes = &self.inner.homes;
+        let stored = homes.choose(name, wish)?;
+        // Folders of their own under data/homes cannot overlap each other.
+        let rows = change.homes_but_of(name.as_str(), stored.is_none()).await?;
+        let others = rows
+            .into_iter()
+            .map(|(name, home)| Ok((stored_name(&name)?, home)))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        homes.refuse_overlap(&homes.absolute(name, stored.clone()), others)?;
+        Ok(stored)
+    }
+
+    /// Gives an account another home, which is made if there is none; what is in the old one stays
+    /// there. Gives the account as it was and as it is.
+    pub async fn set_home(
+        &self,
+        name: &UserName,
+        home: &Path,
+    ) -> anyhow::Result<(Account, Account)> {
+        let before = self.find(name).await?.account;
+        let mut change = self.inner.database.change().await?;
+        let stored = self.choose_home(&mut change, name, Some(home)).await?;
+        change.set_home(name.as_str(), stored.as_deref()).await?;
+        let after = self.account(name.as_str(), stored)?;
+        homes::make(&after.home)?;
+        change.commit().await?;
+        Ok((before, after))
+    }
+
+    /// Gives an account another password, or none.
+    pub async fn set_password(
+        &self,
+        name: &UserName,
+        password: Option<Password>,
+    ) -> anyhow::Result<()> {
+        let hash = self.hash(password.as_ref()).await?;
+        let mut change = self.inner.database.change().await?;
+        if !change.set_password(name.as_str(), hash.as_deref()).await? {
+            return Err(no_such_user(name));
+        }
+        change.commit().await
+    }
+
+    /// Removes an account and its keys; its home stays.
+    pub async fn remove(&self, name: &UserName) -> anyhow::Result<()> {
+        let mut change = self.inner.database.change().await?;
+        if !change.remove(name.as_str()).await? {
+            return Err(no_such_user(name));
+        }
+        change.commit().await
+    }
+
+    /// All accounts, by name.
+    pub async fn list(&self) -> anyhow::Result<Vec<Details>> {
+        self.details(None).await
+    }
+
+    /// One account.
+    pub async fn find(&self, name: &UserName) -> anyhow::Result<Details> {
+        self.details(Some(name.as_str()))
+            .await?
+            .pop()
+            .ok_or_else(|| no_such_user(name))
+    }
+
+    async fn details(&self, name: Option<&str>) -> anyhow::Result<Vec<Details>> {
+        let rows = self.inner.database.accounts(name).await?;
+        let details = |row: sql::AccountRow| {
+            Ok(Details {
+                account: self.account(&row.name, row.home)?,
+                has_password: row.password_hash.is_some(),
+                keys: u64::try_from(row.keys)?,
+                created_at: row.created_at,
+            })
+        };
+        rows.into_iter().map(details).collect()
+    }
+
+    /// The keys of an account, in the order in which they were added.
+    pub async fn keys(&self, name: &UserName) -> anyhow::Result<Vec<AuthorizedKey>> {
+        self.find(name).await?;
+        self.inner.database.keys(name.as_str()).await
+    }
+
+    /// Adds keys to an account; gives those that it did not have yet. All are added, or none.
+    pub async fn add_keys(
+        &self,
+        name: &UserName,
+        keys: Vec<AuthorizedKey>,
+    ) -> anyhow::Result<Vec<AuthorizedKey>> {
+        let mut change = self.inner.database.change().await?;
+        if !change.exists(name.as_str()).await? {
+            return Err(no_such_user(name));
+        }
+        let added = add_keys(&mut change, name, keys, calendar::now()).await?;
+        change.commit().await?;
+        Ok(added)
+    }
+
+    /// Removes the one key that goes by this fingerprint or comment; gives its fingerprint.
+    pub async fn remove_key(&self, name: &UserName, which: &str) -> anyhow::Result<String> {
+        let mut change = self.inner.database.change().await?;
+        if !change.exists(name.as_str()).await? {
+            return Err(no_such_user(name));
+        }
+        let found = change.find_keys(name.as_str(), which).await?;
+        match found.as_slice() {
+            [fingerprint] => {
+                change.remove_key(name.as_str(), fingerprint).await?;
+                change.commit().await?;
+                Ok(fingerprint.clone())
+            }
+            [] => bail!("{name} has no key {which:?}; see: landfall user key list {name}"),
+            several => bail!(
+                "{name} has {} keys {which:?}; name one by its fingerprint: {}",
+                several.len(),
+                several.join(", ")
+            ),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_safe_as_folders_and_in_logs() {
-        for good in ["a", "Anna.B_c-9", "anna@example.org", &"x".repeat(64)] {
-            assert_eq!(
-                UserName::parse(good).map(|n| n.0).ok().as_deref(),
-                Some(good)
-            );
-        }
-        for bad in [
-            "",
-            ".",
-            "..",
-            ".a",
-            "-a",
-            "a/b",
-            "a b",
-            "a\nb",
-            "ä",
-            &"x".repeat(65),
-        ] {
-            assert!(UserName::parse(bad).is_err(), "{bad:?}");
+/// Adds the keys that the account does not have; gives those.
+async fn add_keys(
+    change: &mut Change,
+    name: &UserName,
+    keys: Vec<AuthorizedKey>,
+    now: i64,
+) -> anyhow::Result<Vec<AuthorizedKey>> {
+    let mut added = Vec::new();
+    for key in keys {
+        if change.add_key(name.as_str(), &key, now).await? {
+            added.push(key);
         }
     }
+    Ok(added)
+}
+
+/// The name to look up for what a peer calls itself.
+fn looked_up(name: &str) -> &str {
+    if name.parse::<UserName>().is_ok() {
+        name
+    } else {
+        NO_NAME
+    }
+}
+
+fn stored_name(name: &str) -> anyhow::Result<UserName> {
+    name.parse()
+        .with_context(|| format!("the database holds the name {name:?}"))
+}
+
+fn no_such_user(name: &UserName) -> anyhow::Error {
+    anyhow!("there is no user {name}; see: landfall user list")
+}
+
+/// Makes the data folder for this user alone; of one that exists, checks that nobody else can change
+/// what is in it.
+fn prepare_folder(data: &Path) -> anyhow::Result<()> {
+    let shown = data.display();
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
+    made.with_context(|| format!("cannot make the data folder {shown}"))?;
+    let metadata = fs::metadata(data).with_context(|| format!("cannot use {shown}"))?;
+    let (owner, me) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != me {
+        // As root it would work, and leave files behind that the server cannot use.
+        bail!(
+            "the data folder {shown} belongs to user id {owner}, but this is user id {me}: run landfall as its owner"
+        );
+    }
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o022 != 0 {
+        bail!(
+            "others can write to the data folder {shown} (mode {mode:03o}): run chmod go-w {shown}"
+        );
+    }
+    Ok(())
+}
+
+/// Makes an empty database that only this user can read. SQLite gives its other files the same mode.
+///
+/// One that exists is not opened: closing it would take SQLite's locks from this process.
+fn prepare_database(file: &Path) -> anyhow::Result<()> {
+    let shown = file.display();
+    match fs::symlink_metadata(file) {
+        Ok(metadata) if metadata.is_file() && metadata.mode() & 0o077 == 0 => Ok(()),
+        Ok(metadata) if metadata.is_file() => {
+            fs::set_permissions(file, Permissions::from_mode(0o600))
+                .with_context(|| format!("cannot keep others from reading {shown}"))
+        }
+        Ok(_) => bail!("{shown} is not a file"),
+        Err(failure) if failure.kind() == ErrorKind::NotFound => {
+            private_file(file).with_context(|| format!("cannot make {shown}"))?;
+            Ok(())
+        }
+        Err(failure) => Err(failure).with_context(|| format!("cannot use {shown}")),
+    }
+}
+
+fn private_file(file: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(file)
 }

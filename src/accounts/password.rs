@@ -1,94 +1,222 @@
-//! Passwords: argon2id (RFC 9106), bounded in parallel.
+//! Passwords and their hashes (argon2id, RFC 9106).
 
-use anyhow::{Context, anyhow, ensure};
-use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::password_hash::{Error as HashError, PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use crate::config;
+use crate::config::Login;
 
-/// Longest password in bytes: more would only cost time.
-pub const PASSWORD_MAX: usize = 1024;
+/// The longest password, in bytes: hashing one costs the same whatever its length.
+pub const MAX_PASSWORD: usize = 1024;
 
-/// Checks a password that somebody wants to set.
-pub fn check_new(password: &str) -> anyhow::Result<()> {
-    ensure!(!password.is_empty(), "the password is empty");
-    ensure!(
-        password.len() <= PASSWORD_MAX,
-        "the password is too long: at most {PASSWORD_MAX} bytes"
-    );
-    ensure!(
-        !password.contains(['\0', '\n', '\r']),
-        "the password contains a NUL or a line break, which no client can send"
-    );
-    Ok(())
+const SALT: usize = 16;
+
+/// A password that may be set.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Takes a password if it can be one.
+    ///
+    /// # Errors
+    /// It is empty, longer than [`MAX_PASSWORD`], or holds characters that no client can send.
+    pub fn new(password: Zeroizing<String>) -> anyhow::Result<Self> {
+        if password.is_empty() {
+            return Err(anyhow!("the password is empty"));
+        }
+        if password.len() > MAX_PASSWORD {
+            return Err(anyhow!("the password is longer than {MAX_PASSWORD} bytes"));
+        }
+        if password.contains(['\0', '\n', '\r']) {
+            return Err(anyhow!(
+                "the password holds a line break or a NUL; it must be one line"
+            ));
+        }
+        Ok(Self(password))
+    }
+
+    /// A password of 24 letters and digits (120 bits) from the system's random numbers, none of
+    /// which is easily taken for another.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn random() -> anyhow::Result<Self> {
+        const LETTERS: [char; 32] = [
+            'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'm', 'n', 'p', 'q', 'r', 's',
+            't', 'u', 'v', 'w', 'x', 'y', 'z', '2', '3', '4', '5', '6', '7', '8', '9',
+        ];
+        let mut random = Zeroizing::new([0; 24]);
+        SysRng
+            .try_fill_bytes(random.as_mut())
+            .context("the system has no random numbers")?;
+        let letter = |byte: &u8| LETTERS.get(usize::from(byte % 32)).copied();
+        Ok(Self(Zeroizing::new(
+            random.iter().filter_map(letter).collect(),
+        )))
+    }
+
+    /// The password itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-/// Makes and checks hashes, only so many at a time: each takes the memory that the config says.
+/// Hashes and verifies passwords, a bounded number at the same time.
 pub(super) struct Hasher {
     argon2: Argon2<'static>,
-    permits: Semaphore,
-    /// What a password is compared with where there is none, so that it costs the same.
-    dummy: String,
+    pub(super) permits: Arc<Semaphore>,
+    /// The hash of no password: who has none costs as much as who has one.
+    nobody: String,
+}
+
+/// What a password turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Not the password of the account.
+    Wrong,
+    /// The password.
+    Right,
+    /// The password; its hash was made with parameters other than those of now.
+    RightButOutdated,
 }
 
 impl Hasher {
-    pub(super) fn new(login: &config::Login) -> anyhow::Result<Self> {
+    pub(super) fn new(login: &Login) -> anyhow::Result<Self> {
         let params = Params::new(
             login.argon2_memory,
             login.argon2_passes,
             login.argon2_lanes,
             None,
         )
-        .map_err(|error| anyhow!("the argon2 parameters in the config do not fit: {error}"))?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let dummy = hash_now(&argon2, "no password hashes to this")?;
+        .map_err(|e| anyhow!("the argon2 settings cannot be used together: {e}"))?;
+        let nobody = hash_of_nothing(&params)?;
         Ok(Self {
-            argon2,
-            permits: Semaphore::new(login.parallel_hashes),
-            dummy,
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            permits: Arc::new(Semaphore::new(login.parallel_hashes)),
+            nobody,
         })
     }
 
-    pub(super) async fn hash(&self, password: Zeroizing<String>) -> anyhow::Result<String> {
-        check_new(&password)?;
-        let _permit = self.permits.acquire().await?;
+    /// The hash of a password, with a salt of its own, as a PHC string.
+    pub(super) async fn hash(&self, password: &Password) -> anyhow::Result<String> {
         let argon2 = self.argon2.clone();
-        spawn_blocking(move || hash_now(&argon2, &password)).await?
+        let password = password.0.clone();
+        self.work(move || {
+            let mut salt = [0; SALT];
+            SysRng
+                .try_fill_bytes(&mut salt)
+                .context("the system has no random numbers")?;
+            let hash = argon2
+                .hash_password_with_salt(password.as_bytes(), &salt)
+                .map_err(|e| anyhow!("cannot hash a password: {e}"))?;
+            Ok(hash.to_string())
+        })
+        .await
     }
 
-    /// Does the password match the hash? Without a hash: no, after the same work.
+    /// Compares a password with a hash. Without one, or when the password is none that could have
+    /// been set, the answer is `Wrong` for the same work.
     pub(super) async fn verify(
         &self,
         password: Zeroizing<String>,
         hash: Option<String>,
-    ) -> anyhow::Result<bool> {
-        let known = hash.is_some() && password.len() <= PASSWORD_MAX;
-        let hash = hash.unwrap_or_else(|| self.dummy.clone());
-        let password = if password.len() <= PASSWORD_MAX {
-            password
-        } else {
-            Zeroizing::default()
-        };
-        let _permit = self.permits.acquire().await?;
+    ) -> anyhow::Result<Verdict> {
         let argon2 = self.argon2.clone();
-        let matches = spawn_blocking(move || {
+        let password = Password::new(password).ok();
+        let possible = password.is_some() && hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.nobody.clone());
+        self.work(move || {
             let hash = PasswordHash::new(&hash)
-                .map_err(|error| anyhow!("a password hash in the database is damaged: {error}"))?;
-            // The hash carries its own parameters: those of the config may have changed since.
-            Ok::<_, anyhow::Error>(argon2.verify_password(password.as_bytes(), &hash).is_ok())
+                .map_err(|e| anyhow!("a password hash in the database is damaged: {e}"))?;
+            let bytes = password
+                .as_ref()
+                .map_or(&b""[..], |password| password.as_str().as_bytes());
+            match argon2.verify_password(bytes, &hash) {
+                Ok(()) if !possible => Ok(Verdict::Wrong),
+                Ok(()) if is_current(argon2.params(), &hash) => Ok(Verdict::Right),
+                Ok(()) => Ok(Verdict::RightButOutdated),
+                Err(HashError::PasswordInvalid) => Ok(Verdict::Wrong),
+                Err(e) => Err(anyhow!("a password hash in the database is damaged: {e}")),
+            }
         })
         .await
-        .context("checking a password failed")??;
-        Ok(known && matches)
+    }
+
+    /// Runs a hash on the blocking pool. Its permit goes with it, so that a client that hangs up
+    /// makes no room for more hashes than there may be.
+    async fn work<T: Send + 'static>(
+        &self,
+        hash: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let permit = self.permits.clone().acquire_owned().await?;
+        tokio::task::spawn_blocking(move || {
+            let result = hash();
+            drop(permit);
+            result
+        })
+        .await
+        .context("a password could not be hashed")?
     }
 }
 
-fn hash_now(argon2: &Argon2<'_>, password: &str) -> anyhow::Result<String> {
-    let hash = argon2
-        .hash_password(password.as_bytes())
-        .map_err(|error| anyhow!("the password cannot be hashed: {error}"))?;
+fn is_current(params: &Params, hash: &PasswordHash) -> bool {
+    Params::try_from(hash).is_ok_and(|old| {
+        (old.m_cost(), old.t_cost(), old.p_cost())
+            == (params.m_cost(), params.t_cost(), params.p_cost())
+    })
+}
+
+/// A hash with the cost of a real one. Nothing was hashed: a random output is as good.
+fn hash_of_nothing(params: &Params) -> anyhow::Result<String> {
+    let mut random = [0; SALT + Params::DEFAULT_OUTPUT_LEN];
+    SysRng
+        .try_fill_bytes(&mut random)
+        .context("the system has no random numbers")?;
+    let (salt, output) = random.split_at(SALT);
+    let build = || -> Result<_, HashError> {
+        Ok(PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(params)?,
+            salt: Some(Salt::new(salt)?),
+            hash: Some(Output::new(output)?),
+        })
+    };
+    let hash = build().map_err(|e| anyhow!("the argon2 settings cannot be used together: {e}"))?;
     Ok(hash.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_have_limits() {
+        for bad in [
+            String::new(),
+            "a\nb".into(),
+            "a\rb".into(),
+            "a\0b".into(),
+            "x".repeat(1025),
+        ] {
+            assert!(Password::new(Zeroizing::new(bad)).is_err());
+        }
+        for good in ["x".to_owned(), "x".repeat(1024), " påsswörd \t".into()] {
+            assert!(Password::new(Zeroizing::new(good)).is_ok());
+        }
+    }
+
+    #[test]
+    fn random_passwords_are_long_and_never_the_same() {
+        let (first, second) = (Password::random().unwrap(), Password::random().unwrap());
+        assert_eq!(first.as_str().len(), 24);
+        assert_ne!(first.as_str(), second.as_str());
+    }
 }

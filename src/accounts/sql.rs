@@ -1,280 +1,357 @@
-//! The accounts in SQL: the only place that knows it. Plain enough for SQLite and PostgreSQL.
+//! All SQL about accounts. It is kept to what SQLite and PostgreSQL both understand.
 
-use std::fs;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteRow};
-use sqlx::{Row, Sqlite, Transaction};
+use anyhow::{Context as _, anyhow};
+use sqlx::migrate::MigrateError;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Row as _, Sqlite, SqlitePool, Transaction};
 
-use super::keys::{AuthorizedKey, fingerprint, now};
-use super::{Account, UserName};
+use super::homes::Stored;
+use super::keys::AuthorizedKey;
 
-const FILE: &str = "landfall.db";
+/// The schema, step by step.
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
-/// How long one command waits for another to finish with the database.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one command waits for another that is writing.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+/// A transaction that will write takes SQLite's write lock at its start: then two of them wait for
+/// each other, where otherwise one would fail half-way.
+const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
-#[derive(Clone)]
-pub(super) struct Database(SqlitePool);
+/// The database.
+pub(super) struct Database {
+    pool: SqlitePool,
+}
 
-pub(super) struct Found {
-    pub(super) account: Account,
+/// An account as a row.
+pub(super) struct AccountRow {
+    pub(super) name: String,
+    pub(super) home: Stored,
+    pub(super) password_hash: Option<String>,
+    pub(super) created_at: i64,
+    /// How many keys it has.
+    pub(super) keys: i64,
+}
+
+/// Who may be logging in.
+pub(super) struct LoginRow {
+    pub(super) name: String,
+    pub(super) home: Stored,
     pub(super) password_hash: Option<String>,
 }
 
 impl Database {
-    pub(super) async fn open(data: &Path) -> anyhow::Result<Self> {
-        let file = data.join(FILE);
-        prepare(data, &file)?;
+    /// Opens the file, which must exist (it may be empty), and brings its schema up to date. Two
+    /// processes must not do this at the same time.
+    pub(super) async fn open(file: &Path) -> anyhow::Result<Self> {
+        let shown = file.display();
         let options = SqliteConnectOptions::new()
-            .filename(&file)
-            .foreign_keys(true)
+            .filename(file)
             .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePool::connect_with(options)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            .disable_statement_logging();
+        let pool = SqlitePoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(PATIENCE)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options)
             .await
-            .with_context(|| format!("cannot open the database {}", file.display()))?;
+            .with_context(|| format!("cannot open the database {shown}"))?;
         match MIGRATIONS.run(&pool).await {
-            Ok(()) => Ok(Self(pool)),
-            Err(MigrateError::VersionMissing(_)) => bail!(
-                "the database {} was made by a newer version of landfall: run that one",
-                file.display()
-            ),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot bring {} up to date", file.display()))
+            Ok(()) => Ok(Self { pool }),
+            Err(MigrateError::VersionMissing(version)) => Err(anyhow!(
+                "the database {shown} was written by a newer landfall (its schema is version {version}): use that landfall, or restore a backup"
+            )),
+            Err(failure) => {
+                Err(anyhow!(failure).context(format!("cannot prepare the database {shown}")))
             }
         }
     }
 
-    /// A change that sees, and keeps, what it has read: others wait until it is done.
-    async fn change(&self) -> anyhow::Result<Transaction<'_, Sqlite>> {
-        Ok(self.0.begin_with("BEGIN IMMEDIATE").await?)
+    /// Writes everything to the main file and lets go of it.
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
     }
 
     pub(super) async fn count(&self) -> anyhow::Result<u64> {
         let row = sqlx::query("SELECT COUNT(*) FROM account")
-            .fetch_one(&self.0)
+            .fetch_one(&self.pool)
             .await?;
         Ok(u64::try_from(row.try_get::<i64, _>(0)?)?)
     }
 
-    pub(super) async fn list(&self) -> anyhow::Result<Vec<Account>> {
-        let rows = sqlx::query("SELECT * FROM account ORDER BY name")
-            .fetch_all(&self.0)
-            .await?;
-        rows.iter().map(|row| Ok(found(row)?.account)).collect()
-    }
-
-    pub(super) async fn find(&self, name: &str) -> anyhow::Result<Option<Found>> {
-        let row = sqlx::query("SELECT * FROM account WHERE name = $1")
+    pub(super) async fn login(&self, name: &str) -> anyhow::Result<Option<LoginRow>> {
+        let row = sqlx::query("SELECT name, home, password_hash FROM account WHERE name = $1")
             .bind(name)
-            .fetch_optional(&self.0)
+            .fetch_optional(&self.pool)
             .await?;
-        row.as_ref().map(found).transpose()
+        row.map(|row| {
+            Ok(LoginRow {
+                name: row.try_get(0)?,
+                home: row.try_get(1)?,
+                password_hash: row.try_get(2)?,
+            })
+        })
+        .transpose()
     }
 
-    pub(super) async fn find_by_key(
+    /// The account if it has the key and the key has not expired.
+    pub(super) async fn login_with_key(
         &self,
         name: &str,
-        blob: &[u8],
-    ) -> anyhow::Result<Option<Account>> {
+        public_key: &str,
+        now: i64,
+    ) -> anyhow::Result<Option<LoginRow>> {
         let row = sqlx::query(
-            "SELECT account.* FROM account JOIN account_key ON account_key.account = account.name \
-             WHERE account.name = $1 AND account_key.fingerprint = $2",
+            "SELECT account.name, account.home FROM account
+             JOIN account_key ON account_key.account = account.name
+             WHERE account.name = $1 AND account_key.public_key = $2
+             AND (account_key.expires_at IS NULL OR account_key.expires_at > $3)",
         )
         .bind(name)
-        .bind(fingerprint(blob).unwrap_or_default())
-        .fetch_optional(&self.0)
+        .bind(public_key)
+        .bind(now)
+        .fetch_optional(&self.pool)
         .await?;
-        Ok(row
-            .as_ref()
-            .map(found)
-            .transpose()?
-            .map(|found| found.account))
+        row.map(|row| {
+            Ok(LoginRow {
+                name: row.try_get(0)?,
+                home: row.try_get(1)?,
+                password_hash: None,
+            })
+        })
+        .transpose()
     }
 
-    pub(super) async fn add(
+    /// Replaces a hash if it is still the one that is known.
+    pub(super) async fn refresh_password(
         &self,
-        name: &UserName,
-        home: &Path,
-        hash: Option<&str>,
-        keys: &[AuthorizedKey],
+        name: &str,
+        old: &str,
+        new: &str,
     ) -> anyhow::Result<()> {
-        let mut change = self.change().await?;
-        let taken = sqlx::query("SELECT 1 FROM account WHERE name = $1")
-            .bind(name.as_str())
-            .fetch_optional(&mut *change)
+        sqlx::query("UPDATE account SET password_hash = $1 WHERE name = $2 AND password_hash = $3")
+            .bind(new)
+            .bind(name)
+            .bind(old)
+            .execute(&self.pool)
             .await?;
-        ensure!(taken.is_none(), "there is an account {name} already");
-        free_home(&mut change, name, home).await?;
-        sqlx::query(
-            "INSERT INTO account (name, home, password_hash, created) VALUES ($1, $2, $3, $4)",
+        Ok(())
+    }
+
+    /// All accounts by name, or the one of that name.
+    pub(super) async fn accounts(&self, name: Option<&str>) -> anyhow::Result<Vec<AccountRow>> {
+        let rows = sqlx::query(
+            "SELECT name, home, password_hash, created_at,
+                 (SELECT COUNT(*) FROM account_key WHERE account_key.account = account.name)
+             FROM account WHERE $1 IS NULL OR name = $1 ORDER BY name",
         )
-        .bind(name.as_str())
-        .bind(as_text(home)?)
-        .bind(hash)
-        .bind(now())
-        .execute(&mut *change)
+        .bind(name)
+        .fetch_all(&self.pool)
         .await?;
-        for key in keys {
-            insert_key(&mut change, name, key).await?;
-        }
-        Ok(change.commit().await?)
+        let account = |row: sqlx::sqlite::SqliteRow| {
+            Ok(AccountRow {
+                name: row.try_get(0)?,
+                home: row.try_get(1)?,
+                password_hash: row.try_get(2)?,
+                created_at: row.try_get(3)?,
+                keys: row.try_get(4)?,
+            })
+        };
+        rows.into_iter().map(account).collect()
     }
 
-    pub(super) async fn set_home(&self, name: &UserName, home: &Path) -> anyhow::Result<bool> {
-        let mut change = self.change().await?;
-        free_home(&mut change, name, home).await?;
-        let done = sqlx::query("UPDATE account SET home = $2 WHERE name = $1")
-            .bind(name.as_str())
-            .bind(as_text(home)?)
-            .execute(&mut *change)
+    /// The keys of an account in the order in which they were added.
+    pub(super) async fn keys(&self, name: &str) -> anyhow::Result<Vec<AuthorizedKey>> {
+        let rows = sqlx::query(
+            "SELECT public_key, fingerprint, comment, options, expires_at FROM account_key
+             WHERE account = $1 ORDER BY added_at, fingerprint",
+        )
+        .bind(name)
+        .fetch_all(&self.pool)
+        .await?;
+        let key = |row: sqlx::sqlite::SqliteRow| {
+            Ok(AuthorizedKey {
+                public_key: row.try_get(0)?,
+                fingerprint: row.try_get(1)?,
+                comment: row.try_get(2)?,
+                options: row.try_get(3)?,
+                expires_at: row.try_get(4)?,
+            })
+        };
+        rows.into_iter().map(key).collect()
+    }
+
+    /// Starts a change: all of it happens at [`Change::commit`], or nothing.
+    pub(super) async fn change(&self) -> anyhow::Result<Change> {
+        let transaction = self.pool.begin_with(BEGIN_WRITE).await;
+        Ok(Change(
+            transaction.context("the database is busy; try again")?,
+        ))
+    }
+}
+
+/// A change that is under way; no other runs beside it.
+pub(super) struct Change(Transaction<'static, Sqlite>);
+
+impl Change {
+    pub(super) async fn commit(self) -> anyhow::Result<()> {
+        Ok(self.0.commit().await?)
+    }
+
+    pub(super) async fn exists(&mut self, name: &str) -> anyhow::Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM account WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&mut *self.0)
             .await?;
-        change.commit().await?;
-        Ok(done.rows_affected() > 0)
+        Ok(row.is_some())
     }
 
-    pub(super) async fn set_password(
-        &self,
-        name: &UserName,
-        hash: Option<&str>,
-    ) -> anyhow::Result<bool> {
-        let done = sqlx::query("UPDATE account SET password_hash = $2 WHERE name = $1")
-            .bind(name.as_str())
-            .bind(hash)
-            .execute(&self.0)
+    pub(super) async fn is_empty(&mut self) -> anyhow::Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM account LIMIT 1")
+            .fetch_optional(&mut *self.0)
             .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(row.is_none())
     }
 
-    pub(super) async fn remove(&self, name: &UserName) -> anyhow::Result<bool> {
-        let done = sqlx::query("DELETE FROM account WHERE name = $1")
-            .bind(name.as_str())
-            .execute(&self.0)
-            .await?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    pub(super) async fn keys(&self, name: &UserName) -> anyhow::Result<Vec<AuthorizedKey>> {
-        let rows =
-            sqlx::query("SELECT line FROM account_key WHERE account = $1 ORDER BY added, line")
-                .bind(name.as_str())
-                .fetch_all(&self.0)
-                .await?;
-        rows.iter()
-            .map(|row| AuthorizedKey::parse(row.try_get("line")?))
+    /// Names and homes of all accounts but one; only of those whose home is not their own folder
+    /// under data/homes, if so asked.
+    pub(super) async fn homes_but_of(
+        &mut self,
+        name: &str,
+        only_elsewhere: bool,
+    ) -> anyhow::Result<Vec<(String, Stored)>> {
+        let sql = if only_elsewhere {
+            "SELECT name, home FROM account WHERE name <> $1 AND home IS NOT NULL"
+        } else {
+            "SELECT name, home FROM account WHERE name <> $1"
+        };
+        let rows = sqlx::query(sql).bind(name).fetch_all(&mut *self.0).await?;
+        rows.into_iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
             .collect()
     }
 
-    pub(super) async fn add_keys(
-        &self,
-        name: &UserName,
-        keys: &[AuthorizedKey],
-    ) -> anyhow::Result<u64> {
-        let mut change = self.change().await?;
-        let mut added = 0;
-        for key in keys {
-            added += insert_key(&mut change, name, key).await?;
-        }
-        change.commit().await?;
-        Ok(added)
+    pub(super) async fn insert(
+        &mut self,
+        name: &str,
+        home: Option<&str>,
+        password_hash: Option<&str>,
+        now: i64,
+    ) -> anyhow::Result<()> {
+        sqlx::query(
+            "INSERT INTO account (name, home, password_hash, created_at) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(name)
+        .bind(home)
+        .bind(password_hash)
+        .bind(now)
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
     }
 
-    pub(super) async fn remove_key(
-        &self,
-        name: &UserName,
-        fingerprint: &str,
-    ) -> anyhow::Result<bool> {
-        let done = sqlx::query("DELETE FROM account_key WHERE account = $1 AND fingerprint = $2")
-            .bind(name.as_str())
-            .bind(fingerprint)
-            .execute(&self.0)
+    /// Removes an account with its keys; `false` if there is none.
+    pub(super) async fn remove(&mut self, name: &str) -> anyhow::Result<bool> {
+        let done = sqlx::query("DELETE FROM account WHERE name = $1")
+            .bind(name)
+            .execute(&mut *self.0)
             .await?;
         Ok(done.rows_affected() > 0)
     }
-}
 
-/// Makes the data folder (0700) and the file (0600), so that hashes are never readable by others.
-fn prepare(data: &Path, file: &Path) -> anyhow::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(data)
-        .with_context(|| format!("cannot make the data folder {}", data.display()))?;
-    fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(file)
-        .with_context(|| format!("cannot open the database {}", file.display()))?;
-    Ok(())
-}
-
-/// 1 if it was not there yet.
-async fn insert_key(
-    change: &mut Transaction<'_, Sqlite>,
-    name: &UserName,
-    key: &AuthorizedKey,
-) -> anyhow::Result<u64> {
-    let done = sqlx::query(
-        "INSERT INTO account_key (account, fingerprint, line, added) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (account, fingerprint) DO NOTHING",
-    )
-    .bind(name.as_str())
-    .bind(key.fingerprint())
-    .bind(key.line()?)
-    .bind(now())
-    .execute(&mut **change)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// No two homes may overlap: one account would read, and fill, the other's.
-async fn free_home(
-    change: &mut Transaction<'_, Sqlite>,
-    name: &UserName,
-    home: &Path,
-) -> anyhow::Result<()> {
-    let rows = sqlx::query("SELECT * FROM account WHERE name <> $1")
-        .bind(name.as_str())
-        .fetch_all(&mut **change)
-        .await?;
-    for row in &rows {
-        let Account {
-            name: other,
-            home: taken,
-            ..
-        } = found(row)?.account;
-        ensure!(
-            !home.starts_with(&taken) && !taken.starts_with(home),
-            "the home {} overlaps with {}, the home of {other}: give each account one of its own",
-            home.display(),
-            taken.display()
-        );
+    pub(super) async fn set_home(&mut self, name: &str, home: Option<&str>) -> anyhow::Result<()> {
+        sqlx::query("UPDATE account SET home = $1 WHERE name = $2")
+            .bind(home)
+            .bind(name)
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
     }
-    Ok(())
+
+    /// `false` if there is no such account.
+    pub(super) async fn set_password(
+        &mut self,
+        name: &str,
+        password_hash: Option<&str>,
+    ) -> anyhow::Result<bool> {
+        let done = sqlx::query("UPDATE account SET password_hash = $1 WHERE name = $2")
+            .bind(password_hash)
+            .bind(name)
+            .execute(&mut *self.0)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// `false` if the account has the key already.
+    pub(super) async fn add_key(
+        &mut self,
+        name: &str,
+        key: &AuthorizedKey,
+        now: i64,
+    ) -> anyhow::Result<bool> {
+        let done = sqlx::query(
+            "INSERT INTO account_key
+                 (account, public_key, fingerprint, comment, options, expires_at, added_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (account, public_key) DO NOTHING",
+        )
+        .bind(name)
+        .bind(&key.public_key)
+        .bind(&key.fingerprint)
+        .bind(&key.comment)
+        .bind(&key.options)
+        .bind(key.expires_at)
+        .bind(now)
+        .execute(&mut *self.0)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Fingerprints of the keys that go by that fingerprint or comment.
+    pub(super) async fn find_keys(
+        &mut self,
+        name: &str,
+        fingerprint_or_comment: &str,
+    ) -> anyhow::Result<Vec<String>> {
+        let rows = sqlx::query(
+            "SELECT fingerprint FROM account_key
+             WHERE account = $1 AND (fingerprint = $2 OR comment = $2)",
+        )
+        .bind(name)
+        .bind(fingerprint_or_comment)
+        .fetch_all(&mut *self.0)
+        .await?;
+        rows.into_iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    pub(super) async fn remove_key(&mut self, name: &str, fingerprint: &str) -> anyhow::Result<()> {
+        sqlx::query("DELETE FROM account_key WHERE account = $1 AND fingerprint = $2")
+            .bind(name)
+            .bind(fingerprint)
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
 }
 
-fn found(row: &SqliteRow) -> anyhow::Result<Found> {
-    let password_hash: Option<String> = row.try_get("password_hash")?;
-    Ok(Found {
-        account: Account {
-            name: UserName::parse(row.try_get("name")?)?,
-            home: PathBuf::from(row.try_get::<String, _>("home")?),
-            has_password: password_hash.is_some(),
-            created: row.try_get("created")?,
-        },
-        password_hash,
-    })
-}
-
-fn as_text(path: &Path) -> anyhow::Result<&str> {
-    path.to_str()
-        .with_context(|| format!("the path {} is not UTF-8", path.display()))
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl Database {
+    /// Writes down a step of the schema that this program does not know.
+    pub(super) async fn pretend_newer(&self) {
+        sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'from the future', TRUE, X'00', 0)",
+        )
+        .execute(&self.pool)
+        .await
+        .unwrap();
+    }
 }

@@ -1,255 +1,367 @@
-//! The account commands.
+//! `landfall user ...`
 
-use std::fmt::Write;
-use std::fs;
-use std::io::{self, Read};
-use std::path::Path;
-
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context as _, bail};
 use serde::Serialize;
-use zeroize::Zeroizing;
 
-use super::{default_home, make_home, print, print_json, prompt};
-use crate::accounts::keys::AuthorizedKey;
-use crate::accounts::{Account, Accounts, NewAccount, UserName};
-use crate::cli::{PasswordSource, User, UserAdd, UserKey};
+use super::{input, output, remove_home};
+use crate::accounts::{Accounts, AuthorizedKey, Details, NewAccount, Password, UserName};
+use crate::calendar;
+use crate::cli::{self, PasswordSource};
 use crate::config::Config;
 
-/// A file with keys is a few lines: more is not one.
-const KEY_FILE_MAX: u64 = 1024 * 1024;
+/// Runs a user command.
+///
+/// # Errors
+/// What was refused or failed, and what to do about it.
+pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
+    // What can be refused without the database is refused before there is one.
+    let command = Checked::new(command)?;
+    let accounts = Accounts::open(config).await?;
+    let result = command.run(&accounts).await;
+    accounts.close().await;
+    output::print(&result?)?;
+    Ok(())
+}
 
-/// Carries out an account command.
-pub async fn run(command: User, config: &Config, accounts: &Accounts) -> anyhow::Result<()> {
-    match command {
-        User::Add(new) => add(new, config, accounts).await,
-        User::Set { name, home } => {
-            let name = existing(accounts, &name).await?.name;
-            let home = make_home(&home)?;
-            accounts.set_home(&name, &home).await?;
-            print(&format!("The home of {name} is now {}\n", home.display()))
+/// A command with all that it needs from its files, its terminal and its standard input.
+enum Checked {
+    Add(NewAccount),
+    SetHome(UserName, std::path::PathBuf),
+    Remove(UserName, cli::Remove),
+    Show(UserName, cli::Format),
+    List(cli::Format),
+    SetPassword(UserName, Option<Password>),
+    AddKeys(UserName, Vec<AuthorizedKey>),
+    ListKeys(UserName, cli::Format),
+    RemoveKey(UserName, String),
+}
+
+impl Checked {
+    fn new(command: cli::User) -> anyhow::Result<Self> {
+        Ok(match command {
+            cli::User::Add(add) => Self::Add(new_account(add)?),
+            cli::User::Set(set) => Self::SetHome(user_name(&set.name)?, set.home),
+            cli::User::Rm(remove) => Self::Remove(user_name(&remove.name)?, remove),
+            cli::User::Show(show) => Self::Show(user_name(&show.name)?, show.format),
+            cli::User::List(format) => Self::List(format),
+            cli::User::Passwd(passwd) => {
+                let name = user_name(&passwd.name)?;
+                Self::SetPassword(name, password(&passwd.password)?)
+            }
+            cli::User::Key(cli::Key::Add(add)) => {
+                Self::AddKeys(user_name(&add.name)?, input::keys(&add.file)?)
+            }
+            cli::User::Key(cli::Key::List(show)) => {
+                Self::ListKeys(user_name(&show.name)?, show.format)
+            }
+            cli::User::Key(cli::Key::Rm(remove)) => {
+                Self::RemoveKey(user_name(&remove.name)?, remove.key)
+            }
+        })
+    }
+
+    /// Does it; gives what to print.
+    async fn run(self, accounts: &Accounts) -> anyhow::Result<String> {
+        match self {
+            Self::Add(new) => {
+                let useless = new.password.is_none() && new.keys.is_empty();
+                let account = accounts.add(new).await?;
+                let (name, home) = (&account.name, account.home.display());
+                let mut text = format!("Added {name} with the home {home}\n");
+                if useless {
+                    text.push_str(&format!(
+                        "{name} cannot log in yet: landfall user key add {name} FILE\n"
+                    ));
+                }
+                Ok(text)
+            }
+            Self::SetHome(name, home) => {
+                let (before, after) = accounts.set_home(&name, &home).await?;
+                Ok(if before.home == after.home {
+                    format!("The home of {name} is {} already\n", after.home.display())
+                } else {
+                    format!(
+                        "The home of {name} is now {}; the files in {} stay there\n",
+                        after.home.display(),
+                        before.home.display()
+                    )
+                })
+            }
+            Self::Remove(name, how) => remove(accounts, &name, &how).await,
+            Self::Show(name, format) => {
+                let details = accounts.find(&name).await?;
+                let keys = accounts.keys(&name).await?;
+                if format.json {
+                    json(&ShownUser::new(&details, &keys))
+                } else {
+                    Ok(show(&details, &keys))
+                }
+            }
+            Self::List(format) => {
+                let users = accounts.list().await?;
+                if format.json {
+                    json(&users.iter().map(ListedUser::new).collect::<Vec<_>>())
+                } else {
+                    Ok(list(&users))
+                }
+            }
+            Self::SetPassword(name, password) => {
+                let removed = password.is_none();
+                accounts.set_password(&name, password).await?;
+                let what = if removed {
+                    "has no password any more"
+                } else {
+                    "has a new password"
+                };
+                Ok(format!("{name} {what}\n"))
+            }
+            Self::AddKeys(name, keys) => {
+                let given = keys.len();
+                let added = accounts.add_keys(&name, keys).await?;
+                let line = |key: &AuthorizedKey| format!("Added {} to {name}\n", describe(key));
+                let mut text: String = added.iter().map(line).collect();
+                if added.len() < given {
+                    text.push_str(&format!("{name} had {} already\n", given - added.len()));
+                }
+                Ok(text)
+            }
+            Self::ListKeys(name, format) => {
+                let keys = accounts.keys(&name).await?;
+                if format.json {
+                    json(&keys.iter().map(ShownKey::new).collect::<Vec<_>>())
+                } else {
+                    Ok(list_keys(&keys))
+                }
+            }
+            Self::RemoveKey(name, which) => {
+                let fingerprint = accounts.remove_key(&name, &which).await?;
+                Ok(format!("Removed {fingerprint} from {name}\n"))
+            }
         }
-        User::Rm { name } => {
-            let Account { name, home, .. } = existing(accounts, &name).await?;
-            accounts.remove(&name).await?;
-            print(&format!(
-                "Removed {name}; the files are kept in {}\n",
-                home.display()
-            ))
-        }
-        User::Show { name, json } => show(&existing(accounts, &name).await?, json, accounts).await,
-        User::List { json } => list(json, accounts).await,
-        User::Passwd { name, source } => {
-            let name = existing(accounts, &name).await?.name;
-            let password = password(&source, &name)?;
-            let said = if password.is_some() {
-                "has a new password"
-            } else {
-                "has no password now"
-            };
-            accounts.set_password(&name, password).await?;
-            print(&format!("{name} {said}\n"))
-        }
-        User::Key(command) => key(command, accounts).await,
     }
 }
 
-async fn add(new: UserAdd, config: &Config, accounts: &Accounts) -> anyhow::Result<()> {
-    let name = UserName::parse(&new.name)?;
-    // All that can be wrong is found before anything is made.
-    ensure!(
-        accounts.get(&name).await?.is_none(),
-        "there is an account {name} already"
-    );
-    let mut keys = Vec::new();
-    for file in &new.keys {
-        keys.extend(read_keys(file)?);
+fn user_name(name: &str) -> anyhow::Result<UserName> {
+    name.parse()
+        .with_context(|| format!("{name:?} cannot be a user name"))
+}
+
+fn new_account(add: cli::Add) -> anyhow::Result<NewAccount> {
+    let name = user_name(&add.name)?;
+    let from_stdin = add.keys.iter().filter(|file| input::is_stdin(file)).count();
+    if from_stdin + usize::from(add.password.password_stdin) > 1 {
+        bail!("only one thing can be read from the standard input");
     }
-    let only_keys = !keys.is_empty() && !new.source.password_stdin;
-    let password = if only_keys {
-        None
+    let mut keys = Vec::new();
+    for file in &add.keys {
+        keys.extend(input::keys(file)?);
+    }
+    let PasswordSource { password_stdin, .. } = add.password;
+    let password = if keys.is_empty() || password_stdin {
+        password(&add.password)?
     } else {
-        password(&new.source, &name)?
+        None
     };
-    ensure!(
-        password.is_some() || !keys.is_empty() || new.source.no_password,
-        "an account needs a password or a key"
-    );
-    let home = new
-        .home
-        .unwrap_or_else(|| default_home(config, name.as_str()));
-    let was_there = home.exists();
-    let home = make_home(&home)?;
-    let new = NewAccount {
-        name: name.clone(),
-        home: home.clone(),
+    Ok(NewAccount {
+        name,
+        home: add.home,
         password,
         keys,
-    };
-    if let Err(refused) = accounts.add(new).await {
-        if !was_there {
-            // Only an empty folder goes; if even that cannot be, it harms nobody.
-            let _ = fs::remove_dir(&home);
-        }
-        return Err(refused);
-    }
-    print(&format!("Added {name}, at home in {}\n", home.display()))
-}
-
-fn password(source: &PasswordSource, name: &UserName) -> anyhow::Result<Option<Zeroizing<String>>> {
-    Ok(match source {
-        PasswordSource {
-            no_password: true, ..
-        } => None,
-        PasswordSource {
-            password_stdin: true,
-            ..
-        } => Some(prompt::from_stdin()?),
-        _ => Some(prompt::ask(name.as_str())?),
     })
 }
 
-async fn existing(accounts: &Accounts, name: &str) -> anyhow::Result<Account> {
-    let found = match UserName::parse(name) {
-        Ok(name) => accounts.get(&name).await?,
-        Err(_) => None,
-    };
-    found.with_context(|| format!("there is no account {name:?}: `landfall user list` shows all"))
-}
-
-fn read_keys(file: &Path) -> anyhow::Result<Vec<AuthorizedKey>> {
-    let cannot_read = || format!("cannot read the keys in {}", file.display());
-    let mut text = String::new();
-    let source: Box<dyn Read> = if file == Path::new("-") {
-        Box::new(io::stdin())
-    } else {
-        Box::new(fs::File::open(file).with_context(cannot_read)?)
-    };
-    source
-        .take(KEY_FILE_MAX)
-        .read_to_string(&mut text)
-        .with_context(cannot_read)?;
-    AuthorizedKey::parse_all(&text).with_context(|| file.display().to_string())
-}
-
-async fn key(command: UserKey, accounts: &Accounts) -> anyhow::Result<()> {
-    match command {
-        UserKey::Add { name, file } => {
-            let name = existing(accounts, &name).await?.name;
-            let keys = read_keys(&file)?;
-            let added = accounts.add_keys(&name, &keys).await?;
-            let known = keys.len() as u64 - added;
-            print(&format!(
-                "Added {added} to the keys of {name}; {known} were there already\n"
-            ))
-        }
-        UserKey::List { name, json } => {
-            let name = existing(accounts, &name).await?.name;
-            let keys = key_rows(accounts, &name).await?;
-            if json {
-                print_json(&keys)
-            } else {
-                print(&key_lines(&keys))
-            }
-        }
-        UserKey::Rm { name, fingerprint } => {
-            let name = existing(accounts, &name).await?.name;
-            if !accounts.remove_key(&name, &fingerprint).await? {
-                bail!("{name} has no key {fingerprint}: `landfall user key list {name}` shows all");
-            }
-            print(&format!("Removed {fingerprint} from the keys of {name}\n"))
-        }
+fn password(source: &PasswordSource) -> anyhow::Result<Option<Password>> {
+    match source {
+        PasswordSource {
+            no_password: true, ..
+        } => Ok(None),
+        PasswordSource {
+            password_stdin: true,
+            ..
+        } => input::password_from_stdin().map(Some),
+        _ if input::is_interactive() => input::password_from_prompt().map(Some),
+        _ => bail!(
+            "there is no terminal to ask for a password at: give it with --password-stdin, or use --no-password"
+        ),
     }
 }
 
-/// An account as scripts see it.
+async fn remove(accounts: &Accounts, name: &UserName, how: &cli::Remove) -> anyhow::Result<String> {
+    let home = accounts.find(name).await?.account.home;
+    let shown = home.display();
+    if how.delete_home {
+        remove_home::check(&home)?;
+    }
+    // Without the files an account is made again in a moment; the files are not.
+    if how.delete_home && !how.yes {
+        if !input::is_interactive() {
+            bail!(
+                "there is no terminal to ask at whether all files in {shown} shall be deleted: say --yes"
+            );
+        }
+        if !input::confirmed(&format!("Remove {name} and DELETE all files in {shown}?"))? {
+            bail!("nothing was removed");
+        }
+    }
+    accounts.remove(name).await?;
+    if how.delete_home {
+        remove_home::delete(&home)?;
+        return Ok(format!("Removed {name} and the home {shown}\n"));
+    }
+    Ok(format!("Removed {name}; the files are still in {shown}\n"))
+}
+
+fn list(users: &[Details]) -> String {
+    if users.is_empty() {
+        return "There are no users; add one with: landfall user add NAME\n".to_owned();
+    }
+    let mut rows = vec![["NAME", "PASSWORD", "KEYS", "CREATED", "HOME"].map(str::to_owned)];
+    rows.extend(users.iter().map(|user| {
+        [
+            user.account.name.to_string(),
+            yes_or_no(user.has_password),
+            user.keys.to_string(),
+            calendar::rfc3339(user.created_at),
+            user.account.home.display().to_string(),
+        ]
+    }));
+    output::table(&rows)
+}
+
+fn show(user: &Details, keys: &[AuthorizedKey]) -> String {
+    let mut rows = vec![
+        ["Name".to_owned(), user.account.name.to_string()],
+        ["Home".to_owned(), user.account.home.display().to_string()],
+        ["Password".to_owned(), yes_or_no(user.has_password)],
+        ["Created".to_owned(), calendar::rfc3339(user.created_at)],
+    ];
+    if keys.is_empty() {
+        rows.push(["Keys".to_owned(), "none".to_owned()]);
+    }
+    for (number, key) in keys.iter().enumerate() {
+        let label = if number == 0 { "Keys" } else { "" };
+        rows.push([label.to_owned(), describe(key)]);
+    }
+    output::table(&rows)
+}
+
+fn list_keys(keys: &[AuthorizedKey]) -> String {
+    if keys.is_empty() {
+        return "There are no keys\n".to_owned();
+    }
+    let mut rows =
+        vec![["KIND", "FINGERPRINT", "EXPIRES", "OPTIONS", "COMMENT"].map(str::to_owned)];
+    rows.extend(keys.iter().map(|key| {
+        let or_dash = |text: &str| {
+            if text.is_empty() {
+                "-".to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
+        [
+            key.kind().to_owned(),
+            key.fingerprint.clone(),
+            key.expires_at
+                .map_or_else(|| "never".to_owned(), calendar::rfc3339),
+            or_dash(&key.options),
+            or_dash(&key.comment),
+        ]
+    }));
+    output::table(&rows)
+}
+
+fn describe(key: &AuthorizedKey) -> String {
+    let mut text = format!("{} {}", key.kind(), key.fingerprint);
+    if !key.comment.is_empty() {
+        text.push_str(&format!(" {}", key.comment));
+    }
+    if let Some(time) = key.expires_at {
+        text.push_str(&format!(" (expires {})", calendar::rfc3339(time)));
+    }
+    text
+}
+
+fn yes_or_no(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
+}
+
+/// A user in `list --json`. Programs rely on these names.
 #[derive(Serialize)]
-struct AccountRow {
+struct ListedUser {
     name: String,
     home: String,
     password: bool,
-    /// Seconds since 1970.
-    created: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keys: Option<Vec<KeyRow>>,
+    key_count: u64,
+    created: String,
 }
 
-/// A key as scripts see it.
+impl ListedUser {
+    fn new(user: &Details) -> Self {
+        Self {
+            name: user.account.name.to_string(),
+            home: user.account.home.display().to_string(),
+            password: user.has_password,
+            key_count: user.keys,
+            created: calendar::rfc3339(user.created_at),
+        }
+    }
+}
+
+/// A user in `show --json`. Programs rely on these names.
 #[derive(Serialize)]
-struct KeyRow {
-    fingerprint: String,
+struct ShownUser {
+    name: String,
+    home: String,
+    password: bool,
+    keys: Vec<ShownKey>,
+    created: String,
+}
+
+impl ShownUser {
+    fn new(user: &Details, keys: &[AuthorizedKey]) -> Self {
+        let ListedUser {
+            name,
+            home,
+            password,
+            created,
+            ..
+        } = ListedUser::new(user);
+        let keys = keys.iter().map(ShownKey::new).collect();
+        Self {
+            name,
+            home,
+            password,
+            keys,
+            created,
+        }
+    }
+}
+
+/// A key in `show --json` and `key list --json`. Programs rely on these names.
+#[derive(Serialize)]
+struct ShownKey {
     kind: String,
+    fingerprint: String,
     comment: String,
+    options: String,
+    expires: Option<String>,
+    public_key: String,
 }
 
-fn account_row(account: &Account, keys: Option<Vec<KeyRow>>) -> AccountRow {
-    AccountRow {
-        name: account.name.to_string(),
-        home: account.home.display().to_string(),
-        password: account.has_password,
-        created: account.created,
-        keys,
+impl ShownKey {
+    fn new(key: &AuthorizedKey) -> Self {
+        Self {
+            kind: key.kind().to_owned(),
+            fingerprint: key.fingerprint.clone(),
+            comment: key.comment.clone(),
+            options: key.options.clone(),
+            expires: key.expires_at.map(calendar::rfc3339),
+            public_key: key.public_key.clone(),
+        }
     }
 }
 
-async fn key_rows(accounts: &Accounts, name: &UserName) -> anyhow::Result<Vec<KeyRow>> {
-    let keys = accounts.keys(name).await?;
-    let row = |key: &AuthorizedKey| KeyRow {
-        fingerprint: key.fingerprint(),
-        kind: key.kind(),
-        comment: key.comment().to_owned(),
-    };
-    Ok(keys.iter().map(row).collect())
-}
-
-fn key_lines(keys: &[KeyRow]) -> String {
-    let line = |key: &KeyRow| {
-        // A comment is the key owner's text: nothing in it may reach the terminal as a command.
-        let comment = key.comment.escape_debug();
-        format!("{}  {:<36} {comment}\n", key.fingerprint, key.kind)
-    };
-    keys.iter().map(line).collect()
-}
-
-async fn show(account: &Account, json: bool, accounts: &Accounts) -> anyhow::Result<()> {
-    let keys = key_rows(accounts, &account.name).await?;
-    if json {
-        return print_json(&account_row(account, Some(keys)));
-    }
-    let mut out = String::new();
-    writeln!(out, "name      {}", account.name)?;
-    writeln!(out, "home      {}", account.home.display())?;
-    writeln!(
-        out,
-        "password  {}",
-        if account.has_password { "yes" } else { "no" }
-    )?;
-    writeln!(out, "keys      {}", keys.len())?;
-    for line in key_lines(&keys).lines() {
-        writeln!(out, "          {line}")?;
-    }
-    print(&out)
-}
-
-async fn list(json: bool, accounts: &Accounts) -> anyhow::Result<()> {
-    let all = accounts.list().await?;
-    if json {
-        let rows: Vec<_> = all
-            .iter()
-            .map(|account| account_row(account, None))
-            .collect();
-        return print_json(&rows);
-    }
-    let width = all
-        .iter()
-        .map(|account| account.name.as_str().len())
-        .max()
-        .unwrap_or(0)
-        .max(4);
-    let mut out = format!("{:<width$}  PASSWORD  HOME\n", "NAME");
-    for account in &all {
-        let password = if account.has_password { "yes" } else { "no" };
-        let (name, home) = (account.name.as_str(), account.home.display());
-        writeln!(out, "{name:<width$}  {password:<8}  {home}")?;
-    }
-    print(&out)
+fn json(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
 }

@@ -8,7 +8,6 @@ mod table;
 pub mod units;
 mod value;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -17,7 +16,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub use self::fault::Faults;
@@ -30,6 +28,8 @@ const DEFAULT_FILE: &str = "config.toml";
 /// A config in which every value is valid and every path is absolute.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file that it was read from; `None` if there was none and every setting has its default.
+    pub file: Option<PathBuf>,
     /// Where and how to listen.
     pub server: Server,
     /// Who may come in, and at what cost.
@@ -106,7 +106,13 @@ impl Config {
             Err(failure) => return unreadable(shown, &failure.to_string()),
         };
         match str::from_utf8(&bytes) {
-            Ok(text) => Self::read(shown, text, &folder),
+            Ok(text) => {
+                let config = Self::read(shown, text, &folder)?;
+                Ok(Self {
+                    file: Some(file.to_owned()),
+                    ..config
+                })
+            }
             Err(failure) => {
                 let good = bytes.get(..failure.valid_up_to()).unwrap_or_default();
                 let good = str::from_utf8(good).unwrap_or_default();
@@ -133,13 +139,10 @@ impl Config {
         };
         match file {
             Some(file) => Self::load(file),
-            None if missing() => {
-                tracing::info!("there is no {DEFAULT_FILE} here: every setting has its default");
-                match std::env::current_dir() {
-                    Ok(folder) => Self::read(DEFAULT_FILE.to_owned(), "", &folder),
-                    Err(failure) => unreadable(DEFAULT_FILE.to_owned(), &failure.to_string()),
-                }
-            }
+            None if missing() => match std::env::current_dir() {
+                Ok(folder) => Self::read(DEFAULT_FILE.to_owned(), "", &folder),
+                Err(failure) => unreadable(DEFAULT_FILE.to_owned(), &failure.to_string()),
+            },
             None => Self::load(default),
         }
     }
@@ -149,10 +152,10 @@ impl Config {
             config: Self::blank(),
             folder,
             report: Report::new(file, text),
-            places: HashMap::new(),
+            found: HashMap::new(),
         };
-        reader.defaults();
         reader.document(text);
+        reader.defaults();
         reader.rules();
         settle(&mut reader.config);
         reader.report.finish(reader.config)
@@ -161,6 +164,7 @@ impl Config {
     /// What stands in the fields until the defaults of the table are in them.
     fn blank() -> Self {
         Self {
+            file: None,
             server: Server {
                 listen: Vec::new(),
                 data: PathBuf::new(),
@@ -194,125 +198,100 @@ fn unreadable(file: String, why: &str) -> Result<Config, Faults> {
     report.finish(Config::blank())
 }
 
-/// What was found of a key in the file.
+/// What became of a key.
 enum Found {
-    /// A right value, at this place in bytes.
+    /// It is in the file, there, and right by itself.
     Right(Range<usize>),
-    /// Something that has been reported.
+    /// It is in the file and wrong.
     Faulty,
+    /// It is not in the file.
+    Default,
 }
 
 struct Reader<'a> {
     config: Config,
     folder: &'a Path,
     report: Report<'a>,
-    places: HashMap<(&'static str, &'static str), Found>,
+    found: HashMap<(&'static str, &'static str), Found>,
 }
 
 impl Reader<'_> {
-    fn defaults(&mut self) {
-        for key in KEYS {
-            let (value, _) = DeValue::parse_recoverable(key.default);
-            if let Err(wrong) = (key.set)(&mut self.config, &value, self.folder) {
-                let Key { section, name, .. } = key;
-                self.report
-                    .whole(format!("the default of {section}.{name} {}", wrong.text));
-            }
-        }
-    }
-
     fn document(&mut self, text: &str) {
         let (document, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             self.report.syntax(error.span(), error.message());
         }
         for (name, value) in document.get_ref() {
-            let known = KEYS.iter().any(|key| key.section == &**name.get_ref());
             match value.get_ref() {
-                DeValue::Table(section) if known => self.section(name.get_ref(), section),
-                _ if known => {
-                    let name = name.get_ref();
-                    self.report
-                        .fault(value.span(), format!("{name} must be a section: [{name}]"));
+                DeValue::Table(keys) if is_section(name.get_ref()) => {
+                    self.section(name.get_ref(), keys);
                 }
-                _ => self.unknown_section(name, value.get_ref()),
+                _ => self
+                    .report
+                    .fault(name.span(), unknown_at_top(name.get_ref(), value.get_ref())),
             }
         }
     }
 
-    fn section(&mut self, section: &str, content: &DeTable<'_>) {
-        for (name, value) in content {
+    fn section(&mut self, section: &str, keys: &DeTable<'_>) {
+        for (name, value) in keys {
             let key = KEYS
                 .iter()
-                .find(|key| key.section == section && key.name == &**name.get_ref());
-            let Some(key) = key else {
-                self.unknown_key(section, name);
-                continue;
-            };
-            let found = match (key.set)(&mut self.config, value, self.folder) {
-                Ok(()) => Found::Right(value.span()),
-                Err(wrong) => {
-                    let at = wrong.at.unwrap_or_else(|| value.span());
-                    let doc = key.doc.trim_end_matches('.');
-                    let text = format!("{} {} ({doc})", key.name, wrong.text);
-                    self.report.fault(at, text);
-                    Found::Faulty
-                }
-            };
-            self.places.insert((key.section, key.name), found);
+                .find(|key| key.section == section && key.name == name.get_ref());
+            match key {
+                Some(key) => self.set(key, value, Some(value.span())),
+                None => self
+                    .report
+                    .fault(name.span(), unknown_key(section, name.get_ref())),
+            }
         }
     }
 
-    fn unknown_section(&mut self, name: &Spanned<Cow<'_, str>>, value: &DeValue<'_>) {
-        let shown = name.get_ref();
-        let home = KEYS.iter().find(|key| key.name == &**shown);
-        let hint = match (value, home) {
-            (DeValue::Table(_), _) => {
-                let sections = KEYS.iter().map(|key| key.section);
-                suggestion(nearest(shown, sections).map(|name| format!("[{name}]")))
+    /// Applies a value; `place` is where it stands in the file, if it does.
+    fn set(&mut self, key: &Key, value: &value::Value<'_>, place: Option<Range<usize>>) {
+        let found = match ((key.set)(&mut self.config, value, self.folder), place) {
+            (Ok(()), Some(place)) => Found::Right(place),
+            (Ok(()), None) => Found::Default,
+            (Err(wrong), place) => {
+                let text = format!("{} {} ({})", key.name, wrong.text, key.doc);
+                match place {
+                    Some(place) => self.report.fault(wrong.at.unwrap_or(place), text),
+                    None => self.report.whole(format!("without a value, {text}")),
+                }
+                Found::Faulty
             }
-            (_, Some(key)) => format!("; it belongs into the section [{}]", key.section),
-            _ => String::new(),
         };
-        let what = if matches!(value, DeValue::Table(_)) {
-            "section"
-        } else {
-            "key"
-        };
-        self.report
-            .fault(name.span(), format!("unknown {what} {shown:?}{hint}"));
+        self.found.insert((key.section, key.name), found);
     }
 
-    fn unknown_key(&mut self, section: &str, name: &Spanned<Cow<'_, str>>) {
-        let shown = name.get_ref();
-        let siblings = KEYS
-            .iter()
-            .filter(|key| key.section == section)
-            .map(|key| key.name);
-        let hint = suggestion(nearest(shown, siblings).map(str::to_owned));
-        self.report.fault(
-            name.span(),
-            format!("unknown key {shown:?} in [{section}]{hint}"),
-        );
+    fn defaults(&mut self) {
+        for key in KEYS {
+            if self.found.contains_key(&(key.section, key.name)) {
+                continue;
+            }
+            match DeValue::parse(key.default) {
+                Ok(value) => self.set(key, &value, None),
+                Err(error) => self.report.whole(format!("{}: {error}", key.name)),
+            }
+        }
     }
 
-    /// Rules about several keys make sense only when each of those is right.
     fn rules(&mut self) {
         for rule in RULES {
-            let found = || {
-                rule.names
-                    .iter()
-                    .filter_map(|name| self.places.get(&(rule.section, *name)))
-            };
-            if found().any(|found| matches!(found, Found::Faulty)) {
+            let found = |name: &&'static str| self.found.get(&(rule.section, *name));
+            if rule
+                .names
+                .iter()
+                .any(|name| matches!(found(name), None | Some(Found::Faulty)))
+            {
                 continue;
             }
             let Some(text) = (rule.broken)(&self.config) else {
                 continue;
             };
-            let place = found().find_map(|found| match found {
-                Found::Right(place) => Some(place.clone()),
-                Found::Faulty => None,
+            let place = rule.names.iter().find_map(|name| match found(name) {
+                Some(Found::Right(place)) => Some(place.clone()),
+                _ => None,
             });
             match place {
                 Some(place) => self.report.fault(place, text),
@@ -322,8 +301,59 @@ impl Reader<'_> {
     }
 }
 
-fn suggestion(meant: Option<String>) -> String {
-    meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"))
+fn is_section(name: &str) -> bool {
+    KEYS.iter().any(|key| key.section == name)
+}
+
+fn unknown_at_top(name: &str, value: &DeValue<'_>) -> String {
+    if is_section(name) {
+        return format!(
+            "{name} must be a section: write [{name}], with its keys on the lines below"
+        );
+    }
+    let is_table = matches!(value, DeValue::Table(_));
+    let what = if is_table { "section" } else { "key" };
+    if let Some(key) = KEYS.iter().find(|key| !is_table && key.name == name) {
+        return format!("{name} must stand below [{}]", key.section);
+    }
+    match nearest(
+        name,
+        KEYS.iter()
+            .map(|key| if is_table { key.section } else { key.name }),
+    ) {
+        Some(near) if is_table => format!("unknown {what} [{name}]; did you mean [{near}]?"),
+        Some(near) => format!("unknown {what} {name}; did you mean {near}?"),
+        None if is_table => {
+            let mut sections: Vec<_> = KEYS
+                .iter()
+                .map(|key| format!("[{}]", key.section))
+                .collect();
+            sections.dedup();
+            format!("unknown {what} [{name}]; there are {}", sections.join(", "))
+        }
+        None => format!("unknown {what} {name}"),
+    }
+}
+
+fn unknown_key(section: &str, name: &str) -> String {
+    let here = || {
+        KEYS.iter()
+            .filter(|key| key.section == section)
+            .map(|key| key.name)
+    };
+    if let Some(key) = KEYS.iter().find(|key| key.name == name) {
+        return format!(
+            "{name} is no key of [{section}]; it belongs below [{}]",
+            key.section
+        );
+    }
+    match nearest(name, here()) {
+        Some(near) => format!("unknown key {name} in [{section}]; did you mean {near}?"),
+        None => {
+            let keys: Vec<_> = here().collect();
+            format!("unknown key {name}; [{section}] has {}", keys.join(", "))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::io::Write;
 
+use crate::calendar::civil;
 use crate::store::Metadata;
 
 /// Entries older than this show the year in place of the time of day: half a year, as in `ls`.
@@ -112,26 +113,6 @@ fn date(mtime: i64, now: i64) -> String {
     }
 }
 
-/// Year, month (1 to 12) and day of a count of days since 1970-01-01 in the Gregorian calendar:
-/// Howard Hinnant's `civil_from_days`.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,13 +152,5 @@ mod tests {
         );
         // What lies in the future shows its year.
         assert!(line(0o100_600, NOW + 90_000, 1000).contains("Nov 22  2026"));
-    }
-
-    #[test]
-    fn days_become_dates() {
-        assert_eq!(civil(0), (1970, 1, 1));
-        assert_eq!(civil(-1), (1969, 12, 31));
-        assert_eq!(civil(11_016), (2000, 2, 29));
-        assert_eq!(civil(20_778), (2026, 11, 21));
     }
 }

@@ -6,6 +6,7 @@ pub mod command;
 pub mod connection;
 pub mod files;
 pub mod missing;
+pub mod operator;
 pub mod raw;
 pub mod server;
 pub mod wire;

@@ -1,0 +1,717 @@
+//! The user commands without a server: what each makes, what it refuses, and the disk afterwards.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use common::operator::Operator;
+use common::{Output, Running, STEP, run_ok, wait_until};
+
+/// As little work for a hash as the config allows.
+const CHEAP: &str = "[login]\nargon2_memory = \"8MiB\"\nargon2_passes = 1\n";
+
+fn operator() -> Operator {
+    Operator::with_config(CHEAP)
+}
+
+/// Has OpenSSH make a key pair; the path of its public half, which says whose it is.
+fn make_key(operator: &Operator, name: &str) -> PathBuf {
+    let file = operator.path(name);
+    common::server::make_key(&file, &["-t", "ed25519"]);
+    let public = file.with_extension("pub");
+    let line = fs::read_to_string(&public).unwrap();
+    fs::write(
+        &public,
+        line.replace("throw-away", &format!("{name} of a test")),
+    )
+    .unwrap();
+    public
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// What only these tests ask.
+impl Operator {
+    fn json(&self, arguments: &[&str]) -> Value {
+        let said = self.run(&[arguments, &["--json"]].concat()).accepted();
+        serde_json::from_str(&said).unwrap()
+    }
+
+    fn users(&self) -> Vec<String> {
+        let list = self.json(&["user", "list"]);
+        let names = list.as_array().unwrap().iter();
+        names
+            .map(|user| user["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    fn add(&self, name: &str) {
+        self.run(&["user", "add", name, "--no-password"]).accepted();
+    }
+
+    fn has_password(&self, name: &str) -> bool {
+        self.json(&["user", "show", name])["password"]
+            .as_bool()
+            .unwrap()
+    }
+
+    fn fingerprints(&self, name: &str) -> Vec<String> {
+        let list = self.json(&["user", "key", "list", name]);
+        let keys = list.as_array().unwrap().iter();
+        keys.map(|key| key["fingerprint"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+#[test]
+fn add_makes_a_user_and_a_home_that_others_cannot_enter() {
+    let operator = operator();
+    let home = operator.path("data/homes/ann");
+    let said = operator
+        .run_with("a secret\n", &["user", "add", "ann", "--password-stdin"])
+        .accepted();
+    assert_eq!(
+        said,
+        format!("Added ann with the home {}\n", home.display())
+    );
+    assert_eq!(mode(&home), 0o700);
+    assert_eq!(mode(&operator.path("data")), 0o700);
+    assert_eq!(mode(&operator.path("data/landfall.db")), 0o600);
+    let shown = operator.json(&["user", "show", "ann"]);
+    let created = shown["created"].as_str().unwrap();
+    assert!(
+        created.starts_with("20") && created.ends_with('Z'),
+        "{created}"
+    );
+    assert_eq!(
+        shown,
+        json!({"name": "ann", "home": home, "password": true, "keys": [], "created": created})
+    );
+    for file in operator
+        .names("data")
+        .iter()
+        .filter(|name| name.starts_with("landfall.db"))
+    {
+        let bytes = fs::read(operator.path("data").join(file)).unwrap();
+        assert!(
+            !bytes.windows(8).any(|bytes| bytes == b"a secret"),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn add_takes_a_home_elsewhere_and_keys() {
+    let operator = operator();
+    let one = make_key(&operator, "one");
+    let two = make_key(&operator, "two");
+    let both = fs::read_to_string(&two).unwrap() + "# nothing\n";
+    let home = operator.path("else/where/bob");
+    operator
+        .run_with(
+            both,
+            &[
+                "user",
+                "add",
+                "bob",
+                "--home",
+                "else/../else/where/bob",
+                "--key",
+                one.to_str().unwrap(),
+                "--key",
+                "-",
+            ],
+        )
+        .refused();
+    fs::create_dir(operator.path("else")).unwrap();
+    let both = fs::read_to_string(&two).unwrap() + "# nothing\n";
+    operator
+        .run_with(
+            both,
+            &[
+                "user",
+                "add",
+                "bob",
+                "--home",
+                "else/../else/where/bob",
+                "--key",
+                one.to_str().unwrap(),
+                "--key",
+                "-",
+            ],
+        )
+        .accepted();
+    assert_eq!(mode(&home), 0o700);
+    let shown = operator.json(&["user", "show", "bob"]);
+    assert_eq!(
+        (&shown["home"], &shown["password"]),
+        (&json!(home), &json!(false))
+    );
+    let comments: Vec<_> = shown["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["comment"].clone())
+        .collect();
+    assert_eq!(comments.len(), 2);
+    assert!(
+        comments.contains(&json!("one of a test")) && comments.contains(&json!("two of a test"))
+    );
+    let told = Command::new("ssh-keygen")
+        .arg("-lf")
+        .arg(&one)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let fingerprint = told.split(' ').nth(1).unwrap().to_owned();
+    assert!(operator.fingerprints("bob").contains(&fingerprint));
+}
+
+#[test]
+fn what_add_refuses_leaves_nothing_behind() {
+    let operator = operator();
+    operator.add("ann");
+    fs::write(operator.path("file"), "").unwrap();
+    fs::write(
+        operator.path("bad.pub"),
+        "command=\"ls\" ssh-ed25519 AAAA\n",
+    )
+    .unwrap();
+    symlink(operator.path("data/homes/ann"), operator.path("link")).unwrap();
+    symlink(
+        operator.path("elsewhere"),
+        operator.path("data/homes/linked"),
+    )
+    .unwrap();
+    let data = operator.path("data");
+    let (data, parent) = (data.to_str().unwrap().to_owned(), operator.path(""));
+    let parent = parent.to_str().unwrap().to_owned();
+    let before = (operator.names("."), operator.names("data/homes"));
+    for (arguments, text) in [
+        (vec!["ann"], "there is a user ann already"),
+        (vec!["../up"], "a user name has 1 to 64 letters"),
+        (vec![".."], "a user name has"),
+        (vec![""], "a user name has"),
+        (vec!["a b"], "a user name has"),
+        (
+            vec!["bob", "--home", "data/homes/ann"],
+            "overlaps the home of ann",
+        ),
+        (
+            vec!["bob", "--home", "data/homes/ann/inner"],
+            "overlaps the home of ann",
+        ),
+        (
+            vec!["bob", "--home", "link/inner"],
+            "overlaps the home of ann",
+        ),
+        (
+            vec!["bob", "--home", "data/homes"],
+            "the homes of others would lie in it",
+        ),
+        (vec!["bob", "--home", "data/other"], "homes lie in"),
+        (vec!["bob", "--home", &data], "the database would lie in it"),
+        (
+            vec!["bob", "--home", &parent],
+            "the database would lie in it",
+        ),
+        (vec!["bob", "--home", "/"], "the database would lie in it"),
+        (vec!["bob", "--home", "keys"], "host keys would lie in it"),
+        (vec!["bob", "--home", "keys/bob"], "host keys"),
+        (vec!["bob", "--home", "file"], "is not a folder"),
+        (vec!["bob", "--home", "file/bob"], "Not a directory"),
+        (vec!["bob", "--home", "a\nb"], "control characters"),
+        (vec!["linked"], "is a link"),
+        (
+            vec!["bob", "--key", "bad.pub"],
+            "\"command\" is not supported",
+        ),
+        (
+            vec!["bob", "--key", "missing.pub"],
+            "cannot read missing.pub: No such file",
+        ),
+        (vec!["bob", "--key", "."], "cannot read ."),
+    ] {
+        let refused = operator
+            .run(&[&["user", "add", "--no-password"], arguments.as_slice()].concat())
+            .refused();
+        assert!(
+            refused.starts_with("landfall: ") && refused.contains(text),
+            "{text}\n{refused}"
+        );
+        assert_eq!(refused.lines().count(), 1, "{refused}");
+    }
+    for (input, text) in [
+        (String::new(), "empty"),
+        ("\n".into(), "empty"),
+        ("one\ntwo\n".into(), "line break"),
+        ("nul\0\n".into(), "NUL"),
+        ("x".repeat(1025) + "\n", "longer than 1024"),
+        ("x".repeat(100_000), "longer than 1024"),
+    ] {
+        let refused = operator
+            .run_with(input, &["user", "add", "bob", "--password-stdin"])
+            .refused();
+        assert!(refused.contains(text), "{text}\n{refused}");
+    }
+    let refused = operator
+        .run_with(b"\xff\xfe\n", &["user", "add", "bob", "--password-stdin"])
+        .refused();
+    assert!(refused.contains("UTF-8"), "{refused}");
+    let refused = operator.run(&["user", "add", "bob"]).refused();
+    assert!(
+        refused.contains("--password-stdin") && refused.contains("--no-password"),
+        "{refused}"
+    );
+    let refused = operator
+        .run(&["user", "add", "bob", "--key", "-", "--password-stdin"])
+        .refused();
+    assert!(refused.contains("only one"), "{refused}");
+    assert_eq!(operator.users(), ["ann"]);
+    assert_eq!((operator.names("."), operator.names("data/homes")), before);
+}
+
+#[test]
+fn a_password_never_stands_in_an_argument() {
+    let operator = operator();
+    for arguments in [
+        vec!["user", "add", "ann", "--password", "secret"],
+        vec!["user", "add", "ann", "secret"],
+        vec!["user", "passwd", "ann", "secret"],
+        vec!["user", "add", "ann", "--password-stdin", "--no-password"],
+        vec!["user", "set", "ann"],
+        vec!["user"],
+        vec![],
+        vec!["frobnicate"],
+    ] {
+        assert_eq!(
+            operator.run(&arguments).status.code(),
+            Some(2),
+            "{arguments:?}"
+        );
+    }
+    assert_eq!(operator.names("."), ["config.toml"]);
+}
+
+#[test]
+fn set_gives_another_home_and_leaves_the_files() {
+    let operator = operator();
+    operator.add("ann");
+    operator.add("bob");
+    fs::write(operator.path("data/homes/ann/file"), "kept").unwrap();
+    let new = operator.path("new");
+    let said = operator
+        .run(&["user", "set", "ann", "--home", "new"])
+        .accepted();
+    assert!(
+        said.contains(new.to_str().unwrap()) && said.contains("stay there"),
+        "{said}"
+    );
+    assert_eq!(mode(&new), 0o700);
+    assert_eq!(operator.json(&["user", "show", "ann"])["home"], json!(new));
+    assert_eq!(
+        fs::read(operator.path("data/homes/ann/file")).unwrap(),
+        b"kept"
+    );
+    for home in ["data/homes/bob", "data/homes/bob/x", "data", "keys"] {
+        operator
+            .run(&["user", "set", "ann", "--home", home])
+            .refused();
+    }
+    operator
+        .run(&["user", "set", "bob", "--home", "new/inner"])
+        .refused();
+    let refused = operator
+        .run(&["user", "set", "eve", "--home", "eve"])
+        .refused();
+    assert!(refused.contains("there is no user eve"), "{refused}");
+    assert_eq!(operator.json(&["user", "show", "ann"])["home"], json!(new));
+    assert!(!operator.path("eve").exists() && !new.join("inner").exists());
+    // Back to its own folder: that one moves along with the data.
+    operator
+        .run(&["user", "set", "ann", "--home", "data/homes/ann"])
+        .accepted();
+    let moved = Operator::with_config(CHEAP);
+    fs::rename(operator.path("data"), moved.path("data")).unwrap();
+    let home = moved.path("data/homes/ann");
+    assert_eq!(moved.json(&["user", "show", "ann"])["home"], json!(home));
+}
+
+#[test]
+fn rm_keeps_the_files_unless_told_otherwise() {
+    let operator = operator();
+    for name in ["ann", "bob", "eve"] {
+        operator.add(name);
+        fs::write(operator.path("data/homes").join(name).join("file"), "kept").unwrap();
+    }
+    let refused = operator
+        .run(&["user", "rm", "ann", "--delete-home"])
+        .refused();
+    assert!(refused.contains("--yes"), "{refused}");
+    assert_eq!(operator.users(), ["ann", "bob", "eve"]);
+    let said = operator.run(&["user", "rm", "ann"]).accepted();
+    assert!(
+        said.contains(operator.path("data/homes/ann").to_str().unwrap()),
+        "{said}"
+    );
+    assert_eq!(operator.users(), ["bob", "eve"]);
+    assert_eq!(
+        fs::read(operator.path("data/homes/ann/file")).unwrap(),
+        b"kept"
+    );
+    let refused = operator.run(&["user", "rm", "ann"]).refused();
+    assert!(refused.contains("there is no user ann"), "{refused}");
+
+    let outside = operator.path("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("file"), "kept").unwrap();
+    symlink(&outside, operator.path("data/homes/bob/link")).unwrap();
+    fs::create_dir(operator.path("data/homes/bob/folder")).unwrap();
+    operator
+        .run(&["user", "rm", "bob", "--yes", "--delete-home"])
+        .accepted();
+    assert_eq!(operator.names("data/homes"), ["ann", "eve"]);
+    assert_eq!(
+        fs::read(outside.join("file")).unwrap(),
+        b"kept",
+        "a link was followed"
+    );
+
+    // A home that was moved aside and linked to is not deleted, and its user not removed.
+    fs::rename(operator.path("data/homes/eve"), operator.path("aside")).unwrap();
+    symlink(operator.path("aside"), operator.path("data/homes/eve")).unwrap();
+    let refused = operator
+        .run(&["user", "rm", "eve", "--yes", "--delete-home"])
+        .refused();
+    assert!(refused.contains("link"), "{refused}");
+    assert_eq!(operator.users(), ["eve"]);
+    assert_eq!(fs::read(operator.path("aside/file")).unwrap(), b"kept");
+}
+
+#[test]
+fn passwd_sets_and_takes_away_a_password() {
+    let operator = operator();
+    operator.add("ann");
+    assert!(!operator.has_password("ann"));
+    operator
+        .run_with("first\n", &["user", "passwd", "ann", "--password-stdin"])
+        .accepted();
+    assert!(operator.has_password("ann"));
+    operator
+        .run_with("second", &["user", "passwd", "ann", "--password-stdin"])
+        .accepted();
+    operator.run(&["user", "passwd", "ann"]).refused();
+    operator
+        .run_with("\n", &["user", "passwd", "ann", "--password-stdin"])
+        .refused();
+    assert!(operator.has_password("ann"));
+    operator
+        .run(&["user", "passwd", "ann", "--no-password"])
+        .accepted();
+    assert!(!operator.has_password("ann"));
+    let refused = operator
+        .run_with("x\n", &["user", "passwd", "bob", "--password-stdin"])
+        .refused();
+    assert!(refused.contains("there is no user bob"), "{refused}");
+}
+
+#[test]
+fn keys_are_added_listed_and_removed() {
+    let operator = operator();
+    operator.add("ann");
+    let (one, two) = (make_key(&operator, "one"), make_key(&operator, "two"));
+    operator
+        .run(&["user", "key", "add", "ann", one.to_str().unwrap()])
+        .accepted();
+    let line = format!(
+        "restrict,expiry-time=\"20991231Z\" {}",
+        fs::read_to_string(&two).unwrap()
+    );
+    let said = operator
+        .run_with(&line, &["user", "key", "add", "ann", "-"])
+        .accepted();
+    assert!(
+        said.contains("SHA256:") && said.contains("expires 2099-12-31"),
+        "{said}"
+    );
+    let said = operator.run_with(&line, &["user", "key", "add", "ann", "-"]);
+    assert_eq!(said.accepted(), "ann had 1 already\n");
+    let listed = operator.json(&["user", "key", "list", "ann"]);
+    let key = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|key| key["comment"] == "two of a test")
+        .unwrap();
+    assert_eq!(key["kind"], "ssh-ed25519");
+    assert_eq!(key["options"], "restrict,expiry-time=\"20991231Z\"");
+    assert_eq!(key["expires"], "2099-12-31T00:00:00Z");
+    let fingerprint = key["fingerprint"].as_str().unwrap();
+    let table = operator.run(&["user", "key", "list", "ann"]).accepted();
+    assert_eq!(table.lines().count(), 3, "{table}");
+    let columns: Vec<_> = table
+        .lines()
+        .map(|line| line.find("SHA256").or(line.find("FINGERPRINT")))
+        .collect();
+    assert!(
+        columns.iter().all(|column| *column == columns[0]),
+        "{table}"
+    );
+
+    for which in ["nothing", "", "SHA256:AAAA"] {
+        let refused = operator.run(&["user", "key", "rm", "ann", which]).refused();
+        assert!(refused.contains("has no key"), "{refused}");
+    }
+    operator
+        .run(&["user", "key", "rm", "ann", fingerprint])
+        .accepted();
+    operator
+        .run(&["user", "key", "rm", "ann", "one of a test"])
+        .accepted();
+    assert_eq!(operator.json(&["user", "key", "list", "ann"]), json!([]));
+
+    // Two keys by one name: neither is removed.
+    let named = |line: &Path| {
+        fs::read_to_string(line)
+            .unwrap()
+            .replace("one of", "a")
+            .replace("two of", "a")
+    };
+    let both = named(&one) + &named(&two);
+    operator
+        .run_with(both, &["user", "key", "add", "ann", "-"])
+        .accepted();
+    let refused = operator
+        .run(&["user", "key", "rm", "ann", "a a test"])
+        .refused();
+    assert!(refused.contains("2 keys"), "{refused}");
+    assert_eq!(operator.fingerprints("ann").len(), 2);
+
+    // All keys of a file, or none.
+    operator
+        .run(&["user", "key", "rm", "ann", fingerprint])
+        .accepted();
+    let half = fs::read_to_string(&two).unwrap() + "ssh-dss AAAA\n";
+    let refused = operator
+        .run_with(half, &["user", "key", "add", "ann", "-"])
+        .refused();
+    assert!(
+        refused.contains("line 2") && refused.contains("DSA"),
+        "{refused}"
+    );
+    let private = operator
+        .run(&["user", "key", "add", "ann", "one"])
+        .refused();
+    assert!(private.contains("private key"), "{private}");
+    assert_eq!(operator.fingerprints("ann").len(), 1);
+    for arguments in [["add", "bob", two.to_str().unwrap()], ["rm", "bob", "x"]] {
+        let refused = operator
+            .run(&[&["user", "key"], arguments.as_slice()].concat())
+            .refused();
+        assert!(refused.contains("there is no user bob"), "{refused}");
+    }
+    operator.run(&["user", "key", "list", "bob"]).refused();
+}
+
+#[test]
+fn list_and_show_are_for_people_too() {
+    let operator = operator();
+    assert!(
+        operator
+            .run(&["user", "list"])
+            .accepted()
+            .contains("landfall user add")
+    );
+    assert_eq!(operator.json(&["user", "list"]), json!([]));
+    operator.add("a-much-longer-name");
+    operator
+        .run_with("secret", &["user", "add", "ann", "--password-stdin"])
+        .accepted();
+    let table = operator.run(&["user", "list"]).accepted();
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 3, "{table}");
+    let column = lines[0].find("HOME").unwrap();
+    for line in &lines[1..] {
+        assert!(line[column..].starts_with('/'), "{table}");
+    }
+    let shown = operator.run(&["user", "show", "ann"]).accepted();
+    for text in [
+        "Name      ann\n",
+        "Password  yes\n",
+        "Keys      none\n",
+        "/data/homes/ann\n",
+    ] {
+        assert!(shown.contains(text), "{text}{shown}");
+    }
+    assert!(
+        operator
+            .run(&["user", "show", "bob"])
+            .refused()
+            .contains("there is no user bob")
+    );
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let operator = operator();
+    operator.add("ann");
+    for arguments in [
+        vec!["user", "list"],
+        vec!["user", "show", "ann"],
+        vec!["check"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = operator.command(&arguments);
+        let child = command
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), complaint.as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+    }
+}
+
+/// The first of them makes the database; none may see it half made, or lose what another wrote.
+#[test]
+fn twenty_users_can_be_added_at_the_same_time() {
+    let operator = operator();
+    let names: Vec<_> = (10..30).map(|number| format!("user{number}")).collect();
+    let start =
+        |name: &str| Running::start(&mut operator.command(&["user", "add", name, "--no-password"]));
+    let running: Vec<_> = names.iter().map(|name| start(name)).collect();
+    for running in running {
+        running.wait(STEP).accepted();
+    }
+    assert_eq!(operator.users(), names);
+    assert_eq!(operator.names("data/homes"), names);
+
+    // Of twenty that want the same name, one gets it.
+    let running: Vec<_> = (0..20).map(|_| start("same")).collect();
+    let (added, refused): (Vec<Output>, Vec<Output>) = running
+        .into_iter()
+        .map(|running| running.wait(STEP))
+        .partition(|said| said.status.success());
+    assert_eq!((added.len(), refused.len()), (1, 19));
+    for said in refused {
+        assert!(said.refused().contains("already"));
+    }
+}
+
+/// A terminal with `landfall user add ann` in it; script(1) of util-linux makes one.
+struct Terminal {
+    script: Running,
+    name: PathBuf,
+    shown: String,
+}
+
+impl Terminal {
+    fn start(operator: &Operator) -> Self {
+        let name = operator.path("terminal");
+        let landfall = env!("CARGO_BIN_EXE_landfall");
+        let inside = format!("tty > {} && exec {landfall} user add ann", name.display());
+        let mut command = Command::new("script");
+        command
+            .args(["-q", "-e", "-c", &inside, "/dev/null"])
+            .env_remove("LANDFALL_CONFIG");
+        command
+            .current_dir(operator.path(""))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let child = command
+            .spawn()
+            .expect("this test needs script(1) of util-linux");
+        let script = Running::adopt(child, "script".to_owned());
+        Self {
+            script,
+            name,
+            shown: String::new(),
+        }
+    }
+
+    /// Waits for a prompt and for the echo to be off, as a person does without knowing, and answers.
+    fn answer(&mut self, prompt: &str, answer: &str) {
+        while !self.shown.ends_with(prompt) {
+            let mut byte = [0];
+            self.script
+                .child()
+                .stdout
+                .as_mut()
+                .unwrap()
+                .read_exact(&mut byte)
+                .unwrap();
+            self.shown.push(char::from(byte[0]));
+        }
+        let terminal = fs::read_to_string(&self.name).unwrap();
+        wait_until("the echo to be off", STEP, || {
+            let settings = run_ok(
+                Command::new("stty").args(["-a", "-F", terminal.trim()]),
+                STEP,
+            );
+            settings.out().contains("-echo ")
+        });
+        self.script
+            .child()
+            .stdin
+            .as_mut()
+            .unwrap()
+            .write_all(answer.as_bytes())
+            .unwrap();
+    }
+
+    /// All that was shown, and the exit code.
+    fn end(mut self) -> (String, Option<i32>) {
+        self.script
+            .child()
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_to_string(&mut self.shown)
+            .unwrap();
+        (self.shown, self.script.wait(STEP).status.code())
+    }
+}
+
+#[test]
+fn a_prompt_asks_twice_and_shows_nothing() {
+    let operator = operator();
+    let mut terminal = Terminal::start(&operator);
+    terminal.answer("New password: ", "top secret\r");
+    terminal.answer("The same again: ", "top sacred\r");
+    let (shown, code) = terminal.end();
+    assert!(code == Some(1) && shown.contains("differ"), "{shown}");
+    let mut terminal = Terminal::start(&operator);
+    terminal.answer("New password: ", "\r");
+    let (shown, code) = terminal.end();
+    assert!(code == Some(1) && shown.contains("empty"), "{shown}");
+    assert_eq!(operator.users(), [""; 0]);
+    let mut terminal = Terminal::start(&operator);
+    terminal.answer("New password: ", "top secret\r");
+    terminal.answer("The same again: ", "top secret\r");
+    let (shown, code) = terminal.end();
+    assert!(code == Some(0) && shown.contains("Added ann"), "{shown}");
+    assert!(!shown.contains("top secret"), "{shown}");
+    assert!(operator.has_password("ann"));
+}
