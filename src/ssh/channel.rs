@@ -1,7 +1,10 @@
 //! One channel: drained from its opening to its end, and the service that runs on it.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use bytes::Bytes;
 use russh::server::Msg;
@@ -18,9 +21,6 @@ use crate::vfs::Vfs;
 
 /// SSH_EXTENDED_DATA_STDERR (RFC 4254, section 5.2).
 const STDERR: u32 = 1;
-
-/// Bytes that are handed to russh at once while the peer's window is shut.
-const PACKET: usize = 32 * 1024;
 
 /// What can run on a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,24 +146,33 @@ impl Pipe for ChannelPipe<'_> {
         Some(piece)
     }
 
-    async fn send(&mut self, mut bytes: Bytes) -> Result<(), Gone> {
-        while !bytes.is_empty() {
-            let window = self.writer.writable_packet_size().await;
-            self.backlog.set_blocked(window == 0);
-            let most = if window == 0 { PACKET } else { window };
-            let packet = bytes.split_to(most.min(bytes.len()));
-            let sent = or_gone(self.writer.data_bytes(packet), self.gone.clone()).await;
-            self.backlog.set_blocked(false);
-            if !matches!(sent, Some(Ok(()))) {
-                return Err(Gone);
-            }
-        }
-        Ok(())
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Gone> {
+        self.put_out(self.writer.data_bytes(bytes)).await
     }
 
     async fn notice(&mut self, line: String) -> Result<(), Gone> {
         let sending = self.writer.extended_data_bytes(STDERR, line.into_bytes());
-        match or_gone(sending, self.gone.clone()).await {
+        self.put_out(sending).await
+    }
+}
+
+impl ChannelPipe<'_> {
+    /// Waits for an output. If it does not go out at once, what it waits for (the peer's window,
+    /// the end of an exchange of keys) may have to be read first: so the requests behind it must
+    /// not keep the connection from being read.
+    async fn put_out<E>(&self, output: impl Future<Output = Result<(), E>>) -> Result<(), Gone> {
+        let mut output = pin!(or_gone(output, self.gone.clone()));
+        let at_once = poll_fn(|context| Poll::Ready(output.as_mut().poll(context))).await;
+        let sent = match at_once {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => {
+                self.backlog.set_blocked(true);
+                let sent = output.await;
+                self.backlog.set_blocked(false);
+                sent
+            }
+        };
+        match sent {
             Some(Ok(())) => Ok(()),
             _ => Err(Gone),
         }

@@ -73,7 +73,7 @@ pub(super) struct Backlog {
 #[derive(Default)]
 struct Own {
     bytes: usize,
-    /// Its replies wait for the peer's window, so it cannot go on until more is read.
+    /// Its replies wait for the peer's window or for new keys, so it cannot go on until more is read.
     blocked: bool,
 }
 
@@ -114,7 +114,7 @@ impl Backlog {
         }
     }
 
-    /// The channel waits for the peer's window, or no longer does.
+    /// The channel's output waits, or no longer does.
     pub(super) fn set_blocked(&self, blocked: bool) {
         let mut own = self.own();
         if own.blocked == blocked {

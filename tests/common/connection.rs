@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
 
@@ -49,10 +50,21 @@ where
 /// The client's side of a connection; the server's key must be the one on its disk.
 pub struct Client {
     host_key: String,
+    key_exchanges: Arc<AtomicUsize>,
 }
 
 impl client::Handler for Client {
     type Error = russh::Error;
+
+    async fn kex_done(
+        &mut self,
+        _shared_secret: Option<&[u8]>,
+        _names: &russh::Names,
+        _session: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        self.key_exchanges.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
 
     async fn check_server_key(
         &mut self,
@@ -89,6 +101,7 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct Connection {
     handle: Arc<Mutex<client::Handle<Client>>>,
+    key_exchanges: Arc<AtomicUsize>,
 }
 
 impl Connection {
@@ -113,11 +126,17 @@ impl Connection {
             ..client::Config::default()
         };
         let address = server.address();
+        let key_exchanges = Arc::<AtomicUsize>::default();
+        let client = Client {
+            host_key,
+            key_exchanges: Arc::clone(&key_exchanges),
+        };
         let handle = finish("connecting", STEP, async move {
-            client::connect(Arc::new(config), address, Client { host_key }).await
+            client::connect(Arc::new(config), address, client).await
         })?;
         Ok(Self {
             handle: Arc::new(Mutex::new(handle)),
+            key_exchanges,
         })
     }
 
@@ -297,6 +316,11 @@ impl Connection {
         finish("asking for new keys", STEP, async move {
             handle.lock().await.rekey_soon().await.unwrap();
         });
+    }
+
+    /// How often keys were exchanged, the first time included.
+    pub fn key_exchanges(&self) -> usize {
+        self.key_exchanges.load(Ordering::Relaxed)
     }
 
     #[track_caller]

@@ -181,8 +181,13 @@ impl RawSftp {
 
     /// Sends unless nothing is taken for so long.
     pub fn try_send(&mut self, body: &Body, deadline: Duration) -> bool {
+        self.try_send_bytes(&body.packet(), deadline)
+    }
+
+    /// Sends unless nothing is taken for so long.
+    pub fn try_send_bytes(&mut self, bytes: &[u8], deadline: Duration) -> bool {
         self.channel
-            .try_send(Outgoing::Data(body.packet()), deadline)
+            .try_send(Outgoing::Data(bytes.to_vec()), deadline)
     }
 
     #[track_caller]
