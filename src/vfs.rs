@@ -13,7 +13,7 @@ use tracing::{debug, info};
 use crate::error::Error;
 use crate::path::VPath;
 use crate::session::Session;
-use crate::store::{Changes, Directory, File, Metadata, OpenHow, ReadNow, Space, Store};
+use crate::store::{Changes, Directory, File, Metadata, OpenHow, Space, Store};
 
 /// A range that the source does not have is an error only if it was asked for, as in OpenSSH.
 const ENDS_EARLY: Error = Error::Invalid("The source file ends before the range does");
@@ -46,18 +46,15 @@ impl OpenFile {
         }
     }
 
-    /// Reads without ever waiting for a disk; see [`File::read_now`].
-    pub fn read_now(
-        &mut self,
-        offset: u64,
-        length: usize,
-        out: &mut BytesMut,
-    ) -> Result<ReadNow, Error> {
-        let now = self.readable()?.read_now(offset, length, out);
-        if let ReadNow::All(count) = now {
-            self.read += count as u64;
+    /// Fills `out` without ever waiting for a disk, as [`File::read_now`]; false if that cannot be.
+    pub fn read_now(&mut self, offset: u64, out: &mut [u8]) -> bool {
+        let filled = self
+            .readable()
+            .is_ok_and(|file| file.read_now(offset, out) == out.len());
+        if filled {
+            self.read += out.len() as u64;
         }
-        Ok(now)
+        filled
     }
 }
 

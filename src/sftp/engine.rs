@@ -15,7 +15,7 @@ use super::wire::{Frame, MAX_PACKET, Truncated};
 use crate::error::Error;
 use crate::path::VPath;
 use crate::session::Session;
-use crate::store::{Changes, Entry, OpenHow, ReadNow, Space, seconds};
+use crate::store::{Changes, Entry, OpenHow, Space, seconds};
 use crate::vfs::Vfs;
 
 /// Longest READ that is answered whole, and longest WRITE that fits in a packet: as OpenSSH.
@@ -133,13 +133,10 @@ impl Engine {
             return false;
         };
         let length = length.min(MAX_DATA) as usize;
-        let read = self
-            .replies
-            .data(id, |out| match file.read_now(offset, length, out) {
-                Ok(ReadNow::All(count)) => Ok(count),
-                _ => Err(()),
-            });
-        matches!(read, Ok(count) if count > 0)
+        length > 0
+            && self
+                .replies
+                .data_now(id, length, |out| file.read_now(offset, out))
     }
 
     /// Carries out one request. False if the stream makes no sense any more: then the channel must

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::task::spawn_blocking;
 use tracing::{debug, error};
 
+mod blocks;
 pub mod client;
 pub mod engine;
 pub mod extensions;
@@ -20,7 +21,7 @@ pub mod status;
 pub mod wire;
 
 use engine::Engine;
-use wire::{Frame, Framer};
+use wire::{Broken, Frame, Framer};
 
 /// Replies are sent on when this many bytes wait.
 const SEND_AT: usize = 64 * 1024;
@@ -28,7 +29,7 @@ const SEND_AT: usize = 64 * 1024;
 /// At most so many requests, and about so many bytes of them, are carried out in one go on the
 /// blocking pool before their replies leave.
 const BATCH_REQUESTS: usize = 128;
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
+const BATCH_BYTES: usize = 512 * 1024;
 
 /// Nobody hears what is sent any more: the channel or the connection has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,20 +56,9 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
     let mut ready = VecDeque::new();
     let mut ending = None;
     loop {
-        while ending.is_none() && ready.len() < BATCH_REQUESTS {
-            match framer.next_frame() {
-                Ok(Some(frame)) => ready.push_back(frame),
-                Ok(None) => match pipe.try_receive() {
-                    Some(piece) => framer.push(piece),
-                    None => break,
-                },
-                Err(broken) => {
-                    debug!(user = engine.session().user(), %broken, "SFTP channel ended");
-                    ending = Some(1);
-                }
-            }
+        if ending.is_none() && gather(&mut framer, &mut ready, &mut pipe).is_err() {
+            ending = Some(1);
         }
-
         while let Some(frame) = ready.front() {
             if engine.replies().len() >= SEND_AT || !engine.carry_out_now(frame) {
                 break;
@@ -105,6 +95,28 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
     }
 }
 
+/// Cuts what has come into requests.
+fn gather<P: Pipe>(
+    framer: &mut Framer,
+    ready: &mut VecDeque<Frame>,
+    pipe: &mut P,
+) -> Result<(), Broken> {
+    while ready.len() < BATCH_REQUESTS {
+        match framer.next_frame() {
+            Ok(Some(frame)) => ready.push_back(frame),
+            Ok(None) => match pipe.try_receive() {
+                Some(piece) => framer.push(piece),
+                None => break,
+            },
+            Err(broken) => {
+                debug!(%broken, "SFTP channel ended");
+                return Err(broken);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Carries out a batch of requests on the blocking pool. Returns the engine, and whether the stream
 /// can go on.
 async fn carry_out(mut engine: Engine, ready: &mut VecDeque<Frame>) -> Result<(Engine, bool), ()> {
@@ -136,8 +148,8 @@ async fn carry_out(mut engine: Engine, ready: &mut VecDeque<Frame>) -> Result<(E
 }
 
 async fn send_all<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Result<(), Gone> {
-    if !engine.replies().is_empty() {
-        pipe.send(engine.replies().take()).await?;
+    while let Some(bytes) = engine.replies().take() {
+        pipe.send(bytes).await?;
     }
     for line in engine.take_notices() {
         pipe.notice(line).await?;

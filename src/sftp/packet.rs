@@ -1,7 +1,10 @@
 //! Requests and replies of SFTP version 3 as types (draft-ietf-secsh-filexfer-02, sections 4 to 7).
 
+use std::collections::VecDeque;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::blocks::Block;
 use super::extensions::Extended;
 use super::wire::{Frame, Truncated};
 use crate::store::{Changes, Metadata};
@@ -238,31 +241,52 @@ pub(super) fn attrs(frame: &mut Frame) -> Result<Changes, Truncated> {
     Ok(changes)
 }
 
-/// Replies, encoded one after the other into a buffer that is sent as it is.
+/// Replies, encoded one after the other into pieces that are sent as they are.
 #[derive(Debug, Default)]
 pub struct Replies {
+    /// Pieces that are complete.
+    pieces: VecDeque<Bytes>,
+    /// Behind them, one of these two is being added to.
     buffer: BytesMut,
+    block: Option<Block>,
 }
 
 impl Replies {
     /// Bytes that wait to be sent.
     pub fn len(&self) -> usize {
-        self.buffer.len()
+        let pieces: usize = self.pieces.iter().map(Bytes::len).sum();
+        pieces + self.buffer.len() + self.block.as_ref().map_or(0, Block::len)
     }
 
     /// Is there nothing to send?
     pub fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+        self.len() == 0
     }
 
-    /// What waits to be sent.
-    pub fn take(&mut self) -> Bytes {
-        self.buffer.split().freeze()
+    /// The next piece to be sent.
+    pub fn take(&mut self) -> Option<Bytes> {
+        if self.pieces.is_empty() {
+            self.complete_block();
+            self.complete_buffer();
+        }
+        self.pieces.pop_front()
     }
 
     /// Forgets what waits: nobody hears it any more.
     pub fn discard(&mut self) {
-        self.buffer.clear();
+        *self = Self::default();
+    }
+
+    fn complete_buffer(&mut self) {
+        if !self.buffer.is_empty() {
+            self.pieces.push_back(self.buffer.split().freeze());
+        }
+    }
+
+    fn complete_block(&mut self) {
+        if let Some(block) = self.block.take().filter(|block| block.len() > 0) {
+            self.pieces.push_back(block.freeze());
+        }
     }
 
     /// VERSION with these extensions (section 4).
@@ -310,6 +334,37 @@ impl Replies {
         self.packet(kind::EXTENDED_REPLY, Some(id), body);
     }
 
+    /// DATA with `length` bytes, if `fill` says that it has filled them; else nothing is left behind.
+    pub fn data_now(
+        &mut self,
+        id: u32,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> bool,
+    ) -> bool {
+        self.complete_buffer();
+        let whole = DATA_HEADER + length;
+        if self
+            .block
+            .as_mut()
+            .is_some_and(|block| block.room(whole).is_none())
+        {
+            self.complete_block();
+        }
+        let block = self.block.get_or_insert_with(Block::take);
+        let Some((header, data)) = block
+            .room(whole)
+            .and_then(|room| room.split_at_mut_checked(DATA_HEADER))
+        else {
+            return false;
+        };
+        let filled = fill(data);
+        if filled {
+            put_data_header(header, id, length);
+            block.keep(whole);
+        }
+        filled
+    }
+
     /// DATA, if `fill` appends any bytes; else nothing is left behind. `fill` gets the buffer and
     /// returns how many bytes it appended.
     pub fn data<E>(
@@ -317,16 +372,13 @@ impl Replies {
         id: u32,
         fill: impl FnOnce(&mut BytesMut) -> Result<usize, E>,
     ) -> Result<usize, E> {
+        self.complete_block();
         let start = self.buffer.len();
-        self.buffer.put_slice(&[0; 13]);
+        self.buffer.put_slice(&[0; DATA_HEADER]);
         match fill(&mut self.buffer) {
             Ok(count) if count > 0 => {
-                if let Some(header) = self.buffer.get_mut(start..start + 13) {
-                    let mut header = header;
-                    header.put_u32(count as u32 + 9);
-                    header.put_u8(kind::DATA);
-                    header.put_u32(id);
-                    header.put_u32(count as u32);
+                if let Some(header) = self.buffer.get_mut(start..start + DATA_HEADER) {
+                    put_data_header(header, id, count);
                 }
                 Ok(count)
             }
@@ -345,6 +397,7 @@ impl Replies {
         limit: usize,
         mut next: impl FnMut(&mut BytesMut) -> Result<bool, E>,
     ) -> Result<u32, E> {
+        self.complete_block();
         let start = self.buffer.len();
         self.buffer.put_slice(&[0; 13]);
         let mut count = 0;
@@ -375,6 +428,7 @@ impl Replies {
     }
 
     fn packet(&mut self, packet_type: u8, id: Option<u32>, body: impl FnOnce(&mut BytesMut)) {
+        self.complete_block();
         let start = self.buffer.len();
         self.buffer.put_u32(0);
         self.buffer.put_u8(packet_type);
@@ -387,6 +441,16 @@ impl Replies {
             field.copy_from_slice(&length.to_be_bytes());
         }
     }
+}
+
+/// Bytes of a DATA packet before its data: length, type, id, length of the data.
+const DATA_HEADER: usize = 13;
+
+fn put_data_header(mut header: &mut [u8], id: u32, length: usize) {
+    header.put_u32((length + DATA_HEADER - 4) as u32);
+    header.put_u8(kind::DATA);
+    header.put_u32(id);
+    header.put_u32(length as u32);
 }
 
 /// Appends a `string`.

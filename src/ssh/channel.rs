@@ -74,8 +74,10 @@ pub(super) async fn run(
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = serving => {}
+        // In this order, so that a service that looks finds what has come.
+        biased;
         () = draining => {}
+        () = serving => {}
     }
 }
 

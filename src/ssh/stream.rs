@@ -1,13 +1,14 @@
 //! The TCP stream as russh sees it: the place for what SSH itself does not bound. It ends at the
 //! login deadline, stops being read while too many requests wait, and can be cut from outside.
 
-use std::io;
+use std::io::{self, IoSliceMut};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
@@ -22,8 +23,10 @@ const TOO_MUCH: usize = 32 * 1024 * 1024;
 /// take memory for free.
 const PIECE_OVERHEAD: usize = 128;
 
-/// Small packets are read several at a time; whole data packets go past this buffer.
-const READ_BUFFER: usize = 4096;
+/// Bytes that may be read beyond what russh asks for, which is first the length of a packet and then
+/// the rest of it: so the length of the next one comes along, and small packets come several at a
+/// time. What is read ahead is copied once more, so it is little beside a packet of data.
+const READ_AHEAD: usize = 4096;
 
 /// What the connection's parts share about its stream.
 #[derive(Default)]
@@ -140,7 +143,10 @@ impl Drop for Backlog {
 
 /// See the module's description.
 pub(super) struct Stream {
-    tcp: BufReader<TcpStream>,
+    tcp: TcpStream,
+    ahead: Box<[u8]>,
+    /// The part of `ahead` that is still to be handed out.
+    unread: Range<usize>,
     link: Arc<Link>,
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -148,7 +154,9 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(tcp: TcpStream, link: Arc<Link>, grace_time: Duration) -> Self {
         Self {
-            tcp: BufReader::with_capacity(READ_BUFFER, tcp),
+            tcp,
+            ahead: vec![0; READ_AHEAD].into_boxed_slice(),
+            unread: 0..0,
             link,
             deadline: Some(Box::pin(sleep(grace_time))),
         }
@@ -187,7 +195,31 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_permission(context))?;
-        Pin::new(&mut self.tcp).poll_read(context, buffer)
+        let Self {
+            tcp, ahead, unread, ..
+        } = &mut *self;
+        if let Some(waiting) = ahead.get(unread.clone())
+            && let Some(taken) = waiting.get(..waiting.len().min(buffer.remaining()))
+            && !taken.is_empty()
+        {
+            buffer.put_slice(taken);
+            unread.start += taken.len();
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            ready!(tcp.poll_read_ready(context))?;
+            let wanted = buffer.initialize_unfilled();
+            let room = wanted.len();
+            match tcp.try_read_vectored(&mut [IoSliceMut::new(wanted), IoSliceMut::new(ahead)]) {
+                Ok(count) => {
+                    buffer.advance(count.min(room));
+                    *unread = 0..count.saturating_sub(room);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
     }
 }
 

@@ -121,20 +121,12 @@ pub struct Entry {
     pub metadata: Metadata,
 }
 
-/// What [`File::read_now`] could say without waiting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadNow {
-    /// This many bytes were appended to the buffer: all that were asked for.
-    All(usize),
-    /// This many bytes were appended (fewer than asked); the rest needs [`File::read`] to decide.
-    Some(usize),
-}
-
 /// An open file. The same object may be read and written from several threads.
 pub trait File: Send + Sync {
-    /// Appends up to `length` bytes from `offset` to `out` without ever waiting for a disk
-    /// (`preadv2` with `RWF_NOWAIT`); what is not in memory is left out.
-    fn read_now(&self, offset: u64, length: usize, out: &mut BytesMut) -> ReadNow;
+    /// Fills `out` from `offset` without ever waiting for a disk (`preadv2` with `RWF_NOWAIT`).
+    /// Returns how many bytes were in memory; what it means if they are fewer than asked for needs
+    /// [`File::read`] to decide.
+    fn read_now(&self, offset: u64, out: &mut [u8]) -> usize;
 
     /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file. Returns
     /// how many.

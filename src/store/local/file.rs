@@ -11,7 +11,7 @@ use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, pwritev};
 
 use super::inode::{self, Reach};
 use crate::error::Error;
-use crate::store::{Changes, File, Metadata, OpenHow, ReadNow, Space};
+use crate::store::{Changes, File, Metadata, OpenHow, Space};
 
 /// Most pieces that one `pwritev` takes (Linux's IOV_MAX).
 const PIECES: usize = 1024;
@@ -128,27 +128,22 @@ impl LocalFile {
 }
 
 impl File for LocalFile {
-    fn read_now(&self, offset: u64, length: usize, out: &mut BytesMut) -> ReadNow {
-        if !self.readable || self.always_waits.load(Ordering::Relaxed) || !is_range(offset, length)
+    fn read_now(&self, offset: u64, out: &mut [u8]) -> usize {
+        if !self.readable
+            || self.always_waits.load(Ordering::Relaxed)
+            || !is_range(offset, out.len())
         {
-            return ReadNow::Some(0);
+            return 0;
         }
-        let read = append(out, length, |space| {
-            let space = &mut [IoSliceMut::new(space)];
-            match preadv2(&self.fd, space, offset, ReadWriteFlags::NOWAIT) {
-                Ok(read) => read,
-                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
-                    self.always_waits.store(true, Ordering::Relaxed);
-                    0
-                }
-                // Not in memory, or a disk error: that is for `read` to meet.
-                Err(_) => 0,
+        let out = &mut [IoSliceMut::new(out)];
+        match preadv2(&self.fd, out, offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => read,
+            Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
+                self.always_waits.store(true, Ordering::Relaxed);
+                0
             }
-        });
-        if read == length {
-            ReadNow::All(read)
-        } else {
-            ReadNow::Some(read)
+            // Not in memory, or a disk error: that is for `read` to meet.
+            Err(_) => 0,
         }
     }
 

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, FileType, Mode, makedev, mkfifoat, mknodat};
 use rustix::io::Errno;
 
 use super::*;
-use crate::store::{Changes, ReadNow};
+use crate::store::Changes;
 
 #[test]
 fn a_new_file_has_the_asked_bits_without_the_umask_and_never_setuid() {
@@ -112,7 +112,7 @@ fn reading_and_writing_keep_to_their_handles() {
     assert_eq!(reader.read(10, 100, &mut out), Ok(0));
     assert_eq!(reader.read(1000, 100, &mut out), Ok(0));
     assert!(matches!(writer.read(0, 4, &mut out), Err(Error::Handle(_))));
-    assert_eq!(writer.read_now(0, 4, &mut out), ReadNow::Some(0));
+    assert_eq!(writer.read_now(0, &mut [0; 4]), 0);
     assert_eq!(&out[..], b"before89");
 
     let refused = reader.write(0, &[Bytes::from_static(b"x")]);
@@ -131,23 +131,15 @@ fn read_now_gives_what_is_in_memory_and_no_garbage() {
     let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
     f.put("file", &content);
     let file = opened(f.store.open(&path("file"), &READ));
-    let mut out = BytesMut::from(&b"before"[..]);
-    match file.read_now(4, 65_536, &mut out) {
-        ReadNow::All(count) => assert_eq!(count, 65_536),
-        ReadNow::Some(count) => assert!(count < 65_536),
-    }
-    let (before, read) = out.split_at(6);
-    assert_eq!(before, b"before");
-    assert_eq!(read, &content[4..4 + read.len()]);
+    let mut out = vec![7; 65_536];
+    let read = file.read_now(4, &mut out);
+    assert_eq!(out[..read], content[4..4 + read]);
+    assert!(out[read..].iter().all(|byte| *byte == 7));
 
     // At the end it never says that all is there.
-    out.clear();
-    let last = content.len() as u64 - 10;
-    let ReadNow::Some(count) = file.read_now(last, 100, &mut out) else {
-        panic!("more than the file has");
-    };
-    assert!(count <= 10 && out.len() == count);
-    assert_eq!(&out[..], &content[content.len() - 10..][..count]);
+    let read = file.read_now(content.len() as u64 - 10, &mut out[..100]);
+    assert!(read <= 10);
+    assert_eq!(out[..read], content[content.len() - 10..][..read]);
 }
 
 #[test]
@@ -161,7 +153,7 @@ fn offsets_beyond_what_the_kernel_counts_are_refused() {
     let file = opened(f.store.open(&path("file"), &how));
     let mut out = BytesMut::new();
     for offset in [1 << 63, u64::MAX - 1, u64::MAX] {
-        assert_eq!(file.read_now(offset, 4, &mut out), ReadNow::Some(0));
+        assert_eq!(file.read_now(offset, &mut [0; 4]), 0);
         assert_eq!(file.read(offset, 4, &mut out), Err(Errno::INVAL.into()));
         let written = file.write(offset, &[Bytes::from_static(b"x")]);
         assert_eq!(written, Err((0, Errno::FBIG.into())));
@@ -177,12 +169,7 @@ fn offsets_beyond_what_the_kernel_counts_are_refused() {
     assert_eq!(file.read(last, 5, &mut out), Err(Errno::INVAL.into()));
     assert!(file.write(last, &[Bytes::from_static(b"x")]).is_err());
     // None of this has made it forget how to read what is in memory.
-    assert!(matches!(
-        file.read_now(0, 10, &mut out),
-        ReadNow::Some(0) | ReadNow::All(10)
-    ));
-    out.clear();
-    assert!(out.is_empty());
+    assert!(matches!(file.read_now(0, &mut [0; 10]), 0 | 10));
     assert_eq!(f.content("file"), b"0123456789");
 }
 
@@ -457,8 +444,8 @@ struct FullAfter {
 }
 
 impl File for FullAfter {
-    fn read_now(&self, _: u64, _: usize, _: &mut BytesMut) -> ReadNow {
-        ReadNow::Some(0)
+    fn read_now(&self, _: u64, _: &mut [u8]) -> usize {
+        0
     }
     fn read(&self, _: u64, _: usize, _: &mut BytesMut) -> Result<usize, Error> {
         Err(Errno::BADF.into())

@@ -1,0 +1,107 @@
+//! Memory for DATA replies, used over and over: fresh memory would be cleared first, which for
+//! nothing but reading from the page cache into it is a tenth of all the work.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::wire::MAX_PACKET;
+
+/// Size of a block: the longest packet, its length field included, fits.
+pub(super) const BLOCK: usize = MAX_PACKET + 4;
+
+/// Blocks that are kept for the next replies, of whatever session: 4 MiB for the whole process. Idle
+/// sessions have none.
+const KEPT: usize = 16;
+
+static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// A block that is being filled from its front. What lies behind is left over from earlier use.
+#[derive(Debug)]
+pub(super) struct Block {
+    memory: Memory,
+    used: usize,
+}
+
+impl Block {
+    /// A block with nothing in it.
+    pub(super) fn take() -> Self {
+        let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self {
+            memory: Memory(spare.unwrap_or_else(|| vec![0; BLOCK])),
+            used: 0,
+        }
+    }
+
+    /// Bytes in it.
+    pub(super) fn len(&self) -> usize {
+        self.used
+    }
+
+    /// The next `length` bytes, to be filled and then [kept](Self::keep); `None` if they do not fit.
+    pub(super) fn room(&mut self, length: usize) -> Option<&mut [u8]> {
+        let end = self.used.checked_add(length)?;
+        self.memory.0.get_mut(self.used..end)
+    }
+
+    /// The next `length` bytes have been filled.
+    pub(super) fn keep(&mut self, length: usize) {
+        self.used = (self.used + length).min(BLOCK);
+    }
+
+    /// What is in it. Its memory is used again when the last part of this is dropped.
+    pub(super) fn freeze(self) -> Bytes {
+        Bytes::from_owner(self.memory).slice(..self.used)
+    }
+}
+
+#[derive(Debug)]
+struct Memory(Vec<u8>);
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < KEPT {
+            spare.push(std::mem::take(&mut self.0));
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_gives_what_was_kept_and_nothing_of_its_earlier_use() {
+        let mut block = Block::take();
+        block.room(BLOCK).unwrap().fill(b'x');
+        block.keep(BLOCK);
+        assert_eq!(block.room(1), None);
+        drop(block.freeze());
+
+        let mut block = Block::take();
+        block.room(5).unwrap().copy_from_slice(b"hello");
+        block.keep(2);
+        block.room(3).unwrap().copy_from_slice(b"llo");
+        block.keep(3);
+        assert_eq!(block.room(BLOCK), None);
+        let sent = block.freeze();
+        assert_eq!(&sent[..], b"hello");
+
+        // Not used again as long as somebody holds a part.
+        let part = sent.slice(1..);
+        drop(sent);
+        let mut others: Vec<Block> = (0..KEPT + 1).map(|_| Block::take()).collect();
+        for other in &mut others {
+            other.room(BLOCK).unwrap().fill(b'y');
+        }
+        assert_eq!(&part[..], b"ello");
+    }
+}
