@@ -58,6 +58,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// What a process needs that serves many: every permission bit decided by the store alone, and as
 /// many descriptors as the system allows.
 fn prepare_process() {
+    if rustix::process::geteuid().is_root() {
+        warn!("this runs as root, and needs no privilege: better run it as a user of its own");
+    }
     rustix::process::umask(rustix::fs::Mode::empty());
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit {

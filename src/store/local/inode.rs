@@ -3,8 +3,8 @@
 use std::os::fd::AsFd;
 
 use rustix::fs::{
-    AtFlags, CWD, Gid, Mode, RawMode, Stat, StatVfsMountFlags, Timespec, Timestamps, Uid, chmodat,
-    chownat, fchmod, fstat, fstatvfs, utimensat,
+    AtFlags, CWD, Mode, RawMode, Stat, StatVfsMountFlags, Timespec, Timestamps, chmodat, fchmod,
+    fstat, fstatvfs, utimensat,
 };
 use rustix::io::Errno;
 
@@ -76,16 +76,17 @@ pub(super) fn change(fd: impl AsFd, changes: &Changes, reach: Reach) -> Result<(
     owner.and(permissions).and(times)
 }
 
-/// An unchanged owner is no change, and asks for no privilege.
+/// An owner that stays is no change; another one is refused, even to a server with the privilege:
+/// whom files belong to on this machine is no matter of an account that is not one of its users.
 fn set_owner(fd: impl AsFd, (uid, gid): (u32, u32)) -> Result<(), Error> {
     let now = fstat(&fd)?;
-    if (now.st_uid, now.st_gid) == (uid, gid) {
-        return Ok(());
-    }
     // As in chown(2), all bits set means: leave it.
-    let uid = (uid != u32::MAX).then(|| Uid::from_raw(uid));
-    let gid = (gid != u32::MAX).then(|| Gid::from_raw(gid));
-    Ok(chownat(fd, "", uid, gid, AtFlags::EMPTY_PATH)?)
+    let stays = |wanted: u32, now: u32| wanted == now || wanted == u32::MAX;
+    if stays(uid, now.st_uid) && stays(gid, now.st_gid) {
+        Ok(())
+    } else {
+        Err(Errno::PERM.into())
+    }
 }
 
 fn set_permissions(fd: impl AsFd, wanted: u32, reach: Reach) -> Result<(), Error> {
