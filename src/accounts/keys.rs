@@ -78,6 +78,7 @@ impl AuthorizedKey {
         // Base64 of a key begins so: then what stands before it names its kind, and is no option.
         let unknown_kind = !options.is_empty() && kind.starts_with("AAAA");
         refuse_kind(if unknown_kind { options } else { kind })?;
+        let expires_at = honoured(options)?;
         let damaged = || anyhow!("this {kind} key is damaged or cut short");
         let key = PublicKey::from_openssh(&format!("{kind} {base64}")).map_err(|_| damaged())?;
         if let KeyData::Rsa(rsa) = key.key_data() {
@@ -93,7 +94,7 @@ impl AuthorizedKey {
             fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
             comment: comment.to_owned(),
             options: options.to_owned(),
-            expires_at: honoured(options)?,
+            expires_at,
         })
     }
 
