@@ -1,0 +1,219 @@
+//! A home between things that must not change, and accounts that may go there.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use landfall::accounts::{Accounts, NewAccount, Password};
+use landfall::config::Config;
+use landfall::session::Session;
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, linkat, mknodat, open, openat, statat,
+    unlinkat,
+};
+use tempfile::TempDir;
+
+/// What no reply may ever hold.
+pub const CANARY: &[u8] = b"<what lies outside of the home>";
+
+/// Few, so that the limit is met.
+pub const MAX_HANDLES: usize = 6;
+
+/// The identifications of clients that are treated differently.
+const CLIENTS: &[&str] = &[
+    "OpenSSH_9.9",
+    "WinSCP_release_6.5",
+    "libssh2_1.11.1",
+    "other",
+];
+
+const CONFIG: &str = "[login]\nargon2_memory = \"8MiB\"\nargon2_passes = 1\nargon2_lanes = 1\n";
+
+/// Everything that a process makes once: a folder with a home, a canary beside it, and an account.
+pub struct World {
+    base: TempDir,
+    home: OwnedFd,
+    /// One for each kind of client.
+    pub sessions: Vec<Arc<Session>>,
+    /// The uid and gid that the home has.
+    pub ids: (u32, u32),
+    /// What is known of everything around the home.
+    around: Vec<Known>,
+}
+
+/// What changes of an inode when anything is done to it, but for reading.
+#[derive(Debug, PartialEq)]
+struct Known {
+    place: PathBuf,
+    inode: (u64, u64),
+    mode: u32,
+    owner: (u32, u32),
+    size: u64,
+    links: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl World {
+    pub fn new() -> Self {
+        let base = tempfile::tempdir().unwrap();
+        let home = base.path().join("home");
+        fs::create_dir_all(base.path().join("outside/dir")).unwrap();
+        fs::write(base.path().join("outside/canary"), CANARY).unwrap();
+        fs::write(base.path().join("outside/dir/f"), CANARY).unwrap();
+        fs::create_dir(&home).unwrap();
+        let sessions = sessions(base.path(), &home);
+        let metadata = fs::metadata(&home).unwrap();
+        let mut world = Self {
+            home: open(&home, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap(),
+            base,
+            sessions,
+            ids: (metadata.uid(), metadata.gid()),
+            around: Vec::new(),
+        };
+        world.around = world.around();
+        world
+    }
+
+    /// The absolute path of what no path may lead to.
+    pub fn outside(&self) -> Vec<u8> {
+        self.base
+            .path()
+            .join("outside")
+            .as_os_str()
+            .as_bytes()
+            .to_vec()
+    }
+
+    /// Makes the home new, so that a run depends on its input alone.
+    pub fn reset(&self) {
+        wipe(&self.home);
+        let home = self.base.path().join("home");
+        let outside = self.base.path().join("outside");
+        fs::write(home.join("f"), b"0123456789").unwrap();
+        fs::create_dir(home.join("d")).unwrap();
+        fs::write(home.join("d/g"), [7; 5000]).unwrap();
+        linkat(CWD, home.join("f"), CWD, home.join("h"), AtFlags::empty()).unwrap();
+        mknodat(&self.home, "fifo", FileType::Fifo, Mode::RWXU, 0).unwrap();
+        for (link, target) in [
+            ("up", Path::new("../outside")),
+            ("d/up", Path::new("../../outside/dir")),
+            ("abs", &outside),
+            ("leaf", &outside.join("canary")),
+            ("root", Path::new("/")),
+            ("self", Path::new("self")),
+            ("link", Path::new("d/g")),
+            ("new", Path::new("d/made")),
+        ] {
+            symlink(target, home.join(link)).unwrap();
+        }
+    }
+
+    /// Is all around the home as it was?
+    pub fn check(&self) {
+        assert_eq!(self.around(), self.around);
+        let told = fs::read(self.base.path().join("outside/canary")).unwrap();
+        assert_eq!(told, CANARY);
+    }
+
+    fn around(&self) -> Vec<Known> {
+        let places = [
+            "",
+            "outside",
+            "outside/canary",
+            "outside/dir",
+            "outside/dir/f",
+        ];
+        let known = places.iter().map(|place| {
+            let found = fs::symlink_metadata(self.base.path().join(place)).unwrap();
+            Known {
+                place: PathBuf::from(place),
+                inode: (found.dev(), found.ino()),
+                mode: found.mode(),
+                owner: (found.uid(), found.gid()),
+                size: found.size(),
+                links: found.nlink(),
+                modified: (found.mtime(), found.mtime_nsec()),
+                changed: (found.ctime(), found.ctime_nsec()),
+            }
+        });
+        known.collect()
+    }
+}
+
+/// Logs in once for each kind of client, in the only way there is.
+fn sessions(base: &Path, home: &Path) -> Vec<Arc<Session>> {
+    let file = base.join("config/config.toml");
+    fs::create_dir(base.join("config")).unwrap();
+    fs::write(
+        &file,
+        format!("{CONFIG}[sftp]\nmax_handles = {MAX_HANDLES}\n"),
+    )
+    .unwrap();
+    let config = Config::load(&file).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let accounts = Accounts::open(&config).await.unwrap();
+        let password = || String::from("a password").into();
+        let account = NewAccount {
+            name: "anna".parse().unwrap(),
+            home: Some(home.to_owned()),
+            password: Some(Password::new(password()).unwrap()),
+            keys: Vec::new(),
+        };
+        accounts.add(account).await.unwrap();
+        let mut sessions = Vec::new();
+        for client in CLIENTS {
+            let proof = accounts
+                .check_password("anna", password())
+                .await
+                .unwrap()
+                .unwrap();
+            let peer = ([127, 0, 0, 1], 22).into();
+            let identification = format!("SSH-2.0-{client}").into_bytes();
+            let limits = config.sftp.clone();
+            sessions.push(Arc::new(Session::new(proof, peer, identification, limits)));
+        }
+        sessions
+    })
+}
+
+/// Removes everything in a directory, and looks at it once more: nothing but files, directories
+/// and links is ever made, and nothing gets the setuid bit. (A directory may have the setgid bit
+/// from the one above it.)
+fn wipe(directory: &OwnedFd) {
+    let entries: Vec<_> = Dir::read_from(directory)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    for entry in entries {
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        let kind = FileType::from_raw_mode(found.st_mode);
+        let is_directory = kind == FileType::Directory;
+        assert_eq!(found.st_mode & 0o4000, 0, "{name:?} is setuid");
+        assert!(
+            is_directory || found.st_mode & 0o2000 == 0,
+            "{name:?} is setgid"
+        );
+        if is_directory {
+            chmodat(directory, name, Mode::RWXU, AtFlags::empty()).unwrap();
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            wipe(&openat(directory, name, flags, Mode::empty()).unwrap());
+            unlinkat(directory, name, AtFlags::REMOVEDIR).unwrap();
+        } else {
+            let made = matches!(kind, FileType::RegularFile | FileType::Symlink);
+            assert!(made || kind == FileType::Fifo, "{name:?} is a {kind:?}");
+            unlinkat(directory, name, AtFlags::empty()).unwrap();
+        }
+    }
+}
