@@ -49,6 +49,9 @@ fn a_whole_file_and_a_range_are_copied_exactly() {
 #[test]
 fn a_range_beyond_the_end_is_refused_within_one_file_as_between_two() {
     let server = TestServer::start();
+    if server.is_reference() {
+        return; // Before version 9.3 it copies what there is, and says that all is well.
+    }
     fs::write(server.at_home("a"), "0123456789").unwrap();
     let connection = Connection::logged_in(&server);
     let mut sftp = connection.sftp();

@@ -11,6 +11,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 use std::time::Instant;
 
@@ -342,4 +343,40 @@ fn a_flood_of_logins_takes_no_more_memory_than_the_hashes_may() {
     let most = 2 * 64 * 1024 + 50 * 1024;
     let grown = server.memory_kib("VmHWM") - before;
     assert!(grown < most, "{grown} KiB more, {most} at most");
+}
+
+#[test]
+fn a_password_is_nowhere_to_be_read() {
+    let server = TestServer::start();
+    Connection::logged_in(&server).sftp().assert_alive();
+    let mut found = vec![server.log(), server.stdout_lines().join("\n")];
+    for entry in fs::read_dir(server.path("data")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            assert_eq!(
+                fs::metadata(&path).unwrap().mode() & 0o077,
+                0,
+                "{}",
+                path.display()
+            );
+            found.push(String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned());
+        }
+    }
+    assert!(found.iter().any(|text| text.contains("$argon2id$")));
+    assert!(found.iter().all(|text| !text.contains(PASSWORD)));
+}
+
+#[test]
+fn the_host_key_is_made_once_and_kept_from_others() {
+    let mut server = TestServer::start();
+    let path = server.path("keys/ssh_host_ed25519_key");
+    let key = fs::read(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    server.stop();
+    server.serve();
+    assert_eq!(fs::read(&path).unwrap(), key);
+    server.stop();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = run(&mut server.command(&["serve"]), STEP).failed();
+    assert!(refused.err().contains("chmod 600"), "{}", refused.err());
 }

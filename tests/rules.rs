@@ -387,6 +387,9 @@ fn every_advertised_extension_is_there() {
         let pair = (name.to_owned(), value.as_bytes().to_vec());
         assert!(advertised.contains(&pair), "{name} in {advertised:?}");
     }
+    if against_openssh() {
+        return; // It ends a session that sends a request cut short.
+    }
     for (name, _) in &advertised {
         let reply = sftp.extended(name, |body| body);
         let unknown = matches!(
@@ -397,9 +400,5 @@ fn every_advertised_extension_is_there() {
             }
         );
         assert!(!unknown, "{name} is advertised, but not there");
-        if against_openssh() {
-            // It ends a session that sends a request cut short.
-            break;
-        }
     }
 }

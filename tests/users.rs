@@ -1,4 +1,4 @@
-//! The account commands and `check`, as programs in a folder without a server, or beside one.
+//! The user commands without a server: what each makes, what it refuses, and the disk afterwards.
 
 #![allow(
     missing_docs,
@@ -10,227 +10,454 @@
 
 mod common;
 
+#[path = "users/keys.rs"]
+mod keys;
+#[path = "users/terminal.rs"]
+mod terminal;
+
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use common::server::make_key;
-use common::{PASSWORD, STEP, TestServer, USER, run};
+use serde_json::{Value, json};
 
-fn json(server: &TestServer, args: &[&str]) -> serde_json::Value {
-    serde_json::from_str(&server.admin(args, "").ok().out()).unwrap()
+use common::operator::Operator;
+use common::{Output, Running, STEP, run_ok, wait_until};
+
+/// As little work for a hash as the config allows.
+const CHEAP: &str = "[login]\nargon2_memory = \"8MiB\"\nargon2_passes = 1\n";
+
+fn operator() -> Operator {
+    Operator::with_config(CHEAP)
 }
 
-fn names(server: &TestServer) -> Vec<String> {
-    let list = json(server, &["user", "list", "--json"]);
-    let names = list.as_array().unwrap().iter();
-    names
-        .map(|row| row["name"].as_str().unwrap().to_owned())
-        .collect()
-}
-
-#[test]
-fn accounts_are_added_shown_changed_and_removed() {
-    let server = TestServer::start();
-    make_key(&server.local("k"), &["-t", "ed25519"]);
-    let key = server.local("k.pub");
-    let key = key.to_str().unwrap();
-    let said = server
-        .admin(&["user", "add", "bob", "--key", key], "")
-        .ok()
-        .out();
-    assert!(said.contains("bob"), "{said}");
-    let home = server.path("data/homes/bob");
-    let metadata = fs::metadata(&home).unwrap();
-    assert!(metadata.is_dir() && metadata.mode() & 0o777 == 0o700);
-    assert_eq!(names(&server), [USER, "bob"]);
-
-    let shown = json(&server, &["user", "show", "bob", "--json"]);
-    assert_eq!(shown["password"], false);
-    assert_eq!(shown["keys"][0]["kind"], "ssh-ed25519");
-    let fingerprint = shown["keys"][0]["fingerprint"].as_str().unwrap().to_owned();
-    for args in [&["user", "list"][..], &["user", "show", "bob"]] {
-        assert!(server.admin(args, "").ok().out().contains("bob"));
-    }
-
-    server.admin(&["user", "key", "add", "bob", key], "").ok();
-    let key_list = json(&server, &["user", "key", "list", "bob", "--json"]);
-    assert_eq!(
-        key_list.as_array().unwrap().len(),
-        1,
-        "the same key twice: {key_list}"
-    );
-    server
-        .admin(&["user", "key", "rm", "bob", &fingerprint], "")
-        .ok();
-    server
-        .admin(&["user", "key", "rm", "bob", &fingerprint], "")
-        .failed();
-
-    server
-        .admin(&["user", "passwd", "bob", "--password-stdin"], "one\n")
-        .ok();
-    assert_eq!(
-        json(&server, &["user", "show", "bob", "--json"])["password"],
-        true
-    );
-    server
-        .admin(&["user", "passwd", "bob", "--no-password"], "")
-        .ok();
-    assert_eq!(
-        json(&server, &["user", "show", "bob", "--json"])["password"],
-        false
-    );
-
-    let other = server.path("elsewhere");
-    server
-        .admin(
-            &["user", "set", "bob", "--home", other.to_str().unwrap()],
-            "",
-        )
-        .ok();
-    assert!(other.is_dir());
-    fs::write(other.join("kept"), "kept").unwrap();
-    let said = server.admin(&["user", "rm", "bob"], "").ok().out();
-    assert!(said.contains(other.to_str().unwrap()), "{said}");
-    assert_eq!(fs::read_to_string(other.join("kept")).unwrap(), "kept");
-    assert_eq!(names(&server), [USER]);
-}
-
-#[test]
-fn what_makes_no_sense_is_refused_in_one_line_and_changes_nothing() {
-    let server = TestServer::start();
-    let home = server.home().to_str().unwrap().to_owned();
-    let inside = format!("{home}/inside");
-    fs::write(server.local("no-key"), "hello\n").unwrap();
-    fs::write(server.local("options"), "command=\"ls\" ssh-ed25519 AAAA\n").unwrap();
-    let no_key = server.local("no-key").to_str().unwrap().to_owned();
-    let cases: &[(&[&str], &str)] = &[
-        (&["user", "add", "../x", "--password-stdin"], "pw\n"),
-        (&["user", "add", ".hidden", "--password-stdin"], "pw\n"),
-        (&["user", "add", "a b", "--password-stdin"], "pw\n"),
-        (&["user", "add", USER, "--password-stdin"], "pw\n"),
-        (&["user", "add", "bob", "--password-stdin"], "\n"),
-        (&["user", "add", "bob", "--password-stdin"], ""),
-        (&["user", "add", "bob"], ""),
-        (&["user", "add", "bob", "--key", "/nowhere/key"], ""),
-        (&["user", "add", "bob", "--key", &no_key], ""),
-        (
-            &["user", "add", "bob", "--password-stdin", "--home", &home],
-            "pw\n",
-        ),
-        (
-            &["user", "add", "bob", "--password-stdin", "--home", &inside],
-            "pw\n",
-        ),
-        (
-            &["user", "add", "bob", "--password-stdin", "--home", "/"],
-            "pw\n",
-        ),
-        (&["user", "show", "nobody"], ""),
-        (&["user", "rm", "nobody"], ""),
-        (&["user", "passwd", "nobody", "--password-stdin"], "pw\n"),
-        (&["user", "key", "add", "nobody", &no_key], ""),
-        (&["user", "key", "list", "nobody"], ""),
-    ];
-    for (args, input) in cases {
-        let refused = server.admin(args, input).failed();
-        assert_eq!(refused.status.code(), Some(1), "{}", refused.describe());
-        assert!(
-            refused.err().starts_with("landfall: "),
-            "{}",
-            refused.describe()
-        );
-        assert_eq!(refused.err().lines().count(), 1, "{}", refused.describe());
-    }
-    assert_eq!(names(&server), [USER]);
-    assert!(!server.path("data/homes/bob").exists());
-    assert!(!server.at_home("inside").exists());
-    for args in [
-        &["user"][..],
-        &["user", "add"],
-        &["nonsense"],
-        &["user", "add", "bob", "--password", "pw"],
-    ] {
-        assert_eq!(
-            server.admin(args, "").failed().status.code(),
-            Some(2),
-            "{args:?}"
-        );
-    }
-}
-
-#[test]
-fn twenty_commands_at_once_lose_nothing() {
-    let server = TestServer::start();
-    std::thread::scope(|scope| {
-        for number in 0..20 {
-            let server = &server;
-            scope.spawn(move || server.add_user(&format!("u{number:02}"), "pw", &[]));
-        }
-    });
-    let mut expected = vec![USER.to_owned()];
-    expected.extend((0..20).map(|number| format!("u{number:02}")));
-    assert_eq!(names(&server), expected);
-}
-
-#[test]
-fn a_password_is_nowhere_to_be_read() {
-    let server = TestServer::start();
-    common::connection::Connection::logged_in(&server)
-        .sftp()
-        .assert_alive();
-    let mut found = vec![server.log(), server.stdout_lines().join("\n")];
-    for entry in fs::read_dir(server.path("data")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            assert_eq!(
-                fs::metadata(&path).unwrap().mode() & 0o077,
-                0,
-                "{}",
-                path.display()
-            );
-            found.push(String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned());
-        }
-    }
-    assert!(found.iter().any(|text| text.contains("$argon2id$")));
-    assert!(found.iter().all(|text| !text.contains(PASSWORD)));
-}
-
-#[test]
-fn check_and_serve_tell_all_faults_with_their_places() {
-    let server = TestServer::start();
-    server.admin(&["check"], "").ok();
-    let bad = server.path("bad.toml");
+/// Has OpenSSH make a key pair; the path of its public half, which says whose it is.
+fn make_key(operator: &Operator, name: &str) -> PathBuf {
+    let file = operator.path(name);
+    common::server::make_key(&file, &["-t", "ed25519"]);
+    let public = file.with_extension("pub");
+    let line = fs::read_to_string(&public).unwrap();
     fs::write(
-        &bad,
-        "[server]\nlisten = []\nlisten2 = 1\n[sftp]\numask = \"999\"\n",
+        &public,
+        line.replace("throw-away", &format!("{name} of a test")),
     )
     .unwrap();
-    let bad = bad.to_str().unwrap();
-    for command in ["check", "serve"] {
-        let refused = run(&mut server.command(&[command, "--config", bad]), STEP).failed();
-        let said = refused.err();
-        for place in ["bad.toml:2:10: ", "bad.toml:3:1: ", "bad.toml:5:9: "] {
-            assert!(said.contains(place), "{command}: {said}");
-        }
+    public
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// What only these tests ask.
+impl Operator {
+    fn json(&self, arguments: &[&str]) -> Value {
+        let said = self.run(&[arguments, &["--json"]].concat()).accepted();
+        serde_json::from_str(&said).unwrap()
     }
-    let refused = server
-        .admin(&["check", "--config", "missing.toml"], "")
-        .failed();
-    assert!(refused.err().contains("missing.toml"), "{}", refused.err());
+
+    fn users(&self) -> Vec<String> {
+        let list = self.json(&["user", "list"]);
+        let names = list.as_array().unwrap().iter();
+        names
+            .map(|user| user["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    fn add(&self, name: &str) {
+        self.run(&["user", "add", name, "--no-password"]).accepted();
+    }
+
+    fn has_password(&self, name: &str) -> bool {
+        self.json(&["user", "show", name])["password"]
+            .as_bool()
+            .unwrap()
+    }
+
+    fn fingerprints(&self, name: &str) -> Vec<String> {
+        let list = self.json(&["user", "key", "list", name]);
+        let keys = list.as_array().unwrap().iter();
+        keys.map(|key| key["fingerprint"].as_str().unwrap().to_owned())
+            .collect()
+    }
 }
 
 #[test]
-fn the_host_key_is_made_once_and_kept_from_others() {
-    let mut server = TestServer::start();
-    let path = server.path("keys/ssh_host_ed25519_key");
-    let key = fs::read(&path).unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-    server.stop();
-    server.serve();
-    assert_eq!(fs::read(&path).unwrap(), key);
-    server.stop();
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    let refused = run(&mut server.command(&["serve"]), STEP).failed();
-    assert!(refused.err().contains("chmod 600"), "{}", refused.err());
+fn add_makes_a_user_and_a_home_that_others_cannot_enter() {
+    let operator = operator();
+    let home = operator.path("data/homes/ann");
+    let said = operator
+        .run_with("a secret\n", &["user", "add", "ann", "--password-stdin"])
+        .accepted();
+    assert_eq!(
+        said,
+        format!("Added ann with the home {}\n", home.display())
+    );
+    assert_eq!(mode(&home), 0o700);
+    assert_eq!(mode(&operator.path("data")), 0o700);
+    assert_eq!(mode(&operator.path("data/landfall.db")), 0o600);
+    let shown = operator.json(&["user", "show", "ann"]);
+    let created = shown["created"].as_str().unwrap();
+    assert!(
+        created.starts_with("20") && created.ends_with('Z'),
+        "{created}"
+    );
+    assert_eq!(
+        shown,
+        json!({"name": "ann", "home": home, "password": true, "keys": [], "created": created})
+    );
+    for file in operator
+        .names("data")
+        .iter()
+        .filter(|name| name.starts_with("landfall.db"))
+    {
+        let bytes = fs::read(operator.path("data").join(file)).unwrap();
+        assert!(
+            !bytes.windows(8).any(|bytes| bytes == b"a secret"),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn add_takes_a_home_elsewhere_and_keys() {
+    let operator = operator();
+    let one = make_key(&operator, "one");
+    let two = make_key(&operator, "two");
+    let both = fs::read_to_string(&two).unwrap() + "# nothing\n";
+    let home = operator.path("else/where/bob");
+    operator
+        .run_with(
+            both,
+            &[
+                "user",
+                "add",
+                "bob",
+                "--home",
+                "else/../else/where/bob",
+                "--key",
+                one.to_str().unwrap(),
+                "--key",
+                "-",
+            ],
+        )
+        .refused();
+    fs::create_dir(operator.path("else")).unwrap();
+    let both = fs::read_to_string(&two).unwrap() + "# nothing\n";
+    operator
+        .run_with(
+            both,
+            &[
+                "user",
+                "add",
+                "bob",
+                "--home",
+                "else/../else/where/bob",
+                "--key",
+                one.to_str().unwrap(),
+                "--key",
+                "-",
+            ],
+        )
+        .accepted();
+    assert_eq!(mode(&home), 0o700);
+    let shown = operator.json(&["user", "show", "bob"]);
+    assert_eq!(
+        (&shown["home"], &shown["password"]),
+        (&json!(home), &json!(false))
+    );
+    let comments: Vec<_> = shown["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["comment"].clone())
+        .collect();
+    assert_eq!(comments.len(), 2);
+    assert!(
+        comments.contains(&json!("one of a test")) && comments.contains(&json!("two of a test"))
+    );
+    let told = Command::new("ssh-keygen")
+        .arg("-lf")
+        .arg(&one)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let fingerprint = told.split(' ').nth(1).unwrap().to_owned();
+    assert!(operator.fingerprints("bob").contains(&fingerprint));
+}
+
+#[test]
+fn what_add_refuses_leaves_nothing_behind() {
+    let operator = operator();
+    operator.add("ann");
+    fs::write(operator.path("file"), "").unwrap();
+    fs::write(
+        operator.path("bad.pub"),
+        "command=\"ls\" ssh-ed25519 AAAA\n",
+    )
+    .unwrap();
+    symlink(operator.path("data/homes/ann"), operator.path("link")).unwrap();
+    symlink(
+        operator.path("elsewhere"),
+        operator.path("data/homes/linked"),
+    )
+    .unwrap();
+    let data = operator.path("data");
+    let (data, parent) = (data.to_str().unwrap().to_owned(), operator.path(""));
+    let parent = parent.to_str().unwrap().to_owned();
+    let before = (operator.names("."), operator.names("data/homes"));
+    for (arguments, text) in [
+        (vec!["ann"], "there is a user ann already"),
+        (vec!["../up"], "a user name has 1 to 64 letters"),
+        (vec![".."], "a user name has"),
+        (vec![""], "a user name has"),
+        (vec!["a b"], "a user name has"),
+        (
+            vec!["bob", "--home", "data/homes/ann"],
+            "overlaps the home of ann",
+        ),
+        (
+            vec!["bob", "--home", "data/homes/ann/inner"],
+            "overlaps the home of ann",
+        ),
+        (
+            vec!["bob", "--home", "link/inner"],
+            "overlaps the home of ann",
+        ),
+        (
+            vec!["bob", "--home", "data/homes"],
+            "the homes of others would lie in it",
+        ),
+        (vec!["bob", "--home", "data/other"], "homes lie in"),
+        (vec!["bob", "--home", &data], "the database would lie in it"),
+        (
+            vec!["bob", "--home", &parent],
+            "the database would lie in it",
+        ),
+        (vec!["bob", "--home", "/"], "the database would lie in it"),
+        (vec!["bob", "--home", "keys"], "host keys would lie in it"),
+        (vec!["bob", "--home", "keys/bob"], "host keys"),
+        (vec!["bob", "--home", "file"], "is not a folder"),
+        (vec!["bob", "--home", "file/bob"], "Not a directory"),
+        (vec!["bob", "--home", "a\nb"], "control characters"),
+        (vec!["linked"], "is a link"),
+        (
+            vec!["bob", "--key", "bad.pub"],
+            "\"command\" is not supported",
+        ),
+        (
+            vec!["bob", "--key", "missing.pub"],
+            "cannot read missing.pub: No such file",
+        ),
+        (vec!["bob", "--key", "."], "cannot read ."),
+    ] {
+        let refused = operator
+            .run(&[&["user", "add", "--no-password"], arguments.as_slice()].concat())
+            .refused();
+        assert!(
+            refused.starts_with("landfall: ") && refused.contains(text),
+            "{text}\n{refused}"
+        );
+        assert_eq!(refused.lines().count(), 1, "{refused}");
+    }
+    for (input, text) in [
+        (String::new(), "empty"),
+        ("\n".into(), "empty"),
+        ("one\ntwo\n".into(), "line break"),
+        ("nul\0\n".into(), "NUL"),
+        ("x".repeat(1025) + "\n", "longer than 1024"),
+        ("x".repeat(100_000), "longer than 1024"),
+    ] {
+        let refused = operator
+            .run_with(input, &["user", "add", "bob", "--password-stdin"])
+            .refused();
+        assert!(refused.contains(text), "{text}\n{refused}");
+    }
+    let refused = operator
+        .run_with(b"\xff\xfe\n", &["user", "add", "bob", "--password-stdin"])
+        .refused();
+    assert!(refused.contains("UTF-8"), "{refused}");
+    let refused = operator.run(&["user", "add", "bob"]).refused();
+    assert!(
+        refused.contains("--password-stdin") && refused.contains("--no-password"),
+        "{refused}"
+    );
+    let refused = operator
+        .run(&["user", "add", "bob", "--key", "-", "--password-stdin"])
+        .refused();
+    assert!(refused.contains("only one"), "{refused}");
+    assert_eq!(operator.users(), ["ann"]);
+    assert_eq!((operator.names("."), operator.names("data/homes")), before);
+}
+
+#[test]
+fn a_password_never_stands_in_an_argument() {
+    let operator = operator();
+    for arguments in [
+        vec!["user", "add", "ann", "--password", "secret"],
+        vec!["user", "add", "ann", "secret"],
+        vec!["user", "passwd", "ann", "secret"],
+        vec!["user", "add", "ann", "--password-stdin", "--no-password"],
+        vec!["user", "set", "ann"],
+        vec!["user"],
+        vec![],
+        vec!["frobnicate"],
+    ] {
+        assert_eq!(
+            operator.run(&arguments).status.code(),
+            Some(2),
+            "{arguments:?}"
+        );
+    }
+    assert_eq!(operator.names("."), ["config.toml"]);
+}
+
+#[test]
+fn set_gives_another_home_and_leaves_the_files() {
+    let operator = operator();
+    operator.add("ann");
+    operator.add("bob");
+    fs::write(operator.path("data/homes/ann/file"), "kept").unwrap();
+    let new = operator.path("new");
+    let said = operator
+        .run(&["user", "set", "ann", "--home", "new"])
+        .accepted();
+    assert!(
+        said.contains(new.to_str().unwrap()) && said.contains("stay there"),
+        "{said}"
+    );
+    assert_eq!(mode(&new), 0o700);
+    assert_eq!(operator.json(&["user", "show", "ann"])["home"], json!(new));
+    assert_eq!(
+        fs::read(operator.path("data/homes/ann/file")).unwrap(),
+        b"kept"
+    );
+    for home in ["data/homes/bob", "data/homes/bob/x", "data", "keys"] {
+        operator
+            .run(&["user", "set", "ann", "--home", home])
+            .refused();
+    }
+    operator
+        .run(&["user", "set", "bob", "--home", "new/inner"])
+        .refused();
+    let refused = operator
+        .run(&["user", "set", "eve", "--home", "eve"])
+        .refused();
+    assert!(refused.contains("there is no user eve"), "{refused}");
+    assert_eq!(operator.json(&["user", "show", "ann"])["home"], json!(new));
+    assert!(!operator.path("eve").exists() && !new.join("inner").exists());
+    // Back to its own folder: that one moves along with the data.
+    operator
+        .run(&["user", "set", "ann", "--home", "data/homes/ann"])
+        .accepted();
+    let moved = Operator::with_config(CHEAP);
+    fs::rename(operator.path("data"), moved.path("data")).unwrap();
+    let home = moved.path("data/homes/ann");
+    assert_eq!(moved.json(&["user", "show", "ann"])["home"], json!(home));
+}
+
+#[test]
+fn rm_keeps_the_files_unless_told_otherwise() {
+    let operator = operator();
+    for name in ["ann", "bob", "eve"] {
+        operator.add(name);
+        fs::write(operator.path("data/homes").join(name).join("file"), "kept").unwrap();
+    }
+    let refused = operator
+        .run(&["user", "rm", "ann", "--delete-home"])
+        .refused();
+    assert!(refused.contains("--yes"), "{refused}");
+    assert_eq!(operator.users(), ["ann", "bob", "eve"]);
+    let said = operator.run(&["user", "rm", "ann"]).accepted();
+    assert!(
+        said.contains(operator.path("data/homes/ann").to_str().unwrap()),
+        "{said}"
+    );
+    assert_eq!(operator.users(), ["bob", "eve"]);
+    assert_eq!(
+        fs::read(operator.path("data/homes/ann/file")).unwrap(),
+        b"kept"
+    );
+    let refused = operator.run(&["user", "rm", "ann"]).refused();
+    assert!(refused.contains("there is no user ann"), "{refused}");
+
+    let outside = operator.path("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("file"), "kept").unwrap();
+    symlink(&outside, operator.path("data/homes/bob/link")).unwrap();
+    fs::create_dir(operator.path("data/homes/bob/folder")).unwrap();
+    operator
+        .run(&["user", "rm", "bob", "--yes", "--delete-home"])
+        .accepted();
+    assert_eq!(operator.names("data/homes"), ["ann", "eve"]);
+    assert_eq!(
+        fs::read(outside.join("file")).unwrap(),
+        b"kept",
+        "a link was followed"
+    );
+
+    // A home that was moved aside and linked to is not deleted, and its user not removed.
+    fs::rename(operator.path("data/homes/eve"), operator.path("aside")).unwrap();
+    symlink(operator.path("aside"), operator.path("data/homes/eve")).unwrap();
+    let refused = operator
+        .run(&["user", "rm", "eve", "--yes", "--delete-home"])
+        .refused();
+    assert!(refused.contains("link"), "{refused}");
+    assert_eq!(operator.users(), ["eve"]);
+    assert_eq!(fs::read(operator.path("aside/file")).unwrap(), b"kept");
+}
+
+#[test]
+fn passwd_sets_and_takes_away_a_password() {
+    let operator = operator();
+    operator.add("ann");
+    assert!(!operator.has_password("ann"));
+    operator
+        .run_with("first\n", &["user", "passwd", "ann", "--password-stdin"])
+        .accepted();
+    assert!(operator.has_password("ann"));
+    operator
+        .run_with("second", &["user", "passwd", "ann", "--password-stdin"])
+        .accepted();
+    operator.run(&["user", "passwd", "ann"]).refused();
+    operator
+        .run_with("\n", &["user", "passwd", "ann", "--password-stdin"])
+        .refused();
+    assert!(operator.has_password("ann"));
+    operator
+        .run(&["user", "passwd", "ann", "--no-password"])
+        .accepted();
+    assert!(!operator.has_password("ann"));
+    let refused = operator
+        .run_with("x\n", &["user", "passwd", "bob", "--password-stdin"])
+        .refused();
+    assert!(refused.contains("there is no user bob"), "{refused}");
+}
+
+/// The first of them makes the database; none may see it half made, or lose what another wrote.
+#[test]
+fn twenty_users_can_be_added_at_the_same_time() {
+    let operator = operator();
+    let names: Vec<_> = (10..30).map(|number| format!("user{number}")).collect();
+    let start =
+        |name: &str| Running::start(&mut operator.command(&["user", "add", name, "--no-password"]));
+    let running: Vec<_> = names.iter().map(|name| start(name)).collect();
+    for running in running {
+        running.wait(STEP).accepted();
+    }
+    assert_eq!(operator.users(), names);
+    assert_eq!(operator.names("data/homes"), names);
+
+    // Of twenty that want the same name, one gets it.
+    let running: Vec<_> = (0..20).map(|_| start("same")).collect();
+    let (added, refused): (Vec<Output>, Vec<Output>) = running
+        .into_iter()
+        .map(|running| running.wait(STEP))
+        .partition(|said| said.status.success());
+    assert_eq!((added.len(), refused.len()), (1, 19));
+    for said in refused {
+        assert!(said.refused().contains("already"));
+    }
 }
