@@ -29,7 +29,7 @@ fuzz_target!(|raw: &[u8]| {
     let kept = |bytes: &[u8]| -> Vec<Vec<u8>> {
         let names = bytes.split(|byte| *byte == b'/');
         names
-            .filter(|name| !matches!(name, [] | b"."))
+            .filter(|name| !matches!(**name, [] | [b'.']))
             .map(<[u8]>::to_vec)
             .collect()
     };
