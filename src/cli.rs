@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::units::parse_size;
+
 /// An SFTP server for people who are not system users.
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, max_term_width = 100)]
@@ -26,6 +28,9 @@ pub enum Command {
     /// Add, change, remove and show users.
     #[command(subcommand)]
     User(User),
+    /// Show what is used, and count it anew.
+    #[command(subcommand)]
+    Quota(Quota),
 }
 
 /// `landfall user ...`
@@ -60,6 +65,12 @@ pub struct Add {
     /// standard input); may be given several times.
     #[arg(long = "key", value_name = "FILE")]
     pub keys: Vec<PathBuf>,
+    /// The most bytes that the files may have in all: 10GiB, 500M, or a number.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub quota: Option<u64>,
+    /// The most files, directories and links there may be in all.
+    #[arg(long, value_name = "NUMBER")]
+    pub max_files: Option<u64>,
     /// Where the password comes from.
     #[command(flatten)]
     pub password: PasswordSource,
@@ -79,12 +90,73 @@ pub struct PasswordSource {
 
 /// `landfall user set`
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true))]
 pub struct Set {
     /// The user.
     pub name: String,
     /// Another home; the files in the old one stay where they are.
-    #[arg(long, value_name = "DIR")]
-    pub home: PathBuf,
+    #[arg(long, value_name = "DIR", group = "what")]
+    pub home: Option<PathBuf>,
+    /// The most bytes that the files may have in all: 10GiB, 500M, a number, or "none". It may be
+    /// less than is used: then nothing grows, and nothing is lost.
+    #[arg(long, value_name = "SIZE|none", value_parser = size_or_none, group = "what")]
+    pub quota: Option<Limit>,
+    /// The most files, directories and links there may be in all, or "none".
+    #[arg(long, value_name = "NUMBER|none", value_parser = number_or_none, group = "what")]
+    pub max_files: Option<Limit>,
+}
+
+/// A limit, or that there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit(pub Option<u64>);
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text)
+        .filter(|size| i64::try_from(*size).is_ok())
+        .ok_or_else(|| "a size is a number of bytes, or one with a unit: 500M, 10GiB".to_owned())
+}
+
+fn size_or_none(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        _ => size(text).map(|size| Limit(Some(size))),
+    }
+}
+
+fn number_or_none(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        _ => match text.parse() {
+            Ok(number) if i64::try_from(number).is_ok() => Ok(Limit(Some(number))),
+            _ => Err("this must be a number, or \"none\"".to_owned()),
+        },
+    }
+}
+
+/// `landfall quota ...`
+#[derive(Debug, Subcommand)]
+pub enum Quota {
+    /// Show what users use, and what they may use.
+    Show(QuotaShow),
+    /// Count the files anew, as after changing them by hand; with open sessions too.
+    Recount(QuotaRecount),
+}
+
+/// `landfall quota show`
+#[derive(Debug, Args)]
+pub struct QuotaShow {
+    /// This user alone.
+    pub name: Option<String>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub format: Format,
+}
+
+/// `landfall quota recount`
+#[derive(Debug, Args)]
+pub struct QuotaRecount {
+    /// This user alone.
+    pub name: Option<String>,
 }
 
 /// `landfall user rm`

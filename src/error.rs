@@ -1,8 +1,11 @@
 //! The typed errors of the verbs. They become SSH_FX codes in one place only: `sftp::status`.
 
+use std::fmt;
+
 use rustix::io::Errno;
 
 use crate::path::PathError;
+use crate::units::show_rounded;
 
 /// Why a verb did not do what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +28,55 @@ pub enum Error {
     /// The request or the extension is unknown, or this file system cannot do it.
     #[error("{0}")]
     Unsupported(&'static str),
+    /// The account may not use more.
+    #[error("{0}")]
+    Quota(Exceeded),
     /// A limit of the server is reached; the number is the limit.
     #[error("{0} (limit {1})")]
     Limit(&'static str, u64),
+}
+
+/// Which quota of an account is in the way, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exceeded {
+    /// That of bytes.
+    Bytes {
+        /// Used now.
+        used: u64,
+        /// The most that may be used.
+        limit: u64,
+        /// So much more was wanted, if that is worth telling.
+        wanted: Option<u64>,
+    },
+    /// That of files, directories and links.
+    Files {
+        /// Used now.
+        used: u64,
+        /// The most that may be used.
+        limit: u64,
+    },
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Bytes {
+                used,
+                limit,
+                wanted,
+            } => {
+                let (used, limit) = (show_rounded(used), show_rounded(limit));
+                write!(f, "Quota exceeded: {used} of {limit} used")?;
+                match wanted {
+                    Some(wanted) => write!(f, ", {} more wanted", show_rounded(wanted)),
+                    None => Ok(()),
+                }
+            }
+            Self::Files { used, limit } => {
+                write!(f, "Quota exceeded: {used} of {limit} files used")
+            }
+        }
+    }
 }
 
 impl From<Errno> for Error {

@@ -9,23 +9,30 @@
 //! | [`server`] | the composition root: listeners, shards, shutdown |
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
 //! | [`sftp`] | the SFTP engine |
+//! | [`commands`] | the small commands of a person: `quota` |
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`] | the proof of a login |
 //! | [`accounts`] | who somebody is |
+//! | [`quota`] | what an account uses, exactly |
 //! | [`store`] | the file system of one home |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
-//! | [`calendar`] | dates in UTC |
+//! | [`database`] | the file that accounts and figures are in |
+//! | [`calendar`], [`units`] | dates in UTC; sizes as people write them |
 
 pub mod accounts;
 pub mod admin;
 pub mod calendar;
 pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod database;
 pub mod error;
 pub mod path;
+pub mod quota;
 pub mod server;
 pub mod session;
 pub mod sftp;
 pub mod ssh;
 pub mod store;
+pub mod units;
 pub mod vfs;

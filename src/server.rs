@@ -18,6 +18,9 @@ use tracing::{error, info, warn};
 use crate::accounts::Accounts;
 use crate::admin::{self, first_run};
 use crate::config::Config;
+use crate::database;
+use crate::quota::Ledgers;
+use crate::session;
 use crate::ssh::{self, Context, host_keys};
 
 /// After an error of accept(2), as when no descriptor is free: long enough not to spin, short
@@ -41,7 +44,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     prepare_process();
     let accounts = Accounts::open(&config).await?;
-    let server = Server::bind(&config, accounts.clone()).await?;
+    let _alone = database::serve_alone(&config.server.data)?;
+    let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
+    let server = Server::bind(&config, accounts.clone(), ledgers.clone()).await?;
     let addresses = server.addresses()?;
     let first_run = first_run::make_account(&accounts, &addresses).await?;
     let stop = stop_signal()?;
@@ -52,7 +57,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         // To the operator's terminal, not to the log.
         admin::print(&text)?;
     }
-    server.run(stop).await
+    ledgers.recount_unclean().await?;
+    let informing = tokio::spawn(ledgers.clone().keep_informed());
+    server.run(stop).await?;
+    informing.abort();
+    ledgers.close().await
 }
 
 /// What a process needs that serves many: every permission bit decided by the store alone, and as
@@ -82,7 +91,11 @@ pub struct Server {
 
 impl Server {
     /// Reads or makes the host keys, and listens.
-    pub async fn bind(config: &Config, accounts: Accounts) -> anyhow::Result<Self> {
+    pub async fn bind(
+        config: &Config,
+        accounts: Accounts,
+        ledgers: Arc<Ledgers>,
+    ) -> anyhow::Result<Self> {
         let keys = host_keys::load_or_make(&config.server.keys)?;
         let mut listeners = Vec::new();
         for address in &config.server.listen {
@@ -93,7 +106,7 @@ impl Server {
         }
         Ok(Self {
             listeners,
-            context: Arc::new(Context::new(config, accounts, keys)),
+            context: Arc::new(Context::new(config, accounts, ledgers, keys)),
             shards: config.server.shards,
             max_connections: config.server.max_connections,
         })

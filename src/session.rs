@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::accounts::Proof;
 use crate::config;
 use crate::error::Error;
+use crate::quota::{Ledger, Member, Usage};
 use crate::store::Store;
 use crate::store::local::LocalStore;
 
@@ -18,6 +19,7 @@ pub struct Session {
     /// The client's identification string, without line end.
     identification: Vec<u8>,
     limits: config::Sftp,
+    member: Member,
 }
 
 impl Session {
@@ -27,12 +29,14 @@ impl Session {
         peer: SocketAddr,
         identification: Vec<u8>,
         limits: config::Sftp,
+        member: Member,
     ) -> Self {
         Self {
             proof,
             peer,
             identification,
             limits,
+            member,
         }
     }
 
@@ -61,8 +65,22 @@ impl Session {
         &self.proof.account().home
     }
 
+    /// The account book of the home.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        self.member.ledger()
+    }
+
     /// Opens the home. May block: the disk may be gone or hang.
     pub fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
         Ok(Arc::new(LocalStore::open(self.home(), self.limits.umask)?))
     }
+}
+
+/// Counts what lies in a home; see [`Store::count`].
+pub fn count_home(home: &Path, tell: &mut dyn FnMut(u64)) -> Result<Usage, Error> {
+    let counted = LocalStore::open(home, 0)?.count(tell)?;
+    Ok(Usage {
+        bytes: counted.bytes,
+        files: counted.files,
+    })
 }

@@ -8,11 +8,6 @@ mod sql;
 mod tests;
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::ErrorKind;
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -23,16 +18,13 @@ use zeroize::Zeroizing;
 
 use self::homes::Homes;
 use self::password::{Hasher, Verdict};
-use self::sql::{Change, Database, LoginRow};
+use self::sql::{Change, LoginRow, Rows};
 use crate::calendar;
 use crate::config::Config;
+use crate::database::Database;
 
 pub use self::keys::AuthorizedKey;
 pub use self::password::{MAX_PASSWORD, Password};
-
-const DATABASE: &str = "landfall.db";
-/// Held while a process opens the database, so that only one makes or changes its schema.
-const OPENING: &str = "landfall.db.opening";
 
 /// A name that no account can have: what is looked up for names that are not valid.
 const NO_NAME: &str = "";
@@ -46,6 +38,17 @@ pub struct Account {
     pub name: UserName,
     /// Its home: an absolute path.
     pub home: PathBuf,
+    /// How much it may use.
+    pub allowance: Allowance,
+}
+
+/// How much an account may use; `None` is without limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// In bytes.
+    pub bytes: Option<u64>,
+    /// In names of files, directories and links.
+    pub files: Option<u64>,
 }
 
 /// A valid account name: 1 to 64 of the letters and digits of ASCII, ".", "_", "-" and "@", the
@@ -112,6 +115,8 @@ pub struct NewAccount {
     pub name: UserName,
     /// Its home; its own folder under data/homes if not given.
     pub home: Option<PathBuf>,
+    /// How much it may use.
+    pub allowance: Allowance,
     /// Its password, if it has one.
     pub password: Option<Password>,
     /// The keys that may log in to it.
@@ -142,6 +147,7 @@ pub struct Accounts {
 
 struct Inner {
     database: Database,
+    rows: Rows,
     hasher: Hasher,
     homes: Homes,
 }
@@ -150,22 +156,20 @@ impl Accounts {
     /// Opens the database; makes it, and the data folder, if there is none.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let data = &config.server.data;
-        prepare_folder(data)?;
-        let lock = data.join(OPENING);
-        let lock = private_file(&lock)
-            .and_then(|file| file.lock().map(|()| file))
-            .with_context(|| format!("cannot lock {}", lock.display()))?;
-        let file = data.join(DATABASE);
-        prepare_database(&file)?;
-        let database = Database::open(&file).await?;
-        drop(lock);
+        let database = Database::open(data).await?;
         Ok(Self {
             inner: Arc::new(Inner {
+                rows: Rows::new(database.clone()),
                 database,
                 hasher: Hasher::new(&config.login)?,
                 homes: Homes::new(data, &config.server.keys)?,
             }),
         })
+    }
+
+    /// The database that the accounts are in.
+    pub fn database(&self) -> &Database {
+        &self.inner.database
     }
 
     /// Closes the database for all handles.
@@ -175,7 +179,7 @@ impl Accounts {
 
     /// How many accounts there are.
     pub async fn count(&self) -> anyhow::Result<u64> {
-        self.inner.database.count().await
+        self.inner.rows.count().await
     }
 
     /// Checks a password. The name and the password may be anything that a peer can send, and a
@@ -185,10 +189,8 @@ impl Accounts {
         name: &str,
         password: Zeroizing<String>,
     ) -> anyhow::Result<Option<Proof>> {
-        let Inner {
-            database, hasher, ..
-        } = &*self.inner;
-        let row = database.login(looked_up(name)).await?;
+        let Inner { rows, hasher, .. } = &*self.inner;
+        let row = rows.login(looked_up(name)).await?;
         let hash = row.as_ref().and_then(|row| row.password_hash.clone());
         let verdict = hasher.verify(password.clone(), hash).await?;
         match (row, verdict) {
@@ -209,11 +211,9 @@ impl Accounts {
         let Some(old) = &row.password_hash else {
             return Ok(());
         };
-        let Inner {
-            database, hasher, ..
-        } = &*self.inner;
+        let Inner { rows, hasher, .. } = &*self.inner;
         let new = hasher.hash(&Password::new(password)?).await?;
-        database.refresh_password(&row.name, old, &new).await
+        rows.refresh_password(&row.name, old, &new).await
     }
 
     /// May this key log in to the account? `key_blob` is the key as on the wire (RFC 4253,
@@ -239,33 +239,42 @@ impl Accounts {
         let key = keys::from_wire(key_blob);
         let key = key.as_deref().unwrap_or(NO_KEY);
         self.inner
-            .database
+            .rows
             .login_with_key(looked_up(name), key, calendar::now())
             .await
     }
 
     fn proof(&self, row: LoginRow) -> anyhow::Result<Proof> {
-        let account = self.account(&row.name, row.home)?;
+        let account = self.account(&row.name, row.home, row.allowance)?;
         Ok(Proof { account })
     }
 
-    fn account(&self, name: &str, home: homes::Stored) -> anyhow::Result<Account> {
+    fn account(
+        &self,
+        name: &str,
+        home: homes::Stored,
+        allowance: Allowance,
+    ) -> anyhow::Result<Account> {
         let name: UserName = stored_name(name)?;
         let home = self.inner.homes.absolute(&name, home);
-        Ok(Account { name, home })
+        Ok(Account {
+            name,
+            home,
+            allowance,
+        })
     }
 
     /// Adds an account and makes its home.
     pub async fn add(&self, new: NewAccount) -> anyhow::Result<Account> {
         let hash = self.hash(new.password.as_ref()).await?;
-        let change = self.inner.database.change().await?;
+        let change = self.inner.rows.change().await?;
         self.insert(change, new, hash).await
     }
 
     /// Adds an account if there is none at all; `None` if there is one.
     pub async fn add_first(&self, new: NewAccount) -> anyhow::Result<Option<Account>> {
         let hash = self.hash(new.password.as_ref()).await?;
-        let mut change = self.inner.database.change().await?;
+        let mut change = self.inner.rows.change().await?;
         if !change.is_empty().await? {
             return Ok(None);
         }
@@ -286,7 +295,11 @@ impl Accounts {
         hash: Option<String>,
     ) -> anyhow::Result<Account> {
         let NewAccount {
-            name, home, keys, ..
+            name,
+            home,
+            allowance,
+            keys,
+            ..
         } = new;
         if change.exists(name.as_str()).await? {
             bail!("there is a user {name} already");
@@ -296,10 +309,16 @@ impl Accounts {
             .await?;
         let now = calendar::now();
         change
-            .insert(name.as_str(), stored.as_deref(), hash.as_deref(), now)
+            .insert(
+                name.as_str(),
+                stored.as_deref(),
+                hash.as_deref(),
+                allowance,
+                now,
+            )
             .await?;
         add_keys(&mut change, &name, keys, now).await?;
-        let account = self.account(name.as_str(), stored)?;
+        let account = self.account(name.as_str(), stored, allowance)?;
         homes::make(&account.home)?;
         change.commit().await?;
         Ok(account)
@@ -331,13 +350,29 @@ impl Accounts {
         home: &Path,
     ) -> anyhow::Result<(Account, Account)> {
         let before = self.find(name).await?.account;
-        let mut change = self.inner.database.change().await?;
+        let mut change = self.inner.rows.change().await?;
         let stored = self.choose_home(&mut change, name, Some(home)).await?;
         change.set_home(name.as_str(), stored.as_deref()).await?;
-        let after = self.account(name.as_str(), stored)?;
+        let after = self.account(name.as_str(), stored, before.allowance)?;
         homes::make(&after.home)?;
         change.commit().await?;
         Ok((before, after))
+    }
+
+    /// Changes how much an account may use; gives what holds now.
+    pub async fn set_allowance(
+        &self,
+        name: &UserName,
+        change: impl FnOnce(&mut Allowance),
+    ) -> anyhow::Result<Allowance> {
+        let mut transaction = self.inner.rows.change().await?;
+        let Some(mut allowance) = transaction.allowance(name.as_str()).await? else {
+            return Err(no_such_user(name));
+        };
+        change(&mut allowance);
+        transaction.set_allowance(name.as_str(), allowance).await?;
+        transaction.commit().await?;
+        Ok(allowance)
     }
 
     /// Gives an account another password, or none.
@@ -347,7 +382,7 @@ impl Accounts {
         password: Option<Password>,
     ) -> anyhow::Result<()> {
         let hash = self.hash(password.as_ref()).await?;
-        let mut change = self.inner.database.change().await?;
+        let mut change = self.inner.rows.change().await?;
         if !change.set_password(name.as_str(), hash.as_deref()).await? {
             return Err(no_such_user(name));
         }
@@ -356,7 +391,7 @@ impl Accounts {
 
     /// Removes an account and its keys; its home stays.
     pub async fn remove(&self, name: &UserName) -> anyhow::Result<()> {
-        let mut change = self.inner.database.change().await?;
+        let mut change = self.inner.rows.change().await?;
         if !change.remove(name.as_str()).await? {
             return Err(no_such_user(name));
         }
@@ -377,10 +412,10 @@ impl Accounts {
     }
 
     async fn details(&self, name: Option<&str>) -> anyhow::Result<Vec<Details>> {
-        let rows = self.inner.database.accounts(name).await?;
+        let rows = self.inner.rows.accounts(name).await?;
         let details = |row: sql::AccountRow| {
             Ok(Details {
-                account: self.account(&row.name, row.home)?,
+                account: self.account(&row.name, row.home, row.allowance)?,
                 has_password: row.password_hash.is_some(),
                 keys: u64::try_from(row.keys)?,
                 created_at: row.created_at,
@@ -392,7 +427,7 @@ impl Accounts {
     /// The keys of an account, in the order in which they were added.
     pub async fn keys(&self, name: &UserName) -> anyhow::Result<Vec<AuthorizedKey>> {
         self.find(name).await?;
-        self.inner.database.keys(name.as_str()).await
+        self.inner.rows.keys(name.as_str()).await
     }
 
     /// Adds keys to an account; gives those that it did not have yet. All are added, or none.
@@ -401,7 +436,7 @@ impl Accounts {
         name: &UserName,
         keys: Vec<AuthorizedKey>,
     ) -> anyhow::Result<Vec<AuthorizedKey>> {
-        let mut change = self.inner.database.change().await?;
+        let mut change = self.inner.rows.change().await?;
         if !change.exists(name.as_str()).await? {
             return Err(no_such_user(name));
         }
@@ -412,7 +447,7 @@ impl Accounts {
 
     /// Removes the one key that goes by this fingerprint or comment; gives its fingerprint.
     pub async fn remove_key(&self, name: &UserName, which: &str) -> anyhow::Result<String> {
-        let mut change = self.inner.database.change().await?;
+        let mut change = self.inner.rows.change().await?;
         if !change.exists(name.as_str()).await? {
             return Err(no_such_user(name));
         }
@@ -465,56 +500,4 @@ fn stored_name(name: &str) -> anyhow::Result<UserName> {
 
 fn no_such_user(name: &UserName) -> anyhow::Error {
     anyhow!("there is no user {name}; see: landfall user list")
-}
-
-/// Makes the data folder for this user alone; of one that exists, checks that nobody else can change
-/// what is in it.
-fn prepare_folder(data: &Path) -> anyhow::Result<()> {
-    let shown = data.display();
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
-    made.with_context(|| format!("cannot make the data folder {shown}"))?;
-    let metadata = fs::metadata(data).with_context(|| format!("cannot use {shown}"))?;
-    let (owner, me) = (metadata.uid(), rustix::process::geteuid().as_raw());
-    if owner != me {
-        // As root it would work, and leave files behind that the server cannot use.
-        bail!(
-            "the data folder {shown} belongs to user id {owner}, but this is user id {me}: run landfall as its owner"
-        );
-    }
-    let mode = metadata.mode() & 0o777;
-    if mode & 0o022 != 0 {
-        bail!(
-            "others can write to the data folder {shown} (mode {mode:03o}): run chmod go-w {shown}"
-        );
-    }
-    Ok(())
-}
-
-/// Makes an empty database that only this user can read. SQLite gives its other files the same mode.
-///
-/// One that exists is not opened: closing it would take SQLite's locks from this process.
-fn prepare_database(file: &Path) -> anyhow::Result<()> {
-    let shown = file.display();
-    match fs::symlink_metadata(file) {
-        Ok(metadata) if metadata.is_file() && metadata.mode() & 0o077 == 0 => Ok(()),
-        Ok(metadata) if metadata.is_file() => {
-            fs::set_permissions(file, Permissions::from_mode(0o600))
-                .with_context(|| format!("cannot keep others from reading {shown}"))
-        }
-        Ok(_) => bail!("{shown} is not a file"),
-        Err(failure) if failure.kind() == ErrorKind::NotFound => {
-            private_file(file).with_context(|| format!("cannot make {shown}"))?;
-            Ok(())
-        }
-        Err(failure) => Err(failure).with_context(|| format!("cannot use {shown}")),
-    }
-}
-
-fn private_file(file: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(file)
 }

@@ -1,35 +1,28 @@
 //! All SQL about accounts. It is kept to what SQLite and PostgreSQL both understand.
 
-use std::path::Path;
-use std::time::Duration;
+use anyhow::Context as _;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite, Transaction};
 
-use anyhow::{Context as _, anyhow};
-use sqlx::migrate::MigrateError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Row as _, Sqlite, SqlitePool, Transaction};
-
+use super::Allowance;
 use super::homes::Stored;
 use super::keys::AuthorizedKey;
-
-/// The schema, step by step.
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
-
-/// How long one command waits for another that is writing.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::database::Database;
 
 /// A transaction that will write takes SQLite's write lock at its start: then two of them wait for
 /// each other, where otherwise one would fail half-way.
 const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
-/// The database.
-pub(super) struct Database {
-    pool: SqlitePool,
+/// The rows of accounts and keys.
+pub(super) struct Rows {
+    database: Database,
 }
 
 /// An account as a row.
 pub(super) struct AccountRow {
     pub(super) name: String,
     pub(super) home: Stored,
+    pub(super) allowance: Allowance,
     pub(super) password_hash: Option<String>,
     pub(super) created_at: i64,
     /// How many keys it has.
@@ -40,61 +33,51 @@ pub(super) struct AccountRow {
 pub(super) struct LoginRow {
     pub(super) name: String,
     pub(super) home: Stored,
+    pub(super) allowance: Allowance,
     pub(super) password_hash: Option<String>,
 }
 
-impl Database {
-    /// Opens the file, which must exist (it may be empty), and brings its schema up to date. Two
-    /// processes must not do this at the same time.
-    pub(super) async fn open(file: &Path) -> anyhow::Result<Self> {
-        let shown = file.display();
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(PATIENCE)
-            .disable_statement_logging();
-        let pool = SqlitePoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(PATIENCE)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options)
-            .await
-            .with_context(|| format!("cannot open the database {shown}"))?;
-        match MIGRATIONS.run(&pool).await {
-            Ok(()) => Ok(Self { pool }),
-            Err(MigrateError::VersionMissing(version)) => Err(anyhow!(
-                "the database {shown} was written by a newer landfall (its schema is version {version}): use that landfall, or restore a backup"
-            )),
-            Err(failure) => {
-                Err(anyhow!(failure).context(format!("cannot prepare the database {shown}")))
-            }
-        }
-    }
+/// From the columns `quota_bytes` and `quota_files`.
+fn allowance(row: &SqliteRow) -> anyhow::Result<Allowance> {
+    let column = |name| {
+        let number: Option<i64> = row.try_get(name)?;
+        anyhow::Ok(number.map(u64::try_from).transpose()?)
+    };
+    Ok(Allowance {
+        bytes: column("quota_bytes")?,
+        files: column("quota_files")?,
+    })
+}
 
-    /// Writes everything to the main file and lets go of it.
-    pub(super) async fn close(&self) {
-        self.pool.close().await;
+fn figure(number: u64) -> anyhow::Result<i64> {
+    i64::try_from(number).context("a quota must be less than 8 EiB")
+}
+
+impl Rows {
+    pub(super) fn new(database: Database) -> Self {
+        Self { database }
     }
 
     pub(super) async fn count(&self) -> anyhow::Result<u64> {
         let row = sqlx::query("SELECT COUNT(*) FROM account")
-            .fetch_one(&self.pool)
+            .fetch_one(self.database.pool())
             .await?;
         Ok(u64::try_from(row.try_get::<i64, _>(0)?)?)
     }
 
     pub(super) async fn login(&self, name: &str) -> anyhow::Result<Option<LoginRow>> {
-        let row = sqlx::query("SELECT name, home, password_hash FROM account WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await?;
+        let row = sqlx::query(
+            "SELECT name, home, password_hash, quota_bytes, quota_files FROM account
+             WHERE name = $1",
+        )
+        .bind(name)
+        .fetch_optional(self.database.pool())
+        .await?;
         row.map(|row| {
             Ok(LoginRow {
                 name: row.try_get(0)?,
                 home: row.try_get(1)?,
+                allowance: allowance(&row)?,
                 password_hash: row.try_get(2)?,
             })
         })
@@ -109,7 +92,7 @@ impl Database {
         now: i64,
     ) -> anyhow::Result<Option<LoginRow>> {
         let row = sqlx::query(
-            "SELECT account.name, account.home FROM account
+            "SELECT account.name, account.home, quota_bytes, quota_files FROM account
              JOIN account_key ON account_key.account = account.name
              WHERE account.name = $1 AND account_key.public_key = $2
              AND (account_key.expires_at IS NULL OR account_key.expires_at > $3)",
@@ -117,12 +100,13 @@ impl Database {
         .bind(name)
         .bind(public_key)
         .bind(now)
-        .fetch_optional(&self.pool)
+        .fetch_optional(self.database.pool())
         .await?;
         row.map(|row| {
             Ok(LoginRow {
                 name: row.try_get(0)?,
                 home: row.try_get(1)?,
+                allowance: allowance(&row)?,
                 password_hash: None,
             })
         })
@@ -140,7 +124,7 @@ impl Database {
             .bind(new)
             .bind(name)
             .bind(old)
-            .execute(&self.pool)
+            .execute(self.database.pool())
             .await?;
         Ok(())
     }
@@ -149,16 +133,18 @@ impl Database {
     pub(super) async fn accounts(&self, name: Option<&str>) -> anyhow::Result<Vec<AccountRow>> {
         let rows = sqlx::query(
             "SELECT name, home, password_hash, created_at,
-                 (SELECT COUNT(*) FROM account_key WHERE account_key.account = account.name)
+                 (SELECT COUNT(*) FROM account_key WHERE account_key.account = account.name),
+                 quota_bytes, quota_files
              FROM account WHERE $1 IS NULL OR name = $1 ORDER BY name",
         )
         .bind(name)
-        .fetch_all(&self.pool)
+        .fetch_all(self.database.pool())
         .await?;
         let account = |row: sqlx::sqlite::SqliteRow| {
             Ok(AccountRow {
                 name: row.try_get(0)?,
                 home: row.try_get(1)?,
+                allowance: allowance(&row)?,
                 password_hash: row.try_get(2)?,
                 created_at: row.try_get(3)?,
                 keys: row.try_get(4)?,
@@ -174,7 +160,7 @@ impl Database {
              WHERE account = $1 ORDER BY added_at, fingerprint",
         )
         .bind(name)
-        .fetch_all(&self.pool)
+        .fetch_all(self.database.pool())
         .await?;
         let key = |row: sqlx::sqlite::SqliteRow| {
             Ok(AuthorizedKey {
@@ -190,7 +176,7 @@ impl Database {
 
     /// Starts a change: all of it happens at [`Change::commit`], or nothing.
     pub(super) async fn change(&self) -> anyhow::Result<Change> {
-        let transaction = self.pool.begin_with(BEGIN_WRITE).await;
+        let transaction = self.database.pool().begin_with(BEGIN_WRITE).await;
         Ok(Change(
             transaction.context("the database is busy; try again")?,
         ))
@@ -243,15 +229,19 @@ impl Change {
         name: &str,
         home: Option<&str>,
         password_hash: Option<&str>,
+        allowance: Allowance,
         now: i64,
     ) -> anyhow::Result<()> {
         sqlx::query(
-            "INSERT INTO account (name, home, password_hash, created_at) VALUES ($1, $2, $3, $4)",
+            "INSERT INTO account (name, home, password_hash, created_at, quota_bytes, quota_files)
+             VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(name)
         .bind(home)
         .bind(password_hash)
         .bind(now)
+        .bind(allowance.bytes.map(figure).transpose()?)
+        .bind(allowance.files.map(figure).transpose()?)
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -269,6 +259,28 @@ impl Change {
     pub(super) async fn set_home(&mut self, name: &str, home: Option<&str>) -> anyhow::Result<()> {
         sqlx::query("UPDATE account SET home = $1 WHERE name = $2")
             .bind(home)
+            .bind(name)
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
+
+    pub(super) async fn allowance(&mut self, name: &str) -> anyhow::Result<Option<Allowance>> {
+        let row = sqlx::query("SELECT quota_bytes, quota_files FROM account WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&mut *self.0)
+            .await?;
+        row.map(|row| allowance(&row)).transpose()
+    }
+
+    pub(super) async fn set_allowance(
+        &mut self,
+        name: &str,
+        allowance: Allowance,
+    ) -> anyhow::Result<()> {
+        sqlx::query("UPDATE account SET quota_bytes = $1, quota_files = $2 WHERE name = $3")
+            .bind(allowance.bytes.map(figure).transpose()?)
+            .bind(allowance.files.map(figure).transpose()?)
             .bind(name)
             .execute(&mut *self.0)
             .await?;
@@ -338,20 +350,5 @@ impl Change {
             .execute(&mut *self.0)
             .await?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-impl Database {
-    /// Writes down a step of the schema that this program does not know.
-    pub(super) async fn pretend_newer(&self) {
-        sqlx::query(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             VALUES (9999, 'from the future', TRUE, X'00', 0)",
-        )
-        .execute(&self.pool)
-        .await
-        .unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use zeroize::Zeroizing;
 
-use crate::accounts::{Accounts, NewAccount, Password, UserName};
+use crate::accounts::{Accounts, Allowance, NewAccount, Password, UserName};
 
 const NAME: &str = "demo";
 
@@ -22,6 +22,7 @@ pub async fn make_account(
     let new = NewAccount {
         name,
         home: None,
+        allowance: Allowance::default(),
         password: Some(password.clone()),
         keys: Vec::new(),
     };

@@ -4,7 +4,9 @@
 pub mod first_run;
 mod input;
 mod output;
+pub mod quota;
 mod remove_home;
 pub mod user;
+mod view;
 
 pub use self::output::print;

@@ -1,13 +1,15 @@
 //! `landfall user ...`
 
 use anyhow::{Context as _, bail};
-use serde::Serialize;
 
+use super::view::{
+    self, ListedUser, ShownKey, ShownUser, Use, describe, json, list, list_keys, show,
+};
 use super::{input, output, remove_home};
-use crate::accounts::{Accounts, AuthorizedKey, Details, NewAccount, Password, UserName};
-use crate::calendar;
+use crate::accounts::{Accounts, Allowance, AuthorizedKey, NewAccount, Password, UserName};
 use crate::cli::{self, PasswordSource};
 use crate::config::Config;
+use crate::units::show_size;
 
 /// Runs a user command.
 ///
@@ -26,7 +28,7 @@ pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
 /// A command with all that it needs from its files, its terminal and its standard input.
 enum Checked {
     Add(NewAccount),
-    SetHome(UserName, std::path::PathBuf),
+    Set(UserName, cli::Set),
     Remove(UserName, cli::Remove),
     Show(UserName, cli::Format),
     List(cli::Format),
@@ -40,7 +42,7 @@ impl Checked {
     fn new(command: cli::User) -> anyhow::Result<Self> {
         Ok(match command {
             cli::User::Add(add) => Self::Add(new_account(add)?),
-            cli::User::Set(set) => Self::SetHome(user_name(&set.name)?, set.home),
+            cli::User::Set(set) => Self::Set(user_name(&set.name)?, set),
             cli::User::Rm(remove) => Self::Remove(user_name(&remove.name)?, remove),
             cli::User::Show(show) => Self::Show(user_name(&show.name)?, show.format),
             cli::User::List(format) => Self::List(format),
@@ -75,30 +77,19 @@ impl Checked {
                 }
                 Ok(text)
             }
-            Self::SetHome(name, home) => {
-                let (before, after) = accounts.set_home(&name, &home).await?;
-                Ok(if before.home == after.home {
-                    format!("The home of {name} is {} already\n", after.home.display())
-                } else {
-                    format!(
-                        "The home of {name} is now {}; the files in {} stay there\n",
-                        after.home.display(),
-                        before.home.display()
-                    )
-                })
-            }
+            Self::Set(name, set) => change(accounts, &name, set).await,
             Self::Remove(name, how) => remove(accounts, &name, &how).await,
             Self::Show(name, format) => {
-                let details = accounts.find(&name).await?;
+                let user = Use::of(accounts, accounts.find(&name).await?).await?;
                 let keys = accounts.keys(&name).await?;
                 if format.json {
-                    json(&ShownUser::new(&details, &keys))
+                    json(&ShownUser::new(&user, &keys))
                 } else {
-                    Ok(show(&details, &keys))
+                    Ok(show(&user, &keys))
                 }
             }
             Self::List(format) => {
-                let users = accounts.list().await?;
+                let users = Use::of_all(accounts).await?;
                 if format.json {
                     json(&users.iter().map(ListedUser::new).collect::<Vec<_>>())
                 } else {
@@ -141,7 +132,7 @@ impl Checked {
     }
 }
 
-fn user_name(name: &str) -> anyhow::Result<UserName> {
+pub(super) fn user_name(name: &str) -> anyhow::Result<UserName> {
     name.parse()
         .with_context(|| format!("{name:?} cannot be a user name"))
 }
@@ -165,6 +156,10 @@ fn new_account(add: cli::Add) -> anyhow::Result<NewAccount> {
     Ok(NewAccount {
         name,
         home: add.home,
+        allowance: Allowance {
+            bytes: add.quota,
+            files: add.max_files,
+        },
         password,
         keys,
     })
@@ -211,157 +206,29 @@ async fn remove(accounts: &Accounts, name: &UserName, how: &cli::Remove) -> anyh
     Ok(format!("Removed {name}; the files are still in {shown}\n"))
 }
 
-fn list(users: &[Details]) -> String {
-    if users.is_empty() {
-        return "There are no users; add one with: landfall user add NAME\n".to_owned();
+async fn change(accounts: &Accounts, name: &UserName, set: cli::Set) -> anyhow::Result<String> {
+    let mut text = String::new();
+    if set.quota.is_some() || set.max_files.is_some() {
+        let now = accounts
+            .set_allowance(name, |allowance| {
+                allowance.bytes = set.quota.map_or(allowance.bytes, |limit| limit.0);
+                allowance.files = set.max_files.map_or(allowance.files, |limit| limit.0);
+            })
+            .await?;
+        let bytes = view::limit(now.bytes.map(show_size));
+        let files = view::limit(now.files.map(|files| files.to_string()));
+        text.push_str(&format!(
+            "The quota of {name} is {bytes}, and {files} files, from the next login on\n"
+        ));
     }
-    let mut rows = vec![["NAME", "PASSWORD", "KEYS", "CREATED", "HOME"].map(str::to_owned)];
-    rows.extend(users.iter().map(|user| {
-        [
-            user.account.name.to_string(),
-            yes_or_no(user.has_password),
-            user.keys.to_string(),
-            calendar::rfc3339(user.created_at),
-            user.account.home.display().to_string(),
-        ]
-    }));
-    output::table(&rows)
-}
-
-fn show(user: &Details, keys: &[AuthorizedKey]) -> String {
-    let mut rows = vec![
-        ["Name".to_owned(), user.account.name.to_string()],
-        ["Home".to_owned(), user.account.home.display().to_string()],
-        ["Password".to_owned(), yes_or_no(user.has_password)],
-        ["Created".to_owned(), calendar::rfc3339(user.created_at)],
-    ];
-    if keys.is_empty() {
-        rows.push(["Keys".to_owned(), "none".to_owned()]);
+    if let Some(home) = set.home {
+        let (before, after) = accounts.set_home(name, &home).await?;
+        let (before, after) = (before.home.display(), after.home.display());
+        text.push_str(&if before.to_string() == after.to_string() {
+            format!("The home of {name} is {after} already\n")
+        } else {
+            format!("The home of {name} is now {after}; the files in {before} stay there\n")
+        });
     }
-    for (number, key) in keys.iter().enumerate() {
-        let label = if number == 0 { "Keys" } else { "" };
-        rows.push([label.to_owned(), describe(key)]);
-    }
-    output::table(&rows)
-}
-
-fn list_keys(keys: &[AuthorizedKey]) -> String {
-    if keys.is_empty() {
-        return "There are no keys\n".to_owned();
-    }
-    let mut rows =
-        vec![["KIND", "FINGERPRINT", "EXPIRES", "OPTIONS", "COMMENT"].map(str::to_owned)];
-    rows.extend(keys.iter().map(|key| {
-        let or_dash = |text: &str| {
-            if text.is_empty() {
-                "-".to_owned()
-            } else {
-                text.to_owned()
-            }
-        };
-        [
-            key.kind().to_owned(),
-            key.fingerprint.clone(),
-            key.expires_at
-                .map_or_else(|| "never".to_owned(), calendar::rfc3339),
-            or_dash(&key.options),
-            or_dash(&key.comment),
-        ]
-    }));
-    output::table(&rows)
-}
-
-fn describe(key: &AuthorizedKey) -> String {
-    let mut text = format!("{} {}", key.kind(), key.fingerprint);
-    if !key.comment.is_empty() {
-        text.push_str(&format!(" {}", key.comment));
-    }
-    if let Some(time) = key.expires_at {
-        text.push_str(&format!(" (expires {})", calendar::rfc3339(time)));
-    }
-    text
-}
-
-fn yes_or_no(yes: bool) -> String {
-    if yes { "yes" } else { "no" }.to_owned()
-}
-
-/// A user in `list --json`. Programs rely on these names.
-#[derive(Serialize)]
-struct ListedUser {
-    name: String,
-    home: String,
-    password: bool,
-    key_count: u64,
-    created: String,
-}
-
-impl ListedUser {
-    fn new(user: &Details) -> Self {
-        Self {
-            name: user.account.name.to_string(),
-            home: user.account.home.display().to_string(),
-            password: user.has_password,
-            key_count: user.keys,
-            created: calendar::rfc3339(user.created_at),
-        }
-    }
-}
-
-/// A user in `show --json`. Programs rely on these names.
-#[derive(Serialize)]
-struct ShownUser {
-    name: String,
-    home: String,
-    password: bool,
-    keys: Vec<ShownKey>,
-    created: String,
-}
-
-impl ShownUser {
-    fn new(user: &Details, keys: &[AuthorizedKey]) -> Self {
-        let ListedUser {
-            name,
-            home,
-            password,
-            created,
-            ..
-        } = ListedUser::new(user);
-        let keys = keys.iter().map(ShownKey::new).collect();
-        Self {
-            name,
-            home,
-            password,
-            keys,
-            created,
-        }
-    }
-}
-
-/// A key in `show --json` and `key list --json`. Programs rely on these names.
-#[derive(Serialize)]
-struct ShownKey {
-    kind: String,
-    fingerprint: String,
-    comment: String,
-    options: String,
-    expires: Option<String>,
-    public_key: String,
-}
-
-impl ShownKey {
-    fn new(key: &AuthorizedKey) -> Self {
-        Self {
-            kind: key.kind().to_owned(),
-            fingerprint: key.fingerprint.clone(),
-            comment: key.comment.clone(),
-            options: key.options.clone(),
-            expires: key.expires_at.map(calendar::rfc3339),
-            public_key: key.public_key.clone(),
-        }
-    }
-}
-
-fn json(value: &impl Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
+    Ok(text)
 }

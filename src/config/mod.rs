@@ -5,7 +5,7 @@
 
 mod fault;
 mod table;
-pub mod units;
+
 mod value;
 
 use std::collections::HashMap;

@@ -6,8 +6,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::Config;
 use super::value::{self, Parsed, Value};
-use super::{Config, units};
+use crate::units;
 
 /// A key of the config: all that is known about it.
 pub(super) struct Key {

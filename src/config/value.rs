@@ -10,7 +10,7 @@ use rustix::fs::Access;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::units::{parse_duration, parse_size, show_size};
+use crate::units::{parse_duration, parse_size, show_size};
 
 /// A value and its place in the file.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;

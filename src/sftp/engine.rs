@@ -303,12 +303,21 @@ impl Engine {
                 to,
                 to_offset,
             } => {
-                let source = self.handles.file(&from)?.readable()?.clone();
-                let target = self.handles.file(&to)?.writable()?.clone();
+                let (source, target) = (self.handles.shared(&from)?, self.handles.shared(&to)?);
                 let length = (length > 0).then_some(length);
-                self.vfs
-                    .copy(&*source, offset, length, &*target, to_offset)?;
+                self.vfs.copy(source, offset, length, target, to_offset)?;
                 Ok(Answer::Done)
+            }
+            Extended::SpaceAvailable { path } => {
+                let room = self.vfs.room(&VPath::parse(&path)?)?;
+                self.replies.extended(id, |out| {
+                    out.put_u64(room.total);
+                    out.put_u64(room.free);
+                    out.put_u64(room.user_total);
+                    out.put_u64(room.user_free);
+                    out.put_u32(u32::try_from(room.block).unwrap_or(u32::MAX));
+                });
+                Ok(Answer::Replied)
             }
             Extended::HomeDirectory { user } => {
                 if !user.is_empty() && user != self.session().user().as_bytes() {
@@ -348,12 +357,13 @@ impl Engine {
             create: has(open_flag::CREAT),
             truncate: has(open_flag::TRUNC),
             exclusive: has(open_flag::CREAT) && has(open_flag::EXCL),
-            // A SIZE here is only an announcement (draft, section 6.3): never a resize.
+            // A SIZE here is only an announcement (draft, section 6.3): never a resize. But what is
+            // announced must fit.
             permissions: attrs.permissions,
         };
         self.handles.check_room()?;
         self.last_notice = None;
-        let file = self.vfs.open(path, how)?;
+        let file = self.vfs.open(&path, how, attrs.size)?;
         let handle = self.handles.insert(Open::File(file))?;
         self.replies.handle(id, &handle);
         Ok(Answer::Replied)

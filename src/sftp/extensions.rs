@@ -46,6 +46,9 @@ pub enum Extended {
         to: Bytes,
         to_offset: u64,
     },
+    SpaceAvailable {
+        path: Bytes,
+    },
     HomeDirectory {
         user: Bytes,
     },
@@ -106,6 +109,9 @@ const TABLE: &[Row] = &[
             to: f.string()?,
             to_offset: f.uint64()?,
         })
+    }),
+    Row("space-available", "1", |f| {
+        Ok(Extended::SpaceAvailable { path: f.string()? })
     }),
     Row("home-directory", "1", |f| {
         Ok(Extended::HomeDirectory { user: f.string()? })

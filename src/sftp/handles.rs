@@ -20,6 +20,7 @@ pub(super) struct Handles {
     max: usize,
 }
 
+const NOT_A_FILE: Error = Error::Handle("Handle is a directory's");
 const UNKNOWN: Error = Error::Handle("Invalid handle");
 
 impl Handles {
@@ -92,7 +93,17 @@ impl Handles {
     pub(super) fn file(&mut self, wire: &[u8]) -> Result<&mut OpenFile, Error> {
         match self.get(wire)? {
             Open::File(file) => Ok(file),
-            Open::Directory(_) => Err(Error::Handle("Handle is a directory's")),
+            Open::Directory(_) => Err(NOT_A_FILE),
+        }
+    }
+
+    /// As [`Self::file`], for two at once.
+    pub(super) fn shared(&self, wire: &[u8]) -> Result<&OpenFile, Error> {
+        let (slot, stamp) = parse(wire)?;
+        match self.slots.get(slot as usize) {
+            Some(Some((held, Open::File(file)))) if *held == stamp => Ok(file),
+            Some(Some((held, Open::Directory(_)))) if *held == stamp => Err(NOT_A_FILE),
+            _ => Err(UNKNOWN),
         }
     }
 

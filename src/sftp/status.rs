@@ -33,7 +33,8 @@ pub fn code_for(error: &Error, client: Client) -> u32 {
         },
         Error::Path(_) | Error::Invalid(_) => code::BAD_MESSAGE,
         Error::Refused(_) => code::PERMISSION_DENIED,
-        Error::Handle(_) | Error::Limit(..) => code::FAILURE,
+        Error::Quota(_) if client.knows_version_5_codes() => code::QUOTA_EXCEEDED,
+        Error::Handle(_) | Error::Quota(_) | Error::Limit(..) => code::FAILURE,
         Error::Unsupported(_) => code::OP_UNSUPPORTED,
     }
 }
@@ -41,5 +42,8 @@ pub fn code_for(error: &Error, client: Client) -> u32 {
 /// Is this an error that a person should be told of on stderr, since OpenSSH's and PuTTY's clients
 /// never show the text of a status?
 pub fn deserves_notice(error: &Error) -> bool {
-    matches!(error, Error::Os(Errno::NOSPC | Errno::DQUOT | Errno::IO))
+    matches!(
+        error,
+        Error::Quota(_) | Error::Os(Errno::NOSPC | Errno::DQUOT | Errno::IO)
+    )
 }

@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 use tracing::{error, warn};
 
 use super::stream::{Backlog, Link};
+use crate::commands::Command;
 use crate::session::Session;
 use crate::sftp::engine::Engine;
 use crate::sftp::{self, Gone, Pipe};
@@ -27,7 +28,9 @@ const STDERR: u32 = 1;
 pub(super) enum Service {
     /// The subsystem `sftp`.
     Sftp,
-    /// A command or a shell: told that there is none.
+    /// One of the small commands.
+    Command(Command),
+    /// Any other command, or a shell: told that there is none.
     NoCommands,
 }
 
@@ -55,6 +58,7 @@ pub(super) async fn run(
     let serving = async {
         let exit_status = match service {
             Service::Sftp => serve_sftp(session, pipe, cancelled.clone()).await,
+            Service::Command(command) => run_command(command, &session, pipe).await,
             Service::NoCommands => refuse_commands(pipe).await,
         };
         // scp in SFTP mode reports failure without the status, although every byte is right. If
@@ -220,6 +224,13 @@ async fn serve_sftp(
             error!(%failure, "opening a home failed");
             1
         }
+    }
+}
+
+async fn run_command(command: Command, session: &Session, mut pipe: ChannelPipe<'_>) -> u32 {
+    match pipe.send(command.run(session).into()).await {
+        Ok(()) => 0,
+        Err(Gone) => 1,
     }
 }
 

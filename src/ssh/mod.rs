@@ -18,7 +18,7 @@ use russh::{
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tracing::debug;
+use tracing::{debug, error};
 
 mod auth;
 mod channel;
@@ -30,7 +30,9 @@ use channel::Service;
 use stream::{Link, Stream};
 
 use crate::accounts::Accounts;
+use crate::commands::Command;
 use crate::config::{self, Config};
+use crate::quota::{Ledgers, Limits};
 use crate::session::Session;
 
 /// Time that a connection has to end by itself once it was told to.
@@ -40,16 +42,23 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub struct Context {
     transport: Arc<server::Config>,
     accounts: Accounts,
+    ledgers: Arc<Ledgers>,
     login: config::Login,
     sftp: config::Sftp,
 }
 
 impl Context {
     /// From the config and the host keys.
-    pub fn new(config: &Config, accounts: Accounts, host_keys: Vec<PrivateKey>) -> Self {
+    pub fn new(
+        config: &Config,
+        accounts: Accounts,
+        ledgers: Arc<Ledgers>,
+        host_keys: Vec<PrivateKey>,
+    ) -> Self {
         Self {
             transport: Arc::new(transport(&config.login, host_keys)),
             accounts,
+            ledgers,
             login: config.login.clone(),
             sftp: config.sftp.clone(),
         }
@@ -130,6 +139,7 @@ pub async fn serve(
     let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
     let connection = Connection {
         login: Login::new(context.accounts.clone(), peer),
+        ledgers: context.ledgers.clone(),
         peer,
         limits: context.sftp.clone(),
         link: link.clone(),
@@ -168,6 +178,7 @@ pub async fn serve(
 /// One connection: first a login, then a session with channels.
 struct Connection {
     login: Login,
+    ledgers: Arc<Ledgers>,
     peer: SocketAddr,
     limits: config::Sftp,
     link: Arc<Link>,
@@ -254,8 +265,20 @@ impl Handler for Connection {
             .login
             .take_proof()
             .ok_or(russh::Error::NotAuthenticated)?;
+        let account = proof.account();
+        let limits = Limits {
+            bytes: account.allowance.bytes,
+            files: account.allowance.files,
+        };
+        let user = account.name.as_str();
+        let member = self.ledgers.join(user, &account.home, limits).await;
+        let member = member.map_err(|failure| {
+            error!(user, "cannot read what is used: {failure:#}");
+            russh::Error::Disconnect
+        })?;
         let identification = transport.remote_sshid().to_vec();
-        let session = Session::new(proof, self.peer, identification, self.limits.clone());
+        let limits = self.limits.clone();
+        let session = Session::new(proof, self.peer, identification, limits, member);
         self.session = Some(Arc::new(session));
         self.link.logged_in();
         Ok(())
@@ -302,10 +325,13 @@ impl Handler for Connection {
     async fn exec_request(
         &mut self,
         channel: ChannelId,
-        _command: &[u8],
+        command: &[u8],
         transport: &mut Transport,
     ) -> Result<(), Self::Error> {
-        self.no_commands(channel, transport)
+        match Command::parse(command) {
+            Some(command) => self.grant(channel, Service::Command(command), transport),
+            None => self.grant(channel, Service::NoCommands, transport),
+        }
     }
 
     async fn shell_request(
@@ -313,7 +339,7 @@ impl Handler for Connection {
         channel: ChannelId,
         transport: &mut Transport,
     ) -> Result<(), Self::Error> {
-        self.no_commands(channel, transport)
+        self.grant(channel, Service::NoCommands, transport)
     }
 
     async fn pty_request(
@@ -354,13 +380,14 @@ impl Handler for Connection {
 }
 
 impl Connection {
-    /// The request is granted, so that the person is told in words that there is nothing to run.
-    fn no_commands(
+    /// A command that does not exist is granted too, so that the person is told so in words.
+    fn grant(
         &mut self,
         channel: ChannelId,
+        service: Service,
         transport: &mut Transport,
     ) -> Result<(), russh::Error> {
-        if self.start(channel, Some(Service::NoCommands)) {
+        if self.start(channel, Some(service)) {
             transport.channel_success(channel)
         } else {
             transport.channel_failure(channel)

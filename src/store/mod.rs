@@ -112,6 +112,15 @@ pub struct Space {
     pub name_max: u64,
 }
 
+/// What lies in a home.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Apparent sizes of regular files, each inode once.
+    pub bytes: u64,
+    /// Names: of files, directories and links; the home itself has none.
+    pub files: u64,
+}
+
 /// One name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -223,6 +232,9 @@ pub trait Store: Send + Sync {
 
     /// Space where the path lies.
     fn space(&self, path: &VPath) -> Result<Space, Error>;
+
+    /// Counts everything in the home; tells now and then how many names it has seen.
+    fn count(&self, tell: &mut dyn FnMut(u64)) -> Result<Counted, Error>;
 }
 
 /// A time in whole seconds since 1970, as the wire and `stat(2)` count.

@@ -16,6 +16,7 @@
 //! - To create nothing but a new file (`exclusive`) without `create` is refused, as the draft wants
 //!   it, and not ignored, as POSIX has it: who sends it does not mean to open an old file.
 
+mod count;
 mod directory;
 mod file;
 mod inode;
@@ -37,7 +38,7 @@ use self::directory::LocalDirectory;
 use self::file::{LocalFile, resize};
 use self::inode::Reach;
 use self::resolve::{Home, Parent};
-use super::{Changes, Directory, File, Kind, Metadata, OpenHow, Space, Store};
+use super::{Changes, Counted, Directory, File, Kind, Metadata, OpenHow, Space, Store};
 use crate::error::Error;
 use crate::path::{PATH_MAX, PathError, VPath};
 
@@ -210,6 +211,10 @@ impl Store for LocalStore {
 
     fn space(&self, path: &VPath) -> Result<Space, Error> {
         inode::space(self.home.inode(path.relative(), true)?)
+    }
+
+    fn count(&self, tell: &mut dyn FnMut(u64)) -> Result<Counted, Error> {
+        count::count(self.home.fd(), tell)
     }
 }
 

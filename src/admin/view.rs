@@ -1,0 +1,249 @@
+//! Users as the operator sees them: tables for people, JSON for programs.
+
+use serde::Serialize;
+
+use super::output;
+use crate::accounts::{Accounts, AuthorizedKey, Details};
+use crate::calendar;
+use crate::quota::{Usage, figures_of_all};
+use crate::units::{show_rounded, show_size};
+
+/// A user, and what they use.
+pub(super) struct Use {
+    pub(super) details: Details,
+    /// As the database has it: while sessions are open, a second old. `None` if it was never counted.
+    pub(super) used: Option<Usage>,
+}
+
+impl Use {
+    pub(super) async fn of(accounts: &Accounts, details: Details) -> anyhow::Result<Self> {
+        let figures = figures_of_all(accounts.database()).await?;
+        Ok(Self::among(&figures, details))
+    }
+
+    pub(super) async fn of_all(accounts: &Accounts) -> anyhow::Result<Vec<Self>> {
+        let figures = figures_of_all(accounts.database()).await?;
+        let users = accounts.list().await?.into_iter();
+        Ok(users.map(|user| Self::among(&figures, user)).collect())
+    }
+
+    fn among(
+        figures: &std::collections::HashMap<String, (std::path::PathBuf, Usage)>,
+        details: Details,
+    ) -> Self {
+        let used = figures
+            .get(details.account.name.as_str())
+            .filter(|(home, _)| home.to_string_lossy() == details.account.home.to_string_lossy())
+            .map(|(_, used)| *used);
+        Self { details, used }
+    }
+
+    /// Bytes used and allowed, files used and allowed.
+    pub(super) fn figures(&self) -> [String; 4] {
+        let allowance = self.details.account.allowance;
+        let unknown = || "?".to_owned();
+        [
+            self.used
+                .map_or_else(unknown, |used| show_rounded(used.bytes)),
+            limit(allowance.bytes.map(show_size)),
+            self.used
+                .map_or_else(unknown, |used| used.files.to_string()),
+            limit(allowance.files.map(|files| files.to_string())),
+        ]
+    }
+}
+
+/// A limit in words.
+pub(super) fn limit(shown: Option<String>) -> String {
+    shown.unwrap_or_else(|| "unlimited".to_owned())
+}
+
+pub(super) fn list(users: &[Use]) -> String {
+    if users.is_empty() {
+        return "There are no users; add one with: landfall user add NAME\n".to_owned();
+    }
+    let titles = [
+        "NAME", "PASSWORD", "KEYS", "USED", "QUOTA", "FILES", "OF", "CREATED", "HOME",
+    ];
+    let mut rows = vec![titles.map(str::to_owned)];
+    rows.extend(users.iter().map(|user| {
+        let [used, quota, files, max_files] = user.figures();
+        let user = &user.details;
+        [
+            user.account.name.to_string(),
+            yes_or_no(user.has_password),
+            user.keys.to_string(),
+            used,
+            quota,
+            files,
+            max_files,
+            calendar::rfc3339(user.created_at),
+            user.account.home.display().to_string(),
+        ]
+    }));
+    output::table(&rows)
+}
+
+pub(super) fn show(user: &Use, keys: &[AuthorizedKey]) -> String {
+    let [used, quota, files, max_files] = user.figures();
+    let user = &user.details;
+    let mut rows = vec![
+        ["Name".to_owned(), user.account.name.to_string()],
+        ["Home".to_owned(), user.account.home.display().to_string()],
+        ["Password".to_owned(), yes_or_no(user.has_password)],
+        ["Used".to_owned(), format!("{used} of {quota}")],
+        ["Files".to_owned(), format!("{files} of {max_files}")],
+        ["Created".to_owned(), calendar::rfc3339(user.created_at)],
+    ];
+    if keys.is_empty() {
+        rows.push(["Keys".to_owned(), "none".to_owned()]);
+    }
+    for (number, key) in keys.iter().enumerate() {
+        let label = if number == 0 { "Keys" } else { "" };
+        rows.push([label.to_owned(), describe(key)]);
+    }
+    output::table(&rows)
+}
+
+pub(super) fn list_keys(keys: &[AuthorizedKey]) -> String {
+    if keys.is_empty() {
+        return "There are no keys\n".to_owned();
+    }
+    let mut rows =
+        vec![["KIND", "FINGERPRINT", "EXPIRES", "OPTIONS", "COMMENT"].map(str::to_owned)];
+    rows.extend(keys.iter().map(|key| {
+        let or_dash = |text: &str| {
+            if text.is_empty() {
+                "-".to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
+        [
+            key.kind().to_owned(),
+            key.fingerprint.clone(),
+            key.expires_at
+                .map_or_else(|| "never".to_owned(), calendar::rfc3339),
+            or_dash(&key.options),
+            or_dash(&key.comment),
+        ]
+    }));
+    output::table(&rows)
+}
+
+pub(super) fn describe(key: &AuthorizedKey) -> String {
+    let mut text = format!("{} {}", key.kind(), key.fingerprint);
+    if !key.comment.is_empty() {
+        text.push_str(&format!(" {}", key.comment));
+    }
+    if let Some(time) = key.expires_at {
+        text.push_str(&format!(" (expires {})", calendar::rfc3339(time)));
+    }
+    text
+}
+
+fn yes_or_no(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
+}
+
+/// A user in `list --json`. Programs rely on these names.
+#[derive(Serialize)]
+pub(super) struct ListedUser {
+    name: String,
+    home: String,
+    password: bool,
+    key_count: u64,
+    quota: Option<u64>,
+    max_files: Option<u64>,
+    used_bytes: Option<u64>,
+    used_files: Option<u64>,
+    created: String,
+}
+
+impl ListedUser {
+    pub(super) fn new(user: &Use) -> Self {
+        let used = user.used;
+        let user = &user.details;
+        Self {
+            quota: user.account.allowance.bytes,
+            max_files: user.account.allowance.files,
+            used_bytes: used.map(|used| used.bytes),
+            used_files: used.map(|used| used.files),
+            name: user.account.name.to_string(),
+            home: user.account.home.display().to_string(),
+            password: user.has_password,
+            key_count: user.keys,
+            created: calendar::rfc3339(user.created_at),
+        }
+    }
+}
+
+/// A user in `show --json`. Programs rely on these names.
+#[derive(Serialize)]
+pub(super) struct ShownUser {
+    name: String,
+    home: String,
+    password: bool,
+    keys: Vec<ShownKey>,
+    quota: Option<u64>,
+    max_files: Option<u64>,
+    used_bytes: Option<u64>,
+    used_files: Option<u64>,
+    created: String,
+}
+
+impl ShownUser {
+    pub(super) fn new(user: &Use, keys: &[AuthorizedKey]) -> Self {
+        let ListedUser {
+            name,
+            home,
+            password,
+            quota,
+            max_files,
+            used_bytes,
+            used_files,
+            created,
+            ..
+        } = ListedUser::new(user);
+        let keys = keys.iter().map(ShownKey::new).collect();
+        Self {
+            name,
+            home,
+            password,
+            keys,
+            quota,
+            max_files,
+            used_bytes,
+            used_files,
+            created,
+        }
+    }
+}
+
+/// A key in `show --json` and `key list --json`. Programs rely on these names.
+#[derive(Serialize)]
+pub(super) struct ShownKey {
+    kind: String,
+    fingerprint: String,
+    comment: String,
+    options: String,
+    expires: Option<String>,
+    public_key: String,
+}
+
+impl ShownKey {
+    pub(super) fn new(key: &AuthorizedKey) -> Self {
+        Self {
+            kind: key.kind().to_owned(),
+            fingerprint: key.fingerprint.clone(),
+            comment: key.comment.clone(),
+            options: key.options.clone(),
+            expires: key.expires_at.map(calendar::rfc3339),
+            public_key: key.public_key.clone(),
+        }
+    }
+}
+
+pub(super) fn json(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}

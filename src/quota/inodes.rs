@@ -1,0 +1,129 @@
+//! The inodes that are open, in whatever session: one size for all their handles.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::{Ledger, Usage, lock};
+use crate::error::Error;
+
+/// File system and inode number.
+type Inode = (u64, u64);
+
+/// Known from the first change on; then only changes of its holder change it.
+type Size = Arc<Mutex<Option<u64>>>;
+
+struct Open {
+    size: Size,
+    handles: usize,
+    /// Has it a name left?
+    named: bool,
+}
+
+/// See the module's description.
+#[derive(Default)]
+pub(super) struct OpenInodes(HashMap<Inode, Open>);
+
+impl OpenInodes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is used by those that a walk of the disk does not find.
+    pub(super) fn without_names(&self) -> Usage {
+        let nameless = self.0.values().filter(|open| !open.named);
+        nameless
+            .map(|open| Usage {
+                bytes: lock(&open.size).unwrap_or_default(),
+                files: 1,
+            })
+            .fold(Usage::default(), Usage::plus)
+    }
+
+    /// After a count the disk is asked again: the operator may have changed files by hand.
+    pub(super) fn forget_sizes(&mut self) {
+        for open in self.0.values_mut().filter(|open| open.named) {
+            *lock(&open.size) = None;
+        }
+    }
+}
+
+/// An inode that is open: counted until the last of these is dropped and it has no name.
+pub struct Tracked {
+    ledger: Arc<Ledger>,
+    inode: Inode,
+    size: Size,
+}
+
+/// The size of an open inode, that nobody else changes meanwhile.
+pub struct HeldSize<'a>(MutexGuard<'a, Option<u64>>);
+
+impl HeldSize<'_> {
+    /// In bytes.
+    pub fn get(&self) -> u64 {
+        self.0.unwrap_or_default()
+    }
+
+    /// It has changed.
+    pub fn set(&mut self, size: u64) {
+        *self.0 = Some(size);
+    }
+}
+
+impl Tracked {
+    /// Keeps the size to itself; `on_disk` tells it if it is not known yet.
+    pub fn hold_size(
+        &self,
+        on_disk: impl FnOnce() -> Result<u64, Error>,
+    ) -> Result<HeldSize<'_>, Error> {
+        let mut size = lock(&self.size);
+        if size.is_none() {
+            *size = Some(on_disk()?);
+        }
+        Ok(HeldSize(size))
+    }
+
+    /// Its last name is gone.
+    pub fn lost_its_name(&self) {
+        if let Some(open) = lock(&self.ledger.open).0.get_mut(&self.inode) {
+            open.named = false;
+        }
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        let mut inodes = lock(&self.ledger.open);
+        let Some(open) = inodes.0.get_mut(&self.inode) else {
+            return;
+        };
+        open.handles -= 1;
+        if open.handles == 0 {
+            if !open.named {
+                let bytes = lock(&open.size).unwrap_or_default();
+                self.ledger.release(Usage { bytes, files: 1 });
+            }
+            inodes.0.remove(&self.inode);
+        }
+        drop(inodes);
+        self.ledger.save_if_idle();
+    }
+}
+
+impl Ledger {
+    /// Counts one more handle of an inode. Whoever came to it by a name still holds
+    /// [`Ledger::opening`] or [`Change::names`](super::Change::names).
+    pub fn track(self: &Arc<Self>, inode: Inode) -> Tracked {
+        let mut inodes = lock(&self.open);
+        let open = inodes.0.entry(inode).or_insert_with(|| Open {
+            size: Size::default(),
+            handles: 0,
+            named: true,
+        });
+        open.handles += 1;
+        Tracked {
+            size: open.size.clone(),
+            ledger: self.clone(),
+            inode,
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! The figures in the database: all SQL about use, and the one task that runs it, so that what is
+//! written and read of an account keeps its order.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use sqlx::Row as _;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, warn};
+
+use super::Usage;
+use crate::database::Database;
+
+/// What the database has of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The figures.
+    pub used: Usage,
+    /// They are right: nothing has changed since they were written.
+    pub clean: bool,
+    /// They are being counted anew, or will be.
+    pub recount: bool,
+}
+
+/// An account, and its home as the database has it.
+pub(super) type Home = (String, PathBuf);
+
+enum Job {
+    Mark(Who, oneshot::Sender<anyhow::Result<()>>),
+    Save(Who, Usage),
+    Read(Who, oneshot::Sender<anyhow::Result<Option<Kept>>>),
+    Publish(Vec<(Who, Usage)>),
+    Counted(Who, Usage),
+    Forget(Who),
+    Request(Who, oneshot::Sender<anyhow::Result<()>>),
+    Unclean(oneshot::Sender<anyhow::Result<Vec<Home>>>),
+    Requested(oneshot::Sender<anyhow::Result<Vec<Home>>>),
+    Flush(oneshot::Sender<()>),
+}
+
+/// An account with its home: figures of another home are none of this one.
+struct Who {
+    user: String,
+    home: String,
+}
+
+impl Who {
+    fn new(user: &str, home: &Path) -> Self {
+        Self {
+            user: user.to_owned(),
+            home: home.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// See the module's description; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Keeper {
+    jobs: mpsc::UnboundedSender<Job>,
+}
+
+const STOPPED: &str = "the server is stopping";
+
+impl Keeper {
+    /// Starts the task. It ends with the last of its handles.
+    pub(super) fn start(database: Database) -> Self {
+        let (jobs, mut queue) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(job) = queue.recv().await {
+                carry_out(&database, job).await;
+            }
+        });
+        Self { jobs }
+    }
+
+    /// Notes that the figures change from now on. Waits, so never call it from async code.
+    pub(super) fn mark(&self, user: &str, home: &Path) -> anyhow::Result<()> {
+        let (done, marked) = oneshot::channel();
+        let who = Who::new(user, home);
+        self.jobs
+            .send(Job::Mark(who, done))
+            .map_err(|_| anyhow!(STOPPED))?;
+        marked.blocking_recv().context(STOPPED)?
+    }
+
+    /// As [`Keeper::mark`], without waiting for it.
+    pub(super) fn mark_later(&self, user: &str, home: &Path) {
+        let (done, _) = oneshot::channel();
+        let _ = self.jobs.send(Job::Mark(Who::new(user, home), done));
+    }
+
+    /// Writes figures that do not change any more.
+    pub(super) fn save(&self, user: &str, home: &Path, used: Usage) {
+        if self
+            .jobs
+            .send(Job::Save(Who::new(user, home), used))
+            .is_err()
+        {
+            error!(user, "{STOPPED}: its use will be counted at the next start");
+        }
+    }
+
+    /// Tells the operator's commands how things stand, while they change.
+    pub(super) fn publish(&self, figures: impl IntoIterator<Item = (String, PathBuf, Usage)>) {
+        let figures: Vec<_> = figures
+            .into_iter()
+            .map(|(user, home, used)| (Who::new(&user, &home), used))
+            .collect();
+        if !figures.is_empty() {
+            // Without a task there is nobody left to tell.
+            let _ = self.jobs.send(Job::Publish(figures));
+        }
+    }
+
+    /// Writes what was counted at the operator's wish.
+    pub(super) fn counted(&self, user: &str, home: &Path, used: Usage) {
+        let _ = self.jobs.send(Job::Counted(Who::new(user, home), used));
+    }
+
+    /// Could not be counted: then there are no figures.
+    pub(super) fn forget(&self, user: &str, home: &Path) {
+        let _ = self.jobs.send(Job::Forget(Who::new(user, home)));
+    }
+
+    /// Asks the server that runs to count.
+    pub(super) async fn request(&self, user: &str, home: &Path) -> anyhow::Result<()> {
+        let who = Who::new(user, home);
+        self.ask(|reply| Job::Request(who, reply)).await?
+    }
+
+    /// What the operator wants to have counted.
+    pub(super) async fn requested(&self) -> anyhow::Result<Vec<Home>> {
+        self.ask(Job::Requested).await?
+    }
+
+    /// What there is about an account.
+    pub(super) async fn kept(&self, user: &str, home: &Path) -> anyhow::Result<Option<Kept>> {
+        let who = Who::new(user, home);
+        self.ask(|reply| Job::Read(who, reply)).await?
+    }
+
+    /// The accounts whose figures are not right.
+    pub(super) async fn unclean(&self) -> anyhow::Result<Vec<Home>> {
+        self.ask(Job::Unclean).await?
+    }
+
+    /// Waits until all that was asked for has been done.
+    pub(super) async fn flush(&self) -> anyhow::Result<()> {
+        self.ask(Job::Flush).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> anyhow::Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(job(reply)).map_err(|_| anyhow!(STOPPED))?;
+        answer.await.context(STOPPED)
+    }
+}
+
+/// Nobody waiting for the answer is no error.
+async fn carry_out(database: &Database, job: Job) {
+    match job {
+        Job::Mark(who, done) => {
+            let _ = done.send(mark(database, &who).await);
+        }
+        Job::Save(who, used) => {
+            if let Err(failure) = save(database, &who, used).await {
+                let user = who.user;
+                error!(
+                    user,
+                    "cannot write what is used; the next start counts it: {failure:#}"
+                );
+            }
+        }
+        Job::Publish(figures) => {
+            if let Err(failure) = publish(database, &figures).await {
+                warn!("cannot tell what is used now: {failure:#}");
+            }
+        }
+        Job::Counted(who, used) => {
+            if let Err(failure) = counted(database, &who, used).await {
+                let user = who.user;
+                error!(user, "cannot write what was counted: {failure:#}");
+            }
+        }
+        Job::Forget(who) => {
+            if let Err(failure) = forget(database, &who).await {
+                let user = who.user;
+                error!(user, "cannot write that it was not counted: {failure:#}");
+            }
+        }
+        Job::Request(who, done) => {
+            let _ = done.send(request(database, &who).await);
+        }
+        Job::Requested(reply) => {
+            let _ = reply.send(homes(database, REQUESTED).await);
+        }
+        Job::Read(who, reply) => {
+            let _ = reply.send(kept(database, &who).await);
+        }
+        Job::Unclean(reply) => {
+            let _ = reply.send(homes(database, UNCLEAN).await);
+        }
+        Job::Flush(reply) => {
+            let _ = reply.send(());
+        }
+    }
+}
+
+const UNCLEAN: &str = "SELECT account, home FROM account_usage WHERE NOT clean ORDER BY account";
+const REQUESTED: &str = "SELECT account, home FROM account_usage WHERE recount ORDER BY account";
+
+fn figure(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+async fn mark(database: &Database, who: &Who) -> anyhow::Result<()> {
+    sqlx::query(
+        "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
+         SELECT name, $2, 0, 0, FALSE, FALSE FROM account WHERE name = $1
+         ON CONFLICT (account) DO UPDATE SET home = $2, clean = FALSE",
+    )
+    .bind(&who.user)
+    .bind(&who.home)
+    .execute(database.pool())
+    .await?;
+    Ok(())
+}
+
+async fn save(database: &Database, who: &Who, used: Usage) -> anyhow::Result<()> {
+    sqlx::query(
+        "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
+         SELECT name, $2, $3, $4, TRUE, FALSE FROM account WHERE name = $1
+         ON CONFLICT (account) DO UPDATE SET bytes = $3, files = $4, clean = TRUE
+         WHERE account_usage.home = $2",
+    )
+    .bind(&who.user)
+    .bind(&who.home)
+    .bind(figure(used.bytes))
+    .bind(figure(used.files))
+    .execute(database.pool())
+    .await?;
+    Ok(())
+}
+
+async fn publish(database: &Database, figures: &[(Who, Usage)]) -> anyhow::Result<()> {
+    let mut transaction = database.pool().begin().await?;
+    for (who, used) in figures {
+        sqlx::query(
+            "UPDATE account_usage SET bytes = $3, files = $4
+             WHERE account = $1 AND home = $2 AND NOT clean",
+        )
+        .bind(&who.user)
+        .bind(&who.home)
+        .bind(figure(used.bytes))
+        .bind(figure(used.files))
+        .execute(&mut *transaction)
+        .await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+async fn counted(database: &Database, who: &Who, used: Usage) -> anyhow::Result<()> {
+    sqlx::query(
+        "UPDATE account_usage SET bytes = $3, files = $4, recount = FALSE
+         WHERE account = $1 AND home = $2",
+    )
+    .bind(&who.user)
+    .bind(&who.home)
+    .bind(figure(used.bytes))
+    .bind(figure(used.files))
+    .execute(database.pool())
+    .await?;
+    Ok(())
+}
+
+async fn forget(database: &Database, who: &Who) -> anyhow::Result<()> {
+    sqlx::query("DELETE FROM account_usage WHERE account = $1 AND home = $2")
+        .bind(&who.user)
+        .bind(&who.home)
+        .execute(database.pool())
+        .await?;
+    Ok(())
+}
+
+async fn request(database: &Database, who: &Who) -> anyhow::Result<()> {
+    sqlx::query(
+        "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
+         SELECT name, $2, 0, 0, FALSE, TRUE FROM account WHERE name = $1
+         ON CONFLICT (account) DO UPDATE SET home = $2, recount = TRUE",
+    )
+    .bind(&who.user)
+    .bind(&who.home)
+    .execute(database.pool())
+    .await?;
+    Ok(())
+}
+
+async fn kept(database: &Database, who: &Who) -> anyhow::Result<Option<Kept>> {
+    let row = sqlx::query(
+        "SELECT bytes, files, clean, recount FROM account_usage
+         WHERE account = $1 AND home = $2",
+    )
+    .bind(&who.user)
+    .bind(&who.home)
+    .fetch_optional(database.pool())
+    .await?;
+    row.map(|row| {
+        Ok(Kept {
+            used: Usage {
+                bytes: u64::try_from(row.try_get::<i64, _>(0)?)?,
+                files: u64::try_from(row.try_get::<i64, _>(1)?)?,
+            },
+            clean: row.try_get(2)?,
+            recount: row.try_get(3)?,
+        })
+    })
+    .transpose()
+}
+
+async fn homes(database: &Database, statement: &'static str) -> anyhow::Result<Vec<Home>> {
+    let rows = sqlx::query(statement).fetch_all(database.pool()).await?;
+    rows.into_iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get::<String, _>(1)?.into())))
+        .collect()
+}
+
+/// What the database has of all accounts: the home that was counted, and the figures.
+pub async fn figures_of_all(
+    database: &Database,
+) -> anyhow::Result<HashMap<String, (PathBuf, Usage)>> {
+    let rows = sqlx::query("SELECT account, home, bytes, files FROM account_usage")
+        .fetch_all(database.pool())
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let used = Usage {
+                bytes: u64::try_from(row.try_get::<i64, _>(2)?)?,
+                files: u64::try_from(row.try_get::<i64, _>(3)?)?,
+            };
+            let home: String = row.try_get(1)?;
+            Ok((row.try_get(0)?, (home.into(), used)))
+        })
+        .collect()
+}

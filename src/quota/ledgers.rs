@@ -1,0 +1,213 @@
+//! The ledgers of all homes that are in use, and the counting of those whose figures are not known.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use super::keeper::{Home, Keeper};
+use super::{Kept, Ledger, Limits, Standing, Usage, lock};
+use crate::database::Database;
+use crate::error::Error;
+
+/// How old may be what the operator's commands show, and how long a wish of theirs waits.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Counts a home; tells now and then how many names it has seen.
+pub type CountHome = fn(&Path, &mut dyn FnMut(u64)) -> Result<Usage, Error>;
+
+/// See the module's description.
+pub struct Ledgers {
+    keeper: Keeper,
+    count: CountHome,
+    /// By home: no two accounts have the same.
+    in_use: Mutex<HashMap<PathBuf, Arc<Ledger>>>,
+}
+
+/// A session's part in a ledger: as long as there is one, the ledger is in use.
+pub struct Member {
+    ledgers: Arc<Ledgers>,
+    ledger: Arc<Ledger>,
+}
+
+impl Member {
+    /// The ledger.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.ledger.leave();
+        self.ledgers.forget_idle(&self.ledger.home);
+    }
+}
+
+impl Ledgers {
+    /// Keeps the figures in this database. To be called where a runtime is.
+    pub fn new(database: Database, count: CountHome) -> Arc<Self> {
+        Arc::new(Self {
+            keeper: Keeper::start(database),
+            count,
+            in_use: Mutex::default(),
+        })
+    }
+
+    /// A session begins. These limits hold from now on, for all sessions of the account.
+    pub async fn join(
+        self: &Arc<Self>,
+        user: &str,
+        home: &Path,
+        limits: Limits,
+    ) -> anyhow::Result<Member> {
+        self.forget_idle(home);
+        let known = lock(&self.in_use).get(home).cloned();
+        let (ledger, is_new) = match known {
+            Some(ledger) => (ledger, false),
+            None => {
+                let kept = self.keeper.kept(user, home).await?;
+                self.insert(user, home, kept)
+            }
+        };
+        ledger.join(limits);
+        if is_new && ledger.is_uncounted() {
+            let (ledgers, ledger) = (self.clone(), ledger.clone());
+            spawn_blocking(move || ledgers.recount(&ledger).ok());
+        }
+        Ok(Member {
+            ledgers: self.clone(),
+            ledger,
+        })
+    }
+
+    /// The ledger of a home, and whether it is a new one.
+    fn insert(&self, user: &str, home: &Path, kept: Option<Kept>) -> (Arc<Ledger>, bool) {
+        let mut in_use = lock(&self.in_use);
+        if let Some(ledger) = in_use.get(home) {
+            return (ledger.clone(), false);
+        }
+        let ledger = Arc::new(Ledger::new(user, home, self.keeper.clone(), kept));
+        in_use.insert(home.to_owned(), ledger.clone());
+        (ledger, true)
+    }
+
+    fn forget_idle(&self, home: &Path) {
+        let mut in_use = lock(&self.in_use);
+        if in_use.get(home).is_some_and(|ledger| ledger.is_idle()) {
+            in_use.remove(home);
+        }
+    }
+
+    /// Counts the homes that had writers when the last server died, one after the other, in the
+    /// background.
+    pub async fn recount_unclean(self: &Arc<Self>) -> anyhow::Result<()> {
+        let unclean = self.keeper.unclean().await?.into_iter();
+        let ledgers: Vec<_> = unclean
+            .map(|(user, home)| self.insert(&user, &home, None).0)
+            .collect();
+        let this = self.clone();
+        spawn_blocking(move || {
+            for ledger in ledgers {
+                // Told in the log; what cannot be counted does not grow.
+                let _ = this.recount(&ledger);
+            }
+        });
+        Ok(())
+    }
+
+    /// Now and then tells the operator's commands how things stand, and does what they ask for.
+    /// Never ends by itself.
+    pub async fn keep_informed(self: Arc<Self>) {
+        let mut told = HashMap::new();
+        loop {
+            sleep(TELL_EVERY).await;
+            let figures = self.changed_since(&mut told);
+            self.keeper.publish(figures);
+            match self.keeper.requested().await {
+                Ok(requested) => self.recount_requested(requested).await,
+                Err(failure) => warn!("cannot read what is to be counted: {failure:#}"),
+            }
+        }
+    }
+
+    fn changed_since(&self, told: &mut HashMap<PathBuf, Usage>) -> Vec<(String, PathBuf, Usage)> {
+        let in_use = lock(&self.in_use);
+        told.retain(|home, _| in_use.contains_key(home));
+        let mut changed = Vec::new();
+        for (home, ledger) in in_use.iter() {
+            let Some(used) = ledger.used() else { continue };
+            if told.insert(home.clone(), used) != Some(used) {
+                changed.push((ledger.user.clone(), home.clone(), used));
+            }
+        }
+        changed
+    }
+
+    async fn recount_requested(self: &Arc<Self>, requested: Vec<Home>) {
+        for (user, home) in requested {
+            let this = self.clone();
+            let counting = spawn_blocking(move || {
+                let ledger = this.insert(&user, &home, None).0;
+                match this.recount(&ledger) {
+                    Ok(used) => this.keeper.counted(&user, &home, used),
+                    Err(_) => this.keeper.forget(&user, &home),
+                }
+            });
+            if let Err(failure) = counting.await {
+                error!("counting ended in a panic: {failure}");
+            }
+        }
+    }
+
+    fn recount(&self, ledger: &Ledger) -> Result<Usage, Error> {
+        let user = &ledger.user;
+        info!(user, "counting the files");
+        let began = Instant::now();
+        let counted = ledger.recount(|| {
+            let mut progress = |files: u64| info!(user, files, "still counting the files");
+            (self.count)(&ledger.home, &mut progress)
+        });
+        if let Ok(Usage { bytes, files }) = counted {
+            info!(user, bytes, files, took = ?began.elapsed(), "the files are counted");
+        }
+        self.forget_idle(&ledger.home);
+        counted
+    }
+
+    /// Counts a home now: for when no server runs.
+    pub async fn count_now(&self, user: &str, home: &Path) -> anyhow::Result<Usage> {
+        let count = self.count;
+        let folder = home.to_owned();
+        let used = spawn_blocking(move || count(&folder, &mut |_| {})).await??;
+        self.keeper.mark_later(user, home);
+        self.keeper.save(user, home, used);
+        self.keeper.flush().await?;
+        Ok(used)
+    }
+
+    /// Asks the server that runs to count a home. It has when [`Kept::recount`] is false again.
+    pub async fn request(&self, user: &str, home: &Path) -> anyhow::Result<()> {
+        self.keeper.request(user, home).await
+    }
+
+    /// What the database has of an account.
+    pub async fn kept(&self, user: &str, home: &Path) -> anyhow::Result<Option<Kept>> {
+        self.keeper.kept(user, home).await
+    }
+
+    /// Waits until everything is in the database.
+    pub async fn close(&self) -> anyhow::Result<()> {
+        self.keeper.flush().await
+    }
+}
+
+impl Ledger {
+    fn is_uncounted(&self) -> bool {
+        lock(&self.books).standing == Standing::Uncounted
+    }
+}

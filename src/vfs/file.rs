@@ -1,0 +1,308 @@
+//! The verbs on open files: whatever makes one longer is reserved first and settled afterwards.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::{Bytes, BytesMut};
+use rustix::io::Errno;
+use tracing::info;
+
+use super::Vfs;
+use crate::error::Error;
+use crate::path::VPath;
+use crate::quota::{Tracked, Usage};
+use crate::store::{Changes, File, Metadata, OpenHow, Space};
+
+/// A range that the source does not have is an error only if it was asked for, as in OpenSSH.
+const ENDS_EARLY: Error = Error::Invalid("The source file ends before the range does");
+/// Copied in one go, while nobody else writes to the target.
+const COPY_AT_ONCE: u64 = 8 << 20;
+
+/// A file that a session holds open, and what it did with it.
+pub struct OpenFile {
+    // Closed before it is no longer tracked: until then its bytes count.
+    file: Arc<dyn File>,
+    tracked: Tracked,
+    path: VPath,
+    how: OpenHow,
+    read: u64,
+    written: u64,
+}
+
+impl OpenFile {
+    pub(super) fn new(file: Arc<dyn File>, tracked: Tracked, path: VPath, how: OpenHow) -> Self {
+        Self {
+            file,
+            tracked,
+            path,
+            how,
+            read: 0,
+            written: 0,
+        }
+    }
+
+    /// The file, if it was opened for reading.
+    fn readable(&self) -> Result<&dyn File, Error> {
+        if self.how.read {
+            Ok(&*self.file)
+        } else {
+            Err(Error::Handle("File was not opened for reading"))
+        }
+    }
+
+    /// The file, if it was opened for writing.
+    fn writable(&self) -> Result<&dyn File, Error> {
+        if self.how.write {
+            Ok(&*self.file)
+        } else {
+            Err(Error::Handle("File was not opened for writing"))
+        }
+    }
+
+    fn size_on_disk(&self) -> Result<u64, Error> {
+        Ok(self.file.metadata()?.size)
+    }
+
+    /// Where a write to `offset` really goes.
+    fn start(&self, offset: u64, size: u64) -> u64 {
+        if self.how.append { size } else { offset }
+    }
+
+    /// Fills `out` without ever waiting for a disk, as [`File::read_now`]; false if that cannot be.
+    pub fn read_now(&mut self, offset: u64, out: &mut [u8]) -> bool {
+        let filled = self
+            .readable()
+            .is_ok_and(|file| file.read_now(offset, out) == out.len());
+        if filled {
+            self.read += out.len() as u64;
+        }
+        filled
+    }
+}
+
+impl Vfs {
+    /// Ends the use of a file and records what was moved.
+    pub fn close(&self, file: OpenFile) {
+        let OpenFile {
+            ref path,
+            read,
+            written,
+            ..
+        } = file;
+        let (user, peer) = (self.session.user(), self.session.peer());
+        if written > 0 {
+            info!(user, %peer, ?path, bytes = written, "upload");
+        }
+        if read > 0 {
+            info!(user, %peer, ?path, bytes = read, "download");
+        }
+    }
+
+    /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file.
+    pub fn read(
+        &self,
+        file: &mut OpenFile,
+        offset: u64,
+        length: usize,
+        out: &mut BytesMut,
+    ) -> Result<usize, Error> {
+        let count = file.readable()?.read(offset, length, out)?;
+        file.read += count as u64;
+        Ok(count)
+    }
+
+    /// Writes the pieces at `offset`, or at the end of a file opened to append. What would exceed
+    /// the quota is not written at all.
+    pub fn write(&self, file: &mut OpenFile, offset: u64, pieces: &[Bytes]) -> Result<(), Error> {
+        let length: usize = pieces.iter().map(Bytes::len).sum();
+        if length == 0 {
+            return file.writable().map(drop);
+        }
+        let outcome = self.write_counted(file, offset, pieces, length as u64);
+        let (stored, outcome) = match outcome {
+            Ok(()) => (length, Ok(())),
+            Err((stored, error)) => (stored, Err(error)),
+        };
+        file.written += stored as u64;
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => self.record("write", &file.path, Err(error)),
+        }
+    }
+
+    fn write_counted(
+        &self,
+        file: &OpenFile,
+        offset: u64,
+        pieces: &[Bytes],
+        length: u64,
+    ) -> Result<(), (usize, Error)> {
+        let nothing = |error| (0, error);
+        let target = file.writable().map_err(nothing)?;
+        let change = self.ledger().begin();
+        let mut size = file
+            .tracked
+            .hold_size(|| file.size_on_disk())
+            .map_err(nothing)?;
+        let before = size.get();
+        let end = file
+            .start(offset, before)
+            .checked_add(length)
+            .ok_or((0, Errno::FBIG.into()))?;
+        let growth = change
+            .reserve(Usage::bytes(end.saturating_sub(before)))
+            .map_err(nothing)?;
+        let outcome = target.write(offset, pieces);
+        match outcome {
+            Ok(()) => {
+                size.set(before.max(end));
+                growth.keep();
+            }
+            Err((stored, _)) => {
+                let guess = before.max(file.start(offset, before) + stored as u64);
+                let now = file.size_on_disk().unwrap_or(guess);
+                size.set(now);
+                growth.settle(Usage::bytes(now.saturating_sub(before)));
+            }
+        }
+        outcome
+    }
+
+    /// Sets the size of an open file. `room` is what it will hold, if the client has told: refused
+    /// before anything is cut.
+    pub(super) fn resize(&self, file: &OpenFile, new: u64, room: Option<u64>) -> Result<(), Error> {
+        let target = file.writable()?;
+        let change = self.ledger().begin();
+        let mut size = file.tracked.hold_size(|| file.size_on_disk())?;
+        let before = size.get();
+        if let Some(room) = room {
+            change.check_room(Usage::bytes(room.saturating_sub(before)))?;
+        }
+        let growth = change.reserve(Usage::bytes(new.saturating_sub(before)))?;
+        let outcome = target.change(&Changes {
+            size: Some(new),
+            ..Changes::default()
+        });
+        let now = match outcome {
+            Ok(()) => new,
+            Err(_) => file.size_on_disk().unwrap_or(before),
+        };
+        size.set(now);
+        growth.settle(Usage::bytes(now.saturating_sub(before)));
+        change.release(Usage::bytes(before.saturating_sub(now)));
+        outcome
+    }
+
+    /// `fstat(2)`
+    pub fn file_metadata(&self, file: &OpenFile) -> Result<Metadata, Error> {
+        file.file.metadata()
+    }
+
+    /// Changes the open file itself, whatever its name is by now.
+    pub fn change_file(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
+        let size = match changes.size {
+            Some(size) => self.resize(file, size, None),
+            None => Ok(()),
+        };
+        let rest = Changes {
+            size: None,
+            ..*changes
+        };
+        let outcome = size.and(file.file.change(&rest));
+        self.record("change", &file.path, outcome)
+    }
+
+    /// Makes what was written durable.
+    pub fn sync(&self, file: &OpenFile) -> Result<(), Error> {
+        self.record("fsync", &file.path, file.file.sync())
+    }
+
+    /// Space where an open file lies.
+    pub fn file_space(&self, file: &OpenFile) -> Result<Space, Error> {
+        Ok(self.within_quota(file.file.space()?))
+    }
+
+    /// Copies `length` bytes (`None`: to the end) between two open files, on this machine only.
+    /// Stops, with an error, when the session ends meanwhile. What would exceed the quota is not
+    /// begun.
+    pub fn copy(
+        &self,
+        source: &OpenFile,
+        mut offset: u64,
+        length: Option<u64>,
+        target: &OpenFile,
+        mut target_offset: u64,
+    ) -> Result<(), Error> {
+        let (from, to) = (
+            source.readable()?.metadata()?,
+            target.writable()?.metadata()?,
+        );
+        let asked = length.unwrap_or(u64::MAX);
+        let there = asked.min(from.size.saturating_sub(offset));
+        let start = target.start(target_offset, to.size);
+        let growth = start.saturating_add(there).saturating_sub(to.size);
+        let mut missing = asked;
+        // What is written behind the source's end in the same file would be copied again, for ever.
+        if from.inode == to.inode {
+            missing = there;
+            if offset.abs_diff(target_offset) < missing {
+                return Err(Error::Invalid("A range cannot be copied onto itself"));
+            }
+        }
+        if there > 0 {
+            self.ledger().begin().check_room(Usage::bytes(growth))?;
+        }
+        let too_long = length.is_some() && missing < asked;
+        while missing > 0 {
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(Error::Refused("The session has ended"));
+            }
+            let copied = self.copy_some(source, offset, missing, target, target_offset)?;
+            if copied == 0 {
+                return if length.is_some() {
+                    Err(ENDS_EARLY)
+                } else {
+                    Ok(())
+                };
+            }
+            missing -= copied;
+            offset += copied;
+            // The offset means nothing to a file that is open to append, so it can be any.
+            target_offset = target_offset.saturating_add(copied);
+        }
+        if too_long { Err(ENDS_EARLY) } else { Ok(()) }
+    }
+
+    /// Copies a part, and counts it. 0 only at the end of the source.
+    fn copy_some(
+        &self,
+        source: &OpenFile,
+        offset: u64,
+        most: u64,
+        target: &OpenFile,
+        target_offset: u64,
+    ) -> Result<u64, Error> {
+        let change = self.ledger().begin();
+        let mut size = target.tracked.hold_size(|| target.size_on_disk())?;
+        let before = size.get();
+        // Nobody else changes the size of the target; when that is the source too, it is this one.
+        let there = source.size_on_disk()?.saturating_sub(offset);
+        let count = most.min(there).min(COPY_AT_ONCE);
+        if count == 0 {
+            return Ok(0);
+        }
+        let start = target.start(target_offset, before);
+        let end = start.checked_add(count).ok_or(Errno::FBIG)?;
+        let growth = change.reserve(Usage::bytes(end.saturating_sub(before)))?;
+        let outcome = source
+            .file
+            .copy_to(offset, &*target.file, target_offset, count);
+        let now = match outcome {
+            Ok(copied) => before.max(start.saturating_add(copied)),
+            Err(_) => target.size_on_disk().unwrap_or(before),
+        };
+        size.set(now);
+        growth.settle(Usage::bytes(now.saturating_sub(before)));
+        outcome
+    }
+}

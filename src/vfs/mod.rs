@@ -1,0 +1,368 @@
+//! The verbs that sftp, scp and the small commands share: each checks what it must, lets the store
+//! act, and records what came of it. Nothing reaches a home in any other way.
+//!
+//! All verbs may block and run on the blocking pool; [`OpenFile::read_now`] is the exception.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rustix::io::Errno;
+use tracing::debug;
+
+mod file;
+
+pub use self::file::OpenFile;
+
+use crate::error::Error;
+use crate::path::VPath;
+use crate::quota::{Change, Ledger, Tracked, Usage};
+use crate::session::Session;
+use crate::store::{Changes, Directory, Kind, Metadata, OpenHow, Space, Store};
+
+/// The size of a block where a quota holds, in bytes.
+const QUOTA_BLOCK: u64 = 1024;
+
+/// Space in bytes, as space-available tells it (draft-ietf-secsh-filexfer-13, section 9.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// On the disk.
+    pub total: u64,
+    /// Free on the disk.
+    pub free: u64,
+    /// What the account may use.
+    pub user_total: u64,
+    /// What it may use beyond what it does.
+    pub user_free: u64,
+    /// What is allocated at once.
+    pub block: u64,
+}
+
+/// The home of one session, through its verbs.
+pub struct Vfs {
+    session: Arc<Session>,
+    store: Arc<dyn Store>,
+    /// Set when nobody waits for the result any more: long verbs stop.
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Vfs {
+    /// The verbs on this store, for this session.
+    pub fn new(session: Arc<Session>, store: Arc<dyn Store>, cancelled: Arc<AtomicBool>) -> Self {
+        Self {
+            session,
+            store,
+            cancelled,
+        }
+    }
+
+    /// Whose home it is.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    fn ledger(&self) -> &Arc<Ledger> {
+        self.session.ledger()
+    }
+
+    /// Opens a regular file; `announced` is the size that the client says it will have.
+    pub fn open(
+        &self,
+        path: &VPath,
+        mut how: OpenHow,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
+        how.write |= how.append;
+        self.record("open", path, self.open_counted(path, &how, announced))
+    }
+
+    fn open_counted(
+        &self,
+        path: &VPath,
+        how: &OpenHow,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
+        if how.truncate && !how.write {
+            return Err(Error::Invalid("To truncate, open for writing"));
+        }
+        let existing = OpenHow {
+            create: false,
+            exclusive: false,
+            truncate: false,
+            ..*how
+        };
+        if !how.exclusive {
+            let opening = self.ledger().opening();
+            match self.open_tracked(path, &existing) {
+                Err(Error::Os(Errno::NOENT)) if how.create => {}
+                Err(error) => return Err(error),
+                Ok(file) => {
+                    drop(opening);
+                    return self.cut(file, how, announced);
+                }
+            }
+        }
+        let change = self.ledger().begin();
+        let names = change.names();
+        if !how.exclusive {
+            // Another session may have made it meanwhile.
+            match self.open_tracked(path, &existing) {
+                Err(Error::Os(Errno::NOENT)) => {}
+                Err(error) => return Err(error),
+                Ok(file) => {
+                    drop((names, change));
+                    return self.cut(file, how, announced);
+                }
+            }
+        }
+        change.check_room(Usage::bytes(announced.unwrap_or(0)))?;
+        let name = change.reserve(Usage::files(1))?;
+        let making = OpenHow {
+            truncate: false,
+            ..*how
+        };
+        let file = self.open_tracked(path, &making)?;
+        name.keep();
+        Ok(file)
+    }
+
+    /// Opens and counts the handle. The caller holds the names.
+    fn open_tracked(&self, path: &VPath, how: &OpenHow) -> Result<OpenFile, Error> {
+        let file = self.store.open(path, how)?;
+        let tracked = self.ledger().track(file.metadata()?.inode);
+        Ok(OpenFile::new(file, tracked, path.clone(), *how))
+    }
+
+    /// What TRUNC does to a file that exists.
+    fn cut(
+        &self,
+        file: OpenFile,
+        how: &OpenHow,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
+        if how.truncate {
+            self.resize(&file, 0, announced)?;
+        }
+        Ok(file)
+    }
+
+    /// Opens a directory for listing.
+    pub fn open_directory(&self, path: &VPath) -> Result<Box<dyn Directory>, Error> {
+        self.record("list", path, self.store.open_directory(path))
+    }
+
+    /// `stat(2)`, or `lstat(2)` if `follow` is false.
+    pub fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error> {
+        self.store.metadata(path, follow)
+    }
+
+    /// Changes size, owner, permissions or times; of a link itself if `follow` is false.
+    pub fn change(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error> {
+        self.record("change", path, self.change_counted(path, changes, follow))
+    }
+
+    fn change_counted(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error> {
+        let Some(size) = changes.size else {
+            return self.store.change(path, changes, follow);
+        };
+        if !follow && self.store.metadata(path, false)?.kind() == Kind::Symlink {
+            return self.store.change(path, changes, follow);
+        }
+        let resized = self
+            .open_to_write(path)
+            .and_then(|file| self.resize(&file, size, None));
+        let rest = Changes {
+            size: None,
+            ..*changes
+        };
+        resized.and(self.store.change(path, &rest, follow))
+    }
+
+    fn open_to_write(&self, path: &VPath) -> Result<OpenFile, Error> {
+        let how = OpenHow {
+            write: true,
+            ..OpenHow::default()
+        };
+        let _opening = self.ledger().opening();
+        self.open_tracked(path, &how)
+    }
+
+    /// Removes a name that is not a directory.
+    pub fn remove_file(&self, path: &VPath) -> Result<(), Error> {
+        self.record(
+            "remove",
+            path,
+            self.take_name(path, || self.store.remove_file(path)),
+        )
+    }
+
+    /// Removes an empty directory.
+    pub fn remove_directory(&self, path: &VPath) -> Result<(), Error> {
+        let outcome = self.take_name(path, || self.store.remove_directory(path));
+        self.record("rmdir", path, outcome)
+    }
+
+    /// Makes a directory.
+    pub fn make_directory(&self, path: &VPath, permissions: Option<u32>) -> Result<(), Error> {
+        let outcome = self.add_name(|| self.store.make_directory(path, permissions));
+        self.record("mkdir", path, outcome)
+    }
+
+    /// Makes `new` another name of `existing`.
+    pub fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error> {
+        let outcome = self.add_name(|| self.store.hard_link(existing, new));
+        self.record("link", &(existing, new), outcome)
+    }
+
+    /// Makes a symbolic link.
+    pub fn symlink(&self, target: &[u8], link: &VPath) -> Result<(), Error> {
+        let outcome = self.add_name(|| self.store.symlink(target, link));
+        self.record("symlink", link, outcome)
+    }
+
+    /// Renames; an existing `to` is replaced atomically if `replace`, else refused.
+    pub fn rename(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error> {
+        let rename = || self.store.rename(from, to, replace);
+        let outcome = if replace {
+            self.replace_name(from, to, rename)
+        } else {
+            let change = self.ledger().begin();
+            let _names = change.names();
+            rename()
+        };
+        self.record("rename", &(from, to), outcome)
+    }
+
+    /// Lets `act` add a name.
+    fn add_name(&self, act: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let change = self.ledger().begin();
+        let name = change.reserve(Usage::files(1))?;
+        let _names = change.names();
+        act()?;
+        name.keep();
+        Ok(())
+    }
+
+    /// Lets `act` take the name of this path away.
+    fn take_name(
+        &self,
+        path: &VPath,
+        act: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let change = self.ledger().begin();
+        let _names = change.names();
+        let last = self.last_name(path)?;
+        act()?;
+        name_is_gone(&change, last);
+        Ok(())
+    }
+
+    /// Lets `act` give the name of `to` to `from`.
+    fn replace_name(
+        &self,
+        from: &VPath,
+        to: &VPath,
+        act: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let change = self.ledger().begin();
+        let _names = change.names();
+        let inode = |path| self.store.metadata(path, false).map(|found| found.inode);
+        // Two names of one file: then both stay (rename(2)).
+        let (Ok(replacing), Ok(replaced)) = (inode(from), inode(to)) else {
+            return act();
+        };
+        if replacing == replaced {
+            return act();
+        }
+        let last = self.last_name(to)?;
+        act()?;
+        name_is_gone(&change, last);
+        Ok(())
+    }
+
+    /// If the path is the last name of a file: the file, tracked like an open one. The caller holds
+    /// the names, so that nobody opens it any more.
+    fn last_name(&self, path: &VPath) -> Result<Option<Tracked>, Error> {
+        let found = self.store.metadata(path, false)?;
+        if found.kind() != Kind::File || found.links > 1 {
+            return Ok(None);
+        }
+        let tracked = self.ledger().track(found.inode);
+        // Looked at anew: whoever had it open until now may have written to it.
+        tracked.hold_size(|| Ok(self.store.metadata(path, false)?.size))?;
+        Ok(Some(tracked))
+    }
+
+    /// The bytes in a symbolic link.
+    pub fn read_link(&self, path: &VPath) -> Result<Vec<u8>, Error> {
+        self.store.read_link(path)
+    }
+
+    /// Where a path leads; a missing last name is no error.
+    pub fn canonical(&self, path: &VPath) -> Result<VPath, Error> {
+        self.store.canonical(path)
+    }
+
+    /// Space where a path lies.
+    pub fn space(&self, path: &VPath) -> Result<Space, Error> {
+        Ok(self.within_quota(self.store.space(path)?))
+    }
+
+    /// Space where a path lies, in bytes.
+    pub fn room(&self, path: &VPath) -> Result<Room, Error> {
+        let space = self.store.space(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(space.block_size);
+        let (total, free) = (bytes(space.blocks), bytes(space.blocks_available));
+        let ledger = self.ledger();
+        let tighter = |quota: Option<u64>, disk: u64| quota.map_or(disk, |quota| quota.min(disk));
+        Ok(Room {
+            total,
+            free,
+            user_total: tighter(ledger.limits().bytes, total),
+            user_free: tighter(ledger.left().bytes, free),
+            block: space.block_size,
+        })
+    }
+
+    /// The tighter of the disk and the quota.
+    fn within_quota(&self, space: Space) -> Space {
+        let (limits, left) = (self.ledger().limits(), self.ledger().left());
+        let mut space = space;
+        if let (Some(limit), Some(left)) = (limits.bytes, left.bytes) {
+            // Small enough for small quotas; both of them count in it.
+            let blocks = |count: u64| count.saturating_mul(space.block_size) / QUOTA_BLOCK;
+            space.blocks = blocks(space.blocks).min(limit / QUOTA_BLOCK);
+            space.blocks_available = blocks(space.blocks_available).min(left / QUOTA_BLOCK);
+            space.block_size = QUOTA_BLOCK;
+        }
+        if let (Some(limit), Some(left)) = (limits.files, left.files) {
+            space.files = limit;
+            space.files_available = space.files_available.min(left);
+        }
+        space
+    }
+
+    /// The one place where a verb's outcome is told.
+    fn record<T>(
+        &self,
+        verb: &'static str,
+        path: &dyn Debug,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (user, peer) = (self.session.user(), self.session.peer());
+        match &outcome {
+            Ok(_) => debug!(user, %peer, ?path, "{verb}"),
+            Err(error) => debug!(user, %peer, ?path, %error, "{verb} failed"),
+        }
+        outcome
+    }
+}
+
+/// A file that is still open keeps its bytes until it is closed, when `last` is dropped by its last
+/// holder.
+fn name_is_gone(change: &Change<'_>, last: Option<Tracked>) {
+    match last {
+        Some(file) => file.lost_its_name(),
+        None => change.release(Usage::files(1)),
+    }
+}
