@@ -10,7 +10,7 @@
 
 use std::time::Instant;
 
-use landfall::accounts::{Accounts, NewAccount, Password};
+use landfall::accounts::{Accounts, Allowance, NewAccount, Password};
 use landfall::config::Config;
 
 #[tokio::test]
@@ -29,6 +29,7 @@ async fn who_is_not_there_costs_as_much_as_who_is() {
         let new = NewAccount {
             name: name.parse().unwrap(),
             home: None,
+            allowance: Allowance::default(),
             password,
             keys: Vec::new(),
         };

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::keys::AuthorizedKey;
-use super::{Accounts, NewAccount, Password, UserName};
+use super::{Accounts, Allowance, NewAccount, Password, UserName};
 use crate::config::Config;
 
 const ED25519: &str =
@@ -34,6 +34,7 @@ fn account(text: &str, password: Option<&str>, keys: &[&str]) -> NewAccount {
     NewAccount {
         name: name(text),
         home: None,
+        allowance: Allowance::default(),
         password: password.map(|password| Password::new(secret(password)).unwrap()),
         keys: keys
             .iter()
