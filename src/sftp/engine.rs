@@ -149,7 +149,7 @@ impl Engine {
             // Whatever version the client offers, 3 is the one that both have. Extensions that it
             // names are ignored: clients do not send any that matter to a server.
             self.initialised = frame.uint32().is_ok();
-            if self.initialised {
+            if self.initialised && self.heard {
                 self.replies.version(advertised());
             }
             return self.initialised;

@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -36,6 +36,20 @@ const CHEAP: &[(&str, &str)] = &[
     ("login.argon2_passes", "1"),
     ("login.argon2_lanes", "1"),
 ];
+
+/// sshd locks a user only into a folder that nobody but root can change or move, all the way up.
+fn parent_of_folders(is_reference: bool) -> &'static Path {
+    let usual = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let is_roots = |folder: &Path| {
+        let found = fs::metadata(folder).unwrap();
+        found.uid() == 0 && found.mode() & 0o022 == 0
+    };
+    if !is_reference || usual.ancestors().all(is_roots) {
+        usual
+    } else {
+        Path::new("/var/lib")
+    }
+}
 
 /// A running server; dropping it ends it, and fails the test if it did not end well.
 pub struct TestServer {
@@ -95,7 +109,7 @@ impl TestServer {
     fn in_new_folder(user: &str, home: &str, is_reference: bool) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("s")
-            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .tempdir_in(parent_of_folders(is_reference))
             .unwrap();
         fs::DirBuilder::new()
             .mode(0o700)
