@@ -227,7 +227,7 @@ fn a_hash_follows_the_config_at_the_next_login() {
             .await
             .unwrap();
         let hash = async || {
-            let row = accounts.inner.database.login("ann").await.unwrap().unwrap();
+            let row = accounts.inner.rows.login("ann").await.unwrap().unwrap();
             row.password_hash.unwrap()
         };
         assert!(!logs_in(&accounts, "ann", "wrong").await);
@@ -266,7 +266,7 @@ fn a_database_from_the_future_is_refused() {
         let config = config(folder.path(), CHEAP);
         let accounts = Accounts::open(&config).await.unwrap();
         accounts.add(account("ann", None, &[])).await.unwrap();
-        accounts.inner.database.pretend_newer().await;
+        accounts.database().pretend_newer().await;
         accounts.close().await;
         let refused = Accounts::open(&config).await.err().unwrap().to_string();
         assert!(

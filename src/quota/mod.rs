@@ -17,6 +17,8 @@
 mod inodes;
 mod keeper;
 mod ledgers;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{
@@ -165,7 +167,11 @@ impl Ledger {
                 Standing::Lost => false,
                 Standing::Saved => {
                     drop(books);
-                    self.mark()
+                    let marked = self.mark();
+                    if marked {
+                        lock(&self.books).standing = Standing::Marked;
+                    }
+                    marked
                 }
                 Standing::Uncounted => {
                     drop(gate);
@@ -183,14 +189,11 @@ impl Ledger {
 
     fn mark(&self) -> bool {
         let marked = self.keeper.mark(&self.user, &self.home);
-        match marked {
-            Ok(()) => lock(&self.books).standing = Standing::Marked,
-            Err(ref failure) => {
-                error!(
-                    user = self.user,
-                    "cannot note that files change: {failure:#}"
-                );
-            }
+        if let Err(failure) = &marked {
+            error!(
+                user = self.user,
+                "cannot note that files change: {failure:#}"
+            );
         }
         marked.is_ok()
     }
@@ -203,9 +206,8 @@ impl Ledger {
     /// Takes what was counted for what is used. `count` runs while nothing changes; reading goes on.
     pub fn recount(&self, count: impl FnOnce() -> Result<Usage, Error>) -> Result<Usage, Error> {
         let gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-        if let Standing::Saved = lock(&self.books).standing {
-            self.mark();
-        }
+        let standing = lock(&self.books).standing;
+        let noted = standing == Standing::Marked || self.mark();
         let counted = count();
         let mut open = lock(&self.open);
         let mut books = lock(&self.books);
@@ -213,7 +215,12 @@ impl Ledger {
             Ok(on_disk) => {
                 books.used = on_disk.plus(open.without_names());
                 open.forget_sizes();
-                books.standing = Standing::Marked;
+                // What the database does not know of would not be counted after a crash.
+                books.standing = if noted {
+                    Standing::Marked
+                } else {
+                    Standing::Saved
+                };
             }
             Err(failure) => {
                 error!(user = self.user, %failure, "the home cannot be counted: nothing grows");

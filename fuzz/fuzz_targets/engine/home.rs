@@ -7,20 +7,29 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use landfall::accounts::{Accounts, NewAccount, Password};
+use landfall::accounts::{Accounts, Allowance, NewAccount, Password};
 use landfall::config::Config;
-use landfall::session::Session;
+use landfall::error::Error;
+use landfall::quota::{Ledgers, Limits, Usage};
+use landfall::session::{Session, count_home};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, linkat, mknodat, open, openat, statat,
     unlinkat,
 };
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 /// What no reply may ever hold.
 pub const CANARY: &[u8] = b"<what lies outside of the home>";
 
 /// Few, so that the limit is met.
 pub const MAX_HANDLES: usize = 6;
+
+/// So large that nothing is refused but what no disk has, and so small that it can be met.
+pub const QUOTA: Limits = Limits {
+    bytes: Some(1 << 22),
+    files: Some(60),
+};
 
 /// The identifications of clients that are treated differently.
 const CLIENTS: &[&str] = &[
@@ -40,6 +49,8 @@ pub struct World {
     pub sessions: Vec<Arc<Session>>,
     /// The uid and gid that the home has.
     pub ids: (u32, u32),
+    /// Keeps the figures of the quota.
+    _runtime: Runtime,
     /// What is known of everything around the home.
     around: Vec<Known>,
 }
@@ -65,12 +76,18 @@ impl World {
         fs::write(base.path().join("outside/canary"), CANARY).unwrap();
         fs::write(base.path().join("outside/dir/f"), CANARY).unwrap();
         fs::create_dir(&home).unwrap();
-        let sessions = sessions(base.path(), &home);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let sessions = sessions(base.path(), &home, &runtime);
         let metadata = fs::metadata(&home).unwrap();
         let mut world = Self {
             home: open(&home, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap(),
             base,
             sessions,
+            _runtime: runtime,
             ids: (metadata.uid(), metadata.gid()),
             around: Vec::new(),
         };
@@ -110,10 +127,17 @@ impl World {
         ] {
             symlink(target, home.join(link)).unwrap();
         }
+        let ledger = self.sessions[0].ledger();
+        ledger.recount(|| self.count()).unwrap();
     }
 
-    /// Is all around the home as it was?
+    fn count(&self) -> Result<Usage, Error> {
+        count_home(&self.base.path().join("home"), &mut |_| {})
+    }
+
+    /// Is all around the home as it was, and what it holds as it is in the ledger?
     pub fn check(&self) {
+        assert_eq!(self.sessions[0].ledger().used(), Some(self.count().unwrap()));
         assert_eq!(self.around(), self.around);
         let told = fs::read(self.base.path().join("outside/canary")).unwrap();
         assert_eq!(told, CANARY);
@@ -145,7 +169,7 @@ impl World {
 }
 
 /// Logs in once for each kind of client, in the only way there is.
-fn sessions(base: &Path, home: &Path) -> Vec<Arc<Session>> {
+fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
     let file = base.join("config/config.toml");
     fs::create_dir(base.join("config")).unwrap();
     fs::write(
@@ -154,20 +178,18 @@ fn sessions(base: &Path, home: &Path) -> Vec<Arc<Session>> {
     )
     .unwrap();
     let config = Config::load(&file).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
     runtime.block_on(async {
         let accounts = Accounts::open(&config).await.unwrap();
         let password = || String::from("a password").into();
         let account = NewAccount {
             name: "anna".parse().unwrap(),
             home: Some(home.to_owned()),
+            allowance: Allowance::default(),
             password: Some(Password::new(password()).unwrap()),
             keys: Vec::new(),
         };
         accounts.add(account).await.unwrap();
+        let ledgers = Ledgers::new(accounts.database().clone(), count_home);
         let mut sessions = Vec::new();
         for client in CLIENTS {
             let proof = accounts
@@ -178,7 +200,9 @@ fn sessions(base: &Path, home: &Path) -> Vec<Arc<Session>> {
             let peer = ([127, 0, 0, 1], 22).into();
             let identification = format!("SSH-2.0-{client}").into_bytes();
             let limits = config.sftp.clone();
-            sessions.push(Arc::new(Session::new(proof, peer, identification, limits)));
+            let member = ledgers.join("anna", home, QUOTA).await.unwrap();
+            let session = Session::new(proof, peer, identification, limits, member);
+            sessions.push(Arc::new(session));
         }
         sessions
     })

@@ -2,6 +2,7 @@
 
 mod confinement;
 mod content;
+mod count;
 mod names;
 mod races;
 mod verbs;
