@@ -18,6 +18,9 @@ mod clients;
 mod full_disk;
 #[path = "quota/growth.rs"]
 mod growth;
+#[path = "quota/load.rs"]
+#[allow(dead_code)]
+mod load;
 #[path = "quota/messages.rs"]
 mod messages;
 #[path = "quota/names.rs"]

@@ -16,6 +16,8 @@ mod common;
 mod load;
 #[path = "quota/model.rs"]
 mod model;
+#[path = "quota/request.rs"]
+mod request;
 #[path = "quota/scene.rs"]
 #[allow(dead_code)]
 mod scene;
@@ -26,9 +28,10 @@ use std::time::{Duration, Instant};
 
 use common::bytes_of;
 use common::files::Random;
-use common::wire::{self, Attrs, Reply, code};
+use common::wire::{self, Attrs, Reply, code, flag};
 use load::Load;
-use model::{Model, Op, Outcome};
+use model::Model;
+use request::{Op, Outcome};
 use scene::{Scene, Session, Use, is_exceeded, sized};
 
 const SESSIONS: usize = 3;
@@ -80,13 +83,18 @@ impl Run {
         }
     }
 
+    /// Any name can be of any kind, but `d` and `e` are made directories more often.
     fn path(&mut self) -> String {
-        const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
-        let first = NAMES[self.random.below(5) as usize];
-        match self.random.below(2) {
-            0 => format!("/{first}"),
-            _ => format!("/{first}/{}", NAMES[self.random.below(5) as usize]),
+        let first = self.one_of(&["a", "b", "c", "d", "e"]);
+        match self.random.below(3) {
+            0 => format!("/{}/{first}", self.one_of(&["d", "e"])),
+            1 => format!("/{first}/{}", self.one_of(&["a", "b", "c", "d", "e"])),
+            _ => format!("/{first}"),
         }
+    }
+
+    fn one_of(&mut self, names: &[&'static str]) -> &'static str {
+        names[self.random.below(names.len() as u64) as usize]
     }
 
     fn size(&mut self) -> u64 {
@@ -98,9 +106,26 @@ impl Run {
         }
     }
 
+    /// An open file; now and then one that is not.
     fn file(&mut self) -> u64 {
-        let number = self.random.below(self.held.len() as u64 + 1) as usize;
+        let extra = u64::from(self.random.below(10) == 0);
+        let number = self.random.below(self.held.len() as u64 + extra) as usize;
         self.held.get(number).map_or(u64::MAX, |held| held.number)
+    }
+
+    fn open(&mut self, path: String) -> Op {
+        let flags = match self.random.below(3) {
+            0 => self.random.below(64) as u32,
+            1 => flag::READ | flag::WRITE | flag::CREAT,
+            _ => flag::WRITE | flag::CREAT | flag::TRUNC,
+        };
+        // What a SIZE means without TRUNC for a file that is there is another test's.
+        let announces = flags & flag::TRUNC != 0 && self.random.below(2) == 0;
+        Op::Open {
+            path,
+            flags,
+            announced: announces.then(|| self.size()),
+        }
     }
 
     fn choose(&mut self) -> Op {
@@ -108,19 +133,13 @@ impl Run {
         if self.held.len() > 10 {
             return Op::Close { file: self.file() };
         }
-        match self.random.below(28) {
-            0..6 => {
-                let flags = self.random.below(64) as u32 | (8 * self.random.below(2) as u32);
-                // What a SIZE means without TRUNC for a file that is there is another test's.
-                let announces = flags & wire::flag::TRUNC != 0 && self.random.below(2) == 0;
-                Op::Open {
-                    path,
-                    flags,
-                    announced: announces.then(|| self.size()),
-                }
-            }
-            6..8 => Op::Close { file: self.file() },
-            8..14 => Op::Write {
+        if self.held.len() < 3 && self.random.below(2) == 0 {
+            return self.open(path);
+        }
+        match self.random.below(26) {
+            0..5 => self.open(path),
+            5 => Op::Close { file: self.file() },
+            6..14 => Op::Write {
                 file: self.file(),
                 offset: self.size(),
                 length: self.random.below(30_000),
@@ -135,7 +154,7 @@ impl Run {
             },
             17 => self.copy(),
             18 => Op::Rmdir(path),
-            19 => Op::Mkdir(path),
+            19 => Op::Mkdir(format!("/{}", self.one_of(&["b", "d", "e"]))),
             20 => Op::Symlink {
                 target: self.path(),
                 path,
@@ -289,7 +308,8 @@ impl Run {
         let files = [12, 3, 9, 20][self.random.below(4) as usize];
         self.model.limits = Use { bytes, files };
         self.scene.set_limits(bytes, files);
-        self.recent.push_back(format!("new limits: {bytes}, {files}"));
+        self.recent
+            .push_back(format!("new limits: {bytes}, {files}"));
         let model = self.model.used();
         common::wait_until("what was open is closed", common::STEP, || {
             self.scene.on_disk() == model
@@ -321,7 +341,10 @@ fn every_request_is_done_or_refused_as_a_plain_model_says() {
             run.change_limits();
         }
     }
-    println!("{} requests; {:?} done, exceeded, failed", run.step, run.met);
+    println!(
+        "{} requests; {:?} done, exceeded, failed",
+        run.step, run.met
+    );
     assert!(run.met.iter().all(|count| *count > 100), "{:?}", run.met);
 }
 
@@ -362,7 +385,9 @@ fn sessions_that_act_at_once_are_never_over_the_limit_and_end_exact() {
             let (said, on_disk) = (looking.used(), scene.on_disk());
             if said != on_disk {
                 done.store(true, Ordering::Relaxed);
-                panic!("the ledger {said:?}; the disk {on_disk:?}");
+                std::thread::sleep(Duration::from_secs(1));
+                let later = (looking.used(), scene.on_disk());
+                panic!("the ledger {said:?}; the disk {on_disk:?}; a second later {later:?}");
             }
         }
         done.store(true, Ordering::Relaxed);

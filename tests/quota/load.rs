@@ -98,10 +98,7 @@ impl Load {
                 body.string(name).string(other)
             }
             18 => self.body(wire::SYMLINK).string(other).string(name),
-            19 => self
-                .body(wire::MKDIR)
-                .string(name)
-                .attrs(&Attrs::default()),
+            19 => self.body(wire::MKDIR).string(name).attrs(&Attrs::default()),
             20 => self.body(wire::RMDIR).string(name),
             _ => self.body(wire::REMOVE).string(name),
         }
@@ -135,10 +132,7 @@ impl Load {
         let handle = self.handle();
         let size = self.size();
         match self.random.below(10) {
-            0 | 1 => self
-                .body(wire::FSETSTAT)
-                .string(handle)
-                .attrs(&sized(size)),
+            0 | 1 => self.body(wire::FSETSTAT).string(handle).attrs(&sized(size)),
             2 => {
                 let (from, offset) = (self.handle(), self.random.below(self.largest));
                 let body = self.extended("copy-data").string(from).u64(offset);

@@ -11,7 +11,11 @@ const QUOTA_EXCEEDED: u32 = 15;
 const CLIENTS: &[(&str, u32, bool)] = &[
     ("SSH-2.0-WinSCP_release_6.5.1", QUOTA_EXCEEDED, false),
     ("SSH-2.0-libssh2_1.10.0", QUOTA_EXCEEDED, false),
-    ("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3", code::FAILURE, true),
+    (
+        "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3",
+        code::FAILURE,
+        true,
+    ),
     ("SSH-2.0-PuTTY_Release_0.78", code::FAILURE, true),
     ("SSH-2.0-FileZilla_3.63.0", code::FAILURE, true),
     ("SSH-2.0-paramiko_3.4.0", code::FAILURE, false),
@@ -104,7 +108,18 @@ fn the_space_that_is_told_is_the_tighter_of_quota_and_disk() {
         assert!(space.total > limit, "of the whole disk: {space:?}");
 
         let values = s.statvfs();
-        let [bsize, frsize, blocks, bfree, bavail, files, ffree, favail, ..] = values[..] else {
+        let [
+            bsize,
+            frsize,
+            blocks,
+            bfree,
+            bavail,
+            files,
+            ffree,
+            favail,
+            ..,
+        ] = values[..]
+        else {
             panic!()
         };
         assert_eq!((bsize, bfree, ffree), (frsize, bavail, favail));

@@ -4,68 +4,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::common::wire::flag;
+use crate::request::Op;
+use crate::request::Outcome::{self, Done, Exceeded, Failed};
 use crate::scene::Use;
-
-/// A request. Files that are open are told apart by numbers of the test's own.
-#[derive(Debug, Clone)]
-pub enum Op {
-    Open {
-        path: String,
-        flags: u32,
-        announced: Option<u64>,
-    },
-    Close {
-        file: u64,
-    },
-    Write {
-        file: u64,
-        offset: u64,
-        length: u64,
-    },
-    Fsetstat {
-        file: u64,
-        size: u64,
-    },
-    Setstat {
-        path: String,
-        size: u64,
-    },
-    Copy {
-        from: u64,
-        offset: u64,
-        length: u64,
-        to: u64,
-        to_offset: u64,
-    },
-    Remove(String),
-    Rmdir(String),
-    Mkdir(String),
-    Symlink {
-        target: String,
-        path: String,
-    },
-    Hardlink {
-        from: String,
-        to: String,
-    },
-    Rename {
-        from: String,
-        to: String,
-        replace: bool,
-    },
-}
-
-/// What becomes of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    Done,
-    /// It would be done but for the quota.
-    Exceeded,
-    /// It cannot be, whatever the quota.
-    Failed,
-}
-
-use Outcome::{Done, Exceeded, Failed};
 
 type Id = u64;
 const ROOT: Id = 0;
@@ -135,7 +76,9 @@ impl Model {
     }
 
     pub fn size(&self, file: u64) -> u64 {
-        self.open.get(&file).map_or(0, |open| self.length(open.inode))
+        self.open
+            .get(&file)
+            .map_or(0, |open| self.length(open.inode))
     }
 
     /// Carries out what can be carried out. `file` is the number of a file that it opens.
@@ -450,9 +393,9 @@ impl Model {
     fn is_within(&self, directory: Id, outer: Id) -> bool {
         directory == outer
             || match &self.inodes[&outer].kind {
-                Kind::Directory(names) => {
-                    names.values().any(|inner| self.is_within(directory, *inner))
-                }
+                Kind::Directory(names) => names
+                    .values()
+                    .any(|inner| self.is_within(directory, *inner)),
                 _ => false,
             }
     }

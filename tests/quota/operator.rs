@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
 use crate::common::wire::{code, flag};
 use crate::common::{STEP, USER, bytes_of, wait_until};
-use crate::scene::{NEW, Scene, Use, assert_done, assert_exceeded, below};
+use crate::load::Load;
+use crate::scene::{LIMIT, NEW, Scene, Use, assert_done, assert_exceeded, below};
 
 /// What only these tests ask.
 impl Scene {
@@ -55,7 +57,11 @@ fn limits_are_set_shown_changed_and_taken_away() {
         (&["--quota", "1.5GiB"], Some(3 << 29), Some(500)),
         (&["--max-files", "7"], Some(3 << 29), Some(7)),
         (&["--max-files", "none"], Some(3 << 29), None),
-        (&["--quota", "12345", "--max-files", "0"], Some(12_345), Some(0)),
+        (
+            &["--quota", "12345", "--max-files", "0"],
+            Some(12_345),
+            Some(0),
+        ),
         (&["--quota", "none"], None, Some(0)),
         (&["--max-files", "none"], None, None),
     ] {
@@ -85,10 +91,16 @@ fn limits_are_set_shown_changed_and_taken_away() {
     };
     added.ok();
     let carl = scene.json(&["user", "show", "carl"]);
-    assert_eq!((&carl["quota"], &carl["max_files"]), (&(2_u64 << 30).into(), &9.into()));
+    assert_eq!(
+        (&carl["quota"], &carl["max_files"]),
+        (&(2_u64 << 30).into(), &9.into())
+    );
     let names = scene.json(&["quota", "show"]);
     assert_eq!(names.as_array().unwrap().len(), 2);
-    scene.server.admin(&["quota", "show", "nobody"], "").failed();
+    scene
+        .server
+        .admin(&["quota", "show", "nobody"], "")
+        .failed();
 }
 
 #[test]
@@ -118,6 +130,24 @@ fn the_operator_sees_what_is_used_after_the_last_session_and_after_the_server() 
     let mut s = scene.log_in();
     assert_eq!(s.used(), used);
     scene.assert_exact(&mut s);
+}
+
+#[test]
+fn the_operator_sees_what_is_used_while_a_session_goes_on() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    for size in [1000, 500, 700_000] {
+        s.put("/f", &bytes_of(size as usize, 1));
+        wait_until("the running server has told it", STEP, || {
+            let used = scene.shown();
+            used.is_some_and(|used| {
+                used == Use {
+                    bytes: size,
+                    files: 1,
+                }
+            })
+        });
+    }
 }
 
 #[test]
@@ -167,9 +197,84 @@ fn files_that_the_operator_puts_there_by_hand_are_found_by_a_recount() {
         assert_eq!(s.remove("/by hand/f"), code::OK);
         assert_eq!(s.remove("/by hand/g"), code::OK);
         assert_eq!(s.rmdir("/by hand"), code::OK);
-        assert_eq!(s.used(), Use { bytes: 100_000, files: 1 });
+        assert_eq!(
+            s.used(),
+            Use {
+                bytes: 100_000,
+                files: 1
+            }
+        );
         drop(s);
     }
     let all = scene.server.admin(&["quota", "recount", "nobody"], "");
     all.failed();
+}
+
+#[test]
+fn a_recount_while_sessions_go_on_is_exact_and_finds_what_was_put_there() {
+    let scene = Scene::with(LIMIT, 40);
+    let mut s = scene.log_in();
+    let open = s.opened("/open", NEW);
+    assert_eq!(s.write(&open, 0, &bytes_of(1000, 1)), code::OK);
+    let removed = s.opened("/removed", NEW);
+    assert_eq!(s.write(&removed, 0, &bytes_of(2000, 1)), code::OK);
+    assert_eq!(s.remove("/removed"), code::OK);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for seed in 0..2 {
+            let (scene, stop) = (&scene, &stop);
+            scope.spawn(move || {
+                let mut load = Load::new(scene.log_in(), seed, LIMIT / 8);
+                while !stop.load(Ordering::Relaxed) {
+                    assert!(load.burst(), "the server is gone");
+                }
+            });
+        }
+        let counted: Vec<_> = (0..5)
+            .map(|number: u64| {
+                fs::create_dir(scene.at_home(&format!("by hand {number}"))).unwrap();
+                let name = format!("by hand {number}/f");
+                fs::write(scene.at_home(&name), bytes_of(3000, number)).unwrap();
+                let recount = ["quota", "recount", USER];
+                scene.server.admin(&recount, "").status.success()
+            })
+            .collect();
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(counted, [true; 5]);
+    });
+    scene.assert_exact_soon(&mut s);
+    assert_eq!(s.write(&removed, 2000, &[1; 10]), code::OK);
+    assert_eq!(s.write(&open, 1000, &[1; 10]), code::OK);
+    assert_eq!(s.close(&removed), code::OK);
+    scene.assert_exact(&mut s);
+}
+
+#[test]
+fn another_home_is_counted_and_has_its_own_figures() {
+    let scene = Scene::new();
+    scene.log_in().put("/f", &bytes_of(1000, 1));
+    let other = scene.server.path("another home");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("there"), bytes_of(5000, 1)).unwrap();
+    for round in 1..3 {
+        scene.set(&["--home", other.to_str().unwrap()]);
+        let mut s = scene.log_in();
+        let name = format!("/new{round}");
+        s.put(&name, &bytes_of(100, 2));
+        assert_eq!(s.used(), below(&other));
+        assert_eq!(below(&other).bytes, 5000 + 100 * round);
+        drop(s);
+        wait_until("the operator sees the new home's figures", STEP, || {
+            scene.shown() == Some(below(&other))
+        });
+        scene.set(&["--home", scene.at_home("").to_str().unwrap()]);
+        let mut s = scene.log_in();
+        s.put(&name, &bytes_of(10, 2));
+        scene.assert_exact(&mut s);
+        assert_eq!(s.used().bytes, 1000 + 10 * round);
+        drop(s);
+        wait_until("the operator sees the old home's figures", STEP, || {
+            scene.shown() == Some(below(&scene.at_home("")))
+        });
+    }
 }

@@ -141,7 +141,11 @@ impl Scene {
     /// The server's figures are those of the disk.
     #[track_caller]
     pub fn assert_exact(&self, session: &mut Session) {
-        assert_eq!(session.used(), self.on_disk(), "used by the ledger; on disk");
+        assert_eq!(
+            session.used(),
+            self.on_disk(),
+            "used by the ledger; on disk"
+        );
     }
 
     /// The same once the server has noticed that a connection is gone.

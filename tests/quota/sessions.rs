@@ -50,7 +50,13 @@ fn handles_on_one_file_share_one_size_in_one_session_and_in_several() {
     assert_eq!(s.remove("/f"), code::OK);
     assert_eq!(s.remove("/g"), code::OK);
     assert_eq!(other.write(&third, 0, &[8; 8]), code::OK);
-    assert_eq!(s.used(), Use { bytes: 58, files: 1 });
+    assert_eq!(
+        s.used(),
+        Use {
+            bytes: 58,
+            files: 1
+        }
+    );
     scene.assert_exact(&mut s);
     assert_eq!(other.close(&third), code::OK);
     assert_eq!(s.used(), Use::default());
@@ -120,7 +126,10 @@ fn writers_that_race_for_the_last_megabyte_never_have_more() {
         assert!(most <= limit, "{most} of {limit} at one instant");
         assert_eq!(on_disk, 2 * MIB as u64 + taken.into_inner());
         // Nobody was refused what there was room for.
-        assert!(on_disk <= limit && on_disk + PIECE as u64 > limit, "{on_disk}");
+        assert!(
+            on_disk <= limit && on_disk + PIECE as u64 > limit,
+            "{on_disk}"
+        );
         scene.assert_exact(&mut watching);
         for number in 0..WRITERS {
             watching.remove(format!("/f{number}"));
@@ -128,6 +137,39 @@ fn writers_that_race_for_the_last_megabyte_never_have_more() {
         assert_eq!(watching.remove("/filler"), code::OK);
         assert_eq!(watching.used(), Use::default());
     }
+}
+
+/// File systems give the number of an inode that is gone to the next that is made.
+#[test]
+fn a_new_file_is_not_taken_for_one_that_is_just_closed_in_another_session() {
+    let scene = Scene::new();
+    // So that what is given back twice shows.
+    scene.log_in().put("/filler", &bytes_of(MIB / 2, 1));
+    let mut watching = scene.log_in();
+    let before = watching.used();
+    std::thread::scope(|scope| {
+        for number in 0..3_usize {
+            let scene = &scene;
+            scope.spawn(move || {
+                let mut s = scene.log_in();
+                let path = format!("/f{number}");
+                for round in 0..500 {
+                    let file = s.opened(&path, NEW);
+                    let data = bytes_of(number * 100 + round % 50, 1);
+                    assert_eq!(s.write(&file, 0, &data), code::OK);
+                    if number > 0 {
+                        assert_eq!(s.remove(&path), code::OK);
+                        assert_eq!(s.close(&file), code::OK);
+                    } else {
+                        assert_eq!(s.close(&file), code::OK);
+                        assert_eq!(s.remove(&path), code::OK);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(watching.used(), before);
+    scene.assert_exact(&mut watching);
 }
 
 #[test]
