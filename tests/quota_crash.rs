@@ -118,6 +118,7 @@ fn reading_and_removing_go_on_after_a_kill() {
     let data = bytes_of(300_000, 1);
     let mut s = scene.log_in();
     s.put("/kept", &data);
+    s.put("/stays", &data);
     let file = s.opened("/open", NEW);
     assert_eq!(s.write(&file, 0, &[1; 1000]), code::OK);
     assert_eq!(s.remove("/open"), code::OK);
@@ -128,6 +129,10 @@ fn reading_and_removing_go_on_after_a_kill() {
     assert!(s.get("/kept") == data);
     assert_eq!(s.remove("/kept"), code::OK);
     s.put("/new", b"new");
-    assert_eq!(s.used(), Use { bytes: 3, files: 1 });
+    let expected = Use {
+        bytes: 300_003,
+        files: 2,
+    };
+    assert_eq!(s.used(), expected);
     scene.assert_exact(&mut s);
 }

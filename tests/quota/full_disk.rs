@@ -187,6 +187,43 @@ fn a_disk_without_room_for_names_makes_none_and_counts_none() {
 }
 
 #[test]
+fn a_disk_that_turns_read_only_changes_no_figures() {
+    let Some(disk) = SmallDisk::mount("readonly", "size=8m,mode=700") else {
+        return;
+    };
+    let scene = Scene::at(&disk.home(), QUOTA, MAX_FILES);
+    let mut s = scene.log_in();
+    s.put("/f", &bytes_of(100_000, 1));
+    s.put("/g", &bytes_of(50_000, 2));
+    assert_eq!(s.mkdir("/d"), code::OK);
+    let before = s.used();
+    for mode in ["ro", "rw"] {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &format!("remount,{mode}")]).arg(&disk.0);
+        run_ok(&mut mount, STEP);
+        if mode == "rw" {
+            break;
+        }
+        assert_ne!(s.open("/f", NEW, &Attrs::default()).code(), code::OK);
+        assert_ne!(s.open("/new", NEW, &sized(5)).code(), code::OK);
+        assert_ne!(s.try_resize("/f", 5).code(), code::OK);
+        assert_ne!(s.try_resize("/f", 200_000).code(), code::OK);
+        assert_ne!(s.mkdir("/new"), code::OK);
+        assert_ne!(s.try_symlink("f", "/new").code(), code::OK);
+        assert_ne!(s.try_hardlink("/f", "/new").code(), code::OK);
+        assert_ne!(s.remove("/f"), code::OK);
+        assert_ne!(s.rmdir("/d"), code::OK);
+        assert_ne!(s.posix_rename("/f", "/g"), code::OK);
+        assert_eq!(s.get("/f"), bytes_of(100_000, 1));
+        assert_eq!(s.used(), before);
+    }
+    scene.assert_exact(&mut s);
+    assert_eq!(s.posix_rename("/f", "/g"), code::OK);
+    assert_eq!(s.used().bytes, 100_000);
+    scene.assert_exact(&mut s);
+}
+
+#[test]
 fn a_file_that_the_disk_cannot_hold_counts_nothing_when_it_is_refused() {
     // Not the quota but the file system says no, to an offset that no file can have.
     let scene = Scene::with(1 << 62, MAX_FILES);

@@ -25,6 +25,17 @@ struct Inode {
     handles: u64,
 }
 
+impl Inode {
+    fn new(kind: Kind) -> Self {
+        let (names, handles) = (0, 0);
+        Self {
+            kind,
+            names,
+            handles,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Open {
     inode: Id,
@@ -50,11 +61,7 @@ struct Place {
 
 impl Model {
     pub fn new(limits: Use) -> Self {
-        let root = Inode {
-            kind: Kind::Directory(BTreeMap::new()),
-            names: 0,
-            handles: 0,
-        };
+        let root = Inode::new(Kind::Directory(BTreeMap::new()));
         Self {
             inodes: HashMap::from([(ROOT, root)]),
             open: BTreeMap::new(),
@@ -119,15 +126,11 @@ impl Model {
         }
     }
 
-    // ---- the limits
-
     fn fits(&self, bytes: u64, files: u64) -> bool {
         let used = self.used();
         let over = |used: u64, more: u64, limit: u64| more > 0 && used.saturating_add(more) > limit;
         !over(used.bytes, bytes, self.limits.bytes) && !over(used.files, files, self.limits.files)
     }
-
-    // ---- inodes and names
 
     fn length(&self, id: Id) -> u64 {
         match self.inodes[&id].kind {
@@ -207,8 +210,6 @@ impl Model {
     fn find(&self, path: &str, follow: bool) -> Option<Id> {
         self.resolve(path, follow)?.found
     }
-
-    // ---- the verbs
 
     fn open(&mut self, path: &str, flags: u32, announced: Option<u64>, file: u64) -> Outcome {
         let has = |bit| flags & bit != 0;
@@ -304,12 +305,7 @@ impl Model {
     fn add(&mut self, place: Place, kind: Kind) -> Id {
         let id = self.next;
         self.next += 1;
-        let inode = Inode {
-            kind,
-            names: 0,
-            handles: 0,
-        };
-        self.inodes.insert(id, inode);
+        self.inodes.insert(id, Inode::new(kind));
         self.add_name(place, id);
         id
     }
@@ -331,9 +327,7 @@ impl Model {
         let Some(place) = self.resolve(path, false) else {
             return Failed;
         };
-        let Some(id) = place.found else {
-            return Failed;
-        };
+        let Some(id) = place.found else { return Failed };
         let right = match &self.inodes[&id].kind {
             Kind::Directory(names) => directory && names.is_empty(),
             _ => !directory,
@@ -391,22 +385,16 @@ impl Model {
 
     /// Is this directory that one, or below it?
     fn is_within(&self, directory: Id, outer: Id) -> bool {
-        directory == outer
-            || match &self.inodes[&outer].kind {
-                Kind::Directory(names) => names
-                    .values()
-                    .any(|inner| self.is_within(directory, *inner)),
-                _ => false,
-            }
+        match &self.inodes[&outer].kind {
+            _ if directory == outer => true,
+            Kind::Directory(names) => names.values().any(|id| self.is_within(directory, *id)),
+            _ => false,
+        }
     }
 
-    // ---- for choosing requests
-
-    /// Open files: those to read and those to write, as pairs of different inodes.
+    /// Are these two open files of different inodes?
     pub fn may_copy(&self, from: u64, to: u64) -> bool {
-        let (Some(from), Some(to)) = (self.open.get(&from), self.open.get(&to)) else {
-            return false;
-        };
-        from.inode != to.inode
+        let inode = |file| self.open.get(&file).map(|open| open.inode);
+        inode(from).is_some() && inode(to).is_some() && inode(from) != inode(to)
     }
 }
