@@ -19,6 +19,7 @@ mod load;
 mod scene;
 
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use common::bytes_of;
@@ -110,6 +111,36 @@ fn a_server_that_ends_by_itself_under_load_has_nothing_to_count() {
         assert_eq!(s.used(), on_disk, "round {round}");
         scene.assert_exact(&mut s);
     }
+}
+
+#[test]
+fn many_who_log_in_at_once_after_a_kill_wait_for_one_count() {
+    let mut scene = Scene::new();
+    let mut s = scene.log_in();
+    for number in 0..20 {
+        s.put(&format!("/kept{number}"), &bytes_of(10_000, number));
+    }
+    scene.kill_server();
+    scene.server.serve();
+    let room = LIMIT - 200_000;
+    let taken = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for number in 0..6 {
+            let (scene, taken) = (&scene, &taken);
+            scope.spawn(move || {
+                let mut s = scene.log_in();
+                let file = s.opened(format!("/f{number}"), NEW);
+                // Each takes a third of what there is: three of them can.
+                let size = room / 3;
+                if s.try_resize_open(&file, size).code() == code::OK {
+                    taken.fetch_add(size, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(taken.into_inner(), room / 3 * 3);
+    assert_eq!(below(&scene.at_home("")).bytes, 200_000 + room / 3 * 3);
+    scene.assert_exact_soon(&mut scene.log_in());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::common::connection::Connection;
 use crate::common::files::Random;
 use crate::common::raw::{InFlight, RawSftp};
 use crate::common::wire::{self, code, flag};
@@ -137,6 +138,39 @@ fn writers_that_race_for_the_last_megabyte_never_have_more() {
         assert_eq!(watching.remove("/filler"), code::OK);
         assert_eq!(watching.used(), Use::default());
     }
+}
+
+/// So that the last one leaves as the next one comes, again and again.
+#[test]
+fn sessions_that_come_and_go_share_one_account_book() {
+    const ROUNDS: u64 = 25;
+    let scene = Scene::new();
+    std::thread::scope(|scope| {
+        for number in 0..3 {
+            let scene = &scene;
+            scope.spawn(move || {
+                let path = format!("/f{number}");
+                for _ in 0..ROUNDS {
+                    let connection = Connection::logged_in(&scene.server);
+                    // The sessions of one connection come and go, too.
+                    for _ in 0..3 {
+                        let mut s = connection.sftp();
+                        let file = s.opened(&path, flag::APPEND | flag::CREAT);
+                        assert_eq!(s.write(&file, 0, &[1; 100]), code::OK);
+                    }
+                }
+            });
+        }
+    });
+    let expected = Use {
+        bytes: 3 * ROUNDS * 300,
+        files: 3,
+    };
+    assert_eq!(scene.on_disk(), expected);
+    scene.assert_exact_soon(&mut scene.log_in());
+    let mut s = scene.log_in();
+    assert_exceeded(&s.try_resize("/f0", LIMIT - 2 * ROUNDS * 300 + 1));
+    assert_done(&s.try_resize("/f0", LIMIT - 2 * ROUNDS * 300));
 }
 
 /// File systems give the number of an inode that is gone to the next that is made.
