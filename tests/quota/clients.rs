@@ -1,0 +1,330 @@
+//! Real clients at the limit: what a person sees, that nothing stored is lost, and how much space
+//! each is told of.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::common::files::assert_same;
+use crate::common::{
+    HOST, Output, PASSWORD, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok, skip,
+    wait_until,
+};
+use crate::scene::{LIMIT, Scene, below};
+
+/// A client's file that is larger than the quota, and one that takes half of it.
+fn client_files(scene: &Scene) {
+    random_file(&scene.server.local("big"), LIMIT * 3, 1);
+    random_file(&scene.server.local("half"), LIMIT / 2, 2);
+}
+
+/// What was stored of the big file is its beginning, and no more than there was room for.
+#[track_caller]
+fn assert_stored_beginning(scene: &Scene, name: &str) -> u64 {
+    let stored = fs::read(scene.at_home(name)).unwrap_or_default();
+    let whole = fs::read(scene.server.local("big")).unwrap();
+    assert!(whole.starts_with(&stored), "{} bytes", stored.len());
+    assert!(below(&scene.at_home("")).bytes <= LIMIT);
+    stored.len() as u64
+}
+
+/// Lines of a client's stderr that tell of the quota.
+fn told(output: &Output) -> Vec<String> {
+    let text = output.err();
+    let lines = text.lines().filter(|line| line.contains("Quota exceeded"));
+    lines.map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn assert_one_line(output: &Output) {
+    let lines = told(output);
+    assert_eq!(lines.len(), 1, "{}", output.describe());
+    assert!(
+        lines[0].contains("landfall: Quota exceeded: ") && lines[0].contains("1.0 MiB"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn openssh_shows_one_line_keeps_what_was_stored_and_resumes() {
+    let scene = Scene::new();
+    client_files(&scene);
+    let server = &scene.server;
+    let sftp = |lines: &str| run(&mut server.sftp_batch(&[], lines), TRANSFER);
+    sftp("put half\n").ok();
+    let refused = sftp("put big\n").failed();
+    assert_one_line(&refused);
+    assert_stored_beginning(&scene, "big");
+    assert_same(&server.local("half"), &scene.at_home("half"));
+    scene.assert_exact_soon(&mut scene.log_in());
+
+    // Over an older file: that is overwritten in place, as far as there is room.
+    run(
+        server.scp().arg("big").arg(format!("{HOST}:other")),
+        TRANSFER,
+    )
+    .failed();
+    assert!(below(&scene.at_home("")).bytes <= LIMIT);
+    scene.assert_exact_soon(&mut scene.log_in());
+
+    // Once there is room the upload goes on where it stopped.
+    sftp("rm half\n-rm other\n").ok();
+    let mut s = scene.log_in();
+    scene.assert_exact_soon(&mut s);
+    drop(s);
+    scene.set_limits(LIMIT * 4, 1000);
+    sftp("put -a big\n").ok();
+    assert_same(&server.local("big"), &scene.at_home("big"));
+    scene.assert_exact_soon(&mut scene.log_in());
+}
+
+#[test]
+fn scp_shows_one_line_and_fails() {
+    let scene = Scene::new();
+    client_files(&scene);
+    let mut scp = scene.server.scp();
+    let refused = run(scp.args(["-s", "big"]).arg(format!("{HOST}:")), TRANSFER).failed();
+    assert_one_line(&refused);
+    assert_stored_beginning(&scene, "big");
+    scene.assert_exact_soon(&mut scene.log_in());
+}
+
+#[test]
+fn openssh_shows_a_line_for_one_name_too_many() {
+    let scene = Scene::with(LIMIT, 1);
+    client_files(&scene);
+    let sftp = |lines: &str| run(&mut scene.server.sftp_batch(&[], lines), TRANSFER);
+    sftp("mkdir d\n").ok();
+    for line in ["mkdir e\n", "put half\n", "symlink a b\n"] {
+        let refused = sftp(line).failed();
+        assert_eq!(told(&refused).len(), 1, "{}", refused.describe());
+        assert!(refused.err().contains("1 of 1"), "{}", refused.describe());
+    }
+    sftp("rmdir d\nput half\n").ok();
+    scene.assert_exact_soon(&mut scene.log_in());
+}
+
+#[test]
+fn the_df_of_sftp_shows_the_quota() {
+    let scene = Scene::new();
+    client_files(&scene);
+    let sftp = |lines: &str| run_ok(&mut scene.server.sftp_batch(&[], lines), TRANSFER).out();
+    sftp("put half\n");
+    let last = |said: String| {
+        let line = said.lines().last().unwrap().to_owned();
+        let fields: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        fields
+    };
+    // Size, used, available, for root, and the part in use.
+    assert_eq!(last(sftp("df\n")), ["1024", "512", "512", "512", "50%"]);
+    let readable = last(sftp("df -h\n"));
+    assert_eq!(readable[0], "1.0MB");
+    assert_eq!(readable[1..4], ["512KB", "512KB", "512KB"]);
+    assert_eq!(last(sftp("df -i\n"))[..3], ["1000", "1", "999"]);
+}
+
+#[test]
+fn rclone_tells_the_quota_and_why_an_upload_failed() {
+    if !have(&["rclone"]) {
+        return;
+    }
+    let scene = Scene::new();
+    client_files(&scene);
+    let server = &scene.server;
+    let rclone = |args: &[&str]| {
+        let mut command = Command::new("rclone");
+        command
+            .args(["--config", "/dev/null", "--retries", "1"])
+            .args(["--low-level-retries", "1"])
+            .args(args)
+            .current_dir(server.path("client"));
+        run(&mut command, TRANSFER)
+    };
+    let remote = format!(
+        ":sftp,host=127.0.0.1,port={},user={USER},key_file={},known_hosts_file={},shell_type=none:",
+        server.port(),
+        server.key().display(),
+        server.known_hosts().display()
+    );
+    let about = || -> Value {
+        serde_json::from_str(&rclone(&["about", "--json", &remote]).ok().out()).unwrap()
+    };
+    rclone(&["copyto", "half", &format!("{remote}half")]).ok();
+    let said = about();
+    let figures = ["total", "used", "free"].map(|key| said[key].as_u64().unwrap());
+    assert_eq!(figures, [LIMIT, LIMIT / 2, LIMIT / 2]);
+    let refused = rclone(&["copyto", "big", &format!("{remote}big")]).failed();
+    assert!(!told(&refused).is_empty(), "{}", refused.describe());
+    assert!(
+        refused.err().contains("of 1.0 MiB used"),
+        "{}",
+        refused.describe()
+    );
+    assert!(!scene.at_home("big").exists());
+    assert_same(&server.local("half"), &scene.at_home("half"));
+    scene.assert_exact_soon(&mut scene.log_in());
+}
+
+#[test]
+fn lftp_tells_why_an_upload_failed() {
+    if !have(&["lftp"]) {
+        return;
+    }
+    let scene = Scene::new();
+    client_files(&scene);
+    let server = &scene.server;
+    let mut lftp = Command::new("lftp");
+    let ssh = format!("ssh -a -x -F {}", server.ssh_config().display());
+    lftp.env("HOME", server.path("client"))
+        .current_dir(server.path("client"))
+        .args(["-c"])
+        .arg(format!(
+            "set sftp:connect-program '{ssh}'; set net:max-retries 1; \
+             set cmd:fail-exit yes; open sftp://{USER}:@{HOST}; put big"
+        ));
+    let refused = run(&mut lftp, TRANSFER).failed();
+    assert!(!told(&refused).is_empty(), "{}", refused.describe());
+    assert_stored_beginning(&scene, "big");
+    scene.assert_exact_soon(&mut scene.log_in());
+}
+
+fn curl(server: &TestServer, file: &str) -> Output {
+    let mut command = Command::new("curl");
+    command
+        .args(["--silent", "--show-error", "--insecure", "--user"])
+        .arg(format!("{USER}:"))
+        .arg("--key")
+        .arg(server.key())
+        .arg("--pubkey")
+        .arg(server.public_key())
+        .args(["-T", file])
+        .arg(format!("sftp://127.0.0.1:{}/{file}", server.port()))
+        .current_dir(server.path("client"));
+    run(&mut command, TRANSFER)
+}
+
+#[test]
+fn curl_ends_with_the_exit_code_for_a_full_disk() {
+    const REMOTE_DISK_FULL: i32 = 70;
+    if !have(&["curl"]) {
+        return;
+    }
+    let scene = Scene::with(LIMIT, 1);
+    client_files(&scene);
+    // In the middle of the file it knows no more than that it failed.
+    curl(&scene.server, "big").failed();
+    assert_stored_beginning(&scene, "big");
+    // The only name is taken now: the OPEN is refused.
+    let refused = curl(&scene.server, "half");
+    let status = refused.status.code();
+    assert_eq!(status, Some(REMOTE_DISK_FULL), "{}", refused.describe());
+    assert!(!scene.at_home("half").exists());
+    scene.assert_exact_soon(&mut scene.log_in());
+}
+
+#[test]
+fn psftp_shows_the_line_on_its_stderr() {
+    if !have(&["psftp"]) {
+        return;
+    }
+    let scene = Scene::new();
+    client_files(&scene);
+    let server = &scene.server;
+    let mut keygen = Command::new("ssh-keygen");
+    let host_key = server.path("keys/ssh_host_ed25519_key.pub");
+    let shown = run_ok(keygen.arg("-lf").arg(host_key), STEP).out();
+    let fingerprint = shown.split_whitespace().nth(1).unwrap();
+    fs::write(server.local("script"), "put big\n").unwrap();
+    let mut psftp = Command::new("psftp");
+    psftp
+        .args(["-batch", "-hostkey", fingerprint, "-P"])
+        .arg(server.port().to_string())
+        .args(["-pw", PASSWORD, "-b", "script"])
+        .arg(format!("{USER}@127.0.0.1"))
+        .env("HOME", server.path("client"))
+        .current_dir(server.path("client"));
+    // It ends with 0 or 1, depending on its version.
+    let said = run(&mut psftp, TRANSFER);
+    assert_one_line(&said);
+    assert_stored_beginning(&scene, "big");
+    scene.assert_exact_soon(&mut scene.log_in());
+}
+
+/// A mount that is taken down whatever happens.
+struct Mount<'a>(&'a Path);
+
+impl Drop for Mount<'_> {
+    fn drop(&mut self) {
+        let mut unmount = Command::new("fusermount3");
+        run(unmount.args(["-u", "-z"]).arg(self.0), STEP);
+    }
+}
+
+#[test]
+fn the_df_of_a_mounted_home_shows_the_quota() {
+    if !have(&["sshfs", "fusermount3", "df"]) {
+        return;
+    }
+    if !Path::new("/dev/fuse").exists() {
+        return skip("this machine has no /dev/fuse");
+    }
+    let scene = Scene::new();
+    client_files(&scene);
+    let server = &scene.server;
+    let point = server.local("mount");
+    fs::create_dir(&point).unwrap();
+    let mut sshfs = Command::new("sshfs");
+    sshfs.arg("-F").arg(server.ssh_config());
+    run_ok(sshfs.arg(format!("{HOST}:")).arg(&point), STEP);
+    let _mount = Mount(&point);
+    fs::copy(server.local("half"), point.join("half")).unwrap();
+    wait_until("all of it is there", STEP, || {
+        scene.size_of("half") == LIMIT / 2
+    });
+    let mut df = Command::new("df");
+    df.args(["-B1", "--output=size,used,avail,itotal,iavail"]);
+    let shown = run_ok(df.arg(&point), STEP).out();
+    let line = shown.lines().last().unwrap();
+    let figures: Vec<u64> = line
+        .split_whitespace()
+        .map(|figure| figure.parse().unwrap())
+        .collect();
+    assert_eq!(figures, [LIMIT, LIMIT / 2, LIMIT / 2, 1000, 999]);
+    // What does not fit is an error for the program that writes it.
+    let copied = fs::copy(server.local("big"), point.join("big"));
+    let mut sync = Command::new("sync");
+    let synced = run(sync.arg(point.join("big")), STEP);
+    assert!(copied.is_err() || !synced.status.success());
+    assert!(below(&scene.at_home("")).bytes <= LIMIT);
+    assert_same(&server.local("half"), &scene.at_home("half"));
+}
+
+#[test]
+fn a_person_asks_for_the_quota_over_ssh() {
+    let scene = Scene::new();
+    client_files(&scene);
+    // The first login has the home counted.
+    assert_eq!(scene.log_in().mkdir("/d"), crate::common::wire::code::OK);
+    let ask = || run_ok(scene.server.ssh().args([HOST, "quota"]), STEP);
+    let bar = |text: &str| {
+        let full = text.chars().filter(|c| "#█=*".contains(*c)).count();
+        assert!(text.contains('%') || full > 0, "{text}");
+        full
+    };
+    let empty = ask();
+    assert_eq!(empty.err(), "", "{}", empty.describe());
+    let limit = |output: &Output| ["1MiB", "1.0 MiB"].iter().any(|l| output.out().contains(l));
+    assert!(limit(&empty), "{}", empty.describe());
+    let before = bar(&empty.out());
+    run_ok(&mut scene.server.sftp_batch(&[], "put half\n"), TRANSFER);
+    let half = ask();
+    assert!(half.out().contains("512.0 KiB"), "{}", half.describe());
+    assert!(limit(&half), "{}", half.describe());
+    assert!(half.out().contains("50"), "{}", half.describe());
+    assert!(bar(&half.out()) > before, "{}", half.describe());
+    // Other commands are refused as ever.
+    let other = run(scene.server.ssh().args([HOST, "ls"]), STEP).failed();
+    assert!(!other.err().is_empty());
+}

@@ -1,0 +1,265 @@
+//! Bytes: what makes a file longer counts, what does not make it longer does not.
+
+use std::fs;
+
+use crate::common::bytes_of;
+use crate::common::wire::{Reply, code, flag};
+use crate::scene::{LIMIT, NEW, Scene, assert_done, assert_exceeded, is_exceeded, sized};
+
+#[test]
+fn a_write_past_the_end_counts_what_it_adds_and_is_refused_whole() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    let file = s.opened("/f", NEW);
+    for (offset, length, size) in [(0, 1000, 1000), (600, 1000, 1600), (1600, 1, 1601)] {
+        assert_eq!(s.write(&file, offset, &bytes_of(length, 1)), code::OK);
+        assert_eq!(s.used().bytes, size);
+        scene.assert_exact(&mut s);
+    }
+    // Up to the last byte of the limit, and not one beyond.
+    assert_exceeded(&s.try_write(&file, LIMIT - 9, b"0123456789"));
+    assert_eq!(scene.size_of("f"), 1601);
+    assert_eq!(s.write(&file, LIMIT - 10, b"0123456789"), code::OK);
+    assert_eq!(s.used().bytes, LIMIT);
+    assert_exceeded(&s.try_write(&file, LIMIT - 5, b"abcdef"));
+    assert_exceeded(&s.try_write(&file, LIMIT, b"a"));
+    assert_exceeded(&s.try_write(&file, 1 << 60, b"a"));
+    scene.assert_exact(&mut s);
+    let stored = fs::read(scene.at_home("f")).unwrap();
+    assert!(stored.ends_with(b"0123456789"), "nothing of it was written");
+    // At the limit everything that adds nothing goes on.
+    assert_eq!(s.write(&file, LIMIT, b""), code::OK);
+    assert_eq!(s.write(&file, LIMIT - 6, b"abcdef"), code::OK);
+    assert_eq!(s.close(&file), code::OK);
+    scene.assert_exact(&mut s);
+}
+
+#[test]
+fn a_sparse_write_counts_the_gap() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    let file = s.opened("/sparse", NEW);
+    assert_eq!(s.write(&file, 500_000, b"end"), code::OK);
+    assert_eq!(s.used().bytes, 500_003);
+    scene.assert_exact(&mut s);
+    let other = s.opened("/other", NEW);
+    assert_exceeded(&s.try_write(&other, 548_576, b"x"));
+    assert_eq!(scene.size_of("other"), 0);
+    assert_eq!(s.write(&other, 548_572, b"x"), code::OK);
+    assert_eq!(s.used().bytes, LIMIT);
+    // What fills the gap is no growth.
+    assert_eq!(s.write(&file, 0, &bytes_of(200_000, 2)), code::OK);
+    assert_eq!(s.used().bytes, LIMIT);
+    scene.assert_exact(&mut s);
+}
+
+#[test]
+fn a_write_inside_the_file_and_an_overwrite_add_nothing() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    s.put("/f", &bytes_of(1 << 20, 3));
+    assert_eq!(s.used().bytes, LIMIT);
+    let file = s.opened("/f", flag::WRITE);
+    for offset in [0, 1, 700_000, LIMIT - 4096] {
+        assert_eq!(s.write(&file, offset, &bytes_of(4096, offset)), code::OK);
+        assert_eq!(s.used().bytes, LIMIT);
+    }
+    assert_eq!(s.close(&file), code::OK);
+    // The whole file anew, in place and after TRUNC, though there is no room for a second one.
+    for flags in [flag::WRITE | flag::CREAT, NEW] {
+        let file = s.opened("/f", flags);
+        for piece in 0..16 {
+            let data = bytes_of(65_536, piece);
+            assert_eq!(s.write(&file, piece * 65_536, &data), code::OK);
+        }
+        assert_eq!(s.close(&file), code::OK);
+        scene.assert_exact(&mut s);
+    }
+    assert_eq!(s.used().bytes, LIMIT);
+}
+
+#[test]
+fn a_size_that_is_set_by_name_or_by_handle_counts() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    let file = s.opened("/f", NEW);
+    for size in [0, 70_000, 30_000, LIMIT, 1, 500_000] {
+        assert_done(&s.try_resize("/f", size));
+        assert_eq!((s.used().bytes, scene.size_of("f")), (size, size));
+        assert_exceeded(&s.try_resize("/f", LIMIT + 1));
+        assert_exceeded(&s.try_resize_open(&file, LIMIT + 1));
+        assert_exceeded(&s.try_resize_open(&file, 1 << 62));
+        assert_eq!((s.used().bytes, scene.size_of("f")), (size, size));
+        assert_done(&s.try_resize_open(&file, LIMIT));
+        scene.assert_exact(&mut s);
+        assert_done(&s.try_resize_open(&file, size / 2));
+        assert_eq!(s.used().bytes, size / 2);
+        scene.assert_exact(&mut s);
+    }
+    // By a link, and of a file that nobody has open.
+    assert_eq!(s.close(&file), code::OK);
+    assert_done(&s.try_symlink("/f", "/link"));
+    assert_done(&s.try_resize("/link", 12_345));
+    assert_exceeded(&s.try_resize("/link", LIMIT + 1));
+    assert_eq!(s.used().bytes, 12_345);
+    scene.assert_exact(&mut s);
+}
+
+#[test]
+fn a_truncating_open_gives_back_all_that_the_file_had() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    s.put("/f", &bytes_of(400_000, 4));
+    let file = s.opened("/f", NEW);
+    assert_eq!(s.used().bytes, 0);
+    scene.assert_exact(&mut s);
+    assert_eq!(s.write(&file, 0, &bytes_of(100_000, 5)), code::OK);
+    // Cut by another handle while this one is open.
+    let other = s.opened("/f", flag::WRITE | flag::TRUNC);
+    assert_eq!(s.used().bytes, 0);
+    assert_eq!(s.write(&file, 100_000, b"x"), code::OK);
+    assert_eq!(s.used().bytes, 100_001);
+    scene.assert_exact(&mut s);
+    assert_eq!(s.close(&other), code::OK);
+    assert_eq!(s.close(&file), code::OK);
+    // What is refused before it can cut, cuts nothing.
+    let refused = s.open("/f", flag::READ | flag::TRUNC, &sized(0));
+    assert_ne!(refused.code(), code::OK);
+    assert_eq!(s.used().bytes, 100_001);
+    scene.assert_exact(&mut s);
+}
+
+#[test]
+fn appends_count_wherever_the_client_says_they_go() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    let log = s.opened("/log", flag::APPEND | flag::CREAT);
+    let room = LIMIT as usize - 10;
+    for (number, piece) in bytes_of(room, 6).chunks(200_000).enumerate() {
+        let offset = [0, 7, 1 << 40][number % 3];
+        assert_eq!(s.write(&log, offset, piece), code::OK);
+        scene.assert_exact(&mut s);
+    }
+    assert_exceeded(&s.try_write(&log, 0, b"eleven more"));
+    assert_eq!(s.write(&log, 0, b"ten bytes."), code::OK);
+    assert_eq!(s.used().bytes, LIMIT);
+    assert_exceeded(&s.try_write(&log, 0, b"1"));
+    scene.assert_exact(&mut s);
+    let stored = fs::read(scene.at_home("log")).unwrap();
+    assert!(stored.ends_with(b"ten bytes."));
+}
+
+#[test]
+fn a_copy_inside_the_server_counts_and_is_refused_before_it_begins() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    let content = bytes_of(400_000, 7);
+    s.put("/source", &content);
+    let source = s.opened("/source", flag::READ);
+    let target = s.opened("/target", NEW);
+    assert_done(&s.try_copy((&source, 0, 0), (&target, 0)));
+    assert_eq!(s.used().bytes, 800_000);
+    scene.assert_exact(&mut s);
+    // Onto what is there: no growth. Behind it: more than there is room for.
+    assert_done(&s.try_copy((&source, 5, 399_000), (&target, 0)));
+    assert_exceeded(&s.try_copy((&source, 0, 0), (&target, 300_000)));
+    assert_exceeded(&s.try_copy((&source, 0, 0), (&target, 400_000)));
+    assert_eq!(scene.size_of("target"), 400_000);
+    scene.assert_exact(&mut s);
+    // To the last byte.
+    assert_done(&s.try_copy((&source, 0, LIMIT - 800_000), (&target, 400_000)));
+    assert_eq!(s.used().bytes, LIMIT);
+    assert_exceeded(&s.try_copy((&source, 0, 1), (&target, LIMIT - 400_000)));
+    scene.assert_exact(&mut s);
+    // To a file that is open to append, and into the file itself.
+    assert_done(&s.try_resize("/target", 300_000));
+    let log = s.opened("/target", flag::APPEND);
+    assert_done(&s.try_copy((&source, 0, 100_000), (&log, 0)));
+    let both = s.opened("/source", flag::READ | flag::WRITE);
+    assert_done(&s.try_copy((&both, 0, 200_000), (&both, 400_000)));
+    assert_eq!(s.used().bytes, 1_000_000);
+    assert_exceeded(&s.try_copy((&both, 0, 100_000), (&both, 600_000)));
+    assert_exceeded(&s.try_copy((&source, 0, 100_000), (&log, 0)));
+    scene.assert_exact(&mut s);
+    let copied = fs::read(scene.at_home("source")).unwrap();
+    assert!(copied[..400_000] == content && copied[400_000..] == content[..200_000]);
+}
+
+#[test]
+fn an_open_that_announces_what_cannot_fit_is_refused_with_the_old_file_untouched() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    s.put("/other", &bytes_of(500_000, 8));
+    let old = bytes_of(300_000, 9);
+    s.put("/old", &old);
+    let before = scene.on_disk();
+    // 248,576 bytes are left; what the old file has would be given back.
+    let left = LIMIT - 800_000;
+    for (path, flags, size) in [
+        ("/old", NEW, left + 300_001),
+        ("/old", flag::WRITE | flag::TRUNC, u64::MAX),
+        ("/new", NEW, left + 1),
+        ("/new", flag::WRITE | flag::CREAT | flag::EXCL, left + 1),
+        ("/new", flag::WRITE | flag::CREAT, 1 << 62),
+    ] {
+        assert_exceeded(&s.open(path, flags, &sized(size)));
+        assert_eq!(scene.on_disk(), before, "{path} {flags:#x} {size}");
+        scene.assert_exact(&mut s);
+    }
+    assert!(fs::read(scene.at_home("old")).unwrap() == old);
+    assert!(!scene.at_home("new").exists());
+    // What fits to the last byte is opened, and the announcement itself counts nothing.
+    let file = s.open("/new", NEW, &sized(left)).handle();
+    assert_eq!(s.used().bytes, 800_000);
+    assert_eq!(s.close(&file), code::OK);
+    let file = s.open("/old", NEW, &sized(left + 300_000)).handle();
+    assert_eq!(s.used().bytes, 500_000);
+    assert_eq!(s.close(&file), code::OK);
+    scene.assert_exact(&mut s);
+}
+
+#[test]
+fn a_resume_that_announces_what_cannot_fit_is_refused_and_keeps_what_was_stored() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    s.put("/big.filepart", &bytes_of(600_000, 10));
+    let resume = flag::WRITE | flag::CREAT;
+    let refused = s.open("/big.filepart", resume, &sized(LIMIT + 1));
+    assert_exceeded(&refused);
+    assert_eq!(scene.size_of("big.filepart"), 600_000);
+    let file = s.open("/big.filepart", resume, &sized(LIMIT)).handle();
+    assert_eq!(s.write(&file, 600_000, &bytes_of(200_000, 11)), code::OK);
+    scene.assert_exact(&mut s);
+}
+
+/// What a person does at the limit: the upload stops, something else is removed, it is resumed.
+#[test]
+fn an_upload_that_was_refused_goes_on_once_there_is_room() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    s.put("/in the way", &bytes_of(500_000, 12));
+    let data = bytes_of(900_000, 13);
+    let file = s.opened("/upload", NEW);
+    let mut stored = 0;
+    let refused = loop {
+        let piece = &data[stored..(stored + 30_000).min(data.len())];
+        match s.try_write(&file, stored as u64, piece) {
+            Reply::Status { code: 0, .. } => stored += piece.len(),
+            refused => break refused,
+        }
+    };
+    assert!(is_exceeded(&refused), "{refused:?}");
+    assert_eq!(s.close(&file), code::OK);
+    assert_eq!(scene.size_of("upload"), stored as u64);
+    assert!(data.starts_with(&fs::read(scene.at_home("upload")).unwrap()));
+    scene.assert_exact(&mut s);
+
+    assert_eq!(s.remove("/in the way"), code::OK);
+    let file = s.opened("/upload", flag::WRITE);
+    for (number, piece) in data[stored..].chunks(30_000).enumerate() {
+        let offset = (stored + number * 30_000) as u64;
+        assert_eq!(s.write(&file, offset, piece), code::OK);
+    }
+    assert!(fs::read(scene.at_home("upload")).unwrap() == data);
+    scene.assert_exact(&mut s);
+}

@@ -1,0 +1,60 @@
+//! The requests of the model test, and what can become of them.
+
+/// A request. Files that are open are told apart by numbers of the test's own.
+#[derive(Debug, Clone)]
+pub enum Op {
+    Open {
+        path: String,
+        flags: u32,
+        announced: Option<u64>,
+    },
+    Close {
+        file: u64,
+    },
+    Write {
+        file: u64,
+        offset: u64,
+        length: u64,
+    },
+    Fsetstat {
+        file: u64,
+        size: u64,
+    },
+    Setstat {
+        path: String,
+        size: u64,
+    },
+    Copy {
+        from: u64,
+        offset: u64,
+        length: u64,
+        to: u64,
+        to_offset: u64,
+    },
+    Remove(String),
+    Rmdir(String),
+    Mkdir(String),
+    Symlink {
+        target: String,
+        path: String,
+    },
+    Hardlink {
+        from: String,
+        to: String,
+    },
+    Rename {
+        from: String,
+        to: String,
+        replace: bool,
+    },
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// It would be done but for the quota.
+    Exceeded,
+    /// It cannot be, whatever the quota.
+    Failed,
+}

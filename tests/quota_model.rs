@@ -1,0 +1,398 @@
+//! Long random sequences of all verbs from several sessions, against a plain model and a walk of the
+//! disk. 20 seconds, 5 minutes with LONG=1; SEED=N repeats the sequence of a failure.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+#[path = "quota/load.rs"]
+mod load;
+#[path = "quota/model.rs"]
+mod model;
+#[path = "quota/request.rs"]
+mod request;
+#[path = "quota/scene.rs"]
+#[allow(dead_code)]
+mod scene;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use common::bytes_of;
+use common::files::Random;
+use common::wire::{self, Attrs, Reply, code, flag};
+use load::Load;
+use model::Model;
+use request::{Op, Outcome};
+use scene::{Scene, Session, Use, is_exceeded, sized};
+
+const SESSIONS: usize = 3;
+const LIMITS: Use = Use {
+    bytes: 200_000,
+    files: 12,
+};
+/// Requests between two looks at the disk.
+const LOOK_EVERY: u64 = 20;
+/// Requests between two changes of the limits.
+const CHANGE_EVERY: u64 = 1500;
+
+fn duration() -> Duration {
+    let long = std::env::var("LONG").is_ok_and(|value| value == "1");
+    Duration::from_secs(if long { 300 } else { 10 })
+}
+
+/// A file that is open: its number, whose it is, and its handle.
+struct Held {
+    number: u64,
+    session: usize,
+    handle: Vec<u8>,
+}
+
+struct Run {
+    scene: Scene,
+    sessions: Vec<Session>,
+    model: Model,
+    held: Vec<Held>,
+    random: Random,
+    step: u64,
+    recent: VecDeque<String>,
+    /// How often each [`Outcome`] was met.
+    met: [u64; 3],
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let scene = Scene::with(LIMITS.bytes, LIMITS.files);
+        Self {
+            sessions: (0..SESSIONS).map(|_| scene.log_in()).collect(),
+            scene,
+            model: Model::new(LIMITS),
+            held: Vec::new(),
+            random: Random::new(seed),
+            step: 0,
+            recent: VecDeque::new(),
+            met: [0; 3],
+        }
+    }
+
+    /// Any name can be of any kind, but `d` and `e` are made directories more often.
+    fn path(&mut self) -> String {
+        let first = self.one_of(&["a", "b", "c", "d", "e"]);
+        match self.random.below(3) {
+            0 => format!("/{}/{first}", self.one_of(&["d", "e"])),
+            1 => format!("/{first}/{}", self.one_of(&["a", "b", "c", "d", "e"])),
+            _ => format!("/{first}"),
+        }
+    }
+
+    fn one_of(&mut self, names: &[&'static str]) -> &'static str {
+        names[self.random.below(names.len() as u64) as usize]
+    }
+
+    fn size(&mut self) -> u64 {
+        match self.random.below(30) {
+            0 => 1 << 45,
+            1 | 2 => LIMITS.bytes,
+            3..8 => self.random.below(LIMITS.bytes),
+            _ => self.random.below(LIMITS.bytes / 6),
+        }
+    }
+
+    /// An open file; now and then one that is not.
+    fn file(&mut self) -> u64 {
+        let extra = u64::from(self.random.below(10) == 0);
+        let number = self.random.below(self.held.len() as u64 + extra) as usize;
+        self.held.get(number).map_or(u64::MAX, |held| held.number)
+    }
+
+    fn open(&mut self, path: String) -> Op {
+        let flags = match self.random.below(3) {
+            0 => self.random.below(64) as u32,
+            1 => flag::READ | flag::WRITE | flag::CREAT,
+            _ => flag::WRITE | flag::CREAT | flag::TRUNC,
+        };
+        // What a SIZE means without TRUNC for a file that is there is another test's.
+        let announces = flags & flag::TRUNC != 0 && self.random.below(2) == 0;
+        Op::Open {
+            path,
+            flags,
+            announced: announces.then(|| self.size()),
+        }
+    }
+
+    fn choose(&mut self) -> Op {
+        let path = self.path();
+        if self.held.len() > 10 {
+            return Op::Close { file: self.file() };
+        }
+        if self.held.len() < 3 && self.random.below(2) == 0 {
+            return self.open(path);
+        }
+        match self.random.below(26) {
+            0..5 => self.open(path),
+            5 => Op::Close { file: self.file() },
+            6..14 => Op::Write {
+                file: self.file(),
+                offset: self.size(),
+                length: self.random.below(30_000),
+            },
+            14 | 15 => Op::Fsetstat {
+                file: self.file(),
+                size: self.size(),
+            },
+            16 => Op::Setstat {
+                path,
+                size: self.size(),
+            },
+            17 => self.copy(),
+            18 => Op::Rmdir(path),
+            19 => Op::Mkdir(format!("/{}", self.one_of(&["b", "d", "e"]))),
+            20 => Op::Symlink {
+                target: self.path(),
+                path,
+            },
+            21 | 22 => Op::Hardlink {
+                from: path,
+                to: self.path(),
+            },
+            23 => Op::Rename {
+                from: path,
+                to: self.path(),
+                replace: false,
+            },
+            24 | 25 => Op::Rename {
+                from: path,
+                to: self.path(),
+                replace: true,
+            },
+            _ => Op::Remove(path),
+        }
+    }
+
+    /// Between two files of one session, of a range that is there.
+    fn copy(&mut self) -> Op {
+        let (from, to) = (self.file(), self.file());
+        let session = |number| {
+            let held = self.held.iter().find(|held| held.number == number);
+            held.map(|held| held.session)
+        };
+        if session(from) != session(to) || !self.model.may_copy(from, to) {
+            return Op::Remove(self.path());
+        }
+        let size = self.model.size(from);
+        let offset = self.random.below(size + 10);
+        let length = self.random.below(size.saturating_sub(offset) + 1);
+        Op::Copy {
+            from,
+            offset,
+            length,
+            to,
+            to_offset: self.size(),
+        }
+    }
+
+    /// Sends it, from the session that has the file or from any.
+    fn send(&mut self, op: &Op) -> (usize, Reply) {
+        let any = self.random.below(SESSIONS as u64) as usize;
+        let held = |number: &u64| {
+            let found = self.held.iter().find(|held| held.number == *number);
+            found.map_or((any, vec![0; 12]), |held| {
+                (held.session, held.handle.clone())
+            })
+        };
+        let (session, handle) = match op {
+            Op::Close { file } | Op::Write { file, .. } | Op::Fsetstat { file, .. } => held(file),
+            Op::Copy { from, .. } => held(from),
+            _ => (any, Vec::new()),
+        };
+        let other = match op {
+            Op::Copy { to, .. } => held(to).1,
+            _ => Vec::new(),
+        };
+        let s = &mut self.sessions[session];
+        let reply = match op {
+            Op::Open {
+                path,
+                flags,
+                announced,
+            } => s.open(path, *flags, &announced.map_or_else(Attrs::default, sized)),
+            Op::Close { .. } => s.with_string(wire::CLOSE, handle),
+            Op::Write { offset, length, .. } => {
+                s.try_write(&handle, *offset, &bytes_of(*length as usize, self.step))
+            }
+            Op::Fsetstat { size, .. } => s.try_resize_open(&handle, *size),
+            Op::Setstat { path, size } => s.try_resize(path, *size),
+            Op::Copy {
+                offset,
+                length,
+                to_offset,
+                ..
+            } => s.try_copy((&handle, *offset, *length), (&other, *to_offset)),
+            Op::Remove(path) => s.with_string(wire::REMOVE, path),
+            Op::Rmdir(path) => s.with_string(wire::RMDIR, path),
+            Op::Mkdir(path) => s.try_mkdir(path),
+            Op::Symlink { target, path } => s.try_symlink(target, path),
+            Op::Hardlink { from, to } => s.try_hardlink(from, to),
+            Op::Rename { from, to, replace } => {
+                let body = if *replace {
+                    let name = "posix-rename@openssh.com";
+                    s.body(wire::EXTENDED).string(name)
+                } else {
+                    s.body(wire::RENAME)
+                };
+                s.ask(&body.string(from).string(to))
+            }
+        };
+        (session, reply)
+    }
+
+    fn one_request(&mut self) {
+        let op = self.choose();
+        let (session, reply) = self.send(&op);
+        self.recent.push_back(format!("{op:?} -> {reply:?}"));
+        if self.recent.len() > 20 {
+            self.recent.pop_front();
+        }
+        let expected = self.model.apply(&op, self.step);
+        self.met[expected as usize] += 1;
+        let outcome = match &reply {
+            Reply::Handle { .. } => Outcome::Done,
+            Reply::Status { code: code::OK, .. } => Outcome::Done,
+            refused if is_exceeded(refused) => Outcome::Exceeded,
+            _ => Outcome::Failed,
+        };
+        // What cannot be may be refused for either reason.
+        let right = match expected {
+            Outcome::Failed => outcome != Outcome::Done,
+            _ => outcome == expected,
+        };
+        assert!(right, "{expected:?} expected{}", self.story());
+        match (op, reply) {
+            (Op::Close { file }, _) => self.held.retain(|held| held.number != file),
+            (_, Reply::Handle { handle, .. }) => self.held.push(Held {
+                number: self.step,
+                session,
+                handle,
+            }),
+            _ => {}
+        }
+    }
+
+    fn look(&mut self) {
+        let (model, on_disk) = (self.model.used(), self.scene.on_disk());
+        assert_eq!(model, on_disk, "the model; the disk{}", self.story());
+        let said = self.sessions[self.step as usize % SESSIONS].used();
+        // Beyond a limit no more can be said than that nothing is left.
+        let shown = Use {
+            bytes: model.bytes.min(self.model.limits.bytes),
+            files: model.files.min(self.model.limits.files),
+        };
+        assert_eq!(said, shown, "the ledger; the disk{}", self.story());
+    }
+
+    /// All sessions end, with what they have open; the next ones have other limits.
+    fn change_limits(&mut self) {
+        self.sessions.clear();
+        for held in std::mem::take(&mut self.held) {
+            self.model.apply(&Op::Close { file: held.number }, 0);
+        }
+        let bytes = [200_000, 50_000, 120_001, 0, 300_000][self.random.below(5) as usize];
+        let files = [12, 3, 9, 20][self.random.below(4) as usize];
+        self.model.limits = Use { bytes, files };
+        self.scene.set_limits(bytes, files);
+        self.recent
+            .push_back(format!("new limits: {bytes}, {files}"));
+        let model = self.model.used();
+        common::wait_until("what was open is closed", common::STEP, || {
+            self.scene.on_disk() == model
+        });
+        for _ in 0..SESSIONS {
+            self.sessions.push(self.scene.log_in());
+        }
+    }
+
+    fn story(&self) -> String {
+        let recent = Vec::from_iter(self.recent.iter().cloned()).join("\n");
+        format!("; at step {}; the last requests:\n{recent}", self.step)
+    }
+}
+
+#[test]
+fn every_request_is_done_or_refused_as_a_plain_model_says() {
+    let seed = load::seed();
+    println!("SEED={seed} repeats this sequence");
+    let mut run = Run::new(seed);
+    let began = Instant::now();
+    while began.elapsed() < duration() {
+        run.step += 1;
+        run.one_request();
+        if run.step.is_multiple_of(LOOK_EVERY) {
+            run.look();
+        }
+        if run.step.is_multiple_of(CHANGE_EVERY) {
+            run.change_limits();
+        }
+    }
+    println!(
+        "{} requests; {:?} done, exceeded, failed",
+        run.step, run.met
+    );
+    assert!(run.met.iter().all(|count| *count > 100), "{:?}", run.met);
+}
+
+#[test]
+fn sessions_that_act_at_once_are_never_over_the_limit_and_end_exact() {
+    let seed = load::seed();
+    println!("SEED={seed} repeats this load");
+    let mut random = Random::new(seed);
+    let scene = Scene::with(LIMITS.bytes, LIMITS.files);
+    let mut looking = scene.log_in();
+    let mut loads: Vec<_> = (0..SESSIONS)
+        .map(|_| Load::new(scene.log_in(), random.next(), LIMITS.bytes / 4))
+        .collect();
+    let (done, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let on_disk = scene.frozen();
+                assert!(
+                    on_disk.bytes <= LIMITS.bytes && on_disk.files <= LIMITS.files,
+                    "at one instant: {on_disk:?}"
+                );
+                looks.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(3));
+            }
+        });
+        let began = Instant::now();
+        while began.elapsed() < duration() && !watcher.is_finished() {
+            std::thread::scope(|scope| {
+                for load in &mut loads {
+                    scope.spawn(|| {
+                        for _ in 0..20 {
+                            assert!(load.burst(), "the server is gone");
+                        }
+                    });
+                }
+            });
+            let (said, on_disk) = (looking.used(), scene.on_disk());
+            if said != on_disk {
+                done.store(true, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_secs(1));
+                let later = (looking.used(), scene.on_disk());
+                panic!("the ledger {said:?}; the disk {on_disk:?}; a second later {later:?}");
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(looks.into_inner() > 100);
+    drop(loads);
+    scene.assert_exact_soon(&mut looking);
+}
