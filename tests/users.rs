@@ -106,7 +106,10 @@ fn add_makes_a_user_and_a_home_that_others_cannot_enter() {
     );
     assert_eq!(
         shown,
-        json!({"name": "ann", "home": home, "password": true, "keys": [], "created": created})
+        json!({
+            "name": "ann", "home": home, "password": true, "keys": [], "created": created,
+            "quota": null, "max_files": null, "used_bytes": null, "used_files": null,
+        })
     );
     for file in operator
         .names("data")

@@ -20,17 +20,24 @@ struct Open {
 }
 
 /// See the module's description.
+///
+/// One without a name is not found by its number any more: as soon as it is closed, the file system
+/// may give that number to a new file.
 #[derive(Default)]
-pub(super) struct OpenInodes(HashMap<Inode, Open>);
+pub(super) struct OpenInodes {
+    by_number: HashMap<Inode, u64>,
+    open: HashMap<u64, Open>,
+    next: u64,
+}
 
 impl OpenInodes {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.open.is_empty()
     }
 
     /// What is used by those that a walk of the disk does not find.
     pub(super) fn without_names(&self) -> Usage {
-        let nameless = self.0.values().filter(|open| !open.named);
+        let nameless = self.open.values().filter(|open| !open.named);
         nameless
             .map(|open| Usage {
                 bytes: lock(&open.size).unwrap_or_default(),
@@ -41,7 +48,7 @@ impl OpenInodes {
 
     /// After a count the disk is asked again: the operator may have changed files by hand.
     pub(super) fn forget_sizes(&mut self) {
-        for open in self.0.values_mut().filter(|open| open.named) {
+        for open in self.open.values_mut().filter(|open| open.named) {
             *lock(&open.size) = None;
         }
     }
@@ -51,6 +58,7 @@ impl OpenInodes {
 pub struct Tracked {
     ledger: Arc<Ledger>,
     inode: Inode,
+    id: u64,
     size: Size,
 }
 
@@ -84,7 +92,11 @@ impl Tracked {
 
     /// Its last name is gone.
     pub fn lost_its_name(&self) {
-        if let Some(open) = lock(&self.ledger.open).0.get_mut(&self.inode) {
+        let mut inodes = lock(&self.ledger.open);
+        if inodes.by_number.get(&self.inode) == Some(&self.id) {
+            inodes.by_number.remove(&self.inode);
+        }
+        if let Some(open) = inodes.open.get_mut(&self.id) {
             open.named = false;
         }
     }
@@ -93,16 +105,18 @@ impl Tracked {
 impl Drop for Tracked {
     fn drop(&mut self) {
         let mut inodes = lock(&self.ledger.open);
-        let Some(open) = inodes.0.get_mut(&self.inode) else {
+        let Some(open) = inodes.open.get_mut(&self.id) else {
             return;
         };
         open.handles -= 1;
         if open.handles == 0 {
-            if !open.named {
+            if open.named {
+                inodes.by_number.remove(&self.inode);
+            } else {
                 let bytes = lock(&open.size).unwrap_or_default();
                 self.ledger.release(Usage { bytes, files: 1 });
             }
-            inodes.0.remove(&self.inode);
+            inodes.open.remove(&self.id);
         }
         drop(inodes);
         self.ledger.save_if_idle();
@@ -114,7 +128,16 @@ impl Ledger {
     /// [`Ledger::opening`] or [`Change::names`](super::Change::names).
     pub fn track(self: &Arc<Self>, inode: Inode) -> Tracked {
         let mut inodes = lock(&self.open);
-        let open = inodes.0.entry(inode).or_insert_with(|| Open {
+        let id = match inodes.by_number.get(&inode) {
+            Some(id) => *id,
+            None => {
+                inodes.next += 1;
+                let id = inodes.next;
+                inodes.by_number.insert(inode, id);
+                id
+            }
+        };
+        let open = inodes.open.entry(id).or_insert_with(|| Open {
             size: Size::default(),
             handles: 0,
             named: true,
@@ -124,6 +147,7 @@ impl Ledger {
             size: open.size.clone(),
             ledger: self.clone(),
             inode,
+            id,
         }
     }
 }

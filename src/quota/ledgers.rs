@@ -26,6 +26,7 @@ pub struct Ledgers {
     count: CountHome,
     /// By home: no two accounts have the same.
     in_use: Mutex<HashMap<PathBuf, Arc<Ledger>>>,
+    joining: tokio::sync::Mutex<()>,
 }
 
 /// A session's part in a ledger: as long as there is one, the ledger is in use.
@@ -55,6 +56,7 @@ impl Ledgers {
             keeper: Keeper::start(database),
             count,
             in_use: Mutex::default(),
+            joining: tokio::sync::Mutex::default(),
         })
     }
 
@@ -65,35 +67,51 @@ impl Ledgers {
         home: &Path,
         limits: Limits,
     ) -> anyhow::Result<Member> {
+        // One at a time, so that what the database has is not old when it is taken for true.
+        let _one = self.joining.lock().await;
         self.forget_idle(home);
-        let known = lock(&self.in_use).get(home).cloned();
-        let (ledger, is_new) = match known {
-            Some(ledger) => (ledger, false),
+        let ledger = match self.join_known(home, limits) {
+            Some(ledger) => ledger,
             None => {
                 let kept = self.keeper.kept(user, home).await?;
-                self.insert(user, home, kept)
+                let ledger = self.insert(user, home, kept, Some(limits));
+                if ledger.is_uncounted() {
+                    let (ledgers, ledger) = (self.clone(), ledger.clone());
+                    spawn_blocking(move || ledgers.recount(&ledger).ok());
+                }
+                ledger
             }
         };
-        ledger.join(limits);
-        if is_new && ledger.is_uncounted() {
-            let (ledgers, ledger) = (self.clone(), ledger.clone());
-            spawn_blocking(move || ledgers.recount(&ledger).ok());
-        }
         Ok(Member {
             ledgers: self.clone(),
             ledger,
         })
     }
 
-    /// The ledger of a home, and whether it is a new one.
-    fn insert(&self, user: &str, home: &Path, kept: Option<Kept>) -> (Arc<Ledger>, bool) {
+    fn join_known(&self, home: &Path, limits: Limits) -> Option<Arc<Ledger>> {
+        let in_use = lock(&self.in_use);
+        let ledger = in_use.get(home)?;
+        // While it is held here, nobody finds it idle.
+        ledger.join(limits);
+        Some(ledger.clone())
+    }
+
+    /// The ledger of a home: the one that is in use, or a new one. With limits, it is joined too.
+    fn insert(
+        &self,
+        user: &str,
+        home: &Path,
+        kept: Option<Kept>,
+        limits: Option<Limits>,
+    ) -> Arc<Ledger> {
         let mut in_use = lock(&self.in_use);
-        if let Some(ledger) = in_use.get(home) {
-            return (ledger.clone(), false);
+        let ledger = in_use
+            .entry(home.to_owned())
+            .or_insert_with(|| Arc::new(Ledger::new(user, home, self.keeper.clone(), kept)));
+        if let Some(limits) = limits {
+            ledger.join(limits);
         }
-        let ledger = Arc::new(Ledger::new(user, home, self.keeper.clone(), kept));
-        in_use.insert(home.to_owned(), ledger.clone());
-        (ledger, true)
+        ledger.clone()
     }
 
     fn forget_idle(&self, home: &Path) {
@@ -108,7 +126,7 @@ impl Ledgers {
     pub async fn recount_unclean(self: &Arc<Self>) -> anyhow::Result<()> {
         let unclean = self.keeper.unclean().await?.into_iter();
         let ledgers: Vec<_> = unclean
-            .map(|(user, home)| self.insert(&user, &home, None).0)
+            .map(|(user, home)| self.insert(&user, &home, None, None))
             .collect();
         let this = self.clone();
         spawn_blocking(move || {
@@ -152,7 +170,7 @@ impl Ledgers {
         for (user, home) in requested {
             let this = self.clone();
             let counting = spawn_blocking(move || {
-                let ledger = this.insert(&user, &home, None).0;
+                let ledger = this.insert(&user, &home, None, None);
                 match this.recount(&ledger) {
                     Ok(used) => this.keeper.counted(&user, &home, used),
                     Err(_) => this.keeper.forget(&user, &home),

@@ -271,7 +271,8 @@ impl Ledger {
     fn is_idle(&self) -> bool {
         let open = lock(&self.open);
         let books = lock(&self.books);
-        open.is_empty() && books.members == 0 && books.standing == Standing::Saved
+        let settled = matches!(books.standing, Standing::Saved | Standing::Lost);
+        open.is_empty() && books.members == 0 && settled
     }
 }
 

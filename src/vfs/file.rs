@@ -168,6 +168,13 @@ impl Vfs {
         outcome
     }
 
+    /// Refuses a file that shall hold this many bytes and cannot.
+    pub(super) fn check_room(&self, file: &OpenFile, announced: u64) -> Result<(), Error> {
+        let change = self.ledger().begin();
+        let size = file.tracked.hold_size(|| file.size_on_disk())?;
+        change.check_room(Usage::bytes(announced.saturating_sub(size.get())))
+    }
+
     /// Sets the size of an open file. `room` is what it will hold, if the client has told: refused
     /// before anything is cut.
     pub(super) fn resize(&self, file: &OpenFile, new: u64, room: Option<u64>) -> Result<(), Error> {
@@ -233,6 +240,9 @@ impl Vfs {
         target: &OpenFile,
         mut target_offset: u64,
     ) -> Result<(), Error> {
+        if i64::try_from(offset).is_err() {
+            return Err(Errno::INVAL.into());
+        }
         let (from, to) = (
             source.readable()?.metadata()?,
             target.writable()?.metadata()?,

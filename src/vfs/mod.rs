@@ -133,7 +133,7 @@ impl Vfs {
         Ok(OpenFile::new(file, tracked, path.clone(), *how))
     }
 
-    /// What TRUNC does to a file that exists.
+    /// What TRUNC does to a file that exists, once what the client announces is known to fit.
     fn cut(
         &self,
         file: OpenFile,
@@ -142,6 +142,8 @@ impl Vfs {
     ) -> Result<OpenFile, Error> {
         if how.truncate {
             self.resize(&file, 0, announced)?;
+        } else if let (true, Some(announced)) = (how.write, announced) {
+            self.check_room(&file, announced)?;
         }
         Ok(file)
     }
