@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, SqlitePool};
+use sqlx::{ConnectOptions as _, SqliteConnection, SqlitePool};
 
 const DATABASE: &str = "landfall.db";
 /// Held while a process opens the database, so that only one makes or changes its schema.
@@ -53,6 +53,16 @@ impl Database {
     /// For statements.
     pub(crate) fn pool(&self) -> &SqlitePool {
         &self.pool
+    }
+
+    /// A connection of its own, whose commits do not wait for the disk: for what may be lost in a
+    /// crash.
+    pub(crate) async fn relaxed(&self) -> anyhow::Result<SqliteConnection> {
+        let mut connection = self.pool.acquire().await?.detach();
+        sqlx::query("PRAGMA synchronous = NORMAL")
+            .execute(&mut connection)
+            .await?;
+        Ok(connection)
     }
 
     /// Writes everything to the main file and lets go of it.

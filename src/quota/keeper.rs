@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use sqlx::Row as _;
+use sqlx::{Connection as _, Row as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
@@ -67,8 +67,9 @@ impl Keeper {
     pub(super) fn start(database: Database) -> Self {
         let (jobs, mut queue) = mpsc::unbounded_channel();
         tokio::spawn(async move {
+            let mut relaxed = None;
             while let Some(job) = queue.recv().await {
-                carry_out(&database, job).await;
+                carry_out(&database, &mut relaxed, job).await;
             }
         });
         Self { jobs }
@@ -158,7 +159,7 @@ impl Keeper {
 }
 
 /// Nobody waiting for the answer is no error.
-async fn carry_out(database: &Database, job: Job) {
+async fn carry_out(database: &Database, relaxed: &mut Option<SqliteConnection>, job: Job) {
     match job {
         Job::Mark(who, done) => {
             let _ = done.send(mark(database, &who).await);
@@ -173,8 +174,9 @@ async fn carry_out(database: &Database, job: Job) {
             }
         }
         Job::Publish(figures) => {
-            if let Err(failure) = publish(database, &figures).await {
+            if let Err(failure) = tell(database, relaxed, &figures).await {
                 warn!("cannot tell what is used now: {failure:#}");
+                *relaxed = None;
             }
         }
         Job::Counted(who, used) => {
@@ -243,8 +245,24 @@ async fn save(database: &Database, who: &Who, used: Usage) -> anyhow::Result<()>
     Ok(())
 }
 
-async fn publish(database: &Database, figures: &[(Who, Usage)]) -> anyhow::Result<()> {
-    let mut transaction = database.pool().begin().await?;
+/// What is only shown must not make the disk write out what others do: no commit of it is waited for.
+async fn tell(
+    database: &Database,
+    relaxed: &mut Option<SqliteConnection>,
+    figures: &[(Who, Usage)],
+) -> anyhow::Result<()> {
+    let connection = match relaxed {
+        Some(connection) => connection,
+        None => relaxed.insert(database.relaxed().await?),
+    };
+    publish(connection, figures).await
+}
+
+async fn publish(
+    connection: &mut SqliteConnection,
+    figures: &[(Who, Usage)],
+) -> anyhow::Result<()> {
+    let mut transaction = connection.begin().await?;
     for (who, used) in figures {
         sqlx::query(
             "UPDATE account_usage SET bytes = $3, files = $4

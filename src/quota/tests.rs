@@ -222,3 +222,31 @@ fn a_home_that_cannot_be_counted_shrinks_and_does_not_grow() {
     assert_eq!(ledger.used(), used(9, 0));
     ledger.begin().reserve(Usage::bytes(1)).unwrap().keep();
 }
+
+#[test]
+fn while_a_home_is_counted_files_are_opened_and_closed_and_changes_wait() {
+    let scene = Scene::new(nothing_there);
+    let member = scene.join();
+    let ledger = counted(&member).clone();
+    let (changed, changing) = std::sync::mpsc::channel();
+    ledger
+        .recount(|| {
+            let writer = ledger.clone();
+            std::thread::spawn(move || {
+                writer.begin().reserve(Usage::bytes(5)).unwrap().keep();
+                changed.send(()).unwrap();
+            });
+            let opening = ledger.opening();
+            let file = ledger.track((1, 1));
+            drop(opening);
+            drop(file);
+            let waited = changing.recv_timeout(std::time::Duration::from_millis(200));
+            assert!(waited.is_err(), "it changed while it was counted");
+            Ok(Usage::bytes(100))
+        })
+        .unwrap();
+    changing
+        .recv_timeout(std::time::Duration::from_secs(20))
+        .unwrap();
+    assert_eq!(ledger.used(), used(105, 0));
+}

@@ -20,6 +20,8 @@ use crate::quota::{Change, Ledger, Tracked, Usage};
 use crate::session::Session;
 use crate::store::{Changes, Directory, Kind, Metadata, OpenHow, Space, Store};
 
+const EXISTS: Error = Error::Os(Errno::EXIST);
+
 /// The size of a block where a quota holds, in bytes.
 const QUOTA_BLOCK: u64 = 1024;
 
@@ -85,43 +87,78 @@ impl Vfs {
         if how.truncate && !how.write {
             return Err(Error::Invalid("To truncate, open for writing"));
         }
+        if !how.create {
+            return self.open_existing(path, how, announced);
+        }
+        // Who truncates nearly always makes a new file; who does not, goes on with an old one.
+        if !how.exclusive && !how.truncate {
+            match self.open_existing(path, how, announced) {
+                Err(Error::Os(Errno::NOENT)) => {}
+                other => return other,
+            }
+        }
+        let refused = match self.make(path, how, true, announced) {
+            Err(error @ (EXISTS | Error::Quota(_))) if !how.exclusive => error,
+            other => return other,
+        };
+        match self.open_existing(path, how, announced) {
+            // There is a link, and what it leads to is not there: that is what is made.
+            Err(Error::Os(Errno::NOENT)) if refused == EXISTS => {
+                match self.make(path, how, false, announced) {
+                    Err(EXISTS) => self.open_existing(path, how, announced),
+                    other => other,
+                }
+            }
+            Err(Error::Os(Errno::NOENT)) => Err(refused),
+            other => other,
+        }
+    }
+
+    /// Opens a file that is there; truncates it if asked to, once what is announced is known to fit.
+    fn open_existing(
+        &self,
+        path: &VPath,
+        how: &OpenHow,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
         let existing = OpenHow {
             create: false,
             exclusive: false,
             truncate: false,
             ..*how
         };
-        if !how.exclusive {
-            let opening = self.ledger().opening();
-            match self.open_tracked(path, &existing) {
-                Err(Error::Os(Errno::NOENT)) if how.create => {}
-                Err(error) => return Err(error),
-                Ok(file) => {
-                    drop(opening);
-                    return self.cut(file, how, announced);
-                }
-            }
+        let opening = self.ledger().opening();
+        let file = self.open_tracked(path, &existing)?;
+        drop(opening);
+        if how.truncate {
+            self.resize(&file, 0, announced)?;
+        } else if let (true, Some(announced)) = (how.write, announced) {
+            self.check_room(&file, announced)?;
         }
+        Ok(file)
+    }
+
+    /// Makes a file that is not there; through a link only if it need not be `exclusive`.
+    fn make(
+        &self,
+        path: &VPath,
+        how: &OpenHow,
+        exclusive: bool,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
         let change = self.ledger().begin();
-        let names = change.names();
-        if !how.exclusive {
-            // Another session may have made it meanwhile.
-            match self.open_tracked(path, &existing) {
-                Err(Error::Os(Errno::NOENT)) => {}
-                Err(error) => return Err(error),
-                Ok(file) => {
-                    drop((names, change));
-                    return self.cut(file, how, announced);
-                }
-            }
-        }
         change.check_room(Usage::bytes(announced.unwrap_or(0)))?;
         let name = change.reserve(Usage::files(1))?;
-        let making = OpenHow {
+        let _names = change.names();
+        if !exclusive && self.store.metadata(path, true).is_ok() {
+            return Err(EXISTS);
+        }
+        let new = OpenHow {
+            exclusive,
             truncate: false,
             ..*how
         };
-        let file = self.open_tracked(path, &making)?;
+        let file = self.open_tracked(path, &new)?;
         name.keep();
         Ok(file)
     }
@@ -131,21 +168,6 @@ impl Vfs {
         let file = self.store.open(path, how)?;
         let tracked = self.ledger().track(file.metadata()?.inode);
         Ok(OpenFile::new(file, tracked, path.clone(), *how))
-    }
-
-    /// What TRUNC does to a file that exists, once what the client announces is known to fit.
-    fn cut(
-        &self,
-        file: OpenFile,
-        how: &OpenHow,
-        announced: Option<u64>,
-    ) -> Result<OpenFile, Error> {
-        if how.truncate {
-            self.resize(&file, 0, announced)?;
-        } else if let (true, Some(announced)) = (how.write, announced) {
-            self.check_room(&file, announced)?;
-        }
-        Ok(file)
     }
 
     /// Opens a directory for listing.
