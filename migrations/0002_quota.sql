@@ -14,3 +14,11 @@ CREATE TABLE account_usage (
     -- An operator wants it counted anew by the server that runs.
     recount BOOLEAN NOT NULL
 );
+
+-- One row, if a server ever ran here.
+CREATE TABLE server_run (
+    -- Which start of the machine it was.
+    boot TEXT NOT NULL,
+    -- FALSE once it has stopped by itself.
+    running BOOLEAN NOT NULL
+);

@@ -34,6 +34,7 @@ enum Job {
     Counted(Who, Usage),
     Forget(Who),
     Request(Who, oneshot::Sender<anyhow::Result<()>>),
+    Distrust(oneshot::Sender<anyhow::Result<()>>),
     Unclean(oneshot::Sender<anyhow::Result<Vec<Home>>>),
     Requested(oneshot::Sender<anyhow::Result<Vec<Home>>>),
     Flush(oneshot::Sender<()>),
@@ -67,7 +68,7 @@ impl Keeper {
     pub(super) fn start(database: Database) -> Self {
         let (jobs, mut queue) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            let mut relaxed = None;
+            let mut relaxed = Relaxed(None);
             while let Some(job) = queue.recv().await {
                 carry_out(&database, &mut relaxed, job).await;
             }
@@ -141,6 +142,11 @@ impl Keeper {
         self.ask(|reply| Job::Read(who, reply)).await?
     }
 
+    /// No figures are right any more.
+    pub(super) async fn distrust(&self) -> anyhow::Result<()> {
+        self.ask(Job::Distrust).await?
+    }
+
     /// The accounts whose figures are not right.
     pub(super) async fn unclean(&self) -> anyhow::Result<Vec<Home>> {
         self.ask(Job::Unclean).await?
@@ -158,14 +164,36 @@ impl Keeper {
     }
 }
 
+/// The connection for what need not wait for the disk: it outlives a server that is killed, and when
+/// the machine goes down everything is counted anew ([`Database::begin_serving`]). To wait would
+/// make the disk write out, at that moment, what all others have written too.
+struct Relaxed(Option<SqliteConnection>);
+
+impl Relaxed {
+    async fn get(&mut self, database: &Database) -> anyhow::Result<&mut SqliteConnection> {
+        Ok(match &mut self.0 {
+            Some(connection) => connection,
+            empty => empty.insert(database.relaxed().await?),
+        })
+    }
+}
+
 /// Nobody waiting for the answer is no error.
-async fn carry_out(database: &Database, relaxed: &mut Option<SqliteConnection>, job: Job) {
+async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: Job) {
     match job {
         Job::Mark(who, done) => {
-            let _ = done.send(mark(database, &who).await);
+            let marked = match relaxed.get(database).await {
+                Ok(connection) => mark(connection, &who).await,
+                Err(failure) => Err(failure),
+            };
+            let _ = done.send(marked);
         }
         Job::Save(who, used) => {
-            if let Err(failure) = save(database, &who, used).await {
+            let saved = match relaxed.get(database).await {
+                Ok(connection) => save(connection, &who, used).await,
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = saved {
                 let user = who.user;
                 error!(
                     user,
@@ -174,10 +202,16 @@ async fn carry_out(database: &Database, relaxed: &mut Option<SqliteConnection>, 
             }
         }
         Job::Publish(figures) => {
-            if let Err(failure) = tell(database, relaxed, &figures).await {
+            let told = match relaxed.get(database).await {
+                Ok(connection) => publish(connection, &figures).await,
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = told {
                 warn!("cannot tell what is used now: {failure:#}");
-                *relaxed = None;
             }
+        }
+        Job::Distrust(done) => {
+            let _ = done.send(distrust(database).await);
         }
         Job::Counted(who, used) => {
             if let Err(failure) = counted(database, &who, used).await {
@@ -216,7 +250,7 @@ fn figure(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-async fn mark(database: &Database, who: &Who) -> anyhow::Result<()> {
+async fn mark(connection: &mut SqliteConnection, who: &Who) -> anyhow::Result<()> {
     sqlx::query(
         "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
          SELECT name, $2, 0, 0, FALSE, FALSE FROM account WHERE name = $1
@@ -224,12 +258,12 @@ async fn mark(database: &Database, who: &Who) -> anyhow::Result<()> {
     )
     .bind(&who.user)
     .bind(&who.home)
-    .execute(database.pool())
+    .execute(connection)
     .await?;
     Ok(())
 }
 
-async fn save(database: &Database, who: &Who, used: Usage) -> anyhow::Result<()> {
+async fn save(connection: &mut SqliteConnection, who: &Who, used: Usage) -> anyhow::Result<()> {
     sqlx::query(
         "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
          SELECT name, $2, $3, $4, TRUE, FALSE FROM account WHERE name = $1
@@ -240,22 +274,9 @@ async fn save(database: &Database, who: &Who, used: Usage) -> anyhow::Result<()>
     .bind(&who.home)
     .bind(figure(used.bytes))
     .bind(figure(used.files))
-    .execute(database.pool())
+    .execute(connection)
     .await?;
     Ok(())
-}
-
-/// What is only shown must not make the disk write out what others do: no commit of it is waited for.
-async fn tell(
-    database: &Database,
-    relaxed: &mut Option<SqliteConnection>,
-    figures: &[(Who, Usage)],
-) -> anyhow::Result<()> {
-    let connection = match relaxed {
-        Some(connection) => connection,
-        None => relaxed.insert(database.relaxed().await?),
-    };
-    publish(connection, figures).await
 }
 
 async fn publish(
@@ -296,6 +317,13 @@ async fn forget(database: &Database, who: &Who) -> anyhow::Result<()> {
     sqlx::query("DELETE FROM account_usage WHERE account = $1 AND home = $2")
         .bind(&who.user)
         .bind(&who.home)
+        .execute(database.pool())
+        .await?;
+    Ok(())
+}
+
+async fn distrust(database: &Database) -> anyhow::Result<()> {
+    sqlx::query("UPDATE account_usage SET clean = FALSE")
         .execute(database.pool())
         .await?;
     Ok(())

@@ -138,6 +138,11 @@ impl Ledgers {
         Ok(())
     }
 
+    /// The database may have lost some of the last figures: all homes are counted before they grow.
+    pub async fn distrust_all(&self) -> anyhow::Result<()> {
+        self.keeper.distrust().await
+    }
+
     /// Now and then tells the operator's commands how things stand, and does what they ask for.
     /// Never ends by itself.
     pub async fn keep_informed(self: Arc<Self>) {

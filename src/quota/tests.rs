@@ -250,3 +250,31 @@ fn while_a_home_is_counted_files_are_opened_and_closed_and_changes_wait() {
         .unwrap();
     assert_eq!(ledger.used(), used(105, 0));
 }
+
+#[test]
+fn when_the_machine_went_down_under_the_server_everything_is_counted() {
+    let mut scene = Scene::new(nothing_there);
+    drop(counted(&scene.join()).begin());
+    assert!(scene.kept().unwrap().clean);
+    let database = scene.accounts.database().clone();
+    let serve = |scene: &Scene| scene.runtime.block_on(database.begin_serving()).unwrap();
+    let execute = |scene: &Scene, sql: &'static str| {
+        let query = sqlx::query(sql).execute(database.pool());
+        scene.runtime.block_on(query).unwrap();
+    };
+    assert!(!serve(&scene), "the first server");
+    assert!(!serve(&scene), "the last one was killed");
+    execute(&scene, "UPDATE server_run SET boot = 'another'");
+    assert!(serve(&scene));
+    execute(&scene, "UPDATE server_run SET boot = 'another'");
+    scene.runtime.block_on(database.end_serving()).unwrap();
+    assert!(!serve(&scene), "the last one had stopped by itself");
+
+    scene.restart(seven_files);
+    scene
+        .runtime
+        .block_on(scene.ledgers.distrust_all())
+        .unwrap();
+    assert!(!scene.kept().unwrap().clean);
+    assert_eq!(counted(&scene.join()).used(), used(700, 7));
+}
