@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Row as _, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions as _, Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 const DATABASE: &str = "landfall.db";
 /// Held while a process opens the database, so that only one makes or changes its schema.
@@ -25,6 +25,10 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// How long one command waits for another that is writing.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A transaction that will write takes SQLite's write lock at its start: then two of them wait for
+/// each other, where otherwise one would fail half-way.
+const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// The database; cheap to clone.
 #[derive(Clone)]
@@ -55,12 +59,18 @@ impl Database {
         &self.pool
     }
 
+    /// Starts a transaction that will write; no other one does meanwhile.
+    pub(crate) async fn begin_write(&self) -> anyhow::Result<Transaction<'static, Sqlite>> {
+        let transaction = self.pool.begin_with(BEGIN_WRITE).await;
+        transaction.context("the database is busy; try again")
+    }
+
     /// Notes that a server runs. True if the machine went down under the last one: then commits that
     /// did not wait for the disk may be lost.
     pub async fn begin_serving(&self) -> anyhow::Result<bool> {
         // Without it every start is taken for one of another machine.
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin_write().await?;
         let last = sqlx::query("SELECT boot, running FROM server_run")
             .fetch_optional(&mut *transaction)
             .await?;

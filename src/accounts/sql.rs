@@ -9,10 +9,6 @@ use super::homes::Stored;
 use super::keys::AuthorizedKey;
 use crate::database::Database;
 
-/// A transaction that will write takes SQLite's write lock at its start: then two of them wait for
-/// each other, where otherwise one would fail half-way.
-const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
-
 /// The rows of accounts and keys.
 pub(super) struct Rows {
     database: Database,
@@ -176,10 +172,7 @@ impl Rows {
 
     /// Starts a change: all of it happens at [`Change::commit`], or nothing.
     pub(super) async fn change(&self) -> anyhow::Result<Change> {
-        let transaction = self.database.pool().begin_with(BEGIN_WRITE).await;
-        Ok(Change(
-            transaction.context("the database is busy; try again")?,
-        ))
+        self.database.begin_write().await.map(Change)
     }
 }
 
