@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{ConnectOptions as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 const DATABASE: &str = "landfall.db";
 /// Held while a process opens the database, so that only one makes or changes its schema.
@@ -63,39 +63,6 @@ impl Database {
     pub(crate) async fn begin_write(&self) -> anyhow::Result<Transaction<'static, Sqlite>> {
         let transaction = self.pool.begin_with(BEGIN_WRITE).await;
         transaction.context("the database is busy; try again")
-    }
-
-    /// Notes that a server runs. True if the machine went down under the last one: then commits that
-    /// did not wait for the disk may be lost.
-    pub async fn begin_serving(&self) -> anyhow::Result<bool> {
-        // Without it every start is taken for one of another machine.
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let mut transaction = self.begin_write().await?;
-        let last = sqlx::query("SELECT boot, running FROM server_run")
-            .fetch_optional(&mut *transaction)
-            .await?;
-        sqlx::query("DELETE FROM server_run")
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("INSERT INTO server_run (boot, running) VALUES ($1, TRUE)")
-            .bind(&boot)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(match last {
-            Some(row) => {
-                row.try_get(1)? && (boot.is_empty() || row.try_get::<String, _>(0)? != boot)
-            }
-            None => false,
-        })
-    }
-
-    /// Notes that the server has stopped by itself. All that was committed before is on the disk.
-    pub async fn end_serving(&self) -> anyhow::Result<()> {
-        sqlx::query("UPDATE server_run SET running = FALSE")
-            .execute(&self.pool)
-            .await?;
-        Ok(())
     }
 
     /// A connection of its own, whose commits do not wait for the disk: for what may be lost in a

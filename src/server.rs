@@ -57,16 +57,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         // To the operator's terminal, not to the log.
         admin::print(&text)?;
     }
-    if accounts.database().begin_serving().await? {
-        warn!("the machine went down under the last server: the files of all users are counted");
-        ledgers.distrust_all().await?;
-    }
-    ledgers.recount_unclean().await?;
+    ledgers.begin_serving().await?;
     let informing = tokio::spawn(ledgers.clone().keep_informed());
     server.run(stop).await?;
     informing.abort();
-    ledgers.close().await?;
-    accounts.database().end_serving().await
+    ledgers.end_serving().await
 }
 
 /// What a process needs that serves many: every permission bit decided by the store alone, and as

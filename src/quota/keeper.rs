@@ -34,7 +34,6 @@ enum Job {
     Counted(Who, Usage),
     Forget(Who),
     Request(Who, oneshot::Sender<anyhow::Result<()>>),
-    Distrust(oneshot::Sender<anyhow::Result<()>>),
     Unclean(oneshot::Sender<anyhow::Result<Vec<Home>>>),
     Requested(oneshot::Sender<anyhow::Result<Vec<Home>>>),
     Flush(oneshot::Sender<()>),
@@ -84,12 +83,6 @@ impl Keeper {
             .send(Job::Mark(who, done))
             .map_err(|_| anyhow!(STOPPED))?;
         marked.blocking_recv().context(STOPPED)?
-    }
-
-    /// As [`Keeper::mark`], without waiting for it.
-    pub(super) fn mark_later(&self, user: &str, home: &Path) {
-        let (done, _) = oneshot::channel();
-        let _ = self.jobs.send(Job::Mark(Who::new(user, home), done));
     }
 
     /// Writes figures that do not change any more.
@@ -142,11 +135,6 @@ impl Keeper {
         self.ask(|reply| Job::Read(who, reply)).await?
     }
 
-    /// No figures are right any more.
-    pub(super) async fn distrust(&self) -> anyhow::Result<()> {
-        self.ask(Job::Distrust).await?
-    }
-
     /// The accounts whose figures are not right.
     pub(super) async fn unclean(&self) -> anyhow::Result<Vec<Home>> {
         self.ask(Job::Unclean).await?
@@ -165,16 +153,24 @@ impl Keeper {
 }
 
 /// The connection for what need not wait for the disk: it outlives a server that is killed, and when
-/// the machine goes down everything is counted anew ([`Database::begin_serving`]). To wait would
+/// the machine goes down everything is counted anew ([`begin_serving`]). To wait would
 /// make the disk write out, at that moment, what all others have written too.
 struct Relaxed(Option<SqliteConnection>);
 
 impl Relaxed {
-    async fn get(&mut self, database: &Database) -> anyhow::Result<&mut SqliteConnection> {
-        Ok(match &mut self.0 {
+    /// Lets `act` use the connection. After a failure the next one gets a new one.
+    async fn run(
+        &mut self,
+        database: &Database,
+        act: impl AsyncFnOnce(&mut SqliteConnection) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut connection = match self.0.take() {
             Some(connection) => connection,
-            empty => empty.insert(database.relaxed().await?),
-        })
+            None => database.relaxed().await?,
+        };
+        act(&mut connection).await?;
+        self.0 = Some(connection);
+        Ok(())
     }
 }
 
@@ -182,19 +178,13 @@ impl Relaxed {
 async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: Job) {
     match job {
         Job::Mark(who, done) => {
-            let marked = match relaxed.get(database).await {
-                Ok(connection) => mark(connection, &who).await,
-                Err(failure) => Err(failure),
-            };
+            let marked = relaxed.run(database, async |to| mark(to, &who).await).await;
             let _ = done.send(marked);
         }
         Job::Save(who, used) => {
-            let saved = match relaxed.get(database).await {
-                Ok(connection) => save(connection, &who, used).await,
-                Err(failure) => Err(failure),
-            };
-            if let Err(failure) = saved {
-                let user = who.user;
+            let saved = relaxed.run(database, async |to| save(to, &who, used).await);
+            if let Err(failure) = saved.await {
+                let user = &who.user;
                 error!(
                     user,
                     "cannot write what is used; the next start counts it: {failure:#}"
@@ -202,16 +192,10 @@ async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: Job) {
             }
         }
         Job::Publish(figures) => {
-            let told = match relaxed.get(database).await {
-                Ok(connection) => publish(connection, &figures).await,
-                Err(failure) => Err(failure),
-            };
-            if let Err(failure) = told {
+            let told = relaxed.run(database, async |to| publish(to, &figures).await);
+            if let Err(failure) = told.await {
                 warn!("cannot tell what is used now: {failure:#}");
             }
-        }
-        Job::Distrust(done) => {
-            let _ = done.send(distrust(database).await);
         }
         Job::Counted(who, used) => {
             if let Err(failure) = counted(database, &who, used).await {
@@ -322,18 +306,11 @@ async fn forget(database: &Database, who: &Who) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn distrust(database: &Database) -> anyhow::Result<()> {
-    sqlx::query("UPDATE account_usage SET clean = FALSE")
-        .execute(database.pool())
-        .await?;
-    Ok(())
-}
-
 async fn request(database: &Database, who: &Who) -> anyhow::Result<()> {
     sqlx::query(
         "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
          SELECT name, $2, 0, 0, FALSE, TRUE FROM account WHERE name = $1
-         ON CONFLICT (account) DO UPDATE SET home = $2, recount = TRUE",
+         ON CONFLICT (account) DO UPDATE SET home = $2, clean = FALSE, recount = TRUE",
     )
     .bind(&who.user)
     .bind(&who.home)
@@ -369,6 +346,43 @@ async fn homes(database: &Database, statement: &'static str) -> anyhow::Result<V
     rows.into_iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get::<String, _>(1)?.into())))
         .collect()
+}
+
+/// Notes that a server runs. True if the machine went down under the last one: then commits that did
+/// not wait for the disk may be lost, and no figures are right any more.
+pub(super) async fn begin_serving(database: &Database) -> anyhow::Result<bool> {
+    // Without it every start is taken for one of another machine.
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let mut transaction = database.begin_write().await?;
+    let last = sqlx::query("SELECT boot, running FROM server_run")
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let went_down = match last {
+        Some(row) => row.try_get(1)? && (boot.is_empty() || row.try_get::<String, _>(0)? != boot),
+        None => false,
+    };
+    if went_down {
+        sqlx::query("UPDATE account_usage SET clean = FALSE")
+            .execute(&mut *transaction)
+            .await?;
+    }
+    sqlx::query("DELETE FROM server_run")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("INSERT INTO server_run (boot, running) VALUES ($1, TRUE)")
+        .bind(&boot)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(went_down)
+}
+
+/// Notes that the server has stopped by itself. All that was committed before is on the disk.
+pub(super) async fn end_serving(database: &Database) -> anyhow::Result<()> {
+    sqlx::query("UPDATE server_run SET running = FALSE")
+        .execute(database.pool())
+        .await?;
+    Ok(())
 }
 
 /// What the database has of all accounts: the home that was counted, and the figures.

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use super::keeper::{Home, Keeper};
+use super::keeper::{self, Home, Keeper};
 use super::{Kept, Ledger, Limits, Standing, Usage, lock};
 use crate::database::Database;
 use crate::error::Error;
@@ -23,6 +23,7 @@ pub type CountHome = fn(&Path, &mut dyn FnMut(u64)) -> Result<Usage, Error>;
 /// See the module's description.
 pub struct Ledgers {
     keeper: Keeper,
+    database: Database,
     count: CountHome,
     /// By home: no two accounts have the same.
     in_use: Mutex<HashMap<PathBuf, Arc<Ledger>>>,
@@ -53,7 +54,8 @@ impl Ledgers {
     /// Keeps the figures in this database. To be called where a runtime is.
     pub fn new(database: Database, count: CountHome) -> Arc<Self> {
         Arc::new(Self {
-            keeper: Keeper::start(database),
+            keeper: Keeper::start(database.clone()),
+            database,
             count,
             in_use: Mutex::default(),
             joining: tokio::sync::Mutex::default(),
@@ -121,9 +123,24 @@ impl Ledgers {
         }
     }
 
-    /// Counts the homes that had writers when the last server died, one after the other, in the
-    /// background.
-    pub async fn recount_unclean(self: &Arc<Self>) -> anyhow::Result<()> {
+    /// A server begins: it counts, in the background and one after the other, the homes that had
+    /// writers when the last one died; if the machine went down under that, all that were ever counted.
+    pub async fn begin_serving(self: &Arc<Self>) -> anyhow::Result<()> {
+        if keeper::begin_serving(&self.database).await? {
+            warn!(
+                "the machine went down under the last server: the files of all users are counted"
+            );
+        }
+        self.recount_unclean().await
+    }
+
+    /// The server has stopped: waits until everything is in the database, and on the disk.
+    pub async fn end_serving(&self) -> anyhow::Result<()> {
+        self.keeper.flush().await?;
+        keeper::end_serving(&self.database).await
+    }
+
+    async fn recount_unclean(self: &Arc<Self>) -> anyhow::Result<()> {
         let unclean = self.keeper.unclean().await?.into_iter();
         let ledgers: Vec<_> = unclean
             .map(|(user, home)| self.insert(&user, &home, None, None))
@@ -136,11 +153,6 @@ impl Ledgers {
             }
         });
         Ok(())
-    }
-
-    /// The database may have lost some of the last figures: all homes are counted before they grow.
-    pub async fn distrust_all(&self) -> anyhow::Result<()> {
-        self.keeper.distrust().await
     }
 
     /// Now and then tells the operator's commands how things stand, and does what they ask for.
@@ -204,10 +216,13 @@ impl Ledgers {
 
     /// Counts a home now: for when no server runs.
     pub async fn count_now(&self, user: &str, home: &Path) -> anyhow::Result<Usage> {
-        let count = self.count;
-        let folder = home.to_owned();
-        let used = spawn_blocking(move || count(&folder, &mut |_| {})).await??;
-        self.keeper.mark_later(user, home);
+        let (count, keeper) = (self.count, self.keeper.clone());
+        let (name, folder) = (user.to_owned(), home.to_owned());
+        let counting = spawn_blocking(move || {
+            keeper.mark(&name, &folder)?;
+            anyhow::Ok(count(&folder, &mut |_| {})?)
+        });
+        let used = counting.await??;
         self.keeper.save(user, home, used);
         self.keeper.flush().await?;
         Ok(used)
@@ -221,11 +236,6 @@ impl Ledgers {
     /// What the database has of an account.
     pub async fn kept(&self, user: &str, home: &Path) -> anyhow::Result<Option<Kept>> {
         self.keeper.kept(user, home).await
-    }
-
-    /// Waits until everything is in the database.
-    pub async fn close(&self) -> anyhow::Result<()> {
-        self.keeper.flush().await
     }
 }
 

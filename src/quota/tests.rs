@@ -195,7 +195,7 @@ fn after_a_crash_the_homes_with_writers_are_counted_and_growth_waits() {
     scene.restart(seven_files);
     scene
         .runtime
-        .block_on(scene.ledgers.recount_unclean())
+        .block_on(scene.ledgers.begin_serving())
         .unwrap();
     let member = scene.join();
     let ledger = counted(&member);
@@ -257,7 +257,10 @@ fn when_the_machine_went_down_under_the_server_everything_is_counted() {
     drop(counted(&scene.join()).begin());
     assert!(scene.kept().unwrap().clean);
     let database = scene.accounts.database().clone();
-    let serve = |scene: &Scene| scene.runtime.block_on(database.begin_serving()).unwrap();
+    let serve = |scene: &Scene| {
+        let begun = keeper::begin_serving(&database);
+        scene.runtime.block_on(begun).unwrap()
+    };
     let execute = |scene: &Scene, sql: &'static str| {
         let query = sqlx::query(sql).execute(database.pool());
         scene.runtime.block_on(query).unwrap();
@@ -265,16 +268,13 @@ fn when_the_machine_went_down_under_the_server_everything_is_counted() {
     assert!(!serve(&scene), "the first server");
     assert!(!serve(&scene), "the last one was killed");
     execute(&scene, "UPDATE server_run SET boot = 'another'");
-    assert!(serve(&scene));
-    execute(&scene, "UPDATE server_run SET boot = 'another'");
-    scene.runtime.block_on(database.end_serving()).unwrap();
+    let ended = keeper::end_serving(&database);
+    scene.runtime.block_on(ended).unwrap();
     assert!(!serve(&scene), "the last one had stopped by itself");
-
-    scene.restart(seven_files);
-    scene
-        .runtime
-        .block_on(scene.ledgers.distrust_all())
-        .unwrap();
+    assert!(scene.kept().unwrap().clean);
+    execute(&scene, "UPDATE server_run SET boot = 'another'");
+    assert!(serve(&scene));
     assert!(!scene.kept().unwrap().clean);
+    scene.restart(seven_files);
     assert_eq!(counted(&scene.join()).used(), used(700, 7));
 }
