@@ -266,7 +266,7 @@ impl Engine {
             Extended::Fstatvfs { handle } => {
                 let space = match self.handles.get(&handle)? {
                     Open::File(file) => self.vfs.file_space(file)?,
-                    Open::Directory(directory) => directory.space()?,
+                    Open::Directory(directory) => self.vfs.directory_space(&**directory)?,
                 };
                 self.replies.extended(id, |out| put_space(out, &space));
                 Ok(Answer::Replied)

@@ -192,23 +192,18 @@ impl Vfs {
         if !follow && self.store.metadata(path, false)?.kind() == Kind::Symlink {
             return self.store.change(path, changes, follow);
         }
+        let to_write = OpenHow {
+            write: true,
+            ..OpenHow::default()
+        };
         let resized = self
-            .open_to_write(path)
+            .open_existing(path, &to_write, None)
             .and_then(|file| self.resize(&file, size, None));
         let rest = Changes {
             size: None,
             ..*changes
         };
         resized.and(self.store.change(path, &rest, follow))
-    }
-
-    fn open_to_write(&self, path: &VPath) -> Result<OpenFile, Error> {
-        let how = OpenHow {
-            write: true,
-            ..OpenHow::default()
-        };
-        let _opening = self.ledger().opening();
-        self.open_tracked(path, &how)
     }
 
     /// Removes a name that is not a directory.
@@ -330,6 +325,11 @@ impl Vfs {
     /// Space where a path lies.
     pub fn space(&self, path: &VPath) -> Result<Space, Error> {
         Ok(self.within_quota(self.store.space(path)?))
+    }
+
+    /// Space where an open directory lies.
+    pub fn directory_space(&self, directory: &dyn Directory) -> Result<Space, Error> {
+        Ok(self.within_quota(directory.space()?))
     }
 
     /// Space where a path lies, in bytes.
