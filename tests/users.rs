@@ -131,40 +131,14 @@ fn add_takes_a_home_elsewhere_and_keys() {
     let two = make_key(&operator, "two");
     let both = fs::read_to_string(&two).unwrap() + "# nothing\n";
     let home = operator.path("else/where/bob");
-    operator
-        .run_with(
-            both,
-            &[
-                "user",
-                "add",
-                "bob",
-                "--home",
-                "else/../else/where/bob",
-                "--key",
-                one.to_str().unwrap(),
-                "--key",
-                "-",
-            ],
-        )
-        .refused();
+    let add = || {
+        let command = ["user", "add", "bob", "--home", "else/../else/where/bob"];
+        let keys = ["--key", one.to_str().unwrap(), "--key", "-"];
+        operator.run_with(both.clone(), &[&command[..], &keys[..]].concat())
+    };
+    add().refused();
     fs::create_dir(operator.path("else")).unwrap();
-    let both = fs::read_to_string(&two).unwrap() + "# nothing\n";
-    operator
-        .run_with(
-            both,
-            &[
-                "user",
-                "add",
-                "bob",
-                "--home",
-                "else/../else/where/bob",
-                "--key",
-                one.to_str().unwrap(),
-                "--key",
-                "-",
-            ],
-        )
-        .accepted();
+    add().accepted();
     assert_eq!(mode(&home), 0o700);
     let shown = operator.json(&["user", "show", "bob"]);
     assert_eq!(

@@ -45,6 +45,18 @@ fn allowance(row: &SqliteRow) -> anyhow::Result<Allowance> {
     })
 }
 
+impl LoginRow {
+    /// From the columns of `account` by their names.
+    fn new(row: &SqliteRow) -> anyhow::Result<Self> {
+        Ok(Self {
+            name: row.try_get("name")?,
+            home: row.try_get("home")?,
+            allowance: allowance(row)?,
+            password_hash: row.try_get("password_hash")?,
+        })
+    }
+}
+
 fn figure(number: u64) -> anyhow::Result<i64> {
     i64::try_from(number).context("a quota must be less than 8 EiB")
 }
@@ -69,15 +81,7 @@ impl Rows {
         .bind(name)
         .fetch_optional(self.database.pool())
         .await?;
-        row.map(|row| {
-            Ok(LoginRow {
-                name: row.try_get(0)?,
-                home: row.try_get(1)?,
-                allowance: allowance(&row)?,
-                password_hash: row.try_get(2)?,
-            })
-        })
-        .transpose()
+        row.map(|row| LoginRow::new(&row)).transpose()
     }
 
     /// The account if it has the key and the key has not expired.
@@ -88,7 +92,7 @@ impl Rows {
         now: i64,
     ) -> anyhow::Result<Option<LoginRow>> {
         let row = sqlx::query(
-            "SELECT account.name, account.home, quota_bytes, quota_files FROM account
+            "SELECT account.name, home, password_hash, quota_bytes, quota_files FROM account
              JOIN account_key ON account_key.account = account.name
              WHERE account.name = $1 AND account_key.public_key = $2
              AND (account_key.expires_at IS NULL OR account_key.expires_at > $3)",
@@ -98,15 +102,7 @@ impl Rows {
         .bind(now)
         .fetch_optional(self.database.pool())
         .await?;
-        row.map(|row| {
-            Ok(LoginRow {
-                name: row.try_get(0)?,
-                home: row.try_get(1)?,
-                allowance: allowance(&row)?,
-                password_hash: None,
-            })
-        })
-        .transpose()
+        row.map(|row| LoginRow::new(&row)).transpose()
     }
 
     /// Replaces a hash if it is still the one that is known.

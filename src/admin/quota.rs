@@ -37,9 +37,10 @@ pub async fn run(config: &Config, command: cli::Quota) -> anyhow::Result<()> {
         }
         cli::Quota::Recount(recount) => {
             let users = users(&accounts, recount.name.as_deref()).await?;
+            let ledgers = Ledgers::new(accounts.database().clone(), count_home);
             let mut text = String::new();
             for user in users {
-                text.push_str(&count(config, &accounts, &user.details.account).await?);
+                text.push_str(&count(config, &ledgers, &user.details.account).await?);
             }
             Ok(text)
         }
@@ -61,9 +62,8 @@ async fn users(accounts: &Accounts, name: Option<&str>) -> anyhow::Result<Vec<Us
 }
 
 /// Counts one home: here, or, if a server runs, there, where nothing changes meanwhile.
-async fn count(config: &Config, accounts: &Accounts, account: &Account) -> anyhow::Result<String> {
+async fn count(config: &Config, ledgers: &Ledgers, account: &Account) -> anyhow::Result<String> {
     let (user, home) = (account.name.as_str(), &account.home);
-    let ledgers = Ledgers::new(accounts.database().clone(), count_home);
     let used = match try_serving(&config.server.data)? {
         Some(_alone) => ledgers.count_now(user, home).await?,
         None => {
