@@ -2,14 +2,13 @@
 
 mod homes;
 mod keys;
+mod name;
 mod password;
 mod sql;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -24,6 +23,7 @@ use crate::config::Config;
 use crate::database::Database;
 
 pub use self::keys::AuthorizedKey;
+pub use self::name::{NotAName, UserName};
 pub use self::password::{MAX_PASSWORD, Password};
 
 /// A name that no account can have: what is looked up for names that are not valid.
@@ -49,50 +49,6 @@ pub struct Allowance {
     pub bytes: Option<u64>,
     /// In names of files, directories and links.
     pub files: Option<u64>,
-}
-
-/// A valid account name: 1 to 64 of the letters and digits of ASCII, ".", "_", "-" and "@", the
-/// first of them a letter or digit. So it is safe as the name of a folder and in a line of a log.
-/// Large and small letters differ.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserName(String);
-
-impl UserName {
-    /// The longest name, in bytes.
-    pub const MAX: usize = 64;
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Why text is not an account name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a user name has 1 to {} letters (a-z, A-Z), digits, \".\", \"_\", \"-\" or \"@\", and starts with a letter or digit",
-    UserName::MAX
-)]
-pub struct NotAName;
-
-impl FromStr for UserName {
-    type Err = NotAName;
-
-    fn from_str(text: &str) -> Result<Self, NotAName> {
-        let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
-        if starts && text.len() <= Self::MAX && text.chars().all(allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NotAName)
-        }
-    }
-}
-
-impl fmt::Display for UserName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// The proof that somebody is who they say: only a check of a password or key in this module makes

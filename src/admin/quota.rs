@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use serde::Serialize;
 use tokio::time::sleep;
 
 use super::output;
 use super::user::user_name;
-use super::view::{Use, json};
+use super::view::{Use, UserQuota, json};
 use crate::accounts::{Account, Accounts};
 use crate::cli;
 use crate::config::Config;
@@ -30,7 +29,7 @@ pub async fn run(config: &Config, command: cli::Quota) -> anyhow::Result<()> {
         cli::Quota::Show(show) => {
             let users = users(&accounts, show.name.as_deref()).await?;
             if show.format.json {
-                json(&users.iter().map(Shown::new).collect::<Vec<_>>())
+                json(&users.iter().map(UserQuota::new).collect::<Vec<_>>())
             } else {
                 Ok(table(&users))
             }
@@ -98,27 +97,4 @@ fn table(users: &[Use]) -> String {
         [name, used, quota, files, max_files]
     }));
     output::table(&rows)
-}
-
-/// A user in `quota show --json`. Programs rely on these names.
-#[derive(Serialize)]
-struct Shown {
-    name: String,
-    used_bytes: Option<u64>,
-    used_files: Option<u64>,
-    quota: Option<u64>,
-    max_files: Option<u64>,
-}
-
-impl Shown {
-    fn new(user: &Use) -> Self {
-        let account = &user.details.account;
-        Self {
-            name: account.name.to_string(),
-            used_bytes: user.used.map(|used| used.bytes),
-            used_files: user.used.map(|used| used.files),
-            quota: account.allowance.bytes,
-            max_files: account.allowance.files,
-        }
-    }
 }

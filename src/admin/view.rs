@@ -146,6 +146,44 @@ fn yes_or_no(yes: bool) -> String {
     if yes { "yes" } else { "no" }.to_owned()
 }
 
+/// What a user uses and may use, in JSON. Programs rely on these names.
+#[derive(Serialize)]
+struct Figures {
+    quota: Option<u64>,
+    max_files: Option<u64>,
+    used_bytes: Option<u64>,
+    used_files: Option<u64>,
+}
+
+impl Figures {
+    fn new(user: &Use) -> Self {
+        let allowance = user.details.account.allowance;
+        Self {
+            quota: allowance.bytes,
+            max_files: allowance.files,
+            used_bytes: user.used.map(|used| used.bytes),
+            used_files: user.used.map(|used| used.files),
+        }
+    }
+}
+
+/// A user in `quota show --json`. Programs rely on these names.
+#[derive(Serialize)]
+pub(super) struct UserQuota {
+    name: String,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+impl UserQuota {
+    pub(super) fn new(user: &Use) -> Self {
+        Self {
+            name: user.details.account.name.to_string(),
+            figures: Figures::new(user),
+        }
+    }
+}
+
 /// A user in `list --json`. Programs rely on these names.
 #[derive(Serialize)]
 pub(super) struct ListedUser {
@@ -153,26 +191,21 @@ pub(super) struct ListedUser {
     home: String,
     password: bool,
     key_count: u64,
-    quota: Option<u64>,
-    max_files: Option<u64>,
-    used_bytes: Option<u64>,
-    used_files: Option<u64>,
+    #[serde(flatten)]
+    figures: Figures,
     created: String,
 }
 
 impl ListedUser {
     pub(super) fn new(user: &Use) -> Self {
-        let used = user.used;
+        let figures = Figures::new(user);
         let user = &user.details;
         Self {
-            quota: user.account.allowance.bytes,
-            max_files: user.account.allowance.files,
-            used_bytes: used.map(|used| used.bytes),
-            used_files: used.map(|used| used.files),
             name: user.account.name.to_string(),
             home: user.account.home.display().to_string(),
             password: user.has_password,
             key_count: user.keys,
+            figures,
             created: calendar::rfc3339(user.created_at),
         }
     }
@@ -185,10 +218,8 @@ pub(super) struct ShownUser {
     home: String,
     password: bool,
     keys: Vec<ShownKey>,
-    quota: Option<u64>,
-    max_files: Option<u64>,
-    used_bytes: Option<u64>,
-    used_files: Option<u64>,
+    #[serde(flatten)]
+    figures: Figures,
     created: String,
 }
 
@@ -198,23 +229,16 @@ impl ShownUser {
             name,
             home,
             password,
-            quota,
-            max_files,
-            used_bytes,
-            used_files,
+            figures,
             created,
             ..
         } = ListedUser::new(user);
-        let keys = keys.iter().map(ShownKey::new).collect();
         Self {
             name,
             home,
             password,
-            keys,
-            quota,
-            max_files,
-            used_bytes,
-            used_files,
+            keys: keys.iter().map(ShownKey::new).collect(),
+            figures,
             created,
         }
     }

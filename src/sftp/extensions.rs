@@ -1,13 +1,14 @@
-//! The extensions: one table from which VERSION's list and the decoding follow.
+//! The extensions: one table from which VERSION's list and the decoding follow, and the replies that
+//! are theirs alone.
 //!
 //! Sources: OpenSSH's PROTOCOL, section 4; draft-ietf-secsh-filexfer-extensions-00 for copy-data
 //! and home-directory.
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::packet::attrs;
+use super::packet::{attrs, put_string};
 use super::wire::{Frame, Truncated};
-use crate::store::Changes;
+use crate::store::{Changes, Space};
 
 /// An extended request after its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +60,10 @@ pub enum Extended {
     /// A name that is not in the table.
     Unknown,
 }
+
+/// `f_flag` of statvfs@openssh.com (OpenSSH's PROTOCOL, section 4.4).
+const STATVFS_READ_ONLY: u64 = 1;
+const STATVFS_NO_SETUID: u64 = 2;
 
 type Decode = fn(&mut Frame) -> Result<Extended, Truncated>;
 
@@ -138,4 +143,37 @@ impl Extended {
             None => Ok(Self::Unknown),
         }
     }
+}
+
+/// The reply of statvfs@openssh.com. Clients multiply by one or the other block size, and take one
+/// or the other count of free blocks: so the two are always the same.
+pub fn put_space(out: &mut BytesMut, space: &Space) {
+    out.put_u64(space.block_size);
+    out.put_u64(space.block_size);
+    out.put_u64(space.blocks);
+    out.put_u64(space.blocks_available);
+    out.put_u64(space.blocks_available);
+    out.put_u64(space.files);
+    out.put_u64(space.files_available);
+    out.put_u64(space.files_available);
+    out.put_u64(space.id);
+    out.put_u64(
+        STATVFS_NO_SETUID
+            | if space.read_only {
+                STATVFS_READ_ONLY
+            } else {
+                0
+            },
+    );
+    out.put_u64(space.name_max);
+}
+
+/// A `string` of `string`s, one for each id in `ids`; empty for an id without a name.
+pub fn put_names<'a>(out: &mut BytesMut, ids: Bytes, name: impl Fn(u32) -> Option<&'a str>) {
+    let mut ids = Frame::new(ids);
+    let mut names = BytesMut::new();
+    while let Ok(id) = ids.uint32() {
+        put_string(&mut names, name(id).unwrap_or_default().as_bytes());
+    }
+    put_string(out, &names);
 }

@@ -74,6 +74,10 @@ fn every_request() -> Vec<(&'static str, Body)> {
                 .string(handle)
                 .u64(0),
         ),
+        (
+            "space-available",
+            extended("space-available").string("none"),
+        ),
         ("home-directory", extended("home-directory").string("bob")),
         (
             "users-groups-by-id",

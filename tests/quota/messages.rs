@@ -136,22 +136,16 @@ fn the_space_that_is_told_is_the_tighter_of_quota_and_disk() {
             .extended();
         assert_eq!(by_handle, by_path);
         assert_eq!(s.close(&file), code::OK);
+        let directory = s.with_string(wire::OPENDIR, "/d").handle();
+        let by_handle = s
+            .extended("fstatvfs@openssh.com", |body| body.string(&directory))
+            .extended();
+        assert_eq!(by_handle, by_path);
+        assert_eq!(s.close(&directory), code::OK);
     }
     assert_ne!(
         s.extended("space-available", |body| body.string("/missing"))
             .code(),
         code::OK
     );
-}
-
-#[test]
-fn space_available_is_advertised() {
-    let scene = Scene::new();
-    let connection = crate::common::connection::Connection::logged_in(&scene.server);
-    let extensions = connection.subsystem().init();
-    let value = extensions
-        .iter()
-        .find(|(name, _)| name == "space-available")
-        .map(|(_, value)| value.as_slice());
-    assert_eq!(value, Some(&b"1"[..]));
 }
