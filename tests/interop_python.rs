@@ -10,21 +10,15 @@
 
 mod common;
 
-use std::path::Path;
 use std::process::Command;
 
-use common::{TRANSFER, TestServer, run_ok, skip};
-
-/// Made by tests/run.
-const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/clients/bin/python");
+use common::{TRANSFER, TestServer, python, run_ok};
 
 fn exercise(script: &str) {
-    if !Path::new(PYTHON).exists() {
-        return skip("the Python clients are not installed (tests/run does it)");
-    }
+    let Some(python) = python() else { return };
     let server = TestServer::start();
     let script = format!("{}/tests/clients/{script}", env!("CARGO_MANIFEST_DIR"));
-    let mut client = Command::new(PYTHON);
+    let mut client = Command::new(python);
     client
         .args([
             &script,

@@ -14,6 +14,8 @@ mod common;
 
 #[path = "quota/clients.rs"]
 mod clients;
+#[path = "quota/faulty_disk.rs"]
+mod faulty_disk;
 #[path = "quota/full_disk.rs"]
 mod full_disk;
 #[path = "quota/growth.rs"]

@@ -3,10 +3,10 @@
 
 use std::time::SystemTime;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::BufMut;
 
 use super::client::Client;
-use super::extensions::{Extended, advertised};
+use super::extensions::{Extended, advertised, put_names, put_space};
 use super::handles::{Handles, Open};
 use super::names::{Owners, long_name};
 use super::packet::{Replies, Request, kind, open_flag, put_attrs, put_string};
@@ -15,7 +15,7 @@ use super::wire::{Frame, MAX_PACKET, Truncated};
 use crate::error::Error;
 use crate::path::VPath;
 use crate::session::Session;
-use crate::store::{Changes, Entry, OpenHow, Space, seconds};
+use crate::store::{Changes, Entry, OpenHow, seconds};
 use crate::vfs::Vfs;
 
 /// Longest READ that is answered whole, and longest WRITE that fits in a packet: as OpenSSH.
@@ -23,10 +23,6 @@ pub const MAX_DATA: u32 = MAX_PACKET as u32 - 1024;
 
 /// A NAME reply is closed when it holds this many bytes; sshfs takes no more than 128 KiB.
 const NAMES_LIMIT: usize = 60 * 1024;
-
-/// `f_flag` of statvfs@openssh.com (OpenSSH's PROTOCOL, section 4.4).
-const STATVFS_READ_ONLY: u64 = 1;
-const STATVFS_NO_SETUID: u64 = 2;
 
 /// One SFTP session.
 pub struct Engine {
@@ -107,7 +103,8 @@ impl Engine {
     pub fn finish(mut self) {
         for open in self.handles.drain() {
             if let Open::File(file) = open {
-                self.vfs.close(file);
+                // Nobody is left to be told; the log is.
+                let _ = self.vfs.close(file);
             }
         }
     }
@@ -371,7 +368,7 @@ impl Engine {
 
     fn close(&mut self, handle: &[u8]) -> Outcome {
         if let Open::File(file) = self.handles.remove(handle)? {
-            self.vfs.close(file);
+            self.vfs.close(file)?;
         }
         Ok(Answer::Done)
     }
@@ -467,37 +464,4 @@ impl Engine {
         let rest = rest.to_owned();
         self.realpath(id, &rest)
     }
-}
-
-/// The reply of statvfs@openssh.com. Clients multiply by one or the other block size, and take one
-/// or the other count of free blocks: so the two are always the same.
-fn put_space(out: &mut BytesMut, space: &Space) {
-    out.put_u64(space.block_size);
-    out.put_u64(space.block_size);
-    out.put_u64(space.blocks);
-    out.put_u64(space.blocks_available);
-    out.put_u64(space.blocks_available);
-    out.put_u64(space.files);
-    out.put_u64(space.files_available);
-    out.put_u64(space.files_available);
-    out.put_u64(space.id);
-    out.put_u64(
-        STATVFS_NO_SETUID
-            | if space.read_only {
-                STATVFS_READ_ONLY
-            } else {
-                0
-            },
-    );
-    out.put_u64(space.name_max);
-}
-
-/// A `string` of `string`s, one for each id in `ids`; empty for an id without a name.
-fn put_names<'a>(out: &mut BytesMut, ids: Bytes, name: impl Fn(u32) -> Option<&'a str>) {
-    let mut ids = Frame::new(ids);
-    let mut names = BytesMut::new();
-    while let Ok(id) = ids.uint32() {
-        put_string(&mut names, name(id).unwrap_or_default().as_bytes());
-    }
-    put_string(out, &names);
 }

@@ -3,7 +3,6 @@
 //! Paths are [`VPath`]s and nothing resolves outside the home. All calls may block; callers run
 //! them on the blocking pool. The one exception is [`File::read_now`].
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -154,6 +153,9 @@ pub trait File: Send + Sync {
     /// Makes what was written durable (`fsync(2)`).
     fn sync(&self) -> Result<(), Error>;
 
+    /// Ends its use (`close(2)`): file systems in a network tell only now that a write has failed.
+    fn close(self: Box<Self>) -> Result<(), Error>;
+
     /// Space where this file lies.
     fn space(&self) -> Result<Space, Error>;
 
@@ -193,7 +195,7 @@ pub trait Directory: Send {
 pub trait Store: Send + Sync {
     /// Opens a regular file. Everything else is refused without waiting: a FIFO, socket or device
     /// with [`Error::Refused`], a directory with `EISDIR`.
-    fn open(&self, path: &VPath, how: &OpenHow) -> Result<Arc<dyn File>, Error>;
+    fn open(&self, path: &VPath, how: &OpenHow) -> Result<Box<dyn File>, Error>;
 
     /// Opens a directory for listing.
     fn open_directory(&self, path: &VPath) -> Result<Box<dyn Directory>, Error>;

@@ -1,6 +1,5 @@
 //! The verbs on open files: whatever makes one longer is reserved first and settled afterwards.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
@@ -21,7 +20,7 @@ const COPY_AT_ONCE: u64 = 8 << 20;
 /// A file that a session holds open, and what it did with it.
 pub struct OpenFile {
     // Closed before it is no longer tracked: until then its bytes count.
-    file: Arc<dyn File>,
+    file: Box<dyn File>,
     tracked: Tracked,
     path: VPath,
     how: OpenHow,
@@ -30,7 +29,7 @@ pub struct OpenFile {
 }
 
 impl OpenFile {
-    pub(super) fn new(file: Arc<dyn File>, tracked: Tracked, path: VPath, how: OpenHow) -> Self {
+    pub(super) fn new(file: Box<dyn File>, tracked: Tracked, path: VPath, how: OpenHow) -> Self {
         Self {
             file,
             tracked,
@@ -81,14 +80,18 @@ impl OpenFile {
 }
 
 impl Vfs {
-    /// Ends the use of a file and records what was moved.
-    pub fn close(&self, file: OpenFile) {
+    /// Ends the use of a file and records what was moved. What was written may turn out to be lost.
+    pub fn close(&self, file: OpenFile) -> Result<(), Error> {
         let OpenFile {
-            ref path,
+            file,
+            tracked,
+            path,
             read,
             written,
             ..
         } = file;
+        let outcome = file.close();
+        drop(tracked);
         let (user, peer) = (self.session.user(), self.session.peer());
         if written > 0 {
             info!(user, %peer, ?path, bytes = written, "upload");
@@ -96,6 +99,7 @@ impl Vfs {
         if read > 0 {
             info!(user, %peer, ?path, bytes = read, "download");
         }
+        self.record("close", &path, outcome)
     }
 
     /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file.

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// Where `tests/run` reads, at its end, what was left out.
 const SKIPPED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/skipped");
 
+/// Made by tests/run.
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/clients/bin/python");
+
 /// The program's path, looked up as a shell would; system folders count even if not in PATH.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -26,6 +29,17 @@ pub fn have(programs: &[&str]) -> bool {
         }
     }
     true
+}
+
+/// The Python that has the packages of tests/clients/requirements.txt; without it, says so as
+/// [`skip`] does.
+pub fn python() -> Option<&'static Path> {
+    let python = Path::new(PYTHON);
+    if python.exists() {
+        return Some(python);
+    }
+    skip("the Python clients are not installed (tests/run does it)");
+    None
 }
 
 /// Notes that the running test was left out. With `CI=true` nothing may be, so it fails instead.

@@ -13,7 +13,7 @@ pub mod wire;
 
 pub use command::{Output, Running, run, run_ok};
 pub use files::{bytes_of, random_file, random_name, sha256_of, wait_until};
-pub use missing::{have, skip};
+pub use missing::{have, python, skip};
 pub use server::{HOST, PASSWORD, TestServer, USER, against_openssh};
 
 use std::time::Duration;

@@ -226,6 +226,14 @@ impl File for LocalFile {
         Ok(fsync(&self.fd)?)
     }
 
+    fn close(self: Box<Self>) -> Result<(), Error> {
+        match nix::unistd::close(self.fd) {
+            // Linux has closed it all the same.
+            Ok(()) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(Errno::from_raw_os_error(errno as i32).into()),
+        }
+    }
+
     fn space(&self) -> Result<Space, Error> {
         inode::space(&self.fd)
     }

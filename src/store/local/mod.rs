@@ -26,7 +26,6 @@ mod tests;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, Dir, Mode, OFlags, RenameFlags, linkat, mkdirat, readlinkat, renameat, renameat_with,
@@ -107,7 +106,7 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
-    fn open(&self, path: &VPath, how: &OpenHow) -> Result<Arc<dyn File>, Error> {
+    fn open(&self, path: &VPath, how: &OpenHow) -> Result<Box<dyn File>, Error> {
         let flags = open_flags(how)?;
         let mode = if how.create {
             self.new_mode(how.permissions, 0o666)
@@ -115,7 +114,7 @@ impl Store for LocalStore {
             Mode::empty()
         };
         let fd = self.open_regular(path, flags, mode)?;
-        Ok(Arc::new(LocalFile::new(fd, how)))
+        Ok(Box::new(LocalFile::new(fd, how)))
     }
 
     fn open_directory(&self, path: &VPath) -> Result<Box<dyn Directory>, Error> {

@@ -11,7 +11,6 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::BytesMut;
 use tempfile::TempDir;
@@ -145,6 +144,6 @@ fn said<T>(outcome: Result<T, Error>) -> Result<(), Error> {
     outcome.map(drop)
 }
 
-fn opened(outcome: Result<Arc<dyn File>, Error>) -> Arc<dyn File> {
+fn opened(outcome: Result<Box<dyn File>, Error>) -> Box<dyn File> {
     outcome.unwrap()
 }

@@ -1,0 +1,233 @@
+//! A disk that fails in the middle of it (EIO): the client is told, and the figures stay those of
+//! the disk. The disk is a file system in user space that fails on demand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::wire::{self, Attrs, Reply, code, flag};
+use crate::common::{
+    MIB, Running, STEP, USER, bytes_of, have, python, random_name, run, wait_until,
+};
+use crate::scene::{MAX_FILES, NEW, Scene, assert_done, is_exceeded};
+
+const IO: i32 = 5;
+const NO_SPACE: i32 = 28;
+const QUOTA: u64 = 4 * MIB as u64;
+
+struct FaultyDisk {
+    folder: PathBuf,
+    program: Option<Running>,
+}
+
+impl FaultyDisk {
+    /// `None`: this machine cannot have it, which was told loudly.
+    fn mount() -> Option<Self> {
+        let python = python()?;
+        if !have(&["fusermount3"]) {
+            return None;
+        }
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(random_name("faulty"));
+        for part in ["real/home", "disk"] {
+            fs::create_dir_all(folder.join(part)).unwrap();
+        }
+        let mut program = Command::new(python);
+        program
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/disks/faulty.py"
+            ))
+            .args(["real", "disk", "faults"].map(|part| folder.join(part)));
+        let program = Some(Running::start(&mut program));
+        let disk = Self { folder, program };
+        wait_until("the disk is there", STEP, || disk.home().is_dir());
+        Some(disk)
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.join("disk/home")
+    }
+
+    /// From now on these fail.
+    fn fail(&self, faults: &[(&str, i32)]) {
+        let lines: Vec<_> = faults
+            .iter()
+            .map(|(operation, errno)| format!("{operation} {errno}\n"))
+            .collect();
+        fs::write(self.folder.join("faults"), lines.concat()).unwrap();
+    }
+
+    /// From now on no byte of a file can be written at or behind this offset.
+    fn fail_writes_from(&self, offset: usize) {
+        fs::write(self.folder.join("faults"), format!("write {IO} {offset}\n")).unwrap();
+    }
+}
+
+impl Drop for FaultyDisk {
+    fn drop(&mut self) {
+        let mut unmount = Command::new("fusermount3");
+        run(unmount.arg("-uz").arg(self.folder.join("disk")), STEP);
+        if let Some(program) = self.program.take() {
+            program.wait(STEP);
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[track_caller]
+fn assert_failed(reply: &Reply) {
+    assert_eq!(reply.code(), code::FAILURE, "{reply:?}");
+    assert!(reply.message().contains("Input/output error"), "{reply:?}");
+}
+
+#[test]
+fn a_write_that_fails_is_told_and_only_what_was_stored_counts() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let scene = Scene::at(&disk.home(), QUOTA, MAX_FILES);
+    let mut s = scene.log_in();
+    s.put("/kept", &bytes_of(100_000, 1));
+    // Where the disk is bad: before a write, within it, and at its end.
+    for bad in [0, 1, 199_999, 200_000, 200_001, 399_999] {
+        disk.fail_writes_from(bad);
+        let file = s.opened("/f", NEW | flag::READ);
+        let mut refused = 0;
+        for piece in 0..2 {
+            let reply = s.try_write(&file, piece * 200_000, &bytes_of(200_000, 2));
+            if reply.code() != code::OK {
+                assert_failed(&reply);
+                refused += 1;
+            }
+        }
+        assert_eq!(refused, if bad < 200_000 { 2 } else { 1 }, "bad at {bad}");
+        scene.assert_exact(&mut s);
+        let stored = bad as u64;
+        assert_eq!(s.used().bytes, 100_000 + stored);
+        // It can be resumed once the disk is well again.
+        disk.fail(&[]);
+        assert_eq!(s.write(&file, 0, &bytes_of(200_000, 2)), code::OK);
+        assert!(s.read(&file, 0, 200_000).data() == bytes_of(200_000, 2));
+        assert_eq!(s.close(&file), code::OK);
+        scene.assert_exact(&mut s);
+        assert_eq!(s.remove("/f"), code::OK);
+    }
+    assert!(s.get("/kept") == bytes_of(100_000, 1));
+    scene.assert_exact(&mut s);
+}
+
+#[test]
+fn copies_and_appends_to_a_bad_place_count_as_they_are() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let scene = Scene::at(&disk.home(), QUOTA, MAX_FILES);
+    let mut s = scene.log_in();
+    s.put("/source", &bytes_of(MIB, 1));
+    s.put("/log", &bytes_of(290_000, 2));
+    disk.fail_writes_from(300_000);
+    let source = s.opened("/source", flag::READ);
+    let copy = s.opened("/copy", NEW);
+    let reply = s.try_copy((&source, 0, 0), (&copy, 0));
+    assert_failed(&reply);
+    scene.assert_exact(&mut s);
+    let log = s.opened("/log", flag::WRITE | flag::APPEND);
+    assert_failed(&s.try_write(&log, 0, &bytes_of(20_000, 3)));
+    assert_eq!(scene.size_of("log"), 300_000);
+    scene.assert_exact(&mut s);
+    disk.fail(&[]);
+    assert_done(&s.try_copy((&source, 0, 0), (&copy, 0)));
+    assert!(s.get("/copy") == bytes_of(MIB, 1));
+    scene.assert_exact(&mut s);
+}
+
+#[test]
+fn what_fails_on_names_and_sizes_changes_no_figures() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let scene = Scene::at(&disk.home(), QUOTA, MAX_FILES);
+    let mut s = scene.log_in();
+    s.put("/f", &bytes_of(100_000, 1));
+    s.put("/g", &bytes_of(50_000, 2));
+    assert_eq!(s.mkdir("/d"), code::OK);
+    let before = s.used();
+    let operations = [
+        "create", "truncate", "unlink", "rename", "mkdir", "rmdir", "link", "symlink",
+    ];
+    disk.fail(&operations.map(|operation| (operation, IO)));
+    assert_failed(&s.open("/new", NEW, &Attrs::default()));
+    assert_failed(&s.open("/f", NEW, &Attrs::default()));
+    assert_failed(&s.try_resize("/f", 5));
+    assert_failed(&s.try_resize("/f", 200_000));
+    assert_failed(&s.try_mkdir("/new"));
+    assert_failed(&s.try_symlink("f", "/new"));
+    assert_failed(&s.try_hardlink("/f", "/new"));
+    for refused in [s.remove("/f"), s.rmdir("/d"), s.posix_rename("/f", "/g")] {
+        assert_eq!(refused, code::FAILURE);
+    }
+    assert_eq!(s.used(), before);
+    scene.assert_exact(&mut s);
+    disk.fail(&[]);
+    assert!(s.get("/f") == bytes_of(100_000, 1));
+    assert_eq!(s.posix_rename("/f", "/g"), code::OK);
+    assert_eq!(s.rmdir("/d"), code::OK);
+    scene.assert_exact(&mut s);
+}
+
+/// File systems in a network tell only at the end that they could not keep what was written.
+#[test]
+fn what_is_lost_when_a_file_is_closed_or_synced_is_told() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let scene = Scene::at(&disk.home(), QUOTA, MAX_FILES);
+    let mut s = scene.log_in_as("SSH-2.0-WinSCP_release_6.5.1");
+    for (errno, words, at_winscp) in [
+        (IO, "Input/output error", code::FAILURE),
+        (NO_SPACE, "No space left", 14),
+    ] {
+        let file = s.opened("/f", NEW);
+        assert_eq!(s.write(&file, 0, b"bytes"), code::OK);
+        disk.fail(&[("fsync", errno), ("flush", errno)]);
+        let synced = s.extended("fsync@openssh.com", |body| body.string(&file));
+        let closed = s.with_string(wire::CLOSE, &file);
+        for reply in [&synced, &closed] {
+            assert_eq!(reply.code(), at_winscp, "{reply:?}");
+            assert!(reply.message().contains(words), "{reply:?}");
+        }
+        // It is closed all the same, and is no more to be had by its handle.
+        assert!(
+            s.with_string(wire::CLOSE, &file)
+                .message()
+                .contains("andle")
+        );
+        disk.fail(&[]);
+        scene.assert_exact(&mut s);
+    }
+}
+
+#[test]
+fn a_home_that_cannot_be_counted_does_not_grow_until_it_can() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let scene = Scene::at(&disk.home(), QUOTA, MAX_FILES);
+    let mut s = scene.log_in();
+    s.put("/f", &bytes_of(100_000, 1));
+    disk.fail(&[("readdir", IO)]);
+    let recount = ["quota", "recount", USER];
+    let said = scene.server.admin(&recount, "").refused();
+    assert!(said.contains("could not count"), "{said}");
+    let file = s.opened("/f", flag::READ | flag::WRITE);
+    let reply = s.try_write(&file, 100_000, b"more");
+    assert_eq!(reply.code(), code::FAILURE);
+    assert!(!is_exceeded(&reply), "{reply:?}");
+    assert!(reply.message().contains("tell the operator"), "{reply:?}");
+    assert_eq!(s.write(&file, 0, b"no growth"), code::OK);
+    assert_eq!(s.close(&file), code::OK);
+    disk.fail(&[]);
+    scene.server.admin(&recount, "").accepted();
+    assert_eq!(s.mkdir("/d"), code::OK);
+    scene.assert_exact(&mut s);
+}
