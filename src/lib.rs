@@ -10,6 +10,7 @@
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
 //! | [`sftp`] | the SFTP engine |
 //! | [`commands`] | the small commands of a person: `quota` |
+//! | [`pipe`], [`command_line`] | the bytes of a channel; a command line in words |
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`] | the proof of a login |
 //! | [`accounts`] | who somebody is |
@@ -23,11 +24,13 @@ pub mod accounts;
 pub mod admin;
 pub mod calendar;
 pub mod cli;
+pub mod command_line;
 pub mod commands;
 pub mod config;
 pub mod database;
 pub mod error;
 pub mod path;
+pub mod pipe;
 pub mod quota;
 pub mod server;
 pub mod session;

@@ -4,9 +4,7 @@
 //! other and knows nothing of channels. PROTOCOL.md lists every request, extension and deviation.
 
 use std::collections::VecDeque;
-use std::future::Future;
 
-use bytes::Bytes;
 use tokio::task::spawn_blocking;
 use tracing::{debug, error};
 
@@ -23,6 +21,8 @@ pub mod wire;
 use engine::Engine;
 use wire::{Broken, Frame, Framer};
 
+use crate::pipe::{Gone, Pipe};
+
 /// Replies are sent on when this many bytes wait.
 const SEND_AT: usize = 64 * 1024;
 
@@ -30,22 +30,6 @@ const SEND_AT: usize = 64 * 1024;
 /// blocking pool before their replies leave.
 const BATCH_REQUESTS: usize = 128;
 const BATCH_BYTES: usize = 512 * 1024;
-
-/// Nobody hears what is sent any more: the channel or the connection has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone;
-
-/// The bytes of a channel, both ways. What has come before the peer left can still be received.
-pub trait Pipe: Send {
-    /// The next piece; `None` when the peer will send no more.
-    fn receive(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
-    /// The next piece, if one is here already.
-    fn try_receive(&mut self) -> Option<Bytes>;
-    /// Sends; waits while the peer does not read.
-    fn send(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
-    /// Sends a line to the peer's stderr.
-    fn notice(&mut self, line: String) -> impl Future<Output = Result<(), Gone>> + Send;
-}
 
 /// Serves SFTP until the peer ends it. Returns the exit status: 0, or 1 after broken framing.
 ///

@@ -15,9 +15,10 @@ use tracing::{error, warn};
 
 use super::stream::{Backlog, Link};
 use crate::commands::Command;
+use crate::pipe::{Gone, Pipe};
 use crate::session::Session;
+use crate::sftp;
 use crate::sftp::engine::Engine;
-use crate::sftp::{self, Gone, Pipe};
 use crate::vfs::Vfs;
 
 /// SSH_EXTENDED_DATA_STDERR (RFC 4254, section 5.2).

@@ -1,0 +1,236 @@
+//! The command of an exec request (RFC 4254, section 6.5) in words, as a POSIX shell would cut it
+//! (IEEE 1003.1, Shell Command Language, section 2.2). There is no shell behind it: what only a shell
+//! could carry out is refused, and no variable has a value.
+
+/// One word of a command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Its bytes, without quotes.
+    pub text: Vec<u8>,
+    /// The same as a pattern for file names if it has `*`, `?` or `[` that are not quoted; then a
+    /// backslash stands before each of these characters that is.
+    pub pattern: Option<Vec<u8>>,
+}
+
+/// Why a command line is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A quote or a backslash at the end.
+    #[error("a quote is not closed")]
+    Open,
+    /// It asks for more than words.
+    #[error("only one plain command can be run here: there is no shell")]
+    Shell,
+}
+
+/// Characters that ask for a shell where they are not quoted.
+const FOR_A_SHELL: &[u8] = b"|&;<>()`\n";
+/// Characters of patterns.
+const FOR_PATTERNS: &[u8] = b"*?[";
+
+/// Cuts a line into words.
+///
+/// # Errors
+/// If it is not words alone.
+pub fn words(line: &[u8]) -> Result<Vec<Word>, Fault> {
+    let mut reader = Reader {
+        rest: line.trim_ascii(),
+    };
+    let mut words = Vec::new();
+    while let Some(word) = reader.word()? {
+        words.push(word);
+    }
+    Ok(words)
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+/// A word that is being read.
+#[derive(Default)]
+struct Growing {
+    text: Vec<u8>,
+    pattern: Vec<u8>,
+    is_pattern: bool,
+}
+
+impl Growing {
+    fn quoted(&mut self, byte: u8) {
+        self.text.push(byte);
+        if FOR_PATTERNS.contains(&byte) || matches!(byte, b'\\' | b']') {
+            self.pattern.push(b'\\');
+        }
+        self.pattern.push(byte);
+    }
+
+    fn plain(&mut self, byte: u8) {
+        self.text.push(byte);
+        self.pattern.push(byte);
+        self.is_pattern |= FOR_PATTERNS.contains(&byte);
+    }
+}
+
+impl Reader<'_> {
+    fn next(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*first)
+    }
+
+    fn word(&mut self) -> Result<Option<Word>, Fault> {
+        self.rest = self.rest.trim_ascii_start();
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let mut word = Growing::default();
+        self.home(&mut word);
+        while let Some(byte) = self.next() {
+            match byte {
+                b' ' | b'\t' | b'\r' => break,
+                b'\'' => self.single_quoted(&mut word)?,
+                b'"' => self.double_quoted(&mut word)?,
+                b'\\' => match self.next().ok_or(Fault::Open)? {
+                    // A line that goes on.
+                    b'\n' => {}
+                    byte => word.quoted(byte),
+                },
+                b'$' => self.variable(&mut word)?,
+                byte if FOR_A_SHELL.contains(&byte) => return Err(Fault::Shell),
+                byte => word.plain(byte),
+            }
+        }
+        Ok(Some(Word {
+            text: word.text,
+            pattern: word.is_pattern.then_some(word.pattern),
+        }))
+    }
+
+    /// A tilde alone or before a slash is the home, which is the root here.
+    fn home(&mut self, word: &mut Growing) {
+        match self.rest {
+            [b'~', b'/', ..] => self.rest = self.rest.get(1..).unwrap_or_default(),
+            [b'~'] | [b'~', b' ' | b'\t' | b'\r', ..] => {
+                self.next();
+                word.plain(b'/');
+            }
+            _ => {}
+        }
+    }
+
+    fn single_quoted(&mut self, word: &mut Growing) -> Result<(), Fault> {
+        loop {
+            match self.next().ok_or(Fault::Open)? {
+                b'\'' => return Ok(()),
+                byte => word.quoted(byte),
+            }
+        }
+    }
+
+    fn double_quoted(&mut self, word: &mut Growing) -> Result<(), Fault> {
+        loop {
+            match self.next().ok_or(Fault::Open)? {
+                b'"' => return Ok(()),
+                b'`' => return Err(Fault::Shell),
+                b'$' => self.variable(word)?,
+                b'\\' => match self.next().ok_or(Fault::Open)? {
+                    b'\n' => {}
+                    byte @ (b'$' | b'`' | b'"' | b'\\') => word.quoted(byte),
+                    byte => {
+                        word.quoted(b'\\');
+                        word.quoted(byte);
+                    }
+                },
+                byte => word.quoted(byte),
+            }
+        }
+    }
+
+    /// After a dollar sign. No variable has a value here.
+    fn variable(&mut self, word: &mut Growing) -> Result<(), Fault> {
+        let name_in = |bytes: &[u8]| {
+            let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+            let length = bytes.iter().take_while(|byte| letter(byte)).count();
+            let digit = bytes.first().is_some_and(u8::is_ascii_digit);
+            if digit { 1 } else { length }
+        };
+        let (skip, length) = match self.rest {
+            [b'{', name @ ..] => match name_in(name) {
+                length if length > 0 && name.get(length) == Some(&b'}') => (1, length + 1),
+                _ => return Err(Fault::Shell),
+            },
+            [b'(', ..] => return Err(Fault::Shell),
+            [b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!', ..] => return Err(Fault::Shell),
+            name => (0, name_in(name)),
+        };
+        if skip + length == 0 {
+            word.quoted(b'$');
+        }
+        self.rest = self.rest.get(skip + length..).unwrap_or_default();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn texts(line: &str) -> Vec<String> {
+        let words = words(line.as_bytes()).unwrap().into_iter();
+        words
+            .map(|word| String::from_utf8(word.text).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn words_are_cut_and_quotes_taken_off_as_in_a_shell() {
+        for (line, expected) in [
+            ("", &[][..]),
+            ("  \t ", &[]),
+            ("scp -t  dir\r\n", &["scp", "-t", "dir"]),
+            ("a 'b c' \"d e\"", &["a", "b c", "d e"]),
+            ("a''b \"\" ''", &["ab", "", ""]),
+            (r"md5sum /a\ b\'c\\d", &["md5sum", "/a b'c\\d"]),
+            (r#"x "a\"b\$c\d""#, &["x", "a\"b$c\\d"]),
+            // How libssh2 and PuTTY quote what has an apostrophe in it.
+            (r#"x 'it'"'"'s'"#, &["x", "it's"]),
+            (r"x 'it'\''s'", &["x", "it's"]),
+            // How rclone quotes a line feed.
+            ("x a'\n'b", &["x", "a\nb"]),
+            ("a \\\nb", &["a", "b"]),
+            ("~ ~/x a~ ~b '~'", &["/", "/x", "a~", "~b", "~"]),
+            ("echo ${ShellId}%ComSpec%", &["echo", "%ComSpec%"]),
+            ("$a$b1-$1x \"$c d\" $ a$", &["-x", " d", "$", "a$"]),
+        ] {
+            assert_eq!(texts(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_told_from_names_that_look_like_them() {
+        let pattern = |line: &str| words(line.as_bytes()).unwrap().remove(0).pattern;
+        assert_eq!(pattern("abc"), None);
+        assert_eq!(pattern("'*'"), None);
+        assert_eq!(pattern(r"\*\?\["), None);
+        assert_eq!(pattern("*.txt"), Some(b"*.txt".to_vec()));
+        assert_eq!(pattern(r"a\*b*'[x]'"), Some(br"a\*b*\[x\]".to_vec()));
+        assert_eq!(pattern(r"'\'*"), Some(br"\\*".to_vec()));
+    }
+
+    #[test]
+    fn what_only_a_shell_could_do_is_refused() {
+        for line in [
+            "a|b", "a;b", "a & b", "a>b", "a<b", "(a)", "`a`", "$(a)", "\"$(a)\"", "\"`a`\"",
+            "a\nb", "${a:-b}", "${}", "$@", "$?", "$$",
+        ] {
+            assert_eq!(words(line.as_bytes()), Err(Fault::Shell), "{line}");
+        }
+        for line in ["'a", "\"a", "a\\", "\"a\\"] {
+            assert_eq!(words(line.as_bytes()), Err(Fault::Open), "{line}");
+        }
+        for quoted in ["'|;&<>()`$(x)'", r"\|\;\&\<\>\(\)\`\$\(x\)"] {
+            assert_eq!(texts(quoted), ["|;&<>()`$(x)"]);
+        }
+    }
+}
