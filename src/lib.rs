@@ -15,6 +15,7 @@
 //! | [`session`] | the proof of a login |
 //! | [`accounts`] | who somebody is |
 //! | [`quota`] | what an account uses, exactly |
+//! | [`hashes`] | hashes of files, and which are known |
 //! | [`store`] | the file system of one home |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
 //! | [`database`] | the file that accounts and figures are in |
@@ -29,6 +30,7 @@ pub mod commands;
 pub mod config;
 pub mod database;
 pub mod error;
+pub mod hashes;
 pub mod path;
 pub mod pipe;
 pub mod quota;

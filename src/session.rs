@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::accounts::Proof;
 use crate::config;
 use crate::error::Error;
+use crate::hashes::Hashes;
 use crate::quota::{Ledger, Member, Usage};
 use crate::store::Store;
 use crate::store::local::LocalStore;
@@ -20,6 +21,7 @@ pub struct Session {
     identification: Vec<u8>,
     limits: config::Sftp,
     member: Member,
+    hashes: Arc<Hashes>,
 }
 
 impl Session {
@@ -30,6 +32,7 @@ impl Session {
         identification: Vec<u8>,
         limits: config::Sftp,
         member: Member,
+        hashes: Arc<Hashes>,
     ) -> Self {
         Self {
             proof,
@@ -37,6 +40,7 @@ impl Session {
             identification,
             limits,
             member,
+            hashes,
         }
     }
 
@@ -68,6 +72,11 @@ impl Session {
     /// The account book of the home.
     pub fn ledger(&self) -> &Arc<Ledger> {
         self.member.ledger()
+    }
+
+    /// The hashes that are known.
+    pub fn hashes(&self) -> &Hashes {
+        &self.hashes
     }
 
     /// Opens the home. May block: the disk may be gone or hang.

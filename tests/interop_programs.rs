@@ -17,6 +17,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use common::files::{assert_same, random_tree, tree_of};
+use common::programs::rclone;
 use common::{
     HOST, MIB, PASSWORD, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok,
 };
@@ -35,27 +36,6 @@ fn cut(from: &Path, to: &Path, length: usize) {
 }
 
 // ---- rclone
-
-fn rclone(server: &TestServer, args: &[&str]) -> Command {
-    let config = server.local("rclone.conf");
-    if !config.exists() {
-        let text = format!(
-            "[there]\ntype = sftp\nhost = 127.0.0.1\nport = {}\nuser = {}\nkey_file = {}\nknown_hosts_file = {}\n",
-            server.port(),
-            server.user(),
-            server.key().display(),
-            server.known_hosts().display()
-        );
-        fs::write(&config, text).unwrap();
-    }
-    let mut command = Command::new("rclone");
-    command
-        .arg("--config")
-        .arg(config)
-        .args(args)
-        .current_dir(server.path("client"));
-    command
-}
 
 #[test]
 fn rclone_copies_syncs_checks_moves_and_tells_the_space() {

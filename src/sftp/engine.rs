@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use bytes::BufMut;
 
+mod check_file;
+
 use super::client::Client;
 use super::extensions::{Extended, advertised, put_names, put_space};
 use super::handles::{Handles, Open};
@@ -305,6 +307,16 @@ impl Engine {
                 self.vfs.copy(source, offset, length, target, to_offset)?;
                 Ok(Answer::Done)
             }
+            Extended::CopyFile {
+                from,
+                to,
+                overwrite,
+            } => {
+                let (from, to) = (VPath::parse(&from)?, VPath::parse(&to)?);
+                self.vfs.copy_file(&from, &to, overwrite)?;
+                Ok(Answer::Done)
+            }
+            Extended::CheckFile(request) => self.check_file(id, request),
             Extended::SpaceAvailable { path } => {
                 let room = self.vfs.room(&VPath::parse(&path)?)?;
                 self.replies.extended(id, |out| {

@@ -1,8 +1,8 @@
 //! The extensions: one table from which VERSION's list and the decoding follow, and the replies that
 //! are theirs alone.
 //!
-//! Sources: OpenSSH's PROTOCOL, section 4; draft-ietf-secsh-filexfer-extensions-00 for copy-data
-//! and home-directory.
+//! Sources: OpenSSH's PROTOCOL, section 4; draft-ietf-secsh-filexfer-extensions-00 for copy-data,
+//! copy-file, check-file and home-directory.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -47,6 +47,12 @@ pub enum Extended {
         to: Bytes,
         to_offset: u64,
     },
+    CopyFile {
+        from: Bytes,
+        to: Bytes,
+        overwrite: bool,
+    },
+    CheckFile(CheckFile),
     SpaceAvailable {
         path: Bytes,
     },
@@ -64,6 +70,30 @@ pub enum Extended {
 /// `f_flag` of statvfs@openssh.com (OpenSSH's PROTOCOL, section 4.4).
 const STATVFS_READ_ONLY: u64 = 1;
 const STATVFS_NO_SETUID: u64 = 2;
+
+/// What check-file asks for.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct CheckFile {
+    pub of: Checked,
+    /// Names with commas between them; the first that is known is taken.
+    pub algorithms: Bytes,
+    pub offset: u64,
+    /// 0 means up to the end of the file.
+    pub length: u64,
+    /// 0 means one hash of all.
+    pub block_size: u32,
+    /// The reply begins with "check-file".
+    pub names_itself: bool,
+}
+
+/// What is checked.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Checked {
+    Handle(Bytes),
+    Path(Bytes),
+}
 
 type Decode = fn(&mut Frame) -> Result<Extended, Truncated>;
 
@@ -115,6 +145,26 @@ const TABLE: &[Row] = &[
             to_offset: f.uint64()?,
         })
     }),
+    Row("copy-file", "1", |f| {
+        Ok(Extended::CopyFile {
+            from: f.string()?,
+            to: f.string()?,
+            overwrite: f.byte()? != 0,
+        })
+    }),
+    // As paramiko asks, and as it expects the reply: not quite as the draft has it.
+    Row("check-file", "1", |f| {
+        let of = Checked::Handle(f.string()?);
+        check_file(f, of, true)
+    }),
+    Row("check-file-handle", "1", |f| {
+        let of = Checked::Handle(f.string()?);
+        check_file(f, of, false)
+    }),
+    Row("check-file-name", "1", |f| {
+        let of = Checked::Path(f.string()?);
+        check_file(f, of, false)
+    }),
     Row("space-available", "1", |f| {
         Ok(Extended::SpaceAvailable { path: f.string()? })
     }),
@@ -128,6 +178,17 @@ const TABLE: &[Row] = &[
         })
     }),
 ];
+
+fn check_file(frame: &mut Frame, of: Checked, names_itself: bool) -> Result<Extended, Truncated> {
+    Ok(Extended::CheckFile(CheckFile {
+        of,
+        algorithms: frame.string()?,
+        offset: frame.uint64()?,
+        length: frame.uint64()?,
+        block_size: frame.uint32()?,
+        names_itself,
+    }))
+}
 
 /// Names and values for VERSION.
 pub fn advertised() -> impl Iterator<Item = (&'static str, &'static str)> {

@@ -128,6 +128,8 @@ mod tests {
             gid: 1000,
             atime: 0,
             mtime,
+            mtime_nanoseconds: 0,
+            ctime: (0, 0),
             inode: (0, 0),
         };
         let owners = Owners {

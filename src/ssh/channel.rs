@@ -11,10 +11,10 @@ use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
-use tracing::{error, warn};
+use tracing::error;
 
 use super::stream::{Backlog, Link};
-use crate::commands::Command;
+use crate::commands::{self, Command};
 use crate::pipe::{Gone, Pipe};
 use crate::session::Session;
 use crate::sftp;
@@ -25,15 +25,18 @@ use crate::vfs::Vfs;
 const STDERR: u32 = 1;
 
 /// What can run on a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Service {
     /// The subsystem `sftp`.
     Sftp,
-    /// One of the small commands.
-    Command(Command),
-    /// Any other command, or a shell: told that there is none.
-    NoCommands,
+    /// A command, for a terminal or not.
+    Command(Command, Terminal),
 }
+
+/// Is there a terminal at the other end (RFC 4254, section 6.2)? It is in raw mode then, so that lines
+/// must end with a carriage return too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Terminal(pub(super) bool);
 
 /// Runs a channel to its end. The first service that arrives through `start` runs on it.
 pub(super) async fn run(
@@ -55,13 +58,10 @@ pub(super) async fn run(
         backlog: backlog.clone(),
         writer: &writer,
         gone: gone.clone(),
+        terminal: matches!(service, Service::Command(_, Terminal(true))),
     };
     let serving = async {
-        let exit_status = match service {
-            Service::Sftp => serve_sftp(session, pipe, cancelled.clone()).await,
-            Service::Command(command) => run_command(command, &session, pipe).await,
-            Service::NoCommands => refuse_commands(pipe).await,
-        };
+        let exit_status = serve(service, session, cancelled.clone(), pipe).await;
         // scp in SFTP mode reports failure without the status, although every byte is right. If
         // the peer is gone, so is its interest in how it ended.
         let farewell = async {
@@ -138,6 +138,7 @@ struct ChannelPipe<'a> {
     backlog: Arc<Backlog>,
     writer: &'a ChannelWriteHalf<Msg>,
     gone: watch::Receiver<bool>,
+    terminal: bool,
 }
 
 impl Pipe for ChannelPipe<'_> {
@@ -154,16 +155,26 @@ impl Pipe for ChannelPipe<'_> {
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<(), Gone> {
+        let bytes = self.ends_of_lines(bytes);
         self.put_out(self.writer.data_bytes(bytes)).await
     }
 
     async fn notice(&mut self, line: String) -> Result<(), Gone> {
-        let sending = self.writer.extended_data_bytes(STDERR, line.into_bytes());
+        let line = self.ends_of_lines(line.into());
+        let sending = self.writer.extended_data_bytes(STDERR, line);
         self.put_out(sending).await
     }
 }
 
 impl ChannelPipe<'_> {
+    fn ends_of_lines(&self, text: Bytes) -> Bytes {
+        if !self.terminal {
+            return text;
+        }
+        let lines: Vec<_> = text.split(|byte| *byte == b'\n').collect();
+        lines.join(&b"\r\n"[..]).into()
+    }
+
     /// Waits for an output. If it does not go out at once, what it waits for (the peer's window,
     /// the end of an exchange of keys) may have to be read first: so the requests behind it must
     /// not keep the connection from being read.
@@ -196,50 +207,43 @@ async fn or_gone<T>(output: impl Future<Output = T>, mut gone: watch::Receiver<b
     }
 }
 
-async fn serve_sftp(
+/// Opens the home and runs the service in it. Returns the exit status.
+async fn serve(
+    service: Service,
     session: Arc<Session>,
-    mut pipe: ChannelPipe<'_>,
     cancelled: Arc<AtomicBool>,
+    mut pipe: ChannelPipe<'_>,
 ) -> u32 {
-    let opening = session.clone();
-    match spawn_blocking(move || opening.open_store()).await {
-        Ok(Ok(store)) => {
+    let Some(vfs) = open_home(session, cancelled).await else {
+        let line = "landfall: your home is not available now; please tell the operator\n";
+        // Who has left by now does not need it.
+        let _ = pipe.notice(line.to_owned()).await;
+        return 1;
+    };
+    match service {
+        Service::Sftp => {
             let ids = (
                 rustix::process::getuid().as_raw(),
                 rustix::process::getgid().as_raw(),
             );
-            let engine = Engine::new(Vfs::new(session, store, cancelled), ids);
-            sftp::serve(engine, pipe).await
+            sftp::serve(Engine::new(vfs, ids), pipe).await
         }
+        Service::Command(command, _) => commands::run(command, Arc::new(vfs), pipe).await,
+    }
+}
+
+async fn open_home(session: Arc<Session>, cancelled: Arc<AtomicBool>) -> Option<Vfs> {
+    let opening = session.clone();
+    match spawn_blocking(move || opening.open_store()).await {
+        Ok(Ok(store)) => Some(Vfs::new(session, store, cancelled)),
         Ok(Err(failure)) => {
             let (user, home) = (session.user(), session.home().display());
             error!(user, %home, %failure, "the home of an account cannot be opened");
-            let _ = pipe
-                .notice(
-                    "landfall: your home is not available now; please tell the operator\n".into(),
-                )
-                .await;
-            1
+            None
         }
         Err(failure) => {
             error!(%failure, "opening a home failed");
-            1
+            None
         }
     }
-}
-
-async fn run_command(command: Command, session: &Session, mut pipe: ChannelPipe<'_>) -> u32 {
-    match pipe.send(command.run(session).into()).await {
-        Ok(()) => 0,
-        Err(Gone) => 1,
-    }
-}
-
-async fn refuse_commands(mut pipe: ChannelPipe<'_>) -> u32 {
-    let line =
-        "landfall: this server transfers files only: use sftp, scp, WinSCP, rclone or the like\n";
-    if pipe.notice(line.into()).await.is_err() {
-        warn!("a client left before it was told that there are no commands here");
-    }
-    1
 }

@@ -26,12 +26,13 @@ pub mod host_keys;
 mod stream;
 
 use auth::{Login, methods, refused};
-use channel::Service;
+use channel::{Service, Terminal};
 use stream::{Link, Stream};
 
 use crate::accounts::Accounts;
 use crate::commands::Command;
 use crate::config::{self, Config};
+use crate::hashes::Hashes;
 use crate::quota::{Ledgers, Limits};
 use crate::session::Session;
 
@@ -43,6 +44,7 @@ pub struct Context {
     transport: Arc<server::Config>,
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
+    hashes: Arc<Hashes>,
     login: config::Login,
     sftp: config::Sftp,
 }
@@ -59,6 +61,7 @@ impl Context {
             transport: Arc::new(transport(&config.login, host_keys)),
             accounts,
             ledgers,
+            hashes: Arc::new(Hashes::new(config.server.shards)),
             login: config.login.clone(),
             sftp: config.sftp.clone(),
         }
@@ -140,6 +143,7 @@ pub async fn serve(
     let connection = Connection {
         login: Login::new(context.accounts.clone(), peer),
         ledgers: context.ledgers.clone(),
+        hashes: context.hashes.clone(),
         peer,
         limits: context.sftp.clone(),
         link: link.clone(),
@@ -179,6 +183,7 @@ pub async fn serve(
 struct Connection {
     login: Login,
     ledgers: Arc<Ledgers>,
+    hashes: Arc<Hashes>,
     peer: SocketAddr,
     limits: config::Sftp,
     link: Arc<Link>,
@@ -191,6 +196,7 @@ struct OpenChannel {
     /// Where to say what becomes of each request for a service: `None` for a refusal.
     decisions: mpsc::UnboundedSender<Option<Service>>,
     started: bool,
+    terminal: Terminal,
 }
 
 impl Connection {
@@ -201,8 +207,14 @@ impl Connection {
             return false;
         };
         let service = service.filter(|_| !open.started);
-        open.started |= service.is_some();
-        open.decisions.send(service).is_ok() && service.is_some()
+        let starts = service.is_some();
+        open.started |= starts;
+        open.decisions.send(service).is_ok() && starts
+    }
+
+    fn terminal(&self, channel: ChannelId) -> Terminal {
+        let open = self.channels.get(&channel);
+        open.map_or(Terminal(false), |open| open.terminal)
     }
 
     fn forget_ended_channels(&mut self) {
@@ -278,7 +290,8 @@ impl Handler for Connection {
         })?;
         let identification = transport.remote_sshid().to_vec();
         let limits = self.limits.clone();
-        let session = Session::new(proof, self.peer, identification, limits, member);
+        let hashes = self.hashes.clone();
+        let session = Session::new(proof, self.peer, identification, limits, member, hashes);
         self.session = Some(Arc::new(session));
         self.link.logged_in();
         Ok(())
@@ -303,6 +316,7 @@ impl Handler for Connection {
         let open = OpenChannel {
             decisions,
             started: false,
+            terminal: Terminal(false),
         };
         self.channels.insert(channel.id(), open);
         tokio::spawn(channel::run(channel, services, session, self.link.clone()));
@@ -328,10 +342,9 @@ impl Handler for Connection {
         command: &[u8],
         transport: &mut Transport,
     ) -> Result<(), Self::Error> {
-        match Command::parse(command) {
-            Some(command) => self.grant(channel, Service::Command(command), transport),
-            None => self.grant(channel, Service::NoCommands, transport),
-        }
+        let terminal = self.terminal(channel);
+        let service = Service::Command(Command::parse(command), terminal);
+        self.grant(channel, service, transport)
     }
 
     async fn shell_request(
@@ -339,7 +352,8 @@ impl Handler for Connection {
         channel: ChannelId,
         transport: &mut Transport,
     ) -> Result<(), Self::Error> {
-        self.grant(channel, Service::NoCommands, transport)
+        let service = Service::Command(Command::Greeting, self.terminal(channel));
+        self.grant(channel, service, transport)
     }
 
     async fn pty_request(
@@ -353,7 +367,13 @@ impl Handler for Connection {
         _modes: &[(russh::Pty, u32)],
         transport: &mut Transport,
     ) -> Result<(), Self::Error> {
-        transport.channel_failure(channel)
+        match self.channels.get_mut(&channel) {
+            Some(open) => {
+                open.terminal = Terminal(true);
+                transport.channel_success(channel)
+            }
+            None => transport.channel_failure(channel),
+        }
     }
 
     async fn env_request(

@@ -42,6 +42,10 @@ pub struct Metadata {
     pub atime: i64,
     /// Last modification, seconds since 1970 (may be negative).
     pub mtime: i64,
+    /// Nanoseconds behind the seconds of `mtime`.
+    pub mtime_nanoseconds: u64,
+    /// Last change of the inode (`st_ctime`), seconds since 1970, and nanoseconds.
+    pub ctime: (i64, u64),
     /// The device and inode: the same for all names of one file.
     pub inode: (u64, u64),
 }

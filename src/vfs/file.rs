@@ -1,7 +1,5 @@
 //! The verbs on open files: whatever makes one longer is reserved first and settled afterwards.
 
-use std::sync::atomic::Ordering;
-
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 use tracing::info;
@@ -12,17 +10,12 @@ use crate::path::VPath;
 use crate::quota::{Tracked, Usage};
 use crate::store::{Changes, File, Metadata, OpenHow, Space};
 
-/// A range that the source does not have is an error only if it was asked for, as in OpenSSH.
-const ENDS_EARLY: Error = Error::Invalid("The source file ends before the range does");
-/// Copied in one go, while nobody else writes to the target.
-const COPY_AT_ONCE: u64 = 8 << 20;
-
 /// A file that a session holds open, and what it did with it.
 pub struct OpenFile {
     // Closed before it is no longer tracked: until then its bytes count.
-    file: Box<dyn File>,
-    tracked: Tracked,
-    path: VPath,
+    pub(super) file: Box<dyn File>,
+    pub(super) tracked: Tracked,
+    pub(super) path: VPath,
     how: OpenHow,
     read: u64,
     written: u64,
@@ -41,7 +34,7 @@ impl OpenFile {
     }
 
     /// The file, if it was opened for reading.
-    fn readable(&self) -> Result<&dyn File, Error> {
+    pub(super) fn readable(&self) -> Result<&dyn File, Error> {
         if self.how.read {
             Ok(&*self.file)
         } else {
@@ -50,7 +43,7 @@ impl OpenFile {
     }
 
     /// The file, if it was opened for writing.
-    fn writable(&self) -> Result<&dyn File, Error> {
+    pub(super) fn writable(&self) -> Result<&dyn File, Error> {
         if self.how.write {
             Ok(&*self.file)
         } else {
@@ -58,12 +51,12 @@ impl OpenFile {
         }
     }
 
-    fn size_on_disk(&self) -> Result<u64, Error> {
+    pub(super) fn size_on_disk(&self) -> Result<u64, Error> {
         Ok(self.file.metadata()?.size)
     }
 
     /// Where a write to `offset` really goes.
-    fn start(&self, offset: u64, size: u64) -> u64 {
+    pub(super) fn start(&self, offset: u64, size: u64) -> u64 {
         if self.how.append { size } else { offset }
     }
 
@@ -231,92 +224,5 @@ impl Vfs {
     /// Space where an open file lies.
     pub fn file_space(&self, file: &OpenFile) -> Result<Space, Error> {
         Ok(self.within_quota(file.file.space()?))
-    }
-
-    /// Copies `length` bytes (`None`: to the end) between two open files, on this machine only.
-    /// Stops, with an error, when the session ends meanwhile. What would exceed the quota is not
-    /// begun.
-    pub fn copy(
-        &self,
-        source: &OpenFile,
-        mut offset: u64,
-        length: Option<u64>,
-        target: &OpenFile,
-        mut target_offset: u64,
-    ) -> Result<(), Error> {
-        if i64::try_from(offset).is_err() {
-            return Err(Errno::INVAL.into());
-        }
-        let (from, to) = (
-            source.readable()?.metadata()?,
-            target.writable()?.metadata()?,
-        );
-        let asked = length.unwrap_or(u64::MAX);
-        let there = asked.min(from.size.saturating_sub(offset));
-        let start = target.start(target_offset, to.size);
-        let growth = start.saturating_add(there).saturating_sub(to.size);
-        let mut missing = asked;
-        // What is written behind the source's end in the same file would be copied again, for ever.
-        if from.inode == to.inode {
-            missing = there;
-            if offset.abs_diff(target_offset) < missing {
-                return Err(Error::Invalid("A range cannot be copied onto itself"));
-            }
-        }
-        if there > 0 {
-            self.ledger().begin().check_room(Usage::bytes(growth))?;
-        }
-        let too_long = length.is_some() && missing < asked;
-        while missing > 0 {
-            if self.cancelled.load(Ordering::Relaxed) {
-                return Err(Error::Refused("The session has ended"));
-            }
-            let copied = self.copy_some(source, offset, missing, target, target_offset)?;
-            if copied == 0 {
-                return if length.is_some() {
-                    Err(ENDS_EARLY)
-                } else {
-                    Ok(())
-                };
-            }
-            missing -= copied;
-            offset += copied;
-            // The offset means nothing to a file that is open to append, so it can be any.
-            target_offset = target_offset.saturating_add(copied);
-        }
-        if too_long { Err(ENDS_EARLY) } else { Ok(()) }
-    }
-
-    /// Copies a part, and counts it. 0 only at the end of the source.
-    fn copy_some(
-        &self,
-        source: &OpenFile,
-        offset: u64,
-        most: u64,
-        target: &OpenFile,
-        target_offset: u64,
-    ) -> Result<u64, Error> {
-        let change = self.ledger().begin();
-        let mut size = target.tracked.hold_size(|| target.size_on_disk())?;
-        let before = size.get();
-        // Nobody else changes the size of the target; when that is the source too, it is this one.
-        let there = source.size_on_disk()?.saturating_sub(offset);
-        let count = most.min(there).min(COPY_AT_ONCE);
-        if count == 0 {
-            return Ok(0);
-        }
-        let start = target.start(target_offset, before);
-        let end = start.checked_add(count).ok_or(Errno::FBIG)?;
-        let growth = change.reserve(Usage::bytes(end.saturating_sub(before)))?;
-        let outcome = source
-            .file
-            .copy_to(offset, &*target.file, target_offset, count);
-        let now = match outcome {
-            Ok(copied) => before.max(start.saturating_add(copied)),
-            Err(_) => target.size_on_disk().unwrap_or(before),
-        };
-        size.set(now);
-        growth.settle(Usage::bytes(now.saturating_sub(before)));
-        outcome
     }
 }

@@ -5,14 +5,17 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use tracing::debug;
 
+mod copy;
 mod file;
+mod hash;
 
 pub use self::file::OpenFile;
+pub use self::hash::Part;
 
 use crate::error::Error;
 use crate::path::VPath;
@@ -61,6 +64,14 @@ impl Vfs {
     /// Whose home it is.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Long verbs ask now and then whether somebody still waits for them.
+    fn check_awaited(&self) -> Result<(), Error> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Error::Refused("The session has ended"));
+        }
+        Ok(())
     }
 
     fn ledger(&self) -> &Arc<Ledger> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use landfall::accounts::{Accounts, Allowance, NewAccount, Password};
 use landfall::config::Config;
 use landfall::error::Error;
+use landfall::hashes::Hashes;
 use landfall::quota::{Ledgers, Limits, Usage};
 use landfall::session::{Session, count_home};
 use rustix::fs::{
@@ -201,7 +202,8 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
             let identification = format!("SSH-2.0-{client}").into_bytes();
             let limits = config.sftp.clone();
             let member = ledgers.join("anna", home, QUOTA).await.unwrap();
-            let session = Session::new(proof, peer, identification, limits, member);
+            let hashes = Arc::new(Hashes::new(1));
+            let session = Session::new(proof, peer, identification, limits, member, hashes);
             sessions.push(Arc::new(session));
         }
         sessions

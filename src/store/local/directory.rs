@@ -39,6 +39,8 @@ impl LocalDirectory {
                 gid: 0,
                 atime: 0,
                 mtime: 0,
+                mtime_nanoseconds: 0,
+                ctime: (0, 0),
                 inode: (0, entry.ino()),
             })),
         }

@@ -45,6 +45,11 @@ pub(super) fn from_stat(stat: &Stat) -> Metadata {
         gid: stat.st_gid,
         atime: stat.st_atime.into(),
         mtime: stat.st_mtime.into(),
+        mtime_nanoseconds: u64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        ctime: (
+            stat.st_ctime.into(),
+            u64::try_from(stat.st_ctime_nsec).unwrap_or(0),
+        ),
         inode: (stat.st_dev.into(), stat.st_ino.into()),
     }
 }

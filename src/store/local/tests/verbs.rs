@@ -50,6 +50,8 @@ fn metadata_is_that_of_the_disk() {
             gid: disk.gid(),
             atime: disk.atime(),
             mtime: disk.mtime(),
+            mtime_nanoseconds: disk.mtime_nsec() as u64,
+            ctime: (disk.ctime(), disk.ctime_nsec() as u64),
             inode: (disk.dev(), disk.ino()),
         }
     );

@@ -1,35 +1,24 @@
-//! The small commands that a person can run over SSH: `ssh NAME@HOST quota`.
+//! `quota`: what is used, and what may be.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::quota::{Ledger, Usage};
 use crate::session::Session;
-use crate::units::{show_rounded, show_size};
+use crate::units::show_rounded;
 
 /// Characters of a whole bar.
 const BAR: u64 = 30;
 
-/// What can be run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
-    /// Prints what is used, and what may be.
-    Quota,
-}
+/// A person waits a little rather than asking again.
+const COUNTING_PAUSE: Duration = Duration::from_millis(50);
+const COUNTING_LOOKS: u32 = 60;
 
-impl Command {
-    /// The command of this line; `None` if there is none.
-    pub fn parse(line: &[u8]) -> Option<Self> {
-        (line.trim_ascii() == b"quota").then_some(Self::Quota)
-    }
-
-    /// Runs it; gives what to print.
-    pub fn run(self, session: &Session) -> String {
-        match self {
-            Self::Quota => quota(session),
-        }
-    }
-}
-
-fn quota(session: &Session) -> String {
+/// Two lines, with a bar in each that has a limit.
+pub(super) async fn quota(session: &Session) -> String {
     let ledger = session.ledger();
-    let Some(used) = ledger.used() else {
+    let Some(used) = counted(ledger).await else {
         return "Your files are being counted; try again in a moment\n".to_owned();
     };
     let limits = ledger.limits();
@@ -37,7 +26,7 @@ fn quota(session: &Session) -> String {
         "Space",
         (used.bytes, limits.bytes),
         &show_rounded(used.bytes),
-        limits.bytes.map(show_size),
+        limits.bytes.map(show_rounded),
     );
     text.push_str(&line(
         "Files",
@@ -46,6 +35,17 @@ fn quota(session: &Session) -> String {
         limits.files.map(|files| files.to_string()),
     ));
     text
+}
+
+/// What is used. The first login after a start may have to wait until it is counted.
+async fn counted(ledger: &Ledger) -> Option<Usage> {
+    for _ in 0..COUNTING_LOOKS {
+        if let Some(used) = ledger.used() {
+            return Some(used);
+        }
+        sleep(COUNTING_PAUSE).await;
+    }
+    ledger.used()
 }
 
 fn line(what: &str, (used, limit): (u64, Option<u64>), shown: &str, of: Option<String>) -> String {
@@ -91,14 +91,6 @@ mod tests {
                 full.contains(&"#".repeat(30)) && full.contains(" 100%"),
                 "{full}"
             );
-        }
-    }
-
-    #[test]
-    fn only_whole_commands_are_known() {
-        assert_eq!(Command::parse(b" quota\n"), Some(Command::Quota));
-        for other in [&b""[..], b"quota x", b"quotas", b"/usr/bin/quota"] {
-            assert_eq!(Command::parse(other), None);
         }
     }
 }

@@ -1,0 +1,180 @@
+//! The small commands of exec requests (RFC 4254, section 6.5), for people at `ssh` and for scripts.
+//! Nothing is ever handed to a shell: what is not in [`TABLE`] is refused.
+
+mod df;
+mod quota;
+mod sums;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tracing::{error, info};
+
+use self::sums::Sum;
+use crate::command_line::{Word, words};
+use crate::hashes::Algorithm;
+use crate::pipe::{Gone, Pipe};
+use crate::vfs::Vfs;
+
+/// Exit status of a command that was refused, as shells have it for one that is not found.
+const NOT_FOUND: u32 = 127;
+/// Exit status of wrong usage.
+pub(crate) const FAILED: u32 = 1;
+
+/// What an exec request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// No command at all: an interactive `ssh`.
+    Greeting,
+    /// One of [`TABLE`], and its arguments.
+    Known(Kind, Vec<Word>),
+    /// Something else, and what there is to say about it.
+    Refused(String),
+}
+
+/// What a command of the table does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Tells what there is.
+    Help,
+    /// Tells what is used, and what may be.
+    Quota,
+    /// Tells the space in blocks.
+    Df,
+    /// Says its arguments. rclone asks so what kind of shell there is.
+    Echo,
+    /// Hashes.
+    Sum(Algorithm),
+}
+
+/// The commands: name, what it does, usage, and a word about it.
+const TABLE: &[(&str, Kind, &str, &str)] = &[
+    (
+        "df",
+        Kind::Df,
+        "df [-k|-h] [PATH]",
+        "the space left, within your quota",
+    ),
+    ("echo", Kind::Echo, "echo [WORD...]", "says the words"),
+    ("help", Kind::Help, "help", "this list"),
+    (
+        "quota",
+        Kind::Quota,
+        "quota",
+        "what you use, and what you may use",
+    ),
+    ("crc32", Kind::Sum(Algorithm::Crc32), "", ""),
+    ("md5sum", Kind::Sum(Algorithm::Md5), "", ""),
+    ("sha1sum", Kind::Sum(Algorithm::Sha1), "", ""),
+    ("sha224sum", Kind::Sum(Algorithm::Sha224), "", ""),
+    ("sha256sum", Kind::Sum(Algorithm::Sha256), "", ""),
+    ("sha384sum", Kind::Sum(Algorithm::Sha384), "", ""),
+    (
+        "sha512sum",
+        Kind::Sum(Algorithm::Sha512),
+        "md5sum [FILE...]",
+        "hashes of files; also crc32, sha1sum, sha224sum, sha256sum, sha384sum, sha512sum",
+    ),
+];
+
+impl Command {
+    /// What this line asks for.
+    pub fn parse(line: &[u8]) -> Self {
+        let words = match words(line) {
+            Ok(words) => words,
+            Err(fault) => return Self::Refused(format!("landfall: {fault}\n")),
+        };
+        let mut words = words.into_iter();
+        let Some(name) = words.next() else {
+            return Self::Greeting;
+        };
+        let known = TABLE
+            .iter()
+            .find(|(known, ..)| known.as_bytes() == name.text);
+        match known {
+            Some((_, kind, ..)) => Self::Known(*kind, words.collect()),
+            None => Self::Refused(unknown(&name.text)),
+        }
+    }
+}
+
+/// One line that says what there is.
+fn unknown(name: &[u8]) -> String {
+    let names: Vec<_> = TABLE.iter().map(|(name, ..)| *name).collect();
+    let shown: String = String::from_utf8_lossy(name)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(64)
+        .collect();
+    format!(
+        "landfall: there is no command \"{shown}\" here, and no shell; there are {} and scp; files go by sftp\n",
+        names.join(", ")
+    )
+}
+
+/// Runs a command to its end. Returns the exit status.
+pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, mut pipe: P) -> u32 {
+    let session = vfs.session();
+    let (user, peer) = (session.user(), session.peer());
+    info!(user, %peer, ?command, "command");
+    let outcome = match command {
+        Command::Greeting => {
+            let quota = quota::quota(session).await;
+            say(&mut pipe, greeting(user, &quota)).await
+        }
+        Command::Known(Kind::Help, _) => say(&mut pipe, help()).await,
+        Command::Known(Kind::Quota, _) => {
+            let text = quota::quota(session).await;
+            say(&mut pipe, text).await
+        }
+        Command::Known(Kind::Echo, words) => {
+            let words: Vec<_> = words.into_iter().map(|word| word.text).collect();
+            let mut line = words.join(&b' ');
+            line.push(b'\n');
+            say(&mut pipe, line).await
+        }
+        Command::Known(Kind::Df, words) => df::run(&vfs, &words, &mut pipe).await,
+        Command::Known(Kind::Sum(algorithm), words) => {
+            Sum::new(algorithm).run(&vfs, words, &mut pipe).await
+        }
+        Command::Refused(line) => pipe.notice(line).await.map(|()| NOT_FOUND),
+    };
+    outcome.unwrap_or(FAILED)
+}
+
+async fn say<P: Pipe>(pipe: &mut P, text: impl Into<Bytes>) -> Result<u32, Gone> {
+    pipe.send(text.into()).await.map(|()| 0)
+}
+
+/// Lets `act` use the home where it may block.
+async fn blocking<T: Send + 'static>(
+    vfs: &Arc<Vfs>,
+    act: impl FnOnce(&Vfs) -> T + Send + 'static,
+) -> Result<T, Gone> {
+    let vfs = vfs.clone();
+    tokio::task::spawn_blocking(move || act(&vfs))
+        .await
+        .map_err(|failure| {
+            error!(%failure, "a command could not be carried out");
+            Gone
+        })
+}
+
+fn help() -> String {
+    let mut text = "Commands here:\n".to_owned();
+    for (_, _, usage, about) in TABLE.iter().filter(|(_, _, usage, _)| !usage.is_empty()) {
+        text.push_str(&format!("  {usage:<18}  {about}\n"));
+    }
+    text.push_str(
+        "Files are transferred by sftp, scp, WinSCP, rclone, lftp, FileZilla and the like.\n",
+    );
+    text
+}
+
+fn greeting(user: &str, quota: &str) -> String {
+    format!(
+        "You are {user} on this file server. There is no shell here.\n\n{quota}\n{}\
+         For example: sftp {user}@HOST (with the host and port that brought you here)\n",
+        help()
+    )
+}

@@ -1,0 +1,178 @@
+//! `md5sum` and its like, with the output of GNU coreutils (its manual, section 6.4 and on).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+
+use super::{FAILED, blocking};
+use crate::command_line::Word;
+use crate::error::Error;
+use crate::hashes::{Algorithm, Hash, Hasher};
+use crate::path::VPath;
+use crate::pipe::{Gone, Pipe};
+use crate::vfs::Vfs;
+
+/// Bytes of stdin that are computed in one go.
+const GATHERED: usize = 1 << 20;
+
+/// One of the commands, with its options.
+pub(super) struct Sum {
+    algorithm: Algorithm,
+    /// Marks names with "*": read as binary, which makes no difference here.
+    binary: bool,
+    /// BSD's form.
+    tag: bool,
+    /// Lines end with NUL, and names are as they are.
+    zero: bool,
+}
+
+impl Sum {
+    pub(super) fn new(algorithm: Algorithm) -> Self {
+        Self {
+            algorithm,
+            binary: false,
+            tag: false,
+            zero: false,
+        }
+    }
+
+    /// Hashes all files, or stdin if there are none. What fails is told, and the rest goes on.
+    pub(super) async fn run<P: Pipe>(
+        mut self,
+        vfs: &Arc<Vfs>,
+        words: Vec<Word>,
+        pipe: &mut P,
+    ) -> Result<u32, Gone> {
+        let mut names = match self.options(words) {
+            Ok(names) => names,
+            Err(line) => {
+                pipe.notice(line).await?;
+                return Ok(FAILED);
+            }
+        };
+        if names.is_empty() {
+            names.push(b"-".to_vec());
+        }
+        let mut status = 0;
+        for name in names {
+            let hash = if name == b"-" {
+                Ok(self.of_input(pipe).await?)
+            } else {
+                let (algorithm, path) = (self.algorithm, name.clone());
+                blocking(vfs, move |vfs| {
+                    vfs.hash_file(&VPath::parse(&path)?, algorithm)
+                })
+                .await?
+            };
+            match hash {
+                Ok(hash) => pipe.send(self.line(&name, &hash)).await?,
+                Err(error) => {
+                    status = FAILED;
+                    pipe.notice(self.complaint(&name, error)).await?;
+                }
+            }
+        }
+        Ok(status)
+    }
+
+    /// Takes the options out; what is left are names.
+    fn options(&mut self, words: Vec<Word>) -> Result<Vec<Vec<u8>>, String> {
+        let mut names = Vec::new();
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            match word.text.as_slice() {
+                b"--" => {
+                    names.extend(words.map(|word| word.text));
+                    break;
+                }
+                b"-b" | b"--binary" => self.binary = true,
+                b"-t" | b"--text" => self.binary = false,
+                b"-z" | b"--zero" => self.zero = true,
+                b"--tag" => self.tag = true,
+                option if option.starts_with(b"-") && option != b"-" => {
+                    let command = self.command();
+                    let option = String::from_utf8_lossy(option).into_owned();
+                    return Err(format!(
+                        "{command}: no option \"{option}\" here; there are -b, -t, -z and --tag\n"
+                    ));
+                }
+                _ => names.push(word.text),
+            }
+        }
+        Ok(names)
+    }
+
+    fn command(&self) -> String {
+        match self.algorithm {
+            Algorithm::Crc32 => "crc32".to_owned(),
+            algorithm => format!("{}sum", algorithm.name()),
+        }
+    }
+
+    /// Computes what comes on stdin, in large pieces and not on the connection's own thread.
+    async fn of_input<P: Pipe>(&self, pipe: &mut P) -> Result<Hash, Gone> {
+        let mut hasher = Hasher::new(self.algorithm);
+        while let Some(first) = pipe.receive().await {
+            let mut length = first.len();
+            let mut pieces = vec![first];
+            while length < GATHERED {
+                let Some(piece) = pipe.try_receive() else {
+                    break;
+                };
+                length += piece.len();
+                pieces.push(piece);
+            }
+            let computing = spawn_blocking(move || {
+                pieces.iter().for_each(|piece| hasher.update(piece));
+                hasher
+            });
+            hasher = computing.await.map_err(|_| Gone)?;
+        }
+        Ok(hasher.finish())
+    }
+
+    fn line(&self, name: &[u8], hash: &Hash) -> Bytes {
+        let (escaped, name) = if self.zero {
+            (false, name.to_vec())
+        } else {
+            escape(name)
+        };
+        let mut line = Vec::new();
+        if escaped {
+            line.push(b'\\');
+        }
+        if self.tag {
+            let algorithm = self.algorithm.name().to_uppercase();
+            line.extend_from_slice(format!("{algorithm} (").as_bytes());
+            line.extend_from_slice(&name);
+            line.extend_from_slice(format!(") = {hash}").as_bytes());
+        } else {
+            let mark = if self.binary { '*' } else { ' ' };
+            line.extend_from_slice(format!("{hash} {mark}").as_bytes());
+            line.extend_from_slice(&name);
+        }
+        line.push(if self.zero { 0 } else { b'\n' });
+        line.into()
+    }
+
+    fn complaint(&self, name: &[u8], error: Error) -> String {
+        let (_, name) = escape(name);
+        let name = String::from_utf8_lossy(&name);
+        format!("{}: {name}: {error}\n", self.command())
+    }
+}
+
+/// A name in one line: backslash, line feed and carriage return are written `\\`, `\n` and `\r`.
+fn escape(name: &[u8]) -> (bool, Vec<u8>) {
+    let mut escaped = Vec::with_capacity(name.len());
+    for byte in name {
+        match byte {
+            b'\\' => escaped.extend_from_slice(b"\\\\"),
+            b'\n' => escaped.extend_from_slice(b"\\n"),
+            b'\r' => escaped.extend_from_slice(b"\\r"),
+            byte => escaped.push(*byte),
+        }
+    }
+    (escaped.len() != name.len(), escaped)
+}
