@@ -390,8 +390,10 @@ fn every_advertised_extension_is_there() {
     if against_openssh() {
         return; // It ends a session that sends a request cut short.
     }
-    let space = ("space-available".to_owned(), b"1".to_vec());
-    assert!(advertised.contains(&space), "{advertised:?}");
+    for name in ["space-available", "check-file", "copy-file"] {
+        let pair = (name.to_owned(), b"1".to_vec());
+        assert!(advertised.contains(&pair), "{name} in {advertised:?}");
+    }
     for (name, _) in &advertised {
         let reply = sftp.extended(name, |body| body);
         let unknown = matches!(

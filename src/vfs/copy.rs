@@ -55,9 +55,11 @@ impl Vfs {
         let copied = self
             .copy(&source, 0, None, &target, 0)
             .and_then(|()| self.change_file(&target, &as_source));
+        let made = target.file.metadata()?.inode;
         let copied = copied.and(self.close(target));
-        if copied.is_err() && !overwrite {
-            // It was made here, and nobody knows of it.
+        let still_there = || self.metadata(to, false).is_ok_and(|there| there.inode == made);
+        if copied.is_err() && !overwrite && still_there() {
+            // Nobody knows of it yet.
             let _ = self.remove_file(to);
         }
         copied

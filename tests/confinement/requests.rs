@@ -261,12 +261,35 @@ pub const REQUESTS: &[Request] = &[
         });
         copied & (t.sftp.close(&from) == code::OK)
     }),
+    ("copy-file from there", |t| {
+        t.copy_file(&t.at("copy"), "/copied-file")
+    }),
+    ("copy-file to there", |t| {
+        let own = t.own();
+        t.copy_file(&own, &t.at("copied-file"))
+    }),
+    ("check-file-name", |t| {
+        let path = t.at("copy");
+        let reply = t.sftp.extended("check-file-name", |body| {
+            body.string(path).string("md5").u64(0).u64(0).u32(0)
+        });
+        matches!(reply, Reply::Extended { .. })
+    }),
 ];
 
 impl Trial<'_> {
     fn copy(&mut self, from: &[u8], to: &[u8]) -> bool {
         let reply = self.sftp.extended("copy-data", |body| {
             body.string(from).u64(0).u64(0).string(to).u64(0)
+        });
+        reply.code() == code::OK
+    }
+
+    fn copy_file(&mut self, from: &str, to: &str) -> bool {
+        let reply = self.sftp.extended("copy-file", |body| {
+            let mut body = body.string(from).string(to);
+            body.0.push(0);
+            body
         });
         reply.code() == code::OK
     }

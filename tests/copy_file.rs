@@ -1,0 +1,134 @@
+//! copy-file (draft-ietf-secsh-filexfer-extensions-00, section 6): WinSCP's Duplicate.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use std::fs::{self, File, FileTimes};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::thread::sleep;
+use std::time::{Duration, UNIX_EPOCH};
+
+use common::connection::Connection;
+use common::raw::RawSftp;
+use common::wire::{Reply, code};
+use common::{MIB, STEP, TestServer, bytes_of, wait_until};
+
+fn ask(sftp: &mut RawSftp, from: &str, to: &str, overwrite: bool) -> Reply {
+    sftp.extended("copy-file", |body| {
+        let mut body = body.string(from).string(to);
+        body.0.push(u8::from(overwrite));
+        body
+    })
+}
+
+fn copy(sftp: &mut RawSftp, from: &str, to: &str, overwrite: bool) -> u32 {
+    ask(sftp, from, to, overwrite).code()
+}
+
+#[test]
+fn a_copy_has_the_bytes_the_permissions_and_the_times() {
+    let server = TestServer::start();
+    let connection = Connection::logged_in(&server);
+    let mut sftp = connection.sftp();
+    for (number, length) in [0, 1, 20 * MIB + 7].into_iter().enumerate() {
+        let (from, to) = (format!("from{number}"), format!("to{number}"));
+        let path = server.at_home(&from);
+        fs::write(&path, bytes_of(length, 1)).unwrap();
+        let mode = [0o640, 0o755, 0o4751][number];
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let times = FileTimes::new()
+            .set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_001))
+            .set_accessed(UNIX_EPOCH + Duration::from_secs(1_000_000_002));
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_times(times)
+            .unwrap();
+        assert_eq!(copy(&mut sftp, &from, &to, false), code::OK);
+        let copied = fs::metadata(server.at_home(&to)).unwrap();
+        assert_eq!(fs::read(server.at_home(&to)).unwrap(), bytes_of(length, 1));
+        // No setuid bit goes along.
+        assert_eq!(copied.mode() & 0o7777, mode & 0o777);
+        assert_eq!(copied.mtime(), 1_000_000_001);
+    }
+}
+
+#[test]
+fn what_is_there_is_replaced_only_if_asked() {
+    let server = TestServer::start();
+    fs::write(server.at_home("a"), "new").unwrap();
+    fs::write(server.at_home("b"), "old and longer").unwrap();
+    let connection = Connection::logged_in(&server);
+    let mut sftp = connection.sftp();
+    let refused = ask(&mut sftp, "a", "b", false);
+    assert_eq!(refused.code(), code::FAILURE);
+    assert!(refused.message().contains("exists"), "{refused:?}");
+    assert_eq!(fs::read(server.at_home("b")).unwrap(), b"old and longer");
+    assert_eq!(copy(&mut sftp, "a", "b", true), code::OK);
+    assert_eq!(fs::read(server.at_home("b")).unwrap(), b"new");
+    assert_eq!(copy(&mut sftp, "a", "c", true), code::OK);
+    assert_eq!(fs::read(server.at_home("c")).unwrap(), b"new");
+}
+
+#[test]
+fn what_cannot_be_copied_is_refused_and_leaves_nothing() {
+    let server = TestServer::start();
+    fs::write(server.at_home("a"), "bytes").unwrap();
+    fs::hard_link(server.at_home("a"), server.at_home("same")).unwrap();
+    fs::create_dir(server.at_home("d")).unwrap();
+    symlink("/etc/passwd", server.at_home("out")).unwrap();
+    let connection = Connection::logged_in(&server);
+    let mut sftp = connection.sftp();
+    for (from, to, overwrite, expected) in [
+        ("missing", "x", false, code::NO_SUCH_FILE),
+        ("out", "x", false, code::NO_SUCH_FILE),
+        ("a", "missing/x", false, code::NO_SUCH_FILE),
+        ("d", "x", false, code::FAILURE),
+        ("a", "d", true, code::FAILURE),
+        ("a", "a", false, code::FAILURE),
+        ("a", "a", true, code::BAD_MESSAGE),
+        ("a", "same", true, code::BAD_MESSAGE),
+    ] {
+        assert_eq!(
+            copy(&mut sftp, from, to, overwrite),
+            expected,
+            "{from} {to}"
+        );
+        assert!(!server.at_home("x").exists());
+        assert_eq!(fs::read(server.at_home("a")).unwrap(), b"bytes");
+    }
+}
+
+#[test]
+fn a_copy_stops_when_the_client_leaves_and_its_torso_is_removed() {
+    let server = TestServer::start();
+    // More than a moment's work, and gone again before it is much.
+    File::create(server.at_home("big"))
+        .unwrap()
+        .set_len(64 << 30)
+        .unwrap();
+    let connection = Connection::logged_in(&server);
+    let mut sftp = connection.sftp();
+    let body = sftp.body(common::wire::EXTENDED).string("copy-file");
+    let mut body = body.string("big").string("copy");
+    body.0.push(0);
+    sftp.send(&body);
+    let copy = server.at_home("copy");
+    wait_until("it copies", STEP, || {
+        fs::metadata(&copy).is_ok_and(|found| found.len() > 0)
+    });
+    drop(sftp);
+    drop(connection);
+    wait_until("the torso is gone", STEP, || {
+        sleep(Duration::from_millis(50));
+        !copy.exists()
+    });
+}
