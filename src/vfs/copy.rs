@@ -46,6 +46,7 @@ impl Vfs {
             ..OpenHow::default()
         };
         let target = self.open(to, making, Some(found.size))?;
+        let made = target.file.metadata()?.inode;
         let second = |time: i64| u32::try_from(time.max(0)).unwrap_or(u32::MAX);
         let as_source = Changes {
             permissions: Some(found.mode),
@@ -55,7 +56,6 @@ impl Vfs {
         let copied = self
             .copy(&source, 0, None, &target, 0)
             .and_then(|()| self.change_file(&target, &as_source));
-        let made = target.file.metadata()?.inode;
         let copied = copied.and(self.close(target));
         let still_there = || self.metadata(to, false).is_ok_and(|there| there.inode == made);
         if copied.is_err() && !overwrite && still_there() {
