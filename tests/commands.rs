@@ -168,6 +168,49 @@ fn stdin_of_any_length_is_summed() {
 }
 
 #[test]
+fn lists_are_checked_as_by_coreutils() {
+    let server = TestServer::start();
+    for name in ["a", "b", "two words", "new\nline"] {
+        fs::write(server.at_home(name), name).unwrap();
+    }
+    fs::create_dir(server.at_home("dir")).unwrap();
+    for command in SUMS {
+        let list = local(
+            server.home(),
+            format!("{command} a b 'two words' 'new\nline'; {command} --tag a").as_bytes(),
+            b"",
+        );
+        fs::write(server.at_home(&format!("{command}.good")), &list.stdout).unwrap();
+        let empty = local(server.home(), format!("{command} -").as_bytes(), b"").out();
+        let empty = empty.split(' ').next().unwrap();
+        let bad = format!("# a comment\nno line\n{empty}  a\n{empty} *dir\n{empty}  missing\n");
+        let bad = [bad.as_bytes(), &list.stdout].concat();
+        fs::write(server.at_home(&format!("{command}.bad")), bad).unwrap();
+        for line in [
+            format!("{command} -c {command}.good"),
+            format!("{command} --check {command}.good {command}.bad"),
+            format!("{command} -c --quiet {command}.bad"),
+            format!("{command} -c --status {command}.bad"),
+            format!("{command} -c --status {command}.good"),
+            format!("{command} -c --ignore-missing {command}.bad"),
+            format!("{command} -c -w --strict {command}.bad"),
+            format!("{command} -c no-such-list a"),
+        ] {
+            assert_like_coreutils(&server, line.as_bytes(), b"");
+        }
+        let by_stdin = format!("{command} -c");
+        assert_like_coreutils(&server, by_stdin.as_bytes(), &list.stdout);
+        assert_like_coreutils(&server, by_stdin.as_bytes(), b"nothing of use");
+        let missing = format!("{empty}  missing\n");
+        let by_stdin = format!("{command} -c --ignore-missing");
+        assert_like_coreutils(&server, by_stdin.as_bytes(), missing.as_bytes());
+    }
+    let long = "x".repeat(17 << 20);
+    let refused = remote(&server, b"md5sum -c", long.as_bytes()).failed();
+    assert!(refused.err().contains("too long"), "{}", refused.describe());
+}
+
+#[test]
 fn what_rclone_asks_is_answered_as_by_a_posix_shell() {
     let server = TestServer::start();
     let shell = ask(&server, "echo ${ShellId}%ComSpec%").ok();

@@ -59,8 +59,13 @@ pub(crate) fn sftp(
     Ok((elapsed, output))
 }
 
-/// Runs a command on the server.
-pub(crate) fn run_command(fixture: &Fixture, server: &Server, line: &str) -> Result<()> {
+/// Runs a command on the server. Returns the time from the start of `ssh` to its end, and what it
+/// said.
+pub(crate) fn run_command(
+    fixture: &Fixture,
+    server: &Server,
+    line: &str,
+) -> Result<(Duration, String)> {
     let mut command = Command::new(&fixture.programs.ssh);
     command.arg("-n").args(options(fixture, AES));
     command
@@ -68,16 +73,15 @@ pub(crate) fn run_command(fixture: &Fixture, server: &Server, line: &str) -> Res
         .arg(server.port.to_string())
         .arg(format!("{}@127.0.0.1", server.user));
     command.arg(line);
-    run(command, b"", Stdout::Discard)
-        .and_then(|(_, output)| succeeded(output))
+    run(command, b"", Stdout::Keep)
+        .and_then(|(elapsed, output)| succeeded(output).map(|text| (elapsed, text)))
         .with_context(|| {
             format!(
                 "ssh to {} failed\n{}",
                 server.peer.name(),
                 server.last_words()
             )
-        })?;
-    Ok(())
+        })
 }
 
 /// An SFTP session that does nothing, until it is dropped.

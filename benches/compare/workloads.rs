@@ -1,14 +1,15 @@
 //! What is measured: one table, a row for each work, with its goals.
 
-use std::fs;
-use std::time::Duration;
+use std::fs::{self, File};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
 use crate::args::Scale;
 use crate::client::{self, AES, CHACHA, Cipher, IdleSession, Stdout};
 use crate::fixture::{Fixture, same_file, same_files};
-use crate::servers::Server;
+use crate::servers::{Peer, Server};
 
 /// Clients that transfer at once.
 const TRANSFERS_AT_ONCE: usize = 4;
@@ -147,6 +148,14 @@ pub(crate) const ALL: &[Workload] = &[
         run: |bench| Ok(vec![bench.sftp(AES, "ls -l names")?.as_secs_f64()]),
     },
     Workload {
+        name: "hash",
+        title: |scale| format!("sha256sum of {} by ssh", size(scale.size)),
+        measures: &transfer_measures(Goal::AtLeast(1.0), Goal::AtMost(1.0)),
+        once: false,
+        verify: |bench| bench.verify_hash(),
+        run: |bench| bench.transfer(bench.scale.size, || bench.hash().map(|(time, _)| time)),
+    },
+    Workload {
         name: "login",
         title: |_| "log in, open sftp, quit".to_owned(),
         measures: &[Measure {
@@ -269,6 +278,20 @@ impl Bench<'_> {
         Ok(vec![elapsed.as_secs_f64()])
     }
 
+    fn hash(&self) -> Result<(Duration, String)> {
+        let file = self.fixture.home().join("big");
+        // So that it is not the file whose hash is known from the last time.
+        File::options()
+            .write(true)
+            .open(&file)?
+            .set_modified(SystemTime::now())?;
+        let line = match self.server.peer {
+            Peer::Openssh => format!("sha256sum {}", file.display()),
+            Peer::Before | Peer::Landfall => "sha256sum big".to_owned(),
+        };
+        client::run_command(self.fixture, self.server, &line)
+    }
+
     fn log_in(&self) -> Result<Vec<f64>> {
         let mut total = Duration::ZERO;
         for _ in 0..self.scale.logins {
@@ -339,6 +362,18 @@ impl Bench<'_> {
         let target = self.fixture.home().join("put");
         same_file(&self.fixture.source().join("big"), &target)?;
         Ok(fs::remove_file(target)?)
+    }
+
+    fn verify_hash(&self) -> Result<()> {
+        let (_, told) = self.hash()?;
+        let here = Command::new("sha256sum")
+            .arg(self.fixture.source().join("big"))
+            .output()
+            .context("cannot run sha256sum")?;
+        if told.split(' ').next() != String::from_utf8_lossy(&here.stdout).split(' ').next() {
+            bail!("{} has another hash: {told}", self.server.peer.name());
+        }
+        Ok(())
     }
 
     fn verify_list(&self) -> Result<()> {

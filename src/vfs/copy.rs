@@ -57,7 +57,10 @@ impl Vfs {
             .copy(&source, 0, None, &target, 0)
             .and_then(|()| self.change_file(&target, &as_source));
         let copied = copied.and(self.close(target));
-        let still_there = || self.metadata(to, false).is_ok_and(|there| there.inode == made);
+        let still_there = || {
+            self.metadata(to, false)
+                .is_ok_and(|there| there.inode == made)
+        };
         if copied.is_err() && !overwrite && still_there() {
             // Nobody knows of it yet.
             let _ = self.remove_file(to);

@@ -47,6 +47,7 @@ const OFFSETS: &[u64] = &[
 ];
 const LENGTHS: &[u32] = &[0, 1, 10, 4096, 65_536, 261_120, 261_121, u32::MAX];
 const WRITTEN: &[usize] = &[0, 1, 10, 1000, 5000];
+const BLOCKS: &[u32] = &[0, 0, 1, 256, 300, 70_000, u32::MAX];
 const COPIED: &[u64] = &[0, 1, 10, 5000, 65_536, u64::MAX];
 const IDS: &[u32] = &[0, 1000, u32::MAX];
 
@@ -234,6 +235,28 @@ impl<'a> Generator<'a> {
                     body.string(self.some()).string(self.some()),
                     Answer::Extended,
                 )
+            }
+            50 => {
+                let body = body.string("space-available").string(self.path());
+                (body, Answer::Extended)
+            }
+            51 | 52 if self.copies > 0 => {
+                self.copies -= 1;
+                let body = body.string("copy-file").string(self.path());
+                let body = body.string(self.path());
+                (body.raw(&[self.byte() & 1]), Answer::Done)
+            }
+            53..=55 => {
+                let name = self.of(&["check-file", "check-file-handle", "check-file-name"]);
+                let body = body.string(name);
+                let body = if name.ends_with("name") {
+                    body.string(self.path())
+                } else {
+                    body.string(self.handle())
+                };
+                let body = body.string(self.of(&["sha256", "crc32", "x,md5", ""]));
+                let body = body.u64(self.of(OFFSETS)).u64(self.of(COPIED));
+                (body.u32(self.of(BLOCKS)), Answer::Extended)
             }
             _ => (body.string("unknown@example.org"), Answer::Refused),
         }

@@ -1,10 +1,14 @@
 //! `md5sum` and its like, with the output of GNU coreutils (its manual, section 6.4 and on).
 
+mod check;
+mod lines;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
+use self::lines::escape;
 use super::{FAILED, blocking};
 use crate::command_line::Word;
 use crate::error::Error;
@@ -25,6 +29,23 @@ pub(super) struct Sum {
     tag: bool,
     /// Lines end with NUL, and names are as they are.
     zero: bool,
+    /// The files are lists to check.
+    check: Option<Checking>,
+}
+
+/// How lists are checked.
+#[derive(Clone, Copy, Default)]
+struct Checking {
+    /// Does not tell of what is right.
+    quiet: bool,
+    /// Tells nothing but by the exit status.
+    status: bool,
+    /// Tells of each line that is none.
+    warn: bool,
+    /// Lines that are none count as failures.
+    strict: bool,
+    /// Files that are not there do not count.
+    ignore_missing: bool,
 }
 
 impl Sum {
@@ -34,6 +55,7 @@ impl Sum {
             binary: false,
             tag: false,
             zero: false,
+            check: None,
         }
     }
 
@@ -54,16 +76,15 @@ impl Sum {
         if names.is_empty() {
             names.push(b"-".to_vec());
         }
+        if let Some(how) = self.check {
+            return self.check_all(how, vfs, names, pipe).await;
+        }
         let mut status = 0;
         for name in names {
             let hash = if name == b"-" {
                 Ok(self.of_input(pipe).await?)
             } else {
-                let (algorithm, path) = (self.algorithm, name.clone());
-                blocking(vfs, move |vfs| {
-                    vfs.hash_file(&VPath::parse(&path)?, algorithm)
-                })
-                .await?
+                self.of_file(vfs, name.clone()).await?
             };
             match hash {
                 Ok(hash) => pipe.send(self.line(&name, &hash)).await?,
@@ -79,6 +100,8 @@ impl Sum {
     /// Takes the options out; what is left are names.
     fn options(&mut self, words: Vec<Word>) -> Result<Vec<Vec<u8>>, String> {
         let mut names = Vec::new();
+        let mut checking = Checking::default();
+        let mut check = false;
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
             match word.text.as_slice() {
@@ -90,17 +113,33 @@ impl Sum {
                 b"-t" | b"--text" => self.binary = false,
                 b"-z" | b"--zero" => self.zero = true,
                 b"--tag" => self.tag = true,
+                b"-c" | b"--check" => check = true,
+                b"--quiet" => checking.quiet = true,
+                b"--status" => checking.status = true,
+                b"-w" | b"--warn" => checking.warn = true,
+                b"--strict" => checking.strict = true,
+                b"--ignore-missing" => checking.ignore_missing = true,
                 option if option.starts_with(b"-") && option != b"-" => {
                     let command = self.command();
                     let option = String::from_utf8_lossy(option).into_owned();
                     return Err(format!(
-                        "{command}: no option \"{option}\" here; there are -b, -t, -z and --tag\n"
+                        "{command}: no option \"{option}\" here; there are -b, -c, -t, -w, -z, --tag, \
+                         --quiet, --status, --strict and --ignore-missing\n"
                     ));
                 }
                 _ => names.push(word.text),
             }
         }
+        self.check = check.then_some(checking);
         Ok(names)
+    }
+
+    async fn of_file(&self, vfs: &Arc<Vfs>, name: Vec<u8>) -> Result<Result<Hash, Error>, Gone> {
+        let algorithm = self.algorithm;
+        blocking(vfs, move |vfs| {
+            vfs.hash_file(&VPath::parse(&name)?, algorithm)
+        })
+        .await
     }
 
     fn command(&self) -> String {
@@ -161,18 +200,4 @@ impl Sum {
         let name = String::from_utf8_lossy(&name);
         format!("{}: {name}: {error}\n", self.command())
     }
-}
-
-/// A name in one line: backslash, line feed and carriage return are written `\\`, `\n` and `\r`.
-fn escape(name: &[u8]) -> (bool, Vec<u8>) {
-    let mut escaped = Vec::with_capacity(name.len());
-    for byte in name {
-        match byte {
-            b'\\' => escaped.extend_from_slice(b"\\\\"),
-            b'\n' => escaped.extend_from_slice(b"\\n"),
-            b'\r' => escaped.extend_from_slice(b"\\r"),
-            byte => escaped.push(*byte),
-        }
-    }
-    (escaped.len() != name.len(), escaped)
 }
