@@ -5,6 +5,7 @@ mod df;
 mod quota;
 mod sums;
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -98,6 +99,22 @@ impl Command {
     }
 }
 
+/// As the log has it.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Greeting => f.write_str("none"),
+            Self::Refused(_) => f.write_str("refused"),
+            Self::Known(kind, words) => {
+                let known = TABLE.iter().find(|(_, known, ..)| known == kind);
+                f.write_str(known.map_or("", |(name, ..)| name))?;
+                let mut words = words.iter();
+                words.try_for_each(|word| write!(f, " {}", word.text.escape_ascii()))
+            }
+        }
+    }
+}
+
 /// One line that says what there is.
 fn unknown(name: &[u8]) -> String {
     let names: Vec<_> = TABLE.iter().map(|(name, ..)| *name).collect();
@@ -116,7 +133,7 @@ fn unknown(name: &[u8]) -> String {
 pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, mut pipe: P) -> u32 {
     let session = vfs.session();
     let (user, peer) = (session.user(), session.peer());
-    info!(user, %peer, ?command, "command");
+    info!(user, %peer, "command: {command}");
     let outcome = match command {
         Command::Greeting => {
             let quota = quota::quota(session).await;
