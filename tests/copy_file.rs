@@ -12,13 +12,17 @@ mod common;
 
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, UNIX_EPOCH};
 
 use common::connection::Connection;
 use common::raw::RawSftp;
 use common::wire::{Reply, code};
-use common::{MIB, STEP, TestServer, bytes_of, wait_until};
+use common::{
+    MIB, STEP, TestServer, USER, bytes_of, have, random_name, run, run_ok, skip, wait_until,
+};
 
 fn ask(sftp: &mut RawSftp, from: &str, to: &str, overwrite: bool) -> Reply {
     sftp.extended("copy-file", |body| {
@@ -131,4 +135,76 @@ fn a_copy_stops_when_the_client_leaves_and_its_torso_is_removed() {
         sleep(Duration::from_millis(50));
         !copy.exists()
     });
+}
+
+/// A file system that can share what two files have in common (reflinks); gone after the test.
+struct Sharing(PathBuf);
+
+impl Sharing {
+    /// `None`: this machine lets nobody have it, which was told loudly.
+    fn mount() -> Option<Self> {
+        if !have(&["mkfs.xfs", "mount", "umount"]) {
+            return None;
+        }
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(random_name("xfs"));
+        fs::create_dir_all(folder.join("disk")).unwrap();
+        let image = folder.join("image");
+        File::create(&image).unwrap().set_len(512 << 20).unwrap();
+        run_ok(Command::new("mkfs.xfs").arg("-q").arg(&image), STEP);
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-o", "loop"])
+            .arg(&image)
+            .arg(folder.join("disk"));
+        let said = run(&mut mount, STEP);
+        let disk = Self(folder);
+        if !said.status.success() {
+            skip(&format!("xfs cannot be mounted: {}", said.err().trim()));
+            return None;
+        }
+        fs::create_dir(disk.home()).unwrap();
+        Some(disk)
+    }
+
+    fn home(&self) -> PathBuf {
+        self.0.join("disk/home")
+    }
+
+    /// What is stored, once it is.
+    fn used(&self) -> u64 {
+        run_ok(Command::new("sync").arg("-f").arg(self.home()), STEP);
+        let found = rustix::fs::statvfs(&self.home()).unwrap();
+        (found.f_blocks - found.f_bfree) * found.f_frsize
+    }
+}
+
+impl Drop for Sharing {
+    fn drop(&mut self) {
+        run(
+            Command::new("umount").arg("-l").arg(self.0.join("disk")),
+            STEP,
+        );
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn where_files_can_share_their_bytes_a_copy_takes_no_space() {
+    let Some(disk) = Sharing::mount() else { return };
+    let server = TestServer::start();
+    let home = disk.home();
+    let set = ["user", "set", USER, "--home", home.to_str().unwrap()];
+    server.admin(&set, "").ok();
+    let content = bytes_of(50 * MIB, 1);
+    fs::write(home.join("a"), &content).unwrap();
+    let before = disk.used();
+    // copy-data by sftp's own command, and copy-file.
+    run_ok(&mut server.sftp_batch(&[], "cp a b\n"), STEP);
+    let connection = Connection::logged_in(&server);
+    assert_eq!(copy(&mut connection.sftp(), "a", "c", false), code::OK);
+    for name in ["b", "c"] {
+        assert_eq!(fs::read(home.join(name)).unwrap(), content);
+    }
+    let more = disk.used() - before;
+    assert!(more < MIB as u64, "{more} bytes more");
 }
