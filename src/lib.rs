@@ -11,6 +11,7 @@
 //! | [`sftp`] | the SFTP engine |
 //! | [`commands`] | the small commands of a person: `quota` |
 //! | [`pipe`], [`command_line`] | the bytes of a channel; a command line in words |
+//! | `pieces`, `blocks` | what has come of a stream; memory for the data of downloads |
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`] | the proof of a login |
 //! | [`accounts`] | who somebody is |
@@ -22,6 +23,7 @@
 
 pub mod accounts;
 pub mod admin;
+mod blocks;
 pub mod calendar;
 pub mod cli;
 pub mod command_line;
@@ -30,6 +32,7 @@ pub mod config;
 pub mod database;
 pub mod error;
 pub mod path;
+mod pieces;
 pub mod pipe;
 pub mod quota;
 pub mod server;
