@@ -8,7 +8,7 @@
 //! | [`admin`] | what the operator's commands do |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
-//! | [`sftp`] | the SFTP engine |
+//! | [`sftp`], [`scp`] | the SFTP engine; scp's older protocol |
 //! | [`commands`] | the small commands of a person: `quota` |
 //! | [`pipe`], [`command_line`] | the bytes of a channel; a command line in words |
 //! | `pieces`, `blocks` | what has come of a stream; memory for the data of downloads |
@@ -35,6 +35,7 @@ pub mod path;
 mod pieces;
 pub mod pipe;
 pub mod quota;
+pub mod scp;
 pub mod server;
 pub mod session;
 pub mod sftp;

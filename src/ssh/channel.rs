@@ -14,8 +14,10 @@ use tokio::task::spawn_blocking;
 use tracing::{error, warn};
 
 use super::stream::{Backlog, Link};
+use crate::command_line::Word;
 use crate::commands::Command;
 use crate::pipe::{Gone, Pipe};
+use crate::scp;
 use crate::session::Session;
 use crate::sftp;
 use crate::sftp::engine::Engine;
@@ -24,11 +26,16 @@ use crate::vfs::Vfs;
 /// SSH_EXTENDED_DATA_STDERR (RFC 4254, section 5.2).
 const STDERR: u32 = 1;
 
+/// What a person is told whose home cannot be opened.
+const NO_HOME: &str = "your home is not available now; please tell the operator";
+
 /// What can run on a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Service {
     /// The subsystem `sftp`.
     Sftp,
+    /// The other half of a client's `scp`, started by this line.
+    Scp(Vec<Word>),
     /// One of the small commands.
     Command(Command),
     /// Any other command, or a shell: told that there is none.
@@ -59,6 +66,7 @@ pub(super) async fn run(
     let serving = async {
         let exit_status = match service {
             Service::Sftp => serve_sftp(session, pipe, cancelled.clone()).await,
+            Service::Scp(line) => serve_scp(session, &line, pipe, cancelled.clone()).await,
             Service::Command(command) => run_command(command, &session, pipe).await,
             Service::NoCommands => refuse_commands(pipe).await,
         };
@@ -201,29 +209,42 @@ async fn serve_sftp(
     mut pipe: ChannelPipe<'_>,
     cancelled: Arc<AtomicBool>,
 ) -> u32 {
+    let Some(vfs) = open_home(session, cancelled).await else {
+        let _ = pipe.notice(format!("landfall: {NO_HOME}\n")).await;
+        return 1;
+    };
+    let ids = (
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw(),
+    );
+    sftp::serve(Engine::new(vfs, ids), pipe).await
+}
+
+async fn serve_scp(
+    session: Arc<Session>,
+    line: &[Word],
+    pipe: ChannelPipe<'_>,
+    cancelled: Arc<AtomicBool>,
+) -> u32 {
+    match open_home(session, cancelled).await {
+        Some(vfs) => scp::serve(vfs, line, pipe).await,
+        None => scp::refuse(NO_HOME, pipe).await,
+    }
+}
+
+/// The verbs on the home of a session; `None`, once the operator was told, if it cannot be opened.
+async fn open_home(session: Arc<Session>, cancelled: Arc<AtomicBool>) -> Option<Vfs> {
     let opening = session.clone();
     match spawn_blocking(move || opening.open_store()).await {
-        Ok(Ok(store)) => {
-            let ids = (
-                rustix::process::getuid().as_raw(),
-                rustix::process::getgid().as_raw(),
-            );
-            let engine = Engine::new(Vfs::new(session, store, cancelled), ids);
-            sftp::serve(engine, pipe).await
-        }
+        Ok(Ok(store)) => Some(Vfs::new(session, store, cancelled)),
         Ok(Err(failure)) => {
             let (user, home) = (session.user(), session.home().display());
             error!(user, %home, %failure, "the home of an account cannot be opened");
-            let _ = pipe
-                .notice(
-                    "landfall: your home is not available now; please tell the operator\n".into(),
-                )
-                .await;
-            1
+            None
         }
         Err(failure) => {
             error!(%failure, "opening a home failed");
-            1
+            None
         }
     }
 }

@@ -30,9 +30,11 @@ use channel::Service;
 use stream::{Link, Stream};
 
 use crate::accounts::Accounts;
+use crate::command_line;
 use crate::commands::Command;
 use crate::config::{self, Config};
 use crate::quota::{Ledgers, Limits};
+use crate::scp;
 use crate::session::Session;
 
 /// Time that a connection has to end by itself once it was told to.
@@ -201,8 +203,9 @@ impl Connection {
             return false;
         };
         let service = service.filter(|_| !open.started);
-        open.started |= service.is_some();
-        open.decisions.send(service).is_ok() && service.is_some()
+        let starts = service.is_some();
+        open.started |= starts;
+        open.decisions.send(service).is_ok() && starts
     }
 
     fn forget_ended_channels(&mut self) {
@@ -328,7 +331,9 @@ impl Handler for Connection {
         command: &[u8],
         transport: &mut Transport,
     ) -> Result<(), Self::Error> {
+        let words = command_line::words(command).unwrap_or_default();
         match Command::parse(command) {
+            _ if scp::is_meant(&words) => self.grant(channel, Service::Scp(words), transport),
             Some(command) => self.grant(channel, Service::Command(command), transport),
             None => self.grant(channel, Service::NoCommands, transport),
         }
