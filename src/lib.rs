@@ -8,9 +8,10 @@
 //! | [`admin`] | what the operator's commands do |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
-//! | [`sftp`] | the SFTP engine |
+//! | [`sftp`], [`scp`] | the SFTP engine; scp's older protocol |
 //! | [`commands`] | the small commands of a person: `quota` |
 //! | [`pipe`], [`command_line`] | the bytes of a channel; a command line in words |
+//! | `pieces`, `blocks` | what has come of a stream; memory for the data of downloads |
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`] | the proof of a login |
 //! | [`accounts`] | who somebody is |
@@ -23,6 +24,7 @@
 
 pub mod accounts;
 pub mod admin;
+mod blocks;
 pub mod calendar;
 pub mod cli;
 pub mod command_line;
@@ -30,10 +32,13 @@ pub mod commands;
 pub mod config;
 pub mod database;
 pub mod error;
+pub mod glob;
 pub mod hashes;
 pub mod path;
+mod pieces;
 pub mod pipe;
 pub mod quota;
+pub mod scp;
 pub mod server;
 pub mod session;
 pub mod sftp;

@@ -90,6 +90,8 @@ fn sums_are_those_of_coreutils_byte_for_byte() {
         assert_like_coreutils(&server, &line, b"");
     }
     assert!(!server.at_home("made").exists());
+    // Patterns, as a shell expands them.
+    assert_like_coreutils(&server, b"md5sum -- p* ?wo* *[x]* *.none '*'", b"");
     // As rclone quotes.
     assert_like_coreutils(
         &server,

@@ -59,6 +59,28 @@ pub(crate) fn sftp(
     Ok((elapsed, output))
 }
 
+/// Runs `scp` in its older protocol. Returns the time from its start to its end, login included.
+pub(crate) fn scp(
+    fixture: &Fixture,
+    server: &Server,
+    cipher: Cipher,
+    (from, to): (&str, &str),
+) -> Result<Duration> {
+    let mut command = Command::new(&fixture.programs.scp);
+    command.args(["-O", "-q"]).args(options(fixture, cipher));
+    command.arg("-P").arg(server.port.to_string());
+    command.args([from, to]).current_dir(fixture.source());
+    run(command, b"", Stdout::Discard)
+        .and_then(|(elapsed, output)| succeeded(output).map(|_| elapsed))
+        .with_context(|| {
+            format!(
+                "scp to {} failed at: {from} {to}\n{}",
+                server.peer.name(),
+                server.last_words()
+            )
+        })
+}
+
 /// Runs a command on the server. Returns the time from the start of `ssh` to its end, and what it
 /// said.
 pub(crate) fn run_command(
@@ -136,7 +158,7 @@ impl Drop for IdleSession {
     }
 }
 
-/// Options for ssh and sftp. Nothing of the user's or the machine's own set-up takes part.
+/// Options for ssh, sftp and scp. Nothing of the user's or the machine's own set-up takes part.
 fn options(fixture: &Fixture, cipher: Cipher) -> Vec<String> {
     let path = |path: &Path| path.display().to_string();
     let mut options = vec!["-F".to_owned(), "none".to_owned()];

@@ -59,6 +59,7 @@ impl Peer {
 pub(crate) struct Programs {
     pub(crate) ssh: PathBuf,
     pub(crate) sftp: PathBuf,
+    pub(crate) scp: PathBuf,
     pub(crate) ssh_keygen: PathBuf,
     pub(crate) sshd: PathBuf,
     /// `None`: sshd's internal one.
@@ -88,6 +89,7 @@ impl Programs {
         let programs = Self {
             ssh: find("ssh"),
             sftp: find("sftp"),
+            scp: find("scp"),
             ssh_keygen: find("ssh-keygen"),
             sshd: find("sshd"),
             sftp_server: [

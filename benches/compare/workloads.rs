@@ -89,6 +89,22 @@ pub(crate) const ALL: &[Workload] = &[
         run: |bench| bench.put(CHACHA),
     },
     Workload {
+        name: "scp-get",
+        title: |scale| format!("scp -O from there, {}, aes256-gcm", size(scale.size)),
+        measures: &transfer_measures(Goal::AtLeast(1.0), Goal::AtMost(0.5)),
+        once: false,
+        verify: |bench| bench.verify_scp_get(),
+        run: |bench| bench.scp_get(),
+    },
+    Workload {
+        name: "scp-put",
+        title: |scale| format!("scp -O to there, {}, aes256-gcm", size(scale.size)),
+        measures: &transfer_measures(Goal::AtLeast(1.0), Goal::AtMost(0.5)),
+        once: false,
+        verify: |bench| bench.verify_scp_put(),
+        run: |bench| bench.scp_put(),
+    },
+    Workload {
         name: "get-4",
         title: |scale| {
             format!(
@@ -242,6 +258,46 @@ impl Bench<'_> {
         let figures = self.transfer(self.scale.size, || self.sftp(cipher, "put big put"))?;
         fs::remove_file(self.fixture.home().join("put"))?;
         Ok(figures)
+    }
+
+    /// A path there, as scp takes it.
+    fn there(&self, name: &str) -> String {
+        let path = match self.server.peer {
+            // Only its sftp-server can be told to begin in the folder that is served.
+            Peer::Openssh => self.fixture.home().join(name).display().to_string(),
+            Peer::Before | Peer::Landfall => name.to_owned(),
+        };
+        format!("{}@127.0.0.1:{path}", self.server.user)
+    }
+
+    fn scp(&self, from: &str, to: &str) -> Result<Duration> {
+        client::scp(self.fixture, self.server, AES, (from, to))
+    }
+
+    fn scp_get(&self) -> Result<Vec<f64>> {
+        let from = self.there("big");
+        self.transfer(self.scale.size, || self.scp(&from, "/dev/null"))
+    }
+
+    fn scp_put(&self) -> Result<Vec<f64>> {
+        let to = self.there("put");
+        let figures = self.transfer(self.scale.size, || self.scp("big", &to))?;
+        fs::remove_file(self.fixture.home().join("put"))?;
+        Ok(figures)
+    }
+
+    fn verify_scp_get(&self) -> Result<()> {
+        let target = self.fixture.fetched().join("big");
+        self.scp(&self.there("big"), &target.display().to_string())?;
+        same_file(&self.fixture.source().join("big"), &target)?;
+        Ok(fs::remove_file(target)?)
+    }
+
+    fn verify_scp_put(&self) -> Result<()> {
+        self.scp("big", &self.there("put"))?;
+        let target = self.fixture.home().join("put");
+        same_file(&self.fixture.source().join("big"), &target)?;
+        Ok(fs::remove_file(target)?)
     }
 
     fn get_at_once(&self) -> Result<Vec<f64>> {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tracing::{error, info};
 
 use self::sums::Sum;
-use crate::command_line::{Word, words};
+use crate::command_line::{Fault, Word};
 use crate::hashes::Algorithm;
 use crate::pipe::{Gone, Pipe};
 use crate::vfs::Vfs;
@@ -79,12 +79,13 @@ const TABLE: &[(&str, Kind, &str, &str)] = &[
 ];
 
 impl Command {
-    /// What this line asks for.
-    pub fn parse(line: &[u8]) -> Self {
-        let words = match words(line) {
-            Ok(words) => words,
-            Err(fault) => return Self::Refused(format!("landfall: {fault}\n")),
-        };
+    /// A line that is not words alone.
+    pub fn refused(fault: Fault) -> Self {
+        Self::Refused(format!("landfall: {fault}\n"))
+    }
+
+    /// What these words ask for.
+    pub fn of_words(words: Vec<Word>) -> Self {
         let mut words = words.into_iter();
         let Some(name) = words.next() else {
             return Self::Greeting;

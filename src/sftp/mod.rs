@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use tokio::task::spawn_blocking;
 use tracing::{debug, error};
 
-mod blocks;
 pub mod client;
 pub mod engine;
 pub mod extensions;

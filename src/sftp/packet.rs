@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::blocks::Block;
 use super::extensions::Extended;
-use super::wire::{Frame, Truncated};
+use super::wire::{Frame, MAX_PACKET, Truncated};
+use crate::blocks::{BLOCK, Block};
 use crate::store::{Changes, Metadata};
 
 /// The version that is spoken.
@@ -445,6 +445,9 @@ impl Replies {
 
 /// Bytes of a DATA packet before its data: length, type, id, length of the data.
 const DATA_HEADER: usize = 13;
+
+// Every packet fits in a block, with its length field.
+const _: () = assert!(BLOCK >= MAX_PACKET + 4);
 
 fn put_data_header(mut header: &mut [u8], id: u32, length: usize) {
     header.put_u32((length + DATA_HEADER - 4) as u32);

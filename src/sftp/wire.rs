@@ -5,12 +5,10 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::pieces::Pieces;
+
 /// Longest packet, without its length field: as OpenSSH's SFTP_MAX_MSG_LENGTH.
 pub const MAX_PACKET: usize = 256 * 1024;
-
-/// Pieces below this size are copied together, so that a peer that sends single bytes does not
-/// make us hold a separate allocation for each.
-const SMALL_PIECE: usize = 1024;
 
 /// The framing is broken: what follows in the stream has no meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,9 +24,7 @@ pub enum Broken {
 /// Cuts packets from the pieces of a byte stream, without copying large pieces.
 #[derive(Debug, Default)]
 pub struct Framer {
-    pieces: VecDeque<Bytes>,
-    small: BytesMut,
-    buffered: usize,
+    pieces: Pieces,
     /// Length of the packet that is being awaited, once its length field is here.
     wanted: Option<usize>,
 }
@@ -36,13 +32,7 @@ pub struct Framer {
 impl Framer {
     /// Adds what came next.
     pub fn push(&mut self, piece: Bytes) {
-        self.buffered += piece.len();
-        if piece.len() < SMALL_PIECE {
-            self.small.extend_from_slice(&piece);
-        } else {
-            self.flush_small();
-            self.pieces.push_back(piece);
-        }
+        self.pieces.push(piece);
     }
 
     /// The next whole packet, if it is here.
@@ -50,7 +40,7 @@ impl Framer {
         let wanted = match self.wanted {
             Some(wanted) => wanted,
             None => {
-                if self.buffered < 4 {
+                if self.pieces.len() < 4 {
                     return Ok(None);
                 }
                 let length = self.take(4).get_u32() as usize;
@@ -63,40 +53,18 @@ impl Framer {
                 length
             }
         };
-        if self.buffered < wanted {
+        if self.pieces.len() < wanted {
             return Ok(None);
         }
         self.wanted = None;
         Ok(Some(self.take(wanted)))
     }
 
-    fn flush_small(&mut self) {
-        if !self.small.is_empty() {
-            self.pieces.push_back(self.small.split().freeze());
-        }
-    }
-
     /// Takes `length` bytes, which are there.
     fn take(&mut self, length: usize) -> Frame {
-        self.flush_small();
-        let mut pieces = VecDeque::with_capacity(1);
-        let mut missing = length;
-        while missing > 0 {
-            let Some(first) = self.pieces.front_mut() else {
-                break;
-            };
-            if first.len() > missing {
-                pieces.push_back(first.split_to(missing));
-                missing = 0;
-            } else {
-                missing -= first.len();
-                pieces.extend(self.pieces.pop_front());
-            }
-        }
-        self.buffered -= length - missing;
         Frame {
-            remaining: length - missing,
-            pieces,
+            pieces: self.pieces.take(length),
+            remaining: length,
         }
     }
 }

@@ -14,8 +14,10 @@ use tokio::task::spawn_blocking;
 use tracing::error;
 
 use super::stream::{Backlog, Link};
+use crate::command_line::{Word, words};
 use crate::commands::{self, Command};
 use crate::pipe::{Gone, Pipe};
+use crate::scp;
 use crate::session::Session;
 use crate::sftp;
 use crate::sftp::engine::Engine;
@@ -24,13 +26,29 @@ use crate::vfs::Vfs;
 /// SSH_EXTENDED_DATA_STDERR (RFC 4254, section 5.2).
 const STDERR: u32 = 1;
 
+/// What a person is told whose home cannot be opened.
+const NO_HOME: &str = "your home is not available now; please tell the operator";
+
 /// What can run on a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Service {
     /// The subsystem `sftp`.
     Sftp,
+    /// The other half of a client's `scp`, started by this line.
+    Scp(Vec<Word>),
     /// A command, for a terminal or not.
     Command(Command, Terminal),
+}
+
+impl Service {
+    /// What the line of an exec request asks for.
+    pub(super) fn of_line(line: &[u8], terminal: Terminal) -> Self {
+        match words(line) {
+            Ok(words) if scp::is_meant(&words) => Self::Scp(words),
+            Ok(words) => Self::Command(Command::of_words(words), terminal),
+            Err(fault) => Self::Command(Command::refused(fault), terminal),
+        }
+    }
 }
 
 /// Is there a terminal at the other end (RFC 4254, section 6.2)? It is in raw mode then, so that lines
@@ -212,13 +230,10 @@ async fn serve(
     service: Service,
     session: Arc<Session>,
     cancelled: Arc<AtomicBool>,
-    mut pipe: ChannelPipe<'_>,
+    pipe: ChannelPipe<'_>,
 ) -> u32 {
     let Some(vfs) = open_home(session, cancelled).await else {
-        let line = "landfall: your home is not available now; please tell the operator\n";
-        // Who has left by now does not need it.
-        let _ = pipe.notice(line.to_owned()).await;
-        return 1;
+        return refuse(&service, pipe).await;
     };
     match service {
         Service::Sftp => {
@@ -228,10 +243,22 @@ async fn serve(
             );
             sftp::serve(Engine::new(vfs, ids), pipe).await
         }
+        Service::Scp(line) => scp::serve(vfs, &line, pipe).await,
         Service::Command(command, _) => commands::run(command, Arc::new(vfs), pipe).await,
     }
 }
 
+/// Tells a client that its home cannot be opened.
+async fn refuse(service: &Service, mut pipe: ChannelPipe<'_>) -> u32 {
+    if let Service::Scp(_) = service {
+        return scp::refuse(NO_HOME, pipe).await;
+    }
+    // Who has left by now does not need it.
+    let _ = pipe.notice(format!("landfall: {NO_HOME}\n")).await;
+    1
+}
+
+/// The verbs on the home of a session; `None`, once the operator was told, if it cannot be opened.
 async fn open_home(session: Arc<Session>, cancelled: Arc<AtomicBool>) -> Option<Vfs> {
     let opening = session.clone();
     match spawn_blocking(move || opening.open_store()).await {

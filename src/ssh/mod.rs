@@ -342,8 +342,7 @@ impl Handler for Connection {
         command: &[u8],
         transport: &mut Transport,
     ) -> Result<(), Self::Error> {
-        let terminal = self.terminal(channel);
-        let service = Service::Command(Command::parse(command), terminal);
+        let service = Service::of_line(command, self.terminal(channel));
         self.grant(channel, service, transport)
     }
 

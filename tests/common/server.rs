@@ -37,6 +37,11 @@ const CHEAP: &[(&str, &str)] = &[
     ("login.argon2_lanes", "1"),
 ];
 
+/// How sshd confines a user to a home; to be completed with its path.
+const CONFINED: &str = "ForceCommand internal-sftp\nChrootDirectory HOME\n";
+/// How it runs commands in the home instead.
+const WITH_COMMANDS: &str = "ForceCommand cd HOME && eval \"$SSH_ORIGINAL_COMMAND\"\n";
+
 /// sshd locks a user only into a folder that nobody but root can change or move, all the way up.
 fn parent_of_folders(is_reference: bool) -> &'static Path {
     let usual = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -71,9 +76,19 @@ impl TestServer {
     /// The same with some values of config.toml set: dotted key and TOML value.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
         if against_openssh() {
-            Self::start_openssh()
+            Self::start_openssh(CONFINED)
         } else {
             Self::start_landfall(settings)
+        }
+    }
+
+    /// As [`Self::start`]. The reference server then runs commands, in the home but not confined to
+    /// it: there relative paths only mean what they mean here.
+    pub fn start_for_commands() -> Self {
+        if against_openssh() {
+            Self::start_openssh(WITH_COMMANDS)
+        } else {
+            Self::start()
         }
     }
 
@@ -147,7 +162,7 @@ impl TestServer {
         self.wait_for_accept();
     }
 
-    fn start_openssh() -> Self {
+    fn start_openssh(rules: &str) -> Self {
         let user = std::env::var("USER").unwrap_or_else(|_| "root".into());
         let mut server = Self::in_new_folder(&user, "home", true);
         fs::create_dir(&server.home).unwrap();
@@ -164,7 +179,7 @@ impl TestServer {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             server.port = free.local_addr().unwrap().port();
             drop(free);
-            fs::write(server.path("sshd_config"), server.sshd_config()).unwrap();
+            fs::write(server.path("sshd_config"), server.sshd_config(rules)).unwrap();
             let config = server.path("sshd_config");
             let sshd = program("sshd").expect("openssh-server is not installed");
             server.start_process(Command::new(sshd).args(["-D", "-e", "-f"]).arg(config));
@@ -191,7 +206,7 @@ impl TestServer {
         panic!("sshd does not start:\n{}", server.log());
     }
 
-    fn sshd_config(&self) -> String {
+    fn sshd_config(&self, rules: &str) -> String {
         format!(
             "Port {port}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n\
              HostKey {folder}/keys/ssh_host_ed25519_key\n\
@@ -199,10 +214,10 @@ impl TestServer {
              PasswordAuthentication no\nKbdInteractiveAuthentication no\n\
              PermitRootLogin prohibit-password\n\
              MaxStartups 500\nMaxSessions 100\nLogLevel VERBOSE\n\
-             Subsystem sftp internal-sftp\nForceCommand internal-sftp\nChrootDirectory {home}\n",
+             Subsystem sftp internal-sftp\n{rules}",
             port = self.port,
             folder = self.folder.path().display(),
-            home = self.home.display(),
+            rules = rules.replace("HOME", self.home.to_str().unwrap()),
         )
     }
 

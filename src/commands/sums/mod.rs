@@ -12,6 +12,7 @@ use self::lines::escape;
 use super::{FAILED, blocking};
 use crate::command_line::Word;
 use crate::error::Error;
+use crate::glob::Expansion;
 use crate::hashes::{Algorithm, Hash, Hasher};
 use crate::path::VPath;
 use crate::pipe::{Gone, Pipe};
@@ -66,10 +67,18 @@ impl Sum {
         words: Vec<Word>,
         pipe: &mut P,
     ) -> Result<u32, Gone> {
-        let mut names = match self.options(words) {
-            Ok(names) => names,
+        let words = match self.options(words) {
+            Ok(words) => words,
             Err(line) => {
                 pipe.notice(line).await?;
+                return Ok(FAILED);
+            }
+        };
+        let mut names = match blocking(vfs, move |vfs| expand(vfs, words)).await? {
+            Ok(names) => names,
+            Err(error) => {
+                pipe.notice(format!("{}: {error}\n", self.command()))
+                    .await?;
                 return Ok(FAILED);
             }
         };
@@ -98,7 +107,7 @@ impl Sum {
     }
 
     /// Takes the options out; what is left are names.
-    fn options(&mut self, words: Vec<Word>) -> Result<Vec<Vec<u8>>, String> {
+    fn options(&mut self, words: Vec<Word>) -> Result<Vec<Word>, String> {
         let mut names = Vec::new();
         let mut checking = Checking::default();
         let mut check = false;
@@ -106,7 +115,7 @@ impl Sum {
         while let Some(word) = words.next() {
             match word.text.as_slice() {
                 b"--" => {
-                    names.extend(words.map(|word| word.text));
+                    names.extend(words);
                     break;
                 }
                 b"-b" | b"--binary" => self.binary = true,
@@ -127,7 +136,7 @@ impl Sum {
                          --quiet, --status, --strict and --ignore-missing\n"
                     ));
                 }
-                _ => names.push(word.text),
+                _ => names.push(word),
             }
         }
         self.check = check.then_some(checking);
@@ -200,4 +209,14 @@ impl Sum {
         let name = String::from_utf8_lossy(&name);
         format!("{}: {name}: {error}\n", self.command())
     }
+}
+
+/// The names that words stand for, with their patterns expanded.
+fn expand(vfs: &Vfs, words: Vec<Word>) -> Result<Vec<Vec<u8>>, Error> {
+    let mut expansion = Expansion::new();
+    let mut names = Vec::new();
+    for word in words {
+        names.append(&mut expansion.paths(vfs, word)?);
+    }
+    Ok(names)
 }

@@ -1,16 +1,14 @@
-//! Memory for DATA replies, used over and over: fresh memory would be cleared first, which for
-//! nothing but reading from the page cache into it is a tenth of all the work.
+//! Memory for the data of downloads, used over and over: fresh memory would be cleared first, which
+//! for nothing but reading from the page cache into it is a tenth of all the work.
 
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::wire::MAX_PACKET;
+/// Size of a block: the longest SFTP packet, its length field included, fits.
+pub(crate) const BLOCK: usize = 256 * 1024 + 4;
 
-/// Size of a block: the longest packet, its length field included, fits.
-pub(super) const BLOCK: usize = MAX_PACKET + 4;
-
-/// Blocks that are kept for the next replies, of whatever session: 4 MiB for the whole process. Idle
+/// Blocks that are kept for the next data, of whatever session: 4 MiB for the whole process. Idle
 /// sessions have none.
 const KEPT: usize = 16;
 
@@ -18,14 +16,14 @@ static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// A block that is being filled from its front. What lies behind is left over from earlier use.
 #[derive(Debug)]
-pub(super) struct Block {
+pub(crate) struct Block {
     memory: Memory,
     used: usize,
 }
 
 impl Block {
     /// A block with nothing in it.
-    pub(super) fn take() -> Self {
+    pub(crate) fn take() -> Self {
         let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         Self {
             memory: Memory(spare.unwrap_or_else(|| vec![0; BLOCK])),
@@ -34,23 +32,23 @@ impl Block {
     }
 
     /// Bytes in it.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.used
     }
 
     /// The next `length` bytes, to be filled and then [kept](Self::keep); `None` if they do not fit.
-    pub(super) fn room(&mut self, length: usize) -> Option<&mut [u8]> {
+    pub(crate) fn room(&mut self, length: usize) -> Option<&mut [u8]> {
         let end = self.used.checked_add(length)?;
         self.memory.0.get_mut(self.used..end)
     }
 
     /// The next `length` bytes have been filled.
-    pub(super) fn keep(&mut self, length: usize) {
+    pub(crate) fn keep(&mut self, length: usize) {
         self.used = (self.used + length).min(BLOCK);
     }
 
     /// What is in it. Its memory is used again when the last part of this is dropped.
-    pub(super) fn freeze(self) -> Bytes {
+    pub(crate) fn freeze(self) -> Bytes {
         Bytes::from_owner(self.memory).slice(..self.used)
     }
 }

@@ -1,0 +1,136 @@
+//! Whatever a client of scp's older protocol asks for and sends, it is answered in that protocol, the
+//! quota is exact, and nothing outside the home changes or is told.
+//!
+//! The input: the length of the pieces in which the stream comes (0: all at once), the command line
+//! behind `scp `, a line feed, and the stream.
+#![no_main]
+
+#[allow(dead_code)] // Of the engine's target, which uses all of it.
+#[path = "engine/home.rs"]
+mod home;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use landfall::command_line;
+use landfall::pipe::{Gone, Pipe};
+use landfall::scp;
+use landfall::scp::args::{Direction, Request};
+use landfall::scp::line::{DONE, LONGEST, Line};
+use landfall::vfs::Vfs;
+use libfuzzer_sys::fuzz_target;
+use tokio::runtime::{Builder, Runtime};
+
+use home::{CANARY, World};
+
+thread_local! {
+    static WORLD: (World, Runtime) = {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        (World::new(), runtime)
+    };
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((piece, input)) = input.split_first() else {
+        return;
+    };
+    let end = input.iter().position(|byte| *byte == b'\n');
+    let (line, stream) = input.split_at(end.unwrap_or(input.len()));
+    let stream = stream.get(1..).unwrap_or_default();
+    lines_are_what_they_say(stream);
+    if let Ok(words) = command_line::words(&[b"scp ", line].concat()) {
+        assert!(scp::is_meant(&words));
+        WORLD.with(|(world, runtime)| {
+            world.reset();
+            let session = world.sessions[0].clone();
+            let store = session.open_store().unwrap();
+            let vfs = Vfs::new(session, store, Arc::new(AtomicBool::new(false)));
+            let mut pipe = Memory::new(stream, usize::from(*piece));
+            let status = runtime.block_on(scp::serve(vfs, &words, &mut pipe));
+            assert!(status <= 1);
+            check(&pipe.sent, Request::parse(&words).ok(), status);
+            world.check();
+        });
+    }
+});
+
+/// A line that is taken can be sent again, and has a name that is one.
+fn lines_are_what_they_say(stream: &[u8]) {
+    for text in stream.split(|byte| *byte == b'\n') {
+        let Ok(line) = Line::parse(text) else {
+            continue;
+        };
+        let again = line.encode();
+        let (end, body) = again.split_last().unwrap();
+        assert_eq!((*end, Line::parse(body).as_ref()), (b'\n', Ok(&line)));
+        if let Line::File { mode, name, .. } | Line::Directory { mode, name } = line {
+            assert!(mode <= 0o7777);
+            assert!(!name.contains(&b'/') && !name.contains(&0));
+            assert!(!matches!(name.as_slice(), b"" | b"." | b".."));
+        }
+    }
+}
+
+/// Nothing is told that is none of the client's business; to an upload there are answers only.
+fn check(sent: &[u8], request: Option<Request>, status: u32) {
+    assert!(sent.windows(CANARY.len()).all(|part| part != CANARY));
+    if request.is_some_and(|request| request.direction == Direction::From) {
+        return;
+    }
+    let mut complaints = 0;
+    let mut rest = sent;
+    while let Some((kind, behind)) = rest.split_first() {
+        rest = behind;
+        if *kind == DONE {
+            continue;
+        }
+        assert!(matches!(kind, 1 | 2), "an answer of kind {kind}");
+        let end = behind.iter().position(|byte| *byte == b'\n').unwrap();
+        assert!(end + 2 <= LONGEST && behind.starts_with(b"scp: "));
+        rest = &behind[end + 1..];
+        assert!(*kind == 1 || rest.is_empty(), "something after the end");
+        complaints += 1;
+    }
+    assert!(complaints == 0 || status == 1);
+}
+
+/// A channel whose client has sent all it has to say, and left.
+struct Memory {
+    pieces: VecDeque<Bytes>,
+    sent: Vec<u8>,
+}
+
+impl Memory {
+    fn new(stream: &[u8], piece: usize) -> Self {
+        let length = if piece == 0 {
+            stream.len().max(1)
+        } else {
+            piece
+        };
+        Self {
+            pieces: stream.chunks(length).map(Bytes::copy_from_slice).collect(),
+            sent: Vec::new(),
+        }
+    }
+}
+
+impl Pipe for &mut Memory {
+    async fn receive(&mut self) -> Option<Bytes> {
+        self.pieces.pop_front()
+    }
+
+    fn try_receive(&mut self) -> Option<Bytes> {
+        self.pieces.pop_front()
+    }
+
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Gone> {
+        self.sent.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn notice(&mut self, line: String) -> Result<(), Gone> {
+        panic!("not in the protocol: {line}");
+    }
+}

@@ -1,0 +1,152 @@
+//! The command line with which a client's `scp` starts the one on the server (OpenSSH's `scp.c`,
+//! `main`).
+
+use crate::command_line::Word;
+
+/// Which side has the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// `-t`, "to": the client has; they are stored here.
+    To,
+    /// `-f`, "from": they are here, and sent.
+    From,
+}
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Which side has the files.
+    pub direction: Direction,
+    /// `-r`: directories too, with all that is in them.
+    pub recursive: bool,
+    /// `-p`: with times and modes.
+    pub preserve: bool,
+    /// `-d`: the target must be a directory.
+    pub into_directory: bool,
+    /// The sources, or the target.
+    pub paths: Vec<Word>,
+}
+
+/// Why a command line is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// An option that is unknown, or means nothing on a server.
+    #[error("unknown option -- {0}")]
+    Option(char),
+    /// Not exactly one of `-t` and `-f`.
+    #[error("exactly one of -t and -f is needed: start scp on your own machine")]
+    Direction,
+    /// `-t` without a target, or with several.
+    #[error("ambiguous target")]
+    Target,
+    /// `-f` without a source.
+    #[error("no file is named")]
+    Source,
+}
+
+impl Request {
+    /// Reads the words of a line, of which the first is `scp` itself.
+    ///
+    /// # Errors
+    /// If it asks for something that cannot be had here.
+    pub fn parse(line: &[Word]) -> Result<Self, Fault> {
+        let mut words = line.get(1..).unwrap_or_default();
+        let (mut to, mut from) = (false, false);
+        let (mut recursive, mut preserve, mut into_directory) = (false, false, false);
+        while let Some((word, rest)) = words.split_first() {
+            let [b'-', options @ ..] = word.text.as_slice() else {
+                break;
+            };
+            if options.is_empty() {
+                break;
+            }
+            words = rest;
+            if options == b"-" {
+                break;
+            }
+            for option in options {
+                match option {
+                    b't' => to = true,
+                    b'f' => from = true,
+                    b'r' => recursive = true,
+                    b'p' => preserve = true,
+                    b'd' => into_directory = true,
+                    // Talk on stderr, and none of it: there is none anyway.
+                    b'v' | b'q' => {}
+                    unknown => return Err(Fault::Option(char::from(*unknown))),
+                }
+            }
+        }
+        let direction = match (to, from) {
+            (true, false) => Direction::To,
+            (false, true) => Direction::From,
+            _ => return Err(Fault::Direction),
+        };
+        match (direction, words.len()) {
+            (Direction::To, 1) | (Direction::From, 1..) => {}
+            (Direction::To, _) => return Err(Fault::Target),
+            (Direction::From, _) => return Err(Fault::Source),
+        }
+        Ok(Self {
+            direction,
+            recursive,
+            preserve,
+            into_directory,
+            paths: words.to_vec(),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::command_line::words;
+
+    fn parse(line: &str) -> Result<Request, Fault> {
+        Request::parse(&words(line.as_bytes()).unwrap())
+    }
+
+    fn paths(request: &Request) -> Vec<&[u8]> {
+        request.paths.iter().map(|word| &word.text[..]).collect()
+    }
+
+    #[test]
+    fn what_clients_send_is_understood() {
+        let plain = parse("scp -t .").unwrap();
+        assert_eq!(
+            (plain.direction, paths(&plain)),
+            (Direction::To, vec![&b"."[..]])
+        );
+        assert!(!plain.recursive && !plain.preserve && !plain.into_directory);
+        // OpenSSH, PuTTY; libssh2; a program in Go.
+        let all = parse("scp -v -r -p -d -t -- -name").unwrap();
+        assert!(all.recursive && all.preserve && all.into_directory);
+        assert_eq!(paths(&all), [&b"-name"[..]]);
+        let together = parse("scp -pt '/a b'").unwrap();
+        assert!(together.preserve && !together.recursive);
+        assert_eq!(paths(&together), [&b"/a b"[..]]);
+        assert_eq!(parse("scp -qrf x").unwrap().direction, Direction::From);
+        let several = parse("scp -f a - -r").unwrap();
+        assert_eq!(paths(&several), [&b"a"[..], b"-", b"-r"]);
+        assert!(!several.recursive);
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_refused() {
+        for (line, fault) in [
+            ("scp -t -S program x", Fault::Option('S')),
+            ("scp -tz x", Fault::Option('z')),
+            ("scp --to x", Fault::Option('-')),
+            ("scp", Fault::Direction),
+            ("scp a b", Fault::Direction),
+            ("scp -t -f a", Fault::Direction),
+            ("scp -t", Fault::Target),
+            ("scp -t --", Fault::Target),
+            ("scp -t a b", Fault::Target),
+            ("scp -f", Fault::Source),
+        ] {
+            assert_eq!(parse(line), Err(fault), "{line}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The rcp protocol, which `scp` spoke before it learned SFTP and many clients still speak (`scp -O`,
+//! PuTTY's `pscp -scp`, libssh2, curl), as OpenSSH's `scp.c` has it.
+//!
+//! [`serve`] is the flow of a channel. What is asked is carried out by a `Sink` or a `Source`, which
+//! know nothing of channels: as in SFTP, they move to the blocking pool with what has come, and are
+//! back before anything is waited for. Errors go into the protocol only: clients show them to their
+//! users, and what comes on stderr not always.
+
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+use tracing::error;
+
+pub mod args;
+pub mod line;
+mod sink;
+mod source;
+
+use args::Request;
+use line::{Complaint, Line, Reader};
+use sink::Sink;
+use source::Source;
+
+use crate::command_line::Word;
+use crate::error::Error;
+use crate::pieces::Pieces;
+use crate::pipe::{Gone, Pipe};
+use crate::vfs::Vfs;
+
+/// Bytes of a file that are read, or waited for before they are stored.
+const AT_ONCE: usize = 256 * 1024;
+/// About so many bytes are stored in one go on the blocking pool.
+const BATCH: usize = 512 * 1024;
+
+/// Directories may lie so deep in each other. Some lead back to themselves by a link.
+const DEPTH: usize = 100;
+const TOO_DEEP: Error = Error::Limit("Directories nested too deep", DEPTH as u64);
+
+/// Is this the line of a client that starts its other half here?
+pub fn is_meant(words: &[Word]) -> bool {
+    words.first().is_some_and(|word| word.text == b"scp")
+}
+
+/// Serves one command to its end. Returns the exit status: 1 if anything went wrong.
+pub async fn serve<P: Pipe>(vfs: Vfs, words: &[Word], mut pipe: P) -> u32 {
+    let outcome = match Request::parse(words) {
+        Ok(request) if request.direction == args::Direction::To => {
+            receive(Sink::new(vfs, request), &mut pipe).await
+        }
+        Ok(request) => send(Source::new(vfs, request), &mut pipe).await,
+        Err(fault) => return refuse(fault, pipe).await,
+    };
+    match outcome {
+        Ok(has_failed) => u32::from(has_failed),
+        Err(Panicked) => 1,
+    }
+}
+
+/// Tells a client why nothing can be done for it. Returns the exit status.
+pub async fn refuse<P: Pipe>(why: impl std::fmt::Display, mut pipe: P) -> u32 {
+    let complaint = Line::Complaint(Complaint::fatal(why));
+    // If it does not hear it, it has left.
+    let _ = pipe.send(complaint.encode()).await;
+    1
+}
+
+/// Work on the blocking pool did not come back; it was logged.
+struct Panicked;
+
+/// Lets something work on the blocking pool.
+async fn on_the_pool<T: Send + 'static>(
+    mut worker: T,
+    work: impl FnOnce(&mut T) + Send + 'static,
+) -> Result<T, Panicked> {
+    let done = spawn_blocking(move || {
+        work(&mut worker);
+        worker
+    });
+    done.await.map_err(|failure| {
+        error!(%failure, "a step of scp could not be carried out; its channel ends");
+        Panicked
+    })
+}
+
+/// Receives files. Did anything go wrong?
+async fn receive<P: Pipe>(sink: Sink, pipe: &mut P) -> Result<bool, Panicked> {
+    let mut sink = on_the_pool(sink, Sink::begin).await?;
+    loop {
+        if let Some(replies) = sink.take_replies() {
+            // Unheard, what has come is still stored.
+            let _ = pipe.send(replies).await;
+        }
+        if sink.has_ended() {
+            return Ok(sink.has_failed());
+        }
+        let (batch, is_last) = gather(sink.wants(), pipe).await;
+        sink = on_the_pool(sink, move |sink| {
+            sink.take(batch);
+            if is_last {
+                sink.input_ended();
+            }
+        })
+        .await?;
+    }
+}
+
+/// Waits for so many bytes, or the end; takes more if it is here already.
+async fn gather<P: Pipe>(wanted: usize, pipe: &mut P) -> (Pieces, bool) {
+    let mut batch = Pieces::default();
+    while batch.len() < wanted {
+        match pipe.receive().await {
+            Some(piece) => batch.push(piece),
+            None => return (batch, true),
+        }
+    }
+    while batch.len() < BATCH
+        && let Some(piece) = pipe.try_receive()
+    {
+        batch.push(piece);
+    }
+    (batch, false)
+}
+
+/// Sends files. Did anything go wrong?
+async fn send<P: Pipe>(mut source: Source, pipe: &mut P) -> Result<bool, Panicked> {
+    let mut answers = Answers::default();
+    loop {
+        while let Some(bytes) = source.take_output() {
+            if pipe.send(bytes).await == Err(Gone) {
+                source.lost();
+                break;
+            }
+        }
+        if source.has_ended() {
+            let source = on_the_pool(source, Source::finish).await?;
+            return Ok(source.has_failed());
+        }
+        if source.awaits_answer() {
+            match answers.next(pipe).await {
+                Some(Ok(answer)) => source.answered(answer),
+                Some(Err(fault)) => source.misunderstood(fault),
+                None => source.lost(),
+            }
+        } else if !source.go_on_now() {
+            source = on_the_pool(source, Source::go_on).await?;
+        }
+    }
+}
+
+/// What a client that receives says.
+#[derive(Default)]
+struct Answers {
+    reader: Reader,
+    /// What has come and was not read yet.
+    rest: Bytes,
+}
+
+impl Answers {
+    /// The next answer; `None` if none will come.
+    async fn next<P: Pipe>(
+        &mut self,
+        pipe: &mut P,
+    ) -> Option<Result<Result<(), Complaint>, line::Fault>> {
+        loop {
+            if let Some(answer) = self.reader.answer(&mut self.rest).transpose() {
+                return Some(answer);
+            }
+            self.rest = pipe.receive().await?;
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! `scp -t`: stores what a client sends (OpenSSH's `scp.c`, `sink`). Synchronous: it runs on the
+//! blocking pool, with what has come so far, and never waits for the client there.
+
+use bytes::{Bytes, BytesMut};
+use rustix::io::Errno;
+
+use super::args::{self, Request};
+use super::line::{Complaint, DONE, Fault, Line, Reader};
+use super::{AT_ONCE, DEPTH, TOO_DEEP};
+use crate::error::Error;
+use crate::glob::{Expansion, join};
+use crate::path::VPath;
+use crate::pieces::Pieces;
+use crate::store::{Changes, Kind, OpenHow};
+use crate::vfs::{OpenFile, Vfs};
+
+/// Who writes a file must be allowed to, and who fills a directory must be allowed in.
+const OWNER_WRITES: u32 = 0o200;
+const OWNER_ENTERS: u32 = 0o700;
+/// What a mode says to others than `-p`.
+const PLAIN_MODE: u32 = 0o777;
+
+/// One upload of any number of files.
+pub(super) struct Sink {
+    vfs: Vfs,
+    request: Request,
+    reader: Reader,
+    /// The target, and the directories in it that have begun, the innermost last.
+    places: Vec<Place>,
+    /// For the next file or directory.
+    times: Option<(u32, u32)>,
+    phase: Phase,
+    replies: BytesMut,
+    has_failed: bool,
+}
+
+/// Where files go.
+struct Place {
+    /// As the client named it.
+    path: Vec<u8>,
+    /// Else it is where the file itself goes.
+    is_directory: bool,
+    /// What it shall have once everything is in it.
+    at_its_end: Changes,
+}
+
+enum Phase {
+    /// A line comes next.
+    Line,
+    /// Bytes of a file come next.
+    Data(Incoming),
+    /// The client's word comes next on how sending went; it is answered with how storing went.
+    Verdict(Option<Complaint>),
+    Ended,
+}
+
+/// A file that is being received.
+struct Incoming {
+    file: OpenFile,
+    path: Vec<u8>,
+    received: u64,
+    missing: u64,
+    /// What it shall have at its end.
+    at_its_end: Changes,
+    /// The first error; what comes after it is dropped.
+    error: Option<Error>,
+}
+
+impl Sink {
+    pub(super) fn new(vfs: Vfs, request: Request) -> Self {
+        Self {
+            vfs,
+            request,
+            reader: Reader::default(),
+            places: Vec::new(),
+            times: None,
+            phase: Phase::Line,
+            replies: BytesMut::new(),
+            has_failed: false,
+        }
+    }
+
+    /// Looks at the target, and tells the client to begin.
+    pub(super) fn begin(&mut self) {
+        match self.target() {
+            Ok(target) => {
+                self.places.push(target);
+                self.done();
+            }
+            Err(complaint) => self.end(complaint),
+        }
+    }
+
+    fn target(&mut self) -> Result<Place, Complaint> {
+        let words = std::mem::take(&mut self.request.paths);
+        let mut paths = Vec::new();
+        let mut expansion = Expansion::new();
+        for word in words {
+            let text = word.text.clone();
+            let found = expansion.paths(&self.vfs, word);
+            paths.append(&mut found.map_err(|error| fatal(&text, error))?);
+        }
+        let (Some(path), None) = (paths.pop(), paths.pop()) else {
+            return Err(Complaint::fatal(args::Fault::Target));
+        };
+        let found = self.metadata(&path);
+        let is_directory = found == Ok(Kind::Directory);
+        if self.request.into_directory && !is_directory {
+            let error = found.err().unwrap_or(Errno::NOTDIR.into());
+            return Err(fatal(&path, error));
+        }
+        Ok(Place {
+            path,
+            is_directory,
+            at_its_end: Changes::default(),
+        })
+    }
+
+    /// So many bytes must have come, or the end, before there is anything to do. The client sends
+    /// the bytes of a file, and a word behind them, without waiting for an answer.
+    pub(super) fn wants(&self) -> usize {
+        match &self.phase {
+            Phase::Data(incoming) => usize::try_from(incoming.missing)
+                .map_or(AT_ONCE, |missing| missing.saturating_add(1).min(AT_ONCE)),
+            _ => 1,
+        }
+    }
+
+    /// What is to be sent.
+    pub(super) fn take_replies(&mut self) -> Option<Bytes> {
+        (!self.replies.is_empty()).then(|| self.replies.split().freeze())
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Takes what has come.
+    pub(super) fn take(&mut self, mut input: Pieces) {
+        while input.len() > 0 && !self.has_ended() {
+            let next = match std::mem::replace(&mut self.phase, Phase::Ended) {
+                Phase::Line => self.line(&mut input),
+                Phase::Data(incoming) => Ok(self.store(incoming, &mut input)),
+                Phase::Verdict(verdict) => self.verdict(verdict, &mut input),
+                Phase::Ended => return,
+            };
+            match next {
+                Ok(phase) => self.phase = phase,
+                Err(fault) => self.end(Complaint::protocol_error(fault)),
+            }
+        }
+    }
+
+    /// No more will come. What has come stays.
+    pub(super) fn input_ended(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Line if self.reader.is_inside() => {
+                self.end(Complaint::protocol_error(Fault::Lost))
+            }
+            Phase::Line | Phase::Ended => {}
+            Phase::Data(incoming) => {
+                // The client has gone already; the log is told.
+                let _ = self.vfs.close(incoming.file);
+                self.end(Complaint::protocol_error(Fault::Lost));
+            }
+            // libssh2 sends no word after the bytes.
+            Phase::Verdict(verdict) => self.answer(verdict),
+        }
+    }
+
+    fn done(&mut self) {
+        self.replies.extend_from_slice(&[DONE]);
+    }
+
+    fn complain(&mut self, complaint: Complaint) {
+        self.has_failed = true;
+        self.replies
+            .extend_from_slice(&Line::Complaint(complaint).encode());
+    }
+
+    fn answer(&mut self, complaint: Option<Complaint>) {
+        match complaint {
+            Some(complaint) => self.complain(complaint),
+            None => self.done(),
+        }
+    }
+
+    fn end(&mut self, complaint: Complaint) {
+        self.complain(complaint);
+        self.phase = Phase::Ended;
+    }
+
+    fn line(&mut self, input: &mut Pieces) -> Result<Phase, Fault> {
+        let Some(line) = input.read(|piece| self.reader.line(piece))? else {
+            return Ok(Phase::Line);
+        };
+        let times = self.times.take();
+        match line {
+            // Times belong to a file or a directory.
+            Line::Times { .. } | Line::End if times.is_some() => return Err(Fault::NoRecord),
+            Line::Times { mtime, atime } => {
+                // As everywhere here: after 2106 is 2106.
+                let time = |seconds| u32::try_from(seconds).unwrap_or(u32::MAX);
+                self.times = Some((time(atime), time(mtime)));
+                self.done();
+            }
+            Line::File { mode, size, name } => {
+                let path = self.path_of(&name);
+                match self.begin_file(&path, mode, size, times) {
+                    Ok(incoming) => {
+                        self.done();
+                        return Ok(self.go_on(incoming));
+                    }
+                    Err(error) => self.complain(Complaint::about(&path, error)),
+                }
+            }
+            Line::Directory { .. } if !self.request.recursive => return Err(Fault::NotRecursive),
+            Line::Directory { mode, name } => {
+                let path = self.path_of(&name);
+                match self.begin_directory(&path, mode, times) {
+                    Ok(at_its_end) => {
+                        self.places.push(Place {
+                            path,
+                            is_directory: true,
+                            at_its_end,
+                        });
+                        self.done();
+                    }
+                    Err(error) => self.complain(Complaint::about(&path, error)),
+                }
+            }
+            Line::End => self.end_directory()?,
+            Line::Complaint(Complaint { is_fatal, .. }) => {
+                // The client has told its user already.
+                self.has_failed = true;
+                if is_fatal {
+                    return Ok(Phase::Ended);
+                }
+            }
+        }
+        Ok(Phase::Line)
+    }
+
+    /// Where a name goes.
+    fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        match self.places.last() {
+            Some(place) if place.is_directory => join(&place.path, name),
+            Some(place) => place.path.clone(),
+            None => name.to_vec(),
+        }
+    }
+
+    fn metadata(&self, path: &[u8]) -> Result<Kind, Error> {
+        let found = self.vfs.metadata(&VPath::parse(path)?, true)?;
+        Ok(found.kind())
+    }
+
+    /// The mode that something new gets at its end.
+    fn mode_of_new(&self, mode: u32) -> u32 {
+        if self.request.preserve {
+            mode
+        } else {
+            mode & PLAIN_MODE & !self.vfs.session().limits().umask
+        }
+    }
+
+    fn begin_file(
+        &self,
+        path: &[u8],
+        mode: u32,
+        size: u64,
+        times: Option<(u32, u32)>,
+    ) -> Result<Incoming, Error> {
+        let is_new = self.metadata(path).is_err();
+        // An old file is not cut before everything is there: cut short, it keeps its length.
+        let how = OpenHow {
+            write: true,
+            create: true,
+            permissions: Some(mode & PLAIN_MODE | OWNER_WRITES),
+            ..OpenHow::default()
+        };
+        let file = self.vfs.open(&VPath::parse(path)?, how, Some(size))?;
+        let was_made_otherwise = is_new && mode & OWNER_WRITES == 0;
+        let permissions = self.request.preserve || was_made_otherwise;
+        Ok(Incoming {
+            file,
+            path: path.to_vec(),
+            received: 0,
+            missing: size,
+            at_its_end: Changes {
+                size: (!is_new).then_some(size),
+                permissions: permissions.then(|| self.mode_of_new(mode)),
+                times,
+                ..Changes::default()
+            },
+            error: None,
+        })
+    }
+
+    fn store(&mut self, mut incoming: Incoming, input: &mut Pieces) -> Phase {
+        let missing = usize::try_from(incoming.missing).unwrap_or(usize::MAX);
+        let before = input.len();
+        let mut data = input.take(missing);
+        let length = (before - input.len()) as u64;
+        if incoming.error.is_none() {
+            let data = data.make_contiguous();
+            let outcome = self.vfs.write(&mut incoming.file, incoming.received, data);
+            incoming.error = outcome.err();
+        }
+        incoming.received += length;
+        incoming.missing -= length;
+        self.go_on(incoming)
+    }
+
+    /// Waits for more of a file, or ends it once it is all there.
+    fn go_on(&mut self, incoming: Incoming) -> Phase {
+        if incoming.missing > 0 {
+            return Phase::Data(incoming);
+        }
+        let Incoming {
+            file,
+            path,
+            mut at_its_end,
+            error,
+            ..
+        } = incoming;
+        if error.is_some() {
+            // What was stored stays as it is, and is no newer than it seems.
+            (at_its_end.size, at_its_end.times) = (None, None);
+        }
+        let changed = if at_its_end == Changes::default() {
+            Ok(())
+        } else {
+            self.vfs.change_file(&file, &at_its_end)
+        };
+        let closed = self.vfs.close(file);
+        let error = error.or(changed.err()).or(closed.err());
+        Phase::Verdict(error.map(|error| Complaint::about(&path, error)))
+    }
+
+    fn verdict(&mut self, verdict: Option<Complaint>, input: &mut Pieces) -> Result<Phase, Fault> {
+        match input.read(|piece| self.reader.answer(piece))? {
+            None => return Ok(Phase::Verdict(verdict)),
+            Some(Ok(())) => {}
+            Some(Err(complaint)) => {
+                self.has_failed = true;
+                if complaint.is_fatal {
+                    return Ok(Phase::Ended);
+                }
+            }
+        }
+        self.answer(verdict);
+        Ok(Phase::Line)
+    }
+
+    /// Makes a directory, or goes into one that is there. Gives what it shall have at its end.
+    fn begin_directory(
+        &self,
+        path: &[u8],
+        mode: u32,
+        times: Option<(u32, u32)>,
+    ) -> Result<Changes, Error> {
+        if self.places.len() > DEPTH {
+            return Err(TOO_DEEP);
+        }
+        let at = VPath::parse(path)?;
+        let open_to_us = Some(mode | OWNER_ENTERS);
+        let permissions = match self.metadata(path) {
+            Ok(Kind::Directory) if self.request.preserve => {
+                let now = Changes {
+                    permissions: open_to_us,
+                    ..Changes::default()
+                };
+                // If that fails, what goes into it says so, or works.
+                let _ = self.vfs.change(&at, &now, true);
+                Some(mode)
+            }
+            Ok(Kind::Directory) => None,
+            Ok(_) => return Err(Errno::NOTDIR.into()),
+            Err(_) => {
+                self.vfs.make_directory(&at, open_to_us)?;
+                Some(self.mode_of_new(mode))
+            }
+        };
+        Ok(Changes {
+            permissions,
+            times,
+            ..Changes::default()
+        })
+    }
+
+    fn end_directory(&mut self) -> Result<(), Fault> {
+        let place = match self.places.as_slice() {
+            [_, .., _] => self.places.pop(),
+            _ => None,
+        };
+        let Place {
+            path, at_its_end, ..
+        } = place.ok_or(Fault::NoDirectory)?;
+        let outcome = VPath::parse(&path)
+            .map_err(Error::from)
+            .and_then(|at| self.vfs.change(&at, &at_its_end, true));
+        self.answer(outcome.err().map(|error| Complaint::about(&path, error)));
+        Ok(())
+    }
+}
+
+/// A complaint after which nothing comes.
+fn fatal(path: &[u8], error: Error) -> Complaint {
+    Complaint {
+        is_fatal: true,
+        ..Complaint::about(path, error)
+    }
+}

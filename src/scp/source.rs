@@ -1,0 +1,389 @@
+//! `scp -f`: sends what a client asks for (OpenSSH's `scp.c`, `source` and `rsource`). Synchronous:
+//! it runs on the blocking pool, but for what is in memory, and never waits for the client there.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use rustix::io::Errno;
+
+use super::args::Request;
+use super::line::{Complaint, DONE, Fault, Line};
+use super::{AT_ONCE, DEPTH, TOO_DEEP};
+use crate::blocks::Block;
+use crate::command_line::Word;
+use crate::error::Error;
+use crate::glob::{Expansion, is_dots, join};
+use crate::path::VPath;
+use crate::store::{Directory, Metadata, OpenHow};
+use crate::vfs::{OpenFile, Vfs};
+
+/// What waits to be sent is sent when it is so much.
+const SEND_AT: usize = 64 * 1024;
+
+/// As `scp.c` says it.
+const NOT_A_FILE: Error = Error::Refused("not a regular file");
+const SHRUNK: Error = Error::Refused("The file became shorter while it was sent");
+
+/// The bits of a mode that are told.
+const TOLD: u32 = 0o1777;
+
+/// One download of any number of files.
+pub(super) struct Source {
+    vfs: Vfs,
+    request: Request,
+    words: VecDeque<Word>,
+    expansion: Expansion,
+    /// What the last word became, and was not sent yet.
+    paths: VecDeque<Vec<u8>>,
+    /// Directories that have begun, the innermost last.
+    walk: Vec<Folder>,
+    phase: Phase,
+    output: VecDeque<Bytes>,
+    has_ended: bool,
+    has_failed: bool,
+}
+
+enum Phase {
+    /// The client says that it is ready.
+    Start,
+    /// Let go of what is done with, and look for what comes next.
+    Next(Option<Item>),
+    /// The client answers to the times of something, whose own line comes next.
+    Timed(Line, Item),
+    /// The client answers to the line of something.
+    Announced(Item),
+    /// Bytes of a file are being sent.
+    Data(Outgoing),
+    /// The client answers to the end of something.
+    Finished(Option<Item>),
+}
+
+/// What can be sent.
+enum Item {
+    File(Outgoing),
+    Directory(Folder),
+}
+
+/// A file that is being sent.
+struct Outgoing {
+    file: OpenFile,
+    path: Vec<u8>,
+    sent: u64,
+    missing: u64,
+    /// Why it cannot be read any more: the rest of what was announced is zeros then.
+    error: Option<Error>,
+}
+
+/// A directory that is being sent.
+struct Folder {
+    names: Box<dyn Directory>,
+    path: Vec<u8>,
+}
+
+impl Outgoing {
+    /// Bytes that are sent next.
+    fn next_length(&self) -> usize {
+        usize::try_from(self.missing).map_or(AT_ONCE, |missing| missing.min(AT_ONCE))
+    }
+
+    fn was_sent(&mut self, length: usize) {
+        self.sent += length as u64;
+        self.missing -= length as u64;
+    }
+}
+
+impl Source {
+    pub(super) fn new(vfs: Vfs, mut request: Request) -> Self {
+        Self {
+            vfs,
+            words: std::mem::take(&mut request.paths).into(),
+            request,
+            expansion: Expansion::new(),
+            paths: VecDeque::new(),
+            walk: Vec::new(),
+            phase: Phase::Start,
+            output: VecDeque::new(),
+            has_ended: false,
+            has_failed: false,
+        }
+    }
+
+    /// What is to be sent.
+    pub(super) fn take_output(&mut self) -> Option<Bytes> {
+        self.output.pop_front()
+    }
+
+    /// Must the client answer before anything can go on?
+    pub(super) fn awaits_answer(&self) -> bool {
+        !matches!(self.phase, Phase::Next(_) | Phase::Data(_))
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// The client has answered. Touches no disk.
+    pub(super) fn answered(&mut self, answer: Result<(), Complaint>) {
+        let goes_on = answer.is_ok();
+        self.has_failed |= !goes_on;
+        self.has_ended |= answer.is_err_and(|complaint| complaint.is_fatal);
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Start) {
+            Phase::Start => Phase::Next(None),
+            Phase::Timed(line, item) if goes_on => self.announce(&line, item),
+            Phase::Announced(Item::File(outgoing)) if goes_on => self.go_on_with(outgoing),
+            Phase::Announced(Item::Directory(folder)) if goes_on => {
+                self.walk.push(folder);
+                Phase::Next(None)
+            }
+            // It does not take this one.
+            Phase::Timed(_, item) | Phase::Announced(item) => Phase::Next(Some(item)),
+            Phase::Finished(item) => Phase::Next(item),
+            other => other,
+        };
+    }
+
+    /// The client's answer makes no sense.
+    pub(super) fn misunderstood(&mut self, fault: Fault) {
+        self.complain(Complaint::protocol_error(fault));
+        self.has_ended = true;
+    }
+
+    /// The client is gone.
+    pub(super) fn lost(&mut self) {
+        self.has_failed = true;
+        self.has_ended = true;
+    }
+
+    /// Sends what comes next of a file, if it is in memory; false if that is for [`go_on`](Self::go_on).
+    pub(super) fn go_on_now(&mut self) -> bool {
+        let Phase::Data(outgoing) = &mut self.phase else {
+            return false;
+        };
+        let length = outgoing.next_length();
+        let mut block = Block::take();
+        let is_there = outgoing.error.is_none()
+            && block
+                .room(length)
+                .is_some_and(|room| outgoing.file.read_now(outgoing.sent, room));
+        if !is_there {
+            return false;
+        }
+        block.keep(length);
+        self.output.push_back(block.freeze());
+        outgoing.was_sent(length);
+        if outgoing.missing == 0
+            && let Phase::Data(outgoing) = std::mem::replace(&mut self.phase, Phase::Start)
+        {
+            self.phase = self.go_on_with(outgoing);
+        }
+        true
+    }
+
+    /// Goes on until there is enough to send, or the client must answer.
+    pub(super) fn go_on(&mut self) {
+        while !self.has_ended && !self.awaits_answer() && self.waiting() < SEND_AT {
+            self.phase = match std::mem::replace(&mut self.phase, Phase::Start) {
+                Phase::Next(done) => {
+                    self.let_go(done);
+                    self.next()
+                }
+                Phase::Data(outgoing) => self.read(outgoing),
+                other => other,
+            };
+        }
+    }
+
+    /// Ends it: closes what is open.
+    pub(super) fn finish(&mut self) {
+        let item = match std::mem::replace(&mut self.phase, Phase::Start) {
+            Phase::Timed(_, item) | Phase::Announced(item) => Some(item),
+            Phase::Next(item) | Phase::Finished(item) => item,
+            Phase::Data(outgoing) => Some(Item::File(outgoing)),
+            Phase::Start => None,
+        };
+        self.let_go(item);
+        self.walk.clear();
+    }
+
+    fn let_go(&self, item: Option<Item>) {
+        if let Some(Item::File(outgoing)) = item {
+            // Nothing was written that could be lost.
+            let _ = self.vfs.close(outgoing.file);
+        }
+    }
+
+    /// Bytes that wait to be sent.
+    fn waiting(&self) -> usize {
+        self.output.iter().map(Bytes::len).sum()
+    }
+
+    fn say(&mut self, line: &Line) {
+        self.output.push_back(line.encode());
+    }
+
+    fn complain(&mut self, complaint: Complaint) {
+        self.has_failed = true;
+        self.say(&Line::Complaint(complaint));
+    }
+
+    fn next(&mut self) -> Phase {
+        if let Some(folder) = self.walk.last_mut() {
+            return match folder.names.next() {
+                Ok(Some(entry)) if is_dots(&entry.name) => Phase::Next(None),
+                Ok(Some(entry)) => {
+                    let path = join(&folder.path, &entry.name);
+                    self.begin(path)
+                }
+                Ok(None) => self.end_folder(),
+                Err(error) => {
+                    let complaint = Complaint::about(&folder.path, error);
+                    self.complain(complaint);
+                    self.end_folder()
+                }
+            };
+        }
+        if let Some(path) = self.paths.pop_front() {
+            return self.begin(path);
+        }
+        match self.words.pop_front() {
+            Some(word) => self.expand(word),
+            None => self.has_ended = true,
+        }
+        Phase::Next(None)
+    }
+
+    fn expand(&mut self, word: Word) {
+        let text = word.text.clone();
+        match self.expansion.paths(&self.vfs, word) {
+            Ok(paths) => self.paths = paths.into(),
+            Err(error) => self.complain(Complaint::about(&text, error)),
+        }
+    }
+
+    fn end_folder(&mut self) -> Phase {
+        self.walk.pop();
+        self.say(&Line::End);
+        Phase::Finished(None)
+    }
+
+    fn begin(&mut self, mut path: Vec<u8>) -> Phase {
+        while path.len() > 1 && path.ends_with(b"/") {
+            path.pop();
+        }
+        let (item, found) = match self.open(&path) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.complain(Complaint::about(&path, error));
+                return Phase::Next(None);
+            }
+        };
+        let (mode, name) = (found.mode & TOLD, self.name_of(&path));
+        let line = match &item {
+            Item::File(_) => Line::File {
+                mode,
+                size: found.size,
+                name,
+            },
+            Item::Directory(_) => Line::Directory { mode, name },
+        };
+        if self.request.preserve {
+            let since_1970 = |time| u64::try_from(time).unwrap_or(0);
+            self.say(&Line::Times {
+                mtime: since_1970(found.mtime),
+                atime: since_1970(found.atime),
+            });
+            Phase::Timed(line, item)
+        } else {
+            self.announce(&line, item)
+        }
+    }
+
+    fn announce(&mut self, line: &Line, item: Item) -> Phase {
+        self.say(line);
+        Phase::Announced(item)
+    }
+
+    fn open(&self, path: &[u8]) -> Result<(Item, Metadata), Error> {
+        let at = VPath::parse(path)?;
+        let to_read = OpenHow {
+            read: true,
+            ..OpenHow::default()
+        };
+        match self.vfs.open(&at, to_read, None) {
+            Ok(file) => {
+                let found = self.vfs.file_metadata(&file)?;
+                let outgoing = Outgoing {
+                    file,
+                    path: path.to_vec(),
+                    sent: 0,
+                    missing: found.size,
+                    error: None,
+                };
+                Ok((Item::File(outgoing), found))
+            }
+            Err(Error::Os(Errno::ISDIR)) if self.request.recursive => {
+                if self.walk.len() >= DEPTH {
+                    return Err(TOO_DEEP);
+                }
+                let names = self.vfs.open_directory(&at)?;
+                let found = names.metadata()?;
+                let path = path.to_vec();
+                Ok((Item::Directory(Folder { names, path }), found))
+            }
+            Err(Error::Os(Errno::ISDIR) | Error::Refused(_)) => Err(NOT_A_FILE),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The name that a path has for the client, which takes no `.`, `..` or nothing for one: then it
+    /// is the one that the directory really has, and the home is called as its account.
+    fn name_of(&self, path: &[u8]) -> Vec<u8> {
+        let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+        if !last.is_empty() && !is_dots(last) {
+            return last.to_vec();
+        }
+        let real = VPath::parse(path)
+            .map_err(Error::from)
+            .and_then(|path| self.vfs.canonical(&path))
+            .unwrap_or_default();
+        if real.is_home() {
+            self.vfs.session().user().into()
+        } else {
+            real.split_last().1.to_vec()
+        }
+    }
+
+    fn read(&mut self, mut outgoing: Outgoing) -> Phase {
+        let length = outgoing.next_length();
+        let mut data = BytesMut::new();
+        if outgoing.error.is_none() {
+            let (file, offset) = (&mut outgoing.file, outgoing.sent);
+            outgoing.error = match self.vfs.read(file, offset, length, &mut data) {
+                Ok(read) if read == length => None,
+                Ok(_) => Some(SHRUNK),
+                Err(error) => Some(error),
+            };
+        }
+        // The client waits for as many bytes as were announced.
+        data.resize(length, 0);
+        self.output.push_back(data.freeze());
+        outgoing.was_sent(length);
+        self.go_on_with(outgoing)
+    }
+
+    /// Sends the bytes of a file, or tells how it went once all are sent.
+    fn go_on_with(&mut self, mut outgoing: Outgoing) -> Phase {
+        if outgoing.missing > 0 {
+            return Phase::Data(outgoing);
+        }
+        match outgoing.error.take() {
+            Some(error) => self.complain(Complaint::about(&outgoing.path, error)),
+            None => self.output.push_back(Bytes::from_static(&[DONE])),
+        }
+        Phase::Finished(Some(Item::File(outgoing)))
+    }
+}
