@@ -21,12 +21,14 @@ pub struct Expansion {
     work: usize,
 }
 
-impl Expansion {
-    /// With all the work still to be done.
-    pub fn new() -> Self {
+/// With all the work still to be done.
+impl Default for Expansion {
+    fn default() -> Self {
         Self { work: WORK }
     }
+}
 
+impl Expansion {
     /// The paths that a word stands for: those that fit its pattern, sorted; itself if it has none,
     /// or if none fits.
     pub fn paths(&mut self, vfs: &Vfs, word: Word) -> Result<Vec<Vec<u8>>, Error> {

@@ -173,7 +173,7 @@ impl Sharing {
     /// What is stored, once it is.
     fn used(&self) -> u64 {
         run_ok(Command::new("sync").arg("-f").arg(self.home()), STEP);
-        let found = rustix::fs::statvfs(&self.home()).unwrap();
+        let found = rustix::fs::statvfs(self.home()).unwrap();
         (found.f_blocks - found.f_bfree) * found.f_frsize
     }
 }

@@ -94,7 +94,7 @@ impl Sink {
     fn target(&mut self) -> Result<Place, Complaint> {
         let words = std::mem::take(&mut self.request.paths);
         let mut paths = Vec::new();
-        let mut expansion = Expansion::new();
+        let mut expansion = Expansion::default();
         for word in words {
             let text = word.text.clone();
             let found = expansion.paths(&self.vfs, word);

@@ -98,7 +98,7 @@ impl Source {
             vfs,
             words: std::mem::take(&mut request.paths).into(),
             request,
-            expansion: Expansion::new(),
+            expansion: Expansion::default(),
             paths: VecDeque::new(),
             walk: Vec::new(),
             phase: Phase::Start,

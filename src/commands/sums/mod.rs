@@ -213,7 +213,7 @@ impl Sum {
 
 /// The names that words stand for, with their patterns expanded.
 fn expand(vfs: &Vfs, words: Vec<Word>) -> Result<Vec<Vec<u8>>, Error> {
-    let mut expansion = Expansion::new();
+    let mut expansion = Expansion::default();
     let mut names = Vec::new();
     for word in words {
         names.append(&mut expansion.paths(vfs, word)?);
