@@ -260,14 +260,18 @@ impl Bench<'_> {
         Ok(figures)
     }
 
-    /// A path there, as scp takes it.
-    fn there(&self, name: &str) -> String {
-        let path = match self.server.peer {
+    /// The path of something in the home, for a command.
+    fn path(&self, name: &str) -> String {
+        match self.server.peer {
             // Only its sftp-server can be told to begin in the folder that is served.
             Peer::Openssh => self.fixture.home().join(name).display().to_string(),
             Peer::Before | Peer::Landfall => name.to_owned(),
-        };
-        format!("{}@127.0.0.1:{path}", self.server.user)
+        }
+    }
+
+    /// The same as scp takes it.
+    fn there(&self, name: &str) -> String {
+        format!("{}@127.0.0.1:{}", self.server.user, self.path(name))
     }
 
     fn scp(&self, from: &str, to: &str) -> Result<Duration> {
@@ -341,10 +345,7 @@ impl Bench<'_> {
             .write(true)
             .open(&file)?
             .set_modified(SystemTime::now())?;
-        let line = match self.server.peer {
-            Peer::Openssh => format!("sha256sum {}", file.display()),
-            Peer::Before | Peer::Landfall => "sha256sum big".to_owned(),
-        };
+        let line = format!("sha256sum {}", self.path("big"));
         client::run_command(self.fixture, self.server, &line)
     }
 

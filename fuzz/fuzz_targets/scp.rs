@@ -14,10 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
-use landfall::command_line;
 use landfall::pipe::{Gone, Pipe};
 use landfall::scp;
-use landfall::scp::args::{Direction, Request};
+use landfall::scp::Direction;
 use landfall::scp::line::{DONE, LONGEST, Line};
 use landfall::vfs::Vfs;
 use libfuzzer_sys::fuzz_target;
@@ -40,17 +39,17 @@ fuzz_target!(|input: &[u8]| {
     let (line, stream) = input.split_at(end.unwrap_or(input.len()));
     let stream = stream.get(1..).unwrap_or_default();
     lines_are_what_they_say(stream);
-    if let Ok(words) = command_line::words(&[b"scp ", line].concat()) {
-        assert!(scp::is_meant(&words));
+    if let Ok(request) = scp::request(&[b"scp ", line].concat()).unwrap() {
+        let direction = request.direction;
         WORLD.with(|(world, runtime)| {
             world.reset();
             let session = world.sessions[0].clone();
             let store = session.open_store().unwrap();
             let vfs = Vfs::new(session, store, Arc::new(AtomicBool::new(false)));
             let mut pipe = Memory::new(stream, usize::from(*piece));
-            let status = runtime.block_on(scp::serve(vfs, &words, &mut pipe));
+            let status = runtime.block_on(scp::serve(vfs, request, &mut pipe));
             assert!(status <= 1);
-            check(&pipe.sent, Request::parse(&words).ok(), status);
+            check(&pipe.sent, direction, status);
             world.check();
         });
     }
@@ -74,9 +73,9 @@ fn lines_are_what_they_say(stream: &[u8]) {
 }
 
 /// Nothing is told that is none of the client's business; to an upload there are answers only.
-fn check(sent: &[u8], request: Option<Request>, status: u32) {
+fn check(sent: &[u8], direction: Direction, status: u32) {
     assert!(sent.windows(CANARY.len()).all(|part| part != CANARY));
-    if request.is_some_and(|request| request.direction == Direction::From) {
+    if direction == Direction::From {
         return;
     }
     let mut complaints = 0;

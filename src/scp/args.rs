@@ -1,7 +1,7 @@
 //! The command line with which a client's `scp` starts the one on the server (OpenSSH's `scp.c`,
 //! `main`).
 
-use crate::command_line::Word;
+use crate::command_line::{self, Word};
 
 /// Which side has the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub struct Request {
 /// Why a command line is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
+    /// It is not words alone.
+    #[error(transparent)]
+    Line(#[from] command_line::Fault),
     /// An option that is unknown, or means nothing on a server.
     #[error("unknown option -- {0}")]
     Option(char),

@@ -10,17 +10,17 @@ use bytes::Bytes;
 use tokio::task::spawn_blocking;
 use tracing::error;
 
-pub mod args;
+mod args;
 pub mod line;
 mod sink;
 mod source;
 
-use args::Request;
+pub use args::{Direction, Fault, Request};
 use line::{Complaint, Line, Reader};
 use sink::Sink;
 use source::Source;
 
-use crate::command_line::Word;
+use crate::command_line::words;
 use crate::error::Error;
 use crate::pieces::Pieces;
 use crate::pipe::{Gone, Pipe};
@@ -35,19 +35,19 @@ const BATCH: usize = 512 * 1024;
 const DEPTH: usize = 100;
 const TOO_DEEP: Error = Error::Limit("Directories nested too deep", DEPTH as u64);
 
-/// Is this the line of a client that starts its other half here?
-pub fn is_meant(words: &[Word]) -> bool {
-    words.first().is_some_and(|word| word.text == b"scp")
+/// What a line asks for with which a client starts its other half here; `None` if it is no such line.
+pub fn request(line: &[u8]) -> Option<Result<Request, Fault>> {
+    let is_meant = line.trim_ascii_start().strip_prefix(b"scp");
+    is_meant
+        .is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
+        .then(|| Request::parse(&words(line)?))
 }
 
-/// Serves one command to its end. Returns the exit status: 1 if anything went wrong.
-pub async fn serve<P: Pipe>(vfs: Vfs, words: &[Word], mut pipe: P) -> u32 {
-    let outcome = match Request::parse(words) {
-        Ok(request) if request.direction == args::Direction::To => {
-            receive(Sink::new(vfs, request), &mut pipe).await
-        }
-        Ok(request) => send(Source::new(vfs, request), &mut pipe).await,
-        Err(fault) => return refuse(fault, pipe).await,
+/// Serves one request to its end. Returns the exit status: 1 if anything went wrong.
+pub async fn serve<P: Pipe>(vfs: Vfs, request: Request, mut pipe: P) -> u32 {
+    let outcome = match request.direction {
+        Direction::To => receive(Sink::new(vfs, request), &mut pipe).await,
+        Direction::From => send(Source::new(vfs, request), &mut pipe).await,
     };
     match outcome {
         Ok(has_failed) => u32::from(has_failed),

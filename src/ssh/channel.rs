@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 use tracing::error;
 
 use super::stream::{Backlog, Link};
-use crate::command_line::{Word, words};
+use crate::command_line::words;
 use crate::commands::{self, Command};
 use crate::pipe::{Gone, Pipe};
 use crate::scp;
@@ -34,8 +34,8 @@ const NO_HOME: &str = "your home is not available now; please tell the operator"
 pub(super) enum Service {
     /// The subsystem `sftp`.
     Sftp,
-    /// The other half of a client's `scp`, started by this line.
-    Scp(Vec<Word>),
+    /// The other half of a client's `scp`.
+    Scp(Result<scp::Request, scp::Fault>),
     /// A command, for a terminal or not.
     Command(Command, Terminal),
 }
@@ -43,8 +43,10 @@ pub(super) enum Service {
 impl Service {
     /// What the line of an exec request asks for.
     pub(super) fn of_line(line: &[u8], terminal: Terminal) -> Self {
+        if let Some(request) = scp::request(line) {
+            return Self::Scp(request);
+        }
         match words(line) {
-            Ok(words) if scp::is_meant(&words) => Self::Scp(words),
             Ok(words) => Self::Command(Command::of_words(words), terminal),
             Err(fault) => Self::Command(Command::refused(fault), terminal),
         }
@@ -243,7 +245,8 @@ async fn serve(
             );
             sftp::serve(Engine::new(vfs, ids), pipe).await
         }
-        Service::Scp(line) => scp::serve(vfs, &line, pipe).await,
+        Service::Scp(Ok(request)) => scp::serve(vfs, request, pipe).await,
+        Service::Scp(Err(fault)) => scp::refuse(fault, pipe).await,
         Service::Command(command, _) => commands::run(command, Arc::new(vfs), pipe).await,
     }
 }
