@@ -19,6 +19,7 @@ pub struct Session {
     /// The client's identification string, without line end.
     identification: Vec<u8>,
     limits: config::Sftp,
+    uploads: config::Uploads,
     member: Member,
 }
 
@@ -29,6 +30,7 @@ impl Session {
         peer: SocketAddr,
         identification: Vec<u8>,
         limits: config::Sftp,
+        uploads: config::Uploads,
         member: Member,
     ) -> Self {
         Self {
@@ -36,6 +38,7 @@ impl Session {
             peer,
             identification,
             limits,
+            uploads,
             member,
         }
     }
@@ -58,6 +61,17 @@ impl Session {
     /// The limits that hold for it.
     pub fn limits(&self) -> &config::Sftp {
         &self.limits
+    }
+
+    /// Does an old file stay until the new one is there as a whole?
+    pub fn overwrites_safely(&self) -> bool {
+        let own = self.proof.account().safe_overwrite;
+        own.unwrap_or(self.uploads.safe_overwrite)
+    }
+
+    /// Must what was written be durable when a file is closed?
+    pub fn syncs_on_close(&self) -> bool {
+        self.uploads.fsync_on_close
     }
 
     /// The folder on this machine that is the account's home.

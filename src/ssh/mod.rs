@@ -45,6 +45,7 @@ pub struct Context {
     ledgers: Arc<Ledgers>,
     login: config::Login,
     sftp: config::Sftp,
+    uploads: config::Uploads,
 }
 
 impl Context {
@@ -61,6 +62,7 @@ impl Context {
             ledgers,
             login: config.login.clone(),
             sftp: config.sftp.clone(),
+            uploads: config.uploads.clone(),
         }
     }
 }
@@ -142,6 +144,7 @@ pub async fn serve(
         ledgers: context.ledgers.clone(),
         peer,
         limits: context.sftp.clone(),
+        uploads: context.uploads.clone(),
         link: link.clone(),
         session: None,
         channels: HashMap::new(),
@@ -181,6 +184,7 @@ struct Connection {
     ledgers: Arc<Ledgers>,
     peer: SocketAddr,
     limits: config::Sftp,
+    uploads: config::Uploads,
     link: Arc<Link>,
     session: Option<Arc<Session>>,
     channels: HashMap<ChannelId, OpenChannel>,
@@ -277,8 +281,8 @@ impl Handler for Connection {
             russh::Error::Disconnect
         })?;
         let identification = transport.remote_sshid().to_vec();
-        let limits = self.limits.clone();
-        let session = Session::new(proof, self.peer, identification, limits, member);
+        let (limits, uploads) = (self.limits.clone(), self.uploads.clone());
+        let session = Session::new(proof, self.peer, identification, limits, uploads, member);
         self.session = Some(Arc::new(session));
         self.link.logged_in();
         Ok(())

@@ -185,6 +185,7 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
             name: "anna".parse().unwrap(),
             home: Some(home.to_owned()),
             allowance: Allowance::default(),
+            safe_overwrite: None,
             password: Some(Password::new(password()).unwrap()),
             keys: Vec::new(),
         };
@@ -199,9 +200,9 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
                 .unwrap();
             let peer = ([127, 0, 0, 1], 22).into();
             let identification = format!("SSH-2.0-{client}").into_bytes();
-            let limits = config.sftp.clone();
+            let (limits, uploads) = (config.sftp.clone(), config.uploads.clone());
             let member = ledgers.join("anna", home, QUOTA).await.unwrap();
-            let session = Session::new(proof, peer, identification, limits, member);
+            let session = Session::new(proof, peer, identification, limits, uploads, member);
             sessions.push(Arc::new(session));
         }
         sessions
