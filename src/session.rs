@@ -86,13 +86,18 @@ impl Session {
 
     /// Opens the home. May block: the disk may be gone or hang.
     pub fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
-        Ok(Arc::new(LocalStore::open(self.home(), self.limits.umask)?))
+        open_home(self.home(), self.limits.umask)
     }
+}
+
+/// Opens a home: the one place that says what kind of store it is. May block.
+pub fn open_home(home: &Path, umask: u32) -> Result<Arc<dyn Store>, Error> {
+    Ok(Arc::new(LocalStore::open(home, umask)?))
 }
 
 /// Counts what lies in a home; see [`Store::count`].
 pub fn count_home(home: &Path, tell: &mut dyn FnMut(u64)) -> Result<Usage, Error> {
-    let counted = LocalStore::open(home, 0)?.count(tell)?;
+    let counted = open_home(home, 0)?.count(tell)?;
     Ok(Usage {
         bytes: counted.bytes,
         files: counted.files,

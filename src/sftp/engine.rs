@@ -104,7 +104,7 @@ impl Engine {
         for open in self.handles.drain() {
             if let Open::File(file) = open {
                 // Nobody is left to be told; the log is.
-                let _ = self.vfs.close(file);
+                let _ = self.vfs.abandon(file);
             }
         }
     }
@@ -302,8 +302,11 @@ impl Engine {
             } => {
                 let (source, target) = (self.handles.shared(&from)?, self.handles.shared(&to)?);
                 let length = (length > 0).then_some(length);
-                self.vfs.copy(source, offset, length, target, to_offset)?;
-                Ok(Answer::Done)
+                let copied = self.vfs.copy(source, offset, length, target, to_offset);
+                if copied.is_err() {
+                    target.spoil();
+                }
+                copied.map(|()| Answer::Done)
             }
             Extended::SpaceAvailable { path } => {
                 let room = self.vfs.room(&VPath::parse(&path)?)?;
@@ -415,11 +418,12 @@ impl Engine {
 
     fn readdir(&mut self, id: u32, handle: &[u8]) -> Outcome {
         let directory = self.handles.directory(handle)?;
+        let vfs = &self.vfs;
         let owners = &self.owners;
         let now = seconds(SystemTime::now());
         let mut line = Vec::new();
         let count = self.replies.names(id, NAMES_LIMIT, |out| {
-            let Some(Entry { name, metadata }) = directory.next()? else {
+            let Some(Entry { name, metadata }) = vfs.next_entry(directory)? else {
                 return Ok::<_, Error>(false);
             };
             line.clear();
