@@ -7,6 +7,7 @@ pub mod connection;
 pub mod files;
 pub mod missing;
 pub mod operator;
+pub mod programs;
 pub mod raw;
 pub mod server;
 pub mod wire;

@@ -53,7 +53,12 @@ impl Scene {
     }
 
     pub fn with(bytes: u64, files: u64) -> Self {
-        let server = TestServer::start();
+        Self::with_settings(&[], bytes, files)
+    }
+
+    /// The same with some values of config.toml set.
+    pub fn with_settings(settings: &[(&str, &str)], bytes: u64, files: u64) -> Self {
+        let server = TestServer::start_with(settings);
         let home = fs::canonicalize(server.home()).unwrap();
         let scene = Self { server, home };
         scene.set_limits(bytes, files);
@@ -63,10 +68,15 @@ impl Scene {
     /// The same with a home somewhere else.
     pub fn at(home: &Path, bytes: u64, files: u64) -> Self {
         let mut scene = Self::with(bytes, files);
-        let given = home.to_str().unwrap();
-        scene.set(&["--home", given]);
-        scene.home = fs::canonicalize(home).unwrap();
+        scene.move_to(home);
         scene
+    }
+
+    /// From now on the home is somewhere else.
+    pub fn move_to(&mut self, home: &Path) {
+        let given = home.to_str().unwrap();
+        self.set(&["--home", given]);
+        self.home = fs::canonicalize(home).unwrap();
     }
 
     /// `landfall user set`; felt at the next login.
