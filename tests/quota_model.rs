@@ -16,6 +16,8 @@ mod common;
 mod load;
 #[path = "quota/model.rs"]
 mod model;
+#[path = "quota/overwrites.rs"]
+mod overwrites;
 #[path = "quota/request.rs"]
 mod request;
 #[path = "quota/scene.rs"]
@@ -23,6 +25,7 @@ mod request;
 mod scene;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -43,6 +46,8 @@ const LIMITS: Use = Use {
 const LOOK_EVERY: u64 = 20;
 /// Requests between two changes of the limits.
 const CHANGE_EVERY: u64 = 1500;
+/// The same where files are overwritten safely: what was spoilt takes names until then.
+const CHANGE_EVERY_SAFE: u64 = 400;
 
 fn duration() -> Duration {
     let long = std::env::var("LONG").is_ok_and(|value| value == "1");
@@ -69,12 +74,14 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64) -> Self {
-        let scene = Scene::with(LIMITS.bytes, LIMITS.files);
+    fn new(seed: u64, safe: bool) -> Self {
+        let scene = scene(safe);
+        let mut model = Model::new(LIMITS);
+        model.safe = safe;
         Self {
             sessions: (0..SESSIONS).map(|_| scene.log_in()).collect(),
             scene,
-            model: Model::new(LIMITS),
+            model,
             held: Vec::new(),
             random: Random::new(seed),
             step: 0,
@@ -85,6 +92,11 @@ impl Run {
 
     /// Any name can be of any kind, but `d` and `e` are made directories more often.
     fn path(&mut self) -> String {
+        if self.model.safe && self.random.below(10) == 0 {
+            let name = self.one_of(&["a", "b", "c", "d", "e"]);
+            let folder = self.one_of(&["/", "/d/", "/e/"]);
+            return format!("{folder}{name}{}", overwrites::PART);
+        }
         let first = self.one_of(&["a", "b", "c", "d", "e"]);
         match self.random.below(3) {
             0 => format!("/{}/{first}", self.one_of(&["d", "e"])),
@@ -261,7 +273,7 @@ impl Run {
         if self.recent.len() > 20 {
             self.recent.pop_front();
         }
-        let expected = self.model.apply(&op, self.step);
+        let expected = self.model.apply(&op, session, self.step);
         self.met[expected as usize] += 1;
         let outcome = match &reply {
             Reply::Handle { .. } => Outcome::Done,
@@ -302,7 +314,7 @@ impl Run {
     fn change_limits(&mut self) {
         self.sessions.clear();
         for held in std::mem::take(&mut self.held) {
-            self.model.apply(&Op::Close { file: held.number }, 0);
+            self.model.cut(held.number);
         }
         let bytes = [200_000, 50_000, 120_001, 0, 300_000][self.random.below(5) as usize];
         let files = [12, 3, 9, 20][self.random.below(4) as usize];
@@ -317,6 +329,15 @@ impl Run {
         for _ in 0..SESSIONS {
             self.sessions.push(self.scene.log_in());
         }
+        self.remove_hidden();
+    }
+
+    /// What could not even be kept as a part would stay for ever.
+    fn remove_hidden(&mut self) {
+        for path in hidden_below(&self.scene.at_home(""), "") {
+            assert_eq!(self.sessions[0].remove(&path), code::OK, "{path}");
+        }
+        self.model.remove_hidden();
     }
 
     fn story(&self) -> String {
@@ -325,11 +346,46 @@ impl Run {
     }
 }
 
+fn scene(safe: bool) -> Scene {
+    let scene = Scene::with(LIMITS.bytes, LIMITS.files);
+    scene.set(&["--safe-overwrite", if safe { "on" } else { "off" }]);
+    scene
+}
+
+fn hidden_below(folder: &Path, path: &str) -> Vec<String> {
+    let mut hidden = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let path = format!("{path}/{name}");
+        if entry.file_type().unwrap().is_dir() {
+            hidden.extend(hidden_below(&entry.path(), &path));
+        } else if name.starts_with(".landfall-upload-") {
+            hidden.push(path);
+        }
+    }
+    hidden
+}
+
 #[test]
 fn every_request_is_done_or_refused_as_a_plain_model_says() {
+    requests_agree_with_the_model(false);
+}
+
+#[test]
+fn every_request_is_done_or_refused_as_the_model_says_with_safe_overwrites() {
+    requests_agree_with_the_model(true);
+}
+
+fn requests_agree_with_the_model(safe: bool) {
     let seed = load::seed();
     println!("SEED={seed} repeats this sequence");
-    let mut run = Run::new(seed);
+    let mut run = Run::new(seed, safe);
+    let change_every = if safe {
+        CHANGE_EVERY_SAFE
+    } else {
+        CHANGE_EVERY
+    };
     let began = Instant::now();
     while began.elapsed() < duration() {
         run.step += 1;
@@ -337,7 +393,7 @@ fn every_request_is_done_or_refused_as_a_plain_model_says() {
         if run.step.is_multiple_of(LOOK_EVERY) {
             run.look();
         }
-        if run.step.is_multiple_of(CHANGE_EVERY) {
+        if run.step.is_multiple_of(change_every) {
             run.change_limits();
         }
     }
@@ -350,10 +406,19 @@ fn every_request_is_done_or_refused_as_a_plain_model_says() {
 
 #[test]
 fn sessions_that_act_at_once_are_never_over_the_limit_and_end_exact() {
+    sessions_act_at_once(false);
+}
+
+#[test]
+fn sessions_that_overwrite_safely_at_once_are_never_over_the_limit_and_end_exact() {
+    sessions_act_at_once(true);
+}
+
+fn sessions_act_at_once(safe: bool) {
     let seed = load::seed();
     println!("SEED={seed} repeats this load");
     let mut random = Random::new(seed);
-    let scene = Scene::with(LIMITS.bytes, LIMITS.files);
+    let scene = scene(safe);
     let mut looking = scene.log_in();
     let mut loads: Vec<_> = (0..SESSIONS)
         .map(|_| Load::new(scene.log_in(), random.next(), LIMITS.bytes / 4))

@@ -171,9 +171,16 @@ impl Vfs {
             truncate: false,
             ..*how
         };
-        let directory = self.directory_to_sync(path)?;
+        let mut directory = None;
+        if exclusive {
+            directory = self.directory_to_sync(path)?;
+        }
         let file = self.open_tracked(path, &new)?;
         name.keep();
+        if !exclusive {
+            // Where a link leads that led to nothing is known only now.
+            directory = self.directory_to_sync(path)?;
+        }
         Ok(file.new_in(directory))
     }
 
