@@ -25,7 +25,6 @@ mod request;
 mod scene;
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -69,6 +68,8 @@ struct Run {
     random: Random,
     step: u64,
     recent: VecDeque<String>,
+    /// Paths of files that could be opened.
+    opened: VecDeque<String>,
     /// How often each [`Outcome`] was met.
     met: [u64; 3],
 }
@@ -86,12 +87,17 @@ impl Run {
             random: Random::new(seed),
             step: 0,
             recent: VecDeque::new(),
+            opened: VecDeque::new(),
             met: [0; 3],
         }
     }
 
     /// Any name can be of any kind, but `d` and `e` are made directories more often.
     fn path(&mut self) -> String {
+        if self.model.safe && !self.opened.is_empty() && self.random.below(2) == 0 {
+            let which = self.random.below(self.opened.len() as u64) as usize;
+            return self.opened[which].clone();
+        }
         if self.model.safe && self.random.below(10) == 0 {
             let name = self.one_of(&["a", "b", "c", "d", "e"]);
             let folder = self.one_of(&["/", "/d/", "/e/"]);
@@ -132,7 +138,8 @@ impl Run {
             _ => flag::WRITE | flag::CREAT | flag::TRUNC,
         };
         // What a SIZE means without TRUNC for a file that is there is another test's.
-        let announces = flags & flag::TRUNC != 0 && self.random.below(2) == 0;
+        let one_in = if self.model.safe { 10 } else { 2 };
+        let announces = flags & flag::TRUNC != 0 && self.random.below(one_in) == 0;
         Op::Open {
             path,
             flags,
@@ -147,6 +154,10 @@ impl Run {
         }
         if self.held.len() < 3 && self.random.below(2) == 0 {
             return self.open(path);
+        }
+        // What is overwritten safely is decided when it is closed.
+        if self.model.safe && self.random.below(10) == 0 {
+            return Op::Close { file: self.file() };
         }
         match self.random.below(26) {
             0..5 => self.open(path),
@@ -289,11 +300,17 @@ impl Run {
         assert!(right, "{expected:?} expected{}", self.story());
         match (op, reply) {
             (Op::Close { file }, _) => self.held.retain(|held| held.number != file),
-            (_, Reply::Handle { handle, .. }) => self.held.push(Held {
-                number: self.step,
-                session,
-                handle,
-            }),
+            (Op::Open { path, .. }, Reply::Handle { handle, .. }) => {
+                self.held.push(Held {
+                    number: self.step,
+                    session,
+                    handle,
+                });
+                self.opened.push_back(path);
+                if self.opened.len() > 6 {
+                    self.opened.pop_front();
+                }
+            }
             _ => {}
         }
     }
@@ -316,8 +333,12 @@ impl Run {
         for held in std::mem::take(&mut self.held) {
             self.model.cut(held.number);
         }
-        let bytes = [200_000, 50_000, 120_001, 0, 300_000][self.random.below(5) as usize];
-        let files = [12, 3, 9, 20][self.random.below(4) as usize];
+        let mut bytes = [200_000, 50_000, 120_001, 0, 300_000][self.random.below(5) as usize];
+        let mut files = [12, 3, 9, 20][self.random.below(4) as usize];
+        if self.model.safe {
+            // Room for both files, mostly.
+            (bytes, files) = (bytes * 3, files * 2);
+        }
         self.model.limits = Use { bytes, files };
         self.scene.set_limits(bytes, files);
         self.recent
@@ -334,7 +355,7 @@ impl Run {
 
     /// What could not even be kept as a part would stay for ever.
     fn remove_hidden(&mut self) {
-        for path in hidden_below(&self.scene.at_home(""), "") {
+        for path in self.scene.hidden_paths() {
             assert_eq!(self.sessions[0].remove(&path), code::OK, "{path}");
         }
         self.model.remove_hidden();
@@ -350,21 +371,6 @@ fn scene(safe: bool) -> Scene {
     let scene = Scene::with(LIMITS.bytes, LIMITS.files);
     scene.set(&["--safe-overwrite", if safe { "on" } else { "off" }]);
     scene
-}
-
-fn hidden_below(folder: &Path, path: &str) -> Vec<String> {
-    let mut hidden = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        let path = format!("{path}/{name}");
-        if entry.file_type().unwrap().is_dir() {
-            hidden.extend(hidden_below(&entry.path(), &path));
-        } else if name.starts_with(".landfall-upload-") {
-            hidden.push(path);
-        }
-    }
-    hidden
 }
 
 #[test]
@@ -397,11 +403,13 @@ fn requests_agree_with_the_model(safe: bool) {
             run.change_limits();
         }
     }
+    let ended = run.model.ended;
     println!(
-        "{} requests; {:?} done, exceeded, failed",
+        "{} requests; {:?} done, exceeded, failed; {ended:?} overwritten, not overwritten",
         run.step, run.met
     );
     assert!(run.met.iter().all(|count| *count > 100), "{:?}", run.met);
+    assert!(!safe || ended.iter().all(|count| *count > 20), "{ended:?}");
 }
 
 #[test]

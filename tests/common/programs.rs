@@ -1,10 +1,13 @@
 //! Clients as programs, told how to reach a test server.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{HOST, PASSWORD, STEP, TestServer, USER, have, run, run_ok, skip, wait_until};
+use rustix::process::Signal;
+
+use super::{HOST, PASSWORD, Running, STEP, TestServer, USER, have, run, run_ok, skip, wait_until};
 
 pub fn rclone(server: &TestServer, args: &[&str]) -> Command {
     let config = server.local("rclone.conf");
@@ -77,7 +80,7 @@ pub fn psftp(server: &TestServer, script: &str) -> Command {
 }
 
 /// The home as a file system, by sshfs; taken down whatever happens.
-pub struct Mount(pub PathBuf);
+pub struct Mount(pub PathBuf, Running);
 
 impl Mount {
     /// `None`: this machine cannot have it, which was told loudly.
@@ -91,14 +94,21 @@ impl Mount {
         }
         let point = server.local("mount");
         fs::create_dir(&point).unwrap();
+        let outside = fs::metadata(&point).unwrap().dev();
         let mut sshfs = Command::new("sshfs");
         sshfs.arg("-F").arg(server.ssh_config());
-        run_ok(sshfs.arg(format!("{HOST}:")).arg(&point), STEP);
-        let mount = Self(point);
+        sshfs.args(["-f", &format!("{HOST}:")]).arg(&point);
+        let mut mount = Self(point, Running::start(&mut sshfs));
         wait_until("the mount is there", STEP, || {
-            fs::metadata(&mount.0).is_ok()
+            assert!(mount.1.is_running(), "sshfs has ended");
+            fs::metadata(&mount.0).is_ok_and(|found| found.dev() != outside)
         });
         Some(mount)
+    }
+
+    /// Kills sshfs and the ssh below it (SIGKILL), as when the machine loses its network.
+    pub fn kill(&self) {
+        self.1.signal_group(Signal::KILL);
     }
 }
 

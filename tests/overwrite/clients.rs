@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::common::files::{assert_same, bytes_of};
 use crate::common::programs::{Mount, curl, lftp, psftp, rclone};
 use crate::common::{
-    HOST, MIB, STEP, TRANSFER, TestServer, have, python, random_file, run, run_ok,
+    HOST, MIB, Running, STEP, TRANSFER, TestServer, have, python, random_file, run_ok, wait_until,
 };
 use crate::overwriting;
 use crate::scene::{MAX_FILES, Scene};
@@ -139,8 +139,8 @@ fn programs_that_are_killed_leave_the_old_file() {
         if !have(&[name]) {
             continue;
         }
-        let mut running = crate::common::Running::start(&mut client);
-        crate::common::wait_until("something has come", TRANSFER, || {
+        let mut running = Running::start(&mut client);
+        wait_until("something has come", TRANSFER, || {
             assert!(running.is_running(), "{name} was over before it was cut");
             let hidden = crate::hidden_in(&scene.at_home(""));
             hidden.first().is_some_and(|hidden| {
@@ -148,7 +148,7 @@ fn programs_that_are_killed_leave_the_old_file() {
             })
         });
         running.kill();
-        crate::common::wait_until("the part has its name", STEP, || scene.has("f.filepart"));
+        wait_until("the part has its name", STEP, || scene.has("f.filepart"));
         assert!(scene.content("f") == old, "{name}");
         let part = scene.content("f.filepart");
         // What was sent ahead can lie behind a gap only where the client sends out of order.
@@ -237,7 +237,7 @@ fn sshfs_sees_a_file_that_is_open_as_it_was_written() {
     fs::set_permissions(&f, fs::Permissions::from_mode(0o600)).unwrap();
     drop(open);
     assert_eq!(fs::read(&f).unwrap(), b"some");
-    crate::common::wait_until("it is closed", STEP, || scene.content("f") == b"some");
+    wait_until("it is closed", STEP, || scene.content("f") == b"some");
     assert_eq!(scene.mode("f"), 0o600);
     // Renamed while it is open.
     let mut open = reopen();
@@ -262,7 +262,7 @@ fn sshfs_sees_a_file_that_is_open_as_it_was_written() {
     open.write_all(b" sees").unwrap();
     assert_eq!(text(&mut open), "nobody sees");
     drop(open);
-    crate::common::wait_until("nothing is left", STEP, || scene.names().is_empty());
+    wait_until("nothing is left", STEP, || scene.names().is_empty());
     scene.assert_exact_soon(&mut scene.log_in());
 }
 
@@ -273,24 +273,16 @@ fn a_mount_that_is_killed_leaves_the_old_file() {
     };
     let f = mount.0.join("f");
     fs::write(&f, "old").unwrap();
-    let mut open = OpenOptions::new()
-        .write(true)
-        .truncate(true)
-        .open(&f)
-        .unwrap();
+    let mut options = OpenOptions::new();
+    let mut open = options.write(true).truncate(true).open(&f).unwrap();
     open.write_all(b"new").unwrap();
     open.sync_all().unwrap();
-    assert_eq!(scene.content("f"), b"old");
-    // The ssh below it is what the server sees.
-    let server = format!("127.0.0.1:{}", scene.server.port());
-    let mut kill = Command::new("ss");
-    if have(&["ss"]) {
-        run(kill.args(["-K", "dst", &server]), STEP);
-    }
-    drop(mount);
-    drop(open);
-    crate::common::wait_until("the part has its name", STEP, || {
-        scene.has("f.filepart") || scene.content("f") == b"new"
+    wait_until("what was closed before is there", STEP, || {
+        scene.content("f") == b"old"
     });
+    mount.kill();
+    wait_until("the part has its name", STEP, || scene.has("f.filepart"));
+    assert_eq!(scene.content("f"), b"old");
+    assert_eq!(scene.content("f.filepart"), b"new");
     scene.assert_exact_soon(&mut scene.log_in());
 }

@@ -56,6 +56,8 @@ pub struct Model {
     /// Are files overwritten safely?
     pub safe: bool,
     pub pending: Vec<Pending>,
+    /// How many of them have replaced a file, and how many have not.
+    pub ended: [u64; 2],
 }
 
 /// Where a path leads: a directory, a name in it, and what has that name.
@@ -75,6 +77,7 @@ impl Model {
             limits,
             safe: false,
             pending: Vec::new(),
+            ended: [0; 2],
         }
     }
 

@@ -134,6 +134,7 @@ impl Model {
             self.keep(&pending);
         }
         self.let_go(pending.old);
+        self.ended[usize::from(!replaced)] += 1;
         replaced
     }
 

@@ -118,6 +118,25 @@ impl Scene {
         fs::metadata(self.at_home(relative)).unwrap().len()
     }
 
+    /// The paths of all hidden files that safe overwrites make.
+    pub fn hidden_paths(&self) -> Vec<String> {
+        fn below(folder: &Path, path: &str) -> Vec<String> {
+            let mut hidden = Vec::new();
+            for entry in fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                let name = entry.file_name().into_string().unwrap();
+                let path = format!("{path}/{name}");
+                if entry.file_type().unwrap().is_dir() {
+                    hidden.extend(below(&entry.path(), &path));
+                } else if name.starts_with(".landfall-upload-") {
+                    hidden.push(path);
+                }
+            }
+            hidden
+        }
+        below(&self.home, "")
+    }
+
     /// What is below the home, and what the server has open without a name.
     pub fn on_disk(&self) -> Use {
         below(&self.home) + self.without_names()
