@@ -254,9 +254,10 @@ impl Vfs {
 
     /// Removes a name that is not a directory.
     pub fn remove_file(&self, path: &VPath) -> Result<(), Error> {
-        let outcome = self
-            .finish_early(path, false)
-            .and_then(|()| self.take_name(path, || self.store.remove_file(path)));
+        let outcome = self.remove_spoilt(path).unwrap_or_else(|| {
+            self.finish_early(path, false)?;
+            self.take_name(path, || self.store.remove_file(path))
+        });
         self.record("remove", path, outcome)
     }
 

@@ -189,6 +189,22 @@ impl Vfs {
         }
     }
 
+    /// Who removes a file after a failure to overwrite it means what has come of the new one: that is
+    /// removed, and the old one is there again.
+    pub(super) fn remove_spoilt(&self, path: &VPath) -> Option<Result<(), Error>> {
+        let overwrite = self.overwrite_of(path, false)?;
+        let spoilt = overwrite.pending(|pending| pending.spoilt);
+        if spoilt != Some(true) {
+            return None;
+        }
+        self.overwrites.forget(&overwrite);
+        let removed = self.discard(&*overwrite.place);
+        let kept = removed.map_or(Kept::Hidden, |()| Kept::Nothing);
+        let failed = Error::Unfinished(Unfinished::new(None, kept));
+        *lock(&overwrite.stage) = Stage::Failed(failed);
+        Some(removed)
+    }
+
     /// Closes the file of a handle that overwrites. `synced` is whether it is known to be on the disk.
     pub(super) fn end_overwrite(
         &self,
@@ -249,26 +265,24 @@ impl Vfs {
     }
 
     fn keep_counted(&self, place: &dyn Replacement) -> Kept {
-        let change = self.ledger().begin();
-        let _names = change.names();
         match place.hidden() {
             Err(_) => Kept::Nothing,
-            Ok(found) if found.size > 0 => match place.keep() {
-                Ok(()) => Kept::Part,
-                Err(_) => Kept::Hidden,
-            },
-            Ok(_) => {
-                let removed = last_name(self.ledger(), || place.hidden())
-                    .and_then(|last| place.discard().map(|()| last));
-                match removed {
-                    Ok(last) => {
-                        name_is_gone(&change, last);
-                        Kept::Nothing
-                    }
-                    Err(_) => Kept::Hidden,
-                }
+            Ok(found) if found.size > 0 => {
+                let change = self.ledger().begin();
+                let _names = change.names();
+                place.keep().map_or(Kept::Hidden, |()| Kept::Part)
             }
+            Ok(_) => self.discard(place).map_or(Kept::Hidden, |()| Kept::Nothing),
         }
+    }
+
+    fn discard(&self, place: &dyn Replacement) -> Result<(), Error> {
+        let change = self.ledger().begin();
+        let _names = change.names();
+        let last = last_name(self.ledger(), || place.hidden())?;
+        place.discard()?;
+        name_is_gone(&change, last);
+        Ok(())
     }
 }
 

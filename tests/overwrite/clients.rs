@@ -9,7 +9,8 @@ use std::process::Command;
 use crate::common::files::{assert_same, bytes_of};
 use crate::common::programs::{Mount, curl, lftp, psftp, rclone};
 use crate::common::{
-    HOST, MIB, Running, STEP, TRANSFER, TestServer, have, python, random_file, run_ok, wait_until,
+    HOST, MIB, Running, STEP, TRANSFER, TestServer, have, python, random_file, run, run_ok,
+    wait_until,
 };
 use crate::overwriting;
 use crate::scene::{MAX_FILES, Scene};
@@ -284,5 +285,59 @@ fn a_mount_that_is_killed_leaves_the_old_file() {
     wait_until("the part has its name", STEP, || scene.has("f.filepart"));
     assert_eq!(scene.content("f"), b"old");
     assert_eq!(scene.content("f.filepart"), b"new");
+    scene.assert_exact_soon(&mut scene.log_in());
+}
+
+/// What does not fit leaves the old file; a person who uses OpenSSH's or PuTTY's client reads why.
+#[test]
+fn uploads_that_do_not_fit_leave_the_old_file() {
+    let (scene, new) = with_old_file(3 * MIB as u64);
+    let server = &scene.server;
+    scene.set_limits(2 * MIB as u64, MAX_FILES);
+    let old = scene.content("f");
+    let whole = fs::read(&new).unwrap();
+    let uploads = [
+        ("sftp", server.sftp_batch(&[], "put new f\n")),
+        ("psftp", psftp(server, "put new f\n")),
+        ("lftp", lftp(server, "put new -o f")),
+        ("curl", curl(server, "/f", &["-T", "new"])),
+    ];
+    for (name, mut client) in uploads {
+        if !have(&[name]) {
+            continue;
+        }
+        let said = run(&mut client, TRANSFER);
+        let told = said.err() + &said.out();
+        if name.ends_with("sftp") {
+            let lines = told.lines().filter(|line| line.contains("landfall: "));
+            let lines: Vec<_> = lines.collect();
+            assert_eq!(lines.len(), 2, "{name}: {}", said.describe());
+            assert!(lines[0].contains("Quota exceeded"), "{told}");
+            assert!(lines[1].contains("the old one stays"), "{told}");
+        }
+        wait_until("it is closed", STEP, || scene.has("f.filepart"));
+        assert!(scene.content("f") == old, "{name}");
+        let part = scene.content("f.filepart");
+        assert!(whole.starts_with(&part), "{name}: {} bytes", part.len());
+        scene.assert_nothing_hidden();
+        fs::remove_file(scene.at_home("f.filepart")).unwrap();
+        server.admin(&["quota", "recount"], "").ok();
+    }
+}
+
+/// Before version 1.63 it uploads to the name itself, and removes that when it cannot finish.
+#[test]
+fn rclone_that_removes_what_does_not_fit_removes_the_new_file() {
+    if !have(&["rclone"]) {
+        return;
+    }
+    let (scene, _) = with_old_file(3 * MIB as u64);
+    scene.set_limits(2 * MIB as u64, MAX_FILES);
+    let old = scene.content("f");
+    let copy = ["copyto", "--retries", "2", "new", "there:f"];
+    let said = run(&mut rclone(&scene.server, &copy), TRANSFER).failed();
+    assert!(said.err().contains("Quota exceeded"), "{}", said.describe());
+    assert!(scene.content("f") == old);
+    assert_eq!(scene.names(), ["f"]);
     scene.assert_exact_soon(&mut scene.log_in());
 }

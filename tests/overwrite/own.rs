@@ -217,6 +217,24 @@ fn what_was_spoilt_does_not_take_the_name_early_either() {
 }
 
 #[test]
+fn removing_what_was_spoilt_leaves_the_old_file() {
+    let (scene, mut s, file) = pending();
+    assert_ne!(s.try_write(&file, 1 << 40, b"x").code(), code::OK);
+    assert_eq!(s.remove("/f"), code::OK);
+    assert_eq!(scene.names(), ["f"]);
+    assert_eq!(s.get("/f"), b"old");
+    scene.assert_exact(&mut s);
+    assert_eq!(s.used().files, 2, "the new one is open still");
+    s.assert_unfinished(&file);
+    assert_eq!(scene.content("f"), b"old");
+    scene.assert_exact(&mut s);
+    // From now on there is only the old one.
+    assert_eq!(s.remove("/f"), code::OK);
+    assert_eq!(scene.names(), [""; 0]);
+    scene.assert_exact(&mut s);
+}
+
+#[test]
 fn what_is_done_with_other_files_does_not_touch_it() {
     let (scene, mut s, file) = pending();
     s.put("/g", b"g");

@@ -102,6 +102,9 @@ impl Model {
     /// Carries out what can be carried out for a session. `file` is the number of a file that it
     /// opens.
     pub fn apply(&mut self, op: &Op, session: usize, file: u64) -> Outcome {
+        if self.remove_spoilt(op, session) {
+            return Done;
+        }
         if !self.finish_early(op, session) {
             return Failed;
         }

@@ -101,6 +101,22 @@ impl Model {
         })
     }
 
+    /// After a failure to overwrite a file, its session removes the new one.
+    pub fn remove_spoilt(&mut self, op: &Op, session: usize) -> bool {
+        let Op::Remove(path) = op else { return false };
+        let found = self.find(path, false);
+        let pending = found.and_then(|id| self.of(id, session));
+        let Some(at) = pending.filter(|at| self.pending[*at].spoilt) else {
+            return false;
+        };
+        let pending = self.pending.remove(at);
+        self.take_name(&pending.hidden_place());
+        self.open.get_mut(&pending.file).unwrap().failed = true;
+        self.let_go(pending.old);
+        self.ended[1] += 1;
+        true
+    }
+
     /// What should have changed bytes and did not spoils the new file.
     pub fn spoil(&mut self, op: &Op, session: usize, outcome: Outcome) {
         if outcome == Done {
