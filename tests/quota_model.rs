@@ -46,7 +46,7 @@ const LOOK_EVERY: u64 = 20;
 /// Requests between two changes of the limits.
 const CHANGE_EVERY: u64 = 1500;
 /// The same where files are overwritten safely: what was spoilt takes names until then.
-const CHANGE_EVERY_SAFE: u64 = 400;
+const CHANGE_EVERY_SAFE: u64 = 300;
 
 fn duration() -> Duration {
     let long = std::env::var("LONG").is_ok_and(|value| value == "1");
@@ -350,20 +350,38 @@ impl Run {
         for _ in 0..SESSIONS {
             self.sessions.push(self.scene.log_in());
         }
-        self.remove_hidden();
+        if self.model.safe {
+            self.begin_anew();
+        }
     }
 
-    /// What could not even be kept as a part would stay for ever.
-    fn remove_hidden(&mut self) {
-        for path in self.scene.hidden_paths() {
-            assert_eq!(self.sessions[0].remove(&path), code::OK, "{path}");
-        }
-        self.model.remove_hidden();
+    /// Parts, and what could not even be kept as one, would soon be all that there is room for.
+    fn begin_anew(&mut self) {
+        empty(&mut self.sessions[0], "");
+        self.opened.clear();
+        let mut model = Model::new(self.model.limits);
+        (model.safe, model.ended) = (true, self.model.ended);
+        self.model = model;
     }
 
     fn story(&self) -> String {
         let recent = Vec::from_iter(self.recent.iter().cloned()).join("\n");
         format!("; at step {}; the last requests:\n{recent}", self.step)
+    }
+}
+
+fn empty(s: &mut Session, folder: &str) {
+    for entry in s.list(format!("{folder}/")) {
+        let name = String::from_utf8(entry.name).unwrap();
+        let path = format!("{folder}/{name}");
+        match name.as_str() {
+            "." | ".." => {}
+            _ if entry.attrs.is_dir() => {
+                empty(s, &path);
+                assert_eq!(s.rmdir(&path), code::OK, "{path}");
+            }
+            _ => assert_eq!(s.remove(&path), code::OK, "{path}"),
+        }
     }
 }
 

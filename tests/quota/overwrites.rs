@@ -189,30 +189,4 @@ impl Model {
         }
         self.apply(&Op::Close { file }, 0, 0);
     }
-
-    /// What is hidden has been removed.
-    pub fn remove_hidden(&mut self) {
-        for directory in self.directories() {
-            let names = self.names(directory).keys();
-            let hidden: Vec<_> = names
-                .filter(|name| name.starts_with(HIDDEN))
-                .cloned()
-                .collect();
-            for name in hidden {
-                self.take_name(&Place {
-                    directory,
-                    name,
-                    found: None,
-                });
-            }
-        }
-    }
-
-    fn directories(&self) -> Vec<Id> {
-        let directories = self.inodes.iter();
-        directories
-            .filter(|(_, inode)| matches!(inode.kind, Kind::Directory(_)))
-            .map(|(id, _)| *id)
-            .collect()
-    }
 }
