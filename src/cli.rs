@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::units::parse_size;
 
@@ -71,6 +71,9 @@ pub struct Add {
     /// The most files, directories and links there may be in all.
     #[arg(long, value_name = "NUMBER")]
     pub max_files: Option<u64>,
+    /// Overwrite files safely: the old one stays until the new one is there as a whole.
+    #[arg(long, value_name = "on|off|default", default_value = "default")]
+    pub safe_overwrite: Choice,
     /// Where the password comes from.
     #[command(flatten)]
     pub password: PasswordSource,
@@ -104,6 +107,32 @@ pub struct Set {
     /// The most files, directories and links there may be in all, or "none".
     #[arg(long, value_name = "NUMBER|none", value_parser = number_or_none, group = "what")]
     pub max_files: Option<Limit>,
+    /// Overwrite files safely: the old one stays until the new one is there as a whole. "default"
+    /// is as the config says.
+    #[arg(long, value_name = "on|off|default", group = "what")]
+    pub safe_overwrite: Option<Choice>,
+}
+
+/// What holds for a user, whatever the config says; or what it says.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Choice {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+    /// As the config says.
+    Default,
+}
+
+impl Choice {
+    /// The user's own choice, if there is one.
+    pub fn own(self) -> Option<bool> {
+        match self {
+            Self::On => Some(true),
+            Self::Off => Some(false),
+            Self::Default => None,
+        }
+    }
 }
 
 /// A limit, or that there is none.

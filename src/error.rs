@@ -31,6 +31,9 @@ pub enum Error {
     /// The account may not use more.
     #[error("{0}")]
     Quota(Exceeded),
+    /// A new file could not take the place of the old one.
+    #[error("{0}")]
+    Unfinished(Unfinished),
     /// A limit of the server is reached; the number is the limit.
     #[error("{0} (limit {1})")]
     Limit(&'static str, u64),
@@ -76,6 +79,53 @@ impl fmt::Display for Exceeded {
                 write!(f, "Quota exceeded: {used} of {limit} files used")
             }
         }
+    }
+}
+
+/// Why an old file was not overwritten, and what became of the new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unfinished {
+    /// What the operating system said; `None` if not everything had been written before.
+    pub cause: Option<Errno>,
+    /// What became of the new file.
+    pub kept: Kept,
+}
+
+/// What became of a new file that did not take the place of the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It lies beside it, as NAME.filepart.
+    Part,
+    /// It lies beside it under a hidden name.
+    Hidden,
+    /// There is nothing of it.
+    Nothing,
+}
+
+impl Unfinished {
+    /// From the error that was met, if it was met only now.
+    pub fn new(error: Option<Error>, kept: Kept) -> Self {
+        let cause = match error {
+            Some(Error::Os(errno)) => Some(errno),
+            _ => None,
+        };
+        Self { cause, kept }
+    }
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cause {
+            Some(Errno::NOENT) => f.write_str("The new file was removed before it was closed")?,
+            Some(errno) => f.write_str(&describe(errno))?,
+            None => f.write_str("Not all of the new file has come")?,
+        }
+        f.write_str("; the old one stays as it was")?;
+        f.write_str(match self.kept {
+            Kept::Part => ", and what has come is beside it with .filepart behind its name",
+            Kept::Hidden => ", and what has come is beside it under a hidden name",
+            Kept::Nothing => "",
+        })
     }
 }
 

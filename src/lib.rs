@@ -7,6 +7,7 @@
 //! | [`cli`], [`config`] | the commands and their arguments; config.toml, raw then checked |
 //! | [`admin`] | what the operator's commands do |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
+//! | [`sweep`] | removes what a crash left of uploads |
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
 //! | [`sftp`], [`scp`] | the SFTP engine; scp's older protocol |
 //! | [`commands`] | the small commands of a person: `quota` |
@@ -44,5 +45,6 @@ pub mod session;
 pub mod sftp;
 pub mod ssh;
 pub mod store;
+pub mod sweep;
 pub mod units;
 pub mod vfs;

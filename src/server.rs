@@ -22,6 +22,7 @@ use crate::database;
 use crate::quota::Ledgers;
 use crate::session;
 use crate::ssh::{self, Context, host_keys};
+use crate::sweep;
 
 /// After an error of accept(2), as when no descriptor is free: long enough not to spin, short
 /// enough not to be noticed.
@@ -59,8 +60,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     ledgers.begin_serving().await?;
     let informing = tokio::spawn(ledgers.clone().keep_informed());
+    let sweeping = tokio::spawn(sweep::run(
+        accounts,
+        ledgers.clone(),
+        config.uploads.sweep_after,
+    ));
     server.run(stop).await?;
     informing.abort();
+    sweeping.abort();
     ledgers.end_serving().await
 }
 

@@ -20,6 +20,7 @@ pub struct Session {
     /// The client's identification string, without line end.
     identification: Vec<u8>,
     limits: config::Sftp,
+    uploads: config::Uploads,
     member: Member,
     hashes: Arc<Hashes>,
 }
@@ -31,6 +32,7 @@ impl Session {
         peer: SocketAddr,
         identification: Vec<u8>,
         limits: config::Sftp,
+        uploads: config::Uploads,
         member: Member,
         hashes: Arc<Hashes>,
     ) -> Self {
@@ -39,6 +41,7 @@ impl Session {
             peer,
             identification,
             limits,
+            uploads,
             member,
             hashes,
         }
@@ -64,6 +67,17 @@ impl Session {
         &self.limits
     }
 
+    /// Does an old file stay until the new one is there as a whole?
+    pub fn overwrites_safely(&self) -> bool {
+        let own = self.proof.account().safe_overwrite;
+        own.unwrap_or(self.uploads.safe_overwrite)
+    }
+
+    /// Must what was written be durable when a file is closed?
+    pub fn syncs_on_close(&self) -> bool {
+        self.uploads.fsync_on_close
+    }
+
     /// The folder on this machine that is the account's home.
     pub fn home(&self) -> &Path {
         &self.proof.account().home
@@ -81,13 +95,18 @@ impl Session {
 
     /// Opens the home. May block: the disk may be gone or hang.
     pub fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
-        Ok(Arc::new(LocalStore::open(self.home(), self.limits.umask)?))
+        open_home(self.home(), self.limits.umask)
     }
+}
+
+/// Opens a home: the one place that says what kind of store it is. May block.
+pub fn open_home(home: &Path, umask: u32) -> Result<Arc<dyn Store>, Error> {
+    Ok(Arc::new(LocalStore::open(home, umask)?))
 }
 
 /// Counts what lies in a home; see [`Store::count`].
 pub fn count_home(home: &Path, tell: &mut dyn FnMut(u64)) -> Result<Usage, Error> {
-    let counted = LocalStore::open(home, 0)?.count(tell)?;
+    let counted = open_home(home, 0)?.count(tell)?;
     Ok(Usage {
         bytes: counted.bytes,
         files: counted.files,

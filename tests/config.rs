@@ -51,6 +51,10 @@ fn all_faults_are_reported_together_with_their_places() {
          max_handles = 0\n\
          max_channels = []\n\
          umask = \"999\"\n\
+         [uploads]\n\
+         safe_overwrite = 1\n\
+         fsync_on_close = \"yes\"\n\
+         sweep_after = \"30m\"\n\
          [log]\n\
          level = \"loud\"\n\
          [sever]\n\
@@ -102,10 +106,19 @@ fn all_faults_are_reported_together_with_their_places() {
         ("19:16", "max_channels is a list"),
         ("20:9", "umask is \"999\", which is not an octal number"),
         (
-            "22:9",
+            "22:18",
+            "safe_overwrite is a number, but must be true or false",
+        ),
+        (
+            "23:18",
+            "fsync_on_close is a string, but must be true or false",
+        ),
+        ("24:15", "sweep_after is \"30m\", but must be from 3600s to"),
+        (
+            "26:9",
             "level is \"loud\", but must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
         ),
-        ("23:2", "unknown section [sever]; did you mean [server]?"),
+        ("27:2", "unknown section [sever]; did you mean [server]?"),
     ];
     for (fault, (place, text)) in faults.iter().zip(expected) {
         assert!(
@@ -174,7 +187,7 @@ fn single_faults_say_what_would_be_right() {
         ),
         (
             "[frobnication]\n",
-            "config.toml:1:2: unknown section [frobnication]; there are [server], [login], [sftp], [log]",
+            "config.toml:1:2: unknown section [frobnication]; there are [server], [login], [sftp], [uploads], [log]",
         ),
         (
             "[server.tls]\n",

@@ -13,14 +13,10 @@ mod common;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use common::files::{assert_same, random_tree, tree_of};
-use common::programs::rclone;
-use common::{
-    HOST, MIB, PASSWORD, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok,
-};
+use common::programs::{Mount, curl, lftp, psftp, rclone};
+use common::{MIB, STEP, TRANSFER, TestServer, have, random_file, run_ok};
 
 /// A file of the client's with random bytes.
 fn local_file(server: &TestServer, name: &str, length: u64) -> std::path::PathBuf {
@@ -92,20 +88,6 @@ fn rclone_copies_syncs_checks_moves_and_tells_the_space() {
 
 // ---- lftp
 
-fn lftp(server: &TestServer, script: &str) -> Command {
-    let connect = format!("ssh -a -x -F {}", server.ssh_config().display());
-    let mut command = Command::new("lftp");
-    command
-        .current_dir(server.path("client"))
-        .args(["-c"])
-        .arg(format!(
-            "set cmd:fail-exit yes; set net:max-retries 1; set sftp:connect-program \"{connect}\"; \
-         open -u {USER}, -p {} sftp://{HOST}; {script}",
-            server.port()
-        ));
-    command
-}
-
 #[test]
 fn lftp_puts_gets_resumes_mirrors_and_renames() {
     if !have(&["lftp"]) {
@@ -145,21 +127,6 @@ fn lftp_puts_gets_resumes_mirrors_and_renames() {
 }
 
 // ---- curl
-
-fn curl(server: &TestServer, path: &str, args: &[&str]) -> Command {
-    let mut command = Command::new("curl");
-    command
-        .args(["--silent", "--show-error", "--insecure", "--user"])
-        .arg(format!("{}:", server.user()))
-        .arg("--key")
-        .arg(server.key())
-        .arg("--pubkey")
-        .arg(server.public_key())
-        .args(args)
-        .arg(format!("sftp://127.0.0.1:{}{path}", server.port()))
-        .current_dir(server.path("client"));
-    command
-}
 
 #[test]
 fn curl_uploads_downloads_resumes_appends_and_lists() {
@@ -208,35 +175,7 @@ fn psftp_puts_gets_resumes_and_manages() {
         return;
     }
     let server = TestServer::start();
-    let fingerprint = {
-        let mut keygen = Command::new("ssh-keygen");
-        keygen
-            .arg("-lf")
-            .arg(server.path("keys/ssh_host_ed25519_key.pub"));
-        run_ok(&mut keygen, STEP)
-            .out()
-            .split_whitespace()
-            .nth(1)
-            .unwrap()
-            .to_owned()
-    };
-    let psftp = |script: &str| {
-        fs::write(server.local("script"), script).unwrap();
-        let mut command = Command::new("psftp");
-        command
-            .args([
-                "-batch",
-                "-hostkey",
-                &fingerprint,
-                "-P",
-                &server.port().to_string(),
-            ])
-            .args(["-pw", PASSWORD, "-b", "script"])
-            .arg(format!("{USER}@127.0.0.1"))
-            .env("HOME", server.path("client"))
-            .current_dir(server.path("client"));
-        run_ok(&mut command, TRANSFER).out()
-    };
+    let psftp = |script: &str| run_ok(&mut psftp(&server, script), TRANSFER).out();
     let file = local_file(&server, "file", 5 * MIB as u64 + 9);
     psftp("put file\nget file back\n");
     assert_same(&file, &server.at_home("file"));
@@ -266,41 +205,13 @@ fn psftp_puts_gets_resumes_and_manages() {
 
 // ---- sshfs
 
-/// A mount that is taken down whatever happens.
-struct Mount<'a>(&'a Path);
-
-impl Drop for Mount<'_> {
-    fn drop(&mut self) {
-        run(
-            Command::new("fusermount3").args(["-u", "-z"]).arg(self.0),
-            STEP,
-        );
-    }
-}
-
 #[test]
 fn sshfs_mounts_the_home_as_a_file_system() {
-    if !have(&["sshfs", "fusermount3"]) {
-        return;
-    }
-    if !Path::new("/dev/fuse").exists() {
-        return common::skip("this machine has no /dev/fuse");
-    }
     let server = TestServer::start();
-    let point = server.local("mount");
-    fs::create_dir(&point).unwrap();
-    let mut sshfs = Command::new("sshfs");
-    sshfs
-        .arg("-F")
-        .arg(server.ssh_config())
-        .arg(format!("{HOST}:"))
-        .arg(&point);
-    run_ok(&mut sshfs, STEP);
-    let _mount = Mount(&point);
-    let began = Instant::now();
-    while fs::metadata(&point).is_err() && began.elapsed() < STEP {
-        sleep(Duration::from_millis(20));
-    }
+    let Some(mount) = Mount::sshfs(&server) else {
+        return;
+    };
+    let point = mount.0.clone();
 
     random_tree(&server.local("tree"), 4);
     let mut copy = Command::new("cp");

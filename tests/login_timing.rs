@@ -30,6 +30,7 @@ async fn who_is_not_there_costs_as_much_as_who_is() {
             name: name.parse().unwrap(),
             home: None,
             allowance: Allowance::default(),
+            safe_overwrite: None,
             password,
             keys: Vec::new(),
         };

@@ -14,6 +14,8 @@ mod common;
 
 #[path = "quota/clients.rs"]
 mod clients;
+#[path = "disks/faulty.rs"]
+mod faulty;
 #[path = "quota/faulty_disk.rs"]
 mod faulty_disk;
 #[path = "quota/full_disk.rs"]
@@ -34,3 +36,5 @@ mod operator;
 mod scene;
 #[path = "quota/sessions.rs"]
 mod sessions;
+#[path = "disks/small.rs"]
+mod small_disk;

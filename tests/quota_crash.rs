@@ -52,11 +52,22 @@ fn kill_under_load(scene: &mut Scene, random: &mut Random) {
 
 #[test]
 fn after_each_kill_under_load_the_figures_are_those_of_the_disk() {
+    kill_again_and_again("off");
+}
+
+#[test]
+fn after_each_kill_under_safe_overwrites_the_figures_are_those_of_the_disk() {
+    kill_again_and_again("on");
+}
+
+fn kill_again_and_again(safe_overwrite: &str) {
     let long = std::env::var("LONG").is_ok_and(|value| value == "1");
     let seed = load::seed();
     println!("SEED={seed} repeats this load");
     let mut random = Random::new(seed);
     let mut scene = Scene::with(LIMIT, FILES);
+    scene.set(&["--safe-overwrite", safe_overwrite]);
+    let mut left = 0;
     for round in 0..if long { 100 } else { 10 } {
         kill_under_load(&mut scene, &mut random);
         let on_disk = below(&scene.at_home(""));
@@ -87,7 +98,14 @@ fn after_each_kill_under_load_the_figures_are_those_of_the_disk() {
         }
         scene.assert_exact(&mut s);
         assert_eq!(s.used(), on_disk, "round {round}");
+        // Or they would soon be all that there is room for.
+        for hidden in scene.hidden_paths() {
+            assert_eq!(s.remove(&hidden), code::OK);
+            left += 1;
+        }
+        scene.assert_exact(&mut s);
     }
+    assert_eq!(left > 0, safe_overwrite == "on", "{left} hidden files");
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod common;
 mod load;
 #[path = "quota/model.rs"]
 mod model;
+#[path = "quota/overwrites.rs"]
+mod overwrites;
 #[path = "quota/request.rs"]
 mod request;
 #[path = "quota/scene.rs"]
@@ -43,6 +45,8 @@ const LIMITS: Use = Use {
 const LOOK_EVERY: u64 = 20;
 /// Requests between two changes of the limits.
 const CHANGE_EVERY: u64 = 1500;
+/// The same where files are overwritten safely: what was spoilt takes names until then.
+const CHANGE_EVERY_SAFE: u64 = 300;
 
 fn duration() -> Duration {
     let long = std::env::var("LONG").is_ok_and(|value| value == "1");
@@ -64,27 +68,41 @@ struct Run {
     random: Random,
     step: u64,
     recent: VecDeque<String>,
+    /// Paths of files that could be opened.
+    opened: VecDeque<String>,
     /// How often each [`Outcome`] was met.
     met: [u64; 3],
 }
 
 impl Run {
-    fn new(seed: u64) -> Self {
-        let scene = Scene::with(LIMITS.bytes, LIMITS.files);
+    fn new(seed: u64, safe: bool) -> Self {
+        let scene = scene(safe);
+        let mut model = Model::new(LIMITS);
+        model.safe = safe;
         Self {
             sessions: (0..SESSIONS).map(|_| scene.log_in()).collect(),
             scene,
-            model: Model::new(LIMITS),
+            model,
             held: Vec::new(),
             random: Random::new(seed),
             step: 0,
             recent: VecDeque::new(),
+            opened: VecDeque::new(),
             met: [0; 3],
         }
     }
 
     /// Any name can be of any kind, but `d` and `e` are made directories more often.
     fn path(&mut self) -> String {
+        if self.model.safe && !self.opened.is_empty() && self.random.below(2) == 0 {
+            let which = self.random.below(self.opened.len() as u64) as usize;
+            return self.opened[which].clone();
+        }
+        if self.model.safe && self.random.below(10) == 0 {
+            let name = self.one_of(&["a", "b", "c", "d", "e"]);
+            let folder = self.one_of(&["/", "/d/", "/e/"]);
+            return format!("{folder}{name}{}", overwrites::PART);
+        }
         let first = self.one_of(&["a", "b", "c", "d", "e"]);
         match self.random.below(3) {
             0 => format!("/{}/{first}", self.one_of(&["d", "e"])),
@@ -120,7 +138,8 @@ impl Run {
             _ => flag::WRITE | flag::CREAT | flag::TRUNC,
         };
         // What a SIZE means without TRUNC for a file that is there is another test's.
-        let announces = flags & flag::TRUNC != 0 && self.random.below(2) == 0;
+        let one_in = if self.model.safe { 10 } else { 2 };
+        let announces = flags & flag::TRUNC != 0 && self.random.below(one_in) == 0;
         Op::Open {
             path,
             flags,
@@ -135,6 +154,10 @@ impl Run {
         }
         if self.held.len() < 3 && self.random.below(2) == 0 {
             return self.open(path);
+        }
+        // What is overwritten safely is decided when it is closed.
+        if self.model.safe && self.random.below(10) == 0 {
+            return Op::Close { file: self.file() };
         }
         match self.random.below(26) {
             0..5 => self.open(path),
@@ -261,7 +284,7 @@ impl Run {
         if self.recent.len() > 20 {
             self.recent.pop_front();
         }
-        let expected = self.model.apply(&op, self.step);
+        let expected = self.model.apply(&op, session, self.step);
         self.met[expected as usize] += 1;
         let outcome = match &reply {
             Reply::Handle { .. } => Outcome::Done,
@@ -277,11 +300,17 @@ impl Run {
         assert!(right, "{expected:?} expected{}", self.story());
         match (op, reply) {
             (Op::Close { file }, _) => self.held.retain(|held| held.number != file),
-            (_, Reply::Handle { handle, .. }) => self.held.push(Held {
-                number: self.step,
-                session,
-                handle,
-            }),
+            (Op::Open { path, .. }, Reply::Handle { handle, .. }) => {
+                self.held.push(Held {
+                    number: self.step,
+                    session,
+                    handle,
+                });
+                self.opened.push_back(path);
+                if self.opened.len() > 6 {
+                    self.opened.pop_front();
+                }
+            }
             _ => {}
         }
     }
@@ -302,10 +331,14 @@ impl Run {
     fn change_limits(&mut self) {
         self.sessions.clear();
         for held in std::mem::take(&mut self.held) {
-            self.model.apply(&Op::Close { file: held.number }, 0);
+            self.model.cut(held.number);
         }
-        let bytes = [200_000, 50_000, 120_001, 0, 300_000][self.random.below(5) as usize];
-        let files = [12, 3, 9, 20][self.random.below(4) as usize];
+        let mut bytes = [200_000, 50_000, 120_001, 0, 300_000][self.random.below(5) as usize];
+        let mut files = [12, 3, 9, 20][self.random.below(4) as usize];
+        if self.model.safe {
+            // Room for both files, mostly.
+            (bytes, files) = (bytes * 3, files * 2);
+        }
         self.model.limits = Use { bytes, files };
         self.scene.set_limits(bytes, files);
         self.recent
@@ -317,6 +350,18 @@ impl Run {
         for _ in 0..SESSIONS {
             self.sessions.push(self.scene.log_in());
         }
+        if self.model.safe {
+            self.begin_anew();
+        }
+    }
+
+    /// Parts, and what could not even be kept as one, would soon be all that there is room for.
+    fn begin_anew(&mut self) {
+        empty(&mut self.sessions[0], "");
+        self.opened.clear();
+        let mut model = Model::new(self.model.limits);
+        (model.safe, model.ended) = (true, self.model.ended);
+        self.model = model;
     }
 
     fn story(&self) -> String {
@@ -325,11 +370,46 @@ impl Run {
     }
 }
 
+fn empty(s: &mut Session, folder: &str) {
+    for entry in s.list(format!("{folder}/")) {
+        let name = String::from_utf8(entry.name).unwrap();
+        let path = format!("{folder}/{name}");
+        match name.as_str() {
+            "." | ".." => {}
+            _ if entry.attrs.is_dir() => {
+                empty(s, &path);
+                assert_eq!(s.rmdir(&path), code::OK, "{path}");
+            }
+            _ => assert_eq!(s.remove(&path), code::OK, "{path}"),
+        }
+    }
+}
+
+fn scene(safe: bool) -> Scene {
+    let scene = Scene::with(LIMITS.bytes, LIMITS.files);
+    scene.set(&["--safe-overwrite", if safe { "on" } else { "off" }]);
+    scene
+}
+
 #[test]
 fn every_request_is_done_or_refused_as_a_plain_model_says() {
+    requests_agree_with_the_model(false);
+}
+
+#[test]
+fn every_request_is_done_or_refused_as_the_model_says_with_safe_overwrites() {
+    requests_agree_with_the_model(true);
+}
+
+fn requests_agree_with_the_model(safe: bool) {
     let seed = load::seed();
     println!("SEED={seed} repeats this sequence");
-    let mut run = Run::new(seed);
+    let mut run = Run::new(seed, safe);
+    let change_every = if safe {
+        CHANGE_EVERY_SAFE
+    } else {
+        CHANGE_EVERY
+    };
     let began = Instant::now();
     while began.elapsed() < duration() {
         run.step += 1;
@@ -337,23 +417,34 @@ fn every_request_is_done_or_refused_as_a_plain_model_says() {
         if run.step.is_multiple_of(LOOK_EVERY) {
             run.look();
         }
-        if run.step.is_multiple_of(CHANGE_EVERY) {
+        if run.step.is_multiple_of(change_every) {
             run.change_limits();
         }
     }
+    let ended = run.model.ended;
     println!(
-        "{} requests; {:?} done, exceeded, failed",
+        "{} requests; {:?} done, exceeded, failed; {ended:?} overwritten, not overwritten",
         run.step, run.met
     );
     assert!(run.met.iter().all(|count| *count > 100), "{:?}", run.met);
+    assert!(!safe || ended.iter().all(|count| *count > 20), "{ended:?}");
 }
 
 #[test]
 fn sessions_that_act_at_once_are_never_over_the_limit_and_end_exact() {
+    sessions_act_at_once(false);
+}
+
+#[test]
+fn sessions_that_overwrite_safely_at_once_are_never_over_the_limit_and_end_exact() {
+    sessions_act_at_once(true);
+}
+
+fn sessions_act_at_once(safe: bool) {
     let seed = load::seed();
     println!("SEED={seed} repeats this load");
     let mut random = Random::new(seed);
-    let scene = Scene::with(LIMITS.bytes, LIMITS.files);
+    let scene = scene(safe);
     let mut looking = scene.log_in();
     let mut loads: Vec<_> = (0..SESSIONS)
         .map(|_| Load::new(scene.log_in(), random.next(), LIMITS.bytes / 4))

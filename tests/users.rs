@@ -109,6 +109,7 @@ fn add_makes_a_user_and_a_home_that_others_cannot_enter() {
         json!({
             "name": "ann", "home": home, "password": true, "keys": [], "created": created,
             "quota": null, "max_files": null, "used_bytes": null, "used_files": null,
+            "safe_overwrite": null,
         })
     );
     for file in operator
@@ -122,6 +123,41 @@ fn add_makes_a_user_and_a_home_that_others_cannot_enter() {
             "{file}"
         );
     }
+}
+
+#[test]
+fn how_files_are_overwritten_is_a_users_own_choice_or_that_of_the_config() {
+    let operator = operator();
+    let shown = |name: &str| {
+        let text = operator.run(&["user", "show", name]).accepted();
+        let line = text.lines().find(|line| line.starts_with("Uploads"));
+        let words = line.unwrap().trim_start_matches("Uploads   overwrite ");
+        let listed = operator.json(&["user", "list"]);
+        let of_all = listed.as_array().unwrap().iter();
+        let user = of_all.clone().find(|user| user["name"] == name).unwrap();
+        let alone = operator.json(&["user", "show", name])["safe_overwrite"].clone();
+        assert_eq!(user["safe_overwrite"], alone);
+        (words.to_owned(), alone)
+    };
+    for (choice, words, value) in [
+        ("on", "safely", json!(true)),
+        ("off", "in place", json!(false)),
+        ("default", "as the config says", Value::Null),
+    ] {
+        let new = format!("new-{choice}");
+        let add = ["user", "add", &new, "--no-password"];
+        let option = ["--safe-overwrite", choice];
+        operator.run(&[&add[..], &option].concat()).accepted();
+        assert_eq!(shown(&new), (words.to_owned(), value.clone()));
+        let set = [&["user", "set", "new-on"][..], &option].concat();
+        let said = operator.run(&set).accepted();
+        assert!(said.contains(&format!("overwrite {words}, from the next login")));
+        assert_eq!(shown("new-on"), (words.to_owned(), value));
+    }
+    let unknown = operator.run(&["user", "set", "new-on", "--safe-overwrite", "maybe"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let nobody = operator.run(&["user", "set", "nobody", "--safe-overwrite", "on"]);
+    assert!(nobody.refused().contains("there is no user nobody"));
 }
 
 #[test]

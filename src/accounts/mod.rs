@@ -40,6 +40,8 @@ pub struct Account {
     pub home: PathBuf,
     /// How much it may use.
     pub allowance: Allowance,
+    /// Are its files overwritten safely? `None` is as the config says.
+    pub safe_overwrite: Option<bool>,
 }
 
 /// How much an account may use; `None` is without limit.
@@ -73,6 +75,8 @@ pub struct NewAccount {
     pub home: Option<PathBuf>,
     /// How much it may use.
     pub allowance: Allowance,
+    /// Are its files overwritten safely? `None` is as the config says.
+    pub safe_overwrite: Option<bool>,
     /// Its password, if it has one.
     pub password: Option<Password>,
     /// The keys that may log in to it.
@@ -201,7 +205,7 @@ impl Accounts {
     }
 
     fn proof(&self, row: LoginRow) -> anyhow::Result<Proof> {
-        let account = self.account(&row.name, row.home, row.allowance)?;
+        let account = self.account(&row.name, row.home, row.allowance, row.safe_overwrite)?;
         Ok(Proof { account })
     }
 
@@ -210,6 +214,7 @@ impl Accounts {
         name: &str,
         home: homes::Stored,
         allowance: Allowance,
+        safe_overwrite: Option<bool>,
     ) -> anyhow::Result<Account> {
         let name: UserName = stored_name(name)?;
         let home = self.inner.homes.absolute(&name, home);
@@ -217,6 +222,7 @@ impl Accounts {
             name,
             home,
             allowance,
+            safe_overwrite,
         })
     }
 
@@ -254,6 +260,7 @@ impl Accounts {
             name,
             home,
             allowance,
+            safe_overwrite,
             keys,
             ..
         } = new;
@@ -270,11 +277,12 @@ impl Accounts {
                 stored.as_deref(),
                 hash.as_deref(),
                 allowance,
+                safe_overwrite,
                 now,
             )
             .await?;
         add_keys(&mut change, &name, keys, now).await?;
-        let account = self.account(name.as_str(), stored, allowance)?;
+        let account = self.account(name.as_str(), stored, allowance, safe_overwrite)?;
         homes::make(&account.home)?;
         change.commit().await?;
         Ok(account)
@@ -309,7 +317,8 @@ impl Accounts {
         let mut change = self.inner.rows.change().await?;
         let stored = self.choose_home(&mut change, name, Some(home)).await?;
         change.set_home(name.as_str(), stored.as_deref()).await?;
-        let after = self.account(name.as_str(), stored, before.allowance)?;
+        let (allowance, safe) = (before.allowance, before.safe_overwrite);
+        let after = self.account(name.as_str(), stored, allowance, safe)?;
         homes::make(&after.home)?;
         change.commit().await?;
         Ok((before, after))
@@ -329,6 +338,22 @@ impl Accounts {
         transaction.set_allowance(name.as_str(), allowance).await?;
         transaction.commit().await?;
         Ok(allowance)
+    }
+
+    /// Says whether the files of an account are overwritten safely; `None` is as the config says.
+    pub async fn set_safe_overwrite(
+        &self,
+        name: &UserName,
+        safe_overwrite: Option<bool>,
+    ) -> anyhow::Result<()> {
+        let mut change = self.inner.rows.change().await?;
+        if !change
+            .set_safe_overwrite(name.as_str(), safe_overwrite)
+            .await?
+        {
+            return Err(no_such_user(name));
+        }
+        change.commit().await
     }
 
     /// Gives an account another password, or none.
@@ -371,7 +396,7 @@ impl Accounts {
         let rows = self.inner.rows.accounts(name).await?;
         let details = |row: sql::AccountRow| {
             Ok(Details {
-                account: self.account(&row.name, row.home, row.allowance)?,
+                account: self.account(&row.name, row.home, row.allowance, row.safe_overwrite)?,
                 has_password: row.password_hash.is_some(),
                 keys: u64::try_from(row.keys)?,
                 created_at: row.created_at,

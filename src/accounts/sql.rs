@@ -19,6 +19,7 @@ pub(super) struct AccountRow {
     pub(super) name: String,
     pub(super) home: Stored,
     pub(super) allowance: Allowance,
+    pub(super) safe_overwrite: Option<bool>,
     pub(super) password_hash: Option<String>,
     pub(super) created_at: i64,
     /// How many keys it has.
@@ -30,6 +31,7 @@ pub(super) struct LoginRow {
     pub(super) name: String,
     pub(super) home: Stored,
     pub(super) allowance: Allowance,
+    pub(super) safe_overwrite: Option<bool>,
     pub(super) password_hash: Option<String>,
 }
 
@@ -52,6 +54,7 @@ impl LoginRow {
             name: row.try_get("name")?,
             home: row.try_get("home")?,
             allowance: allowance(row)?,
+            safe_overwrite: row.try_get("safe_overwrite")?,
             password_hash: row.try_get("password_hash")?,
         })
     }
@@ -75,8 +78,8 @@ impl Rows {
 
     pub(super) async fn login(&self, name: &str) -> anyhow::Result<Option<LoginRow>> {
         let row = sqlx::query(
-            "SELECT name, home, password_hash, quota_bytes, quota_files FROM account
-             WHERE name = $1",
+            "SELECT name, home, password_hash, quota_bytes, quota_files, safe_overwrite
+             FROM account WHERE name = $1",
         )
         .bind(name)
         .fetch_optional(self.database.pool())
@@ -92,8 +95,8 @@ impl Rows {
         now: i64,
     ) -> anyhow::Result<Option<LoginRow>> {
         let row = sqlx::query(
-            "SELECT account.name, home, password_hash, quota_bytes, quota_files FROM account
-             JOIN account_key ON account_key.account = account.name
+            "SELECT account.name, home, password_hash, quota_bytes, quota_files, safe_overwrite
+             FROM account JOIN account_key ON account_key.account = account.name
              WHERE account.name = $1 AND account_key.public_key = $2
              AND (account_key.expires_at IS NULL OR account_key.expires_at > $3)",
         )
@@ -126,7 +129,7 @@ impl Rows {
         let rows = sqlx::query(
             "SELECT name, home, password_hash, created_at,
                  (SELECT COUNT(*) FROM account_key WHERE account_key.account = account.name),
-                 quota_bytes, quota_files
+                 quota_bytes, quota_files, safe_overwrite
              FROM account WHERE $1 IS NULL OR name = $1 ORDER BY name",
         )
         .bind(name)
@@ -137,6 +140,7 @@ impl Rows {
                 name: row.try_get(0)?,
                 home: row.try_get(1)?,
                 allowance: allowance(&row)?,
+                safe_overwrite: row.try_get("safe_overwrite")?,
                 password_hash: row.try_get(2)?,
                 created_at: row.try_get(3)?,
                 keys: row.try_get(4)?,
@@ -219,11 +223,13 @@ impl Change {
         home: Option<&str>,
         password_hash: Option<&str>,
         allowance: Allowance,
+        safe_overwrite: Option<bool>,
         now: i64,
     ) -> anyhow::Result<()> {
         sqlx::query(
-            "INSERT INTO account (name, home, password_hash, created_at, quota_bytes, quota_files)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO account
+                 (name, home, password_hash, created_at, quota_bytes, quota_files, safe_overwrite)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(name)
         .bind(home)
@@ -231,6 +237,7 @@ impl Change {
         .bind(now)
         .bind(allowance.bytes.map(figure).transpose()?)
         .bind(allowance.files.map(figure).transpose()?)
+        .bind(safe_overwrite)
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -274,6 +281,20 @@ impl Change {
             .execute(&mut *self.0)
             .await?;
         Ok(())
+    }
+
+    /// `false` if there is no such account.
+    pub(super) async fn set_safe_overwrite(
+        &mut self,
+        name: &str,
+        safe_overwrite: Option<bool>,
+    ) -> anyhow::Result<bool> {
+        let done = sqlx::query("UPDATE account SET safe_overwrite = $1 WHERE name = $2")
+            .bind(safe_overwrite)
+            .bind(name)
+            .execute(&mut *self.0)
+            .await?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// `false` if there is no such account.

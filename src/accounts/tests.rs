@@ -35,6 +35,7 @@ fn account(text: &str, password: Option<&str>, keys: &[&str]) -> NewAccount {
         name: name(text),
         home: None,
         allowance: Allowance::default(),
+        safe_overwrite: None,
         password: password.map(|password| Password::new(secret(password)).unwrap()),
         keys: keys
             .iter()

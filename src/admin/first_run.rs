@@ -23,6 +23,7 @@ pub async fn make_account(
         name,
         home: None,
         allowance: Allowance::default(),
+        safe_overwrite: None,
         password: Some(password.clone()),
         keys: Vec::new(),
     };

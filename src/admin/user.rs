@@ -160,6 +160,7 @@ fn new_account(add: cli::Add) -> anyhow::Result<NewAccount> {
             bytes: add.quota,
             files: add.max_files,
         },
+        safe_overwrite: add.safe_overwrite.own(),
         password,
         keys,
     })
@@ -219,6 +220,13 @@ async fn change(accounts: &Accounts, name: &UserName, set: cli::Set) -> anyhow::
         let files = view::limit(now.files.map(|files| files.to_string()));
         text.push_str(&format!(
             "The quota of {name} is {bytes}, and {files} files, from the next login on\n"
+        ));
+    }
+    if let Some(choice) = set.safe_overwrite {
+        accounts.set_safe_overwrite(name, choice.own()).await?;
+        let how = view::overwriting(choice.own());
+        text.push_str(&format!(
+            "Uploads of {name} overwrite {how}, from the next login on\n"
         ));
     }
     if let Some(home) = set.home {

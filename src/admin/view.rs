@@ -58,6 +58,15 @@ pub(super) fn limit(shown: Option<String>) -> String {
     shown.unwrap_or_else(|| "unlimited".to_owned())
 }
 
+/// How the files of a user are overwritten, in words.
+pub(super) fn overwriting(safe: Option<bool>) -> &'static str {
+    match safe {
+        Some(true) => "safely",
+        Some(false) => "in place",
+        None => "as the config says",
+    }
+}
+
 pub(super) fn list(users: &[Use]) -> String {
     if users.is_empty() {
         return "There are no users; add one with: landfall user add NAME\n".to_owned();
@@ -93,6 +102,10 @@ pub(super) fn show(user: &Use, keys: &[AuthorizedKey]) -> String {
         ["Password".to_owned(), yes_or_no(user.has_password)],
         ["Used".to_owned(), format!("{used} of {quota}")],
         ["Files".to_owned(), format!("{files} of {max_files}")],
+        [
+            "Uploads".to_owned(),
+            format!("overwrite {}", overwriting(user.account.safe_overwrite)),
+        ],
         ["Created".to_owned(), calendar::rfc3339(user.created_at)],
     ];
     if keys.is_empty() {
@@ -193,6 +206,7 @@ pub(super) struct ListedUser {
     key_count: u64,
     #[serde(flatten)]
     figures: Figures,
+    safe_overwrite: Option<bool>,
     created: String,
 }
 
@@ -206,6 +220,7 @@ impl ListedUser {
             password: user.has_password,
             key_count: user.keys,
             figures,
+            safe_overwrite: user.account.safe_overwrite,
             created: calendar::rfc3339(user.created_at),
         }
     }
@@ -220,6 +235,7 @@ pub(super) struct ShownUser {
     keys: Vec<ShownKey>,
     #[serde(flatten)]
     figures: Figures,
+    safe_overwrite: Option<bool>,
     created: String,
 }
 
@@ -230,6 +246,7 @@ impl ShownUser {
             home,
             password,
             figures,
+            safe_overwrite,
             created,
             ..
         } = ListedUser::new(user);
@@ -239,6 +256,7 @@ impl ShownUser {
             password,
             keys: keys.iter().map(ShownKey::new).collect(),
             figures,
+            safe_overwrite,
             created,
         }
     }

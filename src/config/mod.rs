@@ -36,6 +36,8 @@ pub struct Config {
     pub login: Login,
     /// Limits of an SFTP session.
     pub sftp: Sftp,
+    /// How files are overwritten and closed.
+    pub uploads: Uploads,
     /// What goes to the log.
     pub log: Log,
 }
@@ -81,6 +83,17 @@ pub struct Sftp {
     pub max_channels: usize,
     /// Permission bits that new files and directories do not get.
     pub umask: u32,
+}
+
+/// `[uploads]`
+#[derive(Debug, Clone)]
+pub struct Uploads {
+    /// Does an old file stay until the new one is there as a whole? An account can differ.
+    pub safe_overwrite: bool,
+    /// Is what was written durable when a file is closed?
+    pub fsync_on_close: bool,
+    /// Age at which what a crash left of safe overwrites is removed.
+    pub sweep_after: Duration,
 }
 
 /// `[log]`
@@ -184,6 +197,11 @@ impl Config {
                 max_handles: 0,
                 max_channels: 0,
                 umask: 0,
+            },
+            uploads: Uploads {
+                safe_overwrite: false,
+                fsync_on_close: false,
+                sweep_after: Duration::ZERO,
             },
             log: Log {
                 level: tracing::Level::INFO,

@@ -28,6 +28,8 @@ const MOST_HASH_MEMORY: u64 = 1 << 30;
 /// All hashes that run at the same time take no more memory than this, in KiB.
 const MOST_MEMORY_OF_ALL_HASHES: u64 = 4 << 20;
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// Every key, in the order of the shipped config.toml.
 pub(super) const KEYS: &[Key] = &[
     Key {
@@ -141,6 +143,30 @@ pub(super) const KEYS: &[Key] = &[
         default: "\"022\"",
         doc: "Permission bits that new files and folders do not get, in octal.",
         set: |config, value, _| Ok(config.sftp.umask = value::umask(value)?),
+    },
+    Key {
+        section: "uploads",
+        name: "safe_overwrite",
+        default: "false",
+        doc: "Overwrite files safely: the old one stays until the new one is there as a whole.",
+        set: |config, value, _| Ok(config.uploads.safe_overwrite = value::boolean(value)?),
+    },
+    Key {
+        section: "uploads",
+        name: "fsync_on_close",
+        default: "false",
+        doc: "Answer that a file is closed only when it would outlive a power cut.",
+        set: |config, value, _| Ok(config.uploads.fsync_on_close = value::boolean(value)?),
+    },
+    Key {
+        section: "uploads",
+        name: "sweep_after",
+        default: "\"7d\"",
+        doc: "Age at which what a crash left of safe overwrites is removed.",
+        set: |config, value, _| {
+            let range = HOUR..=HOUR * 24 * 365;
+            Ok(config.uploads.sweep_after = value::duration(value, range)?)
+        },
     },
     Key {
         section: "log",

@@ -76,6 +76,14 @@ where
         .map_or_else(|| wrong(format!("is {number}, but {}", must())), Ok)
 }
 
+/// `true` or `false`.
+pub(super) fn boolean(value: &Value<'_>) -> Parsed<bool> {
+    match value.get_ref() {
+        DeValue::Boolean(yes) => Ok(*yes),
+        other => wrong(format!("is {}, but must be true or false", kind(other))),
+    }
+}
+
 /// A duration within the range.
 pub(super) fn duration(value: &Value<'_>, range: RangeInclusive<Duration>) -> Parsed<Duration> {
     let text = text(value, "30s")?;

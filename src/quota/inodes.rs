@@ -124,6 +124,12 @@ impl Drop for Tracked {
 }
 
 impl Ledger {
+    /// Has anybody this inode open? Whoever asks holds [`Change::names`](super::Change::names), or it
+    /// may be another one when the answer is there.
+    pub fn is_open(&self, inode: Inode) -> bool {
+        lock(&self.open).by_number.contains_key(&inode)
+    }
+
     /// Counts one more handle of an inode. Whoever came to it by a name still holds
     /// [`Ledger::opening`] or [`Change::names`](super::Change::names).
     pub fn track(self: &Arc<Self>, inode: Inode) -> Tracked {

@@ -69,6 +69,20 @@ impl Ledgers {
         home: &Path,
         limits: Limits,
     ) -> anyhow::Result<Member> {
+        self.enter(user, home, Some(limits)).await
+    }
+
+    /// As [`Ledgers::join`], for one who lets nothing grow: the limits stay as they are.
+    pub async fn visit(self: &Arc<Self>, user: &str, home: &Path) -> anyhow::Result<Member> {
+        self.enter(user, home, None).await
+    }
+
+    async fn enter(
+        self: &Arc<Self>,
+        user: &str,
+        home: &Path,
+        limits: Option<Limits>,
+    ) -> anyhow::Result<Member> {
         // One at a time, so that what the database has is not old when it is taken for true.
         let _one = self.joining.lock().await;
         self.forget_idle(home);
@@ -76,7 +90,7 @@ impl Ledgers {
             Some(ledger) => ledger,
             None => {
                 let kept = self.keeper.kept(user, home).await?;
-                let ledger = self.insert(user, home, kept, Some(limits));
+                let ledger = self.insert(user, home, kept, |ledger| ledger.join(limits));
                 if ledger.is_uncounted() {
                     let (ledgers, ledger) = (self.clone(), ledger.clone());
                     spawn_blocking(move || ledgers.recount(&ledger).ok());
@@ -90,7 +104,7 @@ impl Ledgers {
         })
     }
 
-    fn join_known(&self, home: &Path, limits: Limits) -> Option<Arc<Ledger>> {
+    fn join_known(&self, home: &Path, limits: Option<Limits>) -> Option<Arc<Ledger>> {
         let in_use = lock(&self.in_use);
         let ledger = in_use.get(home)?;
         // While it is held here, nobody finds it idle.
@@ -98,21 +112,20 @@ impl Ledgers {
         Some(ledger.clone())
     }
 
-    /// The ledger of a home: the one that is in use, or a new one. With limits, it is joined too.
+    /// The ledger of a home: the one that is in use, or a new one. `first` is done before anybody can
+    /// find it idle.
     fn insert(
         &self,
         user: &str,
         home: &Path,
         kept: Option<Kept>,
-        limits: Option<Limits>,
+        first: impl FnOnce(&Ledger),
     ) -> Arc<Ledger> {
         let mut in_use = lock(&self.in_use);
         let ledger = in_use
             .entry(home.to_owned())
             .or_insert_with(|| Arc::new(Ledger::new(user, home, self.keeper.clone(), kept)));
-        if let Some(limits) = limits {
-            ledger.join(limits);
-        }
+        first(ledger);
         ledger.clone()
     }
 
@@ -143,7 +156,7 @@ impl Ledgers {
     async fn recount_unclean(self: &Arc<Self>) -> anyhow::Result<()> {
         let unclean = self.keeper.unclean().await?.into_iter();
         let ledgers: Vec<_> = unclean
-            .map(|(user, home)| self.insert(&user, &home, None, None))
+            .map(|(user, home)| self.insert(&user, &home, None, |_| {}))
             .collect();
         let this = self.clone();
         spawn_blocking(move || {
@@ -187,7 +200,7 @@ impl Ledgers {
         for (user, home) in requested {
             let this = self.clone();
             let counting = spawn_blocking(move || {
-                let ledger = this.insert(&user, &home, None, None);
+                let ledger = this.insert(&user, &home, None, |_| {});
                 match this.recount(&ledger) {
                     Ok(used) => this.keeper.counted(&user, &home, used),
                     Err(_) => this.keeper.forget(&user, &home),

@@ -247,10 +247,10 @@ impl Ledger {
         }
     }
 
-    fn join(&self, limits: Limits) {
+    fn join(&self, limits: Option<Limits>) {
         let mut books = lock(&self.books);
         books.members += 1;
-        books.limits = limits;
+        books.limits = limits.unwrap_or(books.limits);
     }
 
     fn leave(&self) {

@@ -52,6 +52,7 @@ impl Scene {
                 name: "ann".parse().unwrap(),
                 home: None,
                 allowance: Allowance::default(),
+                safe_overwrite: None,
                 password: Some(Password::random().unwrap()),
                 keys: Vec::new(),
             };

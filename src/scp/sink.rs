@@ -164,7 +164,7 @@ impl Sink {
             Phase::Line | Phase::Ended => {}
             Phase::Data(incoming) => {
                 // The client has gone already; the log is told.
-                let _ = self.vfs.close(incoming.file);
+                let _ = self.vfs.abandon(incoming.file);
                 self.end(Complaint::protocol_error(Fault::Lost));
             }
             // libssh2 sends no word after the bytes.
@@ -276,10 +276,12 @@ impl Sink {
         times: Option<(u32, u32)>,
     ) -> Result<Incoming, Error> {
         let is_new = self.metadata(path).is_err();
-        // An old file is not cut before everything is there: cut short, it keeps its length.
+        // An old file is not cut before everything is there: cut short, it keeps its length, or all
+        // of what was in it.
         let how = OpenHow {
             write: true,
             create: true,
+            truncate: self.vfs.session().overwrites_safely(),
             permissions: Some(mode & PLAIN_MODE | OWNER_WRITES),
             ..OpenHow::default()
         };

@@ -106,7 +106,7 @@ impl Engine {
         for open in self.handles.drain() {
             if let Open::File(file) = open {
                 // Nobody is left to be told; the log is.
-                let _ = self.vfs.close(file);
+                let _ = self.vfs.abandon(file);
             }
         }
     }
@@ -427,11 +427,12 @@ impl Engine {
 
     fn readdir(&mut self, id: u32, handle: &[u8]) -> Outcome {
         let directory = self.handles.directory(handle)?;
+        let vfs = &self.vfs;
         let owners = &self.owners;
         let now = seconds(SystemTime::now());
         let mut line = Vec::new();
         let count = self.replies.names(id, NAMES_LIMIT, |out| {
-            let Some(Entry { name, metadata }) = directory.next()? else {
+            let Some(Entry { name, metadata }) = vfs.next_entry(directory)? else {
                 return Ok::<_, Error>(false);
             };
             line.clear();

@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 
 use super::client::Client;
-use crate::error::Error;
+use crate::error::{Error, Unfinished};
 
 /// SSH_FX codes (draft-ietf-secsh-filexfer-02, section 7; 14 and 15 are from version 5).
 pub mod code {
@@ -31,6 +31,10 @@ pub fn code_for(error: &Error, client: Client) -> u32 {
             Errno::DQUOT if client.knows_version_5_codes() => code::QUOTA_EXCEEDED,
             _ => code::FAILURE,
         },
+        Error::Unfinished(Unfinished { cause, .. }) => match cause {
+            Some(errno @ (Errno::NOSPC | Errno::DQUOT)) => code_for(&Error::Os(*errno), client),
+            _ => code::FAILURE,
+        },
         Error::Path(_) | Error::Invalid(_) => code::BAD_MESSAGE,
         Error::Refused(_) => code::PERMISSION_DENIED,
         Error::Quota(_) if client.knows_version_5_codes() => code::QUOTA_EXCEEDED,
@@ -44,6 +48,6 @@ pub fn code_for(error: &Error, client: Client) -> u32 {
 pub fn deserves_notice(error: &Error) -> bool {
     matches!(
         error,
-        Error::Quota(_) | Error::Os(Errno::NOSPC | Errno::DQUOT | Errno::IO)
+        Error::Quota(_) | Error::Unfinished(_) | Error::Os(Errno::NOSPC | Errno::DQUOT | Errno::IO)
     )
 }

@@ -47,6 +47,7 @@ pub struct Context {
     hashes: Arc<Hashes>,
     login: config::Login,
     sftp: config::Sftp,
+    uploads: config::Uploads,
 }
 
 impl Context {
@@ -64,6 +65,7 @@ impl Context {
             hashes: Arc::new(Hashes::new(config.server.shards)),
             login: config.login.clone(),
             sftp: config.sftp.clone(),
+            uploads: config.uploads.clone(),
         }
     }
 }
@@ -146,6 +148,7 @@ pub async fn serve(
         hashes: context.hashes.clone(),
         peer,
         limits: context.sftp.clone(),
+        uploads: context.uploads.clone(),
         link: link.clone(),
         session: None,
         channels: HashMap::new(),
@@ -186,6 +189,7 @@ struct Connection {
     hashes: Arc<Hashes>,
     peer: SocketAddr,
     limits: config::Sftp,
+    uploads: config::Uploads,
     link: Arc<Link>,
     session: Option<Arc<Session>>,
     channels: HashMap<ChannelId, OpenChannel>,
@@ -289,9 +293,16 @@ impl Handler for Connection {
             russh::Error::Disconnect
         })?;
         let identification = transport.remote_sshid().to_vec();
-        let limits = self.limits.clone();
-        let hashes = self.hashes.clone();
-        let session = Session::new(proof, self.peer, identification, limits, member, hashes);
+        let (limits, uploads) = (self.limits.clone(), self.uploads.clone());
+        let session = Session::new(
+            proof,
+            self.peer,
+            identification,
+            limits,
+            uploads,
+            member,
+            self.hashes.clone(),
+        );
         self.session = Some(Arc::new(session));
         self.link.logged_in();
         Ok(())

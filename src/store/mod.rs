@@ -3,6 +3,8 @@
 //! Paths are [`VPath`]s and nothing resolves outside the home. All calls may block; callers run
 //! them on the blocking pool. The one exception is [`File::read_now`].
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -11,6 +13,10 @@ use crate::error::Error;
 use crate::path::VPath;
 
 pub mod local;
+
+/// What stands behind the name of a file of which a part has come: WinSCP's own way, so that it finds
+/// what it can go on with.
+pub const PART: &[u8] = b".filepart";
 
 /// What kind of thing a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +164,8 @@ pub trait File: Send + Sync {
     fn sync(&self) -> Result<(), Error>;
 
     /// Ends its use (`close(2)`): file systems in a network tell only now that a write has failed.
-    fn close(self: Box<Self>) -> Result<(), Error>;
+    /// To be called by its last holder.
+    fn close(self: Arc<Self>) -> Result<(), Error>;
 
     /// Space where this file lies.
     fn space(&self) -> Result<Space, Error>;
@@ -190,6 +197,36 @@ pub trait Directory: Send {
 
     /// Space where this directory lies.
     fn space(&self) -> Result<Space, Error>;
+
+    /// Makes the names in it durable (`fsync(2)`).
+    fn sync_names(&self) -> Result<(), Error>;
+}
+
+/// A new file that is open, and how it takes the place of an old one.
+pub type NewFile = (Box<dyn File>, Box<dyn Replacement>);
+
+/// A new file that is to take the place of an old one. Until then it lies beside it under a name that
+/// is hidden and that nobody has chosen; the directory is held open, so that it is the one that was
+/// meant whatever becomes of its path.
+pub trait Replacement: Send + Sync {
+    /// What has the old file's name now; a link is not followed.
+    fn replaced(&self) -> Result<Metadata, Error>;
+
+    /// The new file by its hidden name: `ENOENT` if that is no more its own.
+    fn hidden(&self) -> Result<Metadata, Error>;
+
+    /// Gives the new file the old one's name, and what has that now is replaced atomically; the
+    /// hidden name is gone.
+    fn commit(&self) -> Result<(), Error>;
+
+    /// Gives the new file the old one's name with [`PART`] behind it, if that is free (`EEXIST`).
+    fn keep(&self) -> Result<(), Error>;
+
+    /// Takes the hidden name away.
+    fn discard(&self) -> Result<(), Error>;
+
+    /// Makes the names in the directory durable.
+    fn sync_names(&self) -> Result<(), Error>;
 }
 
 /// The file system of one home.
@@ -200,6 +237,14 @@ pub trait Store: Send + Sync {
     /// Opens a regular file. Everything else is refused without waiting: a FIFO, socket or device
     /// with [`Error::Refused`], a directory with `EISDIR`.
     fn open(&self, path: &VPath, how: &OpenHow) -> Result<Box<dyn File>, Error>;
+
+    /// Makes a new file, opened as asked, that is to take the place of the `old` one, to which the
+    /// path leads. It has that one's mode, and its owner where the server can give files away.
+    fn replacement(&self, path: &VPath, how: &OpenHow, old: &Metadata) -> Result<NewFile, Error>;
+
+    /// Tells the names of files that replacements can have left in the home: those of the form that
+    /// only [`Store::replacement`] gives. Stops when told to.
+    fn leftovers(&self, tell: &mut dyn FnMut(VPath) -> ControlFlow<()>) -> Result<(), Error>;
 
     /// Opens a directory for listing.
     fn open_directory(&self, path: &VPath) -> Result<Box<dyn Directory>, Error>;

@@ -74,6 +74,21 @@ impl Vfs {
     pub fn copy(
         &self,
         source: &OpenFile,
+        offset: u64,
+        length: Option<u64>,
+        target: &OpenFile,
+        target_offset: u64,
+    ) -> Result<(), Error> {
+        let copied = self.copy_parts(source, offset, length, target, target_offset);
+        if copied.is_err() {
+            target.spoil();
+        }
+        copied
+    }
+
+    fn copy_parts(
+        &self,
+        source: &OpenFile,
         mut offset: u64,
         length: Option<u64>,
         target: &OpenFile,

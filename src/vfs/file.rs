@@ -1,22 +1,29 @@
 //! The verbs on open files: whatever makes one longer is reserved first and settled afterwards.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 use tracing::info;
 
 use super::Vfs;
+use super::replace::{End, Overwrite};
 use crate::error::Error;
 use crate::path::VPath;
 use crate::quota::{Tracked, Usage};
-use crate::store::{Changes, File, Metadata, OpenHow, Space};
+use crate::store::{Changes, Directory, File, Metadata, OpenHow, Space};
 
 /// A file that a session holds open, and what it did with it.
 pub struct OpenFile {
     // Closed before it is no longer tracked: until then its bytes count.
-    pub(super) file: Box<dyn File>,
-    pub(super) tracked: Tracked,
+    pub(super) file: Arc<dyn File>,
+    pub(super) tracked: Arc<Tracked>,
     pub(super) path: VPath,
     how: OpenHow,
+    /// It is to take the place of another file.
+    pub(super) overwrite: Option<Arc<Overwrite>>,
+    /// Where its name is new, if that must be durable.
+    new_in: Option<Box<dyn Directory>>,
     read: u64,
     written: u64,
 }
@@ -24,12 +31,52 @@ pub struct OpenFile {
 impl OpenFile {
     pub(super) fn new(file: Box<dyn File>, tracked: Tracked, path: VPath, how: OpenHow) -> Self {
         Self {
-            file,
-            tracked,
+            file: Arc::from(file),
+            tracked: Arc::new(tracked),
             path,
             how,
+            overwrite: None,
+            new_in: None,
             read: 0,
             written: 0,
+        }
+    }
+
+    /// The same, where its name is new in this directory.
+    pub(super) fn new_in(self, directory: Option<Box<dyn Directory>>) -> Self {
+        Self {
+            new_in: directory,
+            ..self
+        }
+    }
+
+    /// The same file once more.
+    pub(super) fn twin(&self) -> Self {
+        Self {
+            file: self.file.clone(),
+            tracked: self.tracked.clone(),
+            path: self.path.clone(),
+            how: self.how,
+            overwrite: None,
+            new_in: None,
+            read: 0,
+            written: 0,
+        }
+    }
+
+    pub(super) fn path(&self) -> &VPath {
+        &self.path
+    }
+
+    pub(super) fn metadata(&self) -> Result<Metadata, Error> {
+        self.file.metadata()
+    }
+
+    /// Something that should have been written to it was not: it must not take the place of an old
+    /// file.
+    pub(super) fn spoil(&self) {
+        if let Some(overwrite) = &self.overwrite {
+            overwrite.spoil();
         }
     }
 
@@ -73,18 +120,42 @@ impl OpenFile {
 }
 
 impl Vfs {
-    /// Ends the use of a file and records what was moved. What was written may turn out to be lost.
+    /// Ends the use of a file and records what was moved. What was written may turn out to be lost;
+    /// a file that was overwritten safely is replaced now.
     pub fn close(&self, file: OpenFile) -> Result<(), Error> {
+        self.end(file, End::Closed)
+    }
+
+    /// The same when the session ends before its client has closed the file: one that was overwritten
+    /// safely stays as it was, and what has come is kept beside it.
+    pub fn abandon(&self, file: OpenFile) -> Result<(), Error> {
+        self.end(file, End::Cut)
+    }
+
+    fn end(&self, file: OpenFile, end: End) -> Result<(), Error> {
+        let synced = match end {
+            End::Closed => self.sync_if_asked(&file),
+            End::Cut => Ok(()),
+        };
         let OpenFile {
             file,
             tracked,
             path,
+            overwrite,
+            new_in,
             read,
             written,
             ..
         } = file;
-        let outcome = file.close();
+        let closed = match overwrite {
+            Some(overwrite) => self.end_overwrite(&overwrite, file, &path, synced, end),
+            None => synced.and(file.close()),
+        };
         drop(tracked);
+        let outcome = match new_in {
+            Some(directory) if end == End::Closed => closed.and(directory.sync_names()),
+            _ => closed,
+        };
         let (user, peer) = (self.session.user(), self.session.peer());
         if written > 0 {
             info!(user, %peer, ?path, bytes = written, "upload");
@@ -93,6 +164,15 @@ impl Vfs {
             info!(user, %peer, ?path, bytes = read, "download");
         }
         self.record("close", &path, outcome)
+    }
+
+    /// Before a file is closed, or takes the place of another one.
+    pub(super) fn sync_if_asked(&self, file: &OpenFile) -> Result<(), Error> {
+        if file.how.write && self.session.syncs_on_close() {
+            file.file.sync()
+        } else {
+            Ok(())
+        }
     }
 
     /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file.
@@ -123,7 +203,10 @@ impl Vfs {
         file.written += stored as u64;
         match outcome {
             Ok(()) => Ok(()),
-            Err(error) => self.record("write", &file.path, Err(error)),
+            Err(error) => {
+                file.spoil();
+                self.record("write", &file.path, Err(error))
+            }
         }
     }
 
@@ -199,11 +282,24 @@ impl Vfs {
 
     /// `fstat(2)`
     pub fn file_metadata(&self, file: &OpenFile) -> Result<Metadata, Error> {
-        file.file.metadata()
+        file.metadata()
     }
 
     /// Changes the open file itself, whatever its name is by now.
     pub fn change_file(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
+        let (size, rest) = self.change_both(file, changes);
+        if size.is_err() {
+            file.spoil();
+        }
+        self.record("change", &file.path, size.and(rest))
+    }
+
+    /// Changes the size, and the rest; tells what came of each.
+    pub(super) fn change_both(
+        &self,
+        file: &OpenFile,
+        changes: &Changes,
+    ) -> (Result<(), Error>, Result<(), Error>) {
         let size = match changes.size {
             Some(size) => self.resize(file, size, None),
             None => Ok(()),
@@ -212,8 +308,7 @@ impl Vfs {
             size: None,
             ..*changes
         };
-        let outcome = size.and(file.file.change(&rest));
-        self.record("change", &file.path, outcome)
+        (size, file.file.change(&rest))
     }
 
     /// Makes what was written durable.

@@ -13,15 +13,21 @@ use tracing::debug;
 mod copy;
 mod file;
 mod hash;
+mod names;
+mod replace;
+mod sweep;
 
 pub use self::file::OpenFile;
 pub use self::hash::Part;
+use self::names::{last_name, name_is_gone};
+use self::replace::Overwrites;
+pub use self::sweep::{is_stale, sweep};
 
 use crate::error::Error;
 use crate::path::VPath;
-use crate::quota::{Change, Ledger, Tracked, Usage};
+use crate::quota::{Ledger, Usage};
 use crate::session::Session;
-use crate::store::{Changes, Directory, Kind, Metadata, OpenHow, Space, Store};
+use crate::store::{Changes, Directory, Entry, File, Kind, Metadata, OpenHow, Space, Store};
 
 const EXISTS: Error = Error::Os(Errno::EXIST);
 
@@ -47,6 +53,7 @@ pub struct Room {
 pub struct Vfs {
     session: Arc<Session>,
     store: Arc<dyn Store>,
+    overwrites: Overwrites,
     /// Set when nobody waits for the result any more: long verbs stop.
     cancelled: Arc<AtomicBool>,
 }
@@ -57,6 +64,7 @@ impl Vfs {
         Self {
             session,
             store,
+            overwrites: Overwrites::default(),
             cancelled,
         }
     }
@@ -98,6 +106,7 @@ impl Vfs {
         if how.truncate && !how.write {
             return Err(Error::Invalid("To truncate, open for writing"));
         }
+        self.finish_early(path, true)?;
         if !how.create {
             return self.open_existing(path, how, announced);
         }
@@ -125,7 +134,8 @@ impl Vfs {
         }
     }
 
-    /// Opens a file that is there; truncates it if asked to, once what is announced is known to fit.
+    /// Opens a file that is there; truncates or replaces it if asked to, once what is announced is
+    /// known to fit.
     fn open_existing(
         &self,
         path: &VPath,
@@ -138,6 +148,9 @@ impl Vfs {
             truncate: false,
             ..*how
         };
+        if how.truncate && self.replaces(path) {
+            return self.overwrite(path, &existing, announced);
+        }
         let opening = self.ledger().opening();
         let file = self.open_tracked(path, &existing)?;
         drop(opening);
@@ -169,16 +182,37 @@ impl Vfs {
             truncate: false,
             ..*how
         };
+        let mut directory = None;
+        if exclusive {
+            directory = self.directory_to_sync(path)?;
+        }
         let file = self.open_tracked(path, &new)?;
         name.keep();
-        Ok(file)
+        if !exclusive {
+            // Where a link leads that led to nothing is known only now.
+            directory = self.directory_to_sync(path)?;
+        }
+        Ok(file.new_in(directory))
     }
 
     /// Opens and counts the handle. The caller holds the names.
     fn open_tracked(&self, path: &VPath, how: &OpenHow) -> Result<OpenFile, Error> {
-        let file = self.store.open(path, how)?;
+        self.tracked(self.store.open(path, how)?, path, how)
+    }
+
+    fn tracked(&self, file: Box<dyn File>, path: &VPath, how: &OpenHow) -> Result<OpenFile, Error> {
         let tracked = self.ledger().track(file.metadata()?.inode);
         Ok(OpenFile::new(file, tracked, path.clone(), *how))
+    }
+
+    /// The directory in which a new name must be durable when its file is closed.
+    fn directory_to_sync(&self, path: &VPath) -> Result<Option<Box<dyn Directory>>, Error> {
+        if !self.session.syncs_on_close() {
+            return Ok(None);
+        }
+        let place = self.store.canonical(path)?;
+        let (directory, _) = place.split_last();
+        Ok(Some(self.store.open_directory(&VPath::parse(directory)?)?))
     }
 
     /// Opens a directory for listing.
@@ -186,9 +220,18 @@ impl Vfs {
         self.record("list", path, self.store.open_directory(path))
     }
 
+    /// The next entry of a directory; `None` at the end.
+    pub fn next_entry(&self, directory: &mut dyn Directory) -> Result<Option<Entry>, Error> {
+        let Some(Entry { name, metadata }) = directory.next()? else {
+            return Ok(None);
+        };
+        let metadata = self.as_written(metadata)?;
+        Ok(Some(Entry { name, metadata }))
+    }
+
     /// `stat(2)`, or `lstat(2)` if `follow` is false.
     pub fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error> {
-        self.store.metadata(path, follow)
+        self.as_written(self.store.metadata(path, follow)?)
     }
 
     /// Changes size, owner, permissions or times; of a link itself if `follow` is false.
@@ -197,6 +240,9 @@ impl Vfs {
     }
 
     fn change_counted(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error> {
+        if let Some(outcome) = self.change_new(path, changes, follow) {
+            return outcome;
+        }
         let Some(size) = changes.size else {
             return self.store.change(path, changes, follow);
         };
@@ -219,11 +265,11 @@ impl Vfs {
 
     /// Removes a name that is not a directory.
     pub fn remove_file(&self, path: &VPath) -> Result<(), Error> {
-        self.record(
-            "remove",
-            path,
-            self.take_name(path, || self.store.remove_file(path)),
-        )
+        let outcome = self.remove_spoilt(path).unwrap_or_else(|| {
+            self.finish_early(path, false)?;
+            self.take_name(path, || self.store.remove_file(path))
+        });
+        self.record("remove", path, outcome)
     }
 
     /// Removes an empty directory.
@@ -240,7 +286,9 @@ impl Vfs {
 
     /// Makes `new` another name of `existing`.
     pub fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error> {
-        let outcome = self.add_name(|| self.store.hard_link(existing, new));
+        let outcome = self
+            .finish_early(existing, false)
+            .and_then(|()| self.add_name(|| self.store.hard_link(existing, new)));
         self.record("link", &(existing, new), outcome)
     }
 
@@ -252,15 +300,20 @@ impl Vfs {
 
     /// Renames; an existing `to` is replaced atomically if `replace`, else refused.
     pub fn rename(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error> {
-        let rename = || self.store.rename(from, to, replace);
-        let outcome = if replace {
-            self.replace_name(from, to, rename)
-        } else {
-            let change = self.ledger().begin();
-            let _names = change.names();
-            rename()
-        };
+        let outcome = self.rename_counted(from, to, replace);
         self.record("rename", &(from, to), outcome)
+    }
+
+    fn rename_counted(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error> {
+        self.finish_early(from, false)?;
+        self.finish_early(to, false)?;
+        let rename = || self.store.rename(from, to, replace);
+        if replace {
+            return self.replace_name(from, to, rename);
+        }
+        let change = self.ledger().begin();
+        let _names = change.names();
+        rename()
     }
 
     /// Lets `act` add a name.
@@ -281,7 +334,7 @@ impl Vfs {
     ) -> Result<(), Error> {
         let change = self.ledger().begin();
         let _names = change.names();
-        let last = self.last_name(path)?;
+        let last = last_name(self.ledger(), || self.store.metadata(path, false))?;
         act()?;
         name_is_gone(&change, last);
         Ok(())
@@ -296,31 +349,18 @@ impl Vfs {
     ) -> Result<(), Error> {
         let change = self.ledger().begin();
         let _names = change.names();
-        let inode = |path| self.store.metadata(path, false).map(|found| found.inode);
-        // Two names of one file: then both stay (rename(2)).
-        let (Ok(replacing), Ok(replaced)) = (inode(from), inode(to)) else {
+        let found = |path| self.store.metadata(path, false);
+        let (Ok(replacing), Ok(replaced)) = (found(from), found(to)) else {
             return act();
         };
-        if replacing == replaced {
+        // Two names of one file: then both stay (rename(2)).
+        if replacing.inode == replaced.inode {
             return act();
         }
-        let last = self.last_name(to)?;
+        let last = last_name(self.ledger(), || found(to))?;
         act()?;
         name_is_gone(&change, last);
         Ok(())
-    }
-
-    /// If the path is the last name of a file: the file, tracked like an open one. The caller holds
-    /// the names, so that nobody opens it any more.
-    fn last_name(&self, path: &VPath) -> Result<Option<Tracked>, Error> {
-        let found = self.store.metadata(path, false)?;
-        if found.kind() != Kind::File || found.links > 1 {
-            return Ok(None);
-        }
-        let tracked = self.ledger().track(found.inode);
-        // Looked at anew: whoever had it open until now may have written to it.
-        tracked.hold_size(|| Ok(self.store.metadata(path, false)?.size))?;
-        Ok(Some(tracked))
     }
 
     /// The bytes in a symbolic link.
@@ -390,14 +430,5 @@ impl Vfs {
             Err(error) => debug!(user, %peer, ?path, %error, "{verb} failed"),
         }
         outcome
-    }
-}
-
-/// A file that is still open keeps its bytes until it is closed, when `last` is dropped by its last
-/// holder.
-fn name_is_gone(change: &Change<'_>, last: Option<Tracked>) {
-    match last {
-        Some(file) => file.lost_its_name(),
-        None => change.release(Usage::files(1)),
     }
 }

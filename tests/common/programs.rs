@@ -1,9 +1,13 @@
-//! Clients that need something written before they start.
+//! Clients as programs, told how to reach a test server.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
-use super::TestServer;
+use rustix::process::Signal;
+
+use super::{HOST, PASSWORD, Running, STEP, TestServer, USER, have, run, run_ok, skip, wait_until};
 
 /// rclone with the server as `there:`.
 pub fn rclone(server: &TestServer, args: &[&str]) -> Command {
@@ -25,4 +29,93 @@ pub fn rclone(server: &TestServer, args: &[&str]) -> Command {
         .args(args)
         .current_dir(server.path("client"));
     command
+}
+
+pub fn lftp(server: &TestServer, script: &str) -> Command {
+    let connect = format!("ssh -a -x -F {}", server.ssh_config().display());
+    let mut command = Command::new("lftp");
+    command
+        .current_dir(server.path("client"))
+        .args(["-c"])
+        .arg(format!(
+            "set cmd:fail-exit yes; set net:max-retries 1; set sftp:connect-program \"{connect}\"; \
+         open -u {USER}, -p {} sftp://{HOST}; {script}",
+            server.port()
+        ));
+    command
+}
+
+pub fn curl(server: &TestServer, path: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("curl");
+    command
+        .args(["--silent", "--show-error", "--insecure", "--user"])
+        .arg(format!("{}:", server.user()))
+        .arg("--key")
+        .arg(server.key())
+        .arg("--pubkey")
+        .arg(server.public_key())
+        .args(args)
+        .arg(format!("sftp://127.0.0.1:{}{path}", server.port()))
+        .current_dir(server.path("client"));
+    command
+}
+
+/// psftp with these commands, one a line.
+pub fn psftp(server: &TestServer, script: &str) -> Command {
+    let mut keygen = Command::new("ssh-keygen");
+    keygen
+        .arg("-lf")
+        .arg(server.path("keys/ssh_host_ed25519_key.pub"));
+    let shown = run_ok(&mut keygen, STEP).out();
+    let fingerprint = shown.split_whitespace().nth(1).unwrap();
+    fs::write(server.local("script"), script).unwrap();
+    let mut command = Command::new("psftp");
+    command
+        .args(["-batch", "-hostkey", fingerprint])
+        .args(["-P", &server.port().to_string()])
+        .args(["-pw", PASSWORD, "-b", "script"])
+        .arg(format!("{USER}@127.0.0.1"))
+        .env("HOME", server.path("client"))
+        .current_dir(server.path("client"));
+    command
+}
+
+/// The home as a file system, by sshfs; taken down whatever happens.
+pub struct Mount(pub PathBuf, Running);
+
+impl Mount {
+    /// `None`: this machine cannot have it, which was told loudly.
+    pub fn sshfs(server: &TestServer) -> Option<Self> {
+        if !have(&["sshfs", "fusermount3"]) {
+            return None;
+        }
+        if !PathBuf::from("/dev/fuse").exists() {
+            skip("this machine has no /dev/fuse");
+            return None;
+        }
+        let point = server.local("mount");
+        fs::create_dir(&point).unwrap();
+        let outside = fs::metadata(&point).unwrap().dev();
+        let mut sshfs = Command::new("sshfs");
+        sshfs.arg("-F").arg(server.ssh_config());
+        sshfs.args(["-f", &format!("{HOST}:")]).arg(&point);
+        let mut mount = Self(point, Running::start(&mut sshfs));
+        wait_until("the mount is there", STEP, || {
+            assert!(mount.1.is_running(), "sshfs has ended");
+            fs::metadata(&mount.0).is_ok_and(|found| found.dev() != outside)
+        });
+        Some(mount)
+    }
+
+    /// Kills sshfs and the ssh below it (SIGKILL), as when the machine loses its network.
+    pub fn kill(&self) {
+        self.1.signal_group(Signal::KILL);
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let mut unmount = Command::new("fusermount3");
+        run(unmount.args(["-u", "-z"]).arg(&self.0), STEP);
+    }
 }

@@ -41,6 +41,7 @@ const CHEAP: &[(&str, &str)] = &[
 const CONFINED: &str = "ForceCommand internal-sftp\nChrootDirectory HOME\n";
 /// How it runs commands in the home instead.
 const WITH_COMMANDS: &str = "ForceCommand cd HOME && eval \"$SSH_ORIGINAL_COMMAND\"\n";
+const SAFE_OVERWRITE: &str = "uploads.safe_overwrite";
 
 /// sshd locks a user only into a folder that nobody but root can change or move, all the way up.
 fn parent_of_folders(is_reference: bool) -> &'static Path {
@@ -113,6 +114,9 @@ impl TestServer {
             if !settings.iter().any(|(set, _)| set == key) {
                 config.push_str(&format!("{key} = {value}\n"));
             }
+        }
+        if with_safe_overwrite() && !settings.iter().any(|(set, _)| *set == SAFE_OVERWRITE) {
+            config.push_str(&format!("{SAFE_OVERWRITE} = true\n"));
         }
         for (key, value) in settings {
             config.push_str(&format!("{key} = {value}\n"));
@@ -485,6 +489,12 @@ impl Drop for TestServer {
 /// Do the tests run against the reference server? Tests of what only Landfall has then do nothing.
 pub fn against_openssh() -> bool {
     std::env::var("TESTS_AGAINST").as_deref() == Ok("openssh")
+}
+
+/// Do the tests run with `safe_overwrite` on, wherever a test does not say otherwise? What clients rely
+/// on must be there then, too.
+pub fn with_safe_overwrite() -> bool {
+    std::env::var("TESTS_WITH").as_deref() == Ok("safe_overwrite")
 }
 
 /// Makes a throw-away key without passphrase by ssh-keygen.

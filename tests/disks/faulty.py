@@ -81,6 +81,9 @@ class Faulty(mfusepy.Operations):
         self.fail("fsync")
         os.fsync(fh)
 
+    def fsyncdir(self, path, datasync, fh):
+        self.fail("fsyncdir")
+
     def flush(self, path, fh):
         self.fail("flush")
 

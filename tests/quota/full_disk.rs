@@ -2,60 +2,17 @@
 //! is lost, and the figures stay those of the disk.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::wire::{Attrs, Reply, code, flag};
-use crate::common::{KIB, MIB, STEP, bytes_of, have, run, run_ok, skip};
+use crate::common::{KIB, MIB, STEP, bytes_of, run_ok, skip};
 use crate::scene::{
     MAX_FILES, NEW, Scene, Session, Use, assert_done, assert_exceeded, is_exceeded, sized,
 };
+use crate::small_disk::SmallDisk;
 
 const NO_SPACE_ON_FILESYSTEM: u32 = 14;
 const QUOTA: u64 = 4 * MIB as u64;
-
-/// A small file system of its own, with a folder `home`; gone after the test.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None`: this machine lets nobody mount here, which was told loudly.
-    fn mount(name: &str, options: &str) -> Option<Self> {
-        if !have(&["mount", "umount"]) {
-            return None;
-        }
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(crate::common::random_name(name));
-        fs::create_dir_all(&folder).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", options, "none"]);
-        let said = run(mount.arg(&folder), STEP);
-        if !said.status.success() {
-            skip(&format!("a tmpfs cannot be mounted: {}", said.err().trim()));
-            return None;
-        }
-        fs::create_dir(folder.join("home")).unwrap();
-        Some(Self(folder))
-    }
-
-    fn home(&self) -> PathBuf {
-        self.0.join("home")
-    }
-
-    /// Takes room away, beside the home.
-    fn fill(&self, bytes: usize) {
-        fs::write(self.0.join("ballast"), bytes_of(bytes, 1)).unwrap();
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.0.join("ballast")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        run_ok(Command::new("umount").arg("-l").arg(&self.0), STEP);
-        let _ = fs::remove_dir(&self.0);
-    }
-}
 
 /// Writes one piece after the other until one is refused.
 fn write_until_refused(s: &mut Session, file: &[u8], from: u64, piece: usize) -> (u64, Reply) {

@@ -4,25 +4,26 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::common::wire::flag;
+use crate::overwrites::{PART, Pending};
 use crate::request::Op;
 use crate::request::Outcome::{self, Done, Exceeded, Failed};
 use crate::scene::Use;
 
-type Id = u64;
+pub type Id = u64;
 const ROOT: Id = 0;
 
 #[derive(Debug)]
-enum Kind {
+pub enum Kind {
     File(u64),
     Directory(BTreeMap<String, Id>),
     Link(String),
 }
 
 #[derive(Debug)]
-struct Inode {
-    kind: Kind,
+pub struct Inode {
+    pub kind: Kind,
     names: u64,
-    handles: u64,
+    pub handles: u64,
 }
 
 impl Inode {
@@ -37,26 +38,33 @@ impl Inode {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Open {
+pub struct Open {
     inode: Id,
     reads: bool,
     writes: bool,
     appends: bool,
+    /// It was to replace a file, and could not: its CLOSE says so.
+    pub failed: bool,
 }
 
 /// The home and its open files.
 pub struct Model {
-    inodes: HashMap<Id, Inode>,
-    open: BTreeMap<u64, Open>,
+    pub inodes: HashMap<Id, Inode>,
+    pub open: BTreeMap<u64, Open>,
     next: Id,
     pub limits: Use,
+    /// Are files overwritten safely?
+    pub safe: bool,
+    pub pending: Vec<Pending>,
+    /// How many of them have replaced a file, and how many have not.
+    pub ended: [u64; 2],
 }
 
 /// Where a path leads: a directory, a name in it, and what has that name.
-struct Place {
-    directory: Id,
-    name: String,
-    found: Option<Id>,
+pub struct Place {
+    pub directory: Id,
+    pub name: String,
+    pub found: Option<Id>,
 }
 
 impl Model {
@@ -67,6 +75,9 @@ impl Model {
             open: BTreeMap::new(),
             next: ROOT + 1,
             limits,
+            safe: false,
+            pending: Vec::new(),
+            ended: [0; 2],
         }
     }
 
@@ -88,14 +99,27 @@ impl Model {
             .map_or(0, |open| self.length(open.inode))
     }
 
-    /// Carries out what can be carried out. `file` is the number of a file that it opens.
-    pub fn apply(&mut self, op: &Op, file: u64) -> Outcome {
+    /// Carries out what can be carried out for a session. `file` is the number of a file that it
+    /// opens.
+    pub fn apply(&mut self, op: &Op, session: usize, file: u64) -> Outcome {
+        if self.remove_spoilt(op, session) {
+            return Done;
+        }
+        if !self.finish_early(op, session) {
+            return Failed;
+        }
+        let outcome = self.act(op, session, file);
+        self.spoil(op, session, outcome);
+        outcome
+    }
+
+    fn act(&mut self, op: &Op, session: usize, file: u64) -> Outcome {
         match op {
             Op::Open {
                 path,
                 flags,
                 announced,
-            } => self.open(path, *flags, *announced, file),
+            } => self.open(path, *flags, *announced, (session, file)),
             Op::Close { file } => self.close(*file),
             Op::Write {
                 file,
@@ -107,7 +131,7 @@ impl Model {
                 _ => Failed,
             },
             Op::Setstat { path, size } => match self.find(path, true) {
-                Some(id) => self.resize(id, *size),
+                Some(id) => self.resize(self.as_written(id, session), *size),
                 None => Failed,
             },
             Op::Copy {
@@ -132,26 +156,26 @@ impl Model {
         !over(used.bytes, bytes, self.limits.bytes) && !over(used.files, files, self.limits.files)
     }
 
-    fn length(&self, id: Id) -> u64 {
+    pub fn length(&self, id: Id) -> u64 {
         match self.inodes[&id].kind {
             Kind::File(size) => size,
             _ => 0,
         }
     }
 
-    fn names(&mut self, directory: Id) -> &mut BTreeMap<String, Id> {
+    pub fn names(&mut self, directory: Id) -> &mut BTreeMap<String, Id> {
         match &mut self.inodes.get_mut(&directory).unwrap().kind {
             Kind::Directory(names) => names,
             other => panic!("no directory: {other:?}"),
         }
     }
 
-    fn add_name(&mut self, place: Place, id: Id) {
+    pub fn add_name(&mut self, place: Place, id: Id) {
         self.names(place.directory).insert(place.name, id);
         self.inodes.get_mut(&id).unwrap().names += 1;
     }
 
-    fn take_name(&mut self, place: &Place) {
+    pub fn take_name(&mut self, place: &Place) {
         let id = self.names(place.directory).remove(&place.name).unwrap();
         self.inodes.get_mut(&id).unwrap().names -= 1;
         self.forget_unused(id);
@@ -207,11 +231,17 @@ impl Model {
         None
     }
 
-    fn find(&self, path: &str, follow: bool) -> Option<Id> {
+    pub fn find(&self, path: &str, follow: bool) -> Option<Id> {
         self.resolve(path, follow)?.found
     }
 
-    fn open(&mut self, path: &str, flags: u32, announced: Option<u64>, file: u64) -> Outcome {
+    fn open(
+        &mut self,
+        path: &str,
+        flags: u32,
+        announced: Option<u64>,
+        (session, file): (usize, u64),
+    ) -> Outcome {
         let has = |bit| flags & bit != 0;
         let writes = has(flag::WRITE) || has(flag::APPEND);
         let exclusive = has(flag::CREAT) && has(flag::EXCL);
@@ -227,14 +257,21 @@ impl Model {
                     return Failed;
                 }
                 let before = self.length(id);
-                if has(flag::TRUNC) {
+                if has(flag::TRUNC) && self.safe && !path.ends_with(PART) {
+                    if !self.fits(announced.unwrap_or(0), 1) {
+                        return Exceeded;
+                    }
+                    self.begin(place, id, (session, file))
+                } else if has(flag::TRUNC) {
                     let growth = announced.unwrap_or(0).saturating_sub(before);
                     if !self.fits(growth, 0) {
                         return Exceeded;
                     }
                     self.resize(id, 0);
+                    id
+                } else {
+                    id
                 }
-                id
             }
             None if !has(flag::CREAT) => return Failed,
             None if !self.fits(announced.unwrap_or(0), 1) => return Exceeded,
@@ -246,18 +283,29 @@ impl Model {
             reads: has(flag::READ) || !writes,
             writes,
             appends: has(flag::APPEND),
+            failed: false,
         };
         self.open.insert(file, open);
         Done
     }
 
     fn close(&mut self, file: u64) -> Outcome {
-        let Some(open) = self.open.remove(&file) else {
+        let Some(open) = self.open.get(&file).copied() else {
             return Failed;
         };
-        self.inodes.get_mut(&open.inode).unwrap().handles -= 1;
-        self.forget_unused(open.inode);
-        Done
+        let replaced = self.end(file, true);
+        self.open.remove(&file);
+        self.let_go(open.inode);
+        if open.failed || !replaced {
+            Failed
+        } else {
+            Done
+        }
+    }
+
+    pub fn let_go(&mut self, id: Id) {
+        self.inodes.get_mut(&id).unwrap().handles -= 1;
+        self.forget_unused(id);
     }
 
     fn write(&mut self, file: u64, offset: u64, length: u64) -> Outcome {
@@ -302,7 +350,11 @@ impl Model {
         self.write(to.0, to.1, count)
     }
 
-    fn add(&mut self, place: Place, kind: Kind) -> Id {
+    pub fn next_id(&self) -> Id {
+        self.next
+    }
+
+    pub fn add(&mut self, place: Place, kind: Kind) -> Id {
         let id = self.next;
         self.next += 1;
         self.inodes.insert(id, Inode::new(kind));

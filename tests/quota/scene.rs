@@ -53,7 +53,12 @@ impl Scene {
     }
 
     pub fn with(bytes: u64, files: u64) -> Self {
-        let server = TestServer::start();
+        Self::with_settings(&[], bytes, files)
+    }
+
+    /// The same with some values of config.toml set.
+    pub fn with_settings(settings: &[(&str, &str)], bytes: u64, files: u64) -> Self {
+        let server = TestServer::start_with(settings);
         let home = fs::canonicalize(server.home()).unwrap();
         let scene = Self { server, home };
         scene.set_limits(bytes, files);
@@ -63,10 +68,15 @@ impl Scene {
     /// The same with a home somewhere else.
     pub fn at(home: &Path, bytes: u64, files: u64) -> Self {
         let mut scene = Self::with(bytes, files);
-        let given = home.to_str().unwrap();
-        scene.set(&["--home", given]);
-        scene.home = fs::canonicalize(home).unwrap();
+        scene.move_to(home);
         scene
+    }
+
+    /// From now on the home is somewhere else.
+    pub fn move_to(&mut self, home: &Path) {
+        let given = home.to_str().unwrap();
+        self.set(&["--home", given]);
+        self.home = fs::canonicalize(home).unwrap();
     }
 
     /// `landfall user set`; felt at the next login.
@@ -106,6 +116,25 @@ impl Scene {
     #[track_caller]
     pub fn size_of(&self, relative: &str) -> u64 {
         fs::metadata(self.at_home(relative)).unwrap().len()
+    }
+
+    /// The paths of all hidden files that safe overwrites make.
+    pub fn hidden_paths(&self) -> Vec<String> {
+        fn below(folder: &Path, path: &str) -> Vec<String> {
+            let mut hidden = Vec::new();
+            for entry in fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                let name = entry.file_name().into_string().unwrap();
+                let path = format!("{path}/{name}");
+                if entry.file_type().unwrap().is_dir() {
+                    hidden.extend(below(&entry.path(), &path));
+                } else if name.starts_with(".landfall-upload-") {
+                    hidden.push(path);
+                }
+            }
+            hidden
+        }
+        below(&self.home, "")
     }
 
     /// What is below the home, and what the server has open without a name.

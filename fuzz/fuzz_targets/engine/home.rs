@@ -186,6 +186,7 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
             name: "anna".parse().unwrap(),
             home: Some(home.to_owned()),
             allowance: Allowance::default(),
+            safe_overwrite: None,
             password: Some(Password::new(password()).unwrap()),
             keys: Vec::new(),
         };
@@ -200,10 +201,18 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
                 .unwrap();
             let peer = ([127, 0, 0, 1], 22).into();
             let identification = format!("SSH-2.0-{client}").into_bytes();
-            let limits = config.sftp.clone();
+            let (limits, uploads) = (config.sftp.clone(), config.uploads.clone());
             let member = ledgers.join("anna", home, QUOTA).await.unwrap();
             let hashes = Arc::new(Hashes::new(1));
-            let session = Session::new(proof, peer, identification, limits, member, hashes);
+            let session = Session::new(
+                proof,
+                peer,
+                identification,
+                limits,
+                uploads,
+                member,
+                hashes,
+            );
             sessions.push(Arc::new(session));
         }
         sessions

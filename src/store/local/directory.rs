@@ -1,6 +1,8 @@
 //! An open directory.
 
-use rustix::fs::{AtFlags, Dir, DirEntry, statat};
+use std::os::fd::AsFd;
+
+use rustix::fs::{AtFlags, Dir, DirEntry, fsync, statat};
 use rustix::io::Errno;
 
 use super::inode::{self, Reach};
@@ -73,5 +75,18 @@ impl Directory for LocalDirectory {
 
     fn space(&self) -> Result<Space, Error> {
         inode::space(self.names.fd()?)
+    }
+
+    fn sync_names(&self) -> Result<(), Error> {
+        sync_names(self.names.fd()?)
+    }
+}
+
+/// Makes the names in an open directory durable.
+pub(super) fn sync_names(fd: impl AsFd) -> Result<(), Error> {
+    match fsync(fd) {
+        // A file system that has nothing to do for it.
+        Ok(()) | Err(Errno::INVAL) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }

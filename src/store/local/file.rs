@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
@@ -226,8 +227,11 @@ impl File for LocalFile {
         Ok(fsync(&self.fd)?)
     }
 
-    fn close(self: Box<Self>) -> Result<(), Error> {
-        match nix::unistd::close(self.fd) {
+    fn close(self: Arc<Self>) -> Result<(), Error> {
+        let Some(file) = Arc::into_inner(self) else {
+            return Err(Error::Handle("The file is still in use"));
+        };
+        match nix::unistd::close(file.fd) {
             // Linux has closed it all the same.
             Ok(()) | Err(nix::errno::Errno::EINTR) => Ok(()),
             Err(errno) => Err(Errno::from_raw_os_error(errno as i32).into()),

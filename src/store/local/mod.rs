@@ -20,10 +20,13 @@ mod count;
 mod directory;
 mod file;
 mod inode;
+mod leftovers;
+mod replacement;
 mod resolve;
 #[cfg(test)]
 mod tests;
 
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -36,8 +39,9 @@ use rustix::io::Errno;
 use self::directory::LocalDirectory;
 use self::file::{LocalFile, resize};
 use self::inode::Reach;
+use self::replacement::LocalReplacement;
 use self::resolve::{Home, Parent};
-use super::{Changes, Counted, Directory, File, Kind, Metadata, OpenHow, Space, Store};
+use super::{Changes, Counted, Directory, File, Kind, Metadata, NewFile, OpenHow, Space, Store};
 use crate::error::Error;
 use crate::path::{PATH_MAX, PathError, VPath};
 
@@ -117,6 +121,15 @@ impl Store for LocalStore {
         Ok(Box::new(LocalFile::new(fd, how)))
     }
 
+    fn replacement(&self, path: &VPath, how: &OpenHow, old: &Metadata) -> Result<NewFile, Error> {
+        let (file, replacement) = LocalReplacement::begin(&self.home, path, how, old)?;
+        Ok((Box::new(file), Box::new(replacement)))
+    }
+
+    fn leftovers(&self, tell: &mut dyn FnMut(VPath) -> ControlFlow<()>) -> Result<(), Error> {
+        leftovers::leftovers(&self.home, tell)
+    }
+
     fn open_directory(&self, path: &VPath) -> Result<Box<dyn Directory>, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | AT_ONCE;
         let fd = self.home.resolve(path.relative(), flags, Mode::empty())?;
@@ -166,11 +179,7 @@ impl Store for LocalStore {
         if replace {
             return Ok(renameat(from_parent, from, to_parent, to)?);
         }
-        match renameat_with(&from_parent, from, &to_parent, to, RenameFlags::NOREPLACE) {
-            // Not every file system knows the flag (EINVAL, which has other reasons too).
-            Err(Errno::INVAL | Errno::NOSYS) => rename_by_hand(&from_parent, from, &to_parent, to),
-            other => Ok(other?),
-        }
+        rename_to_free_name(&from_parent, from, &to_parent, to)
     }
 
     fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error> {
@@ -237,6 +246,20 @@ fn open_flags(how: &OpenHow) -> Result<OFlags, Error> {
     flags.set(OFlags::EXCL, how.exclusive);
     flags.set(OFlags::TRUNC, how.truncate);
     Ok(flags)
+}
+
+/// Renames without replacing.
+fn rename_to_free_name(
+    from_parent: &Parent<'_>,
+    from: &[u8],
+    to_parent: &Parent<'_>,
+    to: &[u8],
+) -> Result<(), Error> {
+    match renameat_with(from_parent, from, to_parent, to, RenameFlags::NOREPLACE) {
+        // Not every file system knows the flag (EINVAL, which has other reasons too).
+        Err(Errno::INVAL | Errno::NOSYS) => rename_by_hand(from_parent, from, to_parent, to),
+        other => Ok(other?),
+    }
 }
 
 /// Renames without replacing where the kernel cannot do both in one. What is not a directory gets

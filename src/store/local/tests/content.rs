@@ -469,7 +469,7 @@ impl File for FullAfter {
     fn sync(&self) -> Result<(), Error> {
         Ok(())
     }
-    fn close(self: Box<Self>) -> Result<(), Error> {
+    fn close(self: std::sync::Arc<Self>) -> Result<(), Error> {
         Ok(())
     }
     fn space(&self) -> Result<crate::store::Space, Error> {

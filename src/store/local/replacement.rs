@@ -1,0 +1,183 @@
+//! A new file beside an old one, hidden until it takes the old one's place.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{
+    AtFlags, Gid, Mode, OFlags, Uid, fchmod, fchown, openat, readlinkat, renameat, statat, unlinkat,
+};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+
+use super::inode::{self, grantable};
+use super::resolve::{Home, Parent};
+use super::{AT_ONCE, LocalFile, NOT_A_FILE, open_flags, rename_to_free_name};
+use crate::error::Error;
+use crate::path::VPath;
+use crate::store::{Kind, Metadata, OpenHow, PART, Replacement};
+
+/// Links that are followed, one after the other, as by the kernel.
+const LINKS: u32 = 40;
+/// How a hidden name begins; so many hexadecimal digits come after it.
+const PREFIX: &[u8] = b".landfall-upload-";
+const DIGITS: usize = 16;
+
+const CHANGED: Error = Error::Refused("The file was replaced from outside in this moment");
+
+/// Is this a name that [`hidden_name`] makes?
+pub(super) fn is_hidden(name: &[u8]) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|digits| {
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        digits.len() == DIGITS && digits.iter().all(is_digit)
+    })
+}
+
+fn hidden_name() -> Vec<u8> {
+    let digits = format!("{:0DIGITS$x}", rand::random::<u64>());
+    [PREFIX, digits.as_bytes()].concat()
+}
+
+/// See the module's description.
+pub(super) struct LocalReplacement {
+    /// Where both lie, whatever becomes of its path.
+    directory: OwnedFd,
+    /// The old file's.
+    name: Vec<u8>,
+    /// The new file's.
+    hidden: Vec<u8>,
+    /// The new file.
+    inode: (u64, u64),
+}
+
+impl LocalReplacement {
+    /// Makes the new file, with the mode and the owner of the `old` one, to which the path leads.
+    pub(super) fn begin(
+        home: &Home,
+        path: &VPath,
+        how: &OpenHow,
+        old: &Metadata,
+    ) -> Result<(LocalFile, Self), Error> {
+        let (directory, name) = place_of(home, path, old)?;
+        let hidden = hidden_name();
+        let new = OpenHow {
+            create: true,
+            exclusive: true,
+            truncate: false,
+            ..*how
+        };
+        let flags = open_flags(&new)? | OFlags::NOFOLLOW | OFlags::CLOEXEC | AT_ONCE;
+        let fd = openat(&directory, &hidden, flags, Mode::RUSR | Mode::WUSR)?;
+        let prepared = make_alike(&fd, old).and_then(|()| inode::metadata(&fd));
+        let inode = match prepared {
+            Ok(metadata) => metadata.inode,
+            Err(error) => {
+                unlinkat(&directory, &hidden, AtFlags::empty())?;
+                return Err(error);
+            }
+        };
+        let replacement = Self {
+            directory,
+            name,
+            hidden,
+            inode,
+        };
+        Ok((LocalFile::new(fd, &new), replacement))
+    }
+
+    fn metadata_of(&self, name: &[u8]) -> Result<Metadata, Error> {
+        let found = statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(inode::from_stat(&found))
+    }
+
+    /// Another file may have got the hidden name from another session of the account.
+    fn check_hidden(&self) -> Result<(), Error> {
+        if self.metadata_of(&self.hidden)?.inode == self.inode {
+            Ok(())
+        } else {
+            Err(Errno::NOENT.into())
+        }
+    }
+}
+
+impl Replacement for LocalReplacement {
+    fn replaced(&self) -> Result<Metadata, Error> {
+        self.metadata_of(&self.name)
+    }
+
+    fn commit(&self) -> Result<(), Error> {
+        self.check_hidden()?;
+        // To rename a file to another name of its own does nothing (rename(2)).
+        if self.replaced().is_ok_and(|now| now.inode == self.inode) {
+            return self.discard();
+        }
+        Ok(renameat(
+            &self.directory,
+            &self.hidden,
+            &self.directory,
+            &self.name,
+        )?)
+    }
+
+    fn keep(&self) -> Result<(), Error> {
+        self.check_hidden()?;
+        let here = Parent::Home(self.directory.as_fd());
+        let part = [self.name.as_slice(), PART].concat();
+        rename_to_free_name(&here, &self.hidden, &here, &part)
+    }
+
+    fn hidden(&self) -> Result<Metadata, Error> {
+        self.check_hidden()?;
+        self.metadata_of(&self.hidden)
+    }
+
+    fn discard(&self) -> Result<(), Error> {
+        self.check_hidden()?;
+        Ok(unlinkat(&self.directory, &self.hidden, AtFlags::empty())?)
+    }
+
+    fn sync_names(&self) -> Result<(), Error> {
+        // The descriptor that is held stands for the directory without having it open.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        super::directory::sync_names(openat(&self.directory, c".", flags, Mode::empty())?)
+    }
+}
+
+/// The directory in which the file lies that a path leads to, and its name there. Links are followed
+/// one by one, since the last of them says in which directory the file is.
+fn place_of(home: &Home, path: &VPath, file: &Metadata) -> Result<(OwnedFd, Vec<u8>), Error> {
+    let mut path = path.clone();
+    for _ in 0..LINKS {
+        let (parent, name) = home.parent(&path)?;
+        let found = inode::from_stat(&statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?);
+        match found.kind() {
+            Kind::Symlink => {
+                let target = readlinkat(&parent, name, Vec::new())?.into_bytes();
+                path = if target.starts_with(b"/") {
+                    VPath::parse(&target)?
+                } else {
+                    let (directory, _) = path.split_last();
+                    VPath::parse(&[directory, b"/", &target].concat())?
+                };
+            }
+            Kind::File if found.inode == file.inode => {
+                return Ok((fcntl_dupfd_cloexec(parent, 0)?, name.to_vec()));
+            }
+            Kind::File => return Err(CHANGED),
+            Kind::Directory => return Err(Errno::ISDIR.into()),
+            Kind::Other => return Err(NOT_A_FILE),
+        }
+    }
+    Err(Errno::LOOP.into())
+}
+
+/// Gives a new file the owner and the mode of an old one. Only root can give files away; then it
+/// stays the server's own, as any file that it makes.
+fn make_alike(fd: &OwnedFd, old: &Metadata) -> Result<(), Error> {
+    let now = inode::metadata(fd)?;
+    if (now.uid, now.gid) != (old.uid, old.gid) {
+        let owner = (Uid::from_raw(old.uid), Gid::from_raw(old.gid));
+        match fchown(fd, Some(owner.0), Some(owner.1)) {
+            Ok(()) | Err(Errno::PERM | Errno::INVAL) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(fchmod(fd, grantable(old.mode))?)
+}

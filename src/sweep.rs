@@ -1,0 +1,119 @@
+//! Now and then removes what a crash left of safe overwrites; see docs/adr/0007.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::task::spawn_blocking;
+use tracing::{error, info, warn};
+
+use crate::accounts::{Account, Accounts};
+use crate::error::Error;
+use crate::path::VPath;
+use crate::quota::{Ledger, Ledgers, Usage};
+use crate::session::open_home;
+use crate::store::seconds;
+use crate::vfs;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Names that are found before they are removed: a bound on the memory that they take.
+const AT_ONCE: usize = 1000;
+
+/// Sweeps all homes, one after the other, and again every day. Never ends by itself.
+pub async fn run(accounts: Accounts, ledgers: Arc<Ledgers>, after: Duration) {
+    loop {
+        match accounts.list().await {
+            Ok(users) => {
+                for user in users {
+                    sweep_home(&accounts, &ledgers, user.account, after).await;
+                }
+            }
+            Err(failure) => warn!("cannot look for what is left of uploads: {failure:#}"),
+        }
+        tokio::time::sleep(DAY).await;
+    }
+}
+
+async fn sweep_home(
+    accounts: &Accounts,
+    ledgers: &Arc<Ledgers>,
+    account: Account,
+    after: Duration,
+) {
+    let user = account.name.as_str();
+    let mut gone = Usage::default();
+    let outcome = remove_all(accounts, ledgers, &account, after, &mut gone).await;
+    if let Err(failure) = outcome {
+        warn!(user, "cannot remove what is left of uploads: {failure:#}");
+    }
+    let Usage { bytes, files } = gone;
+    if files > 0 {
+        info!(user, files, bytes, "removed what was left of uploads");
+    }
+}
+
+/// Removes what is stale, and adds it to what is `gone`.
+async fn remove_all(
+    accounts: &Accounts,
+    ledgers: &Arc<Ledgers>,
+    account: &Account,
+    after: Duration,
+    gone: &mut Usage,
+) -> anyhow::Result<()> {
+    let before = seconds(SystemTime::now() - after);
+    loop {
+        let home = account.home.clone();
+        let stale = spawn_blocking(move || find_stale(&home, before)).await??;
+        if stale.is_empty() {
+            return Ok(());
+        }
+        // It may have got another home while this one was walked through.
+        if accounts.find(&account.name).await?.account.home != account.home {
+            return Ok(());
+        }
+        let member = ledgers.visit(account.name.as_str(), &account.home).await?;
+        let (home, ledger) = (account.home.clone(), member.ledger().clone());
+        let whole = stale.len() < AT_ONCE;
+        let removed = spawn_blocking(move || remove(&home, &ledger, &stale, before)).await??;
+        gone.bytes += removed.bytes;
+        gone.files += removed.files;
+        if whole || removed.files == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Some of the names that may be removed; all, if they are fewer than [`AT_ONCE`].
+fn find_stale(home: &Path, before: i64) -> Result<Vec<VPath>, Error> {
+    let store = open_home(home, 0)?;
+    let mut stale = Vec::new();
+    store.leftovers(&mut |path| {
+        let found = store.metadata(&path, false);
+        if found.is_ok_and(|found| vfs::is_stale(&found, before)) {
+            stale.push(path);
+        }
+        if stale.len() < AT_ONCE {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok(stale)
+}
+
+fn remove(home: &Path, ledger: &Arc<Ledger>, stale: &[VPath], before: i64) -> Result<Usage, Error> {
+    let store = open_home(home, 0)?;
+    let mut gone = Usage::default();
+    for path in stale {
+        match vfs::sweep(&*store, ledger, path, before) {
+            Ok(Some(bytes)) => {
+                gone.bytes += bytes;
+                gone.files += 1;
+            }
+            Ok(None) | Err(Error::Os(rustix::io::Errno::NOENT)) => {}
+            Err(failure) => error!(?path, %failure, "cannot remove what is left of an upload"),
+        }
+    }
+    Ok(gone)
+}

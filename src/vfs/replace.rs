@@ -1,0 +1,291 @@
+//! Safe overwrites: what is uploaded over an old file goes to a new one beside it, which takes the old
+//! one's name when it is closed. See docs/adr/0007.
+//!
+//! The session that overwrites sees the new file already. When it does anything else with that file
+//! by a path, the new one takes the name at once, and the handle goes on in it.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+use tracing::info;
+
+use super::names::{last_name, name_is_gone};
+use super::{OpenFile, Vfs};
+use crate::error::{Error, Kept, Unfinished};
+use crate::path::VPath;
+use crate::quota::Usage;
+use crate::store::{Changes, File, Metadata, OpenHow, PART, Replacement};
+
+/// The overwrites of a session that are under way.
+#[derive(Default)]
+pub(super) struct Overwrites(Mutex<Vec<Arc<Overwrite>>>);
+
+impl Overwrites {
+    /// The one of this old file.
+    fn of(&self, inode: (u64, u64)) -> Option<Arc<Overwrite>> {
+        let pending = lock(&self.0);
+        pending.iter().find(|one| one.inode == inode).cloned()
+    }
+
+    fn is_empty(&self) -> bool {
+        lock(&self.0).is_empty()
+    }
+
+    fn add(&self, overwrite: Arc<Overwrite>) {
+        lock(&self.0).push(overwrite);
+    }
+
+    fn forget(&self, overwrite: &Overwrite) {
+        lock(&self.0).retain(|other| !std::ptr::eq(&**other, overwrite));
+    }
+}
+
+/// An overwrite: the session finds it by the old file, and the handle has it.
+pub(super) struct Overwrite {
+    /// The old file.
+    inode: (u64, u64),
+    place: Box<dyn Replacement>,
+    stage: Mutex<Stage>,
+}
+
+enum Stage {
+    Pending(Pending),
+    /// The new file has the name.
+    Done,
+    /// The old file has kept it, which the handle's CLOSE will say.
+    Failed(Error),
+}
+
+struct Pending {
+    /// Held open, so that no other file gets its number.
+    _old: OpenFile,
+    /// What the handle has.
+    new: OpenFile,
+    /// Something that should have been written was not.
+    spoilt: bool,
+}
+
+/// How a handle ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The client has closed it.
+    Closed,
+    /// The session has ended before.
+    Cut,
+}
+
+impl Overwrite {
+    /// Lets `see` have a look while it is pending.
+    fn pending<T>(&self, see: impl FnOnce(&mut Pending) -> T) -> Option<T> {
+        match &mut *lock(&self.stage) {
+            Stage::Pending(pending) => Some(see(pending)),
+            Stage::Done | Stage::Failed(_) => None,
+        }
+    }
+
+    /// Something that should have been written was not: the old file must stay.
+    pub(super) fn spoil(&self) {
+        self.pending(|pending| pending.spoilt = true);
+    }
+}
+
+impl Vfs {
+    /// Does who truncates this path replace the file? Parts of files are gone on with: a part of a
+    /// part would be found by nobody.
+    pub(super) fn replaces(&self, path: &VPath) -> bool {
+        let (_, name) = path.split_last();
+        self.session.overwrites_safely() && !name.ends_with(PART)
+    }
+
+    /// Opens a new file that is to take the place of the one that is there.
+    pub(super) fn overwrite(
+        &self,
+        path: &VPath,
+        how: &OpenHow,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
+        let change = self.ledger().begin();
+        let _names = change.names();
+        let old = self.open_tracked(path, how)?;
+        let found = old.metadata()?;
+        // Both are there for a while.
+        change.check_room(Usage::bytes(announced.unwrap_or(0)))?;
+        let name = change.reserve(Usage::files(1))?;
+        let (file, place) = self.store.replacement(path, how, &found)?;
+        name.keep();
+        let mut file = self.tracked(file, path, how)?;
+        let overwrite = Arc::new(Overwrite {
+            inode: found.inode,
+            place,
+            stage: Mutex::new(Stage::Pending(Pending {
+                _old: old,
+                new: file.twin(),
+                spoilt: false,
+            })),
+        });
+        self.overwrites.add(overwrite.clone());
+        file.overwrite = Some(overwrite);
+        Ok(file)
+    }
+
+    /// What this session sees of a file: the new one, if it is overwriting it.
+    pub(super) fn as_written(&self, found: Metadata) -> Result<Metadata, Error> {
+        let overwrite = self.overwrites.of(found.inode);
+        let new = overwrite.and_then(|one| one.pending(|pending| pending.new.metadata()));
+        new.unwrap_or(Ok(found))
+    }
+
+    /// Changes the new file, if this session is overwriting the one to which the path leads.
+    pub(super) fn change_new(
+        &self,
+        path: &VPath,
+        changes: &Changes,
+        follow: bool,
+    ) -> Option<Result<(), Error>> {
+        self.overwrite_of(path, follow)?.pending(|pending| {
+            let (size, rest) = self.change_both(&pending.new, changes);
+            pending.spoilt |= size.is_err();
+            size.and(rest)
+        })
+    }
+
+    fn overwrite_of(&self, path: &VPath, follow: bool) -> Option<Arc<Overwrite>> {
+        if self.overwrites.is_empty() {
+            return None;
+        }
+        // What is wrong with the path, the verb itself will find.
+        let found = self.store.metadata(path, follow).ok()?;
+        self.overwrites.of(found.inode)
+    }
+
+    /// Before a verb does something else with the file to which the path leads: if this session is
+    /// overwriting it, the new file takes its name now.
+    pub(super) fn finish_early(&self, path: &VPath, follow: bool) -> Result<(), Error> {
+        let Some(overwrite) = self.overwrite_of(path, follow) else {
+            return Ok(());
+        };
+        self.overwrites.forget(&overwrite);
+        let mut stage = lock(&overwrite.stage);
+        let Stage::Pending(pending) = &*stage else {
+            return Ok(());
+        };
+        let (new, spoilt) = (&pending.new, pending.spoilt);
+        let outcome = if spoilt {
+            Err(None)
+        } else {
+            self.sync_if_asked(new)
+                .and_then(|()| self.commit(&*overwrite.place))
+                .map_err(Some)
+        };
+        *stage = match outcome {
+            Ok(()) => Stage::Done,
+            Err(cause) => Stage::Failed(self.keep(&*overwrite.place, new.path(), cause)),
+        };
+        match (&*stage, spoilt) {
+            // The client knows that not everything could be written.
+            (Stage::Failed(error), false) => Err(*error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who removes a file after a failure to overwrite it means what has come of the new one: that is
+    /// removed, and the old one is there again.
+    pub(super) fn remove_spoilt(&self, path: &VPath) -> Option<Result<(), Error>> {
+        let overwrite = self.overwrite_of(path, false)?;
+        let spoilt = overwrite.pending(|pending| pending.spoilt);
+        if spoilt != Some(true) {
+            return None;
+        }
+        self.overwrites.forget(&overwrite);
+        let removed = self.discard(&*overwrite.place);
+        let kept = removed.map_or(Kept::Hidden, |()| Kept::Nothing);
+        let failed = Error::Unfinished(Unfinished::new(None, kept));
+        *lock(&overwrite.stage) = Stage::Failed(failed);
+        Some(removed)
+    }
+
+    /// Closes the file of a handle that overwrites. `synced` is whether it is known to be on the disk.
+    pub(super) fn end_overwrite(
+        &self,
+        overwrite: &Overwrite,
+        file: Arc<dyn File>,
+        path: &VPath,
+        synced: Result<(), Error>,
+        end: End,
+    ) -> Result<(), Error> {
+        self.overwrites.forget(overwrite);
+        let place = &*overwrite.place;
+        let outcome = match mem::replace(&mut *lock(&overwrite.stage), Stage::Done) {
+            Stage::Done => synced.and(file.close()),
+            Stage::Failed(error) => file.close().and(Err(error)),
+            Stage::Pending(pending) => {
+                let Pending { _old, new, spoilt } = pending;
+                // Only its last holder can close a file.
+                drop(new);
+                let stored = synced.and(file.close());
+                let outcome = match stored {
+                    _ if spoilt || end == End::Cut => Err(None),
+                    Ok(()) => self.commit(place).map_err(Some),
+                    Err(error) => Err(Some(error)),
+                };
+                outcome.map_err(|cause| self.keep(place, path, cause))
+            }
+        };
+        if outcome.is_ok() && end == End::Closed && self.session.syncs_on_close() {
+            return place.sync_names();
+        }
+        outcome
+    }
+
+    /// Gives the new file its name.
+    fn commit(&self, place: &dyn Replacement) -> Result<(), Error> {
+        let change = self.ledger().begin();
+        let _names = change.names();
+        let replaced = match last_name(self.ledger(), || place.replaced()) {
+            Ok(last) => Some(last),
+            // Somebody else has removed it.
+            Err(Error::Os(Errno::NOENT)) => None,
+            Err(error) => return Err(error),
+        };
+        place.commit()?;
+        if let Some(last) = replaced {
+            name_is_gone(&change, last);
+        }
+        Ok(())
+    }
+
+    /// The old file stays: keeps what has come of the new one where it can be gone on with.
+    fn keep(&self, place: &dyn Replacement, path: &VPath, cause: Option<Error>) -> Error {
+        let kept = self.keep_counted(place);
+        let (user, peer) = (self.session.user(), self.session.peer());
+        let unfinished = Unfinished::new(cause, kept);
+        info!(user, %peer, ?path, "upload not finished: {unfinished}");
+        Error::Unfinished(unfinished)
+    }
+
+    fn keep_counted(&self, place: &dyn Replacement) -> Kept {
+        match place.hidden() {
+            Err(_) => Kept::Nothing,
+            Ok(found) if found.size > 0 => {
+                let change = self.ledger().begin();
+                let _names = change.names();
+                place.keep().map_or(Kept::Hidden, |()| Kept::Part)
+            }
+            Ok(_) => self.discard(place).map_or(Kept::Hidden, |()| Kept::Nothing),
+        }
+    }
+
+    fn discard(&self, place: &dyn Replacement) -> Result<(), Error> {
+        let change = self.ledger().begin();
+        let _names = change.names();
+        let last = last_name(self.ledger(), || place.hidden())?;
+        place.discard()?;
+        name_is_gone(&change, last);
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

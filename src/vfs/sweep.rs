@@ -1,0 +1,34 @@
+//! Removes what a crash left of safe overwrites, without a session.
+
+use std::sync::Arc;
+
+use super::names::{last_name, name_is_gone};
+use crate::error::Error;
+use crate::path::VPath;
+use crate::quota::Ledger;
+use crate::store::{Kind, Metadata, Store};
+
+/// Is this a regular file that was last written to before this time, in seconds since 1970?
+pub fn is_stale(metadata: &Metadata, before: i64) -> bool {
+    metadata.kind() == Kind::File && metadata.mtime < before
+}
+
+/// Removes a name that [`Store::leftovers`] has told, if its file [is stale](is_stale) and no session
+/// has it open. Gives its size; `None` if it stays.
+pub fn sweep(
+    store: &dyn Store,
+    ledger: &Arc<Ledger>,
+    path: &VPath,
+    before: i64,
+) -> Result<Option<u64>, Error> {
+    let change = ledger.begin();
+    let _names = change.names();
+    let found = store.metadata(path, false)?;
+    if !is_stale(&found, before) || ledger.is_open(found.inode) {
+        return Ok(None);
+    }
+    let last = last_name(ledger, || store.metadata(path, false))?;
+    store.remove_file(path)?;
+    name_is_gone(&change, last);
+    Ok(Some(found.size))
+}

@@ -1,0 +1,72 @@
+//! A disk that fails on demand: a file system in user space.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::{Running, STEP, have, python, random_name, run, wait_until};
+
+/// EIO.
+pub const IO: i32 = 5;
+/// ENOSPC.
+pub const NO_SPACE: i32 = 28;
+
+/// See the module's description; gone after the test.
+pub struct FaultyDisk {
+    folder: PathBuf,
+    program: Option<Running>,
+}
+
+impl FaultyDisk {
+    /// `None`: this machine cannot have it, which was told loudly.
+    pub fn mount() -> Option<Self> {
+        let python = python()?;
+        if !have(&["fusermount3"]) {
+            return None;
+        }
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(random_name("faulty"));
+        for part in ["real/home", "disk"] {
+            fs::create_dir_all(folder.join(part)).unwrap();
+        }
+        let mut program = Command::new(python);
+        program
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/disks/faulty.py"
+            ))
+            .args(["real", "disk", "faults"].map(|part| folder.join(part)));
+        let program = Some(Running::start(&mut program));
+        let disk = Self { folder, program };
+        wait_until("the disk is there", STEP, || disk.home().is_dir());
+        Some(disk)
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.folder.join("disk/home")
+    }
+
+    /// From now on these fail.
+    pub fn fail(&self, faults: &[(&str, i32)]) {
+        let lines: Vec<_> = faults
+            .iter()
+            .map(|(operation, errno)| format!("{operation} {errno}\n"))
+            .collect();
+        fs::write(self.folder.join("faults"), lines.concat()).unwrap();
+    }
+
+    /// From now on no byte of a file can be written at or behind this offset.
+    pub fn fail_writes_from(&self, offset: usize) {
+        fs::write(self.folder.join("faults"), format!("write {IO} {offset}\n")).unwrap();
+    }
+}
+
+impl Drop for FaultyDisk {
+    fn drop(&mut self) {
+        let mut unmount = Command::new("fusermount3");
+        run(unmount.arg("-uz").arg(self.folder.join("disk")), STEP);
+        if let Some(program) = self.program.take() {
+            program.wait(STEP);
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}

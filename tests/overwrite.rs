@@ -1,0 +1,126 @@
+//! Safe overwrites and durable closes, seen from outside: the old file stays until the new one is there
+//! as a whole, and the figures are those of the disk all the while.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+#[path = "overwrite/clients.rs"]
+mod clients;
+#[path = "overwrite/cut.rs"]
+mod cut;
+#[path = "overwrite/disks.rs"]
+mod disks;
+#[path = "overwrite/durable.rs"]
+mod durable;
+#[path = "disks/faulty.rs"]
+#[allow(dead_code)]
+mod faulty;
+#[path = "overwrite/limits.rs"]
+mod limits;
+#[path = "overwrite/openings.rs"]
+mod openings;
+#[path = "overwrite/others.rs"]
+mod others;
+#[path = "overwrite/own.rs"]
+mod own;
+#[path = "quota/scene.rs"]
+#[allow(dead_code)]
+mod scene;
+#[path = "disks/small.rs"]
+#[allow(dead_code)]
+mod small_disk;
+#[path = "overwrite/sweep.rs"]
+mod sweep;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use common::wire::{self, Reply, code};
+use scene::{LIMIT, MAX_FILES, Scene, Session};
+
+/// A home whose files are overwritten safely.
+fn safe_scene() -> Scene {
+    overwriting(Scene::with(LIMIT, MAX_FILES))
+}
+
+/// From the next login on.
+fn overwriting(scene: Scene) -> Scene {
+    scene.set(&["--safe-overwrite", "on"]);
+    scene
+}
+
+/// The hidden files of a folder.
+fn hidden_in(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .filter(|name| name.starts_with(".landfall-upload-"))
+        .collect()
+}
+
+/// What only these tests ask.
+impl Scene {
+    fn put_on_disk(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.at_home(name), content).unwrap();
+    }
+
+    fn content(&self, name: &str) -> Vec<u8> {
+        fs::read(self.at_home(name)).unwrap()
+    }
+
+    fn mode(&self, name: &str) -> u32 {
+        fs::metadata(self.at_home(name)).unwrap().mode() & 0o7777
+    }
+
+    fn has(&self, name: &str) -> bool {
+        fs::symlink_metadata(self.at_home(name)).is_ok()
+    }
+
+    /// All names in the home, sorted.
+    fn names(&self) -> Vec<String> {
+        let names = fs::read_dir(self.at_home("")).unwrap();
+        let mut names: Vec<_> = names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The one hidden file in the home.
+    #[track_caller]
+    fn hidden(&self) -> String {
+        let hidden = hidden_in(&self.at_home(""));
+        assert_eq!(hidden.len(), 1, "{hidden:?}");
+        hidden[0].clone()
+    }
+
+    #[track_caller]
+    fn assert_nothing_hidden(&self) {
+        assert_eq!(hidden_in(&self.at_home("")), [""; 0]);
+    }
+}
+
+impl Session {
+    fn close_reply(&mut self, handle: &[u8]) -> Reply {
+        self.with_string(wire::CLOSE, handle)
+    }
+
+    /// CLOSE says that the old file stays.
+    #[track_caller]
+    fn assert_unfinished(&mut self, handle: &[u8]) -> String {
+        let reply = self.close_reply(handle);
+        assert_eq!(reply.code(), code::FAILURE, "{reply:?}");
+        let message = reply.message().to_owned();
+        assert!(message.contains("the old one stays"), "{message}");
+        message
+    }
+}
