@@ -76,6 +76,16 @@ fn scp_goes_on_in_the_old_file_as_ever() {
 }
 
 #[test]
+fn scps_older_protocol_puts_over_an_old_file() {
+    for size in [0, 1, 5 * MIB as u64 + 3] {
+        replaces("scp -O", size, |server| {
+            let mut scp = server.scp();
+            run_ok(scp.args(["-O", "new"]).arg(format!("{HOST}:f")), TRANSFER);
+        });
+    }
+}
+
+#[test]
 fn lftp_puts_over_an_old_file() {
     if have(&["lftp"]) {
         replaces("lftp", 5 * MIB as u64 + 3, |server| {
@@ -132,7 +142,11 @@ fn programs_that_are_killed_leave_the_old_file() {
     let slow_curl = curl(server, "/f", &["-T", "new", "--limit-rate", "4M"]);
     let slow_lftp = lftp(server, "set net:limit-rate 4000000; put new -o f");
     let slow_rclone = rclone(server, &["copyto", "--bwlimit", "4M", "new", "there:f"]);
+    let mut slow_scp = server.scp();
+    slow_scp.args(["-O", "-l", "32000", "new"]);
+    slow_scp.arg(format!("{HOST}:f"));
     for (name, mut client) in [
+        ("scp", slow_scp),
         ("curl", slow_curl),
         ("lftp", slow_lftp),
         ("rclone", slow_rclone),
