@@ -30,6 +30,8 @@ use crate::vfs::Vfs;
 const AT_ONCE: usize = 256 * 1024;
 /// About so many bytes are stored in one go on the blocking pool.
 const BATCH: usize = 512 * 1024;
+/// What waits to be sent is sent when it is so much.
+const SEND_AT: usize = 64 * 1024;
 
 /// Directories may lie so deep in each other. Some lead back to themselves by a link.
 const DEPTH: usize = 100;
@@ -84,6 +86,8 @@ async fn on_the_pool<T: Send + 'static>(
 /// Receives files. Did anything go wrong?
 async fn receive<P: Pipe>(sink: Sink, pipe: &mut P) -> Result<bool, Panicked> {
     let mut sink = on_the_pool(sink, Sink::begin).await?;
+    let mut input = Pieces::default();
+    let mut is_last = false;
     loop {
         if let Some(replies) = sink.take_replies() {
             // Unheard, what has come is still stored.
@@ -92,10 +96,12 @@ async fn receive<P: Pipe>(sink: Sink, pipe: &mut P) -> Result<bool, Panicked> {
         if sink.has_ended() {
             return Ok(sink.has_failed());
         }
-        let (batch, is_last) = gather(sink.wants(), pipe).await;
-        sink = on_the_pool(sink, move |sink| {
-            sink.take(batch);
-            if is_last {
+        if input.len() == 0 {
+            is_last = !gather(&mut input, sink.wants(), pipe).await;
+        }
+        (sink, input) = on_the_pool((sink, input), move |(sink, input)| {
+            sink.take(input);
+            if is_last && input.len() == 0 {
                 sink.input_ended();
             }
         })
@@ -103,21 +109,20 @@ async fn receive<P: Pipe>(sink: Sink, pipe: &mut P) -> Result<bool, Panicked> {
     }
 }
 
-/// Waits for so many bytes, or the end; takes more if it is here already.
-async fn gather<P: Pipe>(wanted: usize, pipe: &mut P) -> (Pieces, bool) {
-    let mut batch = Pieces::default();
-    while batch.len() < wanted {
+/// Waits for so many bytes; takes more if it is here already. False at the end.
+async fn gather<P: Pipe>(input: &mut Pieces, wanted: usize, pipe: &mut P) -> bool {
+    while input.len() < wanted {
         match pipe.receive().await {
-            Some(piece) => batch.push(piece),
-            None => return (batch, true),
+            Some(piece) => input.push(piece),
+            None => return false,
         }
     }
-    while batch.len() < BATCH
+    while input.len() < BATCH
         && let Some(piece) = pipe.try_receive()
     {
-        batch.push(piece);
+        input.push(piece);
     }
-    (batch, false)
+    true
 }
 
 /// Sends files. Did anything go wrong?

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::args::{self, Request};
 use super::line::{Complaint, DONE, Fault, Line, Reader};
-use super::{AT_ONCE, DEPTH, TOO_DEEP};
+use super::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP};
 use crate::error::Error;
 use crate::glob::{Expansion, join};
 use crate::path::VPath;
@@ -139,13 +139,13 @@ impl Sink {
         self.has_failed
     }
 
-    /// Takes what has come.
-    pub(super) fn take(&mut self, mut input: Pieces) {
-        while input.len() > 0 && !self.has_ended() {
+    /// Takes what has come, or as much of it as there are replies that should be sent.
+    pub(super) fn take(&mut self, input: &mut Pieces) {
+        while input.len() > 0 && self.replies.len() < SEND_AT && !self.has_ended() {
             let next = match std::mem::replace(&mut self.phase, Phase::Ended) {
-                Phase::Line => self.line(&mut input),
-                Phase::Data(incoming) => Ok(self.store(incoming, &mut input)),
-                Phase::Verdict(verdict) => self.verdict(verdict, &mut input),
+                Phase::Line => self.line(input),
+                Phase::Data(incoming) => Ok(self.store(incoming, input)),
+                Phase::Verdict(verdict) => self.verdict(verdict, input),
                 Phase::Ended => return,
             };
             match next {

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::args::Request;
 use super::line::{Complaint, DONE, Fault, Line};
-use super::{AT_ONCE, DEPTH, TOO_DEEP};
+use super::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP};
 use crate::blocks::Block;
 use crate::command_line::Word;
 use crate::error::Error;
@@ -16,9 +16,6 @@ use crate::glob::{Expansion, is_dots, join};
 use crate::path::VPath;
 use crate::store::{Directory, Metadata, OpenHow};
 use crate::vfs::{OpenFile, Vfs};
-
-/// What waits to be sent is sent when it is so much.
-const SEND_AT: usize = 64 * 1024;
 
 /// As `scp.c` says it.
 const NOT_A_FILE: Error = Error::Refused("not a regular file");

@@ -27,7 +27,7 @@ fn a_client_that_stops_reading_costs_no_memory_and_loses_nothing() {
         return;
     }
     let server = TestServer::start();
-    random_file(&server.at_home("big"), 200 * MIB as u64, 1);
+    random_file(&server.at_home("big"), 100 * MIB as u64, 1);
     fs::write(server.at_home("small"), "small").unwrap();
     let before = server.memory_kib("VmRSS:");
     let mut slow = Running::start(&mut download(&server, "big", "back"));
@@ -124,6 +124,37 @@ fn single_bytes_are_no_cheap_way_to_take_memory() {
             data
         );
     }
+}
+
+#[test]
+fn long_answers_to_short_lines_are_no_cheap_way_to_take_memory() {
+    if against_openssh() {
+        return;
+    }
+    let server = TestServer::start();
+    let path = vec!["x".repeat(250); 3].join("/");
+    fs::create_dir_all(server.at_home(&path).join("d")).unwrap();
+    let connection = Connection::logged_in(&server);
+    let mut scp = RawScp::to(&connection, &format!("scp -t {path}"));
+    let before = server.memory_kib("VmRSS:");
+    let lines = 20_000;
+    // So that nothing is carried out before all has come.
+    scp.say(format!("C0644 {} file", 256 * KIB));
+    scp.send(
+        [
+            bytes_of(256 * KIB, 1),
+            b"\0".to_vec(),
+            b"C0644 1 d\n".repeat(lines),
+        ]
+        .concat(),
+    );
+    scp.well();
+    for _ in 0..lines {
+        assert!(scp.complaint().ends_with("/d: Is a directory"));
+    }
+    let grown = server.memory_kib("VmHWM:") - before;
+    assert!(grown < 8 * KIB as u64, "{grown} KiB more");
+    scp.put("last", b"last");
 }
 
 #[test]

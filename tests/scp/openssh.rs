@@ -64,7 +64,7 @@ fn files_of_every_size_go_both_ways_byte_for_byte() {
         256 * KIB,
         256 * KIB + 1,
         MIB + 1,
-        40 * MIB + 3,
+        9 * MIB + 3,
     ];
     for size in sizes {
         let (here, back) = (server.local(&size.to_string()), server.local("back"));
@@ -379,11 +379,11 @@ fn where_nothing_can_be_written_that_is_told() {
 #[test]
 fn four_at_once_do_not_meet() {
     let server = TestServer::start_for_commands();
-    random_file(&server.at_home("big"), 20 * MIB as u64 + 1, 9);
+    random_file(&server.at_home("big"), 8 * MIB as u64 + 1, 9);
     let mut running = Vec::new();
     for number in 0..4 {
         let name = format!("up{number}");
-        random_file(&server.local(&name), 20 * MIB as u64 + number, number);
+        random_file(&server.local(&name), 8 * MIB as u64 + number, number);
         running.push(Running::start(&mut command(&server, &[&name, &there("")])));
         let back = format!("down{number}");
         running.push(Running::start(&mut command(

@@ -1,5 +1,7 @@
 //! The client's half of the protocol, byte by byte.
 
+use std::collections::VecDeque;
+
 use crate::common::STEP;
 use crate::common::connection::Connection;
 use crate::common::raw::{Channel, Event, Outgoing};
@@ -7,7 +9,7 @@ use crate::common::raw::{Channel, Event, Outgoing};
 /// A channel that runs `scp` on the server.
 pub struct RawScp {
     channel: Channel,
-    received: Vec<u8>,
+    received: VecDeque<u8>,
     stderr: Vec<u8>,
     exit_status: Option<u32>,
     is_closed: bool,
@@ -28,7 +30,7 @@ impl RawScp {
         assert!(channel.accepted(), "{line} was refused");
         Self {
             channel,
-            received: Vec::new(),
+            received: VecDeque::new(),
             stderr: Vec::new(),
             exit_status: None,
             is_closed: false,
@@ -64,7 +66,7 @@ impl RawScp {
             Some(Event::Closed) => self.is_closed = true,
             None => panic!(
                 "nothing came for {STEP:?} after {}",
-                self.received.escape_ascii()
+                self.received.make_contiguous().escape_ascii()
             ),
         }
         !self.is_closed
@@ -77,12 +79,11 @@ impl RawScp {
             assert!(
                 self.receive(),
                 "ended after {}; stderr: {}",
-                self.received.escape_ascii(),
+                self.received.make_contiguous().escape_ascii(),
                 self.stderr.escape_ascii()
             );
         }
-        let rest = self.received.split_off(length);
-        std::mem::replace(&mut self.received, rest)
+        self.received.drain(..length).collect()
     }
 
     /// The next line, without its line feed.
@@ -141,7 +142,10 @@ impl RawScp {
     #[track_caller]
     pub fn ended(&mut self) -> u32 {
         while self.receive() {}
-        let rest = (self.received.escape_ascii(), self.stderr.escape_ascii());
+        let rest = (
+            self.received.make_contiguous().escape_ascii(),
+            self.stderr.escape_ascii(),
+        );
         assert_eq!(
             (rest.0.to_string(), rest.1.to_string()),
             (String::new(), String::new())
