@@ -143,6 +143,9 @@ mod tests {
         fn space(&self) -> Result<Space, Error> {
             Err(UNKNOWN)
         }
+        fn sync_names(&self) -> Result<(), Error> {
+            Err(UNKNOWN)
+        }
     }
 
     fn directory() -> Open {
