@@ -17,7 +17,7 @@ use std::fs;
 use common::connection::{Connection, Options};
 use common::raw::{InFlight, RawSftp};
 use common::wire::{self, Attrs, Fields, Reply, code, flag};
-use common::{MIB, TestServer, against_openssh, bytes_of};
+use common::{MIB, STEP, TestServer, against_openssh, bytes_of, wait_until};
 
 const CHUNK: usize = 32 * 1024 - 13;
 
@@ -135,6 +135,47 @@ fn a_big_upload_goes_through_a_filepart_and_resumes_after_a_cut_at_any_byte() {
         assert_eq!(fs::read(server.at_home("big.bin")).unwrap(), data);
         assert!(!server.at_home("big.bin.filepart").exists());
     }
+}
+
+/// With safe overwrites, a small upload over an old file that is cut is gone on with by the next one.
+#[test]
+fn a_small_upload_that_is_cut_keeps_the_old_file_and_is_resumed_in_its_filepart() {
+    if against_openssh() {
+        return;
+    }
+    let server = TestServer::start_with(&[("uploads.safe_overwrite", "true")]);
+    let data = bytes_of(150_000, 3);
+    let announced = Attrs {
+        size: Some(data.len() as u64),
+        ..Attrs::default()
+    };
+    fs::write(server.at_home("f"), b"the old version").unwrap();
+    {
+        let (_connection, mut sftp) = winscp(&server);
+        let exclusive = flag::WRITE | flag::CREAT | flag::EXCL;
+        assert_eq!(sftp.open("/f", exclusive, &announced).code(), code::FAILURE);
+        sftp.lstat("/f").attrs();
+        let again = flag::WRITE | flag::CREAT | flag::TRUNC;
+        let handle = sftp.open("/f", again, &announced).handle();
+        write_pipelined(&mut sftp, &handle, 0, &data[..100_000]);
+        // The connection is lost here.
+    }
+    wait_until("the server has noticed", STEP, || {
+        server.at_home("f.filepart").exists()
+    });
+    assert_eq!(fs::read(server.at_home("f")).unwrap(), b"the old version");
+
+    let (_connection, mut sftp) = winscp(&server);
+    sftp.lstat("/f").attrs();
+    let size = sftp.lstat("/f.filepart").attrs().size.unwrap();
+    assert_eq!(size, 100_000);
+    let handle = sftp.opened("/f.filepart", flag::WRITE | flag::CREAT);
+    write_pipelined(&mut sftp, &handle, size, &data[size as usize..]);
+    assert_eq!(sftp.close(&handle), code::OK);
+    assert_eq!(sftp.remove("/f"), code::OK);
+    assert_eq!(sftp.rename("/f.filepart", "/f"), code::OK);
+    assert_eq!(fs::read(server.at_home("f")).unwrap(), data);
+    assert_eq!(fs::read_dir(server.home()).unwrap().count(), 1);
 }
 
 #[test]

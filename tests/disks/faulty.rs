@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::common::{Running, STEP, have, python, random_name, run, wait_until};
 
 /// EIO.
@@ -54,6 +56,13 @@ impl FaultyDisk {
         fs::write(self.folder.join("faults"), lines.concat()).unwrap();
     }
 
+    /// From now on, or no more, whoever asks it anything waits.
+    pub fn hang(&self, hangs: bool) {
+        if let Some(program) = &self.program {
+            program.signal(if hangs { Signal::STOP } else { Signal::CONT });
+        }
+    }
+
     /// From now on no byte of a file can be written at or behind this offset.
     pub fn fail_writes_from(&self, offset: usize) {
         fs::write(self.folder.join("faults"), format!("write {IO} {offset}\n")).unwrap();
@@ -62,6 +71,7 @@ impl FaultyDisk {
 
 impl Drop for FaultyDisk {
     fn drop(&mut self) {
+        self.hang(false);
         let mut unmount = Command::new("fusermount3");
         run(unmount.arg("-uz").arg(self.folder.join("disk")), STEP);
         if let Some(program) = self.program.take() {

@@ -3,8 +3,9 @@
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
-use crate::common::wire::code;
+use crate::common::wire::{Attrs, code};
 use crate::common::{STEP, USER, bytes_of, wait_until};
+use crate::faulty::FaultyDisk;
 use crate::scene::{LIMIT, MAX_FILES, NEW, Scene, Use};
 use crate::{hidden_in, overwriting};
 
@@ -118,5 +119,50 @@ fn nothing_else_is_removed() {
     }
     assert!(scene.at_home(link).is_symlink() && scene.at_home(directory).is_dir());
     let mut s = scene.log_in();
+    scene.assert_exact(&mut s);
+}
+
+/// A sweep comes every day; this one waits at another account's disk until there is such a session.
+#[test]
+fn what_a_session_has_open_stays_however_old_it_looks() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let mut scene = overwriting(Scene::with(LIMIT, MAX_FILES));
+    let home = disk.home();
+    let before_alice = ["user", "add", "aaron", "--no-password", "--home"];
+    let args = [&before_alice[..], &[home.to_str().unwrap()]].concat();
+    scene.server.admin(&args, "").ok();
+    scene.server.stop();
+    let stale = ".landfall-upload-0123456789abcdef";
+    scene.put_on_disk("f", "old");
+    scene.put_on_disk(stale, "stale");
+    age(&scene, stale, DAY * 30);
+    disk.hang(true);
+    scene.server.serve();
+    let mut s = scene.log_in();
+    let file = s.opened("/f", NEW);
+    assert_eq!(s.write(&file, 0, b"new"), code::OK);
+    let long_ago = Attrs {
+        times: Some((1, 1)),
+        ..Attrs::default()
+    };
+    assert_eq!(s.fsetstat(&file, &long_ago), code::OK);
+    assert!(scene.has(stale));
+    disk.hang(false);
+    wait_until("the stale one is swept", STEP, || {
+        log_tells(&scene, "removed what was left of uploads")
+    });
+    assert!(
+        log_tells(&scene, "files=1 bytes=5"),
+        "{}",
+        scene.server.log()
+    );
+    assert!(!scene.has(stale));
+    assert_eq!(scene.content(&scene.hidden()), b"new");
+    scene.assert_exact(&mut s);
+    assert_eq!(s.close(&file), code::OK);
+    assert_eq!(scene.content("f"), b"new");
+    assert_eq!(scene.names(), ["f"]);
     scene.assert_exact(&mut s);
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rustix::io::Errno;
 
 use super::*;
-use crate::store::Changes;
+use crate::store::{Changes, Replacement};
 
 const CHANGES: Changes = Changes {
     size: Some(3),
@@ -90,6 +90,9 @@ fn try_everything(store: &LocalStore, way: &str) {
             let _ = open.change(&CHANGES);
         }
     }
+    for target in [path(way), file.clone()] {
+        replace_every_way(store, &target);
+    }
     for follow in [true, false] {
         for target in [path(way), file.clone()] {
             let _ = store.change(&target, &CHANGES, follow);
@@ -120,6 +123,19 @@ fn try_everything(store: &LocalStore, way: &str) {
     for target in [file, at("deep/canary"), at("deep"), path(way)] {
         let _ = store.remove_file(&target);
         let _ = store.remove_directory(&target);
+    }
+}
+
+fn replace_every_way(store: &LocalStore, target: &VPath) {
+    for end in [Replacement::commit, Replacement::keep, Replacement::discard] {
+        let Ok(old) = store.metadata(target, true) else {
+            return;
+        };
+        if let Ok((new, place)) = store.replacement(target, &WRITE, &old) {
+            let _ = new.write(0, &[Bytes::from_static(b"inside!")]);
+            let _ = end(&*place);
+            let _ = place.sync_names();
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod content;
 mod count;
 mod names;
 mod races;
+mod replacement;
 mod verbs;
 
 use std::fs;
