@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,6 +142,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let link = Arc::new(Link::default());
+    let (at_work, mut all_ended) = mpsc::channel(1);
     let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
     let connection = Connection {
         login: Login::new(context.accounts.clone(), peer),
@@ -152,6 +154,7 @@ pub async fn serve(
         link: link.clone(),
         session: None,
         channels: HashMap::new(),
+        at_work,
     };
     let mut running = match server::run_stream(context.transport.clone(), stream, connection).await
     {
@@ -173,12 +176,21 @@ pub async fn serve(
                 (&mut running).await
             }).await;
             link.cut();
-            return;
+            Ok(())
         }
     };
     match outcome {
         Ok(()) => debug!(%peer, "connection closed"),
         Err(failure) => debug!(%peer, %failure, "connection ended"),
+    }
+    // What was received whole is still carried out, and what was open is closed. A server that stops
+    // does not wait for a disk that hangs.
+    tokio::select! {
+        _ = all_ended.recv() => {}
+        () = async {
+            let _ = stop.wait_for(|stop| *stop).await;
+            tokio::time::sleep(FAREWELL).await;
+        } => {}
     }
 }
 
@@ -193,6 +205,8 @@ struct Connection {
     link: Arc<Link>,
     session: Option<Arc<Session>>,
     channels: HashMap<ChannelId, OpenChannel>,
+    /// Held by each channel until it has ended; nothing is ever sent.
+    at_work: mpsc::Sender<Infallible>,
 }
 
 /// A channel, as the connection sees it.
@@ -330,7 +344,11 @@ impl Handler for Connection {
             terminal: Terminal(false),
         };
         self.channels.insert(channel.id(), open);
-        tokio::spawn(channel::run(channel, services, session, self.link.clone()));
+        let (link, at_work) = (self.link.clone(), self.at_work.clone());
+        tokio::spawn(async move {
+            channel::run(channel, services, session, link).await;
+            drop(at_work);
+        });
         Ok(())
     }
 
