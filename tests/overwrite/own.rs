@@ -19,11 +19,8 @@ fn pending() -> (Scene, Session, Vec<u8>) {
 }
 
 fn listed(s: &mut Session, path: &str, name: &str) -> Name {
-    let names = s.list(path).into_iter();
-    names
-        .filter(|entry| entry.name == name.as_bytes())
-        .next()
-        .unwrap()
+    let mut names = s.list(path).into_iter();
+    names.find(|entry| entry.name == name.as_bytes()).unwrap()
 }
 
 #[test]
