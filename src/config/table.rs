@@ -148,7 +148,7 @@ pub(super) const KEYS: &[Key] = &[
         section: "uploads",
         name: "safe_overwrite",
         default: "false",
-        doc: "Overwrite files safely: the old one stays until the new one is there as a whole.",
+        doc: "Overwrite files safely: the old one stays until the new one is whole (see PROTOCOL.md).",
         set: |config, value, _| Ok(config.uploads.safe_overwrite = value::boolean(value)?),
     },
     Key {

@@ -216,7 +216,8 @@ impl Vfs {
     ) -> Result<(), Error> {
         self.overwrites.forget(overwrite);
         let place = &*overwrite.place;
-        let outcome = match mem::replace(&mut *lock(&overwrite.stage), Stage::Done) {
+        let stage = mem::replace(&mut *lock(&overwrite.stage), Stage::Done);
+        let outcome = match stage {
             Stage::Done => synced.and(file.close()),
             Stage::Failed(error) => file.close().and(Err(error)),
             Stage::Pending(pending) => {

@@ -172,6 +172,41 @@ fn programs_that_are_killed_leave_the_old_file() {
     }
 }
 
+/// As PROTOCOL.md says it, client by client.
+#[test]
+fn each_client_goes_on_in_a_part_by_hand() {
+    let (scene, new) = with_old_file(2 * MIB as u64 + 7);
+    let server = &scene.server;
+    let whole = fs::read(&new).unwrap();
+    let after = ["-Q", "-rm /f", "-Q", "-rename /f.filepart /f"];
+    let curl_args = [&["-C", "-", "-T", "new"][..], &after].concat();
+    let ways = [
+        (
+            "sftp",
+            server.sftp_batch(&[], "reput new f.filepart\nrename f.filepart f\n"),
+        ),
+        (
+            "psftp",
+            psftp(server, "reput new f.filepart\ndel f\nmv f.filepart f\n"),
+        ),
+        (
+            "lftp",
+            lftp(server, "put -c new -o f.filepart; rm f; mv f.filepart f"),
+        ),
+        ("curl", curl(server, "/f.filepart", &curl_args)),
+    ];
+    for (name, mut client) in ways {
+        if !have(&[name]) {
+            continue;
+        }
+        scene.put_on_disk("f", "old");
+        scene.put_on_disk("f.filepart", &whole[..MIB + 1]);
+        run_ok(&mut client, TRANSFER);
+        assert_eq!(scene.names(), ["f"], "{name}");
+        assert_same(&new, &scene.at_home("f"));
+    }
+}
+
 // ---- a mount
 
 /// The home by sshfs: what is done there is read back at once, there and on the server.

@@ -188,6 +188,23 @@ fn what_cannot_be_made_durable_is_an_error_of_the_close() {
     }
 }
 
+#[test]
+fn a_folder_that_is_gone_needs_no_durable_names() {
+    let scene = overwriting(Scene::with_settings(ON, LIMIT, MAX_FILES));
+    let mut s = scene.log_in();
+    assert_eq!(s.mkdir("/d"), code::OK);
+    s.put("/d/f", b"old");
+    let (file, new) = (s.opened("/d/f", NEW), s.opened("/d/g", NEW));
+    for path in ["/d/f", "/d/g"] {
+        assert_eq!(s.remove(path), code::OK);
+    }
+    assert_eq!(s.rmdir("/d"), code::OK);
+    assert_eq!(s.close(&file), code::OK);
+    assert_eq!(s.close(&new), code::OK);
+    assert_eq!(scene.names(), [""; 0]);
+    scene.assert_exact(&mut s);
+}
+
 /// What was written before the connection is cut is nobody's to wait for.
 #[test]
 fn a_cut_keeps_the_part_as_ever() {

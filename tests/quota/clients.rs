@@ -2,15 +2,14 @@
 //! each is told of.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::common::files::assert_same;
+use crate::common::programs::{Mount, curl, lftp, psftp};
 use crate::common::{
-    HOST, Output, PASSWORD, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok, skip,
-    wait_until,
+    HOST, Output, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok, wait_until,
 };
 use crate::scene::{LIMIT, Scene, below};
 
@@ -174,35 +173,15 @@ fn lftp_tells_why_an_upload_failed() {
     }
     let scene = Scene::new();
     client_files(&scene);
-    let server = &scene.server;
-    let mut lftp = Command::new("lftp");
-    let ssh = format!("ssh -a -x -F {}", server.ssh_config().display());
-    lftp.env("HOME", server.path("client"))
-        .current_dir(server.path("client"))
-        .args(["-c"])
-        .arg(format!(
-            "set sftp:connect-program '{ssh}'; set net:max-retries 1; \
-             set cmd:fail-exit yes; open sftp://{USER}:@{HOST}; put big"
-        ));
-    let refused = run(&mut lftp, TRANSFER).failed();
+    let refused = run(&mut lftp(&scene.server, "put big"), TRANSFER).failed();
     assert!(!told(&refused).is_empty(), "{}", refused.describe());
     assert_stored_beginning(&scene, "big");
     scene.assert_exact_soon(&mut scene.log_in());
 }
 
-fn curl(server: &TestServer, file: &str) -> Output {
-    let mut command = Command::new("curl");
-    command
-        .args(["--silent", "--show-error", "--insecure", "--user"])
-        .arg(format!("{USER}:"))
-        .arg("--key")
-        .arg(server.key())
-        .arg("--pubkey")
-        .arg(server.public_key())
-        .args(["-T", file])
-        .arg(format!("sftp://127.0.0.1:{}/{file}", server.port()))
-        .current_dir(server.path("client"));
-    run(&mut command, TRANSFER)
+fn upload(server: &TestServer, file: &str) -> Output {
+    let mut curl = curl(server, &format!("/{file}"), &["-T", file]);
+    run(&mut curl, TRANSFER)
 }
 
 #[test]
@@ -214,10 +193,10 @@ fn curl_ends_with_the_exit_code_for_a_full_disk() {
     let scene = Scene::with(LIMIT, 1);
     client_files(&scene);
     // In the middle of the file it knows no more than that it failed.
-    curl(&scene.server, "big").failed();
+    upload(&scene.server, "big").failed();
     assert_stored_beginning(&scene, "big");
     // The only name is taken now: the OPEN is refused.
-    let refused = curl(&scene.server, "half");
+    let refused = upload(&scene.server, "half");
     let status = refused.status.code();
     assert_eq!(status, Some(REMOTE_DISK_FULL), "{}", refused.describe());
     assert!(!scene.at_home("half").exists());
@@ -231,61 +210,32 @@ fn psftp_shows_the_line_on_its_stderr() {
     }
     let scene = Scene::new();
     client_files(&scene);
-    let server = &scene.server;
-    let mut keygen = Command::new("ssh-keygen");
-    let host_key = server.path("keys/ssh_host_ed25519_key.pub");
-    let shown = run_ok(keygen.arg("-lf").arg(host_key), STEP).out();
-    let fingerprint = shown.split_whitespace().nth(1).unwrap();
-    fs::write(server.local("script"), "put big\n").unwrap();
-    let mut psftp = Command::new("psftp");
-    psftp
-        .args(["-batch", "-hostkey", fingerprint, "-P"])
-        .arg(server.port().to_string())
-        .args(["-pw", PASSWORD, "-b", "script"])
-        .arg(format!("{USER}@127.0.0.1"))
-        .env("HOME", server.path("client"))
-        .current_dir(server.path("client"));
     // It ends with 0 or 1, depending on its version.
-    let said = run(&mut psftp, TRANSFER);
+    let said = run(&mut psftp(&scene.server, "put big\n"), TRANSFER);
     assert_one_line(&said);
     assert_stored_beginning(&scene, "big");
     scene.assert_exact_soon(&mut scene.log_in());
 }
 
-/// A mount that is taken down whatever happens.
-struct Mount<'a>(&'a Path);
-
-impl Drop for Mount<'_> {
-    fn drop(&mut self) {
-        let mut unmount = Command::new("fusermount3");
-        run(unmount.args(["-u", "-z"]).arg(self.0), STEP);
-    }
-}
-
 #[test]
 fn the_df_of_a_mounted_home_shows_the_quota() {
-    if !have(&["sshfs", "fusermount3", "df"]) {
+    if !have(&["df"]) {
         return;
-    }
-    if !Path::new("/dev/fuse").exists() {
-        return skip("this machine has no /dev/fuse");
     }
     let scene = Scene::new();
     client_files(&scene);
     let server = &scene.server;
-    let point = server.local("mount");
-    fs::create_dir(&point).unwrap();
-    let mut sshfs = Command::new("sshfs");
-    sshfs.arg("-F").arg(server.ssh_config());
-    run_ok(sshfs.arg(format!("{HOST}:")).arg(&point), STEP);
-    let _mount = Mount(&point);
+    let Some(mount) = Mount::sshfs(server) else {
+        return;
+    };
+    let point = &mount.0;
     fs::copy(server.local("half"), point.join("half")).unwrap();
     wait_until("all of it is there", STEP, || {
         scene.size_of("half") == LIMIT / 2
     });
     let mut df = Command::new("df");
     df.args(["-B1", "--output=size,used,avail,itotal,iavail"]);
-    let shown = run_ok(df.arg(&point), STEP).out();
+    let shown = run_ok(df.arg(point), STEP).out();
     let line = shown.lines().last().unwrap();
     let figures: Vec<u64> = line
         .split_whitespace()

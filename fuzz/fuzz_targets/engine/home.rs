@@ -193,7 +193,7 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
         accounts.add(account).await.unwrap();
         let ledgers = Ledgers::new(accounts.database().clone(), count_home);
         let mut sessions = Vec::new();
-        for client in CLIENTS {
+        for (number, client) in CLIENTS.iter().enumerate() {
             let proof = accounts
                 .check_password("anna", password())
                 .await
@@ -201,7 +201,9 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
                 .unwrap();
             let peer = ([127, 0, 0, 1], 22).into();
             let identification = format!("SSH-2.0-{client}").into_bytes();
-            let (limits, uploads) = (config.sftp.clone(), config.uploads.clone());
+            let limits = config.sftp.clone();
+            let mut uploads = config.uploads.clone();
+            uploads.safe_overwrite = number % 2 == 1;
             let member = ledgers.join("anna", home, QUOTA).await.unwrap();
             let hashes = Arc::new(Hashes::new(1));
             let session = Session::new(

@@ -136,7 +136,12 @@ impl Replacement for LocalReplacement {
     fn sync_names(&self) -> Result<(), Error> {
         // The descriptor that is held stands for the directory without having it open.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        super::directory::sync_names(openat(&self.directory, c".", flags, Mode::empty())?)
+        match openat(&self.directory, c".", flags, Mode::empty()) {
+            Ok(directory) => super::directory::sync_names(directory),
+            // It is gone, and there are no names in it.
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 
