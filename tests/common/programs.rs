@@ -1,9 +1,11 @@
 //! Clients that need something written before they start.
 
+use std::ffi::OsString;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::TestServer;
+use super::{HOST, PASSWORD, STEP, TestServer, USER, have, run, run_ok, skip, wait_until};
 
 /// rclone with the server as `there:`.
 pub fn rclone(server: &TestServer, args: &[&str]) -> Command {
@@ -25,4 +27,115 @@ pub fn rclone(server: &TestServer, args: &[&str]) -> Command {
         .args(args)
         .current_dir(server.path("client"));
     command
+}
+
+/// lftp that runs a script in its own language; the first command that fails ends it.
+pub fn lftp(server: &TestServer, script: &str) -> Command {
+    let connect = format!("ssh -a -x -F {}", server.ssh_config().display());
+    let mut command = Command::new("lftp");
+    command
+        .env("HOME", server.path("client"))
+        .current_dir(server.path("client"))
+        .args(["-c"])
+        .arg(format!(
+            "set cmd:fail-exit yes; set net:max-retries 1; set sftp:connect-program \"{connect}\"; \
+             open -u {USER}, -p {} sftp://{HOST}; {script}",
+            server.port()
+        ));
+    command
+}
+
+/// curl with the account's key, on a path that begins with a slash.
+pub fn curl(server: &TestServer, path: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("curl");
+    command
+        .args(["--silent", "--show-error", "--insecure", "--user"])
+        .arg(format!("{}:", server.user()))
+        .arg("--key")
+        .arg(server.key())
+        .arg("--pubkey")
+        .arg(server.public_key())
+        .args(args)
+        .arg(format!("sftp://127.0.0.1:{}{path}", server.port()))
+        .current_dir(server.path("client"));
+    command
+}
+
+/// psftp with the password, and a script of its commands.
+pub fn psftp(server: &TestServer, script: &str) -> Command {
+    psftp_with(server, &["-pw".into(), PASSWORD.into()], script)
+}
+
+/// psftp that logs in as the options say.
+pub fn psftp_with(server: &TestServer, options: &[OsString], script: &str) -> Command {
+    let mut keygen = Command::new("ssh-keygen");
+    let host_key = server.path("keys/ssh_host_ed25519_key.pub");
+    let shown = run_ok(keygen.arg("-lf").arg(host_key), STEP).out();
+    let fingerprint = shown.split_whitespace().nth(1).unwrap();
+    fs::write(server.local("script"), script).unwrap();
+    let mut command = Command::new("psftp");
+    command
+        .args(["-batch", "-hostkey", fingerprint, "-P"])
+        .arg(server.port().to_string())
+        .args(options)
+        .args(["-b", "script"])
+        .arg(format!("{USER}@127.0.0.1"))
+        .env("HOME", server.path("client"))
+        .current_dir(server.path("client"));
+    command
+}
+
+/// The account's key in PuTTY's format.
+pub fn ppk(server: &TestServer) -> PathBuf {
+    let path = server.local("key.ppk");
+    let mut puttygen = Command::new("puttygen");
+    puttygen.arg(server.key()).args(["-O", "private", "-o"]);
+    run_ok(puttygen.arg(&path), STEP);
+    path
+}
+
+/// Can sshfs mount here? If not, says so as [`skip`] does.
+#[must_use]
+pub fn can_mount() -> bool {
+    if !have(&["sshfs", "fusermount3"]) {
+        return false;
+    }
+    let has_fuse = Path::new("/dev/fuse").exists();
+    if !has_fuse {
+        skip("this machine has no /dev/fuse");
+    }
+    has_fuse
+}
+
+/// A home that sshfs has mounted; taken down whatever happens.
+pub struct Mount(pub PathBuf);
+
+impl Mount {
+    pub fn new(server: &TestServer) -> Self {
+        let point = server.local("mount");
+        fs::create_dir(&point).unwrap();
+        let outside = device_of(&point);
+        let mut sshfs = Command::new("sshfs");
+        sshfs.arg("-F").arg(server.ssh_config());
+        run_ok(sshfs.arg(format!("{HOST}:")).arg(&point), STEP);
+        let mount = Self(point);
+        wait_until("it is mounted", STEP, || device_of(&mount.0) != outside);
+        mount
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.0.join(relative)
+    }
+}
+
+fn device_of(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).ok().map(|found| found.dev())
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let mut unmount = Command::new("fusermount3");
+        run(unmount.args(["-u", "-z"]).arg(&self.0), STEP);
+    }
 }

@@ -2,15 +2,14 @@
 //! each is told of.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::common::files::assert_same;
+use crate::common::programs::{Mount, can_mount, curl, lftp, psftp, rclone};
 use crate::common::{
-    HOST, Output, PASSWORD, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok, skip,
-    wait_until,
+    HOST, Output, STEP, TRANSFER, TestServer, have, random_file, run, run_ok, wait_until,
 };
 use crate::scene::{LIMIT, Scene, below};
 
@@ -134,28 +133,17 @@ fn rclone_tells_the_quota_and_why_an_upload_failed() {
     client_files(&scene);
     let server = &scene.server;
     let rclone = |args: &[&str]| {
-        let mut command = Command::new("rclone");
-        command
-            .args(["--config", "/dev/null", "--retries", "1"])
-            .args(["--low-level-retries", "1"])
-            .args(args)
-            .current_dir(server.path("client"));
-        run(&mut command, TRANSFER)
+        let once = ["--retries", "1", "--low-level-retries", "1"];
+        run(&mut rclone(server, &[&once, args].concat()), TRANSFER)
     };
-    let remote = format!(
-        ":sftp,host=127.0.0.1,port={},user={USER},key_file={},known_hosts_file={},shell_type=none:",
-        server.port(),
-        server.key().display(),
-        server.known_hosts().display()
-    );
     let about = || -> Value {
-        serde_json::from_str(&rclone(&["about", "--json", &remote]).ok().out()).unwrap()
+        serde_json::from_str(&rclone(&["about", "--json", "there:"]).ok().out()).unwrap()
     };
-    rclone(&["copyto", "half", &format!("{remote}half")]).ok();
+    rclone(&["copyto", "half", "there:half"]).ok();
     let said = about();
     let figures = ["total", "used", "free"].map(|key| said[key].as_u64().unwrap());
     assert_eq!(figures, [LIMIT, LIMIT / 2, LIMIT / 2]);
-    let refused = rclone(&["copyto", "big", &format!("{remote}big")]).failed();
+    let refused = rclone(&["copyto", "big", "there:big"]).failed();
     assert!(!told(&refused).is_empty(), "{}", refused.describe());
     assert!(
         refused.err().contains("of 1.0 MiB used"),
@@ -175,34 +163,15 @@ fn lftp_tells_why_an_upload_failed() {
     let scene = Scene::new();
     client_files(&scene);
     let server = &scene.server;
-    let mut lftp = Command::new("lftp");
-    let ssh = format!("ssh -a -x -F {}", server.ssh_config().display());
-    lftp.env("HOME", server.path("client"))
-        .current_dir(server.path("client"))
-        .args(["-c"])
-        .arg(format!(
-            "set sftp:connect-program '{ssh}'; set net:max-retries 1; \
-             set cmd:fail-exit yes; open sftp://{USER}:@{HOST}; put big"
-        ));
-    let refused = run(&mut lftp, TRANSFER).failed();
+    let refused = run(&mut lftp(server, "put big"), TRANSFER).failed();
     assert!(!told(&refused).is_empty(), "{}", refused.describe());
     assert_stored_beginning(&scene, "big");
     scene.assert_exact_soon(&mut scene.log_in());
 }
 
-fn curl(server: &TestServer, file: &str) -> Output {
-    let mut command = Command::new("curl");
-    command
-        .args(["--silent", "--show-error", "--insecure", "--user"])
-        .arg(format!("{USER}:"))
-        .arg("--key")
-        .arg(server.key())
-        .arg("--pubkey")
-        .arg(server.public_key())
-        .args(["-T", file])
-        .arg(format!("sftp://127.0.0.1:{}/{file}", server.port()))
-        .current_dir(server.path("client"));
-    run(&mut command, TRANSFER)
+fn upload_by_curl(server: &TestServer, file: &str) -> Output {
+    let path = format!("/{file}");
+    run(&mut curl(server, &path, &["-T", file]), TRANSFER)
 }
 
 #[test]
@@ -214,10 +183,10 @@ fn curl_ends_with_the_exit_code_for_a_full_disk() {
     let scene = Scene::with(LIMIT, 1);
     client_files(&scene);
     // In the middle of the file it knows no more than that it failed.
-    curl(&scene.server, "big").failed();
+    upload_by_curl(&scene.server, "big").failed();
     assert_stored_beginning(&scene, "big");
     // The only name is taken now: the OPEN is refused.
-    let refused = curl(&scene.server, "half");
+    let refused = upload_by_curl(&scene.server, "half");
     let status = refused.status.code();
     assert_eq!(status, Some(REMOTE_DISK_FULL), "{}", refused.describe());
     assert!(!scene.at_home("half").exists());
@@ -232,60 +201,29 @@ fn psftp_shows_the_line_on_its_stderr() {
     let scene = Scene::new();
     client_files(&scene);
     let server = &scene.server;
-    let mut keygen = Command::new("ssh-keygen");
-    let host_key = server.path("keys/ssh_host_ed25519_key.pub");
-    let shown = run_ok(keygen.arg("-lf").arg(host_key), STEP).out();
-    let fingerprint = shown.split_whitespace().nth(1).unwrap();
-    fs::write(server.local("script"), "put big\n").unwrap();
-    let mut psftp = Command::new("psftp");
-    psftp
-        .args(["-batch", "-hostkey", fingerprint, "-P"])
-        .arg(server.port().to_string())
-        .args(["-pw", PASSWORD, "-b", "script"])
-        .arg(format!("{USER}@127.0.0.1"))
-        .env("HOME", server.path("client"))
-        .current_dir(server.path("client"));
     // It ends with 0 or 1, depending on its version.
-    let said = run(&mut psftp, TRANSFER);
+    let said = run(&mut psftp(server, "put big\n"), TRANSFER);
     assert_one_line(&said);
     assert_stored_beginning(&scene, "big");
     scene.assert_exact_soon(&mut scene.log_in());
 }
 
-/// A mount that is taken down whatever happens.
-struct Mount<'a>(&'a Path);
-
-impl Drop for Mount<'_> {
-    fn drop(&mut self) {
-        let mut unmount = Command::new("fusermount3");
-        run(unmount.args(["-u", "-z"]).arg(self.0), STEP);
-    }
-}
-
 #[test]
 fn the_df_of_a_mounted_home_shows_the_quota() {
-    if !have(&["sshfs", "fusermount3", "df"]) {
+    if !can_mount() {
         return;
-    }
-    if !Path::new("/dev/fuse").exists() {
-        return skip("this machine has no /dev/fuse");
     }
     let scene = Scene::new();
     client_files(&scene);
     let server = &scene.server;
-    let point = server.local("mount");
-    fs::create_dir(&point).unwrap();
-    let mut sshfs = Command::new("sshfs");
-    sshfs.arg("-F").arg(server.ssh_config());
-    run_ok(sshfs.arg(format!("{HOST}:")).arg(&point), STEP);
-    let _mount = Mount(&point);
-    fs::copy(server.local("half"), point.join("half")).unwrap();
+    let mount = Mount::new(server);
+    fs::copy(server.local("half"), mount.path("half")).unwrap();
     wait_until("all of it is there", STEP, || {
         scene.size_of("half") == LIMIT / 2
     });
     let mut df = Command::new("df");
     df.args(["-B1", "--output=size,used,avail,itotal,iavail"]);
-    let shown = run_ok(df.arg(&point), STEP).out();
+    let shown = run_ok(df.arg(&mount.0), STEP).out();
     let line = shown.lines().last().unwrap();
     let figures: Vec<u64> = line
         .split_whitespace()
@@ -293,9 +231,9 @@ fn the_df_of_a_mounted_home_shows_the_quota() {
         .collect();
     assert_eq!(figures, [LIMIT, LIMIT / 2, LIMIT / 2, 1000, 999]);
     // What does not fit is an error for the program that writes it.
-    let copied = fs::copy(server.local("big"), point.join("big"));
+    let copied = fs::copy(server.local("big"), mount.path("big"));
     let mut sync = Command::new("sync");
-    let synced = run(sync.arg(point.join("big")), STEP);
+    let synced = run(sync.arg(mount.path("big")), STEP);
     assert!(copied.is_err() || !synced.status.success());
     assert!(below(&scene.at_home("")).bytes <= LIMIT);
     assert_same(&server.local("half"), &scene.at_home("half"));
