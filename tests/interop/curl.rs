@@ -83,7 +83,11 @@ fn its_quoted_commands_change_names_links_permissions_and_times() {
     );
     let link = fs::read_link(server.at_home("folder/link")).unwrap();
     assert_eq!(link.to_str(), Some("/file"));
-    let space = run_ok(&mut curl(&server, "/", &["-D", "-", "-Q", "statvfs /"]), STEP).out();
+    let space = run_ok(
+        &mut curl(&server, "/", &["-D", "-", "-Q", "statvfs /"]),
+        STEP,
+    )
+    .out();
     assert!(space.contains("f_bavail: "), "{space}");
 
     // What cannot be is refused, and is the program's exit status.
