@@ -53,6 +53,77 @@ fn files_and_folders_are_made_moved_listed_and_removed() {
 }
 
 #[test]
+fn renames_replace_unless_they_must_not_and_links_are_read_and_removed() {
+    let server = TestServer::start();
+    for name in ["a", "b", "c"] {
+        fs::write(server.local(name), name).unwrap();
+    }
+    // -f asks for fsync after the last byte.
+    sftp(&server, "put -f a\nput b\nput c\nrename a b\n");
+    assert_eq!(fs::read(server.at_home("b")).unwrap(), b"a");
+    assert!(!server.at_home("a").exists());
+    // -l is the rename of the draft.
+    run(&mut server.sftp_batch(&[], "rename -l b c\n"), STEP).failed();
+    assert_eq!(fs::read(server.at_home("c")).unwrap(), b"c");
+    sftp(&server, "rename -l b d\nln d hard\nsymlink d link\n");
+    let inode = |name: &str| fs::metadata(server.at_home(name)).unwrap().ino();
+    assert_eq!(inode("d"), inode("hard"));
+    assert_eq!(
+        fs::read_link(server.at_home("link")).unwrap(),
+        OsStr::new("d")
+    );
+    // What is read is what the link leads to; what is removed is the link.
+    let said = sftp(&server, "get link back\nls -l\nrm link\n");
+    assert_eq!(fs::read(server.local("back")).unwrap(), b"a");
+    assert!(said.contains("lrwxrwxrwx"), "{said}");
+    assert!(server.at_home("d").exists() && !server.at_home("link").exists());
+}
+
+#[test]
+fn owners_stay_and_permissions_change_but_not_those_of_links() {
+    let server = TestServer::start();
+    fs::write(server.at_home("f"), "f").unwrap();
+    let owner = fs::metadata(server.at_home("f")).unwrap();
+    let lines = format!(
+        "chmod 604 f\nchown {} f\nchgrp {} f\nchmod -h 606 f\nls -ln f\n",
+        owner.uid(),
+        owner.gid()
+    );
+    let said = sftp(&server, &lines);
+    assert!(said.contains("-rw----rw-"), "{said}");
+    let found = fs::metadata(server.at_home("f")).unwrap();
+    assert_eq!(
+        (found.mode() & 0o7777, found.uid(), found.gid()),
+        (0o606, owner.uid(), owner.gid())
+    );
+    // A link has no permissions that could be changed.
+    std::os::unix::fs::symlink("f", server.at_home("link")).unwrap();
+    run(&mut server.sftp_batch(&[], "chmod -h 600 link\n"), STEP).failed();
+    assert_eq!(
+        fs::metadata(server.at_home("f")).unwrap().mode() & 0o777,
+        0o606
+    );
+}
+
+#[test]
+fn scp_expands_a_tilde_by_asking_the_server() {
+    let server = TestServer::start();
+    if server.is_reference() {
+        return; // It looks for the home outside of what it is locked into.
+    }
+    fs::create_dir(server.at_home("d")).unwrap();
+    fs::write(server.at_home("d/f"), "content").unwrap();
+    let mut scp = server.scp();
+    scp.args(["-s", &format!("{HOST}:~/d/f"), "back"]);
+    run_ok(&mut scp, STEP);
+    assert_eq!(fs::read(server.local("back")).unwrap(), b"content");
+    let mut scp = server.scp();
+    scp.args(["-s", "back", &format!("{HOST}:~alice/d/g")]);
+    run_ok(&mut scp, STEP);
+    assert_eq!(fs::read(server.at_home("d/g")).unwrap(), b"content");
+}
+
+#[test]
 fn what_cannot_be_is_refused_and_changes_nothing() {
     let server = TestServer::start();
     fs::write(server.at_home("a"), "a").unwrap();

@@ -11,15 +11,24 @@
 
 mod common;
 
-use std::collections::VecDeque;
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 
+use common::ahead::Ahead;
 use common::connection::{Connection, Options};
 use common::raw::{InFlight, RawSftp};
 use common::wire::{self, Attrs, Fields, Reply, code, flag};
 use common::{MIB, STEP, TestServer, against_openssh, bytes_of, wait_until};
 
 const CHUNK: usize = 32 * 1024 - 13;
+const WRITES: Ahead = Ahead {
+    requests: 64,
+    piece: CHUNK,
+};
+const READS: Ahead = Ahead {
+    requests: 32,
+    piece: 32 * 1024,
+};
 
 /// A session that says it is WinSCP's.
 fn winscp(server: &TestServer) -> (Connection, RawSftp) {
@@ -32,29 +41,9 @@ fn winscp(server: &TestServer) -> (Connection, RawSftp) {
     (connection, sftp)
 }
 
-/// WRITEs of `data` from `offset` on, pipelined 64 deep.
-fn write_pipelined(sftp: &mut RawSftp, handle: &[u8], mut offset: u64, data: &[u8]) {
-    let mut in_flight = InFlight(VecDeque::new());
-    for chunk in data.chunks(CHUNK) {
-        if in_flight.0.len() == 64 {
-            assert_eq!(in_flight.reply(sftp).code(), code::OK);
-        }
-        let body = sftp
-            .body(wire::WRITE)
-            .string(handle)
-            .u64(offset)
-            .string(chunk);
-        in_flight.send(sftp, &body);
-        offset += chunk.len() as u64;
-    }
-    while !in_flight.0.is_empty() {
-        assert_eq!(in_flight.reply(sftp).code(), code::OK);
-    }
-}
-
 /// The end of an upload: CLOSE, then SETSTAT of the times, without a wait in between.
 fn close_and_touch(sftp: &mut RawSftp, handle: &[u8], path: &str) {
-    let mut in_flight = InFlight(VecDeque::new());
+    let mut in_flight = InFlight::default();
     let close = sftp.body(wire::CLOSE).string(handle);
     in_flight.send(sftp, &close);
     let times = Attrs {
@@ -87,7 +76,7 @@ fn a_small_upload_is_exclusive_first_and_truncates_after_the_question() {
             }
             other => panic!("round {round}: {other:?}"),
         };
-        write_pipelined(&mut sftp, &handle, 0, &data);
+        sftp.write_ahead(&handle, 0, &data, WRITES);
         close_and_touch(&mut sftp, &handle, "/small");
         assert_eq!(fs::read(server.at_home("small")).unwrap(), data);
         assert_eq!(sftp.stat("/small").attrs().mtime(), 1_000_000_000);
@@ -110,7 +99,7 @@ fn a_big_upload_goes_through_a_filepart_and_resumes_after_a_cut_at_any_byte() {
                 ..Attrs::default()
             };
             let handle = sftp.open("/big.bin.filepart", new, &announced).handle();
-            write_pipelined(&mut sftp, &handle, 0, &data[..cut]);
+            sftp.write_ahead(&handle, 0, &data[..cut], WRITES);
             // The connection is lost here; the announced size has not made the file longer.
         }
         assert_eq!(
@@ -123,7 +112,7 @@ fn a_big_upload_goes_through_a_filepart_and_resumes_after_a_cut_at_any_byte() {
         let (_connection, mut sftp) = winscp(&server);
         let size = sftp.lstat("/big.bin.filepart").attrs().size.unwrap();
         let handle = sftp.opened("/big.bin.filepart", flag::WRITE | flag::CREAT);
-        write_pipelined(&mut sftp, &handle, size, &data[size as usize..]);
+        sftp.write_ahead(&handle, size, &data[size as usize..], WRITES);
         assert_eq!(sftp.close(&handle), code::OK);
         assert_eq!(sftp.remove("/big.bin"), code::OK);
         assert_eq!(sftp.rename("/big.bin.filepart", "/big.bin"), code::OK);
@@ -157,7 +146,7 @@ fn a_small_upload_that_is_cut_keeps_the_old_file_and_is_resumed_in_its_filepart(
         sftp.lstat("/f").attrs();
         let again = flag::WRITE | flag::CREAT | flag::TRUNC;
         let handle = sftp.open("/f", again, &announced).handle();
-        write_pipelined(&mut sftp, &handle, 0, &data[..100_000]);
+        sftp.write_ahead(&handle, 0, &data[..100_000], WRITES);
         // The connection is lost here.
     }
     wait_until("the server has noticed", STEP, || {
@@ -170,7 +159,7 @@ fn a_small_upload_that_is_cut_keeps_the_old_file_and_is_resumed_in_its_filepart(
     let size = sftp.lstat("/f.filepart").attrs().size.unwrap();
     assert_eq!(size, 100_000);
     let handle = sftp.opened("/f.filepart", flag::WRITE | flag::CREAT);
-    write_pipelined(&mut sftp, &handle, size, &data[size as usize..]);
+    sftp.write_ahead(&handle, size, &data[size as usize..], WRITES);
     assert_eq!(sftp.close(&handle), code::OK);
     assert_eq!(sftp.remove("/f"), code::OK);
     assert_eq!(sftp.rename("/f.filepart", "/f"), code::OK);
@@ -186,20 +175,14 @@ fn a_download_resumes_from_any_byte() {
     let (_connection, mut sftp) = winscp(&server);
     for have in [0, 1, 32_768, MIB, data.len() - 1, data.len()] {
         let handle = sftp.opened("/d", flag::READ);
-        let mut got = data[..have].to_vec();
-        loop {
-            match sftp.read(&handle, got.len() as u64, 32 * 1024) {
-                Reply::Data { data, .. } => got.extend(data),
-                status => break assert_eq!(status.code(), code::EOF),
-            }
-        }
+        let got = [&data[..have], &sftp.read_ahead(&handle, have as u64, READS)].concat();
         assert_eq!(sftp.close(&handle), code::OK);
         assert!(got == data, "resumed from {have}");
     }
 }
 
 #[test]
-fn duplicate_copies_on_the_server_into_an_exclusive_file_and_keeps_mode_and_time() {
+fn duplicate_by_copy_data_fills_an_exclusive_file_and_sets_mode_and_time_while_it_is_open() {
     let server = TestServer::start();
     let data = bytes_of(MIB + 1, 4);
     fs::write(server.at_home("a"), &data).unwrap();
@@ -229,6 +212,139 @@ fn duplicate_copies_on_the_server_into_an_exclusive_file_and_keeps_mode_and_time
     );
     assert_eq!(refused.code(), code::FAILURE);
     assert_eq!(fs::read(server.at_home("b")).unwrap(), data);
+}
+
+#[test]
+fn duplicate_by_copy_file_keeps_mode_and_time_and_replaces_nothing() {
+    // OpenSSH's server has no copy-file.
+    if against_openssh() {
+        return;
+    }
+    let server = TestServer::start();
+    let data = bytes_of(MIB + 1, 5);
+    let (_connection, mut sftp) = winscp(&server);
+    sftp.put("/a", &data);
+    let attrs = Attrs {
+        permissions: Some(0o640),
+        times: Some((5, 6)),
+        ..Attrs::default()
+    };
+    assert_eq!(sftp.setstat("/a", &attrs), code::OK);
+    let mut duplicate = || {
+        let reply = sftp.extended("copy-file", |body| body.string("/a").string("/b").raw(&[0]));
+        reply.code()
+    };
+    assert_eq!(duplicate(), code::OK);
+    assert_eq!(duplicate(), code::FAILURE);
+    let copied = sftp.stat("/b").attrs();
+    assert_eq!((copied.mode(), copied.mtime()), (0o640, 6));
+    assert_eq!(fs::read(server.at_home("b")).unwrap(), data);
+}
+
+#[test]
+fn a_listing_looks_up_each_link_and_what_it_leads_to() {
+    let server = TestServer::start();
+    fs::create_dir_all(server.at_home("d/folder")).unwrap();
+    fs::write(server.at_home("d/file"), "12345").unwrap();
+    for (target, link) in [
+        ("file", "to-file"),
+        ("folder", "to-folder"),
+        ("gone", "lost"),
+    ] {
+        symlink(target, server.at_home("d").join(link)).unwrap();
+    }
+    let (_connection, mut sftp) = winscp(&server);
+    let listed = sftp.list("/d");
+    assert!(listed.iter().any(|entry| entry.name == b".."));
+    let links = listed.iter().filter(|entry| entry.longname[0] == b'l');
+    let mut seen = 0;
+    for entry in links {
+        let path = [b"/d/", &entry.name[..]].concat();
+        let target = sftp.with_string(wire::READLINK, &path).names();
+        let found = sftp.stat(&path);
+        match &target[0].name[..] {
+            b"file" => assert_eq!(found.attrs().size, Some(5)),
+            b"folder" => assert!(found.attrs().is_dir()),
+            _ => assert_eq!(found.code(), code::NO_SUCH_FILE),
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 3);
+}
+
+#[test]
+fn properties_take_permissions_with_the_owner_that_is_there() {
+    let server = TestServer::start();
+    fs::write(server.at_home("f"), "").unwrap();
+    let (_connection, mut sftp) = winscp(&server);
+    let owner = sftp.lstat("/f").attrs().owner;
+    let wanted = Attrs {
+        owner,
+        permissions: Some(0o604),
+        ..Attrs::default()
+    };
+    assert_eq!(sftp.setstat("/f", &wanted), code::OK);
+    let found = sftp.lstat("/f").attrs();
+    assert_eq!((found.mode(), found.owner), (0o604, owner));
+    if against_openssh() {
+        return; // It runs as root here, who may give files away.
+    }
+    let given_away = Attrs {
+        owner: Some((4_000_000, 4_000_000)),
+        ..Attrs::default()
+    };
+    assert_eq!(sftp.setstat("/f", &given_away), code::PERMISSION_DENIED);
+    assert_eq!(sftp.lstat("/f").attrs().owner, owner);
+}
+
+#[test]
+fn a_rename_and_a_hard_link_replace_nothing() {
+    let server = TestServer::start();
+    let (_connection, mut sftp) = winscp(&server);
+    sftp.put("/a", b"a");
+    sftp.put("/b", b"b");
+    assert_eq!(sftp.rename("/a", "/b"), code::FAILURE);
+    let mut link = |existing: &str, new: &str| {
+        let reply = sftp.extended("hardlink@openssh.com", |body| {
+            body.string(existing).string(new)
+        });
+        reply.code()
+    };
+    assert_eq!(link("/a", "/b"), code::FAILURE);
+    assert_eq!(link("/a", "/second"), code::OK);
+    assert_eq!(sftp.rename("/a", "/moved"), code::OK);
+    assert_eq!(fs::read(server.at_home("b")).unwrap(), b"b");
+    let inode = |name: &str| fs::metadata(server.at_home(name)).unwrap().ino();
+    assert_eq!(inode("moved"), inode("second"));
+}
+
+#[test]
+fn deleting_a_folder_takes_its_links_and_leaves_what_they_lead_to() {
+    let server = TestServer::start();
+    fs::create_dir_all(server.at_home("d/inner")).unwrap();
+    fs::create_dir(server.at_home("kept")).unwrap();
+    fs::write(server.at_home("kept/file"), "kept").unwrap();
+    fs::write(server.at_home("d/inner/file"), "").unwrap();
+    symlink("../kept", server.at_home("d/to-folder")).unwrap();
+    symlink("../kept/file", server.at_home("d/to-file")).unwrap();
+    let (_connection, mut sftp) = winscp(&server);
+    delete(&mut sftp, "/d");
+    assert!(!server.at_home("d").exists());
+    assert_eq!(fs::read(server.at_home("kept/file")).unwrap(), b"kept");
+}
+
+/// A folder and all in it: whatever is no folder itself by REMOVE, even if it leads to one.
+fn delete(sftp: &mut RawSftp, folder: &str) {
+    for entry in sftp.list(folder) {
+        let name = String::from_utf8(entry.name.clone()).unwrap();
+        let path = format!("{folder}/{name}");
+        match &name[..] {
+            "." | ".." => {}
+            _ if entry.attrs.is_dir() => delete(sftp, &path),
+            _ => assert_eq!(sftp.remove(&path), code::OK),
+        }
+    }
+    assert_eq!(sftp.with_string(wire::RMDIR, folder).code(), code::OK);
 }
 
 #[test]
@@ -274,4 +390,20 @@ fn the_space_dialog_has_figures_that_agree() {
     assert_eq!(bsize, frsize);
     assert_eq!(bfree, bavail);
     assert!(blocks >= bfree && blocks > 0 && files > 0, "{values:?}");
+
+    // What it prefers to statvfs; the only one that shows what the account may have.
+    let limit = ["user", "set", server.user(), "--quota", "1MiB"];
+    server.admin(&limit, "").ok();
+    let (_connection, mut sftp) = winscp(&server);
+    sftp.put("/f", &[1; 1000]);
+    let reply = sftp.extended("space-available", |body| body.string("/"));
+    let reply = reply.extended();
+    let mut fields = Fields(&reply);
+    let [total, free, own_total, own_free] = [(); 4].map(|()| fields.u64());
+    assert!(fields.u32() > 0 && fields.0.is_empty());
+    assert!(
+        total >= free && free > 1 << 20,
+        "of the disk: {total} {free}"
+    );
+    assert_eq!((own_total, own_free), (1 << 20, (1 << 20) - 1000));
 }

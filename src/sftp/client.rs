@@ -13,6 +13,10 @@ pub enum Client {
     Libssh2,
     /// Python's asyncssh.
     AsyncSsh,
+    /// ssh2 of Node.
+    Ssh2Js,
+    /// libssh, and so what file managers of KDE build on.
+    Libssh,
     /// All others.
     Other,
 }
@@ -25,6 +29,8 @@ const KNOWN: &[(&str, Client)] = &[
     ("FileZilla", Client::Putty),
     ("libssh2", Client::Libssh2),
     ("AsyncSSH", Client::AsyncSsh),
+    ("ssh2js", Client::Ssh2Js),
+    ("libssh_", Client::Libssh),
 ];
 
 impl Client {
@@ -38,9 +44,12 @@ impl Client {
     }
 
     /// SYMLINK's arguments: OpenSSH's server and nearly all clients have them as (target, link),
-    /// the reverse of the draft; these keep to the draft with a server that they do not know.
+    /// the reverse of the draft; these keep to the draft with a server that is not OpenSSH's.
     pub fn symlink_in_draft_order(self) -> bool {
-        matches!(self, Self::WinScp | Self::AsyncSsh)
+        matches!(
+            self,
+            Self::WinScp | Self::AsyncSsh | Self::Ssh2Js | Self::Libssh
+        )
     }
 
     /// Shows codes 14 and 15 in words even in version 3.
@@ -66,6 +75,8 @@ mod tests {
             (b"SSH-2.0-PuTTY_Release_0.78", Client::Putty),
             (b"SSH-2.0-libssh2_1.10.0", Client::Libssh2),
             (b"SSH-2.0-AsyncSSH_2.24.1", Client::AsyncSsh),
+            (b"SSH-2.0-ssh2js1.17.0", Client::Ssh2Js),
+            (b"SSH-2.0-libssh_0.10.5", Client::Libssh),
             (b"SSH-2.0-paramiko_5.1.0", Client::Other),
             (b"", Client::Other),
         ] {

@@ -1,17 +1,39 @@
-"""paramiko against a server: HOST PORT USER KEY FOLDER. Any difference ends it with a traceback."""
+"""paramiko against a server: HOST PORT USER KEY FOLDER PASSWORD. The account may use 2 GiB, and has no
+files. Any difference ends it with a traceback."""
 
 import hashlib
 import os
 import stat
 import sys
+import time
 
 import paramiko
 
-host, port, user, key, folder = sys.argv[1:]
+host, port, user, key, folder, password = sys.argv[1:]
 os.chdir(folder)
 
-transport = paramiko.Transport((host, int(port)))
-transport.connect(username=user, pkey=paramiko.Ed25519Key.from_private_key_file(key))
+
+
+def connected(kind):
+    transport = kind((host, int(port)))
+    transport.start_client()
+    return transport
+
+
+# Logins: a wrong password and then the right one, prompts, a key. Only this kind of transport can try
+# twice on a connection: the other asks for the service of logging in again, which is not answered.
+transport = connected(paramiko.ServiceRequestingTransport)
+try:
+    transport.auth_password(user, "wrong")
+    raise AssertionError("a wrong password was taken")
+except paramiko.AuthenticationException:
+    assert transport.auth_password(user, password) == []
+transport.close()
+transport = connected(paramiko.Transport)
+assert transport.auth_interactive(user, lambda title, text, prompts: [password]) == []
+transport.close()
+transport = connected(paramiko.Transport)
+transport.auth_publickey(user, paramiko.Ed25519Key.from_private_key_file(key))
 sftp = paramiko.SFTPClient.from_transport(transport)
 
 
@@ -53,11 +75,30 @@ with sftp.open("log", "a") as remote:
     remote.write("two\n")
 assert sftp.open("log").read() == b"one\ntwo\n"
 
+try:
+    sftp.open("log", "x")
+    raise AssertionError("an exclusive open took a file that was there")
+except OSError as error:
+    assert "File already exists" in str(error), error
+
+# Hashes by the server.
+with sftp.open("data") as remote:
+    for algorithm in ["md5", "sha1", "sha256"]:
+        with open("data", "rb") as file:
+            expected = hashlib.file_digest(file, algorithm).digest()
+        assert remote.check(algorithm) == expected, algorithm
+    with open("data", "rb") as file:
+        blocks = iter(lambda: file.read(100_000), b"")
+        expected = b"".join(hashlib.md5(block).digest() for block in blocks)
+    assert remote.check("md5", block_size=100_000) == expected
+
 # Attributes.
 sftp.chmod("data", 0o640)
 sftp.utime("data", (1_000_000_000, 1_000_000_001))
 attributes = sftp.stat("data")
 assert stat.S_IMODE(attributes.st_mode) == 0o640
+sftp.chown("data", attributes.st_uid, attributes.st_gid)
+refused(sftp.chown, "data", 4_000_000, attributes.st_gid)
 assert (attributes.st_atime, attributes.st_mtime) == (1_000_000_000, 1_000_000_001)
 sftp.truncate("cut", 10)
 assert sftp.stat("cut").st_size == 10
@@ -89,6 +130,8 @@ assert refused(sftp.stat, "folder").errno == 2
 names = {entry.filename: entry for entry in sftp.listdir_attr(".")}
 assert sorted(names) == ["data", "link", "log"], sorted(names)
 assert names["data"].st_size == 5_000_001
+assert names["link"].longname.startswith("lrwx") and names["link"].longname.endswith(" link")
+assert sorted(entry.filename for entry in sftp.listdir_iter(".")) == sorted(names)
 
 # A download asks for the whole file at once: all READs before the first reply is looked at.
 with sftp.open("huge", "wb") as remote:
@@ -96,10 +139,18 @@ with sftp.open("huge", "wb") as remote:
 seen = 0
 with sftp.open("huge", "rb") as remote:
     remote.prefetch(1 << 30)
+    # It sends them in a thread. A reader that catches up makes it forget that it asked for more, and
+    # ask again for each piece.
+    while len(remote._prefetch_extents) < (1 << 30) // remote.MAX_REQUEST_SIZE:
+        time.sleep(0.1)
     while block := remote.read(1 << 20):
         assert not block.strip(b"\0")
         seen += len(block)
 assert seen == 1 << 30, seen
+
+# What does not fit is refused in words.
+told = refused(sftp.truncate, "huge", 3 << 30)
+assert "Quota exceeded" in str(told) and "of 2.0 GiB used" in str(told), told
 
 for name in ["data", "link", "log", "huge"]:
     sftp.remove(name)

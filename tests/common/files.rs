@@ -59,6 +59,12 @@ pub fn random_file(path: &Path, length: u64, seed: u64) {
     file.flush().unwrap();
 }
 
+/// The first `length` bytes of a file, as a transfer that was cut leaves them.
+pub fn cut(from: &Path, to: &Path, length: usize) {
+    let whole = std::fs::read(from).unwrap();
+    std::fs::write(to, &whole[..length]).unwrap();
+}
+
 /// A name that no other call of this process gives.
 pub fn random_name(prefix: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);

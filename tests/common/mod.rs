@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::indexing_slicing)]
 
+pub mod ahead;
 pub mod command;
 pub mod connection;
 pub mod files;

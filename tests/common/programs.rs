@@ -1,8 +1,8 @@
-//! Clients as programs, told how to reach a test server.
+//! Clients that need something written before they start.
 
+use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -31,20 +31,23 @@ pub fn rclone(server: &TestServer, args: &[&str]) -> Command {
     command
 }
 
+/// lftp that runs a script in its own language; the first command that fails ends it.
 pub fn lftp(server: &TestServer, script: &str) -> Command {
     let connect = format!("ssh -a -x -F {}", server.ssh_config().display());
     let mut command = Command::new("lftp");
     command
+        .env("HOME", server.path("client"))
         .current_dir(server.path("client"))
         .args(["-c"])
         .arg(format!(
             "set cmd:fail-exit yes; set net:max-retries 1; set sftp:connect-program \"{connect}\"; \
-         open -u {USER}, -p {} sftp://{HOST}; {script}",
+             open -u {USER}, -p {} sftp://{HOST}; {script}",
             server.port()
         ));
     command
 }
 
+/// curl with the account's key, on a path that begins with a slash.
 pub fn curl(server: &TestServer, path: &str, args: &[&str]) -> Command {
     let mut command = Command::new("curl");
     command
@@ -60,24 +63,37 @@ pub fn curl(server: &TestServer, path: &str, args: &[&str]) -> Command {
     command
 }
 
-/// psftp with these commands, one a line.
+/// psftp with the password, and a script of its commands.
 pub fn psftp(server: &TestServer, script: &str) -> Command {
+    psftp_with(server, &["-pw".into(), PASSWORD.into()], script)
+}
+
+/// psftp that logs in as the options say.
+pub fn psftp_with(server: &TestServer, options: &[OsString], script: &str) -> Command {
     let mut keygen = Command::new("ssh-keygen");
-    keygen
-        .arg("-lf")
-        .arg(server.path("keys/ssh_host_ed25519_key.pub"));
-    let shown = run_ok(&mut keygen, STEP).out();
+    let host_key = server.path("keys/ssh_host_ed25519_key.pub");
+    let shown = run_ok(keygen.arg("-lf").arg(host_key), STEP).out();
     let fingerprint = shown.split_whitespace().nth(1).unwrap();
     fs::write(server.local("script"), script).unwrap();
     let mut command = Command::new("psftp");
     command
-        .args(["-batch", "-hostkey", fingerprint])
-        .args(["-P", &server.port().to_string()])
-        .args(["-pw", PASSWORD, "-b", "script"])
+        .args(["-batch", "-hostkey", fingerprint, "-P"])
+        .arg(server.port().to_string())
+        .args(options)
+        .args(["-b", "script"])
         .arg(format!("{USER}@127.0.0.1"))
         .env("HOME", server.path("client"))
         .current_dir(server.path("client"));
     command
+}
+
+/// The account's key in PuTTY's format.
+pub fn ppk(server: &TestServer) -> PathBuf {
+    let path = server.local("key.ppk");
+    let mut puttygen = Command::new("puttygen");
+    puttygen.arg(server.key()).args(["-O", "private", "-o"]);
+    run_ok(puttygen.arg(&path), STEP);
+    path
 }
 
 /// The home as a file system, by sshfs; taken down whatever happens.
@@ -89,28 +105,37 @@ impl Mount {
         if !have(&["sshfs", "fusermount3"]) {
             return None;
         }
-        if !PathBuf::from("/dev/fuse").exists() {
+        if !Path::new("/dev/fuse").exists() {
             skip("this machine has no /dev/fuse");
             return None;
         }
         let point = server.local("mount");
         fs::create_dir(&point).unwrap();
-        let outside = fs::metadata(&point).unwrap().dev();
+        let outside = device_of(&point);
         let mut sshfs = Command::new("sshfs");
         sshfs.arg("-F").arg(server.ssh_config());
         sshfs.args(["-f", &format!("{HOST}:")]).arg(&point);
         let mut mount = Self(point, Running::start(&mut sshfs));
         wait_until("the mount is there", STEP, || {
             assert!(mount.1.is_running(), "sshfs has ended");
-            fs::metadata(&mount.0).is_ok_and(|found| found.dev() != outside)
+            device_of(&mount.0).is_some_and(|device| Some(device) != outside)
         });
         Some(mount)
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.0.join(relative)
     }
 
     /// Kills sshfs and the ssh below it (SIGKILL), as when the machine loses its network.
     pub fn kill(&self) {
         self.1.signal_group(Signal::KILL);
     }
+}
+
+fn device_of(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).ok().map(|found| found.dev())
 }
 
 impl Drop for Mount {
