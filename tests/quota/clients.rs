@@ -7,9 +7,9 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::common::files::assert_same;
-use crate::common::programs::{Mount, can_mount, curl, lftp, psftp, rclone};
+use crate::common::programs::{Mount, can_mount, curl, lftp, psftp, putty_password, rclone};
 use crate::common::{
-    HOST, Output, STEP, TRANSFER, TestServer, have, random_file, run, run_ok, wait_until,
+    HOST, Output, PASSWORD, STEP, TRANSFER, TestServer, have, random_file, run, run_ok, wait_until,
 };
 use crate::scene::{LIMIT, Scene, below};
 
@@ -202,7 +202,8 @@ fn psftp_shows_the_line_on_its_stderr() {
     client_files(&scene);
     let server = &scene.server;
     // It ends with 0 or 1, depending on its version.
-    let said = run(&mut psftp(server, "put big\n"), TRANSFER);
+    let login = putty_password(PASSWORD);
+    let said = run(&mut psftp(server, &login, "put big\n"), TRANSFER);
     assert_one_line(&said);
     assert_stored_beginning(&scene, "big");
     scene.assert_exact_soon(&mut scene.log_in());
