@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::{HOST, PASSWORD, Running, STEP, TestServer, USER, have, run, run_ok, skip, wait_until};
+use super::{HOST, Running, STEP, TestServer, USER, have, run, run_ok, skip, wait_until};
 
 /// rclone with the server as `there:`.
 pub fn rclone(server: &TestServer, args: &[&str]) -> Command {
@@ -33,7 +33,12 @@ pub fn rclone(server: &TestServer, args: &[&str]) -> Command {
 
 /// lftp that runs a script in its own language; the first command that fails ends it.
 pub fn lftp(server: &TestServer, script: &str) -> Command {
-    let connect = format!("ssh -a -x -F {}", server.ssh_config().display());
+    lftp_with(server, "", "", script)
+}
+
+/// lftp that types a password where ssh, with these options, asks for one.
+pub fn lftp_with(server: &TestServer, password: &str, ssh: &str, script: &str) -> Command {
+    let connect = format!("ssh -a -x -F {} {ssh}", server.ssh_config().display());
     let mut command = Command::new("lftp");
     command
         .env("HOME", server.path("client"))
@@ -41,7 +46,7 @@ pub fn lftp(server: &TestServer, script: &str) -> Command {
         .args(["-c"])
         .arg(format!(
             "set cmd:fail-exit yes; set net:max-retries 1; set sftp:connect-program \"{connect}\"; \
-             open -u {USER}, -p {} sftp://{HOST}; {script}",
+             open -u \"{USER},{password}\" -p {} sftp://{HOST}; {script}",
             server.port()
         ));
     command
@@ -63,27 +68,34 @@ pub fn curl(server: &TestServer, path: &str, args: &[&str]) -> Command {
     command
 }
 
-/// psftp with the password, and a script of its commands.
-pub fn psftp(server: &TestServer, script: &str) -> Command {
-    psftp_with(server, &["-pw".into(), PASSWORD.into()], script)
-}
-
-/// psftp that logs in as the options say.
-pub fn psftp_with(server: &TestServer, options: &[OsString], script: &str) -> Command {
+/// A program of PuTTY's that knows the host key, and logs in as the options say.
+pub fn putty(server: &TestServer, program: &str, login: &[OsString]) -> Command {
     let mut keygen = Command::new("ssh-keygen");
     let host_key = server.path("keys/ssh_host_ed25519_key.pub");
     let shown = run_ok(keygen.arg("-lf").arg(host_key), STEP).out();
     let fingerprint = shown.split_whitespace().nth(1).unwrap();
-    fs::write(server.local("script"), script).unwrap();
-    let mut command = Command::new("psftp");
+    let mut command = Command::new(program);
     command
         .args(["-batch", "-hostkey", fingerprint, "-P"])
         .arg(server.port().to_string())
-        .args(options)
-        .args(["-b", "script"])
-        .arg(format!("{USER}@127.0.0.1"))
+        .args(login)
         .env("HOME", server.path("client"))
         .current_dir(server.path("client"));
+    command
+}
+
+/// What [`putty`] needs for a login with a password.
+pub fn putty_password(password: &str) -> [OsString; 2] {
+    ["-pw".into(), password.into()]
+}
+
+/// psftp with a script of its commands.
+pub fn psftp(server: &TestServer, login: &[OsString], script: &str) -> Command {
+    fs::write(server.local("script"), script).unwrap();
+    let mut command = putty(server, "psftp", login);
+    command
+        .args(["-b", "script"])
+        .arg(format!("{USER}@127.0.0.1"));
     command
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 use crate::common::files::{assert_same, cut, random_tree, tree_of};
-use crate::common::programs::lftp;
-use crate::common::{MIB, TRANSFER, TestServer, have, random_file, run, run_ok};
+use crate::common::programs::{lftp, lftp_with};
+use crate::common::{MIB, PASSWORD, TRANSFER, TestServer, have, random_file, run, run_ok};
 
 #[test]
 fn it_puts_gets_resumes_mirrors_and_renames() {
@@ -129,4 +129,16 @@ fn it_makes_links_folders_and_times_and_counts_what_is_there() {
     assert_eq!(fs::read_to_string(there("b")).unwrap(), "second");
     ok("mrm x/y/*; rmdir x/y");
     assert!(!server.at_home("x/y").exists());
+}
+
+#[test]
+fn it_logs_in_with_a_password() {
+    if !have(&["lftp"]) {
+        return;
+    }
+    let server = TestServer::start();
+    fs::write(server.at_home("file"), "content").unwrap();
+    let ask = "-o BatchMode=no -o PubkeyAuthentication=no";
+    let mut cat = lftp_with(&server, PASSWORD, ask, "cat file");
+    assert_eq!(run_ok(&mut cat, TRANSFER).out(), "content");
 }

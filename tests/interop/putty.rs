@@ -1,10 +1,12 @@
-//! PuTTY's psftp.
+//! PuTTY's psftp, and its pscp over SFTP.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::common::files::{assert_same, cut, random_tree, tree_of};
-use crate::common::programs::{ppk, psftp, psftp_with};
-use crate::common::{MIB, TRANSFER, TestServer, have, random_file, run, run_ok};
+use crate::common::programs::{ppk, psftp, putty, putty_password};
+use crate::common::{MIB, PASSWORD, TRANSFER, TestServer, USER, have, random_file, run, run_ok};
 
 #[test]
 fn it_puts_gets_resumes_and_manages() {
@@ -12,7 +14,8 @@ fn it_puts_gets_resumes_and_manages() {
         return;
     }
     let server = TestServer::start();
-    let psftp = |script: &str| run_ok(&mut psftp(&server, script), TRANSFER).out();
+    let login = putty_password(PASSWORD);
+    let psftp = |script: &str| run_ok(&mut psftp(&server, &login, script), TRANSFER).out();
     let file = server.local("file");
     random_file(&file, 5 * MIB as u64 + 9, 1);
     psftp("put file\nget file back\n");
@@ -52,15 +55,15 @@ fn it_refuses_to_replace_and_removes_by_patterns() {
     for name in ["a.txt", "b.txt", "c.bin"] {
         fs::write(server.at_home(name), name).unwrap();
     }
-    let said = run(&mut psftp(&server, "mv a.txt b.txt\n"), TRANSFER).describe();
+    let login = putty_password(PASSWORD);
+    let psftp = |script: &str| run(&mut psftp(&server, &login, script), TRANSFER);
+    let said = psftp("mv a.txt b.txt\n").describe();
     assert!(said.contains("failure"), "{said}");
     assert_eq!(fs::read(server.at_home("b.txt")).unwrap(), b"b.txt");
-    run_ok(
-        &mut psftp(&server, "mget *.txt\nrm *.txt\ncd /\npwd\n"),
-        TRANSFER,
-    );
+    psftp("mget *.txt\nrm *.txt\ncd /\npwd\n").ok();
     assert_eq!(fs::read(server.local("a.txt")).unwrap(), b"a.txt");
     assert!(!server.at_home("a.txt").exists() && !server.at_home("b.txt").exists());
+    assert!(server.at_home("c.bin").exists());
 }
 
 #[test]
@@ -70,12 +73,39 @@ fn it_logs_in_with_a_key() {
     }
     let server = TestServer::start();
     let key = ["-i".into(), ppk(&server).into()];
-    let said = run_ok(&mut psftp_with(&server, &key, "pwd\n"), TRANSFER);
+    let said = run_ok(&mut psftp(&server, &key, "pwd\n"), TRANSFER);
     assert!(
         said.out().contains("Remote directory is /"),
         "{}",
         said.describe()
     );
-    let wrong = ["-pw".into(), "wrong".into()];
-    run(&mut psftp_with(&server, &wrong, "pwd\n"), TRANSFER).failed();
+    let wrong = putty_password("wrong");
+    run(&mut psftp(&server, &wrong, "pwd\n"), TRANSFER).failed();
+}
+
+#[test]
+fn pscp_over_sftp_copies_trees_both_ways_and_keeps_times() {
+    if !have(&["pscp"]) {
+        return;
+    }
+    let server = TestServer::start();
+    random_tree(&server.local("tree"), 4);
+    let file = "tree/sub/file-1.bin";
+    let old = fs::File::options().write(true).open(server.local(file));
+    let then = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    old.unwrap().set_modified(then).unwrap();
+    let pscp = |from: &str, to: &str| {
+        let mut pscp = putty(&server, "pscp", &putty_password(PASSWORD));
+        run_ok(pscp.args(["-sftp", "-r", "-p", from, to]), TRANSFER);
+    };
+    // Over SFTP it makes folders only below one that is there.
+    fs::create_dir(server.local("back")).unwrap();
+    pscp("tree", &format!("{USER}@127.0.0.1:"));
+    pscp(&format!("{USER}@127.0.0.1:tree"), "back");
+    let whole = tree_of(&server.local("tree"));
+    assert_eq!(tree_of(&server.at_home("tree")), whole);
+    assert_eq!(tree_of(&server.local("back/tree")), whole);
+    for copy in [server.at_home(file), server.local("back").join(file)] {
+        assert_eq!(fs::metadata(copy).unwrap().mtime(), 1_000_000_000);
+    }
 }

@@ -7,7 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::common::command::Output;
 use crate::common::files::{assert_same, random_tree, tree_of};
 use crate::common::programs::rclone;
-use crate::common::{STEP, TRANSFER, TestServer, bytes_of, have, random_file, run, run_ok};
+use crate::common::{
+    PASSWORD, STEP, TRANSFER, TestServer, bytes_of, have, random_file, run, run_ok,
+};
 
 fn modified(path: &std::path::Path, seconds: u64) {
     let time = UNIX_EPOCH + Duration::from_secs(seconds);
@@ -137,7 +139,8 @@ fn it_streams_reads_parts_sets_times_and_follows_links() {
         let listed = rclone(&["lsl", &format!("there:{name}")]).out();
         assert!(listed.contains("900001 2001-09-09 01:46:40"), "{listed}");
     }
-    rclone(&["copyto", "there:link", "back"]);
+    // In the largest pieces that the server takes.
+    rclone(&["copyto", "--sftp-chunk-size", "255k", "there:link", "back"]);
     assert_same(&server.at_home("stream"), &server.local("back"));
     rclone(&["deletefile", "there:link"]);
     assert!(server.at_home("stream").exists() && !server.at_home("link").exists());
@@ -154,4 +157,21 @@ fn it_streams_reads_parts_sets_times_and_follows_links() {
         tree_of(&server.at_home("many")),
         tree_of(&server.local("many"))
     );
+}
+
+#[test]
+fn it_logs_in_with_a_password() {
+    if !have(&["rclone"]) {
+        return;
+    }
+    let server = TestServer::start();
+    fs::write(server.at_home("file"), "content").unwrap();
+    let cat = |password: &str| {
+        let obscured = run_ok(Command::new("rclone").args(["obscure", password]), STEP).out();
+        let login = ["--sftp-key-file", "", "--sftp-pass", obscured.trim()];
+        let file = ["--low-level-retries", "1", "cat", "there:file"];
+        run(&mut rclone(&server, &[login, file].concat()), TRANSFER)
+    };
+    assert_eq!(cat(PASSWORD).ok().out(), "content");
+    cat("wrong").failed();
 }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::files::{assert_same, bytes_of};
-use crate::common::programs::{Mount, curl, lftp, psftp, rclone};
+use crate::common::programs::{Mount, curl, lftp, psftp, putty_password, rclone};
 use crate::common::{
-    HOST, MIB, Running, STEP, TRANSFER, TestServer, have, python, random_file, run, run_ok,
-    wait_until,
+    HOST, MIB, PASSWORD, Running, STEP, TRANSFER, TestServer, have, python, random_file, run,
+    run_ok, wait_until,
 };
 use crate::overwriting;
 use crate::scene::{MAX_FILES, Scene};
@@ -59,7 +59,10 @@ fn sftp_and_psftp_put_over_an_old_file() {
     }
     if have(&["psftp"]) {
         replaces("psftp", 5 * MIB as u64 + 3, |server| {
-            run_ok(&mut psftp(server, "put new f\n"), TRANSFER);
+            run_ok(
+                &mut psftp(server, &putty_password(PASSWORD), "put new f\n"),
+                TRANSFER,
+            );
         });
     }
 }
@@ -187,7 +190,11 @@ fn each_client_goes_on_in_a_part_by_hand() {
         ),
         (
             "psftp",
-            psftp(server, "reput new f.filepart\ndel f\nmv f.filepart f\n"),
+            psftp(
+                server,
+                &putty_password(PASSWORD),
+                "reput new f.filepart\ndel f\nmv f.filepart f\n",
+            ),
         ),
         (
             "lftp",
@@ -347,7 +354,10 @@ fn uploads_that_do_not_fit_leave_the_old_file() {
     let whole = fs::read(&new).unwrap();
     let uploads = [
         ("sftp", server.sftp_batch(&[], "put new f\n")),
-        ("psftp", psftp(server, "put new f\n")),
+        (
+            "psftp",
+            psftp(server, &putty_password(PASSWORD), "put new f\n"),
+        ),
         ("lftp", lftp(server, "put new -o f")),
         ("curl", curl(server, "/f", &["-T", "new"])),
     ];

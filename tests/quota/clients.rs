@@ -7,9 +7,10 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::common::files::assert_same;
-use crate::common::programs::{Mount, curl, lftp, psftp};
+use crate::common::programs::{Mount, curl, lftp, psftp, putty_password, rclone};
 use crate::common::{
-    HOST, Output, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok, wait_until,
+    HOST, Output, PASSWORD, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok,
+    wait_until,
 };
 use crate::scene::{LIMIT, Scene, below};
 
@@ -211,7 +212,8 @@ fn psftp_shows_the_line_on_its_stderr() {
     let scene = Scene::new();
     client_files(&scene);
     // It ends with 0 or 1, depending on its version.
-    let said = run(&mut psftp(&scene.server, "put big\n"), TRANSFER);
+    let login = putty_password(PASSWORD);
+    let said = run(&mut psftp(&scene.server, &login, "put big\n"), TRANSFER);
     assert_one_line(&said);
     assert_stored_beginning(&scene, "big");
     scene.assert_exact_soon(&mut scene.log_in());

@@ -1,0 +1,53 @@
+//! What the documents say of the tests: every one that they name is there.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+use std::path::Path;
+
+/// A file of this repository.
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All `file.rs::function` between backticks.
+fn named_tests(text: &str) -> Vec<(&str, &str)> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter_map(|name| name.split_once(".rs::")).collect()
+}
+
+fn is_there(file: &str, function: &str) -> bool {
+    let source = read(&format!("tests/{file}.rs"));
+    source.contains(&format!("#[test]\nfn {function}() {{"))
+}
+
+#[test]
+fn every_test_that_the_page_about_clients_names_is_there() {
+    let page = read("docs/clients.md");
+    let named = named_tests(&page);
+    assert!(named.len() > 100, "{} tests are named", named.len());
+    for (file, function) in named {
+        assert!(is_there(file, function), "tests/{file}.rs::{function}");
+    }
+}
+
+#[test]
+fn every_feature_on_the_page_about_clients_has_its_test() {
+    let page = read("docs/clients.md");
+    let mut rows = 0;
+    let mut in_features = false;
+    for line in page.lines() {
+        if !line.starts_with('|') {
+            in_features = false;
+        } else if line.starts_with("| feature |") {
+            in_features = true;
+        } else if in_features && !line.starts_with("|---") {
+            let test = line.trim_end_matches('|').rsplit('|').next().unwrap();
+            let has_one = !named_tests(test).is_empty() || test.contains("`tests/scp.rs`");
+            assert!(has_one, "no test: {line}");
+            rows += 1;
+        }
+    }
+    assert!(rows > 100, "{rows} features");
+}
