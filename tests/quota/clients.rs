@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::common::files::assert_same;
-use crate::common::programs::{Mount, curl, lftp, psftp, putty_password, rclone};
+use crate::common::programs::{Mount, curl, lftp, psftp, putty_password};
 use crate::common::{
     HOST, Output, PASSWORD, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok,
     wait_until,
