@@ -357,7 +357,7 @@ impl Run {
 
     /// Parts, and what could not even be kept as one, would soon be all that there is room for.
     fn begin_anew(&mut self) {
-        empty(&mut self.sessions[0], "");
+        self.sessions[0].remove_below("");
         self.opened.clear();
         let mut model = Model::new(self.model.limits);
         (model.safe, model.ended) = (true, self.model.ended);
@@ -367,21 +367,6 @@ impl Run {
     fn story(&self) -> String {
         let recent = Vec::from_iter(self.recent.iter().cloned()).join("\n");
         format!("; at step {}; the last requests:\n{recent}", self.step)
-    }
-}
-
-fn empty(s: &mut Session, folder: &str) {
-    for entry in s.list(format!("{folder}/")) {
-        let name = String::from_utf8(entry.name).unwrap();
-        let path = format!("{folder}/{name}");
-        match name.as_str() {
-            "." | ".." => {}
-            _ if entry.attrs.is_dir() => {
-                empty(s, &path);
-                assert_eq!(s.rmdir(&path), code::OK, "{path}");
-            }
-            _ => assert_eq!(s.remove(&path), code::OK, "{path}"),
-        }
     }
 }
 

@@ -344,6 +344,23 @@ impl RawSftp {
         self.ask(&body)
     }
 
+    /// Removes everything in a folder; that of "" is the home.
+    #[track_caller]
+    pub fn remove_below(&mut self, folder: &str) {
+        for entry in self.list(format!("{folder}/")) {
+            let name = String::from_utf8(entry.name).unwrap();
+            let path = format!("{folder}/{name}");
+            match name.as_str() {
+                "." | ".." => {}
+                _ if entry.attrs.is_dir() => {
+                    self.remove_below(&path);
+                    assert_eq!(self.rmdir(&path), code::OK, "{path}");
+                }
+                _ => assert_eq!(self.remove(&path), code::OK, "{path}"),
+            }
+        }
+    }
+
     #[track_caller]
     pub fn try_mkdir(&mut self, path: &str) -> Reply {
         let body = self.body(wire::MKDIR).string(path);
