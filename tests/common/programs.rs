@@ -54,6 +54,11 @@ pub fn lftp_with(server: &TestServer, password: &str, ssh: &str, script: &str) -
 
 /// curl with the account's key, on a path that begins with a slash.
 pub fn curl(server: &TestServer, path: &str, args: &[&str]) -> Command {
+    curl_by(server, "sftp", path, args)
+}
+
+/// The same by sftp or scp.
+pub fn curl_by(server: &TestServer, scheme: &str, path: &str, args: &[&str]) -> Command {
     let mut command = Command::new("curl");
     command
         .args(["--silent", "--show-error", "--insecure", "--user"])
@@ -63,7 +68,7 @@ pub fn curl(server: &TestServer, path: &str, args: &[&str]) -> Command {
         .arg("--pubkey")
         .arg(server.public_key())
         .args(args)
-        .arg(format!("sftp://127.0.0.1:{}{path}", server.port()))
+        .arg(format!("{scheme}://127.0.0.1:{}{path}", server.port()))
         .current_dir(server.path("client"));
     command
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::common::files::{assert_same, random_tree, tree_of};
+use crate::common::programs::curl_by;
 use crate::common::{
     MIB, Output, PASSWORD, STEP, TRANSFER, TestServer, USER, against_openssh, have, python,
     random_file, run, run_ok,
@@ -88,18 +89,7 @@ fn pscp_moves_files_and_trees_and_shows_what_is_wrong() {
 
 /// `curl scp://...`
 fn curl(server: &TestServer, path: &str, args: &[&str]) -> Output {
-    let mut command = Command::new("curl");
-    command
-        .args(["--silent", "--show-error", "--insecure", "--user"])
-        .arg(format!("{}:", server.user()))
-        .arg("--key")
-        .arg(server.key())
-        .arg("--pubkey")
-        .arg(server.public_key())
-        .args(args)
-        .arg(format!("scp://127.0.0.1:{}{path}", server.port()))
-        .current_dir(server.path("client"));
-    run(&mut command, TRANSFER)
+    run(&mut curl_by(server, "scp", path, args), TRANSFER)
 }
 
 #[test]
