@@ -19,8 +19,8 @@ use crate::vfs::Vfs;
 
 /// Exit status of a command that was refused, as shells have it for one that is not found.
 const NOT_FOUND: u32 = 127;
-/// Exit status of wrong usage.
-pub(crate) const FAILED: u32 = 1;
+/// Exit status of a command that was not, or not wholly, carried out.
+const FAILED: u32 = 1;
 
 /// What an exec request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use crate::command_line::Word;
 use crate::error::Error;
 use crate::glob::{Expansion, is_dots, join};
 use crate::path::VPath;
-use crate::store::{Directory, Metadata, OpenHow};
+use crate::store::{Directory, Metadata};
 use crate::vfs::{OpenFile, Vfs};
 
 /// As `scp.c` says it.
@@ -306,11 +306,7 @@ impl Source {
 
     fn open(&self, path: &[u8]) -> Result<(Item, Metadata), Error> {
         let at = VPath::parse(path)?;
-        let to_read = OpenHow {
-            read: true,
-            ..OpenHow::default()
-        };
-        match self.vfs.open(&at, to_read, None) {
+        match self.vfs.open_to_read(&at) {
             Ok(file) => {
                 let found = self.vfs.file_metadata(&file)?;
                 let outgoing = Outgoing {

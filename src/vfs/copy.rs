@@ -23,11 +23,7 @@ impl Vfs {
     }
 
     fn copy_named(&self, from: &VPath, to: &VPath, overwrite: bool) -> Result<(), Error> {
-        let reading = OpenHow {
-            read: true,
-            ..OpenHow::default()
-        };
-        let source = self.open(from, reading, None)?;
+        let source = self.open_to_read(from)?;
         let found = source.file.metadata()?;
         if overwrite
             && self

@@ -6,7 +6,7 @@ use super::{OpenFile, Vfs};
 use crate::error::Error;
 use crate::hashes::{Algorithm, Content, Hash, Hasher};
 use crate::path::VPath;
-use crate::store::{Metadata, OpenHow};
+use crate::store::Metadata;
 
 /// Read in one turn: some milliseconds of work.
 const PIECE: u64 = 1 << 20;
@@ -23,11 +23,7 @@ pub struct Part {
 impl Vfs {
     /// The hash of a whole file by its name.
     pub fn hash_file(&self, path: &VPath, algorithm: Algorithm) -> Result<Hash, Error> {
-        let reading = OpenHow {
-            read: true,
-            ..OpenHow::default()
-        };
-        let file = self.open(path, reading, None)?;
+        let file = self.open_to_read(path)?;
         let hash = self.hash_whole(&file, algorithm);
         self.close(file)?;
         hash

@@ -97,6 +97,15 @@ impl Vfs {
         self.record("open", path, self.open_counted(path, &how, announced))
     }
 
+    /// Opens a regular file to read it.
+    pub fn open_to_read(&self, path: &VPath) -> Result<OpenFile, Error> {
+        let reading = OpenHow {
+            read: true,
+            ..OpenHow::default()
+        };
+        self.open(path, reading, None)
+    }
+
     fn open_counted(
         &self,
         path: &VPath,

@@ -10,7 +10,6 @@ use super::{Checking, FAILED, Sum, blocking};
 use crate::error::Error;
 use crate::path::VPath;
 use crate::pipe::{Gone, Pipe};
-use crate::store::OpenHow;
 use crate::vfs::{OpenFile, Vfs};
 
 /// A line may be so long, in bytes: a path with every byte escaped, and more.
@@ -291,13 +290,7 @@ fn read_piece(
 ) -> Result<(BytesMut, Option<(OpenFile, u64)>), Error> {
     let (mut file, offset) = match open {
         Some(open) => open,
-        None => {
-            let reading = OpenHow {
-                read: true,
-                ..OpenHow::default()
-            };
-            (vfs.open(&VPath::parse(name)?, reading, None)?, 0)
-        }
+        None => (vfs.open_to_read(&VPath::parse(name)?)?, 0),
     };
     let mut piece = BytesMut::new();
     let read = vfs.read(&mut file, offset, PIECE, &mut piece)?;

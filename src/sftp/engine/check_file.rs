@@ -8,7 +8,6 @@ use crate::hashes::Algorithm;
 use crate::path::VPath;
 use crate::sftp::extensions::{CheckFile, Checked};
 use crate::sftp::packet::put_string;
-use crate::store::OpenHow;
 use crate::vfs::Part;
 
 /// Most bytes of hashes in one reply, which must fit in a packet.
@@ -59,11 +58,7 @@ impl Engine {
         part: Part,
         block: Option<u64>,
     ) -> Result<Vec<u8>, Error> {
-        let reading = OpenHow {
-            read: true,
-            ..OpenHow::default()
-        };
-        let file = self.vfs.open(&VPath::parse(path)?, reading, None)?;
+        let file = self.vfs.open_to_read(&VPath::parse(path)?)?;
         let hashes = self
             .vfs
             .hash_blocks(&file, algorithm, part, block, MAX_HASHES);
