@@ -19,21 +19,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use common::connection::Connection;
 use common::raw::RawSftp;
-use common::wire::{Reply, code};
+use common::wire::code;
 use common::{
     MIB, STEP, TestServer, USER, bytes_of, have, random_name, run, run_ok, skip, wait_until,
 };
 
-fn ask(sftp: &mut RawSftp, from: &str, to: &str, overwrite: bool) -> Reply {
-    sftp.extended("copy-file", |body| {
-        let mut body = body.string(from).string(to);
-        body.0.push(u8::from(overwrite));
-        body
-    })
-}
-
 fn copy(sftp: &mut RawSftp, from: &str, to: &str, overwrite: bool) -> u32 {
-    ask(sftp, from, to, overwrite).code()
+    sftp.copy_file(from, to, overwrite).code()
 }
 
 #[test]
@@ -72,7 +64,7 @@ fn what_is_there_is_replaced_only_if_asked() {
     fs::write(server.at_home("b"), "old and longer").unwrap();
     let connection = Connection::logged_in(&server);
     let mut sftp = connection.sftp();
-    let refused = ask(&mut sftp, "a", "b", false);
+    let refused = sftp.copy_file("a", "b", false);
     assert_eq!(refused.code(), code::FAILURE);
     assert!(refused.message().contains("exists"), "{refused:?}");
     assert_eq!(fs::read(server.at_home("b")).unwrap(), b"old and longer");
@@ -122,9 +114,7 @@ fn a_copy_stops_when_the_client_leaves_and_its_torso_is_removed() {
     let connection = Connection::logged_in(&server);
     let mut sftp = connection.sftp();
     let body = sftp.body(common::wire::EXTENDED).string("copy-file");
-    let mut body = body.string("big").string("copy");
-    body.0.push(0);
-    sftp.send(&body);
+    sftp.send(&body.string("big").string("copy").raw(&[0]));
     let copy = server.at_home("copy");
     wait_until("it copies", STEP, || {
         fs::metadata(&copy).is_ok_and(|found| found.len() > 0)

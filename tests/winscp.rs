@@ -231,7 +231,7 @@ fn duplicate_by_copy_file_keeps_mode_and_time_and_replaces_nothing() {
     };
     assert_eq!(sftp.setstat("/a", &attrs), code::OK);
     let mut duplicate = || {
-        let reply = sftp.extended("copy-file", |body| body.string("/a").string("/b").raw(&[0]));
+        let reply = sftp.copy_file("/a", "/b", false);
         reply.code()
     };
     assert_eq!(duplicate(), code::OK);

@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::extensions::Extended;
 use super::wire::{Frame, MAX_PACKET, Truncated};
 use crate::blocks::{BLOCK, Block};
-use crate::store::{Changes, Metadata};
+use crate::store::{Changes, Metadata, unsigned_seconds};
 
 /// The version that is spoken.
 pub const VERSION: u32 = 3;
@@ -470,11 +470,6 @@ pub fn put_attrs(out: &mut BytesMut, metadata: &Metadata) {
     out.put_u32(metadata.uid);
     out.put_u32(metadata.gid);
     out.put_u32(metadata.mode);
-    out.put_u32(wire_time(metadata.atime));
-    out.put_u32(wire_time(metadata.mtime));
-}
-
-/// Version 3 counts unsigned 32-bit seconds: what lies outside becomes the nearest end.
-fn wire_time(seconds: i64) -> u32 {
-    u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
+    out.put_u32(unsigned_seconds(metadata.atime));
+    out.put_u32(unsigned_seconds(metadata.mtime));
 }

@@ -295,3 +295,9 @@ pub fn seconds(time: SystemTime) -> i64 {
         Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
     }
 }
+
+/// Times in requests and in [`Changes`] are unsigned 32-bit seconds (draft-ietf-secsh-filexfer-02,
+/// section 5): what lies outside becomes the nearest end.
+pub fn unsigned_seconds(seconds: i64) -> u32 {
+    u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
+}

@@ -6,7 +6,7 @@ use super::{OpenFile, Vfs};
 use crate::error::Error;
 use crate::path::VPath;
 use crate::quota::Usage;
-use crate::store::{Changes, OpenHow};
+use crate::store::{Changes, OpenHow, unsigned_seconds};
 
 /// A range that the source does not have is an error only if it was asked for, as in OpenSSH.
 const ENDS_EARLY: Error = Error::Invalid("The source file ends before the range does");
@@ -43,10 +43,9 @@ impl Vfs {
         };
         let target = self.open(to, making, Some(found.size))?;
         let made = target.file.metadata()?.inode;
-        let second = |time: i64| u32::try_from(time.max(0)).unwrap_or(u32::MAX);
         let as_source = Changes {
             permissions: Some(found.mode),
-            times: Some((second(found.atime), second(found.mtime))),
+            times: Some((unsigned_seconds(found.atime), unsigned_seconds(found.mtime))),
             ..Changes::default()
         };
         let copied = self

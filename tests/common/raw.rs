@@ -288,6 +288,14 @@ impl RawSftp {
         self.ask(&body)
     }
 
+    /// copy-file (draft-ietf-secsh-filexfer-extensions-00, section 6).
+    #[track_caller]
+    pub fn copy_file(&mut self, from: &str, to: &str, overwrite: bool) -> Reply {
+        self.extended("copy-file", |body| {
+            body.string(from).string(to).raw(&[u8::from(overwrite)])
+        })
+    }
+
     /// Opens a file that can be opened.
     #[track_caller]
     pub fn opened(&mut self, path: impl AsRef<[u8]>, flags: u32) -> Vec<u8> {

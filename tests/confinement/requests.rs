@@ -286,12 +286,7 @@ impl Trial<'_> {
     }
 
     fn copy_file(&mut self, from: &str, to: &str) -> bool {
-        let reply = self.sftp.extended("copy-file", |body| {
-            let mut body = body.string(from).string(to);
-            body.0.push(0);
-            body
-        });
-        reply.code() == code::OK
+        self.sftp.copy_file(from, to, false).code() == code::OK
     }
 
     /// Requests on the way's own last name, which may be a link in the home: whether they succeed

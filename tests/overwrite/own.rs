@@ -286,19 +286,15 @@ fn a_handle_that_overwrites_can_be_synced_and_asked_for_space() {
 fn a_copy_over_an_old_file_is_an_overwrite_too() {
     let (scene, mut s, file) = pending();
     assert_eq!(s.close(&file), code::OK);
-    let copy = |s: &mut Session, from: &str| {
-        s.extended("copy-file", |body| {
-            let mut body = body.string(from).string("/f");
-            body.0.push(1);
-            body
-        })
-    };
     s.put("/other", b"of the other file");
-    let reply = copy(&mut s, "/other");
+    let reply = s.copy_file("/other", "/f", true);
     assert_eq!(reply.code(), code::OK, "{reply:?}");
     assert_eq!(scene.content("f"), b"of the other file");
     // One that fails leaves what was there.
-    assert_eq!(copy(&mut s, "/missing").code(), code::NO_SUCH_FILE);
+    assert_eq!(
+        s.copy_file("/missing", "/f", true).code(),
+        code::NO_SUCH_FILE
+    );
     assert_eq!(scene.content("f"), b"of the other file");
     scene.assert_exact(&mut s);
 }

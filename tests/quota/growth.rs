@@ -4,9 +4,7 @@ use std::fs;
 
 use crate::common::bytes_of;
 use crate::common::wire::{Reply, code, flag};
-use crate::scene::{
-    LIMIT, NEW, Scene, Session, Use, assert_done, assert_exceeded, is_exceeded, sized,
-};
+use crate::scene::{LIMIT, NEW, Scene, Use, assert_done, assert_exceeded, is_exceeded, sized};
 
 #[test]
 fn a_write_past_the_end_counts_what_it_adds_and_is_refused_whole() {
@@ -270,15 +268,8 @@ fn an_upload_that_was_refused_goes_on_once_there_is_room() {
 fn a_copied_file_counts_and_one_that_does_not_fit_is_not_begun() {
     let scene = Scene::with(LIMIT, 3);
     let mut s = scene.log_in();
-    let copy = |s: &mut Session, from: &str, to: &str, overwrite: u8| {
-        s.extended("copy-file", |body| {
-            let mut body = body.string(from).string(to);
-            body.0.push(overwrite);
-            body
-        })
-    };
     s.put("/f", &bytes_of(400_000, 1));
-    assert_done(&copy(&mut s, "/f", "/g", 0));
+    assert_done(&s.copy_file("/f", "/g", false));
     scene.assert_exact(&mut s);
     assert_eq!(
         s.used(),
@@ -287,12 +278,12 @@ fn a_copied_file_counts_and_one_that_does_not_fit_is_not_begun() {
             files: 2
         }
     );
-    assert_exceeded(&copy(&mut s, "/f", "/h", 0));
+    assert_exceeded(&s.copy_file("/f", "/h", false));
     assert!(!scene.at_home("h").exists());
     scene.assert_exact(&mut s);
     s.put("/small", b"12345");
-    assert_done(&copy(&mut s, "/small", "/g", 1));
-    assert_exceeded(&copy(&mut s, "/small", "/one-too-many", 0));
+    assert_done(&s.copy_file("/small", "/g", true));
+    assert_exceeded(&s.copy_file("/small", "/one-too-many", false));
     assert!(!scene.at_home("one-too-many").exists());
     scene.assert_exact(&mut s);
     assert_eq!(
