@@ -3,6 +3,7 @@
 mod confinement;
 mod content;
 mod count;
+mod listings;
 mod names;
 mod races;
 mod replacement;
