@@ -15,6 +15,7 @@
 //! | `pieces`, `blocks` | what has come of a stream; memory for the data of downloads |
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`], [`sessions`] | the proof of a login; all that are open |
+//! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
 //! | [`quota`] | what an account uses, exactly |
 //! | [`hashes`] | hashes of files, and which are known |
@@ -47,5 +48,6 @@ pub mod sftp;
 pub mod ssh;
 pub mod store;
 pub mod sweep;
+pub mod transfers;
 pub mod units;
 pub mod vfs;

@@ -2,12 +2,13 @@
 
 use anyhow::bail;
 
-use super::control::{OpenSession, Reply, Request, Server};
+use super::control::{Moving, OpenSession, Reply, Request, Server, Way};
 use super::output;
 use super::user::user_name;
 use super::view::json;
 use crate::cli;
 use crate::config::Config;
+use crate::units::show_rounded;
 
 /// Runs a session command.
 ///
@@ -36,18 +37,48 @@ async fn list(config: &Config, format: &cli::Format) -> anyhow::Result<String> {
     if sessions.is_empty() {
         return Ok("There are no open sessions\n".to_owned());
     }
-    let mut rows = vec![["ID", "USER", "FROM", "CLIENT", "SINCE"].map(str::to_owned)];
-    rows.extend(sessions.into_iter().map(|session| {
-        let OpenSession {
-            id,
-            user,
-            peer,
+    let titles = [
+        "ID", "USER", "FROM", "CLIENT", "SINCE", "FILE", "MOVED", "SPEED",
+    ];
+    let mut rows = vec![titles.map(str::to_owned)];
+    for session in sessions {
+        let mut moving = session.transfers.iter();
+        let [file, moved, speed] = moving.next().map(progress).unwrap_or_default();
+        let client = output::visible(&session.client);
+        rows.push([
+            session.id.to_string(),
+            session.user,
+            session.peer,
             client,
-            since,
-        } = session;
-        [id.to_string(), user, peer, output::visible(&client), since]
-    }));
+            session.since,
+            file,
+            moved,
+            speed,
+        ]);
+        // Its other files stand below the first.
+        rows.extend(moving.map(progress).map(|[file, moved, speed]| {
+            let empty = String::new;
+            let no = [empty(), empty(), empty(), empty(), empty()];
+            let [id, user, peer, client, since] = no;
+            [id, user, peer, client, since, file, moved, speed]
+        }));
+    }
     Ok(output::table(&rows))
+}
+
+/// A file, how far it is, and how fast.
+fn progress(moving: &Moving) -> [String; 3] {
+    let way = match moving.direction {
+        Way::Upload => "up",
+        Way::Download => "down",
+    };
+    let moved = show_rounded(moving.offset.saturating_add(moving.bytes));
+    let percent = moving.percent();
+    [
+        format!("{way} {}", output::visible(&moving.path)),
+        percent.map_or_else(|| moved.clone(), |percent| format!("{moved} ({percent}%)")),
+        format!("{}/s", show_rounded(moving.speed())),
+    ]
 }
 
 async fn end(config: &Config, kill: cli::Kill) -> anyhow::Result<String> {

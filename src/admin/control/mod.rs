@@ -71,6 +71,50 @@ pub struct OpenSession {
     pub client: String,
     /// When it began (RFC 3339).
     pub since: String,
+    /// The files that are being moved, the oldest first.
+    pub transfers: Vec<Moving>,
+}
+
+/// A file that is being moved. Programs rely on these names.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Moving {
+    /// Its path, as the user sees it.
+    pub path: String,
+    /// Which way.
+    pub direction: Way,
+    /// Where in the file it began: not 0 if an earlier transfer is resumed.
+    pub offset: u64,
+    /// How many bytes were moved.
+    pub bytes: u64,
+    /// The size that the whole file will have, if that is known.
+    pub expected: Option<u64>,
+    /// How long it has been going on, in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// From the client.
+    Upload,
+    /// To the client.
+    Download,
+}
+
+impl Moving {
+    /// Bytes a second since it began.
+    pub fn speed(&self) -> u64 {
+        let speed = u128::from(self.bytes) * 1000 / u128::from(self.elapsed_ms.max(1));
+        u64::try_from(speed).unwrap_or(u64::MAX)
+    }
+
+    /// How much of the whole file is there, in percent, if that is known.
+    pub fn percent(&self) -> Option<u64> {
+        let expected = self.expected.filter(|expected| *expected > 0)?;
+        let there = self.offset.saturating_add(self.bytes).min(expected);
+        u64::try_from(u128::from(there) * 100 / u128::from(expected)).ok()
+    }
 }
 
 /// The data folder, held open: the socket in it has a short name through /proc then, since an address

@@ -16,9 +16,11 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::frames::Frames;
-use super::{Folder, OpenSession, Reply, Request};
+use super::{Folder, Moving, OpenSession, Reply, Request, Way};
 use crate::calendar;
+use crate::session::Session;
 use crate::sessions::{Open, Sessions};
+use crate::transfers::Direction;
 
 /// Commands that are served at the same time; more wait in the system's queue.
 const CONNECTIONS: usize = 16;
@@ -170,5 +172,25 @@ fn show(open: &Open) -> OpenSession {
         peer: open.session.peer().to_string(),
         client: String::from_utf8_lossy(open.session.identification()).into_owned(),
         since: calendar::rfc3339(open.since),
+        transfers: moving(&open.session),
     }
+}
+
+/// The files of a session of which bytes were moved; those that are only held open are none.
+fn moving(session: &Session) -> Vec<Moving> {
+    let under_way = session.transfers().under_way().into_iter();
+    under_way
+        .filter(|transfer| transfer.bytes() > 0)
+        .map(|transfer| Moving {
+            path: String::from_utf8_lossy(&transfer.path().absolute()).into_owned(),
+            direction: match transfer.direction() {
+                Direction::Upload => Way::Upload,
+                Direction::Download => Way::Download,
+            },
+            offset: transfer.offset(),
+            bytes: transfer.bytes(),
+            expected: transfer.expected(),
+            elapsed_ms: u64::try_from(transfer.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+        .collect()
 }
