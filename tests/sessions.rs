@@ -24,7 +24,7 @@ use serde_json::Value;
 use common::connection::{Connection, Options};
 use common::held::Held;
 use common::wire::flag;
-use common::{MIB, bytes_of, PASSWORD, STEP, TestServer, USER, run_ok, skip, wait_until};
+use common::{MIB, PASSWORD, STEP, TestServer, USER, bytes_of, run_ok, skip, wait_until};
 
 /// `session list --json`.
 #[track_caller]
@@ -205,29 +205,48 @@ fn the_list_shows_which_file_moves_how_far_and_how_fast() {
     let server = TestServer::start();
     let connection = Connection::logged_in(&server);
     let mut sftp = connection.sftp();
-    let content = bytes_of(7, 3 * MIB);
+    let content = bytes_of(3 * MIB, 7);
     fs::write(server.at_home("down"), &content).unwrap();
-    let reading = sftp.open("down", flag::READ);
-    assert!(sessions(&server)[0]["transfers"].as_array().unwrap().is_empty());
+    let reading = sftp.opened("down", flag::READ);
+    assert!(
+        sessions(&server)[0]["transfers"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
     sftp.read(&reading, MIB as u64, 1000);
     let moving = &sessions(&server)[0]["transfers"][0];
     assert_eq!(moving["path"], "/down");
     assert_eq!(moving["direction"], "download");
     let figures = ["offset", "bytes", "expected"].map(|name| moving[name].as_u64().unwrap());
     assert_eq!(figures, [MIB as u64, 1000, 3 * MIB as u64]);
-    let writing = sftp.open("up", flag::WRITE | flag::CREAT);
+    let writing = sftp.opened("up", flag::WRITE | flag::CREAT);
     sftp.write(&writing, 0, &content[..20_000]);
     let listed = sessions(&server);
     let moving = &listed[0]["transfers"][1];
-    assert_eq!((&moving["path"], &moving["bytes"]), (&"/up".into(), &20_000.into()));
+    assert_eq!(
+        (&moving["path"], &moving["bytes"]),
+        (&"/up".into(), &20_000.into())
+    );
     assert_eq!(moving["direction"], "upload");
     let table = server.admin(&["session", "list"], "").accepted();
     let lines: Vec<_> = table.lines().collect();
-    assert!(lines[1].contains("down /down") && lines[1].contains("(33%)"), "{table}");
-    assert!(lines[2].contains("up /up") && lines[2].ends_with("/s"), "{table}");
+    assert!(
+        lines[1].contains("down /down") && lines[1].contains("(33%)"),
+        "{table}"
+    );
+    assert!(
+        lines[2].contains("up /up") && lines[2].ends_with("/s"),
+        "{table}"
+    );
     sftp.close(&reading);
     sftp.close(&writing);
-    assert!(sessions(&server)[0]["transfers"].as_array().unwrap().is_empty());
+    assert!(
+        sessions(&server)[0]["transfers"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
