@@ -31,6 +31,9 @@ pub enum Command {
     /// Show what is used, and count it anew.
     #[command(subcommand)]
     Quota(Quota),
+    /// Show and end the sessions that are open on the running server.
+    #[command(subcommand)]
+    Session(Session),
 }
 
 /// `landfall user ...`
@@ -186,6 +189,39 @@ pub struct QuotaShow {
 pub struct QuotaRecount {
     /// This user alone.
     pub name: Option<String>,
+}
+
+/// `landfall session ...`
+#[derive(Debug, Subcommand)]
+pub enum Session {
+    /// List the open sessions.
+    List(Format),
+    /// End open sessions; their clients are told why.
+    Kill(Kill),
+}
+
+/// `landfall session kill`
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).multiple(true))]
+pub struct Kill {
+    /// The ids, as `session list` shows them.
+    #[arg(value_name = "ID", group = "which")]
+    pub ids: Vec<u64>,
+    /// All sessions of this user.
+    #[arg(long, value_name = "NAME", group = "which")]
+    pub user: Option<String>,
+    /// What the clients are told: one line.
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub reason: Option<String>,
+}
+
+/// Within the limits of a message that every client shows.
+fn reason(text: &str) -> Result<String, String> {
+    const MOST: usize = 500;
+    if text.is_empty() || text.len() > MOST || text.contains(char::is_control) {
+        return Err(format!("a reason is one line of 1 to {MOST} bytes"));
+    }
+    Ok(text.to_owned())
 }
 
 /// `landfall user rm`

@@ -14,7 +14,8 @@
 //! | [`pipe`], [`command_line`] | the bytes of a channel; a command line in words |
 //! | `pieces`, `blocks` | what has come of a stream; memory for the data of downloads |
 //! | [`vfs`] | the verbs that all services share |
-//! | [`session`] | the proof of a login |
+//! | [`session`], [`sessions`] | the proof of a login; all that are open |
+//! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
 //! | [`quota`] | what an account uses, exactly |
 //! | [`hashes`] | hashes of files, and which are known |
@@ -42,9 +43,11 @@ pub mod quota;
 pub mod scp;
 pub mod server;
 pub mod session;
+pub mod sessions;
 pub mod sftp;
 pub mod ssh;
 pub mod store;
 pub mod sweep;
+pub mod transfers;
 pub mod units;
 pub mod vfs;

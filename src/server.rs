@@ -16,11 +16,13 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::accounts::Accounts;
+use crate::admin::control::{Control, Powers};
 use crate::admin::{self, first_run};
 use crate::config::Config;
 use crate::database;
 use crate::quota::Ledgers;
 use crate::session;
+use crate::sessions::Sessions;
 use crate::ssh::{self, Context, host_keys};
 use crate::sweep;
 
@@ -47,7 +49,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let accounts = Accounts::open(&config).await?;
     let _alone = database::serve_alone(&config.server.data)?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
-    let server = Server::bind(&config, accounts.clone(), ledgers.clone()).await?;
+    let sessions = Arc::<Sessions>::default();
+    let server = Server::bind(&config, accounts.clone(), ledgers.clone(), sessions.clone()).await?;
+    let control = Control::open(&config.server.data)?;
     let addresses = server.addresses()?;
     let first_run = first_run::make_account(&accounts, &addresses).await?;
     let stop = stop_signal()?;
@@ -65,7 +69,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ledgers.clone(),
         config.uploads.sweep_after,
     ));
+    let controlling = tokio::spawn(control.serve(Powers { sessions }));
     server.run(stop).await?;
+    controlling.abort();
     informing.abort();
     sweeping.abort();
     ledgers.end_serving().await
@@ -102,6 +108,7 @@ impl Server {
         config: &Config,
         accounts: Accounts,
         ledgers: Arc<Ledgers>,
+        sessions: Arc<Sessions>,
     ) -> anyhow::Result<Self> {
         let keys = host_keys::load_or_make(&config.server.keys)?;
         let mut listeners = Vec::new();
@@ -113,7 +120,7 @@ impl Server {
         }
         Ok(Self {
             listeners,
-            context: Arc::new(Context::new(config, accounts, ledgers, keys)),
+            context: Arc::new(Context::new(config, accounts, ledgers, sessions, keys)),
             shards: config.server.shards,
             max_connections: config.server.max_connections,
         })
