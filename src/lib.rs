@@ -16,6 +16,7 @@
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`] | the proof of a login |
 //! | [`accounts`] | who somebody is |
+//! | [`rules`] | what an account may do, and who may log in to it |
 //! | [`quota`] | what an account uses, exactly |
 //! | [`hashes`] | hashes of files, and which are known |
 //! | [`store`] | the file system of one home |
@@ -39,6 +40,7 @@ pub mod path;
 mod pieces;
 pub mod pipe;
 pub mod quota;
+pub mod rules;
 pub mod scp;
 pub mod server;
 pub mod session;

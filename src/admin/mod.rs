@@ -6,6 +6,7 @@ mod input;
 mod output;
 pub mod quota;
 mod remove_home;
+mod settings;
 pub mod user;
 mod view;
 

@@ -1,37 +1,15 @@
-//! The command line, as types only: what each command does stands in `admin` and `server`.
+//! `landfall user ...`
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand};
 
-use crate::units::parse_size;
-
-/// An SFTP server for people who are not system users.
-#[derive(Debug, Parser)]
-#[command(name = "landfall", version, max_term_width = 100)]
-pub struct Cli {
-    /// The config file; without one, config.toml in the current folder.
-    #[arg(long, global = true, value_name = "FILE", env = "LANDFALL_CONFIG")]
-    pub config: Option<PathBuf>,
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run the server until SIGTERM or Ctrl-C.
-    Serve,
-    /// Check the config and show every fault in it with its line.
-    Check,
-    /// Add, change, remove and show users.
-    #[command(subcommand)]
-    User(User),
-    /// Show what is used, and count it anew.
-    #[command(subcommand)]
-    Quota(Quota),
-}
+use super::Format;
+use super::values::{
+    Choice, Expiry, Limit, Origin, expiry, network_or_none, number_or_none, rate_or_none,
+    sessions_or_none, size_or_none,
+};
+use crate::rules::{LoginPolicy, PermissionRule};
 
 /// `landfall user ...`
 #[derive(Debug, Subcommand)]
@@ -65,15 +43,9 @@ pub struct Add {
     /// standard input); may be given several times.
     #[arg(long = "key", value_name = "FILE")]
     pub keys: Vec<PathBuf>,
-    /// The most bytes that the files may have in all: 10GiB, 500M, or a number.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub quota: Option<u64>,
-    /// The most files, directories and links there may be in all.
-    #[arg(long, value_name = "NUMBER")]
-    pub max_files: Option<u64>,
-    /// Overwrite files safely: the old one stays until the new one is there as a whole.
-    #[arg(long, value_name = "on|off|default", default_value = "default")]
-    pub safe_overwrite: Choice,
+    /// What holds for the user.
+    #[command(flatten)]
+    pub settings: Settings,
     /// Where the password comes from.
     #[command(flatten)]
     pub password: PasswordSource,
@@ -100,6 +72,17 @@ pub struct Set {
     /// Another home; the files in the old one stay where they are.
     #[arg(long, value_name = "DIR", group = "what")]
     pub home: Option<PathBuf>,
+    /// What holds for the user; what is not given stays as it is.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Let the user log in again.
+    #[arg(long, group = "what", conflicts_with = "disabled")]
+    pub enabled: bool,
+}
+
+/// What holds for a user.
+#[derive(Debug, Args)]
+pub struct Settings {
     /// The most bytes that the files may have in all: 10GiB, 500M, a number, or "none". It may be
     /// less than is used: then nothing grows, and nothing is lost.
     #[arg(long, value_name = "SIZE|none", value_parser = size_or_none, group = "what")]
@@ -111,81 +94,36 @@ pub struct Set {
     /// is as the config says.
     #[arg(long, value_name = "on|off|default", group = "what")]
     pub safe_overwrite: Option<Choice>,
-}
-
-/// What holds for a user, whatever the config says; or what it says.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Choice {
-    /// Yes.
-    On,
-    /// No.
-    Off,
-    /// As the config says.
-    Default,
-}
-
-impl Choice {
-    /// The user's own choice, if there is one.
-    pub fn own(self) -> Option<bool> {
-        match self {
-            Self::On => Some(true),
-            Self::Off => Some(false),
-            Self::Default => None,
-        }
-    }
-}
-
-/// A limit, or that there is none.
-#[derive(Debug, Clone, Copy)]
-pub struct Limit(pub Option<u64>);
-
-fn size(text: &str) -> Result<u64, String> {
-    parse_size(text)
-        .filter(|size| i64::try_from(*size).is_ok())
-        .ok_or_else(|| "a size is a number of bytes, or one with a unit: 500M, 10GiB".to_owned())
-}
-
-fn size_or_none(text: &str) -> Result<Limit, String> {
-    match text {
-        "none" => Ok(Limit(None)),
-        _ => size(text).map(|size| Limit(Some(size))),
-    }
-}
-
-fn number_or_none(text: &str) -> Result<Limit, String> {
-    match text {
-        "none" => Ok(Limit(None)),
-        _ => match text.parse() {
-            Ok(number) if i64::try_from(number).is_ok() => Ok(Limit(Some(number))),
-            _ => Err("this must be a number, or \"none\"".to_owned()),
-        },
-    }
-}
-
-/// `landfall quota ...`
-#[derive(Debug, Subcommand)]
-pub enum Quota {
-    /// Show what users use, and what they may use.
-    Show(QuotaShow),
-    /// Count the files anew, as after changing them by hand; with open sessions too.
-    Recount(QuotaRecount),
-}
-
-/// `landfall quota show`
-#[derive(Debug, Args)]
-pub struct QuotaShow {
-    /// This user alone.
-    pub name: Option<String>,
-    /// How it is shown.
-    #[command(flatten)]
-    pub format: Format,
-}
-
-/// `landfall quota recount`
-#[derive(Debug, Args)]
-pub struct QuotaRecount {
-    /// This user alone.
-    pub name: Option<String>,
+    /// What the user may do: full, read-only, upload-only, no-delete, nothing, or some of list,
+    /// download, upload, overwrite, delete, rename, mkdir, links and attributes with commas between
+    /// them. /DIR=... is for a directory in the home, with everything below it, and /DIR=none takes
+    /// that away; may be given several times.
+    #[arg(long = "permissions", value_name = "[/DIR=]SET", group = "what")]
+    pub permissions: Vec<PermissionRule>,
+    /// A network or address that the user may log in from: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7; or
+    /// "none" for anywhere; may be given several times. Those that held before are replaced.
+    #[arg(long = "network", value_name = "CIDR|none", value_parser = network_or_none, group = "what")]
+    pub networks: Vec<Origin>,
+    /// When the user cannot log in any more: a date (its first moment, in UTC), a time
+    /// (2027-01-31T18:00:00Z), or "never".
+    #[arg(long, value_name = "DATE|never", value_parser = expiry, group = "what")]
+    pub expires: Option<Expiry>,
+    /// Let nobody log in to the user.
+    #[arg(long, group = "what")]
+    pub disabled: bool,
+    /// The most sessions at the same time, or "none".
+    #[arg(long, value_name = "NUMBER|none", value_parser = sessions_or_none, group = "what")]
+    pub max_sessions: Option<Limit>,
+    /// What a login takes: any (a password or a key), publickey, or publickey+password (both, the
+    /// key first).
+    #[arg(long, value_name = "any|publickey|publickey+password", group = "what")]
+    pub login: Option<LoginPolicy>,
+    /// How fast all sessions of the user together may upload: 500k/s, 10MiB/s, or "none".
+    #[arg(long, value_name = "SIZE/s|none", value_parser = rate_or_none, group = "what")]
+    pub upload_rate: Option<Limit>,
+    /// How fast all sessions of the user together may download: 500k/s, 10MiB/s, or "none".
+    #[arg(long, value_name = "SIZE/s|none", value_parser = rate_or_none, group = "what")]
+    pub download_rate: Option<Limit>,
 }
 
 /// `landfall user rm`
@@ -209,14 +147,6 @@ pub struct Show {
     /// How it is shown.
     #[command(flatten)]
     pub format: Format,
-}
-
-/// How a list is shown.
-#[derive(Debug, Args)]
-pub struct Format {
-    /// As JSON, for programs.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `landfall user passwd`
