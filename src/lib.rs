@@ -15,6 +15,7 @@
 //! | `pieces`, `blocks` | what has come of a stream; memory for the data of downloads |
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`] | the proof of a login |
+//! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
 //! | [`rules`] | what an account may do, and who may log in to it |
 //! | [`quota`] | what an account uses, exactly |
@@ -48,5 +49,6 @@ pub mod sftp;
 pub mod ssh;
 pub mod store;
 pub mod sweep;
+pub mod transfers;
 pub mod units;
 pub mod vfs;

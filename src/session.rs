@@ -11,6 +11,7 @@ use crate::hashes::Hashes;
 use crate::quota::{Ledger, Member, Usage};
 use crate::store::Store;
 use crate::store::local::LocalStore;
+use crate::transfers::Transfers;
 
 /// Somebody who is logged in. Only a [`Proof`] makes one, and only a check of a password or key
 /// makes that: holding a `Session` is being allowed into its home.
@@ -26,6 +27,7 @@ pub struct Session {
     uploads: config::Uploads,
     member: Member,
     hashes: Arc<Hashes>,
+    transfers: Arc<Transfers>,
 }
 
 impl Session {
@@ -50,6 +52,7 @@ impl Session {
             uploads,
             member,
             hashes,
+            transfers: Arc::default(),
         }
     }
 
@@ -105,6 +108,11 @@ impl Session {
     /// The account book of the home.
     pub fn ledger(&self) -> &Arc<Ledger> {
         self.member.ledger()
+    }
+
+    /// The transfers that are under way.
+    pub fn transfers(&self) -> &Arc<Transfers> {
+        &self.transfers
     }
 
     /// The hashes that are known.

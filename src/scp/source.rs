@@ -306,7 +306,7 @@ impl Source {
 
     fn open(&self, path: &[u8]) -> Result<(Item, Metadata), Error> {
         let at = VPath::parse(path)?;
-        match self.vfs.open_to_read(&at) {
+        match self.vfs.open_to_send(&at) {
             Ok(file) => {
                 let found = self.vfs.file_metadata(&file)?;
                 let outgoing = Outgoing {

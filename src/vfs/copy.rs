@@ -41,7 +41,7 @@ impl Vfs {
             permissions: Some(0o600),
             ..OpenHow::default()
         };
-        let target = self.open(to, making, Some(found.size))?;
+        let target = self.open_counted(to, &making, Some(found.size))?;
         let made = target.file.metadata()?.inode;
         let as_source = Changes {
             permissions: Some(found.mode),

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::path::VPath;
 use crate::quota::{Tracked, Usage};
 use crate::store::{Changes, Directory, File, Metadata, OpenHow, Space};
+use crate::transfers::{Direction, Transfer, Transfers, UnderWay};
 
 /// A file that a session holds open, and what it did with it.
 pub struct OpenFile {
@@ -24,12 +25,25 @@ pub struct OpenFile {
     pub(super) overwrite: Option<Arc<Overwrite>>,
     /// Where its name is new, if that must be durable.
     new_in: Option<Box<dyn Directory>>,
-    read: u64,
-    written: u64,
+    /// When it was opened.
+    size: u64,
+    /// What its client reads and writes; `None` where the server uses it for itself.
+    moves: Option<Box<Moves>>,
+}
+
+struct Moves {
+    download: Option<UnderWay>,
+    upload: Option<UnderWay>,
 }
 
 impl OpenFile {
-    pub(super) fn new(file: Box<dyn File>, tracked: Tracked, path: VPath, how: OpenHow) -> Self {
+    pub(super) fn new(
+        file: Box<dyn File>,
+        tracked: Tracked,
+        path: VPath,
+        how: OpenHow,
+        size: u64,
+    ) -> Self {
         Self {
             file: Arc::from(file),
             tracked: Arc::new(tracked),
@@ -37,8 +51,22 @@ impl OpenFile {
             how,
             overwrite: None,
             new_in: None,
-            read: 0,
-            written: 0,
+            size,
+            moves: None,
+        }
+    }
+
+    /// The same, for a client that moves bytes and may have announced how many.
+    pub(super) fn for_client(self, transfers: &Arc<Transfers>, announced: Option<u64>) -> Self {
+        let begin = |direction, expected| transfers.begin(self.path.clone(), direction, expected);
+        let (read, write) = (self.how.read, self.how.write);
+        let moves = Moves {
+            download: read.then(|| begin(Direction::Download, Some(self.size))),
+            upload: write.then(|| begin(Direction::Upload, announced)),
+        };
+        Self {
+            moves: Some(Box::new(moves)),
+            ..self
         }
     }
 
@@ -59,8 +87,8 @@ impl OpenFile {
             how: self.how,
             overwrite: None,
             new_in: None,
-            read: 0,
-            written: 0,
+            size: self.size,
+            moves: None,
         }
     }
 
@@ -113,9 +141,29 @@ impl OpenFile {
             .readable()
             .is_ok_and(|file| file.read_now(offset, out) == out.len());
         if filled {
-            self.read += out.len() as u64;
+            self.was_read(offset, out.len());
         }
         filled
+    }
+
+    fn download(&self) -> Option<&Transfer> {
+        self.moves.as_ref()?.download.as_deref()
+    }
+
+    fn upload(&self) -> Option<&Transfer> {
+        self.moves.as_ref()?.upload.as_deref()
+    }
+
+    fn was_read(&self, offset: u64, length: usize) {
+        if let Some(download) = self.download() {
+            download.moved(offset, length as u64);
+        }
+    }
+
+    fn was_written(&self, start: u64, length: usize) {
+        if let Some(upload) = self.upload() {
+            upload.moved(start, length as u64);
+        }
     }
 }
 
@@ -143,8 +191,7 @@ impl Vfs {
             path,
             overwrite,
             new_in,
-            read,
-            written,
+            moves,
             ..
         } = file;
         let closed = match overwrite {
@@ -157,11 +204,15 @@ impl Vfs {
             _ => closed,
         };
         let (user, peer) = (self.session.user(), self.session.peer());
-        if written > 0 {
-            info!(user, %peer, ?path, bytes = written, "upload");
-        }
-        if read > 0 {
-            info!(user, %peer, ?path, bytes = read, "download");
+        let bytes = |one: Option<UnderWay>| one.map_or(0, |one| one.bytes());
+        if let Some(moves) = moves {
+            let (read, written) = (bytes(moves.download), bytes(moves.upload));
+            if written > 0 {
+                info!(user, %peer, ?path, bytes = written, "upload");
+            }
+            if read > 0 {
+                info!(user, %peer, ?path, bytes = read, "download");
+            }
         }
         self.record("close", &path, outcome)
     }
@@ -184,7 +235,7 @@ impl Vfs {
         out: &mut BytesMut,
     ) -> Result<usize, Error> {
         let count = file.readable()?.read(offset, length, out)?;
-        file.read += count as u64;
+        file.was_read(offset, count);
         Ok(count)
     }
 
@@ -196,28 +247,30 @@ impl Vfs {
             return file.writable().map(drop);
         }
         let outcome = self.write_counted(file, offset, pieces, length as u64);
-        let (stored, outcome) = match outcome {
-            Ok(()) => (length, Ok(())),
-            Err((stored, error)) => (stored, Err(error)),
-        };
-        file.written += stored as u64;
         match outcome {
-            Ok(()) => Ok(()),
-            Err(error) => {
+            Ok(start) => {
+                file.was_written(start, length);
+                Ok(())
+            }
+            Err((start, stored, error)) => {
+                if stored > 0 {
+                    file.was_written(start, stored);
+                }
                 file.spoil();
                 self.record("write", &file.path, Err(error))
             }
         }
     }
 
+    /// Gives where the bytes went; with an error, how many of them did.
     fn write_counted(
         &self,
         file: &OpenFile,
         offset: u64,
         pieces: &[Bytes],
         length: u64,
-    ) -> Result<(), (usize, Error)> {
-        let nothing = |error| (0, error);
+    ) -> Result<u64, (u64, usize, Error)> {
+        let nothing = |error| (offset, 0, error);
         let target = file.writable().map_err(nothing)?;
         let change = self.ledger().begin();
         let mut size = file
@@ -225,10 +278,10 @@ impl Vfs {
             .hold_size(|| file.size_on_disk())
             .map_err(nothing)?;
         let before = size.get();
-        let end = file
-            .start(offset, before)
+        let start = file.start(offset, before);
+        let end = start
             .checked_add(length)
-            .ok_or((0, Errno::FBIG.into()))?;
+            .ok_or(nothing(Errno::FBIG.into()))?;
         let growth = change
             .reserve(Usage::bytes(end.saturating_sub(before)))
             .map_err(nothing)?;
@@ -239,13 +292,15 @@ impl Vfs {
                 growth.keep();
             }
             Err((stored, _)) => {
-                let guess = before.max(file.start(offset, before) + stored as u64);
+                let guess = before.max(start + stored as u64);
                 let now = file.size_on_disk().unwrap_or(guess);
                 size.set(now);
                 growth.settle(Usage::bytes(now.saturating_sub(before)));
             }
         }
         outcome
+            .map(|()| start)
+            .map_err(|(stored, error)| (start, stored, error))
     }
 
     /// Refuses a file that shall hold this many bytes and cannot.

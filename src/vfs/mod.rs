@@ -31,6 +31,16 @@ use crate::store::{Changes, Directory, Entry, File, Kind, Metadata, OpenHow, Spa
 
 const EXISTS: Error = Error::Os(Errno::EXIST);
 
+const READING: OpenHow = OpenHow {
+    read: true,
+    write: false,
+    append: false,
+    create: false,
+    truncate: false,
+    exclusive: false,
+    permissions: None,
+};
+
 /// The size of a block where a quota holds, in bytes.
 const QUOTA_BLOCK: u64 = 1024;
 
@@ -94,16 +104,18 @@ impl Vfs {
         announced: Option<u64>,
     ) -> Result<OpenFile, Error> {
         how.write |= how.append;
-        self.record("open", path, self.open_counted(path, &how, announced))
+        let file = self.record("open", path, self.open_counted(path, &how, announced))?;
+        Ok(file.for_client(self.session.transfers(), announced))
     }
 
-    /// Opens a regular file to read it.
+    /// Opens a regular file to send it to the client.
+    pub fn open_to_send(&self, path: &VPath) -> Result<OpenFile, Error> {
+        self.open(path, READING, None)
+    }
+
+    /// Opens a regular file to read it here.
     pub fn open_to_read(&self, path: &VPath) -> Result<OpenFile, Error> {
-        let reading = OpenHow {
-            read: true,
-            ..OpenHow::default()
-        };
-        self.open(path, reading, None)
+        self.record("open", path, self.open_counted(path, &READING, None))
     }
 
     fn open_counted(
@@ -210,8 +222,10 @@ impl Vfs {
     }
 
     fn tracked(&self, file: Box<dyn File>, path: &VPath, how: &OpenHow) -> Result<OpenFile, Error> {
-        let tracked = self.ledger().track(file.metadata()?.inode);
-        Ok(OpenFile::new(file, tracked, path.clone(), *how))
+        let found = file.metadata()?;
+        let tracked = self.ledger().track(found.inode);
+        let path = path.clone();
+        Ok(OpenFile::new(file, tracked, path, *how, found.size))
     }
 
     /// The directory in which a new name must be durable when its file is closed.
