@@ -8,6 +8,7 @@ mod output;
 pub mod quota;
 mod remove_home;
 pub mod session;
+mod settings;
 pub mod user;
 mod view;
 
