@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use landfall::admin::{print, quota, session, user};
+use landfall::admin::{print, quota, session, shell_help, user};
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
 use landfall::server;
@@ -24,6 +24,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    // What needs no config must work with a bad one, too.
+    match &cli.command {
+        Command::Completions { shell } => return Ok(shell_help::completions(*shell)?),
+        Command::Man { folder } => return shell_help::manual(folder),
+        _ => {}
+    }
     let config = Config::find(cli.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -35,6 +41,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Quota(command) => quota::run(&config, command).await,
             Command::Session(command) => session::run(&config, command).await,
             Command::Serve => server::run(config).await,
+            Command::Completions { .. } | Command::Man { .. } => Ok(()),
         }
     });
     // A call that hangs on a dead disk must not keep the process from ending.

@@ -9,6 +9,7 @@ pub mod quota;
 mod remove_home;
 pub mod session;
 mod settings;
+pub mod shell_help;
 pub mod user;
 mod view;
 
