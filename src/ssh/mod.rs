@@ -73,6 +73,20 @@ impl Context {
             uploads: config.uploads.clone(),
         }
     }
+
+    /// The same server under another config, with these host keys.
+    pub fn renewed(&self, config: &Config, host_keys: Vec<PrivateKey>) -> Self {
+        Self {
+            hashes: self.hashes.clone(),
+            ..Self::new(
+                config,
+                self.accounts.clone(),
+                self.ledgers.clone(),
+                self.sessions.clone(),
+                host_keys,
+            )
+        }
+    }
 }
 
 /// How russh is set up; docs/adr/ and the comments say why.

@@ -63,12 +63,18 @@ impl Server {
         loop {
             match self.0.receive().await.context(GONE)? {
                 Some(Reply::Done) => return Ok(replies),
-                Some(Reply::Refused { text }) => bail!(text),
+                Some(Reply::Refused { text }) => return Err(Refusal(text).into()),
                 Some(reply) => replies.push(reply),
                 None => bail!(GONE),
             }
         }
     }
 }
+
+/// What the server would not do, in its own words: they may be several lines, each with its place in
+/// the config first.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
 
 const GONE: &str = "the server went away before it had answered";

@@ -1,4 +1,4 @@
-//! The side of the server: one task on the main runtime. It never waits for a client longer than a
+//! The control socket from the side of the server: one task on the main runtime. It never waits for a client longer than a
 //! deadline, and nothing of the server waits for it.
 
 use std::fs::{self, Permissions};
@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::frames::Frames;
-use super::{Folder, Moving, OpenSession, Reply, Request, Way};
+use super::reload::Reload;
+use crate::admin::control::{Folder, Frames, Moving, OpenSession, Reply, Request, Way};
 use crate::calendar;
 use crate::session::Session;
 use crate::sessions::{Open, Sessions};
@@ -32,13 +32,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const ENDED: &str = "The operator has ended this session";
 
 /// What can be seen and done through the socket.
-pub struct Powers {
+pub(super) struct Powers {
     /// The sessions that are open.
-    pub sessions: Arc<Sessions>,
+    pub(super) sessions: Arc<Sessions>,
+    /// Takes up a changed config.
+    pub(super) reload: Arc<Reload>,
 }
 
 /// The socket; it goes away with this.
-pub struct Control {
+pub(super) struct Control {
     folder: Folder,
     listener: UnixListener,
 }
@@ -46,7 +48,7 @@ pub struct Control {
 impl Control {
     /// Makes the socket. The caller is the one server of the data folder, so one that is there
     /// already is left of a server that was killed.
-    pub fn open(data: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(data: &Path) -> anyhow::Result<Self> {
         let cannot = || format!("cannot make the control socket in {}", data.display());
         let folder = Folder::open(data).with_context(cannot)?;
         let listener = listen(&folder.socket()).with_context(cannot)?;
@@ -54,7 +56,7 @@ impl Control {
     }
 
     /// Serves commands. Never ends by itself.
-    pub async fn serve(self, powers: Powers) {
+    pub(super) async fn serve(self, powers: Powers) {
         let powers = Arc::new(powers);
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let mut serving = JoinSet::new();
@@ -136,12 +138,26 @@ impl Powers {
                 let open = self.sessions.all();
                 open.iter().map(|open| Reply::Session(show(open))).collect()
             }
+            Request::Reload => self.reload().await,
             Request::Kill { ids, user, reason } => self.kill(&ids, user.as_deref(), reason),
         };
         if !matches!(replies.last(), Some(Reply::Refused { .. })) {
             replies.push(Reply::Done);
         }
         replies
+    }
+
+    async fn reload(&self) -> Vec<Reply> {
+        match self.reload.reload().await {
+            Ok(lines) => {
+                let told = lines.into_iter().map(|text| Reply::Told { text });
+                told.collect()
+            }
+            // Faults of the config are several lines, each with its place first.
+            Err(failure) => vec![Reply::Refused {
+                text: format!("{failure:#}"),
+            }],
+        }
     }
 
     fn kill(&self, ids: &[u64], user: Option<&str>, reason: Option<String>) -> Vec<Reply> {
