@@ -17,6 +17,7 @@
 //! | [`session`], [`sessions`] | the proof of a login; all that are open |
 //! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
+//! | [`rules`] | what an account may do, and who may log in to it |
 //! | [`quota`] | what an account uses, exactly |
 //! | [`hashes`] | hashes of files, and which are known |
 //! | [`store`] | the file system of one home |
@@ -40,6 +41,7 @@ pub mod path;
 mod pieces;
 pub mod pipe;
 pub mod quota;
+pub mod rules;
 pub mod scp;
 pub mod server;
 pub mod session;

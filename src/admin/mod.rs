@@ -9,6 +9,7 @@ pub mod quota;
 pub mod reload;
 mod remove_home;
 pub mod session;
+mod settings;
 pub mod user;
 mod view;
 

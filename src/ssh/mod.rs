@@ -327,8 +327,8 @@ impl Handler for Connection {
             .ok_or(russh::Error::NotAuthenticated)?;
         let account = proof.account();
         let limits = Limits {
-            bytes: account.allowance.bytes,
-            files: account.allowance.files,
+            bytes: account.settings.allowance.bytes,
+            files: account.settings.allowance.files,
         };
         let user = account.name.as_str();
         let member = self.ledgers.join(user, &account.home, limits).await;
