@@ -26,6 +26,7 @@ use crate::accounts::Accounts;
 use crate::admin::{self, first_run};
 use crate::config::Config;
 use crate::database;
+use crate::live::Live;
 use crate::quota::Ledgers;
 use crate::session;
 use crate::sessions::Sessions;
@@ -74,11 +75,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         admin::print(&text)?;
     }
     ledgers.begin_serving().await?;
+    let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
     let mut beside = JoinSet::new();
+    beside.spawn(live.clone().run());
     beside.spawn(ledgers.clone().keep_informed());
     beside.spawn(sweep::run(accounts, ledgers.clone(), reload.config()));
     beside.spawn(reload.clone().at_hangup());
-    beside.spawn(control.serve(Powers { sessions, reload }));
+    beside.spawn(control.serve(Powers {
+        sessions,
+        live,
+        reload,
+    }));
     server.run(stop).await?;
     beside.shutdown().await;
     ledgers.end_serving().await
@@ -126,10 +133,10 @@ impl Server {
             })?;
             listeners.push(listener);
         }
-        let context = Context::new(&config, accounts, ledgers, sessions, keys);
+        let context = Context::new(&config, accounts.clone(), ledgers, sessions, keys);
         let permits = Arc::new(Semaphore::new(config.server.max_connections));
         let shards = config.server.shards;
-        let reload = Reload::new(config, Arc::new(context), log, permits.clone());
+        let reload = Reload::new(config, Arc::new(context), accounts, log, permits.clone());
         Ok(Self {
             listeners,
             reload: Arc::new(reload),

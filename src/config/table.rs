@@ -180,7 +180,6 @@ pub(super) const KEYS: &[Key] = &[
 /// The keys, by section and name, that a server which runs takes up at a reload. What is open when it
 /// does keeps what it began with.
 pub(super) const LIVE: &[(&str, &str)] = &[
-    ("server", "keys"),
     ("server", "max_connections"),
     ("login", "grace_time"),
     ("login", "max_attempts"),

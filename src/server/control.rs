@@ -13,11 +13,12 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::reload::Reload;
 use crate::admin::control::{Folder, Frames, Moving, OpenSession, Reply, Request, Way};
 use crate::calendar;
+use crate::live::{Live, Outcome};
 use crate::session::Session;
 use crate::sessions::{Open, Sessions};
 use crate::transfers::Direction;
@@ -35,6 +36,8 @@ const ENDED: &str = "The operator has ended this session";
 pub(super) struct Powers {
     /// The sessions that are open.
     pub(super) sessions: Arc<Sessions>,
+    /// Has sessions go on as their accounts are.
+    pub(super) live: Arc<Live>,
     /// Takes up a changed config.
     pub(super) reload: Arc<Reload>,
 }
@@ -138,6 +141,7 @@ impl Powers {
                 let open = self.sessions.all();
                 open.iter().map(|open| Reply::Session(show(open))).collect()
             }
+            Request::Changed { user } => vec![self.changed(&user).await],
             Request::Reload => self.reload().await,
             Request::Kill { ids, user, reason } => self.kill(&ids, user.as_deref(), reason),
         };
@@ -145,6 +149,19 @@ impl Powers {
             replies.push(Reply::Done);
         }
         replies
+    }
+
+    async fn changed(&self, user: &str) -> Reply {
+        let outcome = match user.parse() {
+            Ok(name) => self.live.apply(&name).await,
+            Err(wrong) => Err(anyhow::Error::new(wrong)),
+        };
+        match outcome {
+            Ok(Outcome { changed, ended }) => Reply::Applied { changed, ended },
+            Err(failure) => Reply::Refused {
+                text: format!("{failure:#}"),
+            },
+        }
     }
 
     async fn reload(&self) -> Vec<Reply> {
@@ -172,8 +189,6 @@ impl Powers {
         ending.extend(user.map_or_else(Vec::new, |user| self.sessions.of(user)));
         let words = reason.unwrap_or_else(|| ENDED.to_owned());
         for open in ending {
-            let (user, peer) = (open.session.user(), open.session.peer());
-            info!(user, %peer, id = open.id, words, "a session is ended by the operator");
             open.end(&words);
             replies.push(Reply::Ended(show(&open)));
         }

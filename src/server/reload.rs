@@ -1,6 +1,5 @@
 //! What a server that runs takes up of a changed config, without dropping a session.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,6 +10,7 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
 use super::log::LogLevel;
+use crate::accounts::Accounts;
 use crate::config::{Config, Difference};
 use crate::ssh::{Context, host_keys};
 
@@ -20,6 +20,7 @@ pub(super) struct Reload {
     at_start: Arc<Config>,
     config: watch::Sender<Arc<Config>>,
     context: watch::Sender<Arc<Context>>,
+    accounts: Accounts,
     log: LogLevel,
     permits: Arc<Semaphore>,
     /// One at a time.
@@ -31,6 +32,7 @@ impl Reload {
     pub(super) fn new(
         config: Arc<Config>,
         context: Arc<Context>,
+        accounts: Accounts,
         log: LogLevel,
         permits: Arc<Semaphore>,
     ) -> Self {
@@ -38,6 +40,7 @@ impl Reload {
             at_start: config.clone(),
             config: watch::Sender::new(config),
             context: watch::Sender::new(context),
+            accounts,
             log,
             permits,
             running: Mutex::default(),
@@ -76,12 +79,12 @@ impl Reload {
     async fn take_up(&self) -> anyhow::Result<Vec<String>> {
         let old = self.config.borrow().clone();
         let (new, keys) = {
-            let file = self.at_start.file.clone();
-            let reading = spawn_blocking(move || read(file.as_deref()));
+            let at_start = self.at_start.clone();
+            let reading = spawn_blocking(move || read(&at_start));
             reading.await.context("the config could not be read")??
         };
         let context = self.context.borrow().renewed(&new, keys);
-
+        self.accounts.adopt(&new.login)?;
         self.context.send_replace(Arc::new(context));
         self.log.set(new.log.level);
         self.allow(old.server.max_connections, new.server.max_connections);
@@ -139,8 +142,8 @@ impl Reload {
     }
 }
 
-fn read(file: Option<&Path>) -> anyhow::Result<(Config, Vec<PrivateKey>)> {
-    let config = Config::find(file)?;
-    let keys = host_keys::load_or_make(&config.server.keys)?;
+fn read(at_start: &Config) -> anyhow::Result<(Config, Vec<PrivateKey>)> {
+    let config = Config::find(at_start.file.as_deref())?;
+    let keys = host_keys::load_or_make(&at_start.server.keys)?;
     Ok((config, keys))
 }

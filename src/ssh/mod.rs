@@ -19,7 +19,7 @@ use russh::{
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 mod auth;
 mod channel;
@@ -348,8 +348,15 @@ impl Handler for Connection {
             self.hashes.clone(),
         );
         let session = Arc::new(session);
-        let entry = self.sessions.enter(session.clone(), self.ending.clone());
-        self.entry = Some(entry);
+        match self.sessions.enter(session.clone(), self.ending.clone()) {
+            Ok(entry) => self.entry = Some(entry),
+            Err(refused) => {
+                let (user, peer) = (session.user(), self.peer);
+                warn!(user, %peer, "login refused: {refused}");
+                self.ending.end(&refused.to_string());
+                return Ok(());
+            }
+        }
         self.session = Some(session);
         self.link.logged_in();
         Ok(())

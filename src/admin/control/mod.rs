@@ -24,6 +24,11 @@ const SOCKET: &str = "control.sock";
 pub enum Request {
     /// The sessions that are open: one [`Reply::Session`] each.
     Sessions,
+    /// An account was changed, or removed: [`Reply::Applied`].
+    Changed {
+        /// Its name.
+        user: String,
+    },
     /// Take up a changed config: some [`Reply::Told`].
     Reload,
     /// End sessions: one [`Reply::Ended`] each.
@@ -49,6 +54,13 @@ pub enum Reply {
     NoSession {
         /// The id that was asked for.
         id: u64,
+    },
+    /// The open sessions of an account are as it is now.
+    Applied {
+        /// How many go on.
+        changed: usize,
+        /// How many were ended.
+        ended: usize,
     },
     /// What an operator should know.
     Told {
