@@ -57,7 +57,7 @@ fn handles(sftp: &mut RawSftp) -> usize {
     let replies: Vec<_> = opened.collect();
     replies
         .iter()
-        .filter(|reply| matches!(reply, common::wire::Reply::Handle(_)))
+        .filter(|reply| matches!(reply, common::wire::Reply::Handle { .. }))
         .count()
 }
 
