@@ -1,4 +1,4 @@
-//! `landfall session ...`
+//! The command line of open sessions.
 
 use clap::{ArgGroup, Args, Subcommand};
 

@@ -30,6 +30,7 @@ pub mod keys;
 
 mod msg;
 mod negotiation;
+mod packet_memory;
 mod ssh_read;
 mod sshbuffer;
 

@@ -17,7 +17,7 @@ use core::fmt;
 use std::borrow::Cow;
 use std::num::Wrapping;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use log::debug;
 use ssh_encoding::Writer;
 use super::cipher::SealingKey;
@@ -341,6 +341,32 @@ impl SSHBuffer {
         }
     }
 
+    /// The packet that was read, decompressed. It is taken out, not copied, where there is nothing to
+    /// decompress.
+    pub(crate) fn take_packet(
+        &mut self,
+        decompress: Option<&mut compression::Decompress>,
+    ) -> Result<IncomingSshPacket, Error> {
+        const HEADER: usize = 5;
+        let buffer = match decompress {
+            None | Some(compression::Decompress::None) => {
+                let mut packet = packet_memory::share(std::mem::take(&mut self.buffer));
+                packet.advance(HEADER.min(packet.len()));
+                packet
+            }
+            #[cfg(feature = "flate2")]
+            Some(decompress) => {
+                let compressed = self.buffer.get(HEADER..).unwrap_or_default();
+                let mut opened = Vec::new();
+                Bytes::copy_from_slice(decompress.decompress(compressed, &mut opened)?)
+            }
+        };
+        Ok(IncomingSshPacket {
+            buffer,
+            seqn: self.seqn,
+        })
+    }
+
     pub fn send_ssh_id(&mut self, id: &SshId) {
         id.write(&mut self.buffer);
     }
@@ -384,10 +410,11 @@ impl PacketBytesWriter {
 }
 
 /// Incoming SSH packet after decryption and optional decompression.
-/// Uses Vec<u8> (not CryptoVec/mlocked) because incoming network data is not secret.
+/// Uses Bytes (not CryptoVec/mlocked) because incoming network data is not secret, and so that the
+/// data of channels can be handed on without copying it.
 #[derive(Debug)]
 pub(crate) struct IncomingSshPacket {
-    pub buffer: Vec<u8>,
+    pub buffer: Bytes,
     pub seqn: Wrapping<u32>,
 }
 

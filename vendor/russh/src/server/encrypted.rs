@@ -39,6 +39,13 @@ impl Session {
         handler: &mut H,
         pkt: &mut IncomingSshPacket,
     ) -> Result<(), H::Error> {
+        let authenticated = matches!(
+            self.common.encrypted.as_ref().map(|enc| &enc.state),
+            Some(EncryptedState::Authenticated)
+        );
+        if authenticated && pkt.buffer.first() == Some(&msg::CHANNEL_DATA) {
+            return self.server_read_data(handler, pkt.buffer.clone()).await;
+        }
         self.process_packet(handler, &pkt.buffer).await
     }
 
@@ -102,6 +109,16 @@ impl Session {
                     )?;
                     *accepted = true;
                     enc.state = EncryptedState::WaitingAuthRequest(auth_request);
+                }
+                Ok(())
+            }
+            // Some clients (paramiko) ask for the service anew before each attempt. It is granted, and
+            // what the attempts so far have come to stays (RFC 4252, section 5).
+            (EncryptedState::WaitingAuthRequest(_), Some((&msg::SERVICE_REQUEST, mut r))) => {
+                let request = map_err!(String::decode(&mut r))?;
+                map_err!(ensure_end(&r))?;
+                if request == "ssh-userauth" {
+                    accept_service(&mut enc.write)?;
                 }
                 Ok(())
             }
@@ -895,10 +912,7 @@ fn server_accept_service(
     methods: MethodSet,
     buffer: &mut Vec<u8>,
 ) -> Result<AuthRequest, crate::Error> {
-    push_packet!(buffer, {
-        buffer.push(msg::SERVICE_ACCEPT);
-        "ssh-userauth".encode(buffer)?;
-    });
+    accept_service(buffer)?;
 
     if let Some(banner) = banner {
         push_packet!(buffer, {
@@ -909,6 +923,14 @@ fn server_accept_service(
     }
 
     Ok(AuthRequest::server(methods))
+}
+
+fn accept_service(buffer: &mut Vec<u8>) -> Result<(), crate::Error> {
+    push_packet!(buffer, {
+        buffer.push(msg::SERVICE_ACCEPT);
+        "ssh-userauth".encode(buffer)?;
+    });
+    Ok(())
 }
 
 impl Encrypted {
@@ -1484,39 +1506,10 @@ impl Session {
                 } else {
                     Some(map_err!(u32::decode(r))?)
                 };
-                trace!("handler.data {ext:?} {channel_num:?}");
                 let data = map_err!(Bytes::decode(r))?;
                 map_err!(ensure_end(r))?;
-                let target = self.target_window_size;
-
-                #[allow(clippy::collapsible_if)]
-                if let Some(ref mut enc) = self.common.encrypted {
-                    if enc.adjust_window_size(channel_num, &data, target)? {
-                        let window = handler.adjust_window(channel_num, self.target_window_size);
-                        if window > 0 {
-                            self.target_window_size = window
-                        }
-                    }
-                }
-                self.flush()?;
-                if let Some(ext) = ext {
-                    if let Some(chan) = self.channels.get(&channel_num) {
-                        chan.send(ChannelMsg::ExtendedData {
-                            ext,
-                            data: data.clone(),
-                        })
-                        .await
-                        .unwrap_or(())
-                    }
-                    handler.extended_data(channel_num, ext, &data, self).await
-                } else {
-                    if let Some(chan) = self.channels.get(&channel_num) {
-                        chan.send(ChannelMsg::Data { data: data.clone() })
-                            .await
-                            .unwrap_or(())
-                    }
-                    handler.data(channel_num, &data, self).await
-                }
+                self.server_received_data(handler, channel_num, ext, data)
+                    .await
             }
 
             msg::CHANNEL_WINDOW_ADJUST => {
@@ -2021,6 +2014,66 @@ impl Session {
                 debug!("unknown message received: {m:?}");
                 Ok(())
             }
+        }
+    }
+
+    /// CHANNEL_DATA of an authenticated peer: its data is a part of the packet, not a copy of it.
+    async fn server_read_data<H: Handler + Send>(
+        &mut self,
+        handler: &mut H,
+        packet: Bytes,
+    ) -> Result<(), H::Error> {
+        let mut r = packet.get(1..).unwrap_or_default();
+        let channel_num = map_err!(ChannelId::decode(&mut r))?;
+        if !self.common.is_established_channel(channel_num) {
+            return Ok(());
+        }
+        let length = map_err!(u32::decode(&mut r))?;
+        if r.len() != length as usize {
+            return Err(Error::Inconsistent.into());
+        }
+        let data = packet.slice_ref(r);
+        self.server_received_data(handler, channel_num, None, data)
+            .await
+    }
+
+    async fn server_received_data<H: Handler + Send>(
+        &mut self,
+        handler: &mut H,
+        channel_num: ChannelId,
+        ext: Option<u32>,
+        data: Bytes,
+    ) -> Result<(), H::Error> {
+        trace!("handler.data {ext:?} {channel_num:?}");
+        let target = self.target_window_size;
+
+        #[allow(clippy::collapsible_if)]
+        if let Some(ref mut enc) = self.common.encrypted {
+            if enc.adjust_window_size(channel_num, &data, target)? {
+                let window = handler.adjust_window(channel_num, self.target_window_size);
+                if window > 0 {
+                    self.target_window_size = window
+                }
+            }
+        }
+        self.flush()?;
+        if let Some(ext) = ext {
+            if let Some(chan) = self.channels.get(&channel_num) {
+                chan.send(ChannelMsg::ExtendedData {
+                    ext,
+                    data: data.clone(),
+                })
+                .await
+                .unwrap_or(())
+            }
+            handler.extended_data(channel_num, ext, &data, self).await
+        } else {
+            if let Some(chan) = self.channels.get(&channel_num) {
+                chan.send(ChannelMsg::Data { data: data.clone() })
+                    .await
+                    .unwrap_or(())
+            }
+            handler.data(channel_num, &data, self).await
         }
     }
 
