@@ -7,6 +7,7 @@
 //! | [`cli`], [`config`] | the commands and their arguments; config.toml, raw then checked |
 //! | [`admin`] | what the operator's commands do |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
+//! | [`live`] | open sessions go on as their accounts are |
 //! | [`sweep`] | removes what a crash left of uploads |
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
 //! | [`sftp`], [`scp`] | the SFTP engine; scp's older protocol |
@@ -38,6 +39,7 @@ pub mod database;
 pub mod error;
 pub mod glob;
 pub mod hashes;
+pub mod live;
 pub mod path;
 pub mod phase;
 mod pieces;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::accounts::{Account, Proof, UserName};
+use crate::accounts::{Account, Basis, Proof, UserName};
 use crate::config;
 use crate::error::Error;
 use crate::hashes::Hashes;
@@ -20,6 +20,7 @@ pub struct Session {
     /// As the account was at the login: an open home stays the one that it is.
     home: PathBuf,
     account: RwLock<Arc<Account>>,
+    basis: Basis,
     peer: SocketAddr,
     /// The client's identification string, without line end.
     identification: Vec<u8>,
@@ -41,11 +42,12 @@ impl Session {
         member: Member,
         hashes: Arc<Hashes>,
     ) -> Self {
-        let account = proof.into_account();
+        let (account, basis) = proof.into_parts();
         Self {
             user: account.name.clone(),
             home: account.home.clone(),
             account: RwLock::new(Arc::new(account)),
+            basis,
             peer,
             identification,
             limits,
@@ -72,6 +74,11 @@ impl Session {
     pub fn change(&self, account: Account) {
         let now = self.account.write();
         *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(account);
+    }
+
+    /// What it was let in by.
+    pub fn basis(&self) -> &Basis {
+        &self.basis
     }
 
     /// Where the client is.

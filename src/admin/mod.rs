@@ -6,6 +6,7 @@ pub mod first_run;
 mod input;
 mod output;
 pub mod quota;
+pub mod reload;
 mod remove_home;
 pub mod session;
 mod settings;

@@ -31,6 +31,9 @@ pub struct Cli {
 pub enum Command {
     /// Run the server until SIGTERM or Ctrl-C.
     Serve,
+    /// Have the running server take up a changed config, host keys and declared users; no session ends
+    /// for it.
+    Reload,
     /// Check the config and show every fault in it with its line.
     Check,
     /// Add, change, remove and show users.

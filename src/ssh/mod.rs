@@ -19,7 +19,7 @@ use russh::{
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 mod auth;
 mod channel;
@@ -72,6 +72,20 @@ impl Context {
             login: config.login.clone(),
             sftp: config.sftp.clone(),
             uploads: config.uploads.clone(),
+        }
+    }
+
+    /// The same server under another config, with these host keys.
+    pub fn renewed(&self, config: &Config, host_keys: Vec<PrivateKey>) -> Self {
+        Self {
+            hashes: self.hashes.clone(),
+            ..Self::new(
+                config,
+                self.accounts.clone(),
+                self.ledgers.clone(),
+                self.sessions.clone(),
+                host_keys,
+            )
         }
     }
 }
@@ -347,8 +361,15 @@ impl Handler for Connection {
             self.hashes.clone(),
         );
         let session = Arc::new(session);
-        let entry = self.sessions.enter(session.clone(), self.ending.clone());
-        self.entry = Some(entry);
+        match self.sessions.enter(session.clone(), self.ending.clone()) {
+            Ok(entry) => self.entry = Some(entry),
+            Err(refused) => {
+                let (user, peer) = (session.user(), self.peer);
+                warn!(user, %peer, "login refused: {refused}");
+                self.ending.end(&refused.to_string());
+                return Ok(());
+            }
+        }
         self.session = Some(session);
         self.link.logged_in();
         Ok(())
