@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::accounts::{Account, Proof, UserName};
@@ -23,7 +23,7 @@ pub struct Session {
     home: PathBuf,
     account: RwLock<Arc<Account>>,
     /// How often the account was changed.
-    generation: AtomicU64,
+    generation: AtomicU32,
     made: Made,
     peer: SocketAddr,
     /// The client's identification string, without line end.
@@ -51,7 +51,7 @@ impl Session {
             user: account.name.clone(),
             home: account.home.clone(),
             account: RwLock::new(Arc::new(account)),
-            generation: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
             made: Made::default(),
             peer,
             identification,
@@ -84,7 +84,7 @@ impl Session {
 
     /// Another number after each change of the account: who asks for it first, and then for the
     /// account, and finds the same number later, knows that what they found still holds.
-    pub fn generation(&self) -> u64 {
+    pub fn generation(&self) -> u32 {
         self.generation.load(Ordering::Acquire)
     }
 

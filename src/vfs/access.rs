@@ -99,7 +99,7 @@ impl Last {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pass {
     granted: Granted,
-    generation: u64,
+    generation: u32,
 }
 
 impl Pass {
@@ -183,7 +183,7 @@ impl Vfs {
     }
 
     /// Acts with the permissions of now; again if a link came into a path that was resolved.
-    fn settled<T>(&self, act: impl Fn(&Permissions, u64) -> Result<T, Error>) -> Result<T, Error> {
+    fn settled<T>(&self, act: impl Fn(&Permissions, u32) -> Result<T, Error>) -> Result<T, Error> {
         let generation = self.session.generation();
         let account = self.session.account();
         let permissions = &account.settings.rules.permissions;
@@ -202,7 +202,7 @@ impl Vfs {
     fn place<'a>(
         &'a self,
         permissions: &Permissions,
-        generation: u64,
+        generation: u32,
         path: &'a VPath,
         last: Last,
     ) -> Result<Place<'a>, Error> {
