@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use landfall::admin::control::Refusal;
-use landfall::admin::{print, quota, reload, session, shell_help, user};
+use landfall::admin::{backup, print, quota, reload, session, shell_help, user};
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
 use landfall::server;
@@ -46,6 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Quota(command) => quota::run(&config, command).await,
             Command::Session(command) => session::run(&config, command).await,
             Command::Reload => reload::run(&config.server.data).await,
+            Command::Backup { folder } => backup::run(&config, &folder).await,
             Command::Serve => server::run(config).await,
             Command::Completions { .. } | Command::Man { .. } => Ok(()),
         }

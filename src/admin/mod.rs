@@ -1,6 +1,7 @@
 //! What the operator's commands do. Account commands work on the database directly, whether or not
 //! a server is running; what is about a running server goes through its control socket.
 
+pub mod backup;
 pub mod control;
 pub mod first_run;
 mod input;

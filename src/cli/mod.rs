@@ -45,6 +45,12 @@ pub enum Command {
     /// Show and end the sessions that are open on the running server.
     #[command(subcommand)]
     Session(Session),
+    /// Copy what cannot be made again into a new folder: accounts and figures, host keys, config. The
+    /// homes are not in it. A server may run meanwhile.
+    Backup {
+        /// The folder; it must not be there yet.
+        folder: PathBuf,
+    },
     /// Write what makes a shell complete these commands: landfall completions bash
     Completions {
         /// The shell.

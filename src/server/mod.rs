@@ -8,13 +8,14 @@ mod shard;
 mod stop;
 mod supervisor;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::net::sockopt;
 use rustix::process::{Resource, Rlimit};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -38,6 +39,9 @@ use crate::sweep;
 /// After an error of accept(2), as when no descriptor is free: long enough not to spin, short
 /// enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that may wait in the system's queue; it has a limit of its own.
+const BACKLOG: u32 = 1024;
 
 /// `landfall serve`: from a config to the end of the process.
 pub async fn run(config: Config) -> anyhow::Result<()> {
@@ -203,12 +207,29 @@ async fn listeners(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>>
         return Ok(listeners);
     }
     for address in addresses {
-        let listener = TcpListener::bind(address).await.with_context(|| {
+        let listener = listen(address, addresses).with_context(|| {
             format!("cannot listen on {address}: is another server running there?")
         })?;
         listeners.push(listener);
     }
     Ok(listeners)
+}
+
+/// `[::]` takes IPv4 connections too, unless `0.0.0.0` is there for them.
+fn listen(address: &SocketAddr, all: &[SocketAddr]) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => {
+            let socket = TcpSocket::new_v6()?;
+            let twin = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            sockopt::set_ipv6_v6only(&socket, all.contains(&twin))?;
+            socket
+        }
+    };
+    // As the standard library does: a restart must not wait for old connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(*address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn accept(

@@ -32,6 +32,8 @@ pub(super) fn hand_over(
     permit: OwnedSemaphorePermit,
 ) {
     let Ok(tcp) = tcp.into_std() else { return };
+    // An IPv4 client of a socket for both is one of IPv4 for everybody from here on.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let least = shards
         .iter()
         .min_by_key(|shard| shard.load.load(Ordering::Relaxed));
