@@ -18,6 +18,7 @@
 //! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
 //! | [`quota`] | what an account uses, exactly |
+//! | [`audit`] | the trail of who did what |
 //! | [`hashes`] | hashes of files, and which are known |
 //! | [`store`] | the file system of one home |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
@@ -26,6 +27,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod audit;
 mod blocks;
 pub mod calendar;
 pub mod cli;

@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 
 use crate::accounts::Accounts;
 use crate::admin::{self, first_run};
+use crate::audit::{Audit, Event, Writer};
 use crate::config::Config;
 use crate::database;
 use crate::quota::Ledgers;
@@ -47,9 +48,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let accounts = Accounts::open(&config).await?;
     let _alone = database::serve_alone(&config.server.data)?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
-    let server = Server::bind(&config, accounts.clone(), ledgers.clone()).await?;
+    let (audit, writer) = start_audit(&config)?;
+    let server = Server::bind(&config, accounts.clone(), ledgers.clone(), audit.clone()).await?;
     let addresses = server.addresses()?;
-    let first_run = first_run::make_account(&accounts, &addresses).await?;
+    let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
     let stop = stop_signal()?;
     for address in &addresses {
         admin::print(&format!("Listening on {address}\n"))?;
@@ -59,6 +61,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         admin::print(&text)?;
     }
     ledgers.begin_serving().await?;
+    audit.note(
+        None,
+        &Event::Start {
+            version: env!("CARGO_PKG_VERSION"),
+        },
+    );
     let informing = tokio::spawn(ledgers.clone().keep_informed());
     let sweeping = tokio::spawn(sweep::run(
         accounts,
@@ -68,7 +76,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     server.run(stop).await?;
     informing.abort();
     sweeping.abort();
+    audit.note(None, &Event::Stop);
+    if let Some(writer) = writer {
+        writer.finish();
+    }
     ledgers.end_serving().await
+}
+
+/// The audit trail, and what writes it, if the config has one.
+fn start_audit(config: &Config) -> anyhow::Result<(Audit, Option<Writer>)> {
+    if !config.audit.enabled {
+        return Ok((Audit::off(), None));
+    }
+    let (audit, writer) = Audit::start(config.trail(), config.audit.policy)?;
+    Ok((audit, Some(writer)))
 }
 
 /// What a process needs that serves many: every permission bit decided by the store alone, and as
@@ -102,6 +123,7 @@ impl Server {
         config: &Config,
         accounts: Accounts,
         ledgers: Arc<Ledgers>,
+        audit: Audit,
     ) -> anyhow::Result<Self> {
         let keys = host_keys::load_or_make(&config.server.keys)?;
         let mut listeners = Vec::new();
@@ -113,7 +135,7 @@ impl Server {
         }
         Ok(Self {
             listeners,
-            context: Arc::new(Context::new(config, accounts, ledgers, keys)),
+            context: Arc::new(Context::new(config, accounts, ledgers, audit, keys)),
             shards: config.server.shards,
             max_connections: config.server.max_connections,
         })

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::accounts::Proof;
+use crate::audit::{Event, Witness, milliseconds};
 use crate::config;
 use crate::error::Error;
 use crate::hashes::Hashes;
@@ -17,35 +19,44 @@ use crate::transfers::Transfers;
 /// makes that: holding a `Session` is being allowed into its home.
 pub struct Session {
     proof: Proof,
-    peer: SocketAddr,
-    /// The client's identification string, without line end.
-    identification: Vec<u8>,
+    client: Client,
     limits: config::Sftp,
     uploads: config::Uploads,
     member: Member,
     hashes: Arc<Hashes>,
+    witness: Witness,
+    began: Instant,
     transfers: Arc<Transfers>,
+}
+
+/// Who is at the other end.
+pub struct Client {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its identification string, without line end.
+    pub identification: Vec<u8>,
 }
 
 impl Session {
     /// Begins a session.
     pub fn new(
         proof: Proof,
-        peer: SocketAddr,
-        identification: Vec<u8>,
+        client: Client,
         limits: config::Sftp,
         uploads: config::Uploads,
         member: Member,
         hashes: Arc<Hashes>,
+        witness: Witness,
     ) -> Self {
         Self {
             proof,
-            peer,
-            identification,
+            client,
             limits,
             uploads,
             member,
             hashes,
+            witness,
+            began: Instant::now(),
             transfers: Arc::default(),
         }
     }
@@ -57,12 +68,12 @@ impl Session {
 
     /// Where the client is.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.client.address
     }
 
     /// The client's identification string (RFC 4253, section 4.2).
     pub fn identification(&self) -> &[u8] {
-        &self.identification
+        &self.client.identification
     }
 
     /// The limits that hold for it.
@@ -91,6 +102,11 @@ impl Session {
         self.member.ledger()
     }
 
+    /// Notes what it does.
+    pub fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
     /// The transfers that are under way.
     pub fn transfers(&self) -> &Arc<Transfers> {
         &self.transfers
@@ -104,6 +120,20 @@ impl Session {
     /// Opens the home. May block: the disk may be gone or hang.
     pub fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
         open_home(self.home(), self.limits.umask)
+    }
+}
+
+/// It ends when nothing of it is at work any more: then all its files are closed.
+impl Drop for Session {
+    fn drop(&mut self) {
+        let totals = self.transfers.totals();
+        self.witness.note(&Event::Logout {
+            duration_ms: milliseconds(self.began.elapsed()),
+            uploaded_bytes: totals.uploads.bytes,
+            uploaded_files: totals.uploads.files,
+            downloaded_bytes: totals.downloads.bytes,
+            downloaded_files: totals.downloads.files,
+        });
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use zeroize::Zeroizing;
 
 use crate::accounts::{Accounts, Allowance, NewAccount, Password, UserName};
+use crate::audit::{Audit, Event};
 
 const NAME: &str = "demo";
 
@@ -12,6 +13,7 @@ const NAME: &str = "demo";
 /// time that its password is shown. `addresses` are those that the server really has.
 pub async fn make_account(
     accounts: &Accounts,
+    audit: &Audit,
     addresses: &[SocketAddr],
 ) -> anyhow::Result<Option<Zeroizing<String>>> {
     if accounts.count().await? > 0 {
@@ -30,6 +32,15 @@ pub async fn make_account(
     let Some(account) = accounts.add_first(new).await? else {
         return Ok(None);
     };
+    audit.note(
+        None,
+        &Event::Account {
+            action: "add",
+            name: NAME,
+            message: "Added the account of the first start",
+            operator: None,
+        },
+    );
     let (password, home) = (password.as_str(), account.home.display());
     let command = addresses
         .first()

@@ -1,6 +1,7 @@
 //! What the operator's commands do. Account commands work on the database directly, whether or not
 //! a server is running.
 
+pub mod audit;
 pub mod first_run;
 mod input;
 mod output;

@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use super::view::{
     self, ListedUser, ShownKey, ShownUser, Use, describe, json, list, list_keys, show,
 };
-use super::{input, output, remove_home};
+use super::{audit, input, output, remove_home};
 use crate::accounts::{Accounts, Allowance, AuthorizedKey, NewAccount, Password, UserName};
 use crate::cli::{self, PasswordSource};
 use crate::config::Config;
@@ -19,9 +19,14 @@ pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
     // What can be refused without the database is refused before there is one.
     let command = Checked::new(command)?;
     let accounts = Accounts::open(config).await?;
+    let change = command.change();
     let result = command.run(&accounts).await;
     accounts.close().await;
-    output::print(&result?)?;
+    let text = result?;
+    if let Some((action, name)) = change {
+        audit::note_account(config, action, &name, &text);
+    }
+    output::print(&text)?;
     Ok(())
 }
 
@@ -60,6 +65,20 @@ impl Checked {
                 Self::RemoveKey(user_name(&remove.name)?, remove.key)
             }
         })
+    }
+
+    /// What it changes of which account, if it does.
+    fn change(&self) -> Option<(&'static str, UserName)> {
+        let (action, name) = match self {
+            Self::Add(new) => ("add", &new.name),
+            Self::Set(name, _) => ("set", name),
+            Self::Remove(name, _) => ("remove", name),
+            Self::SetPassword(name, _) => ("password", name),
+            Self::AddKeys(name, _) => ("key_add", name),
+            Self::RemoveKey(name, _) => ("key_remove", name),
+            Self::Show(..) | Self::List(_) | Self::ListKeys(..) => return None,
+        };
+        Some((action, name.clone()))
     }
 
     /// Does it; gives what to print.

@@ -1,4 +1,5 @@
-//! What is noted, and its form. Programs rely on these names: docs/audit.md.
+//! What is noted, and its form. Programs rely on these names: docs/audit.md and
+//! docs/audit.schema.json, to which tests/audit.rs holds every event of a real run.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -8,15 +9,36 @@ use serde::Serialize;
 
 use crate::calendar::rfc3339_millis;
 
+/// The names of all events, as they stand in `event`.
+pub const KINDS: &[&str] = &[
+    "login", "logout", "upload", "download", "rename", "remove", "mkdir", "rmdir", "setstat",
+    "link", "symlink", "copy", "refused", "command", "account", "reload", "kill", "start", "stop",
+    "lost",
+];
+
 /// Whose doing it is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Who {
-    /// The account.
+    /// The account; where nobody is logged in, the name that was tried.
     pub user: String,
     /// Where the client is.
     pub peer: SocketAddr,
-    /// The number of the connection, the same in all its events.
-    pub connection: u64,
+    /// The number of the session, the same in all its events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<u64>,
+}
+
+/// Who runs a command of the operator's.
+#[derive(Debug, Clone, Serialize)]
+pub struct Operator {
+    /// The user of the system.
+    pub uid: u32,
+    /// The name of that, if the system knows one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Who became that by sudo, as sudo says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sudo_user: Option<String>,
 }
 
 /// An event.
@@ -25,18 +47,22 @@ pub struct Who {
 pub enum Event<'a> {
     /// Somebody logs in, or fails to.
     Login(Login<'a>),
-    /// A connection ends.
+    /// A session ends.
     Logout {
         /// Since the login.
         duration_ms: u64,
         /// Bytes of files.
         uploaded_bytes: u64,
+        /// Files of which bytes came.
+        uploaded_files: u64,
         /// Bytes of files.
         downloaded_bytes: u64,
+        /// Files of which bytes went.
+        downloaded_files: u64,
     },
-    /// A file was written to and closed.
+    /// A file was made or written to, and is closed.
     Upload(Moved<'a>),
-    /// A file was read and closed.
+    /// A file was read, and is closed.
     Download(Moved<'a>),
     /// A name became another.
     Rename {
@@ -75,7 +101,7 @@ pub enum Event<'a> {
         mtime: Option<u32>,
     },
     /// A file got another name.
-    Hardlink {
+    Link {
         /// The name that was there.
         from: Cow<'a, str>,
         /// The new one.
@@ -88,7 +114,7 @@ pub enum Event<'a> {
         /// What is in it.
         target: Cow<'a, str>,
     },
-    /// A file was copied on the server.
+    /// A file, or a part of one, was copied on the server.
     Copy {
         /// What was copied.
         from: Cow<'a, str>,
@@ -97,19 +123,19 @@ pub enum Event<'a> {
     },
     /// Something was not allowed.
     Refused {
-        /// What was tried: the name of another event, or "open" or "list".
-        verb: &'a str,
-        /// Of which file.
+        /// What was tried.
+        action: &'a str,
+        /// With which file.
         path: Cow<'a, str>,
-        /// "quota", "permission", "not_found" and so on.
+        /// "permission", "confinement", "quota", "disk" or "limit".
         reason: &'a str,
         /// As the client was told.
         message: String,
     },
     /// A command over ssh.
     Command {
-        /// As it was written.
-        line: Cow<'a, str>,
+        /// As it was understood.
+        line: String,
     },
     /// The operator has changed an account.
     Account {
@@ -117,6 +143,27 @@ pub enum Event<'a> {
         action: &'a str,
         /// Which account.
         name: &'a str,
+        /// As the operator was told.
+        message: &'a str,
+        /// By whom; missing where the server did it by itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        operator: Option<Operator>,
+    },
+    /// The operator has let the server read its config again.
+    Reload {
+        /// As the operator was told.
+        message: &'a str,
+        /// By whom.
+        operator: Operator,
+    },
+    /// The operator has ended a session.
+    Kill {
+        /// Its number.
+        killed: u64,
+        /// Its account.
+        name: &'a str,
+        /// By whom.
+        operator: Operator,
     },
     /// The server has started.
     Start {
@@ -137,18 +184,15 @@ pub enum Event<'a> {
 pub struct Login<'a> {
     /// Did it succeed?
     pub ok: bool,
-    /// "password", "keyboard-interactive", "publickey".
+    /// "password", "keyboard-interactive" or "publickey".
     pub method: &'a str,
-    /// The name that was tried, if it failed: an account, or none.
+    /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tried: Option<Cow<'a, str>>,
-    /// Where the client is, if it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<SocketAddr>,
+    pub reason: Option<&'a str>,
     /// Fingerprint of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// The client's identification.
+    pub key: Option<&'a str>,
+    /// The client's identification, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<Cow<'a, str>>,
 }
@@ -164,8 +208,26 @@ pub struct Moved<'a> {
     pub offset: u64,
     /// From OPEN to CLOSE.
     pub duration_ms: u64,
-    /// Was it closed by the client? Else the connection ended before.
-    pub complete: bool,
+    /// How it ended.
+    pub result: Ending,
+    /// Of the whole file, if the config asks for it and the transfer is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// How a transfer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// An upload: closed by the client, and nothing failed. A download: at least as many bytes were
+    /// read as there were from its offset to the end when it was opened.
+    Complete,
+    /// A download: closed by the client before that.
+    Partial,
+    /// An upload: something that should have been written was not.
+    Failed,
+    /// The session ended before the client closed it.
+    Cut,
 }
 
 #[derive(Serialize)]
@@ -228,14 +290,15 @@ mod tests {
         let who = Who {
             user: "anna".to_owned(),
             peer: ([127, 0, 0, 1], 40_000).into(),
-            connection: 7,
+            session: Some(7),
         };
         let event = Event::Upload(Moved {
             path: shown(b"/a\nb"),
             bytes: 10,
             offset: 0,
             duration_ms: 3,
-            complete: true,
+            result: Ending::Complete,
+            sha256: None,
         });
         let line = line(Some(&who), &event);
         assert_eq!(line.matches('\n').count(), 1);
@@ -243,8 +306,8 @@ mod tests {
         let time = value.as_object_mut().unwrap().remove("time").unwrap();
         assert!(time.as_str().unwrap().ends_with('Z'));
         let expected = serde_json::json!({
-            "user": "anna", "peer": "127.0.0.1:40000", "connection": 7, "event": "upload",
-            "path": "/a\nb", "bytes": 10, "offset": 0, "duration_ms": 3, "complete": true,
+            "user": "anna", "peer": "127.0.0.1:40000", "session": 7, "event": "upload",
+            "path": "/a\nb", "bytes": 10, "offset": 0, "duration_ms": 3, "result": "complete",
         });
         assert_eq!(value, expected);
     }

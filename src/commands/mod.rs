@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tracing::{error, info};
 
 use self::sums::Sum;
+use crate::audit::Event;
 use crate::command_line::{Fault, Word};
 use crate::hashes::Algorithm;
 use crate::pipe::{Gone, Pipe};
@@ -135,6 +136,9 @@ pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, mut pipe: P) -> u32 {
     let session = vfs.session();
     let (user, peer) = (session.user(), session.peer());
     info!(user, %peer, "command: {command}");
+    session.witness().note(&Event::Command {
+        line: command.to_string(),
+    });
     let outcome = match command {
         Command::Greeting => {
             let quota = quota::quota(session).await;

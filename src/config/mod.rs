@@ -21,6 +21,7 @@ use toml::de::{DeTable, DeValue};
 pub use self::fault::Faults;
 use self::fault::{Report, nearest};
 use self::table::{KEYS, Key, RULES, settle};
+use crate::audit::{OnFailure, Policy, Rotation, Trail};
 
 /// The config that is read when none is named.
 const DEFAULT_FILE: &str = "config.toml";
@@ -40,6 +41,8 @@ pub struct Config {
     pub uploads: Uploads,
     /// What goes to the log.
     pub log: Log,
+    /// The trail of who did what.
+    pub audit: Audit,
 }
 
 /// `[server]`
@@ -103,7 +106,23 @@ pub struct Log {
     pub level: tracing::Level,
 }
 
+/// `[audit]`
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// Is there one?
+    pub enabled: bool,
+    /// When it goes on in a new file.
+    pub rotation: Rotation,
+    /// What else it does.
+    pub policy: Policy,
+}
+
 impl Config {
+    /// The audit trail, wherever the state is.
+    pub fn trail(&self) -> Trail {
+        Trail::new(&self.server.data, self.audit.rotation)
+    }
+
     /// Reads a config file. Paths in it are relative to its folder.
     ///
     /// # Errors
@@ -205,6 +224,18 @@ impl Config {
             },
             log: Log {
                 level: tracing::Level::INFO,
+            },
+            audit: Audit {
+                enabled: false,
+                rotation: Rotation {
+                    size: 0,
+                    age: Duration::ZERO,
+                    keep: 0,
+                },
+                policy: Policy {
+                    sha256: false,
+                    on_failure: OnFailure::Continue,
+                },
             },
         }
     }

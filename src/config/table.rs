@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Config;
 use super::value::{self, Parsed, Value};
+use crate::audit::OnFailure;
 use crate::units;
 
 /// A key of the config: all that is known about it.
@@ -174,6 +175,59 @@ pub(super) const KEYS: &[Key] = &[
         default: "\"info\"",
         doc: "Least severe messages that are logged: error, warn, info, debug or trace.",
         set: |config, value, _| Ok(config.log.level = value::level(value)?),
+    },
+    Key {
+        section: "audit",
+        name: "enabled",
+        default: "true",
+        doc: "Note who did what, in audit.jsonl in the data folder (see docs/audit.md).",
+        set: |config, value, _| Ok(config.audit.enabled = value::boolean(value)?),
+    },
+    Key {
+        section: "audit",
+        name: "file_size",
+        default: "\"100MiB\"",
+        doc: "Size at which the trail goes on in a new file.",
+        set: |config, value, _| {
+            Ok(config.audit.rotation.size = value::size(value, 4 << 10..=1 << 40)?)
+        },
+    },
+    Key {
+        section: "audit",
+        name: "file_age",
+        default: "\"30d\"",
+        doc: "Age at which the trail goes on in a new file.",
+        set: |config, value, _| {
+            let range = Duration::from_secs(1)..=HOUR * 24 * 3660;
+            Ok(config.audit.rotation.age = value::duration(value, range)?)
+        },
+    },
+    Key {
+        section: "audit",
+        name: "keep",
+        default: "24",
+        doc: "Old files of the trail that are kept.",
+        set: |config, value, _| Ok(config.audit.rotation.keep = value::integer(value, 0..=100_000)?),
+    },
+    Key {
+        section: "audit",
+        name: "sha256",
+        default: "false",
+        doc: "Note the hash of each file that was moved as a whole; its CLOSE waits for that.",
+        set: |config, value, _| Ok(config.audit.policy.sha256 = value::boolean(value)?),
+    },
+    Key {
+        section: "audit",
+        name: "on_failure",
+        default: "\"continue\"",
+        doc: "When the trail cannot be written: \"continue\", or \"refuse\" all further logins.",
+        set: |config, value, _| {
+            let choices = [
+                ("continue", OnFailure::Continue),
+                ("refuse", OnFailure::Refuse),
+            ];
+            Ok(config.audit.policy.on_failure = value::one_of(value, &choices)?)
+        },
     },
 ];
 

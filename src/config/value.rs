@@ -197,25 +197,32 @@ pub(super) fn umask(value: &Value<'_>) -> Parsed<u32> {
     }
 }
 
+/// One of several words, each of which stands for something.
+pub(super) fn one_of<T: Copy>(value: &Value<'_>, choices: &[(&str, T)]) -> Parsed<T> {
+    let such_as = choices.first().map_or("", |(word, _)| word);
+    let text = text(value, such_as)?;
+    if let Some((_, meant)) = choices.iter().find(|(word, _)| *word == text) {
+        return Ok(*meant);
+    }
+    let words: Vec<_> = choices
+        .iter()
+        .map(|(word, _)| format!("{word:?}"))
+        .collect();
+    let right = match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => words.concat(),
+    };
+    wrong(format!("is {text:?}, but must be {right}"))
+}
+
 /// A level of the log.
 pub(super) fn level(value: &Value<'_>) -> Parsed<tracing::Level> {
-    const LEVELS: [tracing::Level; 5] = [
-        tracing::Level::ERROR,
-        tracing::Level::WARN,
-        tracing::Level::INFO,
-        tracing::Level::DEBUG,
-        tracing::Level::TRACE,
+    let choices = [
+        ("error", tracing::Level::ERROR),
+        ("warn", tracing::Level::WARN),
+        ("info", tracing::Level::INFO),
+        ("debug", tracing::Level::DEBUG),
+        ("trace", tracing::Level::TRACE),
     ];
-    let text = text(value, "info")?;
-    LEVELS
-        .into_iter()
-        .find(|level| level.as_str().to_ascii_lowercase() == *text)
-        .map_or_else(
-            || {
-                wrong(format!(
-                    "is {text:?}, but must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\""
-                ))
-            },
-            Ok,
-        )
+    one_of(value, &choices)
 }

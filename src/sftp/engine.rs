@@ -329,10 +329,8 @@ impl Engine {
                 Ok(Answer::Replied)
             }
             Extended::HomeDirectory { user } => {
-                if !user.is_empty() && user != self.session().user().as_bytes() {
-                    return Err(Error::Refused("Only your own home directory is known here"));
-                }
-                self.replies.path(id, b"/");
+                let home = self.vfs.home_of(&user)?;
+                self.replies.path(id, &home.absolute());
                 Ok(Answer::Replied)
             }
             Extended::UsersGroupsById { users, groups } => {
@@ -471,9 +469,7 @@ impl Engine {
             .position(|b| *b == b'/')
             .unwrap_or(after_tilde.len());
         let (user, rest) = after_tilde.split_at(end);
-        if !user.is_empty() && user != self.session().user().as_bytes() {
-            return Err(Error::Refused("Only your own home directory is known here"));
-        }
+        self.vfs.home_of(user)?;
         let rest = rest.to_owned();
         self.realpath(id, &rest)
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use russh::keys::ssh_key::Certificate;
@@ -31,11 +32,12 @@ use channel::{Service, Terminal};
 use stream::{Link, Stream};
 
 use crate::accounts::Accounts;
+use crate::audit::{self, Audit, Event, Who, Witness, shown};
 use crate::commands::Command;
 use crate::config::{self, Config};
 use crate::hashes::Hashes;
 use crate::quota::{Ledgers, Limits};
-use crate::session::Session;
+use crate::session::{Client, Session};
 
 /// Time that a connection has to end by itself once it was told to.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -46,6 +48,9 @@ pub struct Context {
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
     hashes: Arc<Hashes>,
+    audit: Audit,
+    /// Numbers that were given to sessions.
+    sessions: AtomicU64,
     login: config::Login,
     sftp: config::Sftp,
     uploads: config::Uploads,
@@ -57,6 +62,7 @@ impl Context {
         config: &Config,
         accounts: Accounts,
         ledgers: Arc<Ledgers>,
+        audit: Audit,
         host_keys: Vec<PrivateKey>,
     ) -> Self {
         Self {
@@ -64,6 +70,8 @@ impl Context {
             accounts,
             ledgers,
             hashes: Arc::new(Hashes::new(config.server.shards)),
+            audit,
+            sessions: AtomicU64::new(0),
             login: config.login.clone(),
             sftp: config.sftp.clone(),
             uploads: config.uploads.clone(),
@@ -145,12 +153,9 @@ pub async fn serve(
     let (at_work, mut all_ended) = mpsc::channel(1);
     let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
     let connection = Connection {
-        login: Login::new(context.accounts.clone(), peer),
-        ledgers: context.ledgers.clone(),
-        hashes: context.hashes.clone(),
+        login: Login::new(context.accounts.clone(), context.audit.clone(), peer),
+        context: context.clone(),
         peer,
-        limits: context.sftp.clone(),
-        uploads: context.uploads.clone(),
         link: link.clone(),
         session: None,
         channels: HashMap::new(),
@@ -197,11 +202,8 @@ pub async fn serve(
 /// One connection: first a login, then a session with channels.
 struct Connection {
     login: Login,
-    ledgers: Arc<Ledgers>,
-    hashes: Arc<Hashes>,
+    context: Arc<Context>,
     peer: SocketAddr,
-    limits: config::Sftp,
-    uploads: config::Uploads,
     link: Arc<Link>,
     session: Option<Arc<Session>>,
     channels: HashMap<ChannelId, OpenChannel>,
@@ -291,7 +293,7 @@ impl Handler for Connection {
     }
 
     async fn auth_succeeded(&mut self, transport: &mut Transport) -> Result<(), Self::Error> {
-        let proof = self
+        let (proof, means) = self
             .login
             .take_proof()
             .ok_or(russh::Error::NotAuthenticated)?;
@@ -301,21 +303,38 @@ impl Handler for Connection {
             files: account.allowance.files,
         };
         let user = account.name.as_str();
-        let member = self.ledgers.join(user, &account.home, limits).await;
+        let member = self.context.ledgers.join(user, &account.home, limits).await;
         let member = member.map_err(|failure| {
             error!(user, "cannot read what is used: {failure:#}");
             russh::Error::Disconnect
         })?;
         let identification = transport.remote_sshid().to_vec();
-        let (limits, uploads) = (self.limits.clone(), self.uploads.clone());
+        let who = Who {
+            user: user.to_owned(),
+            peer: self.peer,
+            session: Some(self.context.sessions.fetch_add(1, Ordering::Relaxed) + 1),
+        };
+        let witness = Witness::new(self.context.audit.clone(), who);
+        witness.note(&Event::Login(audit::Login {
+            ok: true,
+            method: means.method,
+            reason: None,
+            key: means.key.as_deref(),
+            client: Some(shown(&identification)),
+        }));
+        let context = &self.context;
+        let client = Client {
+            address: self.peer,
+            identification,
+        };
         let session = Session::new(
             proof,
-            self.peer,
-            identification,
-            limits,
-            uploads,
+            client,
+            context.sftp.clone(),
+            context.uploads.clone(),
             member,
-            self.hashes.clone(),
+            context.hashes.clone(),
+            witness,
         );
         self.session = Some(Arc::new(session));
         self.link.logged_in();
@@ -332,7 +351,7 @@ impl Handler for Connection {
         let Some(session) = self.session.clone() else {
             return Err(russh::Error::NotAuthenticated);
         };
-        if self.channels.len() >= self.limits.max_channels {
+        if self.channels.len() >= self.context.sftp.max_channels {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }

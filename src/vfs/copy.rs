@@ -2,7 +2,8 @@
 
 use rustix::io::Errno;
 
-use super::{OpenFile, Vfs};
+use super::record::Deed;
+use super::{OpenFile, READING, Vfs};
 use crate::error::Error;
 use crate::path::VPath;
 use crate::quota::Usage;
@@ -19,11 +20,11 @@ impl Vfs {
     /// is refused unless `overwrite`; what was made of a copy that fails is removed.
     pub fn copy_file(&self, from: &VPath, to: &VPath, overwrite: bool) -> Result<(), Error> {
         let outcome = self.copy_named(from, to, overwrite);
-        self.record("copy", &(from, to), outcome)
+        self.record(Deed::Copy(from, to), outcome)
     }
 
     fn copy_named(&self, from: &VPath, to: &VPath, overwrite: bool) -> Result<(), Error> {
-        let source = self.open_to_read(from)?;
+        let source = self.open_counted(from, &READING, None)?;
         let found = source.file.metadata()?;
         if overwrite
             && self
@@ -49,16 +50,16 @@ impl Vfs {
             ..Changes::default()
         };
         let copied = self
-            .copy(&source, 0, None, &target, 0)
-            .and_then(|()| self.change_file(&target, &as_source));
-        let copied = copied.and(self.close(target));
+            .copy_spoiling(&source, 0, None, &target, 0)
+            .and_then(|()| self.change_open(&target, &as_source));
+        let copied = copied.and(self.close_unnoted(target));
         let still_there = || {
             self.metadata(to, false)
                 .is_ok_and(|there| there.inode == made)
         };
         if copied.is_err() && !overwrite && still_there() {
             // Nobody knows of it yet.
-            let _ = self.remove_file(to);
+            let _ = self.remove_counted(to);
         }
         copied
     }
@@ -67,6 +68,19 @@ impl Vfs {
     /// Stops, with an error, when the session ends meanwhile. What would exceed the quota is not
     /// begun.
     pub fn copy(
+        &self,
+        source: &OpenFile,
+        offset: u64,
+        length: Option<u64>,
+        target: &OpenFile,
+        target_offset: u64,
+    ) -> Result<(), Error> {
+        let copied = self.copy_spoiling(source, offset, length, target, target_offset);
+        target.was_copied_to();
+        self.record(Deed::Copy(source.path(), target.path()), copied)
+    }
+
+    fn copy_spoiling(
         &self,
         source: &OpenFile,
         offset: u64,

@@ -1,14 +1,17 @@
 //! The verbs on open files: whatever makes one longer is reserved first and settled afterwards.
 
+use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
-use tracing::info;
 
-use super::Vfs;
+use super::record::{Deed, Used};
 use super::replace::{End, Overwrite};
+use super::{READING, Vfs};
 use crate::error::Error;
+use crate::hashes::Algorithm;
 use crate::path::VPath;
 use crate::quota::{Tracked, Usage};
 use crate::store::{Changes, Directory, File, Metadata, OpenHow, Space};
@@ -27,13 +30,18 @@ pub struct OpenFile {
     new_in: Option<Box<dyn Directory>>,
     /// When it was opened.
     size: u64,
+    /// Opening it has made or cut it, and nothing was copied into it.
+    is_new: AtomicBool,
+    /// Something that should have been written to it was not.
+    has_failed: AtomicBool,
     /// What its client reads and writes; `None` where the server uses it for itself.
     moves: Option<Box<Moves>>,
 }
 
-struct Moves {
-    download: Option<UnderWay>,
-    upload: Option<UnderWay>,
+/// Both directions of a file.
+pub(super) struct Moves {
+    pub(super) download: Option<UnderWay>,
+    pub(super) upload: Option<UnderWay>,
 }
 
 impl OpenFile {
@@ -52,8 +60,21 @@ impl OpenFile {
             overwrite: None,
             new_in: None,
             size,
+            is_new: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             moves: None,
         }
+    }
+
+    /// The same, which was made or cut by opening it.
+    pub(super) fn made(mut self) -> Self {
+        (self.size, self.is_new) = (0, AtomicBool::new(true));
+        self
+    }
+
+    /// What is in it has not come from the client.
+    pub(super) fn was_copied_to(&self) {
+        self.is_new.store(false, Ordering::Relaxed);
     }
 
     /// The same, for a client that moves bytes and may have announced how many.
@@ -88,6 +109,8 @@ impl OpenFile {
             overwrite: None,
             new_in: None,
             size: self.size,
+            is_new: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             moves: None,
         }
     }
@@ -103,6 +126,7 @@ impl OpenFile {
     /// Something that should have been written to it was not: it must not take the place of an old
     /// file.
     pub(super) fn spoil(&self) {
+        self.has_failed.store(true, Ordering::Relaxed);
         if let Some(overwrite) = &self.overwrite {
             overwrite.spoil();
         }
@@ -171,13 +195,20 @@ impl Vfs {
     /// Ends the use of a file and records what was moved. What was written may turn out to be lost;
     /// a file that was overwritten safely is replaced now.
     pub fn close(&self, file: OpenFile) -> Result<(), Error> {
+        let path = file.path.clone();
+        self.record(Deed::Close(&path), self.end(file, End::Closed))
+    }
+
+    /// The same for the server's own use of a file, which is part of something else.
+    pub(super) fn close_unnoted(&self, file: OpenFile) -> Result<(), Error> {
         self.end(file, End::Closed)
     }
 
     /// The same when the session ends before its client has closed the file: one that was overwritten
     /// safely stays as it was, and what has come is kept beside it.
     pub fn abandon(&self, file: OpenFile) -> Result<(), Error> {
-        self.end(file, End::Cut)
+        let path = file.path.clone();
+        self.record(Deed::Close(&path), self.end(file, End::Cut))
     }
 
     fn end(&self, file: OpenFile, end: End) -> Result<(), Error> {
@@ -191,9 +222,13 @@ impl Vfs {
             path,
             overwrite,
             new_in,
+            size,
+            is_new,
+            has_failed,
             moves,
             ..
         } = file;
+        let inode = tracked.inode();
         let closed = match overwrite {
             Some(overwrite) => self.end_overwrite(&overwrite, file, &path, synced, end),
             None => synced.and(file.close()),
@@ -203,18 +238,26 @@ impl Vfs {
             Some(directory) if end == End::Closed => closed.and(directory.sync_names()),
             _ => closed,
         };
-        let (user, peer) = (self.session.user(), self.session.peer());
-        let bytes = |one: Option<UnderWay>| one.map_or(0, |one| one.bytes());
         if let Some(moves) = moves {
-            let (read, written) = (bytes(moves.download), bytes(moves.upload));
-            if written > 0 {
-                info!(user, %peer, ?path, bytes = written, "upload");
-            }
-            if read > 0 {
-                info!(user, %peer, ?path, bytes = read, "download");
-            }
+            self.record_moves(&Used {
+                path: &path,
+                moves,
+                size,
+                is_new: is_new.into_inner(),
+                has_failed: has_failed.into_inner() || outcome.is_err(),
+                end,
+                sha256: &|| self.sha256_of(&path, inode),
+            });
         }
-        self.record("close", &path, outcome)
+        outcome
+    }
+
+    /// The hash of a file that was closed, if it still goes by its name.
+    fn sha256_of(&self, path: &VPath, inode: (u64, u64)) -> Option<String> {
+        let file = self.open_counted(path, &READING, None).ok()?;
+        let is_same = file.tracked.inode() == inode;
+        let hash = is_same.then(|| self.hash_whole(&file, Algorithm::Sha256).ok());
+        Some(hash.flatten()?.to_string())
     }
 
     /// Before a file is closed, or takes the place of another one.
@@ -256,8 +299,13 @@ impl Vfs {
                 if stored > 0 {
                     file.was_written(start, stored);
                 }
+                // The others that were under way fail too: that is one event.
+                let is_known = mem::replace(file.has_failed.get_mut(), true);
                 file.spoil();
-                self.record("write", &file.path, Err(error))
+                if is_known {
+                    return Err(error);
+                }
+                self.record(Deed::Write(&file.path), Err(error))
             }
         }
     }
@@ -342,11 +390,18 @@ impl Vfs {
 
     /// Changes the open file itself, whatever its name is by now.
     pub fn change_file(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
+        self.record(
+            Deed::Change(&file.path, changes),
+            self.change_open(file, changes),
+        )
+    }
+
+    pub(super) fn change_open(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
         let (size, rest) = self.change_both(file, changes);
         if size.is_err() {
             file.spoil();
         }
-        self.record("change", &file.path, size.and(rest))
+        size.and(rest)
     }
 
     /// Changes the size, and the rest; tells what came of each.
@@ -368,7 +423,7 @@ impl Vfs {
 
     /// Makes what was written durable.
     pub fn sync(&self, file: &OpenFile) -> Result<(), Error> {
-        self.record("fsync", &file.path, file.file.sync())
+        self.record(Deed::Sync(&file.path), file.file.sync())
     }
 
     /// Space where an open file lies.

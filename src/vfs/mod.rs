@@ -3,23 +3,23 @@
 //!
 //! All verbs may block and run on the blocking pool; [`OpenFile::read_now`] is the exception.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
-use tracing::debug;
 
 mod copy;
 mod file;
 mod hash;
 mod names;
+mod record;
 mod replace;
 mod sweep;
 
 pub use self::file::OpenFile;
 pub use self::hash::Part;
 use self::names::{last_name, name_is_gone};
+use self::record::Deed;
 use self::replace::Overwrites;
 pub use self::sweep::{is_stale, sweep};
 
@@ -104,7 +104,7 @@ impl Vfs {
         announced: Option<u64>,
     ) -> Result<OpenFile, Error> {
         how.write |= how.append;
-        let file = self.record("open", path, self.open_counted(path, &how, announced))?;
+        let file = self.record(Deed::Open(path), self.open_counted(path, &how, announced))?;
         Ok(file.for_client(self.session.transfers(), announced))
     }
 
@@ -115,7 +115,7 @@ impl Vfs {
 
     /// Opens a regular file to read it here.
     pub fn open_to_read(&self, path: &VPath) -> Result<OpenFile, Error> {
-        self.record("open", path, self.open_counted(path, &READING, None))
+        self.record(Deed::Open(path), self.open_counted(path, &READING, None))
     }
 
     fn open_counted(
@@ -177,6 +177,7 @@ impl Vfs {
         drop(opening);
         if how.truncate {
             self.resize(&file, 0, announced)?;
+            return Ok(file.made());
         } else if let (true, Some(announced)) = (how.write, announced) {
             self.check_room(&file, announced)?;
         }
@@ -213,7 +214,7 @@ impl Vfs {
             // Where a link leads that led to nothing is known only now.
             directory = self.directory_to_sync(path)?;
         }
-        Ok(file.new_in(directory))
+        Ok(file.made().new_in(directory))
     }
 
     /// Opens and counts the handle. The caller holds the names.
@@ -240,7 +241,7 @@ impl Vfs {
 
     /// Opens a directory for listing.
     pub fn open_directory(&self, path: &VPath) -> Result<Box<dyn Directory>, Error> {
-        self.record("list", path, self.store.open_directory(path))
+        self.record(Deed::List(path), self.store.open_directory(path))
     }
 
     /// The next entry of a directory; `None` at the end.
@@ -259,7 +260,8 @@ impl Vfs {
 
     /// Changes size, owner, permissions or times; of a link itself if `follow` is false.
     pub fn change(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error> {
-        self.record("change", path, self.change_counted(path, changes, follow))
+        let outcome = self.change_counted(path, changes, follow);
+        self.record(Deed::Change(path, changes), outcome)
     }
 
     fn change_counted(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error> {
@@ -288,23 +290,26 @@ impl Vfs {
 
     /// Removes a name that is not a directory.
     pub fn remove_file(&self, path: &VPath) -> Result<(), Error> {
-        let outcome = self.remove_spoilt(path).unwrap_or_else(|| {
+        self.record(Deed::Remove(path), self.remove_counted(path))
+    }
+
+    fn remove_counted(&self, path: &VPath) -> Result<(), Error> {
+        self.remove_spoilt(path).unwrap_or_else(|| {
             self.finish_early(path, false)?;
             self.take_name(path, || self.store.remove_file(path))
-        });
-        self.record("remove", path, outcome)
+        })
     }
 
     /// Removes an empty directory.
     pub fn remove_directory(&self, path: &VPath) -> Result<(), Error> {
         let outcome = self.take_name(path, || self.store.remove_directory(path));
-        self.record("rmdir", path, outcome)
+        self.record(Deed::RemoveDirectory(path), outcome)
     }
 
     /// Makes a directory.
     pub fn make_directory(&self, path: &VPath, permissions: Option<u32>) -> Result<(), Error> {
         let outcome = self.add_name(|| self.store.make_directory(path, permissions));
-        self.record("mkdir", path, outcome)
+        self.record(Deed::MakeDirectory(path), outcome)
     }
 
     /// Makes `new` another name of `existing`.
@@ -312,19 +317,19 @@ impl Vfs {
         let outcome = self
             .finish_early(existing, false)
             .and_then(|()| self.add_name(|| self.store.hard_link(existing, new)));
-        self.record("link", &(existing, new), outcome)
+        self.record(Deed::Link(existing, new), outcome)
     }
 
     /// Makes a symbolic link.
     pub fn symlink(&self, target: &[u8], link: &VPath) -> Result<(), Error> {
         let outcome = self.add_name(|| self.store.symlink(target, link));
-        self.record("symlink", link, outcome)
+        self.record(Deed::Symlink { target, link }, outcome)
     }
 
     /// Renames; an existing `to` is replaced atomically if `replace`, else refused.
     pub fn rename(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error> {
         let outcome = self.rename_counted(from, to, replace);
-        self.record("rename", &(from, to), outcome)
+        self.record(Deed::Rename(from, to), outcome)
     }
 
     fn rename_counted(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error> {
@@ -391,6 +396,15 @@ impl Vfs {
         self.store.read_link(path)
     }
 
+    /// The path that `~user` stands for: only one's own home is known here.
+    pub fn home_of(&self, user: &[u8]) -> Result<VPath, Error> {
+        if user.is_empty() || user == self.session.user().as_bytes() {
+            return Ok(VPath::home());
+        }
+        let refused = Err(Error::Refused("Only your own home directory is known here"));
+        self.record(Deed::FindHome(&VPath::parse(user)?), refused)
+    }
+
     /// Where a path leads; a missing last name is no error.
     pub fn canonical(&self, path: &VPath) -> Result<VPath, Error> {
         self.store.canonical(path)
@@ -438,20 +452,5 @@ impl Vfs {
             space.files_available = space.files_available.min(left);
         }
         space
-    }
-
-    /// The one place where a verb's outcome is told.
-    fn record<T>(
-        &self,
-        verb: &'static str,
-        path: &dyn Debug,
-        outcome: Result<T, Error>,
-    ) -> Result<T, Error> {
-        let (user, peer) = (self.session.user(), self.session.peer());
-        match &outcome {
-            Ok(_) => debug!(user, %peer, ?path, "{verb}"),
-            Err(error) => debug!(user, %peer, ?path, %error, "{verb} failed"),
-        }
-        outcome
     }
 }

@@ -114,7 +114,7 @@ impl Vfs {
         let name = change.reserve(Usage::files(1))?;
         let (file, place) = self.store.replacement(path, how, &found)?;
         name.keep();
-        let mut file = self.tracked(file, path, how)?;
+        let mut file = self.tracked(file, path, how)?.made();
         let overwrite = Arc::new(Overwrite {
             inode: found.inode,
             place,
