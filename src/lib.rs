@@ -7,18 +7,21 @@
 //! | [`cli`], [`config`] | the commands and their arguments; config.toml, raw then checked |
 //! | [`admin`] | what the operator's commands do |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
+//! | [`log`] | where the log goes, and in which form |
 //! | [`sweep`] | removes what a crash left of uploads |
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
 //! | [`sftp`], [`scp`] | the SFTP engine; scp's older protocol |
 //! | [`commands`] | the small commands of a person: `quota` |
 //! | [`pipe`], [`command_line`] | the bytes of a channel; a command line in words |
-//! | `pieces`, `blocks` | what has come of a stream; memory for the data of downloads |
+//! | `pieces`, `blocks`, `pool` | what has come of a stream; memory for downloads; the blocking pool |
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`] | the proof of a login |
 //! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
 //! | [`quota`] | what an account uses, exactly |
+//! | [`witness`] | sees what a session does, for the next two |
 //! | [`audit`] | the trail of who did what |
+//! | [`metrics`] | what the server does, in numbers |
 //! | [`hashes`] | hashes of files, and which are known |
 //! | [`store`] | the file system of one home |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
@@ -38,9 +41,12 @@ pub mod database;
 pub mod error;
 pub mod glob;
 pub mod hashes;
+pub mod log;
+pub mod metrics;
 pub mod path;
 mod pieces;
 pub mod pipe;
+mod pool;
 pub mod quota;
 pub mod scp;
 pub mod server;
@@ -52,3 +58,4 @@ pub mod sweep;
 pub mod transfers;
 pub mod units;
 pub mod vfs;
+pub mod witness;

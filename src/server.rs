@@ -1,6 +1,5 @@
 //! The composition root: listeners, shards, the limit on connections, and the way to stop.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +11,7 @@ use rustix::process::{Resource, Rlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use crate::accounts::Accounts;
@@ -20,9 +19,11 @@ use crate::admin::{self, first_run};
 use crate::audit::{Audit, Event, Writer};
 use crate::config::Config;
 use crate::database;
+use crate::log;
+use crate::metrics::{Elsewhere, Metrics, http};
 use crate::quota::Ledgers;
 use crate::session;
-use crate::ssh::{self, Context, host_keys};
+use crate::ssh::{self, Context};
 use crate::sweep;
 
 /// After an error of accept(2), as when no descriptor is free: long enough not to spin, short
@@ -35,11 +36,7 @@ const BLOCKING_THREADS: usize = 1024;
 
 /// `landfall serve`: from a config to the end of the process.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_max_level(config.log.level)
-        .init();
+    log::start(&config.log)?;
     match &config.file {
         Some(file) => info!("the settings are from {}", file.display()),
         None => info!("there is no config.toml here: every setting has its default"),
@@ -49,7 +46,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let _alone = database::serve_alone(&config.server.data)?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
     let (audit, writer) = start_audit(&config)?;
-    let server = Server::bind(&config, accounts.clone(), ledgers.clone(), audit.clone()).await?;
+    let told = Arc::new(Told {
+        metrics: Arc::default(),
+        audit: audit.clone(),
+        accounts: config.metrics.accounts.then(|| accounts.clone()),
+    });
+    let context = Context::new(
+        &config,
+        accounts.clone(),
+        ledgers.clone(),
+        audit.clone(),
+        told.metrics.clone(),
+    )?;
+    let server = Server::bind(&config, context).await?;
+    let telling = tell_metrics(&config, told).await?;
     let addresses = server.addresses()?;
     let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
     let stop = stop_signal()?;
@@ -76,6 +86,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     server.run(stop).await?;
     informing.abort();
     sweeping.abort();
+    if let Some(telling) = telling {
+        telling.abort();
+    }
     audit.note(None, &Event::Stop);
     if let Some(writer) = writer {
         writer.finish();
@@ -90,6 +103,45 @@ fn start_audit(config: &Config) -> anyhow::Result<(Audit, Option<Writer>)> {
     }
     let (audit, writer) = Audit::start(config.trail(), config.audit.policy)?;
     Ok((audit, Some(writer)))
+}
+
+/// Answers Prometheus, if the config says where.
+async fn tell_metrics(config: &Config, told: Arc<Told>) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let Some(address) = config.metrics.listen else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot tell the metrics on {address}"))?;
+    info!("metrics at http://{}/metrics", listener.local_addr()?);
+    let page = move || {
+        let told = told.clone();
+        async move { told.page().await }
+    };
+    Ok(Some(tokio::spawn(http::serve(listener, page))))
+}
+
+/// What the metrics are told from.
+struct Told {
+    metrics: Arc<Metrics>,
+    audit: Audit,
+    /// Those whose use is told, too.
+    accounts: Option<Accounts>,
+}
+
+impl Told {
+    async fn page(&self) -> String {
+        let accounts = match &self.accounts {
+            Some(accounts) => admin::uses(accounts).await.unwrap_or_else(|failure| {
+                warn!("the metrics lack what accounts use: {failure:#}");
+                Vec::new()
+            }),
+            None => Vec::new(),
+        };
+        self.metrics.text(&Elsewhere {
+            audit_lost: self.audit.lost(),
+            accounts,
+        })
+    }
 }
 
 /// What a process needs that serves many: every permission bit decided by the store alone, and as
@@ -118,14 +170,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads or makes the host keys, and listens.
-    pub async fn bind(
-        config: &Config,
-        accounts: Accounts,
-        ledgers: Arc<Ledgers>,
-        audit: Audit,
-    ) -> anyhow::Result<Self> {
-        let keys = host_keys::load_or_make(&config.server.keys)?;
+    /// Listens.
+    pub async fn bind(config: &Config, context: Context) -> anyhow::Result<Self> {
         let mut listeners = Vec::new();
         for address in &config.server.listen {
             let listener = TcpListener::bind(address).await.with_context(|| {
@@ -135,7 +181,7 @@ impl Server {
         }
         Ok(Self {
             listeners,
-            context: Arc::new(Context::new(config, accounts, ledgers, audit, keys)),
+            context: Arc::new(context),
             shards: config.server.shards,
             max_connections: config.server.max_connections,
         })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::accounts::Proof;
-use crate::audit::{Event, Witness, milliseconds};
+use crate::audit::{Event, milliseconds};
 use crate::config;
 use crate::error::Error;
 use crate::hashes::Hashes;
@@ -14,6 +14,7 @@ use crate::quota::{Ledger, Member, Usage};
 use crate::store::Store;
 use crate::store::local::LocalStore;
 use crate::transfers::Transfers;
+use crate::witness::Witness;
 
 /// Somebody who is logged in. Only a [`Proof`] makes one, and only a check of a password or key
 /// makes that: holding a `Session` is being allowed into its home.
@@ -55,9 +56,9 @@ impl Session {
             uploads,
             member,
             hashes,
+            transfers: Arc::new(Transfers::new(witness.metrics().clone())),
             witness,
             began: Instant::now(),
-            transfers: Arc::default(),
         }
     }
 

@@ -11,3 +11,4 @@ pub mod user;
 mod view;
 
 pub use self::output::print;
+pub use self::view::uses;

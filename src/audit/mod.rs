@@ -49,6 +49,7 @@ struct Shared {
     waiting: AtomicUsize,
     /// Events that were not taken, and are not noted in the trail yet.
     lost: AtomicU64,
+    lost_in_all: AtomicU64,
     /// The last write did not succeed.
     failing: AtomicBool,
     /// When the write that is under way began, in milliseconds since `born`; 0 if there is none.
@@ -102,6 +103,7 @@ impl Audit {
             born: Instant::now(),
             waiting: AtomicUsize::new(0),
             lost: AtomicU64::new(0),
+            lost_in_all: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             writing_since: AtomicU64::new(0),
             ending: AtomicBool::new(false),
@@ -141,6 +143,7 @@ impl Audit {
         let before = shared.waiting.fetch_add(length, Ordering::Relaxed);
         if before + length > MOST_WAITING || lines.send(Job::Line(line)).is_err() {
             shared.waiting.fetch_sub(length, Ordering::Relaxed);
+            shared.lost_in_all.fetch_add(1, Ordering::Relaxed);
             if shared.lost.fetch_add(1, Ordering::Relaxed) == 0 {
                 error!("the audit trail is not written as fast as things happen: events are lost");
             }
@@ -148,7 +151,7 @@ impl Audit {
     }
 
     /// Does it note the hash of what was moved?
-    fn wants_hashes(&self) -> bool {
+    pub fn wants_hashes(&self) -> bool {
         self.0.as_ref().is_some_and(|open| open.hashes)
     }
 
@@ -158,10 +161,10 @@ impl Audit {
         open.is_some_and(|open| open.shared.is_failing())
     }
 
-    /// Events that were lost, and are not noted in the trail yet.
+    /// Events that were lost since the start.
     pub fn lost(&self) -> u64 {
         let open = self.0.as_ref();
-        open.map_or(0, |open| open.shared.lost.load(Ordering::Relaxed))
+        open.map_or(0, |open| open.shared.lost_in_all.load(Ordering::Relaxed))
     }
 }
 
@@ -188,29 +191,6 @@ impl Writer {
         if self.done.recv_timeout(FAREWELL).is_err() {
             error!("the disk does not take the last events of the audit trail: they are lost");
         }
-    }
-}
-
-/// Notes what one session does.
-pub struct Witness {
-    audit: Audit,
-    who: Who,
-}
-
-impl Witness {
-    /// For this session.
-    pub fn new(audit: Audit, who: Who) -> Self {
-        Self { audit, who }
-    }
-
-    /// Notes an event, now. Never waits.
-    pub fn note(&self, event: &Event<'_>) {
-        self.audit.note(Some(&self.who), event);
-    }
-
-    /// Is the hash of what was moved to be noted?
-    pub fn wants_hashes(&self) -> bool {
-        self.audit.wants_hashes()
     }
 }
 

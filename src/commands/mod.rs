@@ -16,6 +16,7 @@ use crate::audit::Event;
 use crate::command_line::{Fault, Word};
 use crate::hashes::Algorithm;
 use crate::pipe::{Gone, Pipe};
+use crate::pool;
 use crate::vfs::Vfs;
 
 /// Exit status of a command that was refused, as shells have it for one that is not found.
@@ -174,12 +175,10 @@ async fn blocking<T: Send + 'static>(
     act: impl FnOnce(&Vfs) -> T + Send + 'static,
 ) -> Result<T, Gone> {
     let vfs = vfs.clone();
-    tokio::task::spawn_blocking(move || act(&vfs))
-        .await
-        .map_err(|failure| {
-            error!(%failure, "a command could not be carried out");
-            Gone
-        })
+    pool::run(move || act(&vfs)).await.map_err(|failure| {
+        error!(%failure, "a command could not be carried out");
+        Gone
+    })
 }
 
 fn help() -> String {

@@ -22,6 +22,7 @@ pub use self::fault::Faults;
 use self::fault::{Report, nearest};
 use self::table::{KEYS, Key, RULES, settle};
 use crate::audit::{OnFailure, Policy, Rotation, Trail};
+use crate::log::Format;
 
 /// The config that is read when none is named.
 const DEFAULT_FILE: &str = "config.toml";
@@ -43,6 +44,8 @@ pub struct Config {
     pub log: Log,
     /// The trail of who did what.
     pub audit: Audit,
+    /// Numbers for Prometheus.
+    pub metrics: Metrics,
 }
 
 /// `[server]`
@@ -104,6 +107,8 @@ pub struct Uploads {
 pub struct Log {
     /// Least severe level that is logged.
     pub level: tracing::Level,
+    /// How, and where to.
+    pub format: Format,
 }
 
 /// `[audit]`
@@ -115,6 +120,15 @@ pub struct Audit {
     pub rotation: Rotation,
     /// What else it does.
     pub policy: Policy,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Where they are told, if anywhere.
+    pub listen: Option<SocketAddr>,
+    /// Is what each account uses told too?
+    pub accounts: bool,
 }
 
 impl Config {
@@ -224,6 +238,7 @@ impl Config {
             },
             log: Log {
                 level: tracing::Level::INFO,
+                format: Format::Text,
             },
             audit: Audit {
                 enabled: false,
@@ -236,6 +251,10 @@ impl Config {
                     sha256: false,
                     on_failure: OnFailure::Continue,
                 },
+            },
+            metrics: Metrics {
+                listen: None,
+                accounts: false,
             },
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Config;
 use super::value::{self, Parsed, Value};
 use crate::audit::OnFailure;
+use crate::log::Format;
 use crate::units;
 
 /// A key of the config: all that is known about it.
@@ -177,6 +178,20 @@ pub(super) const KEYS: &[Key] = &[
         set: |config, value, _| Ok(config.log.level = value::level(value)?),
     },
     Key {
+        section: "log",
+        name: "format",
+        default: "\"text\"",
+        doc: "\"text\" or \"json\" on standard error, or \"journald\" for systemd's journal.",
+        set: |config, value, _| {
+            let choices = [
+                ("text", Format::Text),
+                ("json", Format::Json),
+                ("journald", Format::Journald),
+            ];
+            Ok(config.log.format = value::one_of(value, &choices)?)
+        },
+    },
+    Key {
         section: "audit",
         name: "enabled",
         default: "true",
@@ -229,6 +244,20 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.audit.policy.on_failure = value::one_of(value, &choices)?)
         },
     },
+    Key {
+        section: "metrics",
+        name: "listen",
+        default: "\"\"",
+        doc: "Where Prometheus finds /metrics: a port of 127.0.0.1, or an address with one; \"\" is nowhere.",
+        set: |config, value, _| Ok(config.metrics.listen = value::port_or_address(value)?),
+    },
+    Key {
+        section: "metrics",
+        name: "accounts",
+        default: "false",
+        doc: "Tell there by name what each account uses, too.",
+        set: |config, value, _| Ok(config.metrics.accounts = value::boolean(value)?),
+    },
 ];
 
 /// A rule about several keys, looked at when each of them is right by itself.
@@ -266,6 +295,15 @@ pub(super) const RULES: &[Rule] = &[
                     units::show_size(MOST_MEMORY_OF_ALL_HASHES << 10)
                 )
             })
+        },
+    },
+    Rule {
+        section: "metrics",
+        names: &["listen"],
+        broken: |config| {
+            let listen = config.metrics.listen?;
+            let is_taken = listen.port() != 0 && config.server.listen.contains(&listen);
+            is_taken.then(|| format!("listen is {listen}, where the server itself listens"))
         },
     },
     Rule {

@@ -1,7 +1,7 @@
 //! Reads single values of the config: each function says in its error what would be right.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -146,6 +146,26 @@ pub(super) fn addresses(value: &Value<'_>) -> Parsed<Vec<SocketAddr>> {
         return wrong(format!("is empty, but {RIGHT}"));
     }
     Ok(addresses)
+}
+
+/// An address to listen on, or a port of this machine alone; nothing for "".
+pub(super) fn port_or_address(value: &Value<'_>) -> Parsed<Option<SocketAddr>> {
+    let text = text(value, "127.0.0.1:9422")?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = text.parse::<u16>().ok().filter(|_| digits);
+    port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .or_else(|| text.parse().ok())
+        .map_or_else(
+            || {
+                wrong(format!(
+                    "is {text:?}, but must be a port such as \"9422\", an IP address and a port such as \"127.0.0.1:9422\", or \"\""
+                ))
+            },
+            |address| Ok(Some(address)),
+        )
 }
 
 /// A folder that exists, or that can be made.

@@ -7,7 +7,6 @@
 //! users, and what comes on stderr not always.
 
 use bytes::Bytes;
-use tokio::task::spawn_blocking;
 use tracing::error;
 
 mod args;
@@ -24,6 +23,7 @@ use crate::command_line::words;
 use crate::error::Error;
 use crate::pieces::Pieces;
 use crate::pipe::{Gone, Pipe};
+use crate::pool;
 use crate::vfs::Vfs;
 
 /// Bytes of a file that are read, or waited for before they are stored.
@@ -73,7 +73,7 @@ async fn on_the_pool<T: Send + 'static>(
     mut worker: T,
     work: impl FnOnce(&mut T) + Send + 'static,
 ) -> Result<T, Panicked> {
-    let done = spawn_blocking(move || {
+    let done = pool::run(move || {
         work(&mut worker);
         worker
     });

@@ -1,7 +1,7 @@
 //! The engine: carries out one request after the other on the verbs of the vfs, and encodes the
 //! replies. Synchronous: it runs on the blocking pool, but for [`Engine::carry_out_now`].
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::BufMut;
 
@@ -11,7 +11,7 @@ use super::client::Client;
 use super::extensions::{Extended, advertised, put_names, put_space};
 use super::handles::{Handles, Open};
 use super::names::{Owners, long_name};
-use super::packet::{Replies, Request, kind, open_flag, put_attrs, put_string};
+use super::packet::{Replies, Request, counted_as, kind, open_flag, put_attrs, put_string};
 use super::status::{code, code_for, deserves_notice};
 use super::wire::{Frame, MAX_PACKET, Truncated};
 use crate::error::Error;
@@ -113,6 +113,20 @@ impl Engine {
 
     /// Carries out a READ whose bytes are in memory; false if it must go to the blocking pool.
     pub fn carry_out_now(&mut self, frame: &Frame) -> bool {
+        let began = Instant::now();
+        let is_done = self.read_now(frame);
+        if is_done {
+            self.count(kind::READ, began);
+        }
+        is_done
+    }
+
+    fn count(&self, packet_type: u8, began: Instant) {
+        let metrics = self.session().witness().metrics();
+        metrics.request(counted_as(packet_type), began.elapsed());
+    }
+
+    fn read_now(&mut self, frame: &Frame) -> bool {
         if frame.peek() != Some(kind::READ) || !self.initialised || !self.heard {
             return false;
         }
@@ -140,7 +154,17 @@ impl Engine {
 
     /// Carries out one request. False if the stream makes no sense any more: then the channel must
     /// end.
-    pub fn carry_out(&mut self, mut frame: Frame) -> bool {
+    pub fn carry_out(&mut self, frame: Frame) -> bool {
+        let began = Instant::now();
+        let packet_type = frame.peek();
+        let goes_on = self.respond(frame);
+        if let Some(packet_type) = packet_type {
+            self.count(packet_type, began);
+        }
+        goes_on
+    }
+
+    fn respond(&mut self, mut frame: Frame) -> bool {
         let Ok(packet_type) = frame.byte() else {
             return false;
         };

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use tokio::task::spawn_blocking;
 use tracing::{debug, error};
 
 pub mod client;
@@ -21,6 +20,7 @@ use engine::Engine;
 use wire::{Broken, Frame, Framer};
 
 use crate::pipe::{Gone, Pipe};
+use crate::pool;
 
 /// Replies are sent on when this many bytes wait.
 const SEND_AT: usize = 64 * 1024;
@@ -105,7 +105,7 @@ fn gather<P: Pipe>(
 async fn carry_out(mut engine: Engine, ready: &mut VecDeque<Frame>) -> Result<(Engine, bool), ()> {
     let mut batch = std::mem::take(ready);
     let user = engine.session().user().to_owned();
-    let done = spawn_blocking(move || {
+    let done = pool::run(move || {
         let mut bytes = 0;
         let mut whole = true;
         while whole && bytes < BATCH_BYTES && engine.replies().len() < SEND_AT {
@@ -145,7 +145,7 @@ async fn finish(engine: Engine) {
     if !engine.holds_handles() {
         return;
     }
-    if let Err(failure) = spawn_blocking(move || engine.finish()).await {
+    if let Err(failure) = pool::run(move || engine.finish()).await {
         error!(%failure, "closing the files of a session failed");
     }
 }

@@ -1,6 +1,7 @@
 //! Turns credentials into a proof of who somebody is (RFC 4252, RFC 4256).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::server::{Auth, Response};
@@ -8,13 +9,16 @@ use russh::{MethodKind, MethodSet};
 use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
+use super::Context;
 use crate::accounts::{Accounts, Proof};
 use crate::audit::{self, Audit, Event, Who, shown};
+use crate::metrics::Metrics;
 
 /// One connection's way to a login.
 pub(super) struct Login {
     accounts: Accounts,
     audit: Audit,
+    metrics: Arc<Metrics>,
     peer: SocketAddr,
     /// Once here, nothing more is asked.
     proof: Option<(Proof, Means)>,
@@ -65,10 +69,11 @@ pub(super) fn refused() -> Auth {
 }
 
 impl Login {
-    pub(super) fn new(accounts: Accounts, audit: Audit, peer: SocketAddr) -> Self {
+    pub(super) fn new(context: &Context, peer: SocketAddr) -> Self {
         Self {
-            accounts,
-            audit,
+            accounts: context.accounts.clone(),
+            audit: context.audit.clone(),
+            metrics: context.metrics.clone(),
             peer,
             proof: None,
         }
@@ -200,6 +205,7 @@ impl Login {
             key: means.key.as_deref(),
             client: None,
         };
+        self.metrics.login(means.method, false);
         self.audit.note(Some(&who), &Event::Login(refused));
     }
 

@@ -32,12 +32,14 @@ use channel::{Service, Terminal};
 use stream::{Link, Stream};
 
 use crate::accounts::Accounts;
-use crate::audit::{self, Audit, Event, Who, Witness, shown};
+use crate::audit::{self, Audit, Event, Who, shown};
 use crate::commands::Command;
 use crate::config::{self, Config};
 use crate::hashes::Hashes;
+use crate::metrics::Metrics;
 use crate::quota::{Ledgers, Limits};
 use crate::session::{Client, Session};
+use crate::witness::Witness;
 
 /// Time that a connection has to end by itself once it was told to.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -49,6 +51,7 @@ pub struct Context {
     ledgers: Arc<Ledgers>,
     hashes: Arc<Hashes>,
     audit: Audit,
+    metrics: Arc<Metrics>,
     /// Numbers that were given to sessions.
     sessions: AtomicU64,
     login: config::Login,
@@ -57,25 +60,30 @@ pub struct Context {
 }
 
 impl Context {
-    /// From the config and the host keys.
+    /// From the config; reads or makes the host keys.
+    ///
+    /// # Errors
+    /// If there are none, and none can be made.
     pub fn new(
         config: &Config,
         accounts: Accounts,
         ledgers: Arc<Ledgers>,
         audit: Audit,
-        host_keys: Vec<PrivateKey>,
-    ) -> Self {
-        Self {
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let host_keys = host_keys::load_or_make(&config.server.keys)?;
+        Ok(Self {
             transport: Arc::new(transport(&config.login, host_keys)),
             accounts,
             ledgers,
             hashes: Arc::new(Hashes::new(config.server.shards)),
             audit,
+            metrics,
             sessions: AtomicU64::new(0),
             login: config.login.clone(),
             sftp: config.sftp.clone(),
             uploads: config.uploads.clone(),
-        }
+        })
     }
 }
 
@@ -149,11 +157,12 @@ pub async fn serve(
     context: Arc<Context>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let link = Arc::new(Link::default());
+    let _present = context.metrics.connection();
+    let link = Arc::new(Link::new(context.metrics.clone()));
     let (at_work, mut all_ended) = mpsc::channel(1);
     let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
     let connection = Connection {
-        login: Login::new(context.accounts.clone(), context.audit.clone(), peer),
+        login: Login::new(&context, peer),
         context: context.clone(),
         peer,
         link: link.clone(),
@@ -314,7 +323,11 @@ impl Handler for Connection {
             peer: self.peer,
             session: Some(self.context.sessions.fetch_add(1, Ordering::Relaxed) + 1),
         };
-        let witness = Witness::new(self.context.audit.clone(), who);
+        let witness = Witness::new(
+            self.context.audit.clone(),
+            self.context.metrics.clone(),
+            who,
+        );
         witness.note(&Event::Login(audit::Login {
             ok: true,
             method: means.method,

@@ -15,7 +15,7 @@ use crate::hashes::Algorithm;
 use crate::path::VPath;
 use crate::quota::{Tracked, Usage};
 use crate::store::{Changes, Directory, File, Metadata, OpenHow, Space};
-use crate::transfers::{Direction, Transfer, Transfers, UnderWay};
+use crate::transfers::{Direction, Transfers, UnderWay};
 
 /// A file that a session holds open, and what it did with it.
 pub struct OpenFile {
@@ -170,12 +170,12 @@ impl OpenFile {
         filled
     }
 
-    fn download(&self) -> Option<&Transfer> {
-        self.moves.as_ref()?.download.as_deref()
+    fn download(&self) -> Option<&UnderWay> {
+        self.moves.as_ref()?.download.as_ref()
     }
 
-    fn upload(&self) -> Option<&Transfer> {
-        self.moves.as_ref()?.upload.as_deref()
+    fn upload(&self) -> Option<&UnderWay> {
+        self.moves.as_ref()?.upload.as_ref()
     }
 
     fn was_read(&self, offset: u64, length: usize) {
