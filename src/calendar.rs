@@ -118,6 +118,50 @@ pub fn parse_compact_utc(text: &str) -> Option<i64> {
     Some(days * DAY + hour * 3600 + minute * 60 + second)
 }
 
+/// Reads a date, whose first moment in UTC is meant (`2027-01-31`), or a time as in RFC 3339
+/// (`2027-01-31T18:00:00+01:00`), without its fraction; seconds since 1970-01-01 00:00 UTC.
+pub fn parse_date_or_time(text: &str) -> Option<i64> {
+    let (date, time) = match text.split_once(['T', 't']) {
+        Some((date, time)) => (date, time),
+        None => (text, "00:00:00Z"),
+    };
+    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let zone = time.find(['Z', 'z', '+', '-'])?;
+    let (clock, zone) = time.split_at_checked(zone)?;
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+    let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
+    let offset = match zone.split_at_checked(1)? {
+        ("Z" | "z", "") => 0,
+        (sign, zone) => {
+            let [hours, minutes] = numbers(zone, ':', [2, 2])?;
+            if hours > 23 || minutes > 59 || sign == "Z" || sign == "z" {
+                return None;
+            }
+            (hours * 3600 + minutes * 60) * if sign == "-" { -1 } else { 1 }
+        }
+    };
+    let is_fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    if hour > 23 || minute > 59 || second > 59 || !is_fraction {
+        return None;
+    }
+    let seconds = days(year, month, day)? * DAY + hour * 3600 + minute * 60 + second;
+    Some(seconds - offset)
+}
+
+/// Numbers of as many digits as told.
+fn numbers<const N: usize>(text: &str, between: char, digits: [usize; N]) -> Option<[i64; N]> {
+    let mut parts = text.split(between);
+    let mut found = [0; N];
+    for (number, digits) in found.iter_mut().zip(digits) {
+        let part = parts.next()?;
+        if part.len() != digits || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        *number = part.parse().ok()?;
+    }
+    parts.next().is_none().then_some(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +235,37 @@ mod tests {
             "20261121000160Z",
         ] {
             assert_eq!(parse_compact_utc(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_and_times_are_read() {
+        for (text, seconds) in [
+            ("2026-11-21", 1_795_219_200),
+            ("2026-11-21T00:01:01Z", 1_795_219_261),
+            ("2026-11-21t01:31:01.25+01:30", 1_795_219_261),
+            ("2026-11-20T23:01:01-01:00", 1_795_219_261),
+        ] {
+            assert_eq!(parse_date_or_time(text), Some(seconds), "{text}");
+        }
+        for text in [
+            "",
+            "never",
+            "2026-11-31",
+            "2026-11-21T",
+            "2026-11-21T00:00:00",
+            "2026-11-21 00:00:00Z",
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T00:00Z",
+            "2026-11-21T00:00:00.Z",
+            "2026-11-21T00:00:00Z1",
+            "2026-11-21T00:00:00+0100",
+            "2026-11-21T00:00:00+24:00",
+            "2026-1-21",
+            "+026-11-21",
+            "26-11-21",
+        ] {
+            assert_eq!(parse_date_or_time(text), None, "{text}");
         }
     }
 }

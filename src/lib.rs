@@ -15,15 +15,17 @@
 //! | [`pipe`], [`command_line`] | the bytes of a channel; a command line in words |
 //! | `pieces`, `blocks`, `pool` | what has come of a stream; memory for downloads; the blocking pool |
 //! | [`vfs`] | the verbs that all services share |
-//! | [`session`] | the proof of a login |
+//! | [`session`], [`sessions`] | the proof of a login; all that are open |
 //! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
+//! | [`rules`] | what an account may do, and who may log in to it |
 //! | [`quota`] | what an account uses, exactly |
 //! | [`witness`] | sees what a session does, for the next two |
 //! | [`audit`] | the trail of who did what |
 //! | [`metrics`] | what the server does, in numbers |
 //! | [`hashes`] | hashes of files, and which are known |
 //! | [`store`] | the file system of one home |
+//! | [`phase`] | how far the server is on its way to its end |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
 //! | [`database`] | the file that accounts and figures are in |
 //! | [`calendar`], [`units`] | dates in UTC; sizes as people write them |
@@ -44,13 +46,16 @@ pub mod hashes;
 pub mod log;
 pub mod metrics;
 pub mod path;
+pub mod phase;
 mod pieces;
 pub mod pipe;
 mod pool;
 pub mod quota;
+pub mod rules;
 pub mod scp;
 pub mod server;
 pub mod session;
+pub mod sessions;
 pub mod sftp;
 pub mod ssh;
 pub mod store;

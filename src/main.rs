@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use landfall::admin::{audit, print, quota, user};
+use landfall::admin::{audit, print, quota, session, user};
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
 use landfall::server;
@@ -33,6 +33,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Check => check(&config),
             Command::User(command) => user::run(&config, command).await,
             Command::Quota(command) => quota::run(&config, command).await,
+            Command::Session(command) => session::run(&config, command).await,
             Command::Audit(command) => audit::run(&config, &command).await,
             Command::Serve => server::run(config).await,
         }

@@ -83,6 +83,14 @@ impl VPath {
         self.bytes.is_empty()
     }
 
+    /// Is this the directory, or below it? Letter by letter: neither path may have ".." or links in it.
+    pub fn is_within(&self, directory: &Self) -> bool {
+        match self.bytes.strip_prefix(directory.bytes.as_slice()) {
+            Some(rest) => rest.is_empty() || directory.is_home() || rest.starts_with(b"/"),
+            None => false,
+        }
+    }
+
     /// The directory part and the last name, for calls that act on a name in a directory.
     ///
     /// A path without a last name of its own (the home, or one that ends in "..") gives itself and

@@ -1,11 +1,11 @@
 //! A session: the proof of a login, and what it opens.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use crate::accounts::Proof;
+use crate::accounts::{Account, Proof, UserName};
 use crate::audit::{Event, milliseconds};
 use crate::config;
 use crate::error::Error;
@@ -19,7 +19,10 @@ use crate::witness::Witness;
 /// Somebody who is logged in. Only a [`Proof`] makes one, and only a check of a password or key
 /// makes that: holding a `Session` is being allowed into its home.
 pub struct Session {
-    proof: Proof,
+    user: UserName,
+    /// As the account was at the login: an open home stays the one that it is.
+    home: PathBuf,
+    account: RwLock<Arc<Account>>,
     client: Client,
     limits: config::Sftp,
     uploads: config::Uploads,
@@ -49,8 +52,11 @@ impl Session {
         hashes: Arc<Hashes>,
         witness: Witness,
     ) -> Self {
+        let account = proof.into_account();
         Self {
-            proof,
+            user: account.name.clone(),
+            home: account.home.clone(),
+            account: RwLock::new(Arc::new(account)),
             client,
             limits,
             uploads,
@@ -64,7 +70,20 @@ impl Session {
 
     /// The account's name.
     pub fn user(&self) -> &str {
-        self.proof.account().name.as_str()
+        self.user.as_str()
+    }
+
+    /// The account as it is now: it may be changed while the session is open.
+    pub fn account(&self) -> Arc<Account> {
+        let account = self.account.read();
+        account.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on the account is this. What its new rules forbid is refused from the next request
+    /// on, on what is open too; the home stays the one that was opened.
+    pub fn change(&self, account: Account) {
+        let now = self.account.write();
+        *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(account);
     }
 
     /// Where the client is.
@@ -84,7 +103,7 @@ impl Session {
 
     /// Does an old file stay until the new one is there as a whole?
     pub fn overwrites_safely(&self) -> bool {
-        let own = self.proof.account().safe_overwrite;
+        let own = self.account().settings.safe_overwrite;
         own.unwrap_or(self.uploads.safe_overwrite)
     }
 
@@ -95,7 +114,7 @@ impl Session {
 
     /// The folder on this machine that is the account's home.
     pub fn home(&self) -> &Path {
-        &self.proof.account().home
+        &self.home
     }
 
     /// The account book of the home.

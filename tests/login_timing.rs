@@ -10,7 +10,7 @@
 
 use std::time::Instant;
 
-use landfall::accounts::{Accounts, Allowance, NewAccount, Password};
+use landfall::accounts::{Accounts, NewAccount, Password};
 use landfall::config::Config;
 
 #[tokio::test]
@@ -27,12 +27,8 @@ async fn who_is_not_there_costs_as_much_as_who_is() {
         ("keyless", None),
     ] {
         let new = NewAccount {
-            name: name.parse().unwrap(),
-            home: None,
-            allowance: Allowance::default(),
-            safe_overwrite: None,
             password,
-            keys: Vec::new(),
+            ..NewAccount::new(name.parse().unwrap())
         };
         accounts.add(new).await.unwrap();
     }

@@ -12,6 +12,8 @@ mod common;
 
 #[path = "users/keys.rs"]
 mod keys;
+#[path = "users/rules.rs"]
+mod rules;
 #[path = "users/terminal.rs"]
 mod terminal;
 
@@ -109,7 +111,9 @@ fn add_makes_a_user_and_a_home_that_others_cannot_enter() {
         json!({
             "name": "ann", "home": home, "password": true, "keys": [], "created": created,
             "quota": null, "max_files": null, "used_bytes": null, "used_files": null,
-            "safe_overwrite": null,
+            "safe_overwrite": null, "permissions": {"/": "full"}, "networks": [], "expires": null,
+            "disabled": false, "max_sessions": null, "login": "any", "upload_rate": null,
+            "download_rate": null, "declared": false,
         })
     );
     for file in operator
@@ -131,7 +135,7 @@ fn how_files_are_overwritten_is_a_users_own_choice_or_that_of_the_config() {
     let shown = |name: &str| {
         let text = operator.run(&["user", "show", name]).accepted();
         let line = text.lines().find(|line| line.starts_with("Uploads"));
-        let words = line.unwrap().trim_start_matches("Uploads   overwrite ");
+        let words = line.unwrap().split_once("overwrite ").unwrap().1;
         let listed = operator.json(&["user", "list"]);
         let of_all = listed.as_array().unwrap().iter();
         let user = of_all.clone().find(|user| user["name"] == name).unwrap();

@@ -2,6 +2,7 @@
 
 mod homes;
 mod keys;
+mod login;
 mod name;
 mod password;
 mod sql;
@@ -12,24 +13,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use tracing::warn;
-use zeroize::Zeroizing;
 
 use self::homes::Homes;
-use self::password::{Hasher, Verdict};
-use self::sql::{Change, LoginRow, Rows};
+use self::password::Hasher;
+use self::sql::{AccountRow, Change, Rows};
 use crate::calendar;
 use crate::config::Config;
 use crate::database::Database;
+use crate::rules::Rules;
 
 pub use self::keys::AuthorizedKey;
+pub use self::login::Proof;
 pub use self::name::{NotAName, UserName};
 pub use self::password::{MAX_PASSWORD, Password};
-
-/// A name that no account can have: what is looked up for names that are not valid.
-const NO_NAME: &str = "";
-/// A key that no account can have: what is looked up for keys that are not valid.
-const NO_KEY: &str = "";
 
 /// An account as it stands in the database.
 #[derive(Debug, Clone)]
@@ -38,10 +34,21 @@ pub struct Account {
     pub name: UserName,
     /// Its home: an absolute path.
     pub home: PathBuf,
+    /// What the operator has set for it.
+    pub settings: Settings,
+}
+
+/// What an operator sets for an account; by default, nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
     /// How much it may use.
     pub allowance: Allowance,
     /// Are its files overwritten safely? `None` is as the config says.
     pub safe_overwrite: Option<bool>,
+    /// What it may do, and who may log in to it.
+    pub rules: Rules,
+    /// It stands in config.toml, and is changed there.
+    pub declared: bool,
 }
 
 /// How much an account may use; `None` is without limit.
@@ -53,34 +60,31 @@ pub struct Allowance {
     pub files: Option<u64>,
 }
 
-/// The proof that somebody is who they say: only a check of a password or key in this module makes
-/// one.
-#[derive(Debug)]
-pub struct Proof {
-    account: Account,
-}
-
-impl Proof {
-    /// The account that was proven.
-    pub fn account(&self) -> &Account {
-        &self.account
-    }
-}
-
 /// An account to be.
 pub struct NewAccount {
     /// Its name.
     pub name: UserName,
     /// Its home; its own folder under data/homes if not given.
     pub home: Option<PathBuf>,
-    /// How much it may use.
-    pub allowance: Allowance,
-    /// Are its files overwritten safely? `None` is as the config says.
-    pub safe_overwrite: Option<bool>,
+    /// What is set for it.
+    pub settings: Settings,
     /// Its password, if it has one.
     pub password: Option<Password>,
     /// The keys that may log in to it.
     pub keys: Vec<AuthorizedKey>,
+}
+
+impl NewAccount {
+    /// One with a home of its own under data/homes, to which nobody can log in yet.
+    pub fn new(name: UserName) -> Self {
+        Self {
+            name,
+            home: None,
+            settings: Settings::default(),
+            password: None,
+            keys: Vec::new(),
+        }
+    }
 }
 
 /// An account and what an operator wants to know of it.
@@ -142,87 +146,13 @@ impl Accounts {
         self.inner.rows.count().await
     }
 
-    /// Checks a password. The name and the password may be anything that a peer can send, and a
-    /// wrong one costs the same whatever is wrong with it.
-    pub async fn check_password(
-        &self,
-        name: &str,
-        password: Zeroizing<String>,
-    ) -> anyhow::Result<Option<Proof>> {
-        let Inner { rows, hasher, .. } = &*self.inner;
-        let row = rows.login(looked_up(name)).await?;
-        let hash = row.as_ref().and_then(|row| row.password_hash.clone());
-        let verdict = hasher.verify(password.clone(), hash).await?;
-        match (row, verdict) {
-            (Some(row), Verdict::Right) => Ok(Some(self.proof(row)?)),
-            (Some(row), Verdict::RightButOutdated) => {
-                if let Err(failure) = self.renew_hash(&row, password).await {
-                    // The password is right all the same; the next login tries again.
-                    warn!(user = row.name, "cannot renew a password hash: {failure:#}");
-                }
-                Ok(Some(self.proof(row)?))
-            }
-            (_, Verdict::Wrong) | (None, _) => Ok(None),
-        }
-    }
-
-    /// Hashes a password that was right once more, with the argon2 settings of now.
-    async fn renew_hash(&self, row: &LoginRow, password: Zeroizing<String>) -> anyhow::Result<()> {
-        let Some(old) = &row.password_hash else {
-            return Ok(());
-        };
-        let Inner { rows, hasher, .. } = &*self.inner;
-        let new = hasher.hash(&Password::new(password)?).await?;
-        rows.refresh_password(&row.name, old, &new).await
-    }
-
-    /// May this key log in to the account? `key_blob` is the key as on the wire (RFC 4253,
-    /// section 6.6). The name and the key may be anything that a peer can send.
-    pub async fn has_key(&self, name: &str, key_blob: &[u8]) -> anyhow::Result<bool> {
-        Ok(self.login_with_key(name, key_blob).await?.is_some())
-    }
-
-    /// As [`Accounts::has_key`]; the caller must have verified a signature by the key over this
-    /// session, or the proof is none.
-    pub async fn check_key(&self, name: &str, key_blob: &[u8]) -> anyhow::Result<Option<Proof>> {
-        self.login_with_key(name, key_blob)
-            .await?
-            .map(|row| self.proof(row))
-            .transpose()
-    }
-
-    async fn login_with_key(
-        &self,
-        name: &str,
-        key_blob: &[u8],
-    ) -> anyhow::Result<Option<LoginRow>> {
-        let key = keys::from_wire(key_blob);
-        let key = key.as_deref().unwrap_or(NO_KEY);
-        self.inner
-            .rows
-            .login_with_key(looked_up(name), key, calendar::now())
-            .await
-    }
-
-    fn proof(&self, row: LoginRow) -> anyhow::Result<Proof> {
-        let account = self.account(&row.name, row.home, row.allowance, row.safe_overwrite)?;
-        Ok(Proof { account })
-    }
-
-    fn account(
-        &self,
-        name: &str,
-        home: homes::Stored,
-        allowance: Allowance,
-        safe_overwrite: Option<bool>,
-    ) -> anyhow::Result<Account> {
-        let name: UserName = stored_name(name)?;
-        let home = self.inner.homes.absolute(&name, home);
+    fn account(&self, row: AccountRow) -> anyhow::Result<Account> {
+        let name: UserName = stored_name(&row.name)?;
+        let home = self.inner.homes.absolute(&name, row.home);
         Ok(Account {
             name,
             home,
-            allowance,
-            safe_overwrite,
+            settings: row.settings,
         })
     }
 
@@ -259,8 +189,7 @@ impl Accounts {
         let NewAccount {
             name,
             home,
-            allowance,
-            safe_overwrite,
+            settings,
             keys,
             ..
         } = new;
@@ -272,20 +201,18 @@ impl Accounts {
             .await?;
         let now = calendar::now();
         change
-            .insert(
-                name.as_str(),
-                stored.as_deref(),
-                hash.as_deref(),
-                allowance,
-                safe_overwrite,
-                now,
-            )
+            .insert(name.as_str(), stored.as_deref(), hash.as_deref(), now)
             .await?;
+        change.set_settings(name.as_str(), &settings).await?;
         add_keys(&mut change, &name, keys, now).await?;
-        let account = self.account(name.as_str(), stored, allowance, safe_overwrite)?;
-        homes::make(&account.home)?;
+        let home = self.inner.homes.absolute(&name, stored);
+        homes::make(&home)?;
         change.commit().await?;
-        Ok(account)
+        Ok(Account {
+            name,
+            home,
+            settings,
+        })
     }
 
     async fn choose_home(
@@ -317,43 +244,30 @@ impl Accounts {
         let mut change = self.inner.rows.change().await?;
         let stored = self.choose_home(&mut change, name, Some(home)).await?;
         change.set_home(name.as_str(), stored.as_deref()).await?;
-        let (allowance, safe) = (before.allowance, before.safe_overwrite);
-        let after = self.account(name.as_str(), stored, allowance, safe)?;
+        let after = Account {
+            home: self.inner.homes.absolute(name, stored),
+            ..before.clone()
+        };
         homes::make(&after.home)?;
         change.commit().await?;
         Ok((before, after))
     }
 
-    /// Changes how much an account may use; gives what holds now.
-    pub async fn set_allowance(
+    /// Changes what is set for an account; gives what holds now. No other change comes in between.
+    pub async fn set(
         &self,
         name: &UserName,
-        change: impl FnOnce(&mut Allowance),
-    ) -> anyhow::Result<Allowance> {
+        change: impl FnOnce(&mut Settings),
+    ) -> anyhow::Result<Settings> {
         let mut transaction = self.inner.rows.change().await?;
-        let Some(mut allowance) = transaction.allowance(name.as_str()).await? else {
+        let Some(row) = transaction.account(name.as_str()).await? else {
             return Err(no_such_user(name));
         };
-        change(&mut allowance);
-        transaction.set_allowance(name.as_str(), allowance).await?;
+        let mut settings = row.settings;
+        change(&mut settings);
+        transaction.set_settings(name.as_str(), &settings).await?;
         transaction.commit().await?;
-        Ok(allowance)
-    }
-
-    /// Says whether the files of an account are overwritten safely; `None` is as the config says.
-    pub async fn set_safe_overwrite(
-        &self,
-        name: &UserName,
-        safe_overwrite: Option<bool>,
-    ) -> anyhow::Result<()> {
-        let mut change = self.inner.rows.change().await?;
-        if !change
-            .set_safe_overwrite(name.as_str(), safe_overwrite)
-            .await?
-        {
-            return Err(no_such_user(name));
-        }
-        change.commit().await
+        Ok(settings)
     }
 
     /// Gives an account another password, or none.
@@ -394,12 +308,12 @@ impl Accounts {
 
     async fn details(&self, name: Option<&str>) -> anyhow::Result<Vec<Details>> {
         let rows = self.inner.rows.accounts(name).await?;
-        let details = |row: sql::AccountRow| {
+        let details = |(row, keys): (AccountRow, i64)| {
             Ok(Details {
-                account: self.account(&row.name, row.home, row.allowance, row.safe_overwrite)?,
                 has_password: row.password_hash.is_some(),
-                keys: u64::try_from(row.keys)?,
+                keys: u64::try_from(keys)?,
                 created_at: row.created_at,
+                account: self.account(row)?,
             })
         };
         rows.into_iter().map(details).collect()
@@ -463,15 +377,6 @@ async fn add_keys(
         }
     }
     Ok(added)
-}
-
-/// The name to look up for what a peer calls itself.
-fn looked_up(name: &str) -> &str {
-    if name.parse::<UserName>().is_ok() {
-        name
-    } else {
-        NO_NAME
-    }
 }
 
 fn stored_name(name: &str) -> anyhow::Result<UserName> {

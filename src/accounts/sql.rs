@@ -4,10 +4,11 @@ use anyhow::Context as _;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
 
-use super::Allowance;
 use super::homes::Stored;
 use super::keys::AuthorizedKey;
+use super::{Allowance, Settings};
 use crate::database::Database;
+use crate::rules::{Bandwidth, Network, Rules};
 
 /// The rows of accounts and keys.
 pub(super) struct Rows {
@@ -18,50 +19,66 @@ pub(super) struct Rows {
 pub(super) struct AccountRow {
     pub(super) name: String,
     pub(super) home: Stored,
-    pub(super) allowance: Allowance,
-    pub(super) safe_overwrite: Option<bool>,
     pub(super) password_hash: Option<String>,
     pub(super) created_at: i64,
-    /// How many keys it has.
-    pub(super) keys: i64,
+    pub(super) settings: Settings,
 }
 
-/// Who may be logging in.
-pub(super) struct LoginRow {
-    pub(super) name: String,
-    pub(super) home: Stored,
-    pub(super) allowance: Allowance,
-    pub(super) safe_overwrite: Option<bool>,
-    pub(super) password_hash: Option<String>,
-}
-
-/// From the columns `quota_bytes` and `quota_files`.
-fn allowance(row: &SqliteRow) -> anyhow::Result<Allowance> {
-    let column = |name| {
-        let number: Option<i64> = row.try_get(name)?;
-        anyhow::Ok(number.map(u64::try_from).transpose()?)
-    };
-    Ok(Allowance {
-        bytes: column("quota_bytes")?,
-        files: column("quota_files")?,
-    })
-}
-
-impl LoginRow {
+impl AccountRow {
     /// From the columns of `account` by their names.
     fn new(row: &SqliteRow) -> anyhow::Result<Self> {
         Ok(Self {
             name: row.try_get("name")?,
             home: row.try_get("home")?,
-            allowance: allowance(row)?,
-            safe_overwrite: row.try_get("safe_overwrite")?,
             password_hash: row.try_get("password_hash")?,
+            created_at: row.try_get("created_at")?,
+            settings: settings(row)?,
         })
     }
 }
 
-fn figure(number: u64) -> anyhow::Result<i64> {
-    i64::try_from(number).context("a quota must be less than 8 EiB")
+fn settings(row: &SqliteRow) -> anyhow::Result<Settings> {
+    let figure = |column| {
+        let number: Option<i64> = row.try_get(column)?;
+        anyhow::Ok(number.map(u64::try_from).transpose()?)
+    };
+    let text = |column| row.try_get::<String, _>(column);
+    let networks = text("networks")?;
+    let max_sessions: Option<i64> = row.try_get("max_sessions")?;
+    Ok(Settings {
+        allowance: Allowance {
+            bytes: figure("quota_bytes")?,
+            files: figure("quota_files")?,
+        },
+        safe_overwrite: row.try_get("safe_overwrite")?,
+        rules: Rules {
+            permissions: text("permissions")?.parse()?,
+            networks: networks
+                .split_whitespace()
+                .map(str::parse)
+                .collect::<Result<_, _>>()?,
+            expires_at: row.try_get("expires_at")?,
+            disabled: row.try_get("disabled")?,
+            max_sessions: max_sessions.map(u32::try_from).transpose()?,
+            login_policy: text("login_policy")?.parse()?,
+            bandwidth: Bandwidth {
+                up: figure("upload_rate")?,
+                down: figure("download_rate")?,
+            },
+        },
+        declared: row.try_get("declared")?,
+    })
+}
+
+/// As the database keeps it.
+fn figure(number: Option<u64>) -> anyhow::Result<Option<i64>> {
+    let figure = number.map(i64::try_from).transpose();
+    figure.context("a quota or a rate must be less than 8 EiB")
+}
+
+fn joined(networks: &[Network]) -> String {
+    let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+    networks.join(" ")
 }
 
 impl Rows {
@@ -76,27 +93,23 @@ impl Rows {
         Ok(u64::try_from(row.try_get::<i64, _>(0)?)?)
     }
 
-    pub(super) async fn login(&self, name: &str) -> anyhow::Result<Option<LoginRow>> {
-        let row = sqlx::query(
-            "SELECT name, home, password_hash, quota_bytes, quota_files, safe_overwrite
-             FROM account WHERE name = $1",
-        )
-        .bind(name)
-        .fetch_optional(self.database.pool())
-        .await?;
-        row.map(|row| LoginRow::new(&row)).transpose()
+    pub(super) async fn account(&self, name: &str) -> anyhow::Result<Option<AccountRow>> {
+        let row = sqlx::query("SELECT * FROM account WHERE name = $1")
+            .bind(name)
+            .fetch_optional(self.database.pool())
+            .await?;
+        row.map(|row| AccountRow::new(&row)).transpose()
     }
 
     /// The account if it has the key and the key has not expired.
-    pub(super) async fn login_with_key(
+    pub(super) async fn account_with_key(
         &self,
         name: &str,
         public_key: &str,
         now: i64,
-    ) -> anyhow::Result<Option<LoginRow>> {
+    ) -> anyhow::Result<Option<AccountRow>> {
         let row = sqlx::query(
-            "SELECT account.name, home, password_hash, quota_bytes, quota_files, safe_overwrite
-             FROM account JOIN account_key ON account_key.account = account.name
+            "SELECT account.* FROM account JOIN account_key ON account_key.account = account.name
              WHERE account.name = $1 AND account_key.public_key = $2
              AND (account_key.expires_at IS NULL OR account_key.expires_at > $3)",
         )
@@ -105,7 +118,7 @@ impl Rows {
         .bind(now)
         .fetch_optional(self.database.pool())
         .await?;
-        row.map(|row| LoginRow::new(&row)).transpose()
+        row.map(|row| AccountRow::new(&row)).transpose()
     }
 
     /// Replaces a hash if it is still the one that is known.
@@ -124,29 +137,21 @@ impl Rows {
         Ok(())
     }
 
-    /// All accounts by name, or the one of that name.
-    pub(super) async fn accounts(&self, name: Option<&str>) -> anyhow::Result<Vec<AccountRow>> {
+    /// All accounts by name, or the one of that name, and how many keys each has.
+    pub(super) async fn accounts(
+        &self,
+        name: Option<&str>,
+    ) -> anyhow::Result<Vec<(AccountRow, i64)>> {
         let rows = sqlx::query(
-            "SELECT name, home, password_hash, created_at,
-                 (SELECT COUNT(*) FROM account_key WHERE account_key.account = account.name),
-                 quota_bytes, quota_files, safe_overwrite
+            "SELECT account.*, (SELECT COUNT(*) FROM account_key
+                 WHERE account_key.account = account.name) AS keys
              FROM account WHERE $1 IS NULL OR name = $1 ORDER BY name",
         )
         .bind(name)
         .fetch_all(self.database.pool())
         .await?;
-        let account = |row: sqlx::sqlite::SqliteRow| {
-            Ok(AccountRow {
-                name: row.try_get(0)?,
-                home: row.try_get(1)?,
-                allowance: allowance(&row)?,
-                safe_overwrite: row.try_get("safe_overwrite")?,
-                password_hash: row.try_get(2)?,
-                created_at: row.try_get(3)?,
-                keys: row.try_get(4)?,
-            })
-        };
-        rows.into_iter().map(account).collect()
+        let account = |row: &SqliteRow| Ok((AccountRow::new(row)?, row.try_get("keys")?));
+        rows.iter().map(account).collect()
     }
 
     /// The keys of an account in the order in which they were added.
@@ -217,27 +222,66 @@ impl Change {
             .collect()
     }
 
+    /// The account, in this change.
+    pub(super) async fn account(&mut self, name: &str) -> anyhow::Result<Option<AccountRow>> {
+        let row = sqlx::query("SELECT * FROM account WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&mut *self.0)
+            .await?;
+        row.map(|row| AccountRow::new(&row)).transpose()
+    }
+
+    /// Adds an account, with no settings yet.
     pub(super) async fn insert(
         &mut self,
         name: &str,
         home: Option<&str>,
         password_hash: Option<&str>,
-        allowance: Allowance,
-        safe_overwrite: Option<bool>,
         now: i64,
     ) -> anyhow::Result<()> {
         sqlx::query(
-            "INSERT INTO account
-                 (name, home, password_hash, created_at, quota_bytes, quota_files, safe_overwrite)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO account (name, home, password_hash, created_at) VALUES ($1, $2, $3, $4)",
         )
         .bind(name)
         .bind(home)
         .bind(password_hash)
         .bind(now)
-        .bind(allowance.bytes.map(figure).transpose()?)
-        .bind(allowance.files.map(figure).transpose()?)
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn set_settings(
+        &mut self,
+        name: &str,
+        settings: &Settings,
+    ) -> anyhow::Result<()> {
+        let Settings {
+            allowance,
+            safe_overwrite,
+            rules,
+            declared,
+        } = settings;
+        sqlx::query(
+            "UPDATE account SET quota_bytes = $1, quota_files = $2, safe_overwrite = $3,
+                 permissions = $4, networks = $5, expires_at = $6, disabled = $7,
+                 max_sessions = $8, login_policy = $9, upload_rate = $10, download_rate = $11,
+                 declared = $12
+             WHERE name = $13",
+        )
+        .bind(figure(allowance.bytes)?)
+        .bind(figure(allowance.files)?)
         .bind(safe_overwrite)
+        .bind(rules.permissions.to_string())
+        .bind(joined(&rules.networks))
+        .bind(rules.expires_at)
+        .bind(rules.disabled)
+        .bind(rules.max_sessions.map(i64::from))
+        .bind(rules.login_policy.to_string())
+        .bind(figure(rules.bandwidth.up)?)
+        .bind(figure(rules.bandwidth.down)?)
+        .bind(declared)
+        .bind(name)
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -259,42 +303,6 @@ impl Change {
             .execute(&mut *self.0)
             .await?;
         Ok(())
-    }
-
-    pub(super) async fn allowance(&mut self, name: &str) -> anyhow::Result<Option<Allowance>> {
-        let row = sqlx::query("SELECT quota_bytes, quota_files FROM account WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&mut *self.0)
-            .await?;
-        row.map(|row| allowance(&row)).transpose()
-    }
-
-    pub(super) async fn set_allowance(
-        &mut self,
-        name: &str,
-        allowance: Allowance,
-    ) -> anyhow::Result<()> {
-        sqlx::query("UPDATE account SET quota_bytes = $1, quota_files = $2 WHERE name = $3")
-            .bind(allowance.bytes.map(figure).transpose()?)
-            .bind(allowance.files.map(figure).transpose()?)
-            .bind(name)
-            .execute(&mut *self.0)
-            .await?;
-        Ok(())
-    }
-
-    /// `false` if there is no such account.
-    pub(super) async fn set_safe_overwrite(
-        &mut self,
-        name: &str,
-        safe_overwrite: Option<bool>,
-    ) -> anyhow::Result<bool> {
-        let done = sqlx::query("UPDATE account SET safe_overwrite = $1 WHERE name = $2")
-            .bind(safe_overwrite)
-            .bind(name)
-            .execute(&mut *self.0)
-            .await?;
-        Ok(done.rows_affected() > 0)
     }
 
     /// `false` if there is no such account.

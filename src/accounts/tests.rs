@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::keys::AuthorizedKey;
-use super::{Accounts, Allowance, NewAccount, Password, UserName};
+use super::{Accounts, NewAccount, Password, UserName};
 use crate::config::Config;
 
 const ED25519: &str =
@@ -32,15 +32,12 @@ fn secret(text: &str) -> Zeroizing<String> {
 
 fn account(text: &str, password: Option<&str>, keys: &[&str]) -> NewAccount {
     NewAccount {
-        name: name(text),
-        home: None,
-        allowance: Allowance::default(),
-        safe_overwrite: None,
         password: password.map(|password| Password::new(secret(password)).unwrap()),
         keys: keys
             .iter()
             .map(|line| AuthorizedKey::parse(line).unwrap())
             .collect(),
+        ..NewAccount::new(name(text))
     }
 }
 
@@ -228,7 +225,7 @@ fn a_hash_follows_the_config_at_the_next_login() {
             .await
             .unwrap();
         let hash = async || {
-            let row = accounts.inner.rows.login("ann").await.unwrap().unwrap();
+            let row = accounts.inner.rows.account("ann").await.unwrap().unwrap();
             row.password_hash.unwrap()
         };
         assert!(!logs_in(&accounts, "ann", "wrong").await);

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use tokio::time::sleep;
 
+use super::output;
 use crate::accounts::UserName;
 use crate::audit::{Event, Operator, Reader};
 use crate::calendar::{parse_rfc3339, rfc3339};
@@ -219,16 +220,7 @@ fn number(event: &Value, name: &str) -> Option<u64> {
 
 /// A text of an event. What a stranger may have put into it does nothing to a terminal.
 fn word(event: &Value, name: &str) -> Option<String> {
-    let text = event.get(name)?.as_str()?;
-    let mut word = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() {
-            word.extend(letter.escape_default());
-        } else {
-            word.push(letter);
-        }
-    }
-    Some(word)
+    Some(output::visible(event.get(name)?.as_str()?))
 }
 
 /// Notes that an account was changed. `message` is what the operator is told.
@@ -240,6 +232,18 @@ pub(super) fn note_account(config: &Config, action: &str, name: &UserName, messa
             name: name.as_str(),
             message: message.trim_end(),
             operator: Some(operator()),
+        },
+    );
+}
+
+/// Notes that a session was ended.
+pub(super) fn note_kill(config: &Config, killed: u64, name: &str) {
+    note(
+        config,
+        &Event::Kill {
+            killed,
+            name,
+            operator: operator(),
         },
     );
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use zeroize::Zeroizing;
 
-use crate::accounts::{Accounts, Allowance, NewAccount, Password, UserName};
+use crate::accounts::{Accounts, NewAccount, Password, UserName};
 use crate::audit::{Audit, Event};
 
 const NAME: &str = "demo";
@@ -22,12 +22,8 @@ pub async fn make_account(
     let name: UserName = NAME.parse()?;
     let password = Password::random()?;
     let new = NewAccount {
-        name,
-        home: None,
-        allowance: Allowance::default(),
-        safe_overwrite: None,
         password: Some(password.clone()),
-        keys: Vec::new(),
+        ..NewAccount::new(name)
     };
     let Some(account) = accounts.add_first(new).await? else {
         return Ok(None);

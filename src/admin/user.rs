@@ -2,14 +2,11 @@
 
 use anyhow::{Context as _, bail};
 
-use super::view::{
-    self, ListedUser, ShownKey, ShownUser, Use, describe, json, list, list_keys, show,
-};
-use super::{audit, input, output, remove_home};
-use crate::accounts::{Accounts, Allowance, AuthorizedKey, NewAccount, Password, UserName};
+use super::view::{ListedUser, ShownKey, ShownUser, Use, describe, json, list, list_keys, show};
+use super::{audit, input, output, remove_home, settings};
+use crate::accounts::{Accounts, AuthorizedKey, NewAccount, Password, Settings, UserName};
 use crate::cli::{self, PasswordSource};
 use crate::config::Config;
-use crate::units::show_size;
 
 /// Runs a user command.
 ///
@@ -47,7 +44,10 @@ impl Checked {
     fn new(command: cli::User) -> anyhow::Result<Self> {
         Ok(match command {
             cli::User::Add(add) => Self::Add(new_account(add)?),
-            cli::User::Set(set) => Self::Set(user_name(&set.name)?, set),
+            cli::User::Set(set) => {
+                settings::check(&set.settings)?;
+                Self::Set(user_name(&set.name)?, set)
+            }
             cli::User::Rm(remove) => Self::Remove(user_name(&remove.name)?, remove),
             cli::User::Show(show) => Self::Show(user_name(&show.name)?, show.format),
             cli::User::List(format) => Self::List(format),
@@ -162,6 +162,9 @@ fn new_account(add: cli::Add) -> anyhow::Result<NewAccount> {
     if from_stdin + usize::from(add.password.password_stdin) > 1 {
         bail!("only one thing can be read from the standard input");
     }
+    let mut settings = Settings::default();
+    settings::check(&add.settings)?;
+    settings::apply(&add.settings, &mut settings);
     let mut keys = Vec::new();
     for file in &add.keys {
         keys.extend(input::keys(file)?);
@@ -175,11 +178,7 @@ fn new_account(add: cli::Add) -> anyhow::Result<NewAccount> {
     Ok(NewAccount {
         name,
         home: add.home,
-        allowance: Allowance {
-            bytes: add.quota,
-            files: add.max_files,
-        },
-        safe_overwrite: add.safe_overwrite.own(),
+        settings,
         password,
         keys,
     })
@@ -227,27 +226,13 @@ async fn remove(accounts: &Accounts, name: &UserName, how: &cli::Remove) -> anyh
 }
 
 async fn change(accounts: &Accounts, name: &UserName, set: cli::Set) -> anyhow::Result<String> {
-    let mut text = String::new();
-    if set.quota.is_some() || set.max_files.is_some() {
-        let now = accounts
-            .set_allowance(name, |allowance| {
-                allowance.bytes = set.quota.map_or(allowance.bytes, |limit| limit.0);
-                allowance.files = set.max_files.map_or(allowance.files, |limit| limit.0);
-            })
-            .await?;
-        let bytes = view::limit(now.bytes.map(show_size));
-        let files = view::limit(now.files.map(|files| files.to_string()));
-        text.push_str(&format!(
-            "The quota of {name} is {bytes}, and {files} files, from the next login on\n"
-        ));
-    }
-    if let Some(choice) = set.safe_overwrite {
-        accounts.set_safe_overwrite(name, choice.own()).await?;
-        let how = view::overwriting(choice.own());
-        text.push_str(&format!(
-            "Uploads of {name} overwrite {how}, from the next login on\n"
-        ));
-    }
+    let now = accounts
+        .set(name, |settings| {
+            settings.rules.disabled &= !set.enabled;
+            settings::apply(&set.settings, settings);
+        })
+        .await?;
+    let mut text = settings::changes(name, &set, &now);
     if let Some(home) = set.home {
         let (before, after) = accounts.set_home(name, &home).await?;
         let (before, after) = (before.home.display(), after.home.display());

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::output;
+use super::settings::{self, ShownSettings, limit};
 use crate::accounts::{Accounts, AuthorizedKey, Details};
 use crate::calendar;
 use crate::metrics;
@@ -41,7 +42,7 @@ impl Use {
 
     /// Bytes used and allowed, files used and allowed.
     pub(super) fn figures(&self) -> [String; 4] {
-        let allowance = self.details.account.allowance;
+        let allowance = self.details.account.settings.allowance;
         let unknown = || "?".to_owned();
         [
             self.used
@@ -65,25 +66,11 @@ pub async fn uses(accounts: &Accounts) -> anyhow::Result<Vec<metrics::Account>> 
         metrics::Account {
             name: account.name.to_string(),
             used: user.used.map(|used| (used.bytes, used.files)),
-            bytes_limit: account.allowance.bytes,
-            files_limit: account.allowance.files,
+            bytes_limit: account.settings.allowance.bytes,
+            files_limit: account.settings.allowance.files,
         }
     });
     Ok(told.collect())
-}
-
-/// A limit in words.
-pub(super) fn limit(shown: Option<String>) -> String {
-    shown.unwrap_or_else(|| "unlimited".to_owned())
-}
-
-/// How the files of a user are overwritten, in words.
-pub(super) fn overwriting(safe: Option<bool>) -> &'static str {
-    match safe {
-        Some(true) => "safely",
-        Some(false) => "in place",
-        None => "as the config says",
-    }
 }
 
 pub(super) fn list(users: &[Use]) -> String {
@@ -91,16 +78,29 @@ pub(super) fn list(users: &[Use]) -> String {
         return "There are no users; add one with: landfall user add NAME\n".to_owned();
     }
     let titles = [
-        "NAME", "PASSWORD", "KEYS", "USED", "QUOTA", "FILES", "OF", "CREATED", "HOME",
+        "NAME",
+        "STATE",
+        "PASSWORD",
+        "KEYS",
+        "PERMISSIONS",
+        "USED",
+        "QUOTA",
+        "FILES",
+        "OF",
+        "CREATED",
+        "HOME",
     ];
     let mut rows = vec![titles.map(str::to_owned)];
     rows.extend(users.iter().map(|user| {
         let [used, quota, files, max_files] = user.figures();
         let user = &user.details;
+        let rules = &user.account.settings.rules;
         [
             user.account.name.to_string(),
+            settings::state(rules).to_owned(),
             yes_or_no(user.has_password),
             user.keys.to_string(),
+            settings::permissions(&rules.permissions).join("; "),
             used,
             quota,
             files,
@@ -121,12 +121,9 @@ pub(super) fn show(user: &Use, keys: &[AuthorizedKey]) -> String {
         ["Password".to_owned(), yes_or_no(user.has_password)],
         ["Used".to_owned(), format!("{used} of {quota}")],
         ["Files".to_owned(), format!("{files} of {max_files}")],
-        [
-            "Uploads".to_owned(),
-            format!("overwrite {}", overwriting(user.account.safe_overwrite)),
-        ],
-        ["Created".to_owned(), calendar::rfc3339(user.created_at)],
     ];
+    rows.extend(settings::rows(&user.account.settings));
+    rows.push(["Created".to_owned(), calendar::rfc3339(user.created_at)]);
     if keys.is_empty() {
         rows.push(["Keys".to_owned(), "none".to_owned()]);
     }
@@ -189,7 +186,7 @@ struct Figures {
 
 impl Figures {
     fn new(user: &Use) -> Self {
-        let allowance = user.details.account.allowance;
+        let allowance = user.details.account.settings.allowance;
         Self {
             quota: allowance.bytes,
             max_files: allowance.files,
@@ -216,31 +213,47 @@ impl UserQuota {
     }
 }
 
-/// A user in `list --json`. Programs rely on these names.
+/// A user in JSON, but for the keys. Programs rely on these names.
 #[derive(Serialize)]
-pub(super) struct ListedUser {
+struct JsonUser {
     name: String,
     home: String,
     password: bool,
-    key_count: u64,
     #[serde(flatten)]
     figures: Figures,
-    safe_overwrite: Option<bool>,
+    #[serde(flatten)]
+    settings: ShownSettings,
     created: String,
 }
 
-impl ListedUser {
-    pub(super) fn new(user: &Use) -> Self {
+impl JsonUser {
+    fn new(user: &Use) -> Self {
         let figures = Figures::new(user);
         let user = &user.details;
         Self {
             name: user.account.name.to_string(),
             home: user.account.home.display().to_string(),
             password: user.has_password,
-            key_count: user.keys,
             figures,
-            safe_overwrite: user.account.safe_overwrite,
+            settings: ShownSettings::new(&user.account.settings),
             created: calendar::rfc3339(user.created_at),
+        }
+    }
+}
+
+/// A user in `list --json`. Programs rely on these names.
+#[derive(Serialize)]
+pub(super) struct ListedUser {
+    #[serde(flatten)]
+    user: JsonUser,
+    key_count: u64,
+}
+
+impl ListedUser {
+    pub(super) fn new(user: &Use) -> Self {
+        Self {
+            user: JsonUser::new(user),
+            key_count: user.details.keys,
         }
     }
 }
@@ -248,35 +261,16 @@ impl ListedUser {
 /// A user in `show --json`. Programs rely on these names.
 #[derive(Serialize)]
 pub(super) struct ShownUser {
-    name: String,
-    home: String,
-    password: bool,
-    keys: Vec<ShownKey>,
     #[serde(flatten)]
-    figures: Figures,
-    safe_overwrite: Option<bool>,
-    created: String,
+    user: JsonUser,
+    keys: Vec<ShownKey>,
 }
 
 impl ShownUser {
     pub(super) fn new(user: &Use, keys: &[AuthorizedKey]) -> Self {
-        let ListedUser {
-            name,
-            home,
-            password,
-            figures,
-            safe_overwrite,
-            created,
-            ..
-        } = ListedUser::new(user);
         Self {
-            name,
-            home,
-            password,
+            user: JsonUser::new(user),
             keys: keys.iter().map(ShownKey::new).collect(),
-            figures,
-            safe_overwrite,
-            created,
         }
     }
 }

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::accounts::{Accounts, Allowance, NewAccount, Password};
+use crate::accounts::{Accounts, NewAccount, Password};
 use crate::config::Config;
 
 const LIMITS: Limits = Limits {
@@ -49,12 +49,8 @@ impl Scene {
         let (accounts, ledgers) = runtime.block_on(async {
             let accounts = Accounts::open(&Config::load(&file).unwrap()).await.unwrap();
             let new = NewAccount {
-                name: "ann".parse().unwrap(),
-                home: None,
-                allowance: Allowance::default(),
-                safe_overwrite: None,
                 password: Some(Password::random().unwrap()),
-                keys: Vec::new(),
+                ..NewAccount::new("ann".parse().unwrap())
             };
             accounts.add(new).await.unwrap();
             let ledgers = Ledgers::new(accounts.database().clone(), count);

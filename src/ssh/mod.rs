@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use russh::keys::ssh_key::Certificate;
@@ -37,8 +36,10 @@ use crate::commands::Command;
 use crate::config::{self, Config};
 use crate::hashes::Hashes;
 use crate::metrics::Metrics;
+use crate::phase::{Phase, STOPPING, reached};
 use crate::quota::{Ledgers, Limits};
 use crate::session::{Client, Session};
+use crate::sessions::{Ending, Entry, Sessions};
 use crate::witness::Witness;
 
 /// Time that a connection has to end by itself once it was told to.
@@ -49,41 +50,38 @@ pub struct Context {
     transport: Arc<server::Config>,
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
+    sessions: Arc<Sessions>,
     hashes: Arc<Hashes>,
     audit: Audit,
     metrics: Arc<Metrics>,
-    /// Numbers that were given to sessions.
-    sessions: AtomicU64,
     login: config::Login,
     sftp: config::Sftp,
     uploads: config::Uploads,
 }
 
 impl Context {
-    /// From the config; reads or makes the host keys.
-    ///
-    /// # Errors
-    /// If there are none, and none can be made.
+    /// From the config and the host keys.
     pub fn new(
         config: &Config,
         accounts: Accounts,
         ledgers: Arc<Ledgers>,
+        sessions: Arc<Sessions>,
         audit: Audit,
         metrics: Arc<Metrics>,
-    ) -> anyhow::Result<Self> {
-        let host_keys = host_keys::load_or_make(&config.server.keys)?;
-        Ok(Self {
+        host_keys: Vec<PrivateKey>,
+    ) -> Self {
+        Self {
             transport: Arc::new(transport(&config.login, host_keys)),
             accounts,
             ledgers,
+            sessions,
             hashes: Arc::new(Hashes::new(config.server.shards)),
             audit,
             metrics,
-            sessions: AtomicU64::new(0),
             login: config.login.clone(),
             sftp: config.sftp.clone(),
             uploads: config.uploads.clone(),
-        })
+        }
     }
 }
 
@@ -155,10 +153,11 @@ pub async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
     context: Arc<Context>,
-    mut stop: watch::Receiver<bool>,
+    mut phases: watch::Receiver<Phase>,
 ) {
     let _present = context.metrics.connection();
     let link = Arc::new(Link::new(context.metrics.clone()));
+    let ending = Ending::default();
     let (at_work, mut all_ended) = mpsc::channel(1);
     let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
     let connection = Connection {
@@ -166,24 +165,33 @@ pub async fn serve(
         context: context.clone(),
         peer,
         link: link.clone(),
+        ending: ending.clone(),
+        entry: None,
         session: None,
         channels: HashMap::new(),
         at_work,
     };
-    let mut running = match server::run_stream(context.transport.clone(), stream, connection).await
-    {
+    let begun = tokio::select! {
+        begun = server::run_stream(context.transport.clone(), stream, connection) => begun,
+        () = time_to_leave(&link, phases.clone()) => return,
+    };
+    let mut running = match begun {
         Ok(running) => running,
         Err(failure) => {
             debug!(%peer, %failure, "connection ended before it began");
             return;
         }
     };
-    let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
+    let told_to_end = async {
+        tokio::select! {
+            () = time_to_leave(&link, phases.clone()) => STOPPING.to_owned(),
+            reason = ending.ended() => reason,
+        }
+    };
     let outcome = tokio::select! {
         outcome = &mut running => outcome,
-        () = stopped => {
+        reason = told_to_end => {
             let goodbye = running.handle();
-            let reason = "The server is stopping".to_owned();
             let told = goodbye.disconnect(Disconnect::ByApplication, reason, "en".into());
             let _ = tokio::time::timeout(FAREWELL, async {
                 let _ = told.await;
@@ -202,9 +210,18 @@ pub async fn serve(
     tokio::select! {
         _ = all_ended.recv() => {}
         () = async {
-            let _ = stop.wait_for(|stop| *stop).await;
+            reached(&mut phases, Phase::Ending).await;
             tokio::time::sleep(FAREWELL).await;
         } => {}
+    }
+}
+
+/// Waits until the server is so far on its way to its end that this connection must go too: who is not
+/// logged in has nothing to bring to an end.
+async fn time_to_leave(link: &Link, mut phases: watch::Receiver<Phase>) {
+    reached(&mut phases, Phase::Draining).await;
+    if link.is_logged_in() {
+        reached(&mut phases, Phase::Ending).await;
     }
 }
 
@@ -214,6 +231,9 @@ struct Connection {
     context: Arc<Context>,
     peer: SocketAddr,
     link: Arc<Link>,
+    ending: Ending,
+    /// Its place among the open sessions, until the connection is gone.
+    entry: Option<Entry>,
     session: Option<Arc<Session>>,
     channels: HashMap<ChannelId, OpenChannel>,
     /// Held by each channel until it has ended; nothing is ever sent.
@@ -308,26 +328,24 @@ impl Handler for Connection {
             .ok_or(russh::Error::NotAuthenticated)?;
         let account = proof.account();
         let limits = Limits {
-            bytes: account.allowance.bytes,
-            files: account.allowance.files,
+            bytes: account.settings.allowance.bytes,
+            files: account.settings.allowance.files,
         };
         let user = account.name.as_str();
-        let member = self.context.ledgers.join(user, &account.home, limits).await;
+        let context = &self.context;
+        let member = context.ledgers.join(user, &account.home, limits).await;
         let member = member.map_err(|failure| {
             error!(user, "cannot read what is used: {failure:#}");
             russh::Error::Disconnect
         })?;
         let identification = transport.remote_sshid().to_vec();
+        let id = context.sessions.next_id();
         let who = Who {
             user: user.to_owned(),
             peer: self.peer,
-            session: Some(self.context.sessions.fetch_add(1, Ordering::Relaxed) + 1),
+            session: Some(id),
         };
-        let witness = Witness::new(
-            self.context.audit.clone(),
-            self.context.metrics.clone(),
-            who,
-        );
+        let witness = Witness::new(context.audit.clone(), context.metrics.clone(), who);
         witness.note(&Event::Login(audit::Login {
             ok: true,
             method: means.method,
@@ -335,7 +353,6 @@ impl Handler for Connection {
             key: means.key.as_deref(),
             client: Some(shown(&identification)),
         }));
-        let context = &self.context;
         let client = Client {
             address: self.peer,
             identification,
@@ -349,7 +366,11 @@ impl Handler for Connection {
             context.hashes.clone(),
             witness,
         );
-        self.session = Some(Arc::new(session));
+        let session = Arc::new(session);
+        let ending = self.ending.clone();
+        let entry = context.sessions.enter(id, session.clone(), ending);
+        self.entry = Some(entry);
+        self.session = Some(session);
         self.link.logged_in();
         Ok(())
     }

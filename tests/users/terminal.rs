@@ -25,9 +25,9 @@ fn list_and_show_are_for_people_too() {
     }
     let shown = operator.run(&["user", "show", "ann"]).accepted();
     for text in [
-        "Name      ann\n",
-        "Password  yes\n",
-        "Keys      none\n",
+        "Name         ann\n",
+        "Password     yes\n",
+        "Keys         none\n",
         "/data/homes/ann\n",
     ] {
         assert!(shown.contains(text), "{text}{shown}");

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use landfall::accounts::{Accounts, Allowance, NewAccount, Password};
+use landfall::accounts::{Accounts, NewAccount, Password};
 use landfall::config::Config;
 use landfall::error::Error;
 use landfall::hashes::Hashes;
@@ -183,12 +183,9 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
         let accounts = Accounts::open(&config).await.unwrap();
         let password = || String::from("a password").into();
         let account = NewAccount {
-            name: "anna".parse().unwrap(),
             home: Some(home.to_owned()),
-            allowance: Allowance::default(),
-            safe_overwrite: None,
             password: Some(Password::new(password()).unwrap()),
-            keys: Vec::new(),
+            ..NewAccount::new("anna".parse().unwrap())
         };
         accounts.add(account).await.unwrap();
         let ledgers = Ledgers::new(accounts.database().clone(), count_home);

@@ -1,0 +1,108 @@
+//! Values of arguments.
+
+use clap::ValueEnum;
+
+use crate::calendar;
+use crate::rules::Network;
+use crate::units::parse_size;
+
+/// What holds for a user, whatever the config says; or what it says.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Choice {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+    /// As the config says.
+    Default,
+}
+
+impl Choice {
+    /// The user's own choice, if there is one.
+    pub fn own(self) -> Option<bool> {
+        match self {
+            Self::On => Some(true),
+            Self::Off => Some(false),
+            Self::Default => None,
+        }
+    }
+}
+
+/// A limit, or that there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit(pub Option<u64>);
+
+/// Origin when on nobody logs in, in seconds since 1970-01-01 00:00 UTC; `None` is never.
+#[derive(Debug, Clone, Copy)]
+pub struct Expiry(pub Option<i64>);
+
+/// Where a login may come from; `None` is anywhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin(pub Option<Network>);
+
+/// Less would be a standstill: one packet of SSH takes up to 32 KiB.
+const LEAST_RATE: u64 = 1024;
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text)
+        .filter(|size| i64::try_from(*size).is_ok())
+        .ok_or_else(|| "a size is a number of bytes, or one with a unit: 500M, 10GiB".to_owned())
+}
+
+pub(super) fn size_or_none(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        _ => size(text).map(|size| Limit(Some(size))),
+    }
+}
+
+pub(super) fn number_or_none(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        _ => match text.parse() {
+            Ok(number) if i64::try_from(number).is_ok() => Ok(Limit(Some(number))),
+            _ => Err("this must be a number, or \"none\"".to_owned()),
+        },
+    }
+}
+
+pub(super) fn sessions_or_none(text: &str) -> Result<Limit, String> {
+    match number_or_none(text)? {
+        Limit(Some(0)) => Err("say --disabled to let nobody log in".to_owned()),
+        Limit(Some(number)) if u32::try_from(number).is_err() => {
+            Err("there cannot be as many; say \"none\" for no limit".to_owned())
+        }
+        limit => Ok(limit),
+    }
+}
+
+pub(super) fn rate_or_none(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    let bytes = parse_size(text.strip_suffix("/s").unwrap_or(text));
+    bytes
+        .filter(|bytes| *bytes >= LEAST_RATE && i64::try_from(*bytes).is_ok())
+        .map(|bytes| Limit(Some(bytes)))
+        .ok_or_else(|| "a rate is a size a second, from 1KiB/s on: 500k/s, 10MiB/s".to_owned())
+}
+
+pub(super) fn expiry(text: &str) -> Result<Expiry, String> {
+    if text == "never" {
+        return Ok(Expiry(None));
+    }
+    let time = calendar::parse_date_or_time(text);
+    time.map(|time| Expiry(Some(time))).ok_or_else(|| {
+        "this must be a date (2027-01-31), a time (2027-01-31T18:00:00Z), or \"never\"".to_owned()
+    })
+}
+
+pub(super) fn network_or_none(text: &str) -> Result<Origin, String> {
+    match text {
+        "none" => Ok(Origin(None)),
+        _ => match text.parse() {
+            Ok(network) => Ok(Origin(Some(network))),
+            Err(wrong) => Err(format!("{wrong}")),
+        },
+    }
+}

@@ -1,0 +1,254 @@
+//! The composition root: listeners, shards, the limit on connections, and the way to stop.
+
+mod proxy;
+mod shard;
+mod stop;
+mod supervisor;
+mod told;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use self::shard::{Shard, hand_over};
+use self::told::{Told, start_audit};
+use crate::accounts::Accounts;
+use crate::admin::control::{Control, Powers};
+use crate::admin::{self, first_run};
+use crate::audit::{Audit, Event};
+use crate::config::{self, Config};
+use crate::database;
+use crate::log;
+use crate::metrics::Metrics;
+use crate::phase::{Phase, reached};
+use crate::quota::Ledgers;
+use crate::session;
+use crate::sessions::Sessions;
+use crate::ssh::{Context, host_keys};
+use crate::sweep;
+
+/// After an error of accept(2), as when no descriptor is free: long enough not to spin, short
+/// enough not to be noticed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// `landfall serve`: from a config to the end of the process.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    log::start(&config.log)?;
+    match &config.file {
+        Some(file) => info!("the settings are from {}", file.display()),
+        None => info!("there is no config.toml here: every setting has its default"),
+    }
+    prepare_process();
+    let accounts = Accounts::open(&config).await?;
+    let _alone = database::serve_alone(&config.server.data)?;
+    let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
+    let sessions = Arc::<Sessions>::default();
+    let (audit, writer) = start_audit(&config)?;
+    let metrics = Arc::<Metrics>::default();
+    let server = Server::bind(
+        &config,
+        accounts.clone(),
+        ledgers.clone(),
+        sessions.clone(),
+        audit.clone(),
+        metrics.clone(),
+    )
+    .await?;
+    let told = Told {
+        metrics,
+        audit: audit.clone(),
+        accounts: config.metrics.accounts.then(|| accounts.clone()),
+    };
+    let telling = told.tell(&config).await?;
+    let control = Control::open(&config.server.data)?;
+    let addresses = server.addresses()?;
+    let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
+    let phases = stop::obey_signals()?;
+    for address in &addresses {
+        admin::print(&format!("Listening on {address}\n"))?;
+    }
+    if let Some(text) = first_run {
+        // To the operator's terminal, not to the log.
+        admin::print(&text)?;
+    }
+    ledgers.begin_serving().await?;
+    let version = env!("CARGO_PKG_VERSION");
+    audit.note(None, &Event::Start { version });
+    let informing = tokio::spawn(ledgers.clone().keep_informed());
+    let sweeping = tokio::spawn(sweep::run(
+        accounts,
+        ledgers.clone(),
+        config.uploads.sweep_after,
+    ));
+    let controlling = tokio::spawn(control.serve(Powers { sessions }));
+    supervisor::ready();
+    server.run(&phases).await?;
+    controlling.abort();
+    informing.abort();
+    sweeping.abort();
+    if let Some(telling) = telling {
+        telling.abort();
+    }
+    audit.note(None, &Event::Stop);
+    if let Some(writer) = writer {
+        writer.finish();
+    }
+    ledgers.end_serving().await
+}
+
+/// What a process needs that serves many: every permission bit decided by the store alone, and as
+/// many descriptors as the system allows.
+fn prepare_process() {
+    if rustix::process::geteuid().is_root() {
+        warn!("this runs as root, and needs no privilege: better run it as a user of its own");
+    }
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(failure) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        warn!(%failure, "the limit on open files stays as it is");
+    }
+}
+
+/// A server that listens, and does not accept yet.
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    context: Arc<Context>,
+    sessions: Arc<Sessions>,
+    settings: config::Server,
+}
+
+impl Server {
+    /// Reads or makes the host keys, and listens.
+    pub async fn bind(
+        config: &Config,
+        accounts: Accounts,
+        ledgers: Arc<Ledgers>,
+        sessions: Arc<Sessions>,
+        audit: Audit,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let keys = host_keys::load_or_make(&config.server.keys)?;
+        let context = Context::new(
+            config,
+            accounts,
+            ledgers,
+            sessions.clone(),
+            audit,
+            metrics,
+            keys,
+        );
+        Ok(Self {
+            listeners: listeners(&config.server.listen).await?,
+            context: Arc::new(context),
+            sessions,
+            settings: config.server.clone(),
+        })
+    }
+
+    /// The addresses that it really has: port 0 in the config is a real port here.
+    pub fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
+        let addresses = self.listeners.iter().map(TcpListener::local_addr);
+        Ok(addresses.collect::<Result<_, _>>()?)
+    }
+
+    /// Accepts until the server is to stop, lets transfers come to their end, then ends all
+    /// connections.
+    async fn run(self, phases: &watch::Sender<Phase>) -> anyhow::Result<()> {
+        let permits = Arc::new(Semaphore::new(self.settings.max_connections));
+        let watchdog = supervisor::watchdog();
+        let mut shards = Vec::new();
+        for number in 0..self.settings.shards {
+            shards.push(Shard::start(
+                number,
+                self.context.clone(),
+                self.settings.proxies.clone(),
+                phases.subscribe(),
+                watchdog,
+            )?);
+        }
+        let watching = watchdog.map(|patience| {
+            let beats = shards.iter().map(Shard::beat).collect();
+            tokio::spawn(supervisor::watch(patience, beats))
+        });
+        let shards = Arc::new(shards);
+        let mut accepting = JoinSet::new();
+        for listener in self.listeners {
+            accepting.spawn(accept(
+                listener,
+                shards.clone(),
+                permits.clone(),
+                phases.subscribe(),
+            ));
+        }
+        while accepting.join_next().await.is_some() {}
+        supervisor::stopping();
+        if let Some(watching) = watching {
+            watching.abort();
+        }
+        stop::drain(&self.sessions, self.settings.stop_grace, phases).await;
+        if let Some(shards) = Arc::into_inner(shards) {
+            for shard in shards {
+                tokio::task::spawn_blocking(move || shard.join()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sockets that systemd hands over, or else those of the config.
+async fn listeners(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for socket in supervisor::sockets()? {
+        socket.set_nonblocking(true)?;
+        listeners.push(TcpListener::from_std(socket)?);
+    }
+    if !listeners.is_empty() {
+        info!("listening on the sockets of systemd, not on those of the config");
+        return Ok(listeners);
+    }
+    for address in addresses {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}: is another server running there?")
+        })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+async fn accept(
+    listener: TcpListener,
+    shards: Arc<Vec<Shard>>,
+    permits: Arc<Semaphore>,
+    mut phases: watch::Receiver<Phase>,
+) {
+    loop {
+        let next = async {
+            // The permit comes first: who finds no room waits in the system's queue, not in ours.
+            let permit = permits.clone().acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            next = next => next,
+            () = reached(&mut phases, Phase::Draining) => return,
+        };
+        let Ok(permit) = permit else { return };
+        match accepted {
+            Ok((tcp, peer)) => hand_over(&shards, tcp, peer, permit),
+            Err(failure) => {
+                warn!(%failure, "cannot accept a connection; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

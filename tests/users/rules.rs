@@ -1,0 +1,288 @@
+//! The rules of an account: set, kept, shown in words and in JSON, and what is refused.
+
+use super::*;
+
+/// Each option with a value, what `show --json` has then, and a part of what `set` and `show` say.
+fn settable() -> Vec<(
+    &'static str,
+    &'static str,
+    &'static str,
+    Value,
+    &'static str,
+)> {
+    let set = |option, value, field, json, words| (option, value, field, json, words);
+    vec![
+        set(
+            "--permissions",
+            "read-only",
+            "permissions",
+            json!({"/": "read-only"}),
+            "read-only",
+        ),
+        set(
+            "--permissions",
+            "list, upload",
+            "permissions",
+            json!({"/": "list,upload"}),
+            "list,upload",
+        ),
+        set(
+            "--permissions",
+            "/in/box=upload-only",
+            "permissions",
+            json!({"/": "full", "/in/box": "upload-only"}),
+            "/in/box upload-only",
+        ),
+        set(
+            "--network",
+            "10.0.0.0/8",
+            "networks",
+            json!(["10.0.0.0/8"]),
+            "from 10.0.0.0/8",
+        ),
+        set(
+            "--network",
+            "::ffff:192.0.2.7",
+            "networks",
+            json!(["192.0.2.7"]),
+            "from 192.0.2.7",
+        ),
+        set(
+            "--expires",
+            "2099-01-31",
+            "expires",
+            json!("2099-01-31T00:00:00Z"),
+            "2099-01-31T00:00:00Z",
+        ),
+        set(
+            "--expires",
+            "2099-01-31T01:00:00+02:00",
+            "expires",
+            json!("2099-01-30T23:00:00Z"),
+            "2099-01-30T23:00:00Z",
+        ),
+        set("--max-sessions", "3", "max_sessions", json!(3), "3"),
+        set("--login", "publickey", "login", json!("publickey"), "a key"),
+        set(
+            "--login",
+            "publickey+password",
+            "login",
+            json!("publickey+password"),
+            "a key, and then the password",
+        ),
+        set(
+            "--upload-rate",
+            "1MiB/s",
+            "upload_rate",
+            json!(1 << 20),
+            "1MiB a second up",
+        ),
+        set(
+            "--download-rate",
+            "500k",
+            "download_rate",
+            json!(500_000),
+            "500000 bytes a second down",
+        ),
+    ]
+}
+
+/// What takes each of them away.
+const AS_BEFORE: [&str; 16] = [
+    "--permissions",
+    "full",
+    "--permissions",
+    "/in/box=none",
+    "--network",
+    "none",
+    "--expires",
+    "never",
+    "--max-sessions",
+    "none",
+    "--login",
+    "any",
+    "--upload-rate",
+    "none",
+    "--download-rate",
+    "none",
+];
+
+#[test]
+fn rules_are_set_shown_and_taken_away() {
+    let operator = operator();
+    operator.add("ann");
+    let plain = operator.json(&["user", "show", "ann"]);
+    for (number, (option, value, field, expected, words)) in settable().into_iter().enumerate() {
+        let said = operator
+            .run(&["user", "set", "ann", option, value])
+            .accepted();
+        assert!(said.contains("ann") && said.contains(words), "{said}");
+        let shown = operator.json(&["user", "show", "ann"]);
+        let mut changed = plain.clone();
+        changed[field] = expected;
+        assert_eq!(shown, changed, "{option} {value}");
+        let listed = operator.json(&["user", "list"]);
+        let of_ann = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|user| user["name"] == "ann");
+        assert_eq!(of_ann.unwrap()[field], shown[field]);
+        let text = operator.run(&["user", "show", "ann"]).accepted();
+        assert!(text.contains(words), "{text}");
+        operator
+            .run(&[&["user", "set", "ann"], &AS_BEFORE[..]].concat())
+            .accepted();
+        assert_eq!(operator.json(&["user", "show", "ann"]), plain);
+
+        let new = format!("new-{number}");
+        operator
+            .run(&["user", "add", &new, "--no-password", option, value])
+            .accepted();
+        assert_eq!(operator.json(&["user", "show", &new])[field], shown[field]);
+    }
+}
+
+#[test]
+fn a_set_for_the_home_leaves_those_of_directories_and_the_other_way_round() {
+    let operator = operator();
+    operator.add("ann");
+    let permissions = |rules: &[&str]| {
+        let mut set = vec!["user", "set", "ann"];
+        for rule in rules {
+            set.extend(["--permissions", rule]);
+        }
+        operator.run(&set).accepted();
+        operator.json(&["user", "show", "ann"])["permissions"].clone()
+    };
+    assert_eq!(
+        permissions(&["read-only", "/in=upload-only", "/in/old=nothing"]),
+        json!({"/": "read-only", "/in": "upload-only", "/in/old": "nothing"})
+    );
+    assert_eq!(
+        permissions(&["no-delete", "/in/old=none"]),
+        json!({"/": "no-delete", "/in": "upload-only"})
+    );
+    assert_eq!(
+        permissions(&["//in/.=full"]),
+        json!({"/": "no-delete", "/in": "full"})
+    );
+    // Nothing else changed them.
+    operator
+        .run(&["user", "set", "ann", "--quota", "1GiB", "--disabled"])
+        .accepted();
+    assert_eq!(permissions(&["/in=none"]), json!({"/": "no-delete"}));
+    assert_eq!(
+        operator.json(&["user", "show", "ann"])["quota"],
+        json!(1 << 30)
+    );
+}
+
+#[test]
+fn a_user_is_disabled_and_enabled_again_and_the_list_says_who_can_log_in() {
+    let operator = operator();
+    operator.add("ann");
+    operator
+        .run(&["user", "add", "bob", "--no-password", "--disabled"])
+        .accepted();
+    operator
+        .run(&[
+            "user",
+            "add",
+            "old",
+            "--no-password",
+            "--expires",
+            "2001-01-01",
+        ])
+        .accepted();
+    let states = || {
+        let table = operator.run(&["user", "list"]).accepted();
+        let rows = table.lines().skip(1);
+        let states = rows.map(|row| row.split_whitespace().nth(1).unwrap().to_owned());
+        states.collect::<Vec<_>>()
+    };
+    assert_eq!(states(), ["active", "disabled", "expired"]);
+    let said = operator
+        .run(&["user", "set", "ann", "--disabled"])
+        .accepted();
+    assert!(said.contains("nobody can log in"), "{said}");
+    operator
+        .run(&["user", "set", "bob", "--enabled"])
+        .accepted();
+    assert_eq!(states(), ["disabled", "active", "expired"]);
+    assert_eq!(
+        operator.json(&["user", "show", "ann"])["disabled"],
+        json!(true)
+    );
+    operator
+        .run(&["user", "set", "ann", "--quota", "1GiB"])
+        .accepted();
+    assert_eq!(
+        operator.json(&["user", "show", "ann"])["disabled"],
+        json!(true)
+    );
+}
+
+#[test]
+fn nonsense_is_refused_in_one_line_that_says_what_would_be_right() {
+    let operator = operator();
+    operator.add("ann");
+    let before = operator.json(&["user", "show", "ann"]);
+    for (option, value, right) in [
+        ("--permissions", "readonly", "read-only"),
+        ("--permissions", "", "read-only"),
+        ("--permissions", "in=full", "/incoming=upload-only"),
+        ("--permissions", "/in/../..=full", "/incoming=upload-only"),
+        ("--permissions", "/=none", "instead of \"none\""),
+        ("--network", "10.0.0.1/8", "10.0.0.0/8"),
+        ("--network", "example.org", "10.0.0.0/8"),
+        ("--expires", "2027-02-31", "2027-01-31"),
+        ("--expires", "tomorrow", "never"),
+        ("--max-sessions", "0", "--disabled"),
+        ("--max-sessions", "-1", "number"),
+        ("--login", "password", "publickey+password"),
+        ("--upload-rate", "0", "1KiB/s"),
+        ("--download-rate", "fast", "500k/s"),
+    ] {
+        let given = format!("{option}={value}");
+        let refused = operator.run(&["user", "set", "ann", &given]);
+        assert_eq!(refused.status.code(), Some(2), "{}", refused.describe());
+        assert!(refused.err().contains(right), "{}", refused.describe());
+    }
+    let both = [
+        "user",
+        "set",
+        "ann",
+        "--network",
+        "none",
+        "--network",
+        "10.0.0.0/8",
+    ];
+    assert!(operator.run(&both).refused().contains("anywhere"));
+    let both = ["user", "set", "ann", "--enabled", "--disabled"];
+    assert_eq!(operator.run(&both).status.code(), Some(2));
+    assert_eq!(operator.json(&["user", "show", "ann"]), before);
+}
+
+#[test]
+fn changes_at_the_same_time_do_not_lose_each_other() {
+    let operator = operator();
+    operator.add("ann");
+    let permissions: Vec<String> = (0..8)
+        .map(|number| format!("/{number}=read-only"))
+        .collect();
+    let mut running = Vec::new();
+    for rule in &permissions {
+        let set = ["user", "set", "ann", "--permissions", rule];
+        running.push(Running::start(&mut operator.command(&set)));
+    }
+    for command in running {
+        command.wait(STEP).ok();
+    }
+    let shown = operator.json(&["user", "show", "ann"]);
+    assert_eq!(
+        shown["permissions"].as_object().unwrap().len(),
+        9,
+        "{shown}"
+    );
+}
