@@ -16,6 +16,7 @@
 //! | `pieces`, `blocks`, `pool` | what has come of a stream; memory for downloads; the blocking pool |
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`], [`sessions`] | the proof of a login; all that are open |
+//! | [`bandwidth`] | how fast files may move |
 //! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
 //! | [`rules`] | what an account may do, and who may log in to it |
@@ -33,6 +34,7 @@
 pub mod accounts;
 pub mod admin;
 pub mod audit;
+pub mod bandwidth;
 mod blocks;
 pub mod calendar;
 pub mod cli;

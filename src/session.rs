@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::accounts::{Account, Proof, UserName};
 use crate::audit::{Event, milliseconds};
+use crate::bandwidth::Share;
 use crate::config;
 use crate::error::Error;
 use crate::hashes::Hashes;
@@ -24,9 +25,9 @@ pub struct Session {
     home: PathBuf,
     account: RwLock<Arc<Account>>,
     client: Client,
-    limits: config::Sftp,
-    uploads: config::Uploads,
+    terms: Terms,
     member: Member,
+    share: Share,
     hashes: Arc<Hashes>,
     witness: Witness,
     began: Instant,
@@ -41,14 +42,22 @@ pub struct Client {
     pub identification: Vec<u8>,
 }
 
+/// What the config says of sessions.
+pub struct Terms {
+    /// Its limits.
+    pub limits: config::Sftp,
+    /// How files are overwritten and closed.
+    pub uploads: config::Uploads,
+}
+
 impl Session {
     /// Begins a session.
     pub fn new(
         proof: Proof,
         client: Client,
-        limits: config::Sftp,
-        uploads: config::Uploads,
+        terms: Terms,
         member: Member,
+        share: Share,
         hashes: Arc<Hashes>,
         witness: Witness,
     ) -> Self {
@@ -58,9 +67,9 @@ impl Session {
             home: account.home.clone(),
             account: RwLock::new(Arc::new(account)),
             client,
-            limits,
-            uploads,
+            terms,
             member,
+            share,
             hashes,
             transfers: Arc::new(Transfers::new(witness.metrics().clone())),
             witness,
@@ -82,6 +91,7 @@ impl Session {
     /// From now on the account is this. What its new rules forbid is refused from the next request
     /// on, on what is open too; the home stays the one that was opened.
     pub fn change(&self, account: Account) {
+        self.share.set(account.settings.rules.bandwidth);
         let now = self.account.write();
         *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(account);
     }
@@ -98,18 +108,18 @@ impl Session {
 
     /// The limits that hold for it.
     pub fn limits(&self) -> &config::Sftp {
-        &self.limits
+        &self.terms.limits
     }
 
     /// Does an old file stay until the new one is there as a whole?
     pub fn overwrites_safely(&self) -> bool {
         let own = self.account().settings.safe_overwrite;
-        own.unwrap_or(self.uploads.safe_overwrite)
+        own.unwrap_or(self.terms.uploads.safe_overwrite)
     }
 
     /// Must what was written be durable when a file is closed?
     pub fn syncs_on_close(&self) -> bool {
-        self.uploads.fsync_on_close
+        self.terms.uploads.fsync_on_close
     }
 
     /// The folder on this machine that is the account's home.
@@ -132,6 +142,11 @@ impl Session {
         &self.transfers
     }
 
+    /// How fast it may move files.
+    pub fn share(&self) -> &Share {
+        &self.share
+    }
+
     /// The hashes that are known.
     pub fn hashes(&self) -> &Hashes {
         &self.hashes
@@ -139,7 +154,7 @@ impl Session {
 
     /// Opens the home. May block: the disk may be gone or hang.
     pub fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
-        open_home(self.home(), self.limits.umask)
+        open_home(self.home(), self.terms.limits.umask)
     }
 }
 

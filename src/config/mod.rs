@@ -24,7 +24,7 @@ use self::fault::{Report, nearest};
 use self::table::{KEYS, Key, RULES, settle};
 use crate::audit::{OnFailure, Policy, Rotation, Trail};
 use crate::log::Format;
-use crate::rules::Network;
+use crate::rules::{Bandwidth, Network};
 
 /// The config that is read when none is named.
 const DEFAULT_FILE: &str = "config.toml";
@@ -48,6 +48,8 @@ pub struct Config {
     pub audit: Audit,
     /// Numbers for Prometheus.
     pub metrics: Metrics,
+    /// How fast files may move, all together.
+    pub bandwidth: Bandwidth,
 }
 
 /// `[server]`
@@ -264,6 +266,7 @@ impl Config {
                 listen: None,
                 accounts: false,
             },
+            bandwidth: Bandwidth::default(),
         }
     }
 }

@@ -275,6 +275,20 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Tell there by name what each account uses, too.",
         set: |config, value, _| Ok(config.metrics.accounts = value::boolean(value)?),
     },
+    Key {
+        section: "bandwidth",
+        name: "upload",
+        default: "\"none\"",
+        doc: "How fast all may upload together: \"none\", or a size a second such as \"100MiB/s\".",
+        set: |config, value, _| Ok(config.bandwidth.up = value::rate(value)?),
+    },
+    Key {
+        section: "bandwidth",
+        name: "download",
+        default: "\"none\"",
+        doc: "How fast all may download together.",
+        set: |config, value, _| Ok(config.bandwidth.down = value::rate(value)?),
+    },
 ];
 
 /// A rule about several keys, looked at when each of them is right by itself.

@@ -17,6 +17,10 @@ use crate::units::{parse_duration, parse_size, show_size};
 /// A value and its place in the file.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
+/// A server that is slower does not serve.
+const LEAST_RATE: u64 = 1 << 10;
+const MOST_RATE: u64 = 1 << 50;
+
 /// Why a value is refused.
 pub(super) struct Wrong {
     /// Its place, in bytes; `None` for the whole value of the key.
@@ -170,6 +174,26 @@ pub(super) fn addresses(value: &Value<'_>) -> Parsed<Vec<SocketAddr>> {
         return wrong(format!("is empty, but {RIGHT}"));
     }
     Ok(addresses)
+}
+
+/// Bytes a second, or "none".
+pub(super) fn rate(value: &Value<'_>) -> Parsed<Option<u64>> {
+    let text = text(value, "10MiB/s")?;
+    if text == "none" {
+        return Ok(None);
+    }
+    let size = text.strip_suffix("/s").unwrap_or(text);
+    match parse_size(size) {
+        Some(rate) if (LEAST_RATE..=MOST_RATE).contains(&rate) => Ok(Some(rate)),
+        Some(_) => wrong(format!(
+            "is {text:?}, but must be from {}/s to {}/s, or \"none\"",
+            show_size(LEAST_RATE),
+            show_size(MOST_RATE)
+        )),
+        None => wrong(format!(
+            "is {text:?}, which is not a size a second such as \"10MiB/s\", nor \"none\""
+        )),
+    }
 }
 
 /// An address to listen on, or a port of this machine alone; nothing for "".

@@ -1,5 +1,5 @@
 //! Answers Prometheus: as much of HTTP/1.1 (RFC 9112) as a scraper needs. One request a connection,
-//! with a cap on its length and a deadline for all of it. docs/adr/0008 says why this is by hand.
+//! with a cap on its length and a deadline for all of it. docs/adr/0009 says why this is by hand.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -36,6 +36,8 @@ pub struct Engine {
     notices: Vec<String>,
     /// What was told since the last OPEN: all writes to a full disk are one event.
     last_notice: Option<String>,
+    /// Bytes of files in the replies, since it was asked.
+    read: u64,
     initialised: bool,
     heard: bool,
 }
@@ -69,6 +71,7 @@ impl Engine {
             replies: Replies::default(),
             notices: Vec::new(),
             last_notice: None,
+            read: 0,
             initialised: false,
             heard: true,
         }
@@ -82,6 +85,11 @@ impl Engine {
     /// The replies that wait to be sent.
     pub fn replies(&mut self) -> &mut Replies {
         &mut self.replies
+    }
+
+    /// Bytes of files in the replies since this was asked last.
+    pub fn take_read_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.read)
     }
 
     /// Lines for the person at the other end.
@@ -146,10 +154,14 @@ impl Engine {
             return false;
         };
         let length = length.min(MAX_DATA) as usize;
-        length > 0
+        let is_done = length > 0
             && self
                 .replies
-                .data_now(id, length, |out| file.read_now(offset, out))
+                .data_now(id, length, |out| file.read_now(offset, out));
+        if is_done {
+            self.read += length as u64;
+        }
+        is_done
     }
 
     /// Carries out one request. False if the stream makes no sense any more: then the channel must
@@ -419,7 +431,10 @@ impl Engine {
             .data(id, |out| vfs.read(file, offset, length, out))?
         {
             0 => Ok(Answer::Eof),
-            _ => Ok(Answer::Replied),
+            count => {
+                self.read += count as u64;
+                Ok(Answer::Replied)
+            }
         }
     }
 

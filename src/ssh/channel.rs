@@ -179,6 +179,14 @@ impl Pipe for ChannelPipe<'_> {
         self.put_out(self.writer.data_bytes(bytes)).await
     }
 
+    fn gone(&self) -> impl Future<Output = ()> + Send {
+        let mut gone = self.gone.clone();
+        async move {
+            // If the other side is dropped, the channel has ended too.
+            let _ = gone.wait_for(|gone| *gone).await;
+        }
+    }
+
     async fn notice(&mut self, line: String) -> Result<(), Gone> {
         let line = self.ends_of_lines(line.into());
         let sending = self.writer.extended_data_bytes(STDERR, line);

@@ -32,18 +32,23 @@ use stream::{Link, Stream};
 
 use crate::accounts::Accounts;
 use crate::audit::{self, Audit, Event, Who, shown};
+use crate::bandwidth::Lanes;
 use crate::commands::Command;
 use crate::config::{self, Config};
 use crate::hashes::Hashes;
-use crate::metrics::Metrics;
+use crate::metrics::{Direction, Metrics};
 use crate::phase::{Phase, STOPPING, reached};
 use crate::quota::{Ledgers, Limits};
-use crate::session::{Client, Session};
+use crate::session::{Client, Session, Terms};
 use crate::sessions::{Ending, Entry, Sessions};
 use crate::witness::Witness;
 
 /// Time that a connection has to end by itself once it was told to.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Bytes that a client may send on a channel before it hears that more may come.
+const WINDOW: u32 = 2 * 1024 * 1024;
+const LEAST_WINDOW: u32 = 64 * 1024;
 
 /// What all connections share.
 pub struct Context {
@@ -54,6 +59,7 @@ pub struct Context {
     hashes: Arc<Hashes>,
     audit: Audit,
     metrics: Arc<Metrics>,
+    lanes: Lanes,
     login: config::Login,
     sftp: config::Sftp,
     uploads: config::Uploads,
@@ -78,6 +84,7 @@ impl Context {
             hashes: Arc::new(Hashes::new(config.server.shards)),
             audit,
             metrics,
+            lanes: Lanes::new(config.bandwidth),
             login: config.login.clone(),
             sftp: config.sftp.clone(),
             uploads: config.uploads.clone(),
@@ -101,7 +108,7 @@ fn transport(login: &config::Login, keys: Vec<PrivateKey>) -> server::Config {
         auth_rejection_time: Duration::from_millis(50),
         auth_rejection_time_initial: Some(Duration::ZERO),
         max_auth_attempts: login.max_attempts,
-        window_size: 2 * 1024 * 1024,
+        window_size: WINDOW,
         maximum_packet_size: 32 * 1024,
         // Larger batches of outgoing packets for each write to the socket.
         event_buffer_size: 32,
@@ -357,12 +364,17 @@ impl Handler for Connection {
             address: self.peer,
             identification,
         };
+        let terms = Terms {
+            limits: context.sftp.clone(),
+            uploads: context.uploads.clone(),
+        };
+        let share = context.lanes.join(user, account.settings.rules.bandwidth);
         let session = Session::new(
             proof,
             client,
-            context.sftp.clone(),
-            context.uploads.clone(),
+            terms,
             member,
+            share,
             context.hashes.clone(),
             witness,
         );
@@ -435,6 +447,21 @@ impl Handler for Connection {
     ) -> Result<(), Self::Error> {
         let service = Service::Command(Command::Greeting, self.terminal(channel));
         self.grant(channel, service, transport)
+    }
+
+    /// Where uploads are held back, little is under way: what else comes on the connection comes behind
+    /// it.
+    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
+        let session = self.session.as_ref();
+        let Some(rate) = session.and_then(|session| session.share().limit(Direction::Upload))
+        else {
+            return WINDOW;
+        };
+        self.forget_ended_channels();
+        // Alone, it may be further ahead: who is far away needs that.
+        let part = if self.channels.len() > 1 { 32 } else { 8 };
+        let a_moment = u32::try_from(rate / part).unwrap_or(u32::MAX);
+        a_moment.clamp(LEAST_WINDOW, WINDOW)
     }
 
     async fn pty_request(

@@ -52,6 +52,7 @@ fn what_real_clients_and_the_operator_do_is_noted_and_fits_the_schema() {
     let mut raw = Connection::logged_in(&server).sftp();
     let elsewhere = raw.extended("expand-path@openssh.com", |body| body.string("~bob/x"));
     assert_eq!(elsewhere.code(), code::PERMISSION_DENIED);
+    server.admin(&["session", "kill", "--user", USER], "").ok();
     drop(raw);
     server
         .admin(
@@ -206,11 +207,18 @@ fn what_real_clients_and_the_operator_do_is_noted_and_fits_the_schema() {
         (1, 1)
     );
 
+    let killed = of_kind(&events, "kill")[0];
+    assert_eq!(killed["name"], USER);
+    assert_eq!(killed["operator"]["uid"], uid);
+    let ended = events
+        .iter()
+        .find(|one| one["event"] == "logout" && one["session"] == killed["killed"]);
+    assert!(ended.is_some(), "{events:#?}");
     let kinds: BTreeSet<_> = events
         .iter()
         .map(|one| one["event"].as_str().unwrap())
         .collect();
-    let rare = BTreeSet::from(["kill", "reload", "lost"]);
+    let rare = BTreeSet::from(["reload", "lost"]);
     let all: BTreeSet<_> = landfall::audit::KINDS.iter().copied().collect();
     assert_eq!(
         all.difference(&kinds).copied().collect::<BTreeSet<_>>(),
