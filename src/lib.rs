@@ -8,6 +8,7 @@
 //! | [`admin`] | what the operator's commands do |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
 //! | [`log`] | where the log goes, and in which form |
+//! | [`live`] | open sessions go on as their accounts are |
 //! | [`sweep`] | removes what a crash left of uploads |
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
 //! | [`sftp`], [`scp`] | the SFTP engine; scp's older protocol |
@@ -45,6 +46,7 @@ pub mod database;
 pub mod error;
 pub mod glob;
 pub mod hashes;
+pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod path;

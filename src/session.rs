@@ -1,19 +1,21 @@
 //! A session: the proof of a login, and what it opens.
 
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
-use crate::accounts::{Account, Proof, UserName};
-use crate::audit::{Event, milliseconds};
+use crate::accounts::{Account, Basis, Proof, UserName};
+use crate::audit::{Event, Login, milliseconds};
 use crate::bandwidth::Share;
 use crate::config;
 use crate::error::Error;
 use crate::hashes::Hashes;
 use crate::quota::{Ledger, Member, Usage};
-use crate::store::Store;
 use crate::store::local::LocalStore;
+use crate::store::{Identity, Store};
 use crate::transfers::Transfers;
 use crate::witness::Witness;
 
@@ -24,13 +26,18 @@ pub struct Session {
     /// As the account was at the login: an open home stays the one that it is.
     home: PathBuf,
     account: RwLock<Arc<Account>>,
+    basis: Basis,
+    /// How often the account was changed.
+    generation: AtomicU32,
+    made: Made,
     client: Client,
     terms: Terms,
     member: Member,
     share: Share,
     hashes: Arc<Hashes>,
     witness: Witness,
-    began: Instant,
+    /// Once it is let in.
+    began: OnceLock<Instant>,
     transfers: Arc<Transfers>,
 }
 
@@ -61,11 +68,14 @@ impl Session {
         hashes: Arc<Hashes>,
         witness: Witness,
     ) -> Self {
-        let account = proof.into_account();
+        let (account, basis) = proof.into_parts();
         Self {
             user: account.name.clone(),
             home: account.home.clone(),
             account: RwLock::new(Arc::new(account)),
+            basis,
+            generation: AtomicU32::new(0),
+            made: Made::default(),
             client,
             terms,
             member,
@@ -73,7 +83,7 @@ impl Session {
             hashes,
             transfers: Arc::new(Transfers::new(witness.metrics().clone())),
             witness,
-            began: Instant::now(),
+            began: OnceLock::new(),
         }
     }
 
@@ -94,6 +104,23 @@ impl Session {
         self.share.set(account.settings.rules.bandwidth);
         let now = self.account.write();
         *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(account);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Another number after each change of the account: who asks for it first, and then for the
+    /// account, and finds the same number later, knows that what they found still holds.
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// What the session has made.
+    pub fn made(&self) -> &Made {
+        &self.made
+    }
+
+    /// What it was let in by.
+    pub fn basis(&self) -> &Basis {
+        &self.basis
     }
 
     /// Where the client is.
@@ -132,6 +159,15 @@ impl Session {
         self.member.ledger()
     }
 
+    /// Tells that it is let in, or why it is not after all.
+    pub fn tell_login(&self, login: Login<'_>) {
+        if login.ok {
+            // It is let in once.
+            let _ = self.began.set(Instant::now());
+        }
+        self.witness.note(&Event::Login(login));
+    }
+
     /// Notes what it does.
     pub fn witness(&self) -> &Witness {
         &self.witness
@@ -158,12 +194,46 @@ impl Session {
     }
 }
 
+/// Files and directories that a session has made, the last of them: an account that may see nothing may
+/// still see these, and go on with them.
+#[derive(Default)]
+pub struct Made(Mutex<(HashSet<Identity>, VecDeque<Identity>)>);
+
+impl Made {
+    /// So many are remembered.
+    const MOST: usize = 4096;
+
+    /// Remembers one.
+    pub fn add(&self, identity: Identity) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, order) = &mut *made;
+        if !known.insert(identity) {
+            return;
+        }
+        order.push_back(identity);
+        if order.len() > Self::MOST
+            && let Some(oldest) = order.pop_front()
+        {
+            known.remove(&oldest);
+        }
+    }
+
+    /// Is it one of them?
+    pub fn has(&self, identity: &Identity) -> bool {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.0.contains(identity)
+    }
+}
+
 /// It ends when nothing of it is at work any more: then all its files are closed.
 impl Drop for Session {
     fn drop(&mut self) {
+        let Some(began) = self.began.get() else {
+            return;
+        };
         let totals = self.transfers.totals();
         self.witness.note(&Event::Logout {
-            duration_ms: milliseconds(self.began.elapsed()),
+            duration_ms: milliseconds(began.elapsed()),
             uploaded_bytes: totals.uploads.bytes,
             uploaded_files: totals.uploads.files,
             downloaded_bytes: totals.downloads.bytes,

@@ -1,10 +1,12 @@
 //! The sessions that are open: found by id or by user, seen and ended from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tracing::info;
 
+use crate::accounts::UserName;
 use crate::calendar;
 use crate::session::Session;
 
@@ -12,12 +14,31 @@ use crate::session::Session;
 #[derive(Default)]
 pub struct Sessions {
     state: Mutex<State>,
+    somebody_late: Notify,
 }
 
 #[derive(Default)]
 struct State {
     last_id: u64,
     open: BTreeMap<u64, Arc<Open>>,
+    /// The last change of any account that was given to the sessions of some.
+    known_until: i64,
+    /// Users whose sessions may not have a change, since their login was proven before it.
+    late: BTreeSet<UserName>,
+}
+
+impl State {
+    fn of(&self, user: &str) -> impl Iterator<Item = &Arc<Open>> {
+        let open = self.open.values();
+        open.filter(move |open| open.session.user() == user)
+    }
+}
+
+/// An account has as many sessions as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("This account has as many sessions as it may have at the same time ({most})")]
+pub struct TooMany {
+    most: u32,
 }
 
 /// A session that is open.
@@ -32,9 +53,14 @@ pub struct Open {
 }
 
 impl Open {
-    /// Ends it: the client is told these words.
-    pub fn end(&self, words: &str) {
-        self.ending.end(words);
+    /// Ends it: the client is told these words. False if it was ended before.
+    pub fn end(&self, words: &str) -> bool {
+        let first = self.ending.end(words);
+        if first {
+            let (user, peer) = (self.session.user(), self.session.peer());
+            info!(user, %peer, id = self.id, words, "a session is ended");
+        }
+        first
     }
 }
 
@@ -49,15 +75,15 @@ impl Default for Ending {
 }
 
 impl Ending {
-    /// Ends it with these words, if nobody else has ended it before.
-    pub fn end(&self, words: &str) {
+    /// Ends it with these words; false if it was ended before.
+    pub fn end(&self, words: &str) -> bool {
         self.0.send_if_modified(|ended| {
             let first = ended.is_none();
             if first {
                 *ended = Some(words.to_owned());
             }
             first
-        });
+        })
     }
 
     /// Waits until somebody ends it; gives the words.
@@ -95,9 +121,25 @@ impl Sessions {
         state.last_id
     }
 
-    /// A session begins, under an id that was made for it.
-    pub fn enter(self: &Arc<Self>, id: u64, session: Arc<Session>, ending: Ending) -> Entry {
+    /// A session begins under an id that was made for it, unless its account has as many as it may.
+    pub fn enter(
+        self: &Arc<Self>,
+        id: u64,
+        session: Arc<Session>,
+        ending: Ending,
+    ) -> Result<Entry, TooMany> {
         let mut state = self.state();
+        let account = session.account();
+        if let Some(most) = account.settings.rules.max_sessions {
+            let own = state.of(session.user()).count();
+            if u32::try_from(own).unwrap_or(u32::MAX) >= most {
+                return Err(TooMany { most });
+            }
+        }
+        if session.basis().as_of() < state.known_until {
+            state.late.insert(account.name.clone());
+            self.somebody_late.notify_one();
+        }
         let open = Open {
             id,
             session,
@@ -105,10 +147,32 @@ impl Sessions {
             ending,
         };
         state.open.insert(id, Arc::new(open));
-        Entry {
+        Ok(Entry {
             sessions: self.clone(),
             id,
-        }
+        })
+    }
+
+    /// Waits until there is a session that may not have a change.
+    pub async fn somebody_came_late(&self) {
+        self.somebody_late.notified().await;
+    }
+
+    /// The users of such sessions: their accounts are to be read again.
+    pub fn take_late(&self) -> BTreeSet<UserName> {
+        std::mem::take(&mut self.state().late)
+    }
+
+    /// A user whose account could not be read stays one of them.
+    pub fn is_late(&self, user: UserName) {
+        self.state().late.insert(user);
+    }
+
+    /// What sessions are given from now on knows of this change. Who enters later, and does not, comes
+    /// late.
+    pub fn know_until(&self, change: i64) {
+        let mut state = self.state();
+        state.known_until = state.known_until.max(change);
     }
 
     /// All that are open, the oldest first.
@@ -118,10 +182,7 @@ impl Sessions {
 
     /// Those of one user, the oldest first.
     pub fn of(&self, user: &str) -> Vec<Arc<Open>> {
-        let state = self.state();
-        let open = state.open.values();
-        let own = open.filter(|open| open.session.user() == user);
-        own.cloned().collect()
+        self.state().of(user).cloned().collect()
     }
 
     /// The one of this id.

@@ -248,6 +248,17 @@ pub(super) fn note_kill(config: &Config, killed: u64, name: &str) {
     );
 }
 
+/// Notes that the config was taken up. `message` is what the operator is told.
+pub(super) fn note_reload(config: &Config, message: &str) {
+    note(
+        config,
+        &Event::Reload {
+            message: message.trim_end(),
+            operator: operator(),
+        },
+    );
+}
+
 /// Notes what a command has done, beside a server that may run. It is done already: that it could not
 /// be noted is told, and no failure.
 fn note(config: &Config, event: &Event<'_>) {

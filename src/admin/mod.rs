@@ -7,9 +7,11 @@ pub mod first_run;
 mod input;
 mod output;
 pub mod quota;
+pub mod reload;
 mod remove_home;
 pub mod session;
 mod settings;
+pub mod shell_help;
 pub mod user;
 mod view;
 

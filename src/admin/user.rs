@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 
+use super::control::Server;
 use super::view::{ListedUser, ShownKey, ShownUser, Use, describe, json, list, list_keys, show};
 use super::{audit, input, output, remove_home, settings};
 use crate::accounts::{Accounts, AuthorizedKey, NewAccount, Password, Settings, UserName};
@@ -19,7 +20,15 @@ pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
     let change = command.change();
     let result = command.run(&accounts).await;
     accounts.close().await;
-    let text = result?;
+    // Of a command that failed half-way, something may have changed.
+    let told = match &change {
+        // Nobody is there whose account is new.
+        Some((action, name)) if *action != "add" => {
+            Server::tell_changed(&config.server.data, name).await
+        }
+        _ => String::new(),
+    };
+    let text = result? + &told;
     if let Some((action, name)) = change {
         audit::note_account(config, action, &name, &text);
     }
@@ -67,7 +76,7 @@ impl Checked {
         })
     }
 
-    /// What it changes of which account, if it does.
+    /// What it changes of which account, if it does: an open session may have to know.
     fn change(&self) -> Option<(&'static str, UserName)> {
         let (action, name) = match self {
             Self::Add(new) => ("add", &new.name),

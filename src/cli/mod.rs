@@ -33,6 +33,9 @@ pub struct Cli {
 pub enum Command {
     /// Run the server until SIGTERM or Ctrl-C.
     Serve,
+    /// Have the running server take up a changed config, host keys and declared users; no session ends
+    /// for it.
+    Reload,
     /// Check the config and show every fault in it with its line.
     Check,
     /// Add, change, remove and show users.
@@ -46,6 +49,16 @@ pub enum Command {
     Session(Session),
     /// Show who did what: the audit trail.
     Audit(Audit),
+    /// Write what makes a shell complete these commands: landfall completions bash
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of all commands into a folder.
+    Man {
+        /// The folder; made if it is not there.
+        folder: PathBuf,
+    },
 }
 
 /// `landfall quota ...`

@@ -21,7 +21,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use self::fault::Faults;
 use self::fault::{Report, nearest};
-use self::table::{KEYS, Key, RULES, settle};
+use self::table::{KEYS, Key, LIVE, RULES, settle};
 use crate::audit::{OnFailure, Policy, Rotation, Trail};
 use crate::log::Format;
 use crate::rules::{Bandwidth, Network};
@@ -50,6 +50,17 @@ pub struct Config {
     pub metrics: Metrics,
     /// How fast files may move, all together.
     pub bandwidth: Bandwidth,
+    /// Every key with its value as it stands in the file, or its default.
+    values: HashMap<(&'static str, &'static str), String>,
+}
+
+/// A setting in which two configs differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its section and name: `login.max_attempts`.
+    pub setting: String,
+    /// A server that runs takes it up at a reload; otherwise when it is started again.
+    pub is_live: bool,
 }
 
 /// `[server]`
@@ -201,10 +212,24 @@ impl Config {
         }
     }
 
+    /// The settings that stand otherwise here than in `old`, in the order of the shipped config.toml.
+    pub fn differences(&self, old: &Self) -> Vec<Difference> {
+        let differ = |key: &&Key| {
+            let place = (key.section, key.name);
+            self.values.get(&place) != old.values.get(&place)
+        };
+        let difference = |key: &Key| Difference {
+            setting: format!("{}.{}", key.section, key.name),
+            is_live: LIVE.contains(&(key.section, key.name)),
+        };
+        KEYS.iter().filter(differ).map(difference).collect()
+    }
+
     fn read(file: String, text: &str, folder: &Path) -> Result<Self, Faults> {
         let mut reader = Reader {
             config: Self::blank(),
             folder,
+            text,
             report: Report::new(file, text),
             found: HashMap::new(),
         };
@@ -212,7 +237,9 @@ impl Config {
         reader.defaults();
         reader.rules();
         settle(&mut reader.config);
-        reader.report.finish(reader.config)
+        let data = reader.config.server.data.clone();
+        let checked = reader.report.finish(reader.config);
+        checked.map_err(|faults| faults.with_data(data))
     }
 
     /// What stands in the fields until the defaults of the table are in them.
@@ -267,6 +294,7 @@ impl Config {
                 accounts: false,
             },
             bandwidth: Bandwidth::default(),
+            values: HashMap::new(),
         }
     }
 }
@@ -290,6 +318,7 @@ enum Found {
 struct Reader<'a> {
     config: Config,
     folder: &'a Path,
+    text: &'a str,
     report: Report<'a>,
     found: HashMap<(&'static str, &'static str), Found>,
 }
@@ -328,6 +357,9 @@ impl Reader<'_> {
 
     /// Applies a value; `place` is where it stands in the file, if it does.
     fn set(&mut self, key: &Key, value: &value::Value<'_>, place: Option<Range<usize>>) {
+        let written = place.clone().and_then(|place| self.text.get(place));
+        let written = written.unwrap_or(key.default).to_owned();
+        self.config.values.insert((key.section, key.name), written);
         let found = match ((key.set)(&mut self.config, value, self.folder), place) {
             (Ok(()), Some(place)) => Found::Right(place),
             (Ok(()), None) => Found::Default,

@@ -1,6 +1,8 @@
 //! The composition root: listeners, shards, the limit on connections, and the way to stop.
 
+mod control;
 mod proxy;
+mod reload;
 mod shard;
 mod stop;
 mod supervisor;
@@ -17,15 +19,17 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use self::control::{Control, Powers};
+use self::reload::Reload;
 use self::shard::{Shard, hand_over};
 use self::told::{Told, start_audit};
 use crate::accounts::Accounts;
-use crate::admin::control::{Control, Powers};
 use crate::admin::{self, first_run};
 use crate::audit::{Audit, Event};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::database;
-use crate::log;
+use crate::live::Live;
+use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::phase::{Phase, reached};
 use crate::quota::Ledgers;
@@ -40,7 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// `landfall serve`: from a config to the end of the process.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    log::start(&config.log)?;
+    let log = Log::start(&config.log)?;
     match &config.file {
         Some(file) => info!("the settings are from {}", file.display()),
         None => info!("there is no config.toml here: every setting has its default"),
@@ -50,15 +54,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let _alone = database::serve_alone(&config.server.data)?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
     let sessions = Arc::<Sessions>::default();
+    let config = Arc::new(config);
     let (audit, writer) = start_audit(&config)?;
     let metrics = Arc::<Metrics>::default();
     let server = Server::bind(
-        &config,
+        config.clone(),
         accounts.clone(),
         ledgers.clone(),
         sessions.clone(),
         audit.clone(),
         metrics.clone(),
+        log,
     )
     .await?;
     let told = Told {
@@ -67,6 +73,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         accounts: config.metrics.accounts.then(|| accounts.clone()),
     };
     let telling = told.tell(&config).await?;
+    let reload = server.reload.clone();
     let control = Control::open(&config.server.data)?;
     let addresses = server.addresses()?;
     let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
@@ -81,18 +88,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     ledgers.begin_serving().await?;
     let version = env!("CARGO_PKG_VERSION");
     audit.note(None, &Event::Start { version });
-    let informing = tokio::spawn(ledgers.clone().keep_informed());
-    let sweeping = tokio::spawn(sweep::run(
-        accounts,
-        ledgers.clone(),
-        config.uploads.sweep_after,
-    ));
-    let controlling = tokio::spawn(control.serve(Powers { sessions }));
+    let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
+    let mut beside = JoinSet::new();
+    beside.spawn(live.clone().run());
+    beside.spawn(ledgers.clone().keep_informed());
+    beside.spawn(sweep::run(accounts, ledgers.clone(), reload.config()));
+    beside.spawn(reload.clone().at_hangup());
+    beside.spawn(control.serve(Powers {
+        sessions,
+        live,
+        reload,
+    }));
     supervisor::ready();
     server.run(&phases).await?;
-    controlling.abort();
-    informing.abort();
-    sweeping.abort();
+    beside.shutdown().await;
     if let Some(telling) = telling {
         telling.abort();
     }
@@ -121,43 +130,50 @@ fn prepare_process() {
 }
 
 /// A server that listens, and does not accept yet.
-pub struct Server {
+struct Server {
     listeners: Vec<TcpListener>,
-    context: Arc<Context>,
+    reload: Arc<Reload>,
+    permits: Arc<Semaphore>,
     sessions: Arc<Sessions>,
-    settings: config::Server,
+    shards: usize,
 }
 
 impl Server {
     /// Reads or makes the host keys, and listens.
-    pub async fn bind(
-        config: &Config,
+    async fn bind(
+        config: Arc<Config>,
         accounts: Accounts,
         ledgers: Arc<Ledgers>,
         sessions: Arc<Sessions>,
         audit: Audit,
         metrics: Arc<Metrics>,
+        log: Log,
     ) -> anyhow::Result<Self> {
         let keys = host_keys::load_or_make(&config.server.keys)?;
+        let listeners = listeners(&config.server.listen).await?;
         let context = Context::new(
-            config,
-            accounts,
+            &config,
+            accounts.clone(),
             ledgers,
             sessions.clone(),
             audit,
             metrics,
             keys,
         );
+        let permits = Arc::new(Semaphore::new(config.server.max_connections));
+        let shards = config.server.shards;
+        let reload = Reload::new(config, Arc::new(context), accounts, log, permits.clone());
         Ok(Self {
-            listeners: listeners(&config.server.listen).await?,
-            context: Arc::new(context),
+            listeners,
+            reload: Arc::new(reload),
+            permits,
             sessions,
-            settings: config.server.clone(),
+            shards,
         })
     }
 
     /// The addresses that it really has: port 0 in the config is a real port here.
-    pub fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
+    fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
         let addresses = self.listeners.iter().map(TcpListener::local_addr);
         Ok(addresses.collect::<Result<_, _>>()?)
     }
@@ -165,14 +181,14 @@ impl Server {
     /// Accepts until the server is to stop, lets transfers come to their end, then ends all
     /// connections.
     async fn run(self, phases: &watch::Sender<Phase>) -> anyhow::Result<()> {
-        let permits = Arc::new(Semaphore::new(self.settings.max_connections));
+        let config = self.reload.config();
         let watchdog = supervisor::watchdog();
         let mut shards = Vec::new();
-        for number in 0..self.settings.shards {
+        for number in 0..self.shards {
             shards.push(Shard::start(
                 number,
-                self.context.clone(),
-                self.settings.proxies.clone(),
+                self.reload.context(),
+                config.clone(),
                 phases.subscribe(),
                 watchdog,
             )?);
@@ -187,7 +203,7 @@ impl Server {
             accepting.spawn(accept(
                 listener,
                 shards.clone(),
-                permits.clone(),
+                self.permits.clone(),
                 phases.subscribe(),
             ));
         }
@@ -196,7 +212,8 @@ impl Server {
         if let Some(watching) = watching {
             watching.abort();
         }
-        stop::drain(&self.sessions, self.settings.stop_grace, phases).await;
+        let grace = config.borrow().server.stop_grace;
+        stop::drain(&self.sessions, grace, phases).await;
         if let Some(shards) = Arc::into_inner(shards) {
             for shard in shards {
                 tokio::task::spawn_blocking(move || shard.join()).await?;

@@ -15,6 +15,7 @@ use tracing::{error, warn};
 
 use super::proxy;
 use super::supervisor::Beat;
+use crate::config::Config;
 use crate::phase::Phase;
 use crate::rules::Network;
 use crate::ssh::{self, Context};
@@ -78,8 +79,8 @@ impl Shard {
     /// `watchdog` is how long somebody waits for its sign of life, if somebody does.
     pub(super) fn start(
         number: usize,
-        context: Arc<Context>,
-        proxies: Arc<[Network]>,
+        context: watch::Receiver<Arc<Context>>,
+        config: watch::Receiver<Arc<Config>>,
         phases: watch::Receiver<Phase>,
         watchdog: Option<Duration>,
     ) -> anyhow::Result<Self> {
@@ -92,7 +93,7 @@ impl Shard {
         let beat = Beat::default();
         let life = Life {
             context,
-            proxies,
+            config,
             phases,
             beat: beat.clone(),
             pause: watchdog.map(|patience| patience / 4),
@@ -126,9 +127,8 @@ impl Shard {
 
 /// The life of a shard.
 struct Life {
-    context: Arc<Context>,
-    /// Where balancers are, who say for whom they connect.
-    proxies: Arc<[Network]>,
+    context: watch::Receiver<Arc<Context>>,
+    config: watch::Receiver<Arc<Config>>,
     phases: watch::Receiver<Phase>,
     /// The sign of life, and how often it is given, if somebody waits for it.
     beat: Beat,
@@ -147,8 +147,8 @@ impl Life {
                 () = pulse(&self.beat, ticks.as_mut()) => continue,
             };
             let Some(newcomer) = newcomer else { break };
-            let (context, phases) = (self.context.clone(), self.phases.clone());
-            let proxies = self.proxies.clone();
+            let (context, phases) = (self.context.borrow().clone(), self.phases.clone());
+            let proxies = self.config.borrow().server.proxies.clone();
             connections.spawn(newcomer.serve(context, proxies, phases));
         }
         while connections.join_next().await.is_some() {}

@@ -153,11 +153,12 @@ impl Engine {
         let Ok(file) = self.handles.file(&handle) else {
             return false;
         };
+        let vfs = &self.vfs;
         let length = length.min(MAX_DATA) as usize;
         let is_done = length > 0
             && self
                 .replies
-                .data_now(id, length, |out| file.read_now(offset, out));
+                .data_now(id, length, |out| vfs.read_now(file, offset, out));
         if is_done {
             self.read += length as u64;
         }
@@ -250,7 +251,7 @@ impl Engine {
             Request::Fsetstat { handle, attrs } => {
                 match self.handles.get(&handle)? {
                     Open::File(file) => self.vfs.change_file(file, &attrs)?,
-                    Open::Directory(directory) => directory.change(&attrs)?,
+                    Open::Directory(open) => self.vfs.change_directory(open, &attrs)?,
                 }
                 Ok(Answer::Done)
             }
@@ -301,7 +302,7 @@ impl Engine {
             Extended::Fstatvfs { handle } => {
                 let space = match self.handles.get(&handle)? {
                     Open::File(file) => self.vfs.file_space(file)?,
-                    Open::Directory(directory) => self.vfs.directory_space(&**directory)?,
+                    Open::Directory(directory) => self.vfs.directory_space(directory)?,
                 };
                 self.replies.extended(id, |out| put_space(out, &space));
                 Ok(Answer::Replied)
@@ -447,7 +448,7 @@ impl Engine {
     fn fstat(&mut self, id: u32, handle: &[u8]) -> Outcome {
         let metadata = match self.handles.get(handle)? {
             Open::File(file) => self.vfs.file_metadata(file)?,
-            Open::Directory(directory) => directory.metadata()?,
+            Open::Directory(open) => self.vfs.directory_metadata(open)?,
         };
         self.replies.attrs(id, &metadata);
         Ok(Answer::Replied)

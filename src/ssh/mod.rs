@@ -19,7 +19,7 @@ use russh::{
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 mod auth;
 mod channel;
@@ -31,7 +31,7 @@ use channel::{Service, Terminal};
 use stream::{Link, Stream};
 
 use crate::accounts::Accounts;
-use crate::audit::{self, Audit, Event, Who, shown};
+use crate::audit::{self, Audit, Who, shown};
 use crate::bandwidth::Lanes;
 use crate::commands::Command;
 use crate::config::{self, Config};
@@ -59,7 +59,7 @@ pub struct Context {
     hashes: Arc<Hashes>,
     audit: Audit,
     metrics: Arc<Metrics>,
-    lanes: Lanes,
+    lanes: Arc<Lanes>,
     login: config::Login,
     sftp: config::Sftp,
     uploads: config::Uploads,
@@ -84,10 +84,28 @@ impl Context {
             hashes: Arc::new(Hashes::new(config.server.shards)),
             audit,
             metrics,
-            lanes: Lanes::new(config.bandwidth),
+            lanes: Arc::new(Lanes::new(config.bandwidth)),
             login: config.login.clone(),
             sftp: config.sftp.clone(),
             uploads: config.uploads.clone(),
+        }
+    }
+
+    /// The same server under another config, with these host keys.
+    pub fn renewed(&self, config: &Config, host_keys: Vec<PrivateKey>) -> Self {
+        self.lanes.set(config.bandwidth);
+        Self {
+            hashes: self.hashes.clone(),
+            lanes: self.lanes.clone(),
+            ..Self::new(
+                config,
+                self.accounts.clone(),
+                self.ledgers.clone(),
+                self.sessions.clone(),
+                self.audit.clone(),
+                self.metrics.clone(),
+                host_keys,
+            )
         }
     }
 }
@@ -353,13 +371,6 @@ impl Handler for Connection {
             session: Some(id),
         };
         let witness = Witness::new(context.audit.clone(), context.metrics.clone(), who);
-        witness.note(&Event::Login(audit::Login {
-            ok: true,
-            method: means.method,
-            reason: None,
-            key: means.key.as_deref(),
-            client: Some(shown(&identification)),
-        }));
         let client = Client {
             address: self.peer,
             identification,
@@ -380,8 +391,24 @@ impl Handler for Connection {
         );
         let session = Arc::new(session);
         let ending = self.ending.clone();
-        let entry = context.sessions.enter(id, session.clone(), ending);
-        self.entry = Some(entry);
+        let entered = context.sessions.enter(id, session.clone(), ending);
+        let refused = entered.as_ref().err().map(ToString::to_string);
+        session.tell_login(audit::Login {
+            ok: refused.is_none(),
+            method: means.method,
+            reason: refused.as_deref(),
+            key: means.key.as_deref(),
+            client: Some(shown(session.identification())),
+        });
+        match entered {
+            Ok(entry) => self.entry = Some(entry),
+            Err(refused) => {
+                let (user, peer) = (session.user(), self.peer);
+                warn!(user, %peer, "login refused: {refused}");
+                self.ending.end(&refused.to_string());
+                return Ok(());
+            }
+        }
         self.session = Some(session);
         self.link.logged_in();
         Ok(())

@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
+use super::open::READING;
 use super::record::{Deed, Used};
 use super::replace::{End, Overwrite};
-use super::{READING, Vfs};
+use super::{Last, Pass, Place, Verb, Vfs};
 use crate::error::Error;
 use crate::hashes::Algorithm;
 use crate::path::VPath;
 use crate::quota::{Tracked, Usage};
-use crate::store::{Changes, Directory, File, Metadata, OpenHow, Space};
+use crate::rules::Permission;
+use crate::store::{Changes, Directory, File, Metadata, OpenHow};
 use crate::transfers::{Direction, Transfers, UnderWay};
 
 /// A file that a session holds open, and what it did with it.
@@ -28,19 +30,22 @@ pub struct OpenFile {
     pub(super) overwrite: Option<Arc<Overwrite>>,
     /// Where its name is new, if that must be durable.
     new_in: Option<Box<dyn Directory>>,
-    /// When it was opened.
-    size: u64,
-    /// Opening it has made or cut it, and nothing was copied into it.
-    is_new: AtomicBool,
-    /// Something that should have been written to it was not.
-    has_failed: AtomicBool,
-    /// What its client reads and writes; `None` where the server uses it for itself.
-    moves: Option<Box<Moves>>,
+    pub(super) pass: Pass,
+    story: Box<Story>,
 }
 
-/// Both directions of a file.
-pub(super) struct Moves {
+/// What there is to tell of a file at its end.
+#[derive(Default)]
+pub(super) struct Story {
+    /// When it was opened.
+    pub(super) size: u64,
+    /// Opening it has made or cut it, and nothing was copied into it.
+    pub(super) is_new: AtomicBool,
+    /// Something that should have been written to it was not.
+    pub(super) has_failed: AtomicBool,
+    /// What its client reads; `None` where the server uses it for itself.
     pub(super) download: Option<UnderWay>,
+    /// What its client writes.
     pub(super) upload: Option<UnderWay>,
 }
 
@@ -48,47 +53,44 @@ impl OpenFile {
     pub(super) fn new(
         file: Box<dyn File>,
         tracked: Tracked,
-        path: VPath,
+        place: &Place<'_>,
         how: OpenHow,
         size: u64,
     ) -> Self {
         Self {
             file: Arc::from(file),
             tracked: Arc::new(tracked),
-            path,
+            path: place.path.clone().into_owned(),
             how,
             overwrite: None,
             new_in: None,
-            size,
-            is_new: AtomicBool::new(false),
-            has_failed: AtomicBool::new(false),
-            moves: None,
+            pass: place.pass,
+            story: Box::new(Story {
+                size,
+                ..Story::default()
+            }),
         }
     }
 
     /// The same, which was made or cut by opening it.
     pub(super) fn made(mut self) -> Self {
-        (self.size, self.is_new) = (0, AtomicBool::new(true));
+        (self.story.size, self.story.is_new) = (0, true.into());
         self
     }
 
     /// What is in it has not come from the client.
     pub(super) fn was_copied_to(&self) {
-        self.is_new.store(false, Ordering::Relaxed);
+        self.story.is_new.store(false, Ordering::Relaxed);
     }
 
     /// The same, for a client that moves bytes and may have announced how many.
-    pub(super) fn for_client(self, transfers: &Arc<Transfers>, announced: Option<u64>) -> Self {
+    pub(super) fn for_client(mut self, transfers: &Arc<Transfers>, announced: Option<u64>) -> Self {
         let begin = |direction, expected| transfers.begin(self.path.clone(), direction, expected);
-        let (read, write) = (self.how.read, self.how.write);
-        let moves = Moves {
-            download: read.then(|| begin(Direction::Download, Some(self.size))),
-            upload: write.then(|| begin(Direction::Upload, announced)),
-        };
-        Self {
-            moves: Some(Box::new(moves)),
-            ..self
-        }
+        let size = Some(self.story.size);
+        let download = self.how.read.then(|| begin(Direction::Download, size));
+        let upload = self.how.write.then(|| begin(Direction::Upload, announced));
+        (self.story.download, self.story.upload) = (download, upload);
+        self
     }
 
     /// The same, where its name is new in this directory.
@@ -108,10 +110,8 @@ impl OpenFile {
             how: self.how,
             overwrite: None,
             new_in: None,
-            size: self.size,
-            is_new: AtomicBool::new(false),
-            has_failed: AtomicBool::new(false),
-            moves: None,
+            pass: self.pass,
+            story: Box::default(),
         }
     }
 
@@ -126,7 +126,7 @@ impl OpenFile {
     /// Something that should have been written to it was not: it must not take the place of an old
     /// file.
     pub(super) fn spoil(&self) {
-        self.has_failed.store(true, Ordering::Relaxed);
+        self.story.has_failed.store(true, Ordering::Relaxed);
         if let Some(overwrite) = &self.overwrite {
             overwrite.spoil();
         }
@@ -159,23 +159,12 @@ impl OpenFile {
         if self.how.append { size } else { offset }
     }
 
-    /// Fills `out` without ever waiting for a disk, as [`File::read_now`]; false if that cannot be.
-    pub fn read_now(&mut self, offset: u64, out: &mut [u8]) -> bool {
-        let filled = self
-            .readable()
-            .is_ok_and(|file| file.read_now(offset, out) == out.len());
-        if filled {
-            self.was_read(offset, out.len());
-        }
-        filled
-    }
-
     fn download(&self) -> Option<&UnderWay> {
-        self.moves.as_ref()?.download.as_ref()
+        self.story.download.as_ref()
     }
 
     fn upload(&self) -> Option<&UnderWay> {
-        self.moves.as_ref()?.upload.as_ref()
+        self.story.upload.as_ref()
     }
 
     fn was_read(&self, offset: u64, length: usize) {
@@ -222,10 +211,7 @@ impl Vfs {
             path,
             overwrite,
             new_in,
-            size,
-            is_new,
-            has_failed,
-            moves,
+            story,
             ..
         } = file;
         let inode = tracked.inode();
@@ -238,23 +224,21 @@ impl Vfs {
             Some(directory) if end == End::Closed => closed.and(directory.sync_names()),
             _ => closed,
         };
-        if let Some(moves) = moves {
-            self.record_moves(&Used {
-                path: &path,
-                moves,
-                size,
-                is_new: is_new.into_inner(),
-                has_failed: has_failed.into_inner() || outcome.is_err(),
-                end,
-                sha256: &|| self.sha256_of(&path, inode),
-            });
-        }
+        self.record_moves(&Used {
+            path: &path,
+            story: &story,
+            has_failed: story.has_failed.load(Ordering::Relaxed) || outcome.is_err(),
+            end,
+            sha256: &|| self.sha256_of(&path, inode),
+        });
         outcome
     }
 
-    /// The hash of a file that was closed, if it still goes by its name.
+    /// The hash of a file that was closed, if it still goes by its name. It is for the operator, whatever
+    /// its owner may read.
     fn sha256_of(&self, path: &VPath, inode: (u64, u64)) -> Option<String> {
-        let file = self.open_counted(path, &READING, None).ok()?;
+        let open = |place: &Place<'_>| self.open_counted(place, &READING, None);
+        let file = self.at(path, Last::Followed, open).ok()?;
         let is_same = file.tracked.inode() == inode;
         let hash = is_same.then(|| self.hash_whole(&file, Algorithm::Sha256).ok());
         Some(hash.flatten()?.to_string())
@@ -269,6 +253,18 @@ impl Vfs {
         }
     }
 
+    /// Fills `out` without ever waiting for a disk, as [`File::read_now`]; false if that cannot be.
+    pub fn read_now(&self, file: &OpenFile, offset: u64, out: &mut [u8]) -> bool {
+        let filled = self.is_granted_now(file, Permission::Download)
+            && file
+                .readable()
+                .is_ok_and(|source| source.read_now(offset, out) == out.len());
+        if filled {
+            file.was_read(offset, out.len());
+        }
+        filled
+    }
+
     /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file.
     pub fn read(
         &self,
@@ -277,6 +273,7 @@ impl Vfs {
         length: usize,
         out: &mut BytesMut,
     ) -> Result<usize, Error> {
+        self.check_kept(file, Verb::Read)?;
         let count = file.readable()?.read(offset, length, out)?;
         file.was_read(offset, count);
         Ok(count)
@@ -289,7 +286,10 @@ impl Vfs {
         if length == 0 {
             return file.writable().map(drop);
         }
-        let outcome = self.write_counted(file, offset, pieces, length as u64);
+        let outcome = match self.check_kept(file, Verb::Write) {
+            Ok(()) => self.write_counted(file, offset, pieces, length as u64),
+            Err(error) => Err((offset, 0, error)),
+        };
         match outcome {
             Ok(start) => {
                 file.was_written(start, length);
@@ -300,7 +300,7 @@ impl Vfs {
                     file.was_written(start, stored);
                 }
                 // The others that were under way fail too: that is one event.
-                let is_known = mem::replace(file.has_failed.get_mut(), true);
+                let is_known = mem::replace(file.story.has_failed.get_mut(), true);
                 file.spoil();
                 if is_known {
                     return Err(error);
@@ -390,13 +390,28 @@ impl Vfs {
 
     /// Changes the open file itself, whatever its name is by now.
     pub fn change_file(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
-        self.record(
-            Deed::Change(&file.path, changes),
-            self.change_open(file, changes),
-        )
+        let outcome = self
+            .check_change(file, changes)
+            .and_then(|()| self.change_allowed(file, changes));
+        self.record(Deed::Change(&file.path, changes), outcome)
     }
 
-    pub(super) fn change_open(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
+    fn check_change(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
+        if changes.size.is_some() {
+            self.check_open(file, Verb::Write)?;
+        }
+        let rest = Changes {
+            size: None,
+            ..*changes
+        };
+        if rest == Changes::default() {
+            return Ok(());
+        }
+        self.check_open(file, Verb::Change)
+    }
+
+    /// The same for the server's own use.
+    pub(super) fn change_allowed(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
         let (size, rest) = self.change_both(file, changes);
         if size.is_err() {
             file.spoil();
@@ -424,10 +439,5 @@ impl Vfs {
     /// Makes what was written durable.
     pub fn sync(&self, file: &OpenFile) -> Result<(), Error> {
         self.record(Deed::Sync(&file.path), file.file.sync())
-    }
-
-    /// Space where an open file lies.
-    pub fn file_space(&self, file: &OpenFile) -> Result<Space, Error> {
-        Ok(self.within_quota(file.file.space()?))
     }
 }

@@ -1,12 +1,13 @@
 //! The one place where what came of a verb is told: to the log and to the audit trail.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 use tracing::{debug, info};
 
 use super::Vfs;
-use super::file::Moves;
+use super::file::Story;
 use super::replace::End;
 use crate::audit::{Ending, Event, Moved, milliseconds, shown};
 use crate::error::{Error, Unfinished};
@@ -40,11 +41,7 @@ pub(super) enum Deed<'a> {
 /// A file that a client has used, at its end.
 pub(super) struct Used<'a> {
     pub(super) path: &'a VPath,
-    pub(super) moves: Box<Moves>,
-    /// How large it was when it was opened.
-    pub(super) size: u64,
-    /// Opening it has made or cut it, and nothing was copied into it.
-    pub(super) is_new: bool,
+    pub(super) story: &'a Story,
     /// Something that should have been written to it was not.
     pub(super) has_failed: bool,
     pub(super) end: End,
@@ -81,9 +78,9 @@ impl Vfs {
     /// Tells what was moved of a file.
     pub(super) fn record_moves(&self, used: &Used<'_>) {
         let (user, peer) = (self.session.user(), self.session.peer());
-        let Used { path, moves, .. } = used;
-        if let Some(upload) = moves.upload.as_deref()
-            && (upload.bytes() > 0 || used.is_new)
+        let Used { path, story, .. } = used;
+        if let Some(upload) = story.upload.as_deref()
+            && (upload.bytes() > 0 || story.is_new.load(Ordering::Relaxed))
         {
             let result = match used.end {
                 End::Cut => Ending::Cut,
@@ -95,11 +92,11 @@ impl Vfs {
             self.session.witness().note(&Event::Upload(moved));
         }
         // Who opens an empty file has all of it.
-        let is_nothing_to_read = used.size == 0 && moves.upload.is_none();
-        if let Some(download) = moves.download.as_deref()
+        let is_nothing_to_read = story.size == 0 && story.upload.is_none();
+        if let Some(download) = story.download.as_deref()
             && (download.bytes() > 0 || is_nothing_to_read)
         {
-            let wanted = used.size.saturating_sub(download.offset());
+            let wanted = story.size.saturating_sub(download.offset());
             let result = match used.end {
                 _ if download.bytes() >= wanted => Ending::Complete,
                 End::Closed => Ending::Partial,
@@ -217,9 +214,9 @@ impl fmt::Display for Deed<'_> {
 /// Why something was not allowed; `None` if it only could not be.
 fn refusal(error: &Error) -> Option<&'static str> {
     match error {
-        Error::Refused(_) | Error::Os(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
-            Some("permission")
-        }
+        Error::Refused(_)
+        | Error::NotAllowed(_)
+        | Error::Os(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Some("permission"),
         // The kernel does not follow what leads out of a home by magic.
         Error::Os(Errno::LOOP | Errno::XDEV) => Some("confinement"),
         Error::Quota(_) | Error::Os(Errno::DQUOT) => Some("quota"),

@@ -11,15 +11,15 @@ use tokio::net::UnixStream;
 const MAX_LINE: usize = 64 * 1024;
 
 /// A stream of lines, each one value in JSON.
-pub(super) struct Frames(BufReader<UnixStream>);
+pub(crate) struct Frames(BufReader<UnixStream>);
 
 impl Frames {
-    pub(super) fn new(stream: UnixStream) -> Self {
+    pub(crate) fn new(stream: UnixStream) -> Self {
         Self(BufReader::new(stream))
     }
 
     /// The next value; `None` at the end of the stream.
-    pub(super) async fn receive<T: DeserializeOwned>(&mut self) -> std::io::Result<Option<T>> {
+    pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> std::io::Result<Option<T>> {
         let mut line = Vec::new();
         loop {
             let ready = self.0.fill_buf().await?;
@@ -45,7 +45,7 @@ impl Frames {
     }
 
     /// Sends values, a line each.
-    pub(super) async fn send<T: Serialize>(&mut self, values: &[T]) -> std::io::Result<()> {
+    pub(crate) async fn send<T: Serialize>(&mut self, values: &[T]) -> std::io::Result<()> {
         let mut lines = Vec::new();
         for value in values {
             serde_json::to_writer(&mut lines, value)?;

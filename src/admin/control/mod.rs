@@ -5,7 +5,6 @@
 
 mod client;
 mod frames;
-mod server;
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -13,8 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-pub use self::client::Server;
-pub use self::server::{Control, Powers};
+pub use self::client::{Refusal, Server};
+pub(crate) use self::frames::Frames;
 
 /// The name of the socket in the data folder.
 const SOCKET: &str = "control.sock";
@@ -25,6 +24,13 @@ const SOCKET: &str = "control.sock";
 pub enum Request {
     /// The sessions that are open: one [`Reply::Session`] each.
     Sessions,
+    /// An account was changed, or removed: [`Reply::Applied`].
+    Changed {
+        /// Its name.
+        user: String,
+    },
+    /// Take up a changed config: some [`Reply::Told`].
+    Reload,
     /// End sessions: one [`Reply::Ended`] each.
     Kill {
         /// Those of these ids.
@@ -48,6 +54,18 @@ pub enum Reply {
     NoSession {
         /// The id that was asked for.
         id: u64,
+    },
+    /// The open sessions of an account are as it is now.
+    Applied {
+        /// How many go on.
+        changed: usize,
+        /// How many were ended.
+        ended: usize,
+    },
+    /// What an operator should know.
+    Told {
+        /// One line.
+        text: String,
     },
     /// The request has been carried out.
     Done,
@@ -119,15 +137,15 @@ impl Moving {
 
 /// The data folder, held open: the socket in it has a short name through /proc then, since an address
 /// of a socket has no room for a long one (unix(7): 108 bytes).
-struct Folder(OwnedFd);
+pub(crate) struct Folder(OwnedFd);
 
 impl Folder {
-    fn open(data: &Path) -> rustix::io::Result<Self> {
+    pub(crate) fn open(data: &Path) -> rustix::io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(data, flags, Mode::empty()).map(Self)
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         format!("/proc/self/fd/{}/{SOCKET}", self.0.as_raw_fd()).into()
     }
 }

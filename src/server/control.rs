@@ -1,4 +1,4 @@
-//! The side of the server: one task on the main runtime. It never waits for a client longer than a
+//! The control socket from the side of the server: one task on the main runtime. It never waits for a client longer than a
 //! deadline, and nothing of the server waits for it.
 
 use std::fs::{self, Permissions};
@@ -13,11 +13,12 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
-use super::frames::Frames;
-use super::{Folder, Moving, OpenSession, Reply, Request, Way};
+use super::reload::Reload;
+use crate::admin::control::{Folder, Frames, Moving, OpenSession, Reply, Request, Way};
 use crate::calendar;
+use crate::live::{Live, Outcome};
 use crate::session::Session;
 use crate::sessions::{Open, Sessions};
 use crate::transfers::Direction;
@@ -32,13 +33,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const ENDED: &str = "The operator has ended this session";
 
 /// What can be seen and done through the socket.
-pub struct Powers {
+pub(super) struct Powers {
     /// The sessions that are open.
-    pub sessions: Arc<Sessions>,
+    pub(super) sessions: Arc<Sessions>,
+    /// Has sessions go on as their accounts are.
+    pub(super) live: Arc<Live>,
+    /// Takes up a changed config.
+    pub(super) reload: Arc<Reload>,
 }
 
 /// The socket; it goes away with this.
-pub struct Control {
+pub(super) struct Control {
     folder: Folder,
     listener: UnixListener,
 }
@@ -46,7 +51,7 @@ pub struct Control {
 impl Control {
     /// Makes the socket. The caller is the one server of the data folder, so one that is there
     /// already is left of a server that was killed.
-    pub fn open(data: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(data: &Path) -> anyhow::Result<Self> {
         let cannot = || format!("cannot make the control socket in {}", data.display());
         let folder = Folder::open(data).with_context(cannot)?;
         let listener = listen(&folder.socket()).with_context(cannot)?;
@@ -54,7 +59,7 @@ impl Control {
     }
 
     /// Serves commands. Never ends by itself.
-    pub async fn serve(self, powers: Powers) {
+    pub(super) async fn serve(self, powers: Powers) {
         let powers = Arc::new(powers);
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let mut serving = JoinSet::new();
@@ -136,12 +141,40 @@ impl Powers {
                 let open = self.sessions.all();
                 open.iter().map(|open| Reply::Session(show(open))).collect()
             }
+            Request::Changed { user } => vec![self.changed(&user).await],
+            Request::Reload => self.reload().await,
             Request::Kill { ids, user, reason } => self.kill(&ids, user.as_deref(), reason),
         };
         if !matches!(replies.last(), Some(Reply::Refused { .. })) {
             replies.push(Reply::Done);
         }
         replies
+    }
+
+    async fn changed(&self, user: &str) -> Reply {
+        let outcome = match user.parse() {
+            Ok(name) => self.live.apply(&name).await,
+            Err(wrong) => Err(anyhow::Error::new(wrong)),
+        };
+        match outcome {
+            Ok(Outcome { changed, ended }) => Reply::Applied { changed, ended },
+            Err(failure) => Reply::Refused {
+                text: format!("{failure:#}"),
+            },
+        }
+    }
+
+    async fn reload(&self) -> Vec<Reply> {
+        match self.reload.reload().await {
+            Ok(lines) => {
+                let told = lines.into_iter().map(|text| Reply::Told { text });
+                told.collect()
+            }
+            // Faults of the config are several lines, each with its place first.
+            Err(failure) => vec![Reply::Refused {
+                text: format!("{failure:#}"),
+            }],
+        }
     }
 
     fn kill(&self, ids: &[u64], user: Option<&str>, reason: Option<String>) -> Vec<Reply> {
@@ -156,8 +189,6 @@ impl Powers {
         ending.extend(user.map_or_else(Vec::new, |user| self.sessions.of(user)));
         let words = reason.unwrap_or_else(|| ENDED.to_owned());
         for open in ending {
-            let (user, peer) = (open.session.user(), open.session.peer());
-            info!(user, %peer, id = open.id, words, "a session is ended by the operator");
             open.end(&words);
             replies.push(Reply::Ended(show(&open)));
         }
