@@ -7,19 +7,24 @@
 //! | [`cli`], [`config`] | the commands and their arguments; config.toml, raw then checked |
 //! | [`admin`] | what the operator's commands do |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
+//! | [`log`] | where the log goes, and in which form |
 //! | [`live`] | open sessions go on as their accounts are |
 //! | [`sweep`] | removes what a crash left of uploads |
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
 //! | [`sftp`], [`scp`] | the SFTP engine; scp's older protocol |
 //! | [`commands`] | the small commands of a person: `quota` |
 //! | [`pipe`], [`command_line`] | the bytes of a channel; a command line in words |
-//! | `pieces`, `blocks` | what has come of a stream; memory for the data of downloads |
+//! | `pieces`, `blocks`, `pool` | what has come of a stream; memory for downloads; the blocking pool |
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`], [`sessions`] | the proof of a login; all that are open |
+//! | [`bandwidth`] | how fast files may move |
 //! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
 //! | [`rules`] | what an account may do, and who may log in to it |
 //! | [`quota`] | what an account uses, exactly |
+//! | [`witness`] | sees what a session does, for the next two |
+//! | [`audit`] | the trail of who did what |
+//! | [`metrics`] | what the server does, in numbers |
 //! | [`hashes`] | hashes of files, and which are known |
 //! | [`store`] | the file system of one home |
 //! | [`phase`] | how far the server is on its way to its end |
@@ -29,6 +34,8 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod audit;
+pub mod bandwidth;
 mod blocks;
 pub mod calendar;
 pub mod cli;
@@ -40,10 +47,13 @@ pub mod error;
 pub mod glob;
 pub mod hashes;
 pub mod live;
+pub mod log;
+pub mod metrics;
 pub mod path;
 pub mod phase;
 mod pieces;
 pub mod pipe;
+mod pool;
 pub mod quota;
 pub mod rules;
 pub mod scp;
@@ -57,3 +67,4 @@ pub mod sweep;
 pub mod transfers;
 pub mod units;
 pub mod vfs;
+pub mod witness;

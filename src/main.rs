@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use landfall::admin::control::Refusal;
-use landfall::admin::{backup, print, quota, reload, session, shell_help, user};
+use landfall::admin::{audit, backup, print, quota, reload, session, shell_help, user};
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
 use landfall::server;
@@ -45,8 +45,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::User(command) => user::run(&config, command).await,
             Command::Quota(command) => quota::run(&config, command).await,
             Command::Session(command) => session::run(&config, command).await,
-            Command::Reload => reload::run(&config.server.data).await,
             Command::Backup { folder } => backup::run(&config, &folder).await,
+            Command::Reload => reload::run(&config.server.data, Some(&config)).await,
+            Command::Audit(command) => audit::run(&config, &command).await,
             Command::Serve => server::run(config).await,
             Command::Completions { .. } | Command::Man { .. } => Ok(()),
         }
@@ -60,7 +61,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 /// so that they are in its log, too.
 async fn refuse(command: &Command, faults: Faults) -> anyhow::Result<()> {
     match faults.data() {
-        Some(data) if matches!(command, Command::Reload) => reload::run(data).await,
+        Some(data) if matches!(command, Command::Reload) => reload::run(data, None).await,
         _ => Err(faults.into()),
     }
 }

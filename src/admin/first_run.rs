@@ -6,6 +6,7 @@ use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::accounts::{Accounts, NewAccount, Password, UserName};
+use crate::audit::{Audit, Event};
 
 const NAME: &str = "demo";
 
@@ -13,6 +14,7 @@ const NAME: &str = "demo";
 /// time that its password is shown. `addresses` are those that the server really has.
 pub async fn make_account(
     accounts: &Accounts,
+    audit: &Audit,
     addresses: &[SocketAddr],
 ) -> anyhow::Result<Option<Zeroizing<String>>> {
     if accounts.count().await? > 0 {
@@ -31,6 +33,15 @@ pub async fn make_account(
     let Some(account) = accounts.add_first(new).await? else {
         return Ok(None);
     };
+    audit.note(
+        None,
+        &Event::Account {
+            action: "add",
+            name: NAME,
+            message: "Added the account of the first start",
+            operator: None,
+        },
+    );
     let (password, home) = (password.as_str(), account.home.display());
     let command = addresses
         .first()

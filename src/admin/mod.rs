@@ -1,6 +1,7 @@
 //! What the operator's commands do. Account commands work on the database directly, whether or not
 //! a server is running; what is about a running server goes through its control socket.
 
+pub mod audit;
 pub mod backup;
 pub mod control;
 pub mod first_run;
@@ -16,3 +17,4 @@ pub mod user;
 mod view;
 
 pub use self::output::print;
+pub use self::view::uses;

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 
 use super::control::Server;
 use super::view::{ListedUser, ShownKey, ShownUser, Use, describe, json, list, list_keys, show};
-use super::{input, output, remove_home, settings};
+use super::{audit, input, output, remove_home, settings};
 use crate::accounts::{Accounts, AuthorizedKey, NewAccount, Password, Settings, UserName};
 use crate::cli::{self, PasswordSource};
 use crate::config::Config;
@@ -17,15 +17,22 @@ pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
     // What can be refused without the database is refused before there is one.
     let command = Checked::new(command)?;
     let accounts = Accounts::open(config).await?;
-    let changes = command.changes().cloned();
+    let change = command.change();
     let result = command.run(&accounts).await;
     accounts.close().await;
     // Of a command that failed half-way, something may have changed.
-    let told = match changes {
-        Some(name) => Server::tell_changed(&config.server.data, &name).await,
-        None => String::new(),
+    let told = match &change {
+        // Nobody is there whose account is new.
+        Some((action, name)) if *action != "add" => {
+            Server::tell_changed(&config.server.data, name).await
+        }
+        _ => String::new(),
     };
-    output::print(&(result? + &told))?;
+    let text = result? + &told;
+    if let Some((action, name)) = change {
+        audit::note_account(config, action, &name, &text);
+    }
+    output::print(&text)?;
     Ok(())
 }
 
@@ -69,16 +76,18 @@ impl Checked {
         })
     }
 
-    /// The user that it changes: an open session may have to know. Nobody is there whose account is new.
-    fn changes(&self) -> Option<&UserName> {
-        match self {
-            Self::Set(name, _)
-            | Self::Remove(name, _)
-            | Self::SetPassword(name, _)
-            | Self::AddKeys(name, _)
-            | Self::RemoveKey(name, _) => Some(name),
-            Self::Add(_) | Self::Show(..) | Self::List(_) | Self::ListKeys(..) => None,
-        }
+    /// What it changes of which account, if it does: an open session may have to know.
+    fn change(&self) -> Option<(&'static str, UserName)> {
+        let (action, name) = match self {
+            Self::Add(new) => ("add", &new.name),
+            Self::Set(name, _) => ("set", name),
+            Self::Remove(name, _) => ("remove", name),
+            Self::SetPassword(name, _) => ("password", name),
+            Self::AddKeys(name, _) => ("key_add", name),
+            Self::RemoveKey(name, _) => ("key_remove", name),
+            Self::Show(..) | Self::List(_) | Self::ListKeys(..) => return None,
+        };
+        Some((action, name.clone()))
     }
 
     /// Does it; gives what to print.

@@ -6,6 +6,7 @@ use super::output;
 use super::settings::{self, ShownSettings, limit};
 use crate::accounts::{Accounts, AuthorizedKey, Details};
 use crate::calendar;
+use crate::metrics;
 use crate::quota::{Usage, figures_of_all};
 use crate::units::{show_rounded, show_size};
 
@@ -52,6 +53,24 @@ impl Use {
             limit(allowance.files.map(|files| files.to_string())),
         ]
     }
+}
+
+/// What all accounts use, for the metrics.
+///
+/// # Errors
+/// Of the database.
+pub async fn uses(accounts: &Accounts) -> anyhow::Result<Vec<metrics::Account>> {
+    let users = Use::of_all(accounts).await?.into_iter();
+    let told = users.map(|user| {
+        let account = user.details.account;
+        metrics::Account {
+            name: account.name.to_string(),
+            used: user.used.map(|used| (used.bytes, used.files)),
+            bytes_limit: account.settings.allowance.bytes,
+            files_limit: account.settings.allowance.files,
+        }
+    });
+    Ok(told.collect())
 }
 
 pub(super) fn list(users: &[Use]) -> String {

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod audit;
 mod session;
 mod user;
 mod values;
 
+pub use self::audit::Audit;
 pub use self::session::{Kill, Session};
 pub use self::user::{
     Add, Key, KeyAdd, KeyRemove, Passwd, PasswordSource, Remove, Set, Settings, Show, User,
@@ -51,6 +53,8 @@ pub enum Command {
         /// The folder; it must not be there yet.
         folder: PathBuf,
     },
+    /// Show who did what: the audit trail.
+    Audit(Audit),
     /// Write what makes a shell complete these commands: landfall completions bash
     Completions {
         /// The shell.

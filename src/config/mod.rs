@@ -22,7 +22,9 @@ use toml::de::{DeTable, DeValue};
 pub use self::fault::Faults;
 use self::fault::{Report, nearest};
 use self::table::{KEYS, Key, LIVE, RULES, settle};
-use crate::rules::Network;
+use crate::audit::{OnFailure, Policy, Rotation, Trail};
+use crate::log::Format;
+use crate::rules::{Bandwidth, Network};
 
 /// The config that is read when none is named.
 const DEFAULT_FILE: &str = "config.toml";
@@ -42,6 +44,12 @@ pub struct Config {
     pub uploads: Uploads,
     /// What goes to the log.
     pub log: Log,
+    /// The trail of who did what.
+    pub audit: Audit,
+    /// Numbers for Prometheus.
+    pub metrics: Metrics,
+    /// How fast files may move, all together.
+    pub bandwidth: Bandwidth,
     /// Every key with its value as it stands in the file, or its default.
     values: HashMap<(&'static str, &'static str), String>,
 }
@@ -118,9 +126,36 @@ pub struct Uploads {
 pub struct Log {
     /// Least severe level that is logged.
     pub level: tracing::Level,
+    /// How, and where to.
+    pub format: Format,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// Is there one?
+    pub enabled: bool,
+    /// When it goes on in a new file.
+    pub rotation: Rotation,
+    /// What else it does.
+    pub policy: Policy,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Where they are told, if anywhere.
+    pub listen: Option<SocketAddr>,
+    /// Is what each account uses told too?
+    pub accounts: bool,
 }
 
 impl Config {
+    /// The audit trail, wherever the state is.
+    pub fn trail(&self) -> Trail {
+        Trail::new(&self.server.data, self.audit.rotation)
+    }
+
     /// Reads a config file. Paths in it are relative to its folder.
     ///
     /// # Errors
@@ -240,7 +275,25 @@ impl Config {
             },
             log: Log {
                 level: tracing::Level::INFO,
+                format: Format::Text,
             },
+            audit: Audit {
+                enabled: false,
+                rotation: Rotation {
+                    size: 0,
+                    age: Duration::ZERO,
+                    keep: 0,
+                },
+                policy: Policy {
+                    sha256: false,
+                    on_failure: OnFailure::Continue,
+                },
+            },
+            metrics: Metrics {
+                listen: None,
+                accounts: false,
+            },
+            bandwidth: Bandwidth::default(),
             values: HashMap::new(),
         }
     }

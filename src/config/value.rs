@@ -1,7 +1,7 @@
 //! Reads single values of the config: each function says in its error what would be right.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,10 @@ use crate::units::{parse_duration, parse_size, show_size};
 
 /// A value and its place in the file.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+
+/// A server that is slower does not serve.
+const LEAST_RATE: u64 = 1 << 10;
+const MOST_RATE: u64 = 1 << 50;
 
 /// Why a value is refused.
 pub(super) struct Wrong {
@@ -172,6 +176,46 @@ pub(super) fn addresses(value: &Value<'_>) -> Parsed<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
+/// Bytes a second, or "none".
+pub(super) fn rate(value: &Value<'_>) -> Parsed<Option<u64>> {
+    let text = text(value, "10MiB/s")?;
+    if text == "none" {
+        return Ok(None);
+    }
+    let size = text.strip_suffix("/s").unwrap_or(text);
+    match parse_size(size) {
+        Some(rate) if (LEAST_RATE..=MOST_RATE).contains(&rate) => Ok(Some(rate)),
+        Some(_) => wrong(format!(
+            "is {text:?}, but must be from {}/s to {}/s, or \"none\"",
+            show_size(LEAST_RATE),
+            show_size(MOST_RATE)
+        )),
+        None => wrong(format!(
+            "is {text:?}, which is not a size a second such as \"10MiB/s\", nor \"none\""
+        )),
+    }
+}
+
+/// An address to listen on, or a port of this machine alone; nothing for "".
+pub(super) fn port_or_address(value: &Value<'_>) -> Parsed<Option<SocketAddr>> {
+    let text = text(value, "127.0.0.1:9422")?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = text.parse::<u16>().ok().filter(|_| digits);
+    port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .or_else(|| text.parse().ok())
+        .map_or_else(
+            || {
+                wrong(format!(
+                    "is {text:?}, but must be a port such as \"9422\", an IP address and a port such as \"127.0.0.1:9422\", or \"\""
+                ))
+            },
+            |address| Ok(Some(address)),
+        )
+}
+
 /// A folder that exists, or that can be made.
 pub(super) fn folder(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
     let text = text(value, "data")?;
@@ -221,25 +265,32 @@ pub(super) fn umask(value: &Value<'_>) -> Parsed<u32> {
     }
 }
 
+/// One of several words, each of which stands for something.
+pub(super) fn one_of<T: Copy>(value: &Value<'_>, choices: &[(&str, T)]) -> Parsed<T> {
+    let such_as = choices.first().map_or("", |(word, _)| word);
+    let text = text(value, such_as)?;
+    if let Some((_, meant)) = choices.iter().find(|(word, _)| *word == text) {
+        return Ok(*meant);
+    }
+    let words: Vec<_> = choices
+        .iter()
+        .map(|(word, _)| format!("{word:?}"))
+        .collect();
+    let right = match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => words.concat(),
+    };
+    wrong(format!("is {text:?}, but must be {right}"))
+}
+
 /// A level of the log.
 pub(super) fn level(value: &Value<'_>) -> Parsed<tracing::Level> {
-    const LEVELS: [tracing::Level; 5] = [
-        tracing::Level::ERROR,
-        tracing::Level::WARN,
-        tracing::Level::INFO,
-        tracing::Level::DEBUG,
-        tracing::Level::TRACE,
+    let choices = [
+        ("error", tracing::Level::ERROR),
+        ("warn", tracing::Level::WARN),
+        ("info", tracing::Level::INFO),
+        ("debug", tracing::Level::DEBUG),
+        ("trace", tracing::Level::TRACE),
     ];
-    let text = text(value, "info")?;
-    LEVELS
-        .into_iter()
-        .find(|level| level.as_str().to_ascii_lowercase() == *text)
-        .map_or_else(
-            || {
-                wrong(format!(
-                    "is {text:?}, but must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\""
-                ))
-            },
-            Ok,
-        )
+    one_of(value, &choices)
 }

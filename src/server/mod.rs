@@ -1,12 +1,12 @@
 //! The composition root: listeners, shards, the limit on connections, and the way to stop.
 
 mod control;
-mod log;
 mod proxy;
 mod reload;
 mod shard;
 mod stop;
 mod supervisor;
+mod told;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,14 +21,17 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use self::control::{Control, Powers};
-use self::log::LogLevel;
 use self::reload::Reload;
 use self::shard::{Shard, hand_over};
+use self::told::{Told, start_audit};
 use crate::accounts::Accounts;
 use crate::admin::{self, first_run};
+use crate::audit::{Audit, Event};
 use crate::config::Config;
 use crate::database;
 use crate::live::Live;
+use crate::log::Log;
+use crate::metrics::Metrics;
 use crate::phase::{Phase, reached};
 use crate::quota::Ledgers;
 use crate::session;
@@ -45,7 +48,7 @@ const BACKLOG: u32 = 1024;
 
 /// `landfall serve`: from a config to the end of the process.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let log = LogLevel::start(config.log.level);
+    let log = Log::start(&config.log)?;
     match &config.file {
         Some(file) => info!("the settings are from {}", file.display()),
         None => info!("there is no config.toml here: every setting has its default"),
@@ -56,18 +59,28 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
     let sessions = Arc::<Sessions>::default();
     let config = Arc::new(config);
+    let (audit, writer) = start_audit(&config)?;
+    let metrics = Arc::<Metrics>::default();
     let server = Server::bind(
         config.clone(),
         accounts.clone(),
         ledgers.clone(),
         sessions.clone(),
+        audit.clone(),
+        metrics.clone(),
         log,
     )
     .await?;
+    let told = Told {
+        metrics,
+        audit: audit.clone(),
+        accounts: config.metrics.accounts.then(|| accounts.clone()),
+    };
+    let telling = told.tell(&config).await?;
     let reload = server.reload.clone();
     let control = Control::open(&config.server.data)?;
     let addresses = server.addresses()?;
-    let first_run = first_run::make_account(&accounts, &addresses).await?;
+    let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
     let phases = stop::obey_signals()?;
     for address in &addresses {
         admin::print(&format!("Listening on {address}\n"))?;
@@ -77,6 +90,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         admin::print(&text)?;
     }
     ledgers.begin_serving().await?;
+    let version = env!("CARGO_PKG_VERSION");
+    audit.note(None, &Event::Start { version });
     let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
     let mut beside = JoinSet::new();
     beside.spawn(live.clone().run());
@@ -91,6 +106,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     supervisor::ready();
     server.run(&phases).await?;
     beside.shutdown().await;
+    if let Some(telling) = telling {
+        telling.abort();
+    }
+    audit.note(None, &Event::Stop);
+    if let Some(writer) = writer {
+        writer.finish();
+    }
     ledgers.end_serving().await
 }
 
@@ -127,11 +149,21 @@ impl Server {
         accounts: Accounts,
         ledgers: Arc<Ledgers>,
         sessions: Arc<Sessions>,
-        log: LogLevel,
+        audit: Audit,
+        metrics: Arc<Metrics>,
+        log: Log,
     ) -> anyhow::Result<Self> {
         let keys = host_keys::load_or_make(&config.server.keys)?;
         let listeners = listeners(&config.server.listen).await?;
-        let context = Context::new(&config, accounts.clone(), ledgers, sessions.clone(), keys);
+        let context = Context::new(
+            &config,
+            accounts.clone(),
+            ledgers,
+            sessions.clone(),
+            audit,
+            metrics,
+            keys,
+        );
         let permits = Arc::new(Semaphore::new(config.server.max_connections));
         let shards = config.server.shards;
         let reload = Reload::new(config, Arc::new(context), accounts, log, permits.clone());

@@ -9,9 +9,9 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
-use super::log::LogLevel;
 use crate::accounts::Accounts;
 use crate::config::{Config, Difference};
+use crate::log::Log;
 use crate::ssh::{Context, host_keys};
 
 /// What holds now. New connections take the newest context; those that are open keep theirs.
@@ -21,7 +21,7 @@ pub(super) struct Reload {
     config: watch::Sender<Arc<Config>>,
     context: watch::Sender<Arc<Context>>,
     accounts: Accounts,
-    log: LogLevel,
+    log: Log,
     permits: Arc<Semaphore>,
     /// One at a time.
     running: Mutex<()>,
@@ -33,7 +33,7 @@ impl Reload {
         config: Arc<Config>,
         context: Arc<Context>,
         accounts: Accounts,
-        log: LogLevel,
+        log: Log,
         permits: Arc<Semaphore>,
     ) -> Self {
         Self {
