@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use landfall::admin::control::Refusal;
-use landfall::admin::{print, quota, reload, session, user};
+use landfall::admin::{hash_password, print, quota, reload, session, user};
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
-use landfall::server;
+use landfall::{server, top};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -39,7 +39,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::User(command) => user::run(&config, command).await,
             Command::Quota(command) => quota::run(&config, command).await,
             Command::Session(command) => session::run(&config, command).await,
+            Command::HashPassword(command) => hash_password::run(&config, &command).await,
             Command::Reload => reload::run(&config.server.data).await,
+            Command::Top => top::run(&config.server.data).await,
             Command::Serve => server::run(config).await,
         }
     });

@@ -53,12 +53,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let _alone = database::serve_alone(&config.server.data)?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
     let sessions = Arc::<Sessions>::default();
+    let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
+    let declared = live.declare(&config.users).await?;
+    declared.told().iter().for_each(|line| info!("{line}"));
     let config = Arc::new(config);
     let server = Server::bind(
         config.clone(),
         accounts.clone(),
         ledgers.clone(),
         sessions.clone(),
+        live.clone(),
         log,
     )
     .await?;
@@ -75,7 +79,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         admin::print(&text)?;
     }
     ledgers.begin_serving().await?;
-    let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
+    let failed_logins = reload.context().borrow().failed_logins().clone();
     let mut beside = JoinSet::new();
     beside.spawn(live.clone().run());
     beside.spawn(ledgers.clone().keep_informed());
@@ -83,6 +87,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     beside.spawn(reload.clone().at_hangup());
     beside.spawn(control.serve(Powers {
         sessions,
+        failed_logins,
         live,
         reload,
     }));
@@ -123,6 +128,7 @@ impl Server {
         accounts: Accounts,
         ledgers: Arc<Ledgers>,
         sessions: Arc<Sessions>,
+        live: Arc<Live>,
         log: LogLevel,
     ) -> anyhow::Result<Self> {
         let keys = host_keys::load_or_make(&config.server.keys)?;
@@ -136,7 +142,14 @@ impl Server {
         let context = Context::new(&config, accounts.clone(), ledgers, sessions, keys);
         let permits = Arc::new(Semaphore::new(config.server.max_connections));
         let shards = config.server.shards;
-        let reload = Reload::new(config, Arc::new(context), accounts, log, permits.clone());
+        let reload = Reload::new(
+            config,
+            Arc::new(context),
+            accounts,
+            live,
+            log,
+            permits.clone(),
+        );
         Ok(Self {
             listeners,
             reload: Arc::new(reload),

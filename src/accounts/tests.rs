@@ -246,7 +246,7 @@ fn hashes_wait_for_each_other() {
     let folder = TempDir::new().unwrap();
     run(async {
         let accounts = Accounts::open(&config(folder.path(), CHEAP)).await.unwrap();
-        let permits = accounts.inner.hasher.permits.clone();
+        let permits = accounts.hasher().permits.clone();
         let all = permits.acquire_many(2).await.unwrap();
         let waiting = accounts.check_password("nobody", secret("x"));
         let waited = tokio::time::timeout(Duration::from_millis(300), waiting).await;

@@ -3,6 +3,7 @@
 
 pub mod control;
 pub mod first_run;
+pub mod hash_password;
 mod input;
 mod output;
 pub mod quota;
@@ -14,3 +15,4 @@ pub mod user;
 mod view;
 
 pub use self::output::print;
+pub(crate) use self::output::visible;

@@ -60,6 +60,7 @@ pub(super) fn list(users: &[Use]) -> String {
     }
     let titles = [
         "NAME",
+        "ORIGIN",
         "STATE",
         "PASSWORD",
         "KEYS",
@@ -78,6 +79,7 @@ pub(super) fn list(users: &[Use]) -> String {
         let rules = &user.account.settings.rules;
         [
             user.account.name.to_string(),
+            origin(user).to_owned(),
             settings::state(rules).to_owned(),
             yes_or_no(user.has_password),
             user.keys.to_string(),
@@ -93,11 +95,21 @@ pub(super) fn list(users: &[Use]) -> String {
     output::table(&rows)
 }
 
+/// Where a user is changed.
+fn origin(user: &Details) -> &'static str {
+    if user.account.settings.declared {
+        "config.toml"
+    } else {
+        "command"
+    }
+}
+
 pub(super) fn show(user: &Use, keys: &[AuthorizedKey]) -> String {
     let [used, quota, files, max_files] = user.figures();
     let user = &user.details;
     let mut rows = vec![
         ["Name".to_owned(), user.account.name.to_string()],
+        ["Origin".to_owned(), origin(user).to_owned()],
         ["Home".to_owned(), user.account.home.display().to_string()],
         ["Password".to_owned(), yes_or_no(user.has_password)],
         ["Used".to_owned(), format!("{used} of {quota}")],

@@ -5,6 +5,7 @@
 
 mod fault;
 mod table;
+mod users;
 
 mod value;
 
@@ -18,9 +19,10 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-pub use self::fault::Faults;
+pub use self::fault::{Faults, Spot};
 use self::fault::{Report, nearest};
 use self::table::{KEYS, Key, LIVE, RULES, settle};
+pub use self::users::DeclaredUser;
 
 /// The config that is read when none is named.
 const DEFAULT_FILE: &str = "config.toml";
@@ -40,6 +42,8 @@ pub struct Config {
     pub uploads: Uploads,
     /// What goes to the log.
     pub log: Log,
+    /// The users that stand in it.
+    pub users: Vec<DeclaredUser>,
     /// Every key with its value as it stands in the file, or its default.
     values: HashMap<(&'static str, &'static str), String>,
 }
@@ -233,6 +237,7 @@ impl Config {
             log: Log {
                 level: tracing::Level::INFO,
             },
+            users: Vec::new(),
             values: HashMap::new(),
         }
     }
@@ -272,6 +277,9 @@ impl Reader<'_> {
             match value.get_ref() {
                 DeValue::Table(keys) if is_section(name.get_ref()) => {
                     self.section(name.get_ref(), keys);
+                }
+                DeValue::Table(declared) if name.get_ref() == users::SECTION => {
+                    self.config.users = users::read(declared, self.folder, &mut self.report);
                 }
                 _ => self
                     .report
@@ -361,6 +369,11 @@ fn unknown_at_top(name: &str, value: &DeValue<'_>) -> String {
             "{name} must be a section: write [{name}], with its keys on the lines below"
         );
     }
+    if name == users::SECTION {
+        return format!(
+            "{name} must be sections: write [{name}.NAME], with its keys on the lines below"
+        );
+    }
     let is_table = matches!(value, DeValue::Table(_));
     let what = if is_table { "section" } else { "key" };
     if let Some(key) = KEYS.iter().find(|key| !is_table && key.name == name) {
@@ -408,6 +421,7 @@ fn unknown_key(section: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::users::USER_KEYS;
     use super::*;
 
     const SHIPPED: &str = include_str!("../../config.toml");
@@ -430,6 +444,13 @@ mod tests {
                 expected.push_str(&format!("\n[{section}]\n"));
             }
             expected.push_str(&format!("# {}\n{} = {}\n", key.doc, key.name, key.default));
+        }
+        expected.push_str(users::EXAMPLE_HEAD);
+        for key in USER_KEYS {
+            expected.push_str(&format!(
+                "# # {}\n# {} = {}\n",
+                key.doc, key.name, key.example
+            ));
         }
         let (_, keys) = SHIPPED.split_at(SHIPPED.find("\n[").unwrap());
         assert_eq!(keys, expected);

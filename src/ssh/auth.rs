@@ -1,6 +1,7 @@
 //! Turns credentials into a proof of who somebody is (RFC 4252, RFC 4256).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use russh::keys::{Algorithm, PublicKey};
 use russh::server::{Auth, Response};
@@ -9,10 +10,12 @@ use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
 use crate::accounts::{Accounts, Proof};
+use crate::failed_logins::FailedLogins;
 
 /// One connection's way to a login.
 pub(super) struct Login {
     accounts: Accounts,
+    failed: Arc<FailedLogins>,
     peer: SocketAddr,
     /// Once here, nothing more is asked.
     proof: Option<Proof>,
@@ -37,9 +40,10 @@ pub(super) fn refused() -> Auth {
 }
 
 impl Login {
-    pub(super) fn new(accounts: Accounts, peer: SocketAddr) -> Self {
+    pub(super) fn new(accounts: Accounts, failed: Arc<FailedLogins>, peer: SocketAddr) -> Self {
         Self {
             accounts,
+            failed,
             peer,
             proof: None,
         }
@@ -121,6 +125,7 @@ impl Login {
             Ok(None) => {
                 // Debug formatting escapes what a stranger may have put into the name.
                 warn!(?user, %peer, method, "login refused");
+                self.failed.note(user, peer, method);
                 refused()
             }
             Err(failure) => self.unavailable(&failure),

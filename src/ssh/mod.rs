@@ -33,6 +33,7 @@ use stream::{Link, Stream};
 use crate::accounts::Accounts;
 use crate::commands::Command;
 use crate::config::{self, Config};
+use crate::failed_logins::FailedLogins;
 use crate::hashes::Hashes;
 use crate::quota::{Ledgers, Limits};
 use crate::session::Session;
@@ -47,6 +48,7 @@ pub struct Context {
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
     sessions: Arc<Sessions>,
+    failed_logins: Arc<FailedLogins>,
     hashes: Arc<Hashes>,
     login: config::Login,
     sftp: config::Sftp,
@@ -67,6 +69,7 @@ impl Context {
             accounts,
             ledgers,
             sessions,
+            failed_logins: Arc::default(),
             hashes: Arc::new(Hashes::new(config.server.shards)),
             login: config.login.clone(),
             sftp: config.sftp.clone(),
@@ -74,9 +77,15 @@ impl Context {
         }
     }
 
+    /// The logins that failed last.
+    pub fn failed_logins(&self) -> &Arc<FailedLogins> {
+        &self.failed_logins
+    }
+
     /// The same server under another config, with these host keys.
     pub fn renewed(&self, config: &Config, host_keys: Vec<PrivateKey>) -> Self {
         Self {
+            failed_logins: self.failed_logins.clone(),
             hashes: self.hashes.clone(),
             ..Self::new(
                 config,
@@ -164,7 +173,11 @@ pub async fn serve(
     let (at_work, mut all_ended) = mpsc::channel(1);
     let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
     let connection = Connection {
-        login: Login::new(context.accounts.clone(), peer),
+        login: Login::new(
+            context.accounts.clone(),
+            context.failed_logins.clone(),
+            peer,
+        ),
         ledgers: context.ledgers.clone(),
         sessions: context.sessions.clone(),
         hashes: context.hashes.clone(),
