@@ -5,6 +5,7 @@ use std::fmt;
 use rustix::io::Errno;
 
 use crate::path::PathError;
+use crate::rules::{Denied, Permission};
 use crate::units::show_rounded;
 
 /// Why a verb did not do what was asked.
@@ -22,6 +23,9 @@ pub enum Error {
     /// The request is understood and refused by the rules of this server.
     #[error("{0}")]
     Refused(&'static str),
+    /// The rules of the account do not allow it.
+    #[error("{0}")]
+    NotAllowed(Denied),
     /// The handle is not one that this session holds, or not of the right kind.
     #[error("{0}")]
     Handle(&'static str),
@@ -126,6 +130,13 @@ impl fmt::Display for Unfinished {
             Kept::Hidden => ", and what has come is beside it under a hidden name",
             Kept::Nothing => "",
         })
+    }
+}
+
+impl From<Permission> for Error {
+    /// It is missing.
+    fn from(permission: Permission) -> Self {
+        Self::NotAllowed(Denied::Lacks(permission))
     }
 }
 

@@ -78,7 +78,7 @@ impl Expansion {
             else {
                 continue;
             };
-            while let Ok(Some(entry)) = names.next() {
+            while let Ok(Some(entry)) = vfs.next_entry(&mut names) {
                 let cost = 1 + parts.len() * entry.name.len() / STEPS;
                 self.work = self.work.checked_sub(cost).ok_or(TOO_MUCH)?;
                 let is_hidden = entry.name.starts_with(b".") && !pattern.starts_with(b".");

@@ -24,6 +24,7 @@
 //! | [`quota`] | what an account uses, exactly |
 //! | [`hashes`] | hashes of files, and which are known |
 //! | [`store`] | the file system of one home |
+//! | [`phase`] | how far the server is on its way to its end |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
 //! | [`database`] | the file that accounts and figures are in |
 //! | [`calendar`], [`units`] | dates in UTC; sizes as people write them |
@@ -43,6 +44,7 @@ pub mod glob;
 pub mod hashes;
 pub mod live;
 pub mod path;
+pub mod phase;
 mod pieces;
 pub mod pipe;
 pub mod quota;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use landfall::admin::control::Refusal;
-use landfall::admin::{hash_password, print, quota, reload, session, user};
+use landfall::admin::{hash_password, print, quota, reload, session, shell_help, user};
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
 use landfall::{server, top};
@@ -25,6 +25,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    // What needs no config must work with a bad one, too.
+    match &cli.command {
+        Command::Completions { shell } => return Ok(shell_help::completions(*shell)?),
+        Command::Man { folder } => return shell_help::manual(folder),
+        _ => {}
+    }
     let config = Config::find(cli.config.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -43,6 +49,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Reload => reload::run(&config.server.data).await,
             Command::Top => top::run(&config.server.data).await,
             Command::Serve => server::run(config).await,
+            Command::Completions { .. } | Command::Man { .. } => Ok(()),
         }
     });
     // A call that hangs on a dead disk must not keep the process from ending.

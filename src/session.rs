@@ -1,16 +1,18 @@
 //! A session: the proof of a login, and what it opens.
 
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::accounts::{Account, Basis, Proof, UserName};
 use crate::config;
 use crate::error::Error;
 use crate::hashes::Hashes;
 use crate::quota::{Ledger, Member, Usage};
-use crate::store::Store;
 use crate::store::local::LocalStore;
+use crate::store::{Identity, Store};
 use crate::transfers::Transfers;
 
 /// Somebody who is logged in. Only a [`Proof`] makes one, and only a check of a password or key
@@ -21,6 +23,9 @@ pub struct Session {
     home: PathBuf,
     account: RwLock<Arc<Account>>,
     basis: Basis,
+    /// How often the account was changed.
+    generation: AtomicU32,
+    made: Made,
     peer: SocketAddr,
     /// The client's identification string, without line end.
     identification: Vec<u8>,
@@ -48,6 +53,8 @@ impl Session {
             home: account.home.clone(),
             account: RwLock::new(Arc::new(account)),
             basis,
+            generation: AtomicU32::new(0),
+            made: Made::default(),
             peer,
             identification,
             limits,
@@ -74,6 +81,18 @@ impl Session {
     pub fn change(&self, account: Account) {
         let now = self.account.write();
         *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(account);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Another number after each change of the account: who asks for it first, and then for the
+    /// account, and finds the same number later, knows that what they found still holds.
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// What the session has made.
+    pub fn made(&self) -> &Made {
+        &self.made
     }
 
     /// What it was let in by.
@@ -130,6 +149,37 @@ impl Session {
     /// Opens the home. May block: the disk may be gone or hang.
     pub fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
         open_home(self.home(), self.limits.umask)
+    }
+}
+
+/// Files and directories that a session has made, the last of them: an account that may see nothing may
+/// still see these, and go on with them.
+#[derive(Default)]
+pub struct Made(Mutex<(HashSet<Identity>, VecDeque<Identity>)>);
+
+impl Made {
+    /// So many are remembered.
+    const MOST: usize = 4096;
+
+    /// Remembers one.
+    pub fn add(&self, identity: Identity) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, order) = &mut *made;
+        if !known.insert(identity) {
+            return;
+        }
+        order.push_back(identity);
+        if order.len() > Self::MOST
+            && let Some(oldest) = order.pop_front()
+        {
+            known.remove(&oldest);
+        }
+    }
+
+    /// Is it one of them?
+    pub fn has(&self, identity: &Identity) -> bool {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.0.contains(identity)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::accounts::{Accounts, NewAccount, Password, UserName};
@@ -15,6 +16,10 @@ pub async fn make_account(
     addresses: &[SocketAddr],
 ) -> anyhow::Result<Option<Zeroizing<String>>> {
     if accounts.count().await? > 0 {
+        return Ok(None);
+    }
+    if goes_to_journal() {
+        warn!("there are no accounts yet: make one with landfall user add NAME");
         return Ok(None);
     }
     let name: UserName = NAME.parse()?;
@@ -35,6 +40,11 @@ pub async fn make_account(
          user      {NAME}\n  password  {password}\n  home      {home}\n\n  {command}\n\n\
          `landfall user add NAME` makes more; `landfall user rm {NAME}` removes this one.\n"
     ))))
+}
+
+/// Is the standard output kept by systemd (systemd.exec(5))? A password must not be.
+fn goes_to_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
 /// The line to paste. A wildcard address stands for this machine.

@@ -11,6 +11,7 @@ pub mod reload;
 mod remove_home;
 pub mod session;
 mod settings;
+pub mod shell_help;
 pub mod user;
 mod view;
 

@@ -49,6 +49,16 @@ pub enum Command {
     /// Show and end the sessions that are open on the running server.
     #[command(subcommand)]
     Session(Session),
+    /// Write what makes a shell complete these commands: landfall completions bash
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of all commands into a folder.
+    Man {
+        /// The folder; made if it is not there.
+        folder: PathBuf,
+    },
 }
 
 /// `landfall hash-password`

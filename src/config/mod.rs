@@ -15,6 +15,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -23,6 +24,7 @@ pub use self::fault::{Faults, Spot};
 use self::fault::{Report, nearest};
 use self::table::{KEYS, Key, LIVE, RULES, settle};
 pub use self::users::DeclaredUser;
+use crate::rules::Network;
 
 /// The config that is read when none is named.
 const DEFAULT_FILE: &str = "config.toml";
@@ -70,6 +72,10 @@ pub struct Server {
     pub shards: usize,
     /// Connections at once, logged in or not.
     pub max_connections: usize,
+    /// Where balancers are, who say by the PROXY protocol for whom they connect.
+    pub proxies: Arc<[Network]>,
+    /// Time that transfers have to come to their end once the server is to stop.
+    pub stop_grace: Duration,
 }
 
 /// `[login]`
@@ -215,6 +221,8 @@ impl Config {
                 keys: PathBuf::new(),
                 shards: 0,
                 max_connections: 0,
+                proxies: Arc::default(),
+                stop_grace: Duration::ZERO,
             },
             login: Login {
                 grace_time: Duration::ZERO,

@@ -74,6 +74,23 @@ pub(super) const KEYS: &[Key] = &[
         },
     },
     Key {
+        section: "server",
+        name: "proxies",
+        default: "[]",
+        doc: "Networks of balancers that begin each connection with PROXY protocol v2.",
+        set: |config, value, _| Ok(config.server.proxies = value::networks(value)?),
+    },
+    Key {
+        section: "server",
+        name: "stop_grace",
+        default: "\"30s\"",
+        doc: "Time that transfers have to come to their end when the server is told to stop.",
+        set: |config, value, _| {
+            let range = Duration::ZERO..=HOUR;
+            Ok(config.server.stop_grace = value::duration(value, range)?)
+        },
+    },
+    Key {
         section: "login",
         name: "grace_time",
         default: "\"60s\"",
@@ -181,6 +198,8 @@ pub(super) const KEYS: &[Key] = &[
 /// does keeps what it began with.
 pub(super) const LIVE: &[(&str, &str)] = &[
     ("server", "max_connections"),
+    ("server", "proxies"),
+    ("server", "stop_grace"),
     ("login", "grace_time"),
     ("login", "max_attempts"),
     ("login", "argon2_memory"),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::Access;
@@ -12,6 +13,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::calendar::parse_date_or_time;
+use crate::rules::Network;
 use crate::units::{parse_duration, parse_rate, parse_size, show_size};
 
 /// A value and its place in the file.
@@ -76,6 +78,28 @@ where
         .and_then(|number| T::try_from(number).ok())
         .filter(|number| range.contains(number))
         .map_or_else(|| wrong(format!("is {number}, but {}", must())), Ok)
+}
+
+/// Networks, and single addresses.
+pub(super) fn networks(value: &Value<'_>) -> Parsed<Arc<[Network]>> {
+    let DeValue::Array(items) = value.get_ref() else {
+        return wrong(format!(
+            "is {}, but must be a list such as [\"10.0.0.0/8\"]",
+            kind(value.get_ref())
+        ));
+    };
+    let network = |item: &Value<'_>| {
+        text(item, "10.0.0.0/8")
+            .and_then(|text| {
+                let network = text.parse();
+                network.or_else(|failure| wrong(format!("holds {text:?}: {failure}")))
+            })
+            .map_err(|wrong| Wrong {
+                at: Some(item.span()),
+                ..wrong
+            })
+    };
+    items.iter().map(network).collect()
 }
 
 /// `true` or `false`.

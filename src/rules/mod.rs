@@ -8,7 +8,8 @@ use std::str::FromStr;
 
 pub use self::network::{Network, NotANetwork};
 pub use self::permissions::{
-    Granted, NotPermissions, Permission, PermissionRule, Permissions, StoredPermissionsError,
+    Denied, Granted, NotPermissions, Permission, PermissionRule, Permissions,
+    StoredPermissionsError,
 };
 
 /// The rules of an account; by default there are none.

@@ -83,11 +83,11 @@ const ALL: [(Permission, &str, &str); 9] = [
 /// Sets with names of their own.
 const PRESETS: [(&str, Granted); 5] = [
     ("full", Granted::FULL),
-    ("read-only", Granted::of(&[List, Download])),
+    ("read-only", Granted::READ_ONLY),
     // A drop box: nothing that lies there can be listed or read back.
     ("upload-only", Granted::of(&[Upload, Mkdir])),
     ("no-delete", Granted::FULL.without(Delete)),
-    ("nothing", Granted::of(&[])),
+    ("nothing", Granted::NOTHING),
 ];
 
 impl Permission {
@@ -110,6 +110,29 @@ impl Permission {
     }
 }
 
+/// Why something is not allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// The account has not got this permission there.
+    Lacks(Permission),
+    /// A directory with permissions of its own is, or lies below, what would go elsewhere.
+    HeldInPlace,
+    /// More would be allowed at the other place.
+    Gains,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lacks(permission) => permission.refusal(),
+            Self::HeldInPlace => {
+                "Not allowed here: this directory, or one in it, has permissions of its own and stays where it is"
+            }
+            Self::Gains => "Not allowed here: other permissions hold at the other place",
+        })
+    }
+}
+
 /// A set of permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Granted(u16);
@@ -119,6 +142,8 @@ impl Granted {
     pub const FULL: Self = Self::of(&[
         List, Download, Upload, Overwrite, Delete, Rename, Mkdir, Links, Attributes,
     ]);
+    /// Nothing.
+    pub const NOTHING: Self = Self::of(&[]);
     /// What a guest gets who was given nothing else.
     pub const READ_ONLY: Self = Self::of(&[List, Download]);
 
@@ -133,6 +158,11 @@ impl Granted {
 
     const fn without(self, permission: Permission) -> Self {
         Self(self.0 & !permission.bit())
+    }
+
+    /// Are these all among them?
+    pub fn has_all(self, permissions: &[Permission]) -> bool {
+        permissions.iter().all(|permission| self.has(*permission))
     }
 
     /// Is this one among them?
@@ -166,7 +196,7 @@ impl FromStr for Granted {
         if let Some((_, preset)) = PRESETS.iter().find(|(name, _)| *name == text) {
             return Ok(*preset);
         }
-        text.split(',').try_fold(Self::of(&[]), |granted, word| {
+        text.split(',').try_fold(Self::NOTHING, |granted, word| {
             let found = ALL.iter().find(|(_, name, _)| *name == word.trim());
             let (permission, ..) = found.ok_or_else(|| NotPermissions::Unknown(word.into()))?;
             Ok(Self(granted.0 | permission.bit()))
@@ -229,11 +259,6 @@ impl Permissions {
     pub fn hold_in_place(&self, path: &VPath) -> bool {
         let mut directories = self.directories.iter();
         directories.any(|(directory, _)| directory.is_within(path))
-    }
-
-    /// Do the same permissions hold everywhere at and below both paths?
-    pub fn same_at(&self, one: &VPath, other: &VPath) -> bool {
-        self.at(one) == self.at(other)
     }
 
     /// Puts a rule in the place of the one that was there.

@@ -275,7 +275,8 @@ impl Sink {
         size: u64,
         times: Option<(u32, u32)>,
     ) -> Result<Incoming, Error> {
-        let is_new = self.metadata(path).is_err();
+        // What may not be looked at is there.
+        let is_new = !matches!(self.metadata(path), Ok(_) | Err(Error::NotAllowed(_)));
         // An old file is not cut before everything is there: cut short, it keeps its length, or all
         // of what was in it.
         let how = OpenHow {

@@ -14,8 +14,8 @@ use crate::command_line::Word;
 use crate::error::Error;
 use crate::glob::{Expansion, is_dots, join};
 use crate::path::VPath;
-use crate::store::{Directory, Metadata};
-use crate::vfs::{OpenFile, Vfs};
+use crate::store::Metadata;
+use crate::vfs::{OpenDirectory, OpenFile, Vfs};
 
 /// As `scp.c` says it.
 const NOT_A_FILE: Error = Error::Refused("not a regular file");
@@ -73,7 +73,7 @@ struct Outgoing {
 
 /// A directory that is being sent.
 struct Folder {
-    names: Box<dyn Directory>,
+    names: OpenDirectory,
     path: Vec<u8>,
 }
 
@@ -165,7 +165,7 @@ impl Source {
         let is_there = outgoing.error.is_none()
             && block
                 .room(length)
-                .is_some_and(|room| outgoing.file.read_now(outgoing.sent, room));
+                .is_some_and(|room| self.vfs.read_now(&outgoing.file, outgoing.sent, room));
         if !is_there {
             return false;
         }
@@ -229,7 +229,7 @@ impl Source {
 
     fn next(&mut self) -> Phase {
         if let Some(folder) = self.walk.last_mut() {
-            return match folder.names.next() {
+            return match self.vfs.next_entry(&mut folder.names) {
                 Ok(Some(entry)) if is_dots(&entry.name) => Phase::Next(None),
                 Ok(Some(entry)) => {
                     let path = join(&folder.path, &entry.name);
@@ -323,7 +323,7 @@ impl Source {
                     return Err(TOO_DEEP);
                 }
                 let names = self.vfs.open_directory(&at)?;
-                let found = names.metadata()?;
+                let found = self.vfs.directory_metadata(&names)?;
                 let path = path.to_vec();
                 Ok((Item::Directory(Folder { names, path }), found))
             }

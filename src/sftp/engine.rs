@@ -131,11 +131,12 @@ impl Engine {
         let Ok(file) = self.handles.file(&handle) else {
             return false;
         };
+        let vfs = &self.vfs;
         let length = length.min(MAX_DATA) as usize;
         length > 0
             && self
                 .replies
-                .data_now(id, length, |out| file.read_now(offset, out))
+                .data_now(id, length, |out| vfs.read_now(file, offset, out))
     }
 
     /// Carries out one request. False if the stream makes no sense any more: then the channel must
@@ -214,7 +215,7 @@ impl Engine {
             Request::Fsetstat { handle, attrs } => {
                 match self.handles.get(&handle)? {
                     Open::File(file) => self.vfs.change_file(file, &attrs)?,
-                    Open::Directory(directory) => directory.change(&attrs)?,
+                    Open::Directory(open) => self.vfs.change_directory(open, &attrs)?,
                 }
                 Ok(Answer::Done)
             }
@@ -265,7 +266,7 @@ impl Engine {
             Extended::Fstatvfs { handle } => {
                 let space = match self.handles.get(&handle)? {
                     Open::File(file) => self.vfs.file_space(file)?,
-                    Open::Directory(directory) => self.vfs.directory_space(&**directory)?,
+                    Open::Directory(directory) => self.vfs.directory_space(directory)?,
                 };
                 self.replies.extended(id, |out| put_space(out, &space));
                 Ok(Answer::Replied)
@@ -410,7 +411,7 @@ impl Engine {
     fn fstat(&mut self, id: u32, handle: &[u8]) -> Outcome {
         let metadata = match self.handles.get(handle)? {
             Open::File(file) => self.vfs.file_metadata(file)?,
-            Open::Directory(directory) => directory.metadata()?,
+            Open::Directory(open) => self.vfs.directory_metadata(open)?,
         };
         self.replies.attrs(id, &metadata);
         Ok(Answer::Replied)

@@ -1,13 +1,12 @@
 //! The handles of one SFTP session: capped, and never mistaken for one another.
 
 use crate::error::Error;
-use crate::store::Directory;
-use crate::vfs::OpenFile;
+use crate::vfs::{OpenDirectory, OpenFile};
 
 /// What a handle stands for.
 pub(super) enum Open {
     File(OpenFile),
-    Directory(Box<dyn Directory>),
+    Directory(OpenDirectory),
 }
 
 /// A handle on the wire: the slot, and a stamp that no other handle of the process has, so that one
@@ -107,9 +106,9 @@ impl Handles {
         }
     }
 
-    pub(super) fn directory(&mut self, wire: &[u8]) -> Result<&mut dyn Directory, Error> {
+    pub(super) fn directory(&mut self, wire: &[u8]) -> Result<&mut OpenDirectory, Error> {
         match self.get(wire)? {
-            Open::Directory(directory) => Ok(directory.as_mut()),
+            Open::Directory(directory) => Ok(directory),
             Open::File(_) => Err(Error::Handle("Handle is a file's")),
         }
     }
@@ -126,7 +125,7 @@ fn parse(wire: &[u8]) -> Result<(u32, u64), Error> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::store::{Entry, Metadata, Space};
+    use crate::store::{Directory, Entry, Identity, Metadata, Space};
 
     struct Empty;
 
@@ -135,6 +134,9 @@ mod tests {
             Ok(None)
         }
         fn metadata(&self) -> Result<Metadata, Error> {
+            Err(UNKNOWN)
+        }
+        fn identity(&self) -> Result<Identity, Error> {
             Err(UNKNOWN)
         }
         fn change(&self, _: &crate::store::Changes) -> Result<(), Error> {
@@ -149,7 +151,7 @@ mod tests {
     }
 
     fn directory() -> Open {
-        Open::Directory(Box::new(Empty))
+        Open::Directory(OpenDirectory::granted_nothing(Box::new(Empty)))
     }
 
     #[test]

@@ -4,6 +4,7 @@ use rustix::io::Errno;
 
 use super::client::Client;
 use crate::error::{Error, Unfinished};
+use crate::rules::{Denied, Permission};
 
 /// SSH_FX codes (draft-ietf-secsh-filexfer-02, section 7; 14 and 15 are from version 5).
 pub mod code {
@@ -36,7 +37,7 @@ pub fn code_for(error: &Error, client: Client) -> u32 {
             _ => code::FAILURE,
         },
         Error::Path(_) | Error::Invalid(_) => code::BAD_MESSAGE,
-        Error::Refused(_) => code::PERMISSION_DENIED,
+        Error::Refused(_) | Error::NotAllowed(_) => code::PERMISSION_DENIED,
         Error::Quota(_) if client.knows_version_5_codes() => code::QUOTA_EXCEEDED,
         Error::Handle(_) | Error::Quota(_) | Error::Limit(..) => code::FAILURE,
         Error::Unsupported(_) => code::OP_UNSUPPORTED,
@@ -45,9 +46,13 @@ pub fn code_for(error: &Error, client: Client) -> u32 {
 
 /// Is this an error that a person should be told of on stderr, since OpenSSH's and PuTTY's clients
 /// never show the text of a status?
+///
+/// That files cannot be listed is none: clients ask for them before an upload, and know what to do.
 pub fn deserves_notice(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Quota(_) | Error::Unfinished(_) | Error::Os(Errno::NOSPC | Errno::DQUOT | Errno::IO)
-    )
+    match error {
+        Error::Quota(_) | Error::Unfinished(_) => true,
+        Error::NotAllowed(denied) => *denied != Denied::Lacks(Permission::List),
+        Error::Os(errno) => matches!(*errno, Errno::NOSPC | Errno::DQUOT | Errno::IO),
+        _ => false,
+    }
 }

@@ -35,6 +35,7 @@ use crate::commands::Command;
 use crate::config::{self, Config};
 use crate::failed_logins::FailedLogins;
 use crate::hashes::Hashes;
+use crate::phase::{Phase, STOPPING, reached};
 use crate::quota::{Ledgers, Limits};
 use crate::session::Session;
 use crate::sessions::{Ending, Entry, Sessions};
@@ -166,7 +167,7 @@ pub async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
     context: Arc<Context>,
-    mut stop: watch::Receiver<bool>,
+    mut phases: watch::Receiver<Phase>,
 ) {
     let link = Arc::new(Link::default());
     let ending = Ending::default();
@@ -191,8 +192,11 @@ pub async fn serve(
         channels: HashMap::new(),
         at_work,
     };
-    let mut running = match server::run_stream(context.transport.clone(), stream, connection).await
-    {
+    let begun = tokio::select! {
+        begun = server::run_stream(context.transport.clone(), stream, connection) => begun,
+        () = time_to_leave(&link, phases.clone()) => return,
+    };
+    let mut running = match begun {
         Ok(running) => running,
         Err(failure) => {
             debug!(%peer, %failure, "connection ended before it began");
@@ -201,7 +205,7 @@ pub async fn serve(
     };
     let told_to_end = async {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => "The server is stopping".to_owned(),
+            () = time_to_leave(&link, phases.clone()) => STOPPING.to_owned(),
             reason = ending.ended() => reason,
         }
     };
@@ -227,9 +231,18 @@ pub async fn serve(
     tokio::select! {
         _ = all_ended.recv() => {}
         () = async {
-            let _ = stop.wait_for(|stop| *stop).await;
+            reached(&mut phases, Phase::Ending).await;
             tokio::time::sleep(FAREWELL).await;
         } => {}
+    }
+}
+
+/// Waits until the server is so far on its way to its end that this connection must go too: who is not
+/// logged in has nothing to bring to an end.
+async fn time_to_leave(link: &Link, mut phases: watch::Receiver<Phase>) {
+    reached(&mut phases, Phase::Draining).await;
+    if link.is_logged_in() {
+        reached(&mut phases, Phase::Ending).await;
     }
 }
 

@@ -64,6 +64,10 @@ impl Link {
         }
     }
 
+    pub(super) fn is_logged_in(&self) -> bool {
+        self.state().logged_in
+    }
+
     /// Ends the connection.
     pub(super) fn cut(&self) {
         let mut state = self.state();

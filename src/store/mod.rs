@@ -68,6 +68,15 @@ impl Metadata {
     }
 }
 
+/// What no two files ever have in common, not even when one gets the inode of another that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The device and inode.
+    pub inode: (u64, u64),
+    /// When it was made: seconds since 1970, and nanoseconds.
+    pub born: (i64, u32),
+}
+
 /// What to change of a file; what is `None` stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Changes {
@@ -157,6 +166,9 @@ pub trait File: Send + Sync {
     /// `fstat(2)`.
     fn metadata(&self) -> Result<Metadata, Error>;
 
+    /// As [`Store::identity`].
+    fn identity(&self) -> Result<Identity, Error>;
+
     /// Changes what is asked, in the order size, owner, permissions, times.
     fn change(&self, changes: &Changes) -> Result<(), Error>;
 
@@ -191,6 +203,9 @@ pub trait Directory: Send {
 
     /// `fstat(2)`.
     fn metadata(&self) -> Result<Metadata, Error>;
+
+    /// As [`Store::identity`].
+    fn identity(&self) -> Result<Identity, Error>;
 
     /// As [`File::change`]; a size is refused.
     fn change(&self, changes: &Changes) -> Result<(), Error>;
@@ -234,6 +249,10 @@ pub trait Replacement: Send + Sync {
 /// A link is followed where `open(2)` and friends would follow it, but never to a place outside of
 /// the home: an absolute target, and "..", end at the home.
 pub trait Store: Send + Sync {
+    /// The same home, where no link is followed, wherever in a path it stands (`ELOOP`): for who has
+    /// looked where a path leads, and relies on it.
+    fn without_links(&self) -> Arc<dyn Store>;
+
     /// Opens a regular file. Everything else is refused without waiting: a FIFO, socket or device
     /// with [`Error::Refused`], a directory with `EISDIR`.
     fn open(&self, path: &VPath, how: &OpenHow) -> Result<Box<dyn File>, Error>;
@@ -251,6 +270,10 @@ pub trait Store: Send + Sync {
 
     /// `stat(2)`, or `lstat(2)` if `follow` is false.
     fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error>;
+
+    /// What tells a file, directory or link from all others; unsupported where a file system does not
+    /// keep when it was made.
+    fn identity(&self, path: &VPath, follow: bool) -> Result<Identity, Error>;
 
     /// Changes what is asked, in the order size, owner, permissions, times; of the link itself if
     /// `follow` is false.

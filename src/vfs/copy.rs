@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::{OpenFile, Vfs};
+use super::{Last, OpenFile, Verb, Vfs};
 use crate::error::Error;
 use crate::path::VPath;
 use crate::quota::Usage;
@@ -25,11 +25,13 @@ impl Vfs {
     fn copy_named(&self, from: &VPath, to: &VPath, overwrite: bool) -> Result<(), Error> {
         let source = self.open_to_read(from)?;
         let found = source.file.metadata()?;
-        if overwrite
-            && self
-                .metadata(to, true)
-                .is_ok_and(|to| to.inode == found.inode)
-        {
+        let inode_of = |path, last| {
+            self.at(path, last, |place| {
+                let found = place.store.metadata(&place.path, place.is_followed())?;
+                Ok(found.inode)
+            })
+        };
+        if overwrite && inode_of(to, Last::Followed) == Ok(found.inode) {
             return Err(Error::Invalid("A file cannot be copied onto itself"));
         }
         let making = OpenHow {
@@ -41,7 +43,7 @@ impl Vfs {
             permissions: Some(0o600),
             ..OpenHow::default()
         };
-        let target = self.open_counted(to, &making, Some(found.size))?;
+        let target = self.opened(to, None, &making, Some(found.size))?;
         let made = target.file.metadata()?.inode;
         let as_source = Changes {
             permissions: Some(found.mode),
@@ -50,15 +52,11 @@ impl Vfs {
         };
         let copied = self
             .copy(&source, 0, None, &target, 0)
-            .and_then(|()| self.change_file(&target, &as_source));
+            .and_then(|()| self.change_allowed(&target, &as_source));
         let copied = copied.and(self.close(target));
-        let still_there = || {
-            self.metadata(to, false)
-                .is_ok_and(|there| there.inode == made)
-        };
-        if copied.is_err() && !overwrite && still_there() {
+        if copied.is_err() && !overwrite && inode_of(to, Last::Itself) == Ok(made) {
             // Nobody knows of it yet.
-            let _ = self.remove_file(to);
+            let _ = self.at(to, Last::Itself, |place| self.remove_allowed(place));
         }
         copied
     }
@@ -92,6 +90,8 @@ impl Vfs {
         if i64::try_from(offset).is_err() {
             return Err(Errno::INVAL.into());
         }
+        self.check_open(source, Verb::Read)?;
+        self.check_open(target, Verb::Write)?;
         let (from, to) = (
             source.readable()?.metadata()?,
             target.writable()?.metadata()?,

@@ -6,12 +6,13 @@ use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 use tracing::info;
 
-use super::Vfs;
 use super::replace::{End, Overwrite};
+use super::{Pass, Place, Verb, Vfs};
 use crate::error::Error;
 use crate::path::VPath;
 use crate::quota::{Tracked, Usage};
-use crate::store::{Changes, Directory, File, Metadata, OpenHow, Space};
+use crate::rules::Permission;
+use crate::store::{Changes, Directory, File, Metadata, OpenHow};
 use crate::transfers::{Direction, Transfer, Transfers, UnderWay};
 
 /// A file that a session holds open, and what it did with it.
@@ -25,6 +26,7 @@ pub struct OpenFile {
     pub(super) overwrite: Option<Arc<Overwrite>>,
     /// Where its name is new, if that must be durable.
     new_in: Option<Box<dyn Directory>>,
+    pub(super) pass: Pass,
     /// When it was opened.
     size: u64,
     /// What its client reads and writes; `None` where the server uses it for itself.
@@ -40,17 +42,18 @@ impl OpenFile {
     pub(super) fn new(
         file: Box<dyn File>,
         tracked: Tracked,
-        path: VPath,
+        place: &Place<'_>,
         how: OpenHow,
         size: u64,
     ) -> Self {
         Self {
             file: Arc::from(file),
             tracked: Arc::new(tracked),
-            path,
+            path: place.path.clone().into_owned(),
             how,
             overwrite: None,
             new_in: None,
+            pass: place.pass,
             size,
             moves: None,
         }
@@ -87,6 +90,7 @@ impl OpenFile {
             how: self.how,
             overwrite: None,
             new_in: None,
+            pass: self.pass,
             size: self.size,
             moves: None,
         }
@@ -133,17 +137,6 @@ impl OpenFile {
     /// Where a write to `offset` really goes.
     pub(super) fn start(&self, offset: u64, size: u64) -> u64 {
         if self.how.append { size } else { offset }
-    }
-
-    /// Fills `out` without ever waiting for a disk, as [`File::read_now`]; false if that cannot be.
-    pub fn read_now(&mut self, offset: u64, out: &mut [u8]) -> bool {
-        let filled = self
-            .readable()
-            .is_ok_and(|file| file.read_now(offset, out) == out.len());
-        if filled {
-            self.was_read(offset, out.len());
-        }
-        filled
     }
 
     fn download(&self) -> Option<&Transfer> {
@@ -226,6 +219,18 @@ impl Vfs {
         }
     }
 
+    /// Fills `out` without ever waiting for a disk, as [`File::read_now`]; false if that cannot be.
+    pub fn read_now(&self, file: &OpenFile, offset: u64, out: &mut [u8]) -> bool {
+        let filled = self.is_granted_now(file, Permission::Download)
+            && file
+                .readable()
+                .is_ok_and(|source| source.read_now(offset, out) == out.len());
+        if filled {
+            file.was_read(offset, out.len());
+        }
+        filled
+    }
+
     /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file.
     pub fn read(
         &self,
@@ -234,6 +239,7 @@ impl Vfs {
         length: usize,
         out: &mut BytesMut,
     ) -> Result<usize, Error> {
+        self.check_kept(file, Verb::Read)?;
         let count = file.readable()?.read(offset, length, out)?;
         file.was_read(offset, count);
         Ok(count)
@@ -246,7 +252,10 @@ impl Vfs {
         if length == 0 {
             return file.writable().map(drop);
         }
-        let outcome = self.write_counted(file, offset, pieces, length as u64);
+        let outcome = match self.check_kept(file, Verb::Write) {
+            Ok(()) => self.write_counted(file, offset, pieces, length as u64),
+            Err(error) => Err((offset, 0, error)),
+        };
         match outcome {
             Ok(start) => {
                 file.was_written(start, length);
@@ -342,6 +351,26 @@ impl Vfs {
 
     /// Changes the open file itself, whatever its name is by now.
     pub fn change_file(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
+        self.check_change(file, changes)?;
+        self.change_allowed(file, changes)
+    }
+
+    fn check_change(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
+        if changes.size.is_some() {
+            self.check_open(file, Verb::Write)?;
+        }
+        let rest = Changes {
+            size: None,
+            ..*changes
+        };
+        if rest == Changes::default() {
+            return Ok(());
+        }
+        self.check_open(file, Verb::Change)
+    }
+
+    /// The same for the server's own use.
+    pub(super) fn change_allowed(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
         let (size, rest) = self.change_both(file, changes);
         if size.is_err() {
             file.spoil();
@@ -369,10 +398,5 @@ impl Vfs {
     /// Makes what was written durable.
     pub fn sync(&self, file: &OpenFile) -> Result<(), Error> {
         self.record("fsync", &file.path, file.file.sync())
-    }
-
-    /// Space where an open file lies.
-    pub fn file_space(&self, file: &OpenFile) -> Result<Space, Error> {
-        Ok(self.within_quota(file.file.space()?))
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{OpenFile, Vfs};
+use super::{OpenFile, Verb, Vfs};
 use crate::error::Error;
 use crate::hashes::{Algorithm, Content, Hash, Hasher};
 use crate::path::VPath;
@@ -23,7 +23,7 @@ pub struct Part {
 impl Vfs {
     /// The hash of a whole file by its name.
     pub fn hash_file(&self, path: &VPath, algorithm: Algorithm) -> Result<Hash, Error> {
-        let file = self.open_to_read(path)?;
+        let file = self.open_to_hash(path)?;
         let hash = self.hash_whole(&file, algorithm);
         self.close(file)?;
         hash
@@ -54,6 +54,7 @@ impl Vfs {
         block: Option<u64>,
         most: usize,
     ) -> Result<Vec<u8>, Error> {
+        self.check_open(file, Verb::Hash)?;
         let size = file.readable()?.metadata()?.size;
         let there = size
             .checked_sub(part.offset)

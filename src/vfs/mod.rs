@@ -1,7 +1,7 @@
 //! The verbs that sftp, scp and the small commands share: each checks what it must, lets the store
 //! act, and records what came of it. Nothing reaches a home in any other way.
 //!
-//! All verbs may block and run on the blocking pool; [`OpenFile::read_now`] is the exception.
+//! All verbs may block and run on the blocking pool; [`Vfs::read_now`] is the exception.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -10,59 +10,41 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::io::Errno;
 use tracing::debug;
 
+mod access;
 mod copy;
 mod file;
 mod hash;
 mod names;
+mod open;
 mod replace;
+mod space;
 mod sweep;
 
+use self::access::{Last, Pass, Place, Verb};
 pub use self::file::OpenFile;
 pub use self::hash::Part;
 use self::names::{last_name, name_is_gone};
+pub use self::open::OpenDirectory;
+use self::open::WRITING;
 use self::replace::Overwrites;
+pub use self::space::Room;
 pub use self::sweep::{is_stale, sweep};
 
 use crate::error::Error;
 use crate::path::VPath;
 use crate::quota::{Ledger, Usage};
+use crate::rules::{Denied, Permission};
 use crate::session::Session;
-use crate::store::{Changes, Directory, Entry, File, Kind, Metadata, OpenHow, Space, Store};
+use crate::store::{Changes, Kind, Metadata, Store};
 
 const EXISTS: Error = Error::Os(Errno::EXIST);
-
-const READING: OpenHow = OpenHow {
-    read: true,
-    write: false,
-    append: false,
-    create: false,
-    truncate: false,
-    exclusive: false,
-    permissions: None,
-};
-
-/// The size of a block where a quota holds, in bytes.
-const QUOTA_BLOCK: u64 = 1024;
-
-/// Space in bytes, as space-available tells it (draft-ietf-secsh-filexfer-13, section 9.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// On the disk.
-    pub total: u64,
-    /// Free on the disk.
-    pub free: u64,
-    /// What the account may use.
-    pub user_total: u64,
-    /// What it may use beyond what it does.
-    pub user_free: u64,
-    /// What is allocated at once.
-    pub block: u64,
-}
 
 /// The home of one session, through its verbs.
 pub struct Vfs {
     session: Arc<Session>,
     store: Arc<dyn Store>,
+    /// For paths that were resolved, see [`access`].
+    without_links: Arc<dyn Store>,
     overwrites: Overwrites,
     /// Set when nobody waits for the result any more: long verbs stop.
     cancelled: Arc<AtomicBool>,
@@ -73,6 +55,7 @@ impl Vfs {
     pub fn new(session: Arc<Session>, store: Arc<dyn Store>, cancelled: Arc<AtomicBool>) -> Self {
         Self {
             session,
+            without_links: store.without_links(),
             store,
             overwrites: Overwrites::default(),
             cancelled,
@@ -96,241 +79,157 @@ impl Vfs {
         self.session.ledger()
     }
 
-    /// Opens a regular file; `announced` is the size that the client says it will have.
-    pub fn open(
-        &self,
-        path: &VPath,
-        mut how: OpenHow,
-        announced: Option<u64>,
-    ) -> Result<OpenFile, Error> {
-        how.write |= how.append;
-        let file = self.record("open", path, self.open_counted(path, &how, announced))?;
-        Ok(file.for_client(self.session.transfers(), announced))
-    }
-
-    /// Opens a regular file to send it to the client.
-    pub fn open_to_send(&self, path: &VPath) -> Result<OpenFile, Error> {
-        self.open(path, READING, None)
-    }
-
-    /// Opens a regular file to read it here.
-    pub fn open_to_read(&self, path: &VPath) -> Result<OpenFile, Error> {
-        self.record("open", path, self.open_counted(path, &READING, None))
-    }
-
-    fn open_counted(
-        &self,
-        path: &VPath,
-        how: &OpenHow,
-        announced: Option<u64>,
-    ) -> Result<OpenFile, Error> {
-        if how.truncate && !how.write {
-            return Err(Error::Invalid("To truncate, open for writing"));
-        }
-        self.finish_early(path, true)?;
-        if !how.create {
-            return self.open_existing(path, how, announced);
-        }
-        // Who truncates nearly always makes a new file; who does not, goes on with an old one.
-        if !how.exclusive && !how.truncate {
-            match self.open_existing(path, how, announced) {
-                Err(Error::Os(Errno::NOENT)) => {}
-                other => return other,
-            }
-        }
-        let refused = match self.make(path, how, true, announced) {
-            Err(error @ (EXISTS | Error::Quota(_))) if !how.exclusive => error,
-            other => return other,
-        };
-        match self.open_existing(path, how, announced) {
-            // There is a link, and what it leads to is not there: that is what is made.
-            Err(Error::Os(Errno::NOENT)) if refused == EXISTS => {
-                match self.make(path, how, false, announced) {
-                    Err(EXISTS) => self.open_existing(path, how, announced),
-                    other => other,
-                }
-            }
-            Err(Error::Os(Errno::NOENT)) => Err(refused),
-            other => other,
-        }
-    }
-
-    /// Opens a file that is there; truncates or replaces it if asked to, once what is announced is
-    /// known to fit.
-    fn open_existing(
-        &self,
-        path: &VPath,
-        how: &OpenHow,
-        announced: Option<u64>,
-    ) -> Result<OpenFile, Error> {
-        let existing = OpenHow {
-            create: false,
-            exclusive: false,
-            truncate: false,
-            ..*how
-        };
-        if how.truncate && self.replaces(path) {
-            return self.overwrite(path, &existing, announced);
-        }
-        let opening = self.ledger().opening();
-        let file = self.open_tracked(path, &existing)?;
-        drop(opening);
-        if how.truncate {
-            self.resize(&file, 0, announced)?;
-        } else if let (true, Some(announced)) = (how.write, announced) {
-            self.check_room(&file, announced)?;
-        }
-        Ok(file)
-    }
-
-    /// Makes a file that is not there; through a link only if it need not be `exclusive`.
-    fn make(
-        &self,
-        path: &VPath,
-        how: &OpenHow,
-        exclusive: bool,
-        announced: Option<u64>,
-    ) -> Result<OpenFile, Error> {
-        let change = self.ledger().begin();
-        change.check_room(Usage::bytes(announced.unwrap_or(0)))?;
-        let name = change.reserve(Usage::files(1))?;
-        let _names = change.names();
-        if !exclusive && self.store.metadata(path, true).is_ok() {
-            return Err(EXISTS);
-        }
-        let new = OpenHow {
-            exclusive,
-            truncate: false,
-            ..*how
-        };
-        let mut directory = None;
-        if exclusive {
-            directory = self.directory_to_sync(path)?;
-        }
-        let file = self.open_tracked(path, &new)?;
-        name.keep();
-        if !exclusive {
-            // Where a link leads that led to nothing is known only now.
-            directory = self.directory_to_sync(path)?;
-        }
-        Ok(file.new_in(directory))
-    }
-
-    /// Opens and counts the handle. The caller holds the names.
-    fn open_tracked(&self, path: &VPath, how: &OpenHow) -> Result<OpenFile, Error> {
-        self.tracked(self.store.open(path, how)?, path, how)
-    }
-
-    fn tracked(&self, file: Box<dyn File>, path: &VPath, how: &OpenHow) -> Result<OpenFile, Error> {
-        let found = file.metadata()?;
-        let tracked = self.ledger().track(found.inode);
-        let path = path.clone();
-        Ok(OpenFile::new(file, tracked, path, *how, found.size))
-    }
-
-    /// The directory in which a new name must be durable when its file is closed.
-    fn directory_to_sync(&self, path: &VPath) -> Result<Option<Box<dyn Directory>>, Error> {
-        if !self.session.syncs_on_close() {
-            return Ok(None);
-        }
-        let place = self.store.canonical(path)?;
-        let (directory, _) = place.split_last();
-        Ok(Some(self.store.open_directory(&VPath::parse(directory)?)?))
-    }
-
-    /// Opens a directory for listing.
-    pub fn open_directory(&self, path: &VPath) -> Result<Box<dyn Directory>, Error> {
-        self.record("list", path, self.store.open_directory(path))
-    }
-
-    /// The next entry of a directory; `None` at the end.
-    pub fn next_entry(&self, directory: &mut dyn Directory) -> Result<Option<Entry>, Error> {
-        let Some(Entry { name, metadata }) = directory.next()? else {
-            return Ok(None);
-        };
-        let metadata = self.as_written(metadata)?;
-        Ok(Some(Entry { name, metadata }))
-    }
-
     /// `stat(2)`, or `lstat(2)` if `follow` is false.
     pub fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error> {
-        self.as_written(self.store.metadata(path, follow)?)
+        self.at(path, Last::of(path, follow), |place| self.looked_at(place))
+    }
+
+    fn looked_at(&self, place: &Place<'_>) -> Result<Metadata, Error> {
+        let found = place.store.metadata(&place.path, place.is_followed())?;
+        if found.kind() != Kind::Directory {
+            self.check_own(place, Verb::Look)?;
+        }
+        self.as_written(found)
     }
 
     /// Changes size, owner, permissions or times; of a link itself if `follow` is false.
     pub fn change(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error> {
-        self.record("change", path, self.change_counted(path, changes, follow))
+        let outcome = self.at(path, Last::of(path, follow), |place| {
+            self.change_counted(place, changes)
+        });
+        self.record("change", path, outcome)
     }
 
-    fn change_counted(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error> {
-        if let Some(outcome) = self.change_new(path, changes, follow) {
-            return outcome;
-        }
-        let Some(size) = changes.size else {
-            return self.store.change(path, changes, follow);
-        };
-        if !follow && self.store.metadata(path, false)?.kind() == Kind::Symlink {
-            return self.store.change(path, changes, follow);
-        }
-        let to_write = OpenHow {
-            write: true,
-            ..OpenHow::default()
-        };
-        let resized = self
-            .open_existing(path, &to_write, None)
-            .and_then(|file| self.resize(&file, size, None));
+    fn change_counted(&self, place: &Place<'_>, changes: &Changes) -> Result<(), Error> {
+        let follow = place.is_followed();
+        let (path, store) = (&place.path, place.store);
         let rest = Changes {
             size: None,
             ..*changes
         };
-        resized.and(self.store.change(path, &rest, follow))
+        if rest != Changes::default() || changes.size.is_none() {
+            self.check_own(place, Verb::Change)?;
+        }
+        if changes.size.is_some() {
+            self.check_own(place, Verb::Overwrite)?;
+        }
+        if let Some(outcome) = self.change_new(place, changes) {
+            return outcome;
+        }
+        let Some(size) = changes.size else {
+            return store.change(path, changes, follow);
+        };
+        if !follow && store.metadata(path, false)?.kind() == Kind::Symlink {
+            return store.change(path, changes, follow);
+        }
+        let resized = self
+            .open_existing(place, &WRITING, None)
+            .and_then(|file| self.resize(&file, size, None));
+        resized.and(store.change(path, &rest, follow))
     }
 
     /// Removes a name that is not a directory.
     pub fn remove_file(&self, path: &VPath) -> Result<(), Error> {
-        let outcome = self.remove_spoilt(path).unwrap_or_else(|| {
-            self.finish_early(path, false)?;
-            self.take_name(path, || self.store.remove_file(path))
+        let outcome = self.at(path, Last::Itself, |place| {
+            place.check(Verb::Remove)?;
+            place.check_movable()?;
+            self.remove_allowed(place)
         });
         self.record("remove", path, outcome)
     }
 
+    fn remove_allowed(&self, place: &Place<'_>) -> Result<(), Error> {
+        self.remove_spoilt(place).unwrap_or_else(|| {
+            self.finish_early(place)?;
+            self.take_name(place, || place.store.remove_file(&place.path))
+        })
+    }
+
     /// Removes an empty directory.
     pub fn remove_directory(&self, path: &VPath) -> Result<(), Error> {
-        let outcome = self.take_name(path, || self.store.remove_directory(path));
+        let outcome = self.at(path, Last::Itself, |place| {
+            place.check(Verb::Remove)?;
+            place.check_movable()?;
+            self.take_name(place, || place.store.remove_directory(&place.path))
+        });
         self.record("rmdir", path, outcome)
     }
 
     /// Makes a directory.
     pub fn make_directory(&self, path: &VPath, permissions: Option<u32>) -> Result<(), Error> {
-        let outcome = self.add_name(|| self.store.make_directory(path, permissions));
+        let outcome = self.at(path, Last::Itself, |place| {
+            place.check(Verb::MakeDirectory)?;
+            self.add_name(|| place.store.make_directory(&place.path, permissions))?;
+            self.remember_directory(place);
+            Ok(())
+        });
         self.record("mkdir", path, outcome)
     }
 
-    /// Makes `new` another name of `existing`.
+    /// Makes `new` another name of `existing`. The same must be allowed at both: what is done by one
+    /// name is done to the file.
     pub fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error> {
-        let outcome = self
-            .finish_early(existing, false)
-            .and_then(|()| self.add_name(|| self.store.hard_link(existing, new)));
+        let outcome = self.at_both(existing, new, |existing, new| {
+            existing.check(Verb::Link)?;
+            new.check(Verb::Link)?;
+            if !existing.is_alike(new) {
+                return Err(Error::NotAllowed(Denied::Gains));
+            }
+            self.finish_early(existing)?;
+            self.add_name(|| new.store.hard_link(&existing.path, &new.path))
+        });
         self.record("link", &(existing, new), outcome)
     }
 
     /// Makes a symbolic link.
     pub fn symlink(&self, target: &[u8], link: &VPath) -> Result<(), Error> {
-        let outcome = self.add_name(|| self.store.symlink(target, link));
+        let outcome = self.at(link, Last::Itself, |link| {
+            link.check(Verb::Link)?;
+            self.add_name(|| link.store.symlink(target, &link.path))
+        });
         self.record("symlink", link, outcome)
     }
 
     /// Renames; an existing `to` is replaced atomically if `replace`, else refused.
     pub fn rename(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error> {
-        let outcome = self.rename_counted(from, to, replace);
+        let outcome = self.at_both(from, to, |from, to| {
+            self.check_rename(from, to)?;
+            if !replace || to.has(Permission::Overwrite) {
+                return self.rename_counted(from, to, replace);
+            }
+            match self.rename_counted(from, to, false) {
+                Err(EXISTS) => Err(Permission::Overwrite.into()),
+                other => other,
+            }
+        });
         self.record("rename", &(from, to), outcome)
     }
 
-    fn rename_counted(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error> {
-        self.finish_early(from, false)?;
-        self.finish_early(to, false)?;
-        let rename = || self.store.rename(from, to, replace);
+    /// Within the same permissions it takes `rename`. From one set to another it must be no way to
+    /// gain any: it takes what a copy would, and that the old one may be removed.
+    fn check_rename(&self, from: &Place<'_>, to: &Place<'_>) -> Result<(), Error> {
+        self.check_own(from, Verb::Rename)?;
+        from.check_movable()?;
+        to.check_movable()?;
+        if from.is_alike(to) {
+            return Ok(());
+        }
+        from.check(Verb::Remove)?;
+        to.check(Verb::Rename)?;
+        // A directory may hold everything, and a file may become one in this moment.
+        let copied = [Permission::List, Permission::Download];
+        let made = [Permission::Upload, Permission::Mkdir, Permission::Links];
+        if from.has_all(&copied) && to.has_all(&made) {
+            Ok(())
+        } else {
+            Err(Error::NotAllowed(Denied::Gains))
+        }
+    }
+
+    fn rename_counted(&self, from: &Place<'_>, to: &Place<'_>, replace: bool) -> Result<(), Error> {
+        self.finish_early(from)?;
+        self.finish_early(to)?;
+        let rename = || from.store.rename(&from.path, &to.path, replace);
         if replace {
             return self.replace_name(from, to, rename);
         }
@@ -349,15 +248,16 @@ impl Vfs {
         Ok(())
     }
 
-    /// Lets `act` take the name of this path away.
+    /// Lets `act` take the name of this place away.
     fn take_name(
         &self,
-        path: &VPath,
+        place: &Place<'_>,
         act: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
         let change = self.ledger().begin();
         let _names = change.names();
-        let last = last_name(self.ledger(), || self.store.metadata(path, false))?;
+        let look = || place.store.metadata(&place.path, false);
+        let last = last_name(self.ledger(), look)?;
         act()?;
         name_is_gone(&change, last);
         Ok(())
@@ -366,13 +266,13 @@ impl Vfs {
     /// Lets `act` give the name of `to` to `from`.
     fn replace_name(
         &self,
-        from: &VPath,
-        to: &VPath,
+        from: &Place<'_>,
+        to: &Place<'_>,
         act: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
         let change = self.ledger().begin();
         let _names = change.names();
-        let found = |path| self.store.metadata(path, false);
+        let found = |place: &Place<'_>| place.store.metadata(&place.path, false);
         let (Ok(replacing), Ok(replaced)) = (found(from), found(to)) else {
             return act();
         };
@@ -388,56 +288,15 @@ impl Vfs {
 
     /// The bytes in a symbolic link.
     pub fn read_link(&self, path: &VPath) -> Result<Vec<u8>, Error> {
-        self.store.read_link(path)
+        self.at(path, Last::Itself, |place| {
+            place.check(Verb::ReadLink)?;
+            place.store.read_link(&place.path)
+        })
     }
 
     /// Where a path leads; a missing last name is no error.
     pub fn canonical(&self, path: &VPath) -> Result<VPath, Error> {
         self.store.canonical(path)
-    }
-
-    /// Space where a path lies.
-    pub fn space(&self, path: &VPath) -> Result<Space, Error> {
-        Ok(self.within_quota(self.store.space(path)?))
-    }
-
-    /// Space where an open directory lies.
-    pub fn directory_space(&self, directory: &dyn Directory) -> Result<Space, Error> {
-        Ok(self.within_quota(directory.space()?))
-    }
-
-    /// Space where a path lies, in bytes.
-    pub fn room(&self, path: &VPath) -> Result<Room, Error> {
-        let space = self.store.space(path)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(space.block_size);
-        let (total, free) = (bytes(space.blocks), bytes(space.blocks_available));
-        let ledger = self.ledger();
-        let tighter = |quota: Option<u64>, disk: u64| quota.map_or(disk, |quota| quota.min(disk));
-        Ok(Room {
-            total,
-            free,
-            user_total: tighter(ledger.limits().bytes, total),
-            user_free: tighter(ledger.left().bytes, free),
-            block: space.block_size,
-        })
-    }
-
-    /// The tighter of the disk and the quota.
-    fn within_quota(&self, space: Space) -> Space {
-        let (limits, left) = (self.ledger().limits(), self.ledger().left());
-        let mut space = space;
-        if let (Some(limit), Some(left)) = (limits.bytes, left.bytes) {
-            // Small enough for small quotas; both of them count in it.
-            let blocks = |count: u64| count.saturating_mul(space.block_size) / QUOTA_BLOCK;
-            space.blocks = blocks(space.blocks).min(limit / QUOTA_BLOCK);
-            space.blocks_available = blocks(space.blocks_available).min(left / QUOTA_BLOCK);
-            space.block_size = QUOTA_BLOCK;
-        }
-        if let (Some(limit), Some(left)) = (limits.files, left.files) {
-            space.files = limit;
-            space.files_available = space.files_available.min(left);
-        }
-        space
     }
 
     /// The one place where a verb's outcome is told.

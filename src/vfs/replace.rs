@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use tracing::info;
 
 use super::names::{last_name, name_is_gone};
-use super::{OpenFile, Vfs};
+use super::{OpenFile, Place, Verb, Vfs};
 use crate::error::{Error, Kept, Unfinished};
 use crate::path::VPath;
 use crate::quota::Usage;
@@ -101,20 +101,22 @@ impl Vfs {
     /// Opens a new file that is to take the place of the one that is there.
     pub(super) fn overwrite(
         &self,
-        path: &VPath,
+        at: &Place<'_>,
         how: &OpenHow,
         announced: Option<u64>,
     ) -> Result<OpenFile, Error> {
         let change = self.ledger().begin();
         let _names = change.names();
-        let old = self.open_tracked(path, how)?;
+        let old = self.open_tracked(at, how)?;
+        self.check_open(&old, Verb::Overwrite)?;
         let found = old.metadata()?;
         // Both are there for a while.
         change.check_room(Usage::bytes(announced.unwrap_or(0)))?;
         let name = change.reserve(Usage::files(1))?;
-        let (file, place) = self.store.replacement(path, how, &found)?;
+        let (file, place) = at.store.replacement(&at.path, how, &found)?;
         name.keep();
-        let mut file = self.tracked(file, path, how)?;
+        let mut file = self.tracked(file, at, how)?;
+        self.remember(&file);
         let overwrite = Arc::new(Overwrite {
             inode: found.inode,
             place,
@@ -139,30 +141,35 @@ impl Vfs {
     /// Changes the new file, if this session is overwriting the one to which the path leads.
     pub(super) fn change_new(
         &self,
-        path: &VPath,
+        place: &Place<'_>,
         changes: &Changes,
-        follow: bool,
     ) -> Option<Result<(), Error>> {
-        self.overwrite_of(path, follow)?.pending(|pending| {
+        self.overwrite_of(place)?.pending(|pending| {
             let (size, rest) = self.change_both(&pending.new, changes);
             pending.spoilt |= size.is_err();
             size.and(rest)
         })
     }
 
-    fn overwrite_of(&self, path: &VPath, follow: bool) -> Option<Arc<Overwrite>> {
+    /// Is this session overwriting what is there?
+    pub(super) fn is_overwriting(&self, place: &Place<'_>) -> bool {
+        self.overwrite_of(place).is_some()
+    }
+
+    fn overwrite_of(&self, place: &Place<'_>) -> Option<Arc<Overwrite>> {
         if self.overwrites.is_empty() {
             return None;
         }
         // What is wrong with the path, the verb itself will find.
-        let found = self.store.metadata(path, follow).ok()?;
+        let found = place.store.metadata(&place.path, place.is_followed());
+        let found = found.ok()?;
         self.overwrites.of(found.inode)
     }
 
     /// Before a verb does something else with the file to which the path leads: if this session is
     /// overwriting it, the new file takes its name now.
-    pub(super) fn finish_early(&self, path: &VPath, follow: bool) -> Result<(), Error> {
-        let Some(overwrite) = self.overwrite_of(path, follow) else {
+    pub(super) fn finish_early(&self, place: &Place<'_>) -> Result<(), Error> {
+        let Some(overwrite) = self.overwrite_of(place) else {
             return Ok(());
         };
         self.overwrites.forget(&overwrite);
@@ -191,8 +198,8 @@ impl Vfs {
 
     /// Who removes a file after a failure to overwrite it means what has come of the new one: that is
     /// removed, and the old one is there again.
-    pub(super) fn remove_spoilt(&self, path: &VPath) -> Option<Result<(), Error>> {
-        let overwrite = self.overwrite_of(path, false)?;
+    pub(super) fn remove_spoilt(&self, place: &Place<'_>) -> Option<Result<(), Error>> {
+        let overwrite = self.overwrite_of(place)?;
         let spoilt = overwrite.pending(|pending| pending.spoilt);
         if spoilt != Some(true) {
             return None;

@@ -58,7 +58,7 @@ impl Engine {
         part: Part,
         block: Option<u64>,
     ) -> Result<Vec<u8>, Error> {
-        let file = self.vfs.open_to_read(&VPath::parse(path)?)?;
+        let file = self.vfs.open_to_hash(&VPath::parse(path)?)?;
         let hashes = self
             .vfs
             .hash_blocks(&file, algorithm, part, block, MAX_HASHES);

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::inode::{self, Reach};
 use crate::error::Error;
-use crate::store::{Changes, Directory, Entry, Metadata, Space};
+use crate::store::{Changes, Directory, Entry, Identity, Metadata, Space};
 
 pub(super) struct LocalDirectory {
     names: Dir,
@@ -63,6 +63,10 @@ impl Directory for LocalDirectory {
 
     fn metadata(&self) -> Result<Metadata, Error> {
         inode::metadata(self.names.fd()?)
+    }
+
+    fn identity(&self) -> Result<Identity, Error> {
+        inode::identity(self.names.fd()?)
     }
 
     fn change(&self, changes: &Changes) -> Result<(), Error> {

@@ -12,7 +12,7 @@ use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, pwritev};
 
 use super::inode::{self, Reach};
 use crate::error::Error;
-use crate::store::{Changes, File, Metadata, OpenHow, Space};
+use crate::store::{Changes, File, Identity, Metadata, OpenHow, Space};
 
 /// Most pieces that one `pwritev` takes (Linux's IOV_MAX).
 const PIECES: usize = 1024;
@@ -212,6 +212,10 @@ impl File for LocalFile {
 
     fn metadata(&self) -> Result<Metadata, Error> {
         inode::metadata(&self.fd)
+    }
+
+    fn identity(&self) -> Result<Identity, Error> {
+        inode::identity(&self.fd)
     }
 
     fn change(&self, changes: &Changes) -> Result<(), Error> {

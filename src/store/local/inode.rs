@@ -3,14 +3,14 @@
 use std::os::fd::AsFd;
 
 use rustix::fs::{
-    AtFlags, CWD, Mode, RawMode, Stat, StatVfsMountFlags, Timespec, Timestamps, chmodat, fchmod,
-    fstat, fstatvfs, utimensat,
+    AtFlags, CWD, Mode, RawMode, Stat, StatVfsMountFlags, StatxFlags, Timespec, Timestamps,
+    chmodat, fchmod, fstat, fstatvfs, statx, utimensat,
 };
 use rustix::io::Errno;
 
 use super::resolve::proc_name;
 use crate::error::Error;
-use crate::store::{Changes, Metadata, Space};
+use crate::store::{Changes, Identity, Metadata, Space};
 
 /// Read, write, search and sticky. The setuid and setgid bits are never given: a program that an
 /// account uploads must not run as the user that owns all homes.
@@ -52,6 +52,21 @@ pub(super) fn from_stat(stat: &Stat) -> Metadata {
         ),
         inode: (stat.st_dev.into(), stat.st_ino.into()),
     }
+}
+
+/// See [`Store::identity`](crate::store::Store::identity).
+pub(super) fn identity(fd: impl AsFd) -> Result<Identity, Error> {
+    let wanted = StatxFlags::BTIME | StatxFlags::INO;
+    let found = statx(&fd, c"", AtFlags::EMPTY_PATH, wanted)?;
+    if found.stx_mask & StatxFlags::BTIME.bits() == 0 {
+        return Err(Error::Unsupported(
+            "The file system does not keep when files were made",
+        ));
+    }
+    Ok(Identity {
+        inode: metadata(fd)?.inode,
+        born: (found.stx_btime.tv_sec, found.stx_btime.tv_nsec),
+    })
 }
 
 pub(super) fn space(fd: impl AsFd) -> Result<Space, Error> {

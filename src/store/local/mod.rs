@@ -29,6 +29,7 @@ mod tests;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, Dir, Mode, OFlags, RenameFlags, linkat, mkdirat, readlinkat, renameat, renameat_with,
@@ -41,7 +42,9 @@ use self::file::{LocalFile, resize};
 use self::inode::Reach;
 use self::replacement::LocalReplacement;
 use self::resolve::{Home, Parent};
-use super::{Changes, Counted, Directory, File, Kind, Metadata, NewFile, OpenHow, Space, Store};
+use super::{
+    Changes, Counted, Directory, File, Identity, Kind, Metadata, NewFile, OpenHow, Space, Store,
+};
 use crate::error::Error;
 use crate::path::{PATH_MAX, PathError, VPath};
 
@@ -110,6 +113,13 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
+    fn without_links(&self) -> Arc<dyn Store> {
+        Arc::new(Self {
+            home: self.home.without_links(),
+            umask: self.umask,
+        })
+    }
+
     fn open(&self, path: &VPath, how: &OpenHow) -> Result<Box<dyn File>, Error> {
         let flags = open_flags(how)?;
         let mode = if how.create {
@@ -139,6 +149,10 @@ impl Store for LocalStore {
 
     fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error> {
         inode::metadata(self.home.inode(path.relative(), follow)?)
+    }
+
+    fn identity(&self, path: &VPath, follow: bool) -> Result<Identity, Error> {
+        inode::identity(self.home.inode(path.relative(), follow)?)
     }
 
     fn change(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error> {

@@ -153,6 +153,7 @@ fn place_of(home: &Home, path: &VPath, file: &Metadata) -> Result<(OwnedFd, Vec<
         let (parent, name) = home.parent(&path)?;
         let found = inode::from_stat(&statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?);
         match found.kind() {
+            Kind::Symlink if !home.follows_links() => break,
             Kind::Symlink => {
                 let target = readlinkat(&parent, name, Vec::new())?.into_bytes();
                 path = if target.starts_with(b"/") {

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
 use rustix::io::{self, Errno};
@@ -26,7 +27,8 @@ const DELETED: &[u8] = b" (deleted)";
 /// The directory that is the root of everything that an account can name.
 #[derive(Debug)]
 pub(super) struct Home {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
+    how: ResolveFlags,
 }
 
 /// The directory in which a last name lies.
@@ -61,8 +63,21 @@ impl Home {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
-            fd: openat(CWD, path, flags, Mode::empty())?,
+            fd: Arc::new(openat(CWD, path, flags, Mode::empty())?),
+            how: BENEATH,
         })
+    }
+
+    /// The same, where links are not followed (`ELOOP`).
+    pub(super) fn without_links(&self) -> Self {
+        Self {
+            fd: self.fd.clone(),
+            how: BENEATH | ResolveFlags::NO_SYMLINKS,
+        }
+    }
+
+    pub(super) fn follows_links(&self) -> bool {
+        !self.how.contains(ResolveFlags::NO_SYMLINKS)
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -74,7 +89,7 @@ impl Home {
         let flags = flags | OFlags::CLOEXEC;
         let mut tries = 1;
         loop {
-            match openat2(&self.fd, path, flags, mode, BENEATH) {
+            match openat2(&self.fd, path, flags, mode, self.how) {
                 Ok(fd) => return Ok(fd),
                 Err(Errno::AGAIN) if tries < RACE_TRIES => {
                     tries += 1;
@@ -138,7 +153,7 @@ impl Home {
 
     /// Asks /proc where a descriptor is, and takes the home's own path off.
     fn place(&self, fd: &OwnedFd) -> Result<Place, Error> {
-        let (Ok(home), Ok(path)) = (path_of(&self.fd), path_of(fd)) else {
+        let (Ok(home), Ok(path)) = (path_of(self.fd()), path_of(fd)) else {
             return Ok(Place::Unknown);
         };
         let home = home.strip_suffix(b"/").unwrap_or(&home);

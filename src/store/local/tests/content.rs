@@ -463,6 +463,9 @@ impl File for FullAfter {
     fn metadata(&self) -> Result<crate::store::Metadata, Error> {
         Err(Errno::BADF.into())
     }
+    fn identity(&self) -> Result<crate::store::Identity, Error> {
+        Err(Errno::BADF.into())
+    }
     fn change(&self, _: &Changes) -> Result<(), Error> {
         Err(Errno::BADF.into())
     }

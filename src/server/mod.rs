@@ -1,45 +1,43 @@
 //! The composition root: listeners, shards, the limit on connections, and the way to stop.
 
+mod control;
+mod log;
+mod proxy;
+mod reload;
+mod shard;
+mod stop;
+mod supervisor;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
-
-mod control;
-mod log;
-mod reload;
+use tracing::{info, warn};
 
 use self::control::{Control, Powers};
 use self::log::LogLevel;
 use self::reload::Reload;
-
+use self::shard::{Shard, hand_over};
 use crate::accounts::Accounts;
 use crate::admin::{self, first_run};
 use crate::config::Config;
 use crate::database;
 use crate::live::Live;
+use crate::phase::{Phase, reached};
 use crate::quota::Ledgers;
 use crate::session;
 use crate::sessions::Sessions;
-use crate::ssh::{self, Context, host_keys};
+use crate::ssh::{Context, host_keys};
 use crate::sweep;
 
 /// After an error of accept(2), as when no descriptor is free: long enough not to spin, short
 /// enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Threads of one shard that may wait for disks at the same time. Every channel waits in at most
-/// one, so a stalled disk does not take them from the other homes.
-const BLOCKING_THREADS: usize = 1024;
 
 /// `landfall serve`: from a config to the end of the process.
 pub async fn run(config: Config) -> anyhow::Result<()> {
@@ -70,7 +68,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let control = Control::open(&config.server.data)?;
     let addresses = server.addresses()?;
     let first_run = first_run::make_account(&accounts, &addresses).await?;
-    let stop = stop_signal()?;
+    let phases = stop::obey_signals()?;
     for address in &addresses {
         admin::print(&format!("Listening on {address}\n"))?;
     }
@@ -91,7 +89,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         live,
         reload,
     }));
-    server.run(stop).await?;
+    supervisor::ready();
+    server.run(&phases).await?;
     beside.shutdown().await;
     ledgers.end_serving().await
 }
@@ -118,6 +117,7 @@ struct Server {
     listeners: Vec<TcpListener>,
     reload: Arc<Reload>,
     permits: Arc<Semaphore>,
+    sessions: Arc<Sessions>,
     shards: usize,
 }
 
@@ -132,14 +132,8 @@ impl Server {
         log: LogLevel,
     ) -> anyhow::Result<Self> {
         let keys = host_keys::load_or_make(&config.server.keys)?;
-        let mut listeners = Vec::new();
-        for address in &config.server.listen {
-            let listener = TcpListener::bind(address).await.with_context(|| {
-                format!("cannot listen on {address}: is another server running there?")
-            })?;
-            listeners.push(listener);
-        }
-        let context = Context::new(&config, accounts.clone(), ledgers, sessions, keys);
+        let listeners = listeners(&config.server.listen).await?;
+        let context = Context::new(&config, accounts.clone(), ledgers, sessions.clone(), keys);
         let permits = Arc::new(Semaphore::new(config.server.max_connections));
         let shards = config.server.shards;
         let reload = Reload::new(
@@ -154,6 +148,7 @@ impl Server {
             listeners,
             reload: Arc::new(reload),
             permits,
+            sessions,
             shards,
         })
     }
@@ -164,12 +159,25 @@ impl Server {
         Ok(addresses.collect::<Result<_, _>>()?)
     }
 
-    /// Accepts until `stop` becomes true, then ends all connections.
-    async fn run(self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    /// Accepts until the server is to stop, lets transfers come to their end, then ends all
+    /// connections.
+    async fn run(self, phases: &watch::Sender<Phase>) -> anyhow::Result<()> {
+        let config = self.reload.config();
+        let watchdog = supervisor::watchdog();
         let mut shards = Vec::new();
         for number in 0..self.shards {
-            shards.push(Shard::start(number, self.reload.context(), stop.clone())?);
+            shards.push(Shard::start(
+                number,
+                self.reload.context(),
+                config.clone(),
+                phases.subscribe(),
+                watchdog,
+            )?);
         }
+        let watching = watchdog.map(|patience| {
+            let beats = shards.iter().map(Shard::beat).collect();
+            tokio::spawn(supervisor::watch(patience, beats))
+        });
         let shards = Arc::new(shards);
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
@@ -177,10 +185,16 @@ impl Server {
                 listener,
                 shards.clone(),
                 self.permits.clone(),
-                stop.clone(),
+                phases.subscribe(),
             ));
         }
         while accepting.join_next().await.is_some() {}
+        supervisor::stopping();
+        if let Some(watching) = watching {
+            watching.abort();
+        }
+        let grace = config.borrow().server.stop_grace;
+        stop::drain(&self.sessions, grace, phases).await;
         if let Some(shards) = Arc::into_inner(shards) {
             for shard in shards {
                 tokio::task::spawn_blocking(move || shard.join()).await?;
@@ -190,27 +204,31 @@ impl Server {
     }
 }
 
-/// Becomes true when the process is told to stop (SIGTERM, SIGINT).
-fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
-    let (stop, stopped) = watch::channel(false);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        info!("stopping");
-        stop.send_replace(true);
-    });
-    Ok(stopped)
+/// The sockets that systemd hands over, or else those of the config.
+async fn listeners(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for socket in supervisor::sockets()? {
+        socket.set_nonblocking(true)?;
+        listeners.push(TcpListener::from_std(socket)?);
+    }
+    if !listeners.is_empty() {
+        info!("listening on the sockets of systemd, not on those of the config");
+        return Ok(listeners);
+    }
+    for address in addresses {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}: is another server running there?")
+        })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
 }
 
 async fn accept(
     listener: TcpListener,
     shards: Arc<Vec<Shard>>,
     permits: Arc<Semaphore>,
-    mut stop: watch::Receiver<bool>,
+    mut phases: watch::Receiver<Phase>,
 ) {
     loop {
         let next = async {
@@ -220,7 +238,7 @@ async fn accept(
         };
         let (permit, accepted) = tokio::select! {
             next = next => next,
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = reached(&mut phases, Phase::Draining) => return,
         };
         let Ok(permit) = permit else { return };
         match accepted {
@@ -231,117 +249,4 @@ async fn accept(
             }
         }
     }
-}
-
-/// Gives the connection to the shard that has the fewest.
-fn hand_over(shards: &[Shard], tcp: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
-    let Ok(tcp) = tcp.into_std() else { return };
-    let least = shards
-        .iter()
-        .min_by_key(|shard| shard.load.load(Ordering::Relaxed));
-    if let Some(shard) = least {
-        shard.load.fetch_add(1, Ordering::Relaxed);
-        let newcomer = Newcomer {
-            tcp,
-            peer,
-            _permit: permit,
-            load: Load(shard.load.clone()),
-        };
-        if shard.newcomers.send(newcomer).is_err() {
-            error!(%peer, "a shard is gone; its connection is dropped");
-        }
-    }
-}
-
-/// A connection on its way to a shard.
-struct Newcomer {
-    tcp: std::net::TcpStream,
-    peer: SocketAddr,
-    _permit: OwnedSemaphorePermit,
-    load: Load,
-}
-
-/// Counts a connection of a shard for as long as it lives.
-struct Load(Arc<AtomicUsize>);
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A thread with a runtime of its own, on which a connection and all its channels live: they wake
-/// each other without crossing to another core.
-struct Shard {
-    newcomers: mpsc::UnboundedSender<Newcomer>,
-    load: Arc<AtomicUsize>,
-    thread: thread::JoinHandle<()>,
-}
-
-impl Shard {
-    fn start(
-        number: usize,
-        context: watch::Receiver<Arc<Context>>,
-        stop: watch::Receiver<bool>,
-    ) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(BLOCKING_THREADS)
-            .thread_name(format!("shard-{number}-io"))
-            .build()?;
-        let (newcomers, arriving) = mpsc::unbounded_channel();
-        let thread = thread::Builder::new()
-            .name(format!("shard-{number}"))
-            .spawn(move || {
-                runtime.block_on(live(arriving, context, stop));
-                // A call that hangs on a dead disk must not keep the process from ending.
-                runtime.shutdown_timeout(Duration::from_secs(2));
-            })?;
-        Ok(Self {
-            newcomers,
-            load: Arc::default(),
-            thread,
-        })
-    }
-
-    fn join(self) {
-        drop(self.newcomers);
-        if self.thread.join().is_err() {
-            error!("a shard ended in a panic");
-        }
-    }
-}
-
-/// The life of a shard: takes connections until there are no more to come, then waits for the last.
-async fn live(
-    mut arriving: mpsc::UnboundedReceiver<Newcomer>,
-    context: watch::Receiver<Arc<Context>>,
-    stop: watch::Receiver<bool>,
-) {
-    let mut connections = JoinSet::new();
-    loop {
-        let newcomer = tokio::select! {
-            newcomer = arriving.recv() => newcomer,
-            Some(_) = connections.join_next() => continue,
-        };
-        let Some(newcomer) = newcomer else { break };
-        let (context, stop) = (context.borrow().clone(), stop.clone());
-        connections.spawn(async move {
-            let Newcomer {
-                tcp,
-                peer,
-                _permit,
-                load,
-            } = newcomer;
-            let ready = tcp
-                .set_nodelay(true)
-                .and_then(|()| TcpStream::from_std(tcp));
-            match ready {
-                Ok(tcp) => ssh::serve(tcp, peer, context, stop).await,
-                Err(failure) => warn!(%peer, %failure, "a connection was gone at once"),
-            }
-            drop(load);
-        });
-    }
-    while connections.join_next().await.is_some() {}
 }

@@ -1,0 +1,262 @@
+//! Opening files and directories.
+
+use rustix::io::Errno;
+
+use super::{EXISTS, Last, OpenFile, Pass, Place, Verb, Vfs};
+use crate::error::Error;
+use crate::path::VPath;
+use crate::quota::Usage;
+use crate::store::{Changes, Directory, Entry, File, Metadata, OpenHow};
+
+const READING: OpenHow = OpenHow {
+    read: true,
+    write: false,
+    append: false,
+    create: false,
+    truncate: false,
+    exclusive: false,
+    permissions: None,
+};
+
+pub(super) const WRITING: OpenHow = OpenHow {
+    read: false,
+    write: true,
+    ..READING
+};
+
+/// A directory that a session holds open.
+pub struct OpenDirectory {
+    pub(super) directory: Box<dyn Directory>,
+    pub(super) path: VPath,
+    pub(super) pass: Pass,
+}
+
+impl Vfs {
+    /// Opens a regular file; `announced` is the size that the client says it will have.
+    pub fn open(
+        &self,
+        path: &VPath,
+        mut how: OpenHow,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
+        how.write |= how.append;
+        let reading = how.read.then_some(Verb::Read);
+        let file = self.opened(path, reading, &how, announced)?;
+        Ok(file.for_client(self.session.transfers(), announced))
+    }
+
+    /// Opens a regular file to send it to the client.
+    pub fn open_to_send(&self, path: &VPath) -> Result<OpenFile, Error> {
+        self.open(path, READING, None)
+    }
+
+    /// Opens a regular file to read it here, and tell the client what is in it.
+    pub fn open_to_read(&self, path: &VPath) -> Result<OpenFile, Error> {
+        self.opened(path, Some(Verb::Read), &READING, None)
+    }
+
+    /// Opens a regular file to tell the client nothing but its hashes.
+    pub fn open_to_hash(&self, path: &VPath) -> Result<OpenFile, Error> {
+        self.opened(path, Some(Verb::Hash), &READING, None)
+    }
+
+    /// As [`Vfs::open`], for the server's own use; `reading` is what it will be read for.
+    pub(super) fn opened(
+        &self,
+        path: &VPath,
+        reading: Option<Verb>,
+        how: &OpenHow,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
+        let outcome = self.at(path, Last::Followed, |place| {
+            if let Some(reading) = reading {
+                self.check_own(place, reading)?;
+            }
+            if how.write {
+                place.check(Verb::Write)?;
+            }
+            self.open_counted(place, how, announced)
+        });
+        self.record("open", path, outcome)
+    }
+
+    fn open_counted(
+        &self,
+        place: &Place<'_>,
+        how: &OpenHow,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
+        if how.truncate && !how.write {
+            return Err(Error::Invalid("To truncate, open for writing"));
+        }
+        self.finish_early(place)?;
+        if !how.create {
+            return self.open_existing(place, how, announced);
+        }
+        // Who truncates nearly always makes a new file; who does not, goes on with an old one.
+        if !how.exclusive && !how.truncate {
+            match self.open_existing(place, how, announced) {
+                Err(Error::Os(Errno::NOENT)) => {}
+                other => return other,
+            }
+        }
+        let refused = match self.make(place, how, true, announced) {
+            Err(error @ (EXISTS | Error::Quota(_))) if !how.exclusive => error,
+            other => return other,
+        };
+        match self.open_existing(place, how, announced) {
+            // There is a link, and what it leads to is not there: that is what is made.
+            Err(Error::Os(Errno::NOENT)) if refused == EXISTS => {
+                match self.make(place, how, false, announced) {
+                    Err(EXISTS) => self.open_existing(place, how, announced),
+                    other => other,
+                }
+            }
+            Err(Error::Os(Errno::NOENT)) => Err(refused),
+            other => other,
+        }
+    }
+
+    /// Opens a file that is there; truncates or replaces it if asked to, once what is announced is
+    /// known to fit.
+    pub(super) fn open_existing(
+        &self,
+        place: &Place<'_>,
+        how: &OpenHow,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
+        let existing = OpenHow {
+            create: false,
+            exclusive: false,
+            truncate: false,
+            ..*how
+        };
+        if how.truncate && self.replaces(&place.path) {
+            return self.overwrite(place, &existing, announced);
+        }
+        let opening = self.ledger().opening();
+        let file = self.open_tracked(place, &existing)?;
+        drop(opening);
+        if how.write {
+            self.check_open(&file, Verb::Overwrite)?;
+        }
+        if how.truncate {
+            self.resize(&file, 0, announced)?;
+        } else if let (true, Some(announced)) = (how.write, announced) {
+            self.check_room(&file, announced)?;
+        }
+        Ok(file)
+    }
+
+    /// Makes a file that is not there; through a link only if it need not be `exclusive`.
+    fn make(
+        &self,
+        place: &Place<'_>,
+        how: &OpenHow,
+        exclusive: bool,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
+        let change = self.ledger().begin();
+        change.check_room(Usage::bytes(announced.unwrap_or(0)))?;
+        let name = change.reserve(Usage::files(1))?;
+        let _names = change.names();
+        if !exclusive && place.store.metadata(&place.path, true).is_ok() {
+            return Err(EXISTS);
+        }
+        let new = OpenHow {
+            exclusive,
+            truncate: false,
+            ..*how
+        };
+        let mut directory = None;
+        if exclusive {
+            directory = self.directory_to_sync(&place.path)?;
+        }
+        let file = self.open_tracked(place, &new)?;
+        name.keep();
+        self.remember(&file);
+        if !exclusive {
+            // Where a link leads that led to nothing is known only now.
+            directory = self.directory_to_sync(&place.path)?;
+        }
+        Ok(file.new_in(directory))
+    }
+
+    /// Opens and counts the handle. The caller holds the names.
+    pub(super) fn open_tracked(&self, place: &Place<'_>, how: &OpenHow) -> Result<OpenFile, Error> {
+        self.tracked(place.store.open(&place.path, how)?, place, how)
+    }
+
+    pub(super) fn tracked(
+        &self,
+        file: Box<dyn File>,
+        place: &Place<'_>,
+        how: &OpenHow,
+    ) -> Result<OpenFile, Error> {
+        let found = file.metadata()?;
+        let tracked = self.ledger().track(found.inode);
+        Ok(OpenFile::new(file, tracked, place, *how, found.size))
+    }
+
+    /// The directory in which a new name must be durable when its file is closed.
+    fn directory_to_sync(&self, path: &VPath) -> Result<Option<Box<dyn Directory>>, Error> {
+        if !self.session.syncs_on_close() {
+            return Ok(None);
+        }
+        let place = self.store.canonical(path)?;
+        let (directory, _) = place.split_last();
+        Ok(Some(self.store.open_directory(&VPath::parse(directory)?)?))
+    }
+
+    /// Opens a directory for listing.
+    pub fn open_directory(&self, path: &VPath) -> Result<OpenDirectory, Error> {
+        let outcome = self.at(path, Last::Followed, |place| {
+            place.check(Verb::List)?;
+            Ok(OpenDirectory {
+                directory: place.store.open_directory(&place.path)?,
+                path: place.path.clone().into_owned(),
+                pass: place.pass,
+            })
+        });
+        self.record("list", path, outcome)
+    }
+
+    /// The next entry of a directory; `None` at the end.
+    pub fn next_entry(&self, open: &mut OpenDirectory) -> Result<Option<Entry>, Error> {
+        self.check_directory(open, Verb::List)?;
+        let Some(Entry { name, metadata }) = open.directory.next()? else {
+            return Ok(None);
+        };
+        let metadata = self.as_written(metadata)?;
+        Ok(Some(Entry { name, metadata }))
+    }
+
+    /// `fstat(2)` of an open directory.
+    pub fn directory_metadata(&self, open: &OpenDirectory) -> Result<Metadata, Error> {
+        open.directory.metadata()
+    }
+
+    /// Changes an open directory itself, whatever its name is by now.
+    pub fn change_directory(
+        &self,
+        open: &mut OpenDirectory,
+        changes: &Changes,
+    ) -> Result<(), Error> {
+        let outcome = self
+            .check_directory(open, Verb::Change)
+            .and_then(|()| open.directory.change(changes));
+        self.record("change", &open.path, outcome)
+    }
+}
+
+#[cfg(test)]
+impl OpenDirectory {
+    /// For tests of what holds them.
+    pub(crate) fn granted_nothing(directory: Box<dyn Directory>) -> Self {
+        Self {
+            directory,
+            path: VPath::home(),
+            pass: Pass::NOTHING,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Space: the tighter of the disk and the quota.
+
+use super::{Last, OpenDirectory, OpenFile, Vfs};
+use crate::error::Error;
+use crate::path::VPath;
+use crate::store::Space;
+
+/// The size of a block where a quota holds, in bytes.
+const QUOTA_BLOCK: u64 = 1024;
+
+/// Space in bytes, as space-available tells it (draft-ietf-secsh-filexfer-13, section 9.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// On the disk.
+    pub total: u64,
+    /// Free on the disk.
+    pub free: u64,
+    /// What the account may use.
+    pub user_total: u64,
+    /// What it may use beyond what it does.
+    pub user_free: u64,
+    /// What is allocated at once.
+    pub block: u64,
+}
+
+impl Vfs {
+    /// Space where a path lies.
+    pub fn space(&self, path: &VPath) -> Result<Space, Error> {
+        Ok(self.within_quota(self.space_on_disk(path)?))
+    }
+
+    /// Space where an open directory lies.
+    pub fn directory_space(&self, directory: &OpenDirectory) -> Result<Space, Error> {
+        Ok(self.within_quota(directory.directory.space()?))
+    }
+
+    /// Space where an open file lies.
+    pub fn file_space(&self, file: &OpenFile) -> Result<Space, Error> {
+        Ok(self.within_quota(file.file.space()?))
+    }
+
+    fn space_on_disk(&self, path: &VPath) -> Result<Space, Error> {
+        self.at(path, Last::Followed, |place| {
+            self.looked_at(place)?;
+            place.store.space(&place.path)
+        })
+    }
+
+    /// Space where a path lies, in bytes.
+    pub fn room(&self, path: &VPath) -> Result<Room, Error> {
+        let space = self.space_on_disk(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(space.block_size);
+        let (total, free) = (bytes(space.blocks), bytes(space.blocks_available));
+        let ledger = self.ledger();
+        let tighter = |quota: Option<u64>, disk: u64| quota.map_or(disk, |quota| quota.min(disk));
+        Ok(Room {
+            total,
+            free,
+            user_total: tighter(ledger.limits().bytes, total),
+            user_free: tighter(ledger.left().bytes, free),
+            block: space.block_size,
+        })
+    }
+
+    /// The tighter of the disk and the quota.
+    fn within_quota(&self, space: Space) -> Space {
+        let (limits, left) = (self.ledger().limits(), self.ledger().left());
+        let mut space = space;
+        if let (Some(limit), Some(left)) = (limits.bytes, left.bytes) {
+            // Small enough for small quotas; both of them count in it.
+            let blocks = |count: u64| count.saturating_mul(space.block_size) / QUOTA_BLOCK;
+            space.blocks = blocks(space.blocks).min(limit / QUOTA_BLOCK);
+            space.blocks_available = blocks(space.blocks_available).min(left / QUOTA_BLOCK);
+            space.block_size = QUOTA_BLOCK;
+        }
+        if let (Some(limit), Some(left)) = (limits.files, left.files) {
+            space.files = limit;
+            space.files_available = space.files_available.min(left);
+        }
+        space
+    }
+}
