@@ -119,7 +119,7 @@ fn a_transfer_is_seen_from_its_begin_to_its_end() {
     let Some(screen) = Screen::open(&server, 120, 30) else {
         return;
     };
-    screen.wait_for("1 sessions");
+    screen.wait_for("1 session ");
     screen.wait_for(USER);
     screen.wait_for("LandfallTest_1.0");
     let file = sftp.opened("film", flag::READ);
@@ -156,7 +156,7 @@ fn speeds_quotas_and_failed_logins_are_seen() {
     let Some(screen) = Screen::open(&server, 120, 30) else {
         return;
     };
-    screen.wait_for("██████░░░░░░  50% of 10 MiB");
+    screen.wait_for("██████░░░░░░  50% of 10.0 MiB");
     screen.wait_for("FAILED LOGINS");
     screen.wait_for("[2Joot");
     screen.wait_for("password");
@@ -190,7 +190,7 @@ fn the_chosen_session_is_ended_after_a_question() {
     screen.wait_for("s sort: user");
     assert!(!screen.text().contains("y/n"));
     screen.press(&["/", "b", "o", "b", "Enter"]);
-    screen.wait_for("1 sessions");
+    screen.wait_for("1 session ");
     screen.press(&["Down", "k"]);
     screen.wait_for("End session 2? y/n");
     screen.press(&["n"]);
@@ -202,7 +202,7 @@ fn the_chosen_session_is_ended_after_a_question() {
     wait_until("his session is ended", STEP, || his.is_closed());
     screen.wait_for("0 sessions");
     screen.press(&["Escape"]);
-    screen.wait_for("1 sessions");
+    screen.wait_for("1 session ");
     hers.assert_alive();
     screen.press(&["C-c"]);
     screen.assert_left_clean(0);

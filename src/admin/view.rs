@@ -60,7 +60,6 @@ pub(super) fn list(users: &[Use]) -> String {
     }
     let titles = [
         "NAME",
-        "ORIGIN",
         "STATE",
         "PASSWORD",
         "KEYS",
@@ -69,6 +68,7 @@ pub(super) fn list(users: &[Use]) -> String {
         "QUOTA",
         "FILES",
         "OF",
+        "ORIGIN",
         "CREATED",
         "HOME",
     ];
@@ -79,7 +79,6 @@ pub(super) fn list(users: &[Use]) -> String {
         let rules = &user.account.settings.rules;
         [
             user.account.name.to_string(),
-            origin(user).to_owned(),
             settings::state(rules).to_owned(),
             yes_or_no(user.has_password),
             user.keys.to_string(),
@@ -88,6 +87,7 @@ pub(super) fn list(users: &[Use]) -> String {
             quota,
             files,
             max_files,
+            origin(user).to_owned(),
             calendar::rfc3339(user.created_at),
             user.account.home.display().to_string(),
         ]

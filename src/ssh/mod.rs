@@ -379,8 +379,11 @@ impl Handler for Connection {
             Err(refused) => {
                 let (user, peer) = (session.user(), self.peer);
                 warn!(user, %peer, "login refused: {refused}");
-                self.ending.end(&refused.to_string());
-                return Ok(());
+                let words = refused.to_string();
+                // Cuts the connection of a client that stays; and here the words go out before
+                // anything that it asks for next can be refused without them.
+                self.ending.end(&words);
+                return transport.disconnect(Disconnect::ByApplication, &words, "en");
             }
         }
         self.session = Some(session);

@@ -53,7 +53,8 @@ fn head_line(view: &View) -> Paragraph<'static> {
     let rows = view.rows().len();
     let Both { up, down } = view.speed();
     let (up, down) = (speed(up), speed(down));
-    let text = format!("landfall   {rows} sessions   up {up}   down {down}");
+    let sessions = if rows == 1 { "session" } else { "sessions" };
+    let text = format!("landfall   {rows} {sessions}   up {up}   down {down}");
     Paragraph::new(Line::styled(text, bold()))
 }
 
@@ -78,17 +79,22 @@ fn foot_line(view: &View) -> Paragraph<'static> {
 
 fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
     // On a narrow terminal what says least goes first.
-    let is_wide = area.width >= 100;
+    let is_wide = area.width >= 120;
     let is_narrow = area.width < 60;
     let mut titles = vec!["ID", "USER"];
-    let mut widths = vec![Constraint::Length(5), Constraint::Length(10)];
+    let names = view.rows();
+    let names = names.iter().map(|row| row.session.user.chars().count());
+    let longest = if is_narrow { 9 } else { 20 };
+    let name = names.max().unwrap_or_default().clamp(4, longest);
+    let name = u16::try_from(name).unwrap_or(4);
+    let mut widths = vec![Constraint::Length(4), Constraint::Length(name)];
     if !is_narrow {
         titles.push("FROM");
         widths.push(Constraint::Length(21));
     }
     if is_wide {
         titles.extend(["CLIENT", "SINCE"]);
-        widths.extend([Constraint::Length(22), Constraint::Length(8)]);
+        widths.extend([Constraint::Length(16), Constraint::Length(8)]);
     }
     titles.extend(["FILE", "DONE", "SPEED"]);
     widths.push(Constraint::Min(8));
@@ -139,6 +145,7 @@ fn progress(moving: &Moving, is_narrow: bool) -> String {
     match moving.percent() {
         Some(percent) if is_narrow => format!("{percent}%"),
         Some(percent) => format!("{} {percent:>3}%", bar(percent)),
+        None if is_narrow => String::new(),
         None => show_rounded(moving.offset.saturating_add(moving.bytes)),
     }
 }
