@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cli`], [`config`] | the commands and their arguments; config.toml, raw then checked |
 //! | [`admin`] | what the operator's commands do |
+//! | [`top`] | the running server, seen live in a terminal |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
 //! | [`log`] | where the log goes, and in which form |
 //! | [`live`] | open sessions go on as their accounts are |
@@ -18,6 +19,7 @@
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`], [`sessions`] | the proof of a login; all that are open |
 //! | [`bandwidth`] | how fast files may move |
+//! | [`failed_logins`] | those that were none, for whoever watches |
 //! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
 //! | [`rules`] | what an account may do, and who may log in to it |
@@ -44,6 +46,7 @@ pub mod commands;
 pub mod config;
 pub mod database;
 pub mod error;
+pub mod failed_logins;
 pub mod glob;
 pub mod hashes;
 pub mod live;
@@ -64,6 +67,7 @@ pub mod sftp;
 pub mod ssh;
 pub mod store;
 pub mod sweep;
+pub mod top;
 pub mod transfers;
 pub mod units;
 pub mod vfs;

@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use landfall::admin::control::Refusal;
-use landfall::admin::{audit, backup, print, quota, reload, session, shell_help, user};
+use landfall::admin::{
+    audit, backup, hash_password, print, quota, reload, session, shell_help, user,
+};
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
-use landfall::server;
+use landfall::{server, top};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -48,6 +50,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Backup { folder } => backup::run(&config, &folder).await,
             Command::Reload => reload::run(&config.server.data, Some(&config)).await,
             Command::Audit(command) => audit::run(&config, &command).await,
+            Command::HashPassword(command) => hash_password::run(&config, &command).await,
+            Command::Top => top::run(&config.server.data).await,
             Command::Serve => server::run(config).await,
             Command::Completions { .. } | Command::Man { .. } => Ok(()),
         }

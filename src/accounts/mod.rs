@@ -1,6 +1,7 @@
 //! What an account is, and the only place that says who somebody is.
 
 mod changes;
+mod declared;
 mod homes;
 mod keys;
 mod login;
@@ -24,10 +25,11 @@ use crate::database::Database;
 use crate::rules::Rules;
 
 pub use self::changes::{Basis, Lost, Standing};
+pub use self::declared::Declared;
 pub use self::keys::AuthorizedKey;
 pub use self::login::Proof;
 pub use self::name::{NotAName, UserName};
-pub use self::password::{MAX_PASSWORD, Password};
+pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};
 
 /// An account as it stands in the database.
 #[derive(Debug, Clone)]

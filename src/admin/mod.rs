@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backup;
 pub mod control;
 pub mod first_run;
+pub mod hash_password;
 mod input;
 mod output;
 pub mod quota;
@@ -17,4 +18,5 @@ pub mod user;
 mod view;
 
 pub use self::output::print;
+pub(crate) use self::output::visible;
 pub use self::view::uses;

@@ -18,7 +18,10 @@ pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
     let command = Checked::new(command)?;
     let accounts = Accounts::open(config).await?;
     let change = command.change();
-    let result = command.run(&accounts).await;
+    let result = match refuse_declared(config, &accounts, &command).await {
+        Ok(()) => command.run(&accounts).await,
+        refused => refused.map(|()| String::new()),
+    };
     accounts.close().await;
     // Of a command that failed half-way, something may have changed.
     let told = match &change {
@@ -156,6 +159,35 @@ impl Checked {
                 let fingerprint = accounts.remove_key(&name, &which).await?;
                 Ok(format!("Removed {fingerprint} from {name}\n"))
             }
+        }
+    }
+}
+
+/// What config.toml declares is changed there: here, the next reload would undo it.
+async fn refuse_declared(
+    config: &Config,
+    accounts: &Accounts,
+    command: &Checked,
+) -> anyhow::Result<()> {
+    let declares = |name: &UserName| config.users.iter().find(|user| user.name == *name);
+    if let Checked::Add(NewAccount { name, .. }) = command
+        && let Some(user) = declares(name)
+    {
+        bail!("{name} is declared in {}: run landfall reload", user.spot);
+    }
+    let Some((_, name)) = command.change() else {
+        return Ok(());
+    };
+    if !accounts.find(&name).await?.account.settings.declared {
+        return Ok(());
+    }
+    match declares(&name) {
+        Some(user) => bail!(
+            "{name} is declared in {}: change it there and run landfall reload",
+            user.spot
+        ),
+        None => {
+            bail!("{name} was declared in config.toml, and is not any more: run landfall reload")
         }
     }
 }

@@ -87,6 +87,7 @@ pub(super) fn list(users: &[Use]) -> String {
         "QUOTA",
         "FILES",
         "OF",
+        "ORIGIN",
         "CREATED",
         "HOME",
     ];
@@ -105,6 +106,7 @@ pub(super) fn list(users: &[Use]) -> String {
             quota,
             files,
             max_files,
+            origin(user).to_owned(),
             calendar::rfc3339(user.created_at),
             user.account.home.display().to_string(),
         ]
@@ -112,11 +114,21 @@ pub(super) fn list(users: &[Use]) -> String {
     output::table(&rows)
 }
 
+/// Where a user is changed.
+fn origin(user: &Details) -> &'static str {
+    if user.account.settings.declared {
+        "config.toml"
+    } else {
+        "command"
+    }
+}
+
 pub(super) fn show(user: &Use, keys: &[AuthorizedKey]) -> String {
     let [used, quota, files, max_files] = user.figures();
     let user = &user.details;
     let mut rows = vec![
         ["Name".to_owned(), user.account.name.to_string()],
+        ["Origin".to_owned(), origin(user).to_owned()],
         ["Home".to_owned(), user.account.home.display().to_string()],
         ["Password".to_owned(), yes_or_no(user.has_password)],
         ["Used".to_owned(), format!("{used} of {quota}")],

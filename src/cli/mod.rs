@@ -33,9 +33,13 @@ pub struct Cli {
 pub enum Command {
     /// Run the server until SIGTERM or Ctrl-C.
     Serve,
+    /// Watch the running server: sessions, transfers, quotas and failed logins.
+    Top,
     /// Have the running server take up a changed config, host keys and declared users; no session ends
     /// for it.
     Reload,
+    /// Print the hash of a password, for a user that is declared in config.toml.
+    HashPassword(HashPassword),
     /// Check the config and show every fault in it with its line.
     Check,
     /// Add, change, remove and show users.
@@ -65,6 +69,14 @@ pub enum Command {
         /// The folder; made if it is not there.
         folder: PathBuf,
     },
+}
+
+/// `landfall hash-password`
+#[derive(Debug, Args)]
+pub struct HashPassword {
+    /// Read the password from the standard input: one line.
+    #[arg(long)]
+    pub password_stdin: bool,
 }
 
 /// `landfall quota ...`

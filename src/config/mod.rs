@@ -5,6 +5,7 @@
 
 mod fault;
 mod table;
+mod users;
 
 mod value;
 
@@ -19,9 +20,10 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-pub use self::fault::Faults;
+pub use self::fault::{Faults, Spot};
 use self::fault::{Report, nearest};
 use self::table::{KEYS, Key, LIVE, RULES, settle};
+pub use self::users::DeclaredUser;
 use crate::audit::{OnFailure, Policy, Rotation, Trail};
 use crate::log::Format;
 use crate::rules::{Bandwidth, Network};
@@ -50,6 +52,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// How fast files may move, all together.
     pub bandwidth: Bandwidth,
+    /// The users that stand in it.
+    pub users: Vec<DeclaredUser>,
     /// Every key with its value as it stands in the file, or its default.
     values: HashMap<(&'static str, &'static str), String>,
 }
@@ -294,6 +298,7 @@ impl Config {
                 accounts: false,
             },
             bandwidth: Bandwidth::default(),
+            users: Vec::new(),
             values: HashMap::new(),
         }
     }
@@ -333,6 +338,9 @@ impl Reader<'_> {
             match value.get_ref() {
                 DeValue::Table(keys) if is_section(name.get_ref()) => {
                     self.section(name.get_ref(), keys);
+                }
+                DeValue::Table(declared) if name.get_ref() == users::SECTION => {
+                    self.config.users = users::read(declared, self.folder, &mut self.report);
                 }
                 _ => self
                     .report
@@ -422,6 +430,11 @@ fn unknown_at_top(name: &str, value: &DeValue<'_>) -> String {
             "{name} must be a section: write [{name}], with its keys on the lines below"
         );
     }
+    if name == users::SECTION {
+        return format!(
+            "{name} must be sections: write [{name}.NAME], with its keys on the lines below"
+        );
+    }
     let is_table = matches!(value, DeValue::Table(_));
     let what = if is_table { "section" } else { "key" };
     if let Some(key) = KEYS.iter().find(|key| !is_table && key.name == name) {
@@ -469,6 +482,7 @@ fn unknown_key(section: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::users::USER_KEYS;
     use super::*;
 
     const SHIPPED: &str = include_str!("../../config.toml");
@@ -491,6 +505,13 @@ mod tests {
                 expected.push_str(&format!("\n[{section}]\n"));
             }
             expected.push_str(&format!("# {}\n{} = {}\n", key.doc, key.name, key.default));
+        }
+        expected.push_str(users::EXAMPLE_HEAD);
+        for key in USER_KEYS {
+            expected.push_str(&format!(
+                "# # {}\n# {} = {}\n",
+                key.doc, key.name, key.example
+            ));
         }
         let (_, keys) = SHIPPED.split_at(SHIPPED.find("\n[").unwrap());
         assert_eq!(keys, expected);

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +12,14 @@ use rustix::fs::Access;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use crate::calendar::parse_date_or_time;
 use crate::rules::Network;
-use crate::units::{parse_duration, parse_size, show_size};
+use crate::units::{parse_duration, parse_rate, parse_size, show_size};
 
 /// A value and its place in the file.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
 /// A server that is slower does not serve.
-const LEAST_RATE: u64 = 1 << 10;
-const MOST_RATE: u64 = 1 << 50;
 
 /// Why a value is refused.
 pub(super) struct Wrong {
@@ -182,18 +182,14 @@ pub(super) fn rate(value: &Value<'_>) -> Parsed<Option<u64>> {
     if text == "none" {
         return Ok(None);
     }
-    let size = text.strip_suffix("/s").unwrap_or(text);
-    match parse_size(size) {
-        Some(rate) if (LEAST_RATE..=MOST_RATE).contains(&rate) => Ok(Some(rate)),
-        Some(_) => wrong(format!(
-            "is {text:?}, but must be from {}/s to {}/s, or \"none\"",
-            show_size(LEAST_RATE),
-            show_size(MOST_RATE)
-        )),
-        None => wrong(format!(
-            "is {text:?}, which is not a size a second such as \"10MiB/s\", nor \"none\""
-        )),
-    }
+    parse_rate(text).map_or_else(
+        || {
+            wrong(format!(
+                "is {text:?}, which is neither a size a second, from \"1KiB/s\" on, such as \"10MiB/s\", nor \"none\""
+            ))
+        },
+        |rate| Ok(Some(rate)),
+    )
 }
 
 /// An address to listen on, or a port of this machine alone; nothing for "".
@@ -248,6 +244,59 @@ pub(super) fn folder(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
             Ok(()) => Ok(path),
         },
     }
+}
+
+/// Text that is parsed as it is.
+pub(super) fn parsed<T>(value: &Value<'_>, such_as: &str) -> Parsed<T>
+where
+    T: FromStr<Err: Display>,
+{
+    let text = text(value, such_as)?;
+    text.parse()
+        .or_else(|refused| wrong(format!("is {text:?}: {refused}")))
+}
+
+/// The same, of a text that no message must repeat.
+pub(super) fn secret<T>(value: &Value<'_>, such_as: &str) -> Parsed<T>
+where
+    T: FromStr<Err: Display>,
+{
+    let text = text(value, such_as)?;
+    text.parse()
+        .or_else(|refused| wrong(format!("is wrong: {refused}")))
+}
+
+/// A list of texts, each of which is parsed as it is.
+pub(super) fn list<T>(value: &Value<'_>, such_as: &str) -> Parsed<Vec<T>>
+where
+    T: FromStr<Err: Display>,
+{
+    let DeValue::Array(list) = value.get_ref() else {
+        return wrong(format!(
+            "is {}, but must be a list such as [\"{such_as}\"]",
+            kind(value.get_ref())
+        ));
+    };
+    let item = |item: &Value<'_>| {
+        parsed(item, such_as).map_err(|wrong| Wrong {
+            at: Some(item.span()),
+            text: format!("holds what {}", wrong.text),
+        })
+    };
+    list.iter().map(item).collect()
+}
+
+/// A date or a time, in seconds since 1970-01-01 00:00 UTC.
+pub(super) fn moment(value: &Value<'_>) -> Parsed<i64> {
+    let text = text(value, "2027-01-31")?;
+    parse_date_or_time(text).map_or_else(
+        || {
+            wrong(format!(
+                "is {text:?}, which is neither a date such as \"2027-01-31\" nor a time such as \"2027-01-31T18:00:00Z\""
+            ))
+        },
+        Ok,
+    )
 }
 
 /// A umask: an octal string that leaves the owner's own bits alone.

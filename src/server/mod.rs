@@ -58,6 +58,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let _alone = database::serve_alone(&config.server.data)?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
     let sessions = Arc::<Sessions>::default();
+    let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
+    let declared = live.declare(&config.users).await?;
+    declared.told().iter().for_each(|line| info!("{line}"));
     let config = Arc::new(config);
     let (audit, writer) = start_audit(&config)?;
     let metrics = Arc::<Metrics>::default();
@@ -68,6 +71,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         sessions.clone(),
         audit.clone(),
         metrics.clone(),
+        live.clone(),
         log,
     )
     .await?;
@@ -92,7 +96,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     ledgers.begin_serving().await?;
     let version = env!("CARGO_PKG_VERSION");
     audit.note(None, &Event::Start { version });
-    let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
+    let failed_logins = reload.context().borrow().failed_logins().clone();
     let mut beside = JoinSet::new();
     beside.spawn(live.clone().run());
     beside.spawn(ledgers.clone().keep_informed());
@@ -100,6 +104,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     beside.spawn(reload.clone().at_hangup());
     beside.spawn(control.serve(Powers {
         sessions,
+        failed_logins,
         live,
         reload,
     }));
@@ -151,6 +156,7 @@ impl Server {
         sessions: Arc<Sessions>,
         audit: Audit,
         metrics: Arc<Metrics>,
+        live: Arc<Live>,
         log: Log,
     ) -> anyhow::Result<Self> {
         let keys = host_keys::load_or_make(&config.server.keys)?;
@@ -166,7 +172,14 @@ impl Server {
         );
         let permits = Arc::new(Semaphore::new(config.server.max_connections));
         let shards = config.server.shards;
-        let reload = Reload::new(config, Arc::new(context), accounts, log, permits.clone());
+        let reload = Reload::new(
+            config,
+            Arc::new(context),
+            accounts,
+            live,
+            log,
+            permits.clone(),
+        );
         Ok(Self {
             listeners,
             reload: Arc::new(reload),

@@ -11,6 +11,7 @@ use tracing::{error, info};
 
 use crate::accounts::Accounts;
 use crate::config::{Config, Difference};
+use crate::live::Live;
 use crate::log::Log;
 use crate::ssh::{Context, host_keys};
 
@@ -21,6 +22,7 @@ pub(super) struct Reload {
     config: watch::Sender<Arc<Config>>,
     context: watch::Sender<Arc<Context>>,
     accounts: Accounts,
+    live: Arc<Live>,
     log: Log,
     permits: Arc<Semaphore>,
     /// One at a time.
@@ -33,6 +35,7 @@ impl Reload {
         config: Arc<Config>,
         context: Arc<Context>,
         accounts: Accounts,
+        live: Arc<Live>,
         log: Log,
         permits: Arc<Semaphore>,
     ) -> Self {
@@ -41,6 +44,7 @@ impl Reload {
             config: watch::Sender::new(config),
             context: watch::Sender::new(context),
             accounts,
+            live,
             log,
             permits,
             running: Mutex::default(),
@@ -84,11 +88,13 @@ impl Reload {
             reading.await.context("the config could not be read")??
         };
         let context = self.context.borrow().renewed(&new, keys);
+        let declared = self.live.declare(&new.users).await?;
         self.accounts.adopt(&new.login)?;
         self.context.send_replace(Arc::new(context));
         self.log.set(new.log.level);
         self.allow(old.server.max_connections, new.server.max_connections);
-        let lines = self.tell(&old, &new);
+        let mut lines = self.tell(&old, &new);
+        lines.extend(declared.told());
         self.config.send_replace(Arc::new(new));
         Ok(lines)
     }

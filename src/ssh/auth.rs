@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::Context;
 use crate::accounts::{Accounts, Proof};
 use crate::audit::{self, Audit, Event, Who, shown};
+use crate::failed_logins::FailedLogins;
 use crate::metrics::Metrics;
 
 /// One connection's way to a login.
@@ -19,6 +20,7 @@ pub(super) struct Login {
     accounts: Accounts,
     audit: Audit,
     metrics: Arc<Metrics>,
+    failed: Arc<FailedLogins>,
     peer: SocketAddr,
     /// Once here, nothing more is asked.
     proof: Option<(Proof, Means)>,
@@ -74,6 +76,7 @@ impl Login {
             accounts: context.accounts.clone(),
             audit: context.audit.clone(),
             metrics: context.metrics.clone(),
+            failed: context.failed_logins.clone(),
             peer,
             proof: None,
         }
@@ -175,6 +178,7 @@ impl Login {
             Ok(None) => {
                 // Debug formatting escapes what a stranger may have put into the name.
                 warn!(?user, %peer, method, key, "login refused");
+                self.failed.note(user, peer, method);
                 self.note_refusal(user, &means, why_not);
                 refused()
             }

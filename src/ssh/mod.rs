@@ -35,6 +35,7 @@ use crate::audit::{self, Audit, Who, shown};
 use crate::bandwidth::Lanes;
 use crate::commands::Command;
 use crate::config::{self, Config};
+use crate::failed_logins::FailedLogins;
 use crate::hashes::Hashes;
 use crate::metrics::{Direction, Metrics};
 use crate::phase::{Phase, STOPPING, reached};
@@ -56,6 +57,7 @@ pub struct Context {
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
     sessions: Arc<Sessions>,
+    failed_logins: Arc<FailedLogins>,
     hashes: Arc<Hashes>,
     audit: Audit,
     metrics: Arc<Metrics>,
@@ -81,6 +83,7 @@ impl Context {
             accounts,
             ledgers,
             sessions,
+            failed_logins: Arc::default(),
             hashes: Arc::new(Hashes::new(config.server.shards)),
             audit,
             metrics,
@@ -91,10 +94,16 @@ impl Context {
         }
     }
 
+    /// The logins that failed last.
+    pub fn failed_logins(&self) -> &Arc<FailedLogins> {
+        &self.failed_logins
+    }
+
     /// The same server under another config, with these host keys.
     pub fn renewed(&self, config: &Config, host_keys: Vec<PrivateKey>) -> Self {
         self.lanes.set(config.bandwidth);
         Self {
+            failed_logins: self.failed_logins.clone(),
             hashes: self.hashes.clone(),
             lanes: self.lanes.clone(),
             ..Self::new(
@@ -405,8 +414,11 @@ impl Handler for Connection {
             Err(refused) => {
                 let (user, peer) = (session.user(), self.peer);
                 warn!(user, %peer, "login refused: {refused}");
-                self.ending.end(&refused.to_string());
-                return Ok(());
+                let words = refused.to_string();
+                // Cuts the connection of a client that stays; and here the words go out before
+                // anything that it asks for next can be refused without them.
+                self.ending.end(&words);
+                return transport.disconnect(Disconnect::ByApplication, &words, "en");
             }
         }
         self.session = Some(session);
