@@ -20,7 +20,8 @@ pub use self::values::{Choice, Expiry, Limit, Origin};
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, max_term_width = 100)]
 pub struct Cli {
-    /// The config file; without one, config.toml in the current folder.
+    /// The config file; without one, config.toml in the current folder, or else
+    /// /etc/landfall/config.toml.
     #[arg(long, global = true, value_name = "FILE", env = "LANDFALL_CONFIG")]
     pub config: Option<PathBuf>,
     /// What to do.

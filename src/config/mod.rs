@@ -30,6 +30,8 @@ use crate::rules::{Bandwidth, Network};
 
 /// The config that is read when none is named.
 const DEFAULT_FILE: &str = "config.toml";
+/// And without that one: the config of a server that was installed as a package.
+const INSTALLED_FILE: &str = "/etc/landfall/config.toml";
 
 /// A config in which every value is valid and every path is absolute.
 #[derive(Debug, Clone)]
@@ -195,38 +197,23 @@ impl Config {
         }
     }
 
-    /// Reads `file`, or else `config.toml` in the current folder; without that, all defaults.
+    /// Reads `file`, or else `config.toml` in the current folder, or else that of an installed server;
+    /// without any, all defaults.
     ///
     /// # Errors
     /// All that is wrong with it. A file that was named must exist.
     pub fn find(file: Option<&Path>) -> Result<Self, Faults> {
-        let default = Path::new(DEFAULT_FILE);
-        let missing = || {
-            default
-                .symlink_metadata()
-                .is_err_and(|e| e.kind() == ErrorKind::NotFound)
+        let is_there = |file: &Path| {
+            file.symlink_metadata()
+                .map_or_else(|failure| failure.kind() != ErrorKind::NotFound, |_| true)
         };
-        match file {
-            Some(file) => Self::load(file),
-            None if missing() => match std::env::current_dir() {
-                Ok(folder) => Self::read(DEFAULT_FILE.to_owned(), "", &folder),
-                Err(failure) => unreadable(DEFAULT_FILE.to_owned(), &failure.to_string()),
-            },
-            None => Self::load(default),
+        let usual = [DEFAULT_FILE, INSTALLED_FILE].map(Path::new);
+        let found = file.or_else(|| usual.into_iter().find(|file| is_there(file)));
+        match (found, std::env::current_dir()) {
+            (Some(file), _) => Self::load(file),
+            (None, Ok(folder)) => Self::read(DEFAULT_FILE.to_owned(), "", &folder),
+            (None, Err(failure)) => unreadable(DEFAULT_FILE.to_owned(), &failure.to_string()),
         }
-    }
-
-    /// The settings that stand otherwise here than in `old`, in the order of the shipped config.toml.
-    pub fn differences(&self, old: &Self) -> Vec<Difference> {
-        let differ = |key: &&Key| {
-            let place = (key.section, key.name);
-            self.values.get(&place) != old.values.get(&place)
-        };
-        let difference = |key: &Key| Difference {
-            setting: format!("{}.{}", key.section, key.name),
-            is_live: LIVE.contains(&(key.section, key.name)),
-        };
-        KEYS.iter().filter(differ).map(difference).collect()
     }
 
     fn read(file: String, text: &str, folder: &Path) -> Result<Self, Faults> {
