@@ -7,6 +7,7 @@
 //! | [`cli`], [`config`] | the commands and their arguments; config.toml, raw then checked |
 //! | [`admin`] | what the operator's commands do |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
+//! | [`live`] | open sessions go on as their accounts are |
 //! | [`sweep`] | removes what a crash left of uploads |
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
 //! | [`sftp`], [`scp`] | the SFTP engine; scp's older protocol |
@@ -14,7 +15,7 @@
 //! | [`pipe`], [`command_line`] | the bytes of a channel; a command line in words |
 //! | `pieces`, `blocks` | what has come of a stream; memory for the data of downloads |
 //! | [`vfs`] | the verbs that all services share |
-//! | [`session`] | the proof of a login |
+//! | [`session`], [`sessions`] | the proof of a login; all that are open |
 //! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
 //! | [`rules`] | what an account may do, and who may log in to it |
@@ -37,6 +38,7 @@ pub mod database;
 pub mod error;
 pub mod glob;
 pub mod hashes;
+pub mod live;
 pub mod path;
 mod pieces;
 pub mod pipe;
@@ -45,6 +47,7 @@ pub mod rules;
 pub mod scp;
 pub mod server;
 pub mod session;
+pub mod sessions;
 pub mod sftp;
 pub mod ssh;
 pub mod store;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use landfall::admin::{print, quota, user};
+use landfall::admin::control::Refusal;
+use landfall::admin::{print, quota, reload, session, user};
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
 use landfall::server;
@@ -12,7 +13,7 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         // One a line, each with its place first, as compilers do: editors can jump to it.
-        Err(error) if error.is::<Faults>() => {
+        Err(error) if error.is::<Faults>() || error.is::<Refusal>() => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
@@ -24,21 +25,36 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    let config = Config::find(cli.config.as_deref())?;
+    let config = Config::find(cli.config.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(async {
+        let config = match config {
+            Ok(config) => config,
+            Err(faults) => return refuse(&cli.command, faults).await,
+        };
         match cli.command {
             Command::Check => check(&config),
             Command::User(command) => user::run(&config, command).await,
             Command::Quota(command) => quota::run(&config, command).await,
+            Command::Session(command) => session::run(&config, command).await,
+            Command::Reload => reload::run(&config.server.data).await,
             Command::Serve => server::run(config).await,
         }
     });
     // A call that hangs on a dead disk must not keep the process from ending.
     runtime.shutdown_background();
     outcome
+}
+
+/// Nothing is done with a faulty config. But a server that is to take it up finds the faults itself,
+/// so that they are in its log, too.
+async fn refuse(command: &Command, faults: Faults) -> anyhow::Result<()> {
+    match faults.data() {
+        Some(data) if matches!(command, Command::Reload) => reload::run(data).await,
+        _ => Err(faults.into()),
+    }
 }
 
 fn check(config: &Config) -> anyhow::Result<()> {

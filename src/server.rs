@@ -1,6 +1,5 @@
 //! The composition root: listeners, shards, the limit on connections, and the way to stop.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,12 +14,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+mod control;
+mod log;
+mod reload;
+
+use self::control::{Control, Powers};
+use self::log::LogLevel;
+use self::reload::Reload;
+
 use crate::accounts::Accounts;
 use crate::admin::{self, first_run};
 use crate::config::Config;
 use crate::database;
+use crate::live::Live;
 use crate::quota::Ledgers;
 use crate::session;
+use crate::sessions::Sessions;
 use crate::ssh::{self, Context, host_keys};
 use crate::sweep;
 
@@ -34,11 +43,7 @@ const BLOCKING_THREADS: usize = 1024;
 
 /// `landfall serve`: from a config to the end of the process.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_max_level(config.log.level)
-        .init();
+    let log = LogLevel::start(config.log.level);
     match &config.file {
         Some(file) => info!("the settings are from {}", file.display()),
         None => info!("there is no config.toml here: every setting has its default"),
@@ -47,7 +52,18 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let accounts = Accounts::open(&config).await?;
     let _alone = database::serve_alone(&config.server.data)?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
-    let server = Server::bind(&config, accounts.clone(), ledgers.clone()).await?;
+    let sessions = Arc::<Sessions>::default();
+    let config = Arc::new(config);
+    let server = Server::bind(
+        config.clone(),
+        accounts.clone(),
+        ledgers.clone(),
+        sessions.clone(),
+        log,
+    )
+    .await?;
+    let reload = server.reload.clone();
+    let control = Control::open(&config.server.data)?;
     let addresses = server.addresses()?;
     let first_run = first_run::make_account(&accounts, &addresses).await?;
     let stop = stop_signal()?;
@@ -59,15 +75,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         admin::print(&text)?;
     }
     ledgers.begin_serving().await?;
-    let informing = tokio::spawn(ledgers.clone().keep_informed());
-    let sweeping = tokio::spawn(sweep::run(
-        accounts,
-        ledgers.clone(),
-        config.uploads.sweep_after,
-    ));
+    let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
+    let mut beside = JoinSet::new();
+    beside.spawn(live.clone().run());
+    beside.spawn(ledgers.clone().keep_informed());
+    beside.spawn(sweep::run(accounts, ledgers.clone(), reload.config()));
+    beside.spawn(reload.clone().at_hangup());
+    beside.spawn(control.serve(Powers {
+        sessions,
+        live,
+        reload,
+    }));
     server.run(stop).await?;
-    informing.abort();
-    sweeping.abort();
+    beside.shutdown().await;
     ledgers.end_serving().await
 }
 
@@ -89,19 +109,21 @@ fn prepare_process() {
 }
 
 /// A server that listens, and does not accept yet.
-pub struct Server {
+struct Server {
     listeners: Vec<TcpListener>,
-    context: Arc<Context>,
+    reload: Arc<Reload>,
+    permits: Arc<Semaphore>,
     shards: usize,
-    max_connections: usize,
 }
 
 impl Server {
     /// Reads or makes the host keys, and listens.
-    pub async fn bind(
-        config: &Config,
+    async fn bind(
+        config: Arc<Config>,
         accounts: Accounts,
         ledgers: Arc<Ledgers>,
+        sessions: Arc<Sessions>,
+        log: LogLevel,
     ) -> anyhow::Result<Self> {
         let keys = host_keys::load_or_make(&config.server.keys)?;
         let mut listeners = Vec::new();
@@ -111,26 +133,29 @@ impl Server {
             })?;
             listeners.push(listener);
         }
+        let context = Context::new(&config, accounts.clone(), ledgers, sessions, keys);
+        let permits = Arc::new(Semaphore::new(config.server.max_connections));
+        let shards = config.server.shards;
+        let reload = Reload::new(config, Arc::new(context), accounts, log, permits.clone());
         Ok(Self {
             listeners,
-            context: Arc::new(Context::new(config, accounts, ledgers, keys)),
-            shards: config.server.shards,
-            max_connections: config.server.max_connections,
+            reload: Arc::new(reload),
+            permits,
+            shards,
         })
     }
 
     /// The addresses that it really has: port 0 in the config is a real port here.
-    pub fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
+    fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
         let addresses = self.listeners.iter().map(TcpListener::local_addr);
         Ok(addresses.collect::<Result<_, _>>()?)
     }
 
     /// Accepts until `stop` becomes true, then ends all connections.
-    pub async fn run(self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let permits = Arc::new(Semaphore::new(self.max_connections));
+    async fn run(self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let mut shards = Vec::new();
         for number in 0..self.shards {
-            shards.push(Shard::start(number, self.context.clone(), stop.clone())?);
+            shards.push(Shard::start(number, self.reload.context(), stop.clone())?);
         }
         let shards = Arc::new(shards);
         let mut accepting = JoinSet::new();
@@ -138,7 +163,7 @@ impl Server {
             accepting.spawn(accept(
                 listener,
                 shards.clone(),
-                permits.clone(),
+                self.permits.clone(),
                 stop.clone(),
             ));
         }
@@ -153,7 +178,7 @@ impl Server {
 }
 
 /// Becomes true when the process is told to stop (SIGTERM, SIGINT).
-pub fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
+fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
     let (stop, stopped) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -243,7 +268,7 @@ struct Shard {
 impl Shard {
     fn start(
         number: usize,
-        context: Arc<Context>,
+        context: watch::Receiver<Arc<Context>>,
         stop: watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -277,7 +302,7 @@ impl Shard {
 /// The life of a shard: takes connections until there are no more to come, then waits for the last.
 async fn live(
     mut arriving: mpsc::UnboundedReceiver<Newcomer>,
-    context: Arc<Context>,
+    context: watch::Receiver<Arc<Context>>,
     stop: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
@@ -287,7 +312,7 @@ async fn live(
             Some(_) = connections.join_next() => continue,
         };
         let Some(newcomer) = newcomer else { break };
-        let (context, stop) = (context.clone(), stop.clone());
+        let (context, stop) = (context.borrow().clone(), stop.clone());
         connections.spawn(async move {
             let Newcomer {
                 tcp,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::accounts::{Account, Proof, UserName};
+use crate::accounts::{Account, Basis, Proof, UserName};
 use crate::config;
 use crate::error::Error;
 use crate::hashes::Hashes;
@@ -25,6 +25,7 @@ pub struct Session {
     /// How often the account was changed.
     generation: AtomicU32,
     made: Made,
+    basis: Basis,
     peer: SocketAddr,
     /// The client's identification string, without line end.
     identification: Vec<u8>,
@@ -46,13 +47,14 @@ impl Session {
         member: Member,
         hashes: Arc<Hashes>,
     ) -> Self {
-        let account = proof.into_account();
+        let (account, basis) = proof.into_parts();
         Self {
             user: account.name.clone(),
             home: account.home.clone(),
             account: RwLock::new(Arc::new(account)),
             generation: AtomicU32::new(0),
             made: Made::default(),
+            basis,
             peer,
             identification,
             limits,
@@ -91,6 +93,11 @@ impl Session {
     /// What the session has made.
     pub fn made(&self) -> &Made {
         &self.made
+    }
+
+    /// What it was let in by.
+    pub fn basis(&self) -> &Basis {
+        &self.basis
     }
 
     /// Where the client is.

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::accounts::{Account, Accounts};
+use crate::config::Config;
 use crate::error::Error;
 use crate::path::VPath;
 use crate::quota::{Ledger, Ledgers, Usage};
@@ -21,8 +23,9 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const AT_ONCE: usize = 1000;
 
 /// Sweeps all homes, one after the other, and again every day. Never ends by itself.
-pub async fn run(accounts: Accounts, ledgers: Arc<Ledgers>, after: Duration) {
+pub async fn run(accounts: Accounts, ledgers: Arc<Ledgers>, config: watch::Receiver<Arc<Config>>) {
     loop {
+        let after = config.borrow().uploads.sweep_after;
         match accounts.list().await {
             Ok(users) => {
                 for user in users {

@@ -52,7 +52,7 @@ fn safe_scene() -> Scene {
     overwriting(Scene::with(LIMIT, MAX_FILES))
 }
 
-/// From the next login on.
+/// Its files are overwritten safely from now on.
 fn overwriting(scene: Scene) -> Scene {
     scene.set(&["--safe-overwrite", "on"]);
     scene

@@ -155,7 +155,7 @@ fn how_files_are_overwritten_is_a_users_own_choice_or_that_of_the_config() {
         assert_eq!(shown(&new), (words.to_owned(), value.clone()));
         let set = [&["user", "set", "new-on"][..], &option].concat();
         let said = operator.run(&set).accepted();
-        assert!(said.contains(&format!("overwrite {words}, from the next login")));
+        assert!(said.contains(&format!("overwrite {words}\n")));
         assert_eq!(shown("new-on"), (words.to_owned(), value));
     }
     let unknown = operator.run(&["user", "set", "new-on", "--safe-overwrite", "maybe"]);

@@ -3,6 +3,7 @@
 use tracing::warn;
 use zeroize::Zeroizing;
 
+use super::changes::Basis;
 use super::password::Verdict;
 use super::sql::AccountRow;
 use super::{Account, Accounts, Inner, Password, UserName, keys};
@@ -18,6 +19,7 @@ const NO_KEY: &str = "";
 #[derive(Debug)]
 pub struct Proof {
     account: Account,
+    basis: Basis,
 }
 
 impl Proof {
@@ -27,8 +29,8 @@ impl Proof {
     }
 
     /// Uses the proof.
-    pub fn into_account(self) -> Account {
-        self.account
+    pub fn into_parts(self) -> (Account, Basis) {
+        (self.account, self.basis)
     }
 }
 
@@ -40,18 +42,20 @@ impl Accounts {
         name: &str,
         password: Zeroizing<String>,
     ) -> anyhow::Result<Option<Proof>> {
-        let Inner { rows, hasher, .. } = &*self.inner;
+        let Inner { rows, .. } = &*self.inner;
+        let hasher = self.hasher();
+        let as_of = rows.last_change().await?;
         let row = rows.account(looked_up(name)).await?;
         let hash = row.as_ref().and_then(|row| row.password_hash.clone());
         let verdict = hasher.verify(password.clone(), hash).await?;
         match (row, verdict) {
-            (Some(row), Verdict::Right) => Ok(Some(self.proof(row)?)),
+            (Some(row), Verdict::Right) => Ok(Some(self.proof(row, None, as_of)?)),
             (Some(row), Verdict::RightButOutdated) => {
                 if let Err(failure) = self.renew_hash(&row, password).await {
                     // The password is right all the same; the next login tries again.
                     warn!(user = row.name, "cannot renew a password hash: {failure:#}");
                 }
-                Ok(Some(self.proof(row)?))
+                Ok(Some(self.proof(row, None, as_of)?))
             }
             (_, Verdict::Wrong) | (None, _) => Ok(None),
         }
@@ -66,43 +70,50 @@ impl Accounts {
         let Some(old) = &row.password_hash else {
             return Ok(());
         };
-        let Inner { rows, hasher, .. } = &*self.inner;
-        let new = hasher.hash(&Password::new(password)?).await?;
+        let Inner { rows, .. } = &*self.inner;
+        let new = self.hasher().hash(&Password::new(password)?).await?;
         rows.refresh_password(&row.name, old, &new).await
     }
 
     /// May this key log in to the account? `key_blob` is the key as on the wire (RFC 4253,
     /// section 6.6). The name and the key may be anything that a peer can send.
     pub async fn has_key(&self, name: &str, key_blob: &[u8]) -> anyhow::Result<bool> {
-        Ok(self.login_with_key(name, key_blob).await?.is_some())
+        let key = looked_up_key(key_blob);
+        Ok(self.login_with_key(name, &key).await?.is_some())
     }
 
     /// As [`Accounts::has_key`]; the caller must have verified a signature by the key over this
     /// session, or the proof is none.
     pub async fn check_key(&self, name: &str, key_blob: &[u8]) -> anyhow::Result<Option<Proof>> {
-        self.login_with_key(name, key_blob)
-            .await?
-            .map(|row| self.proof(row))
-            .transpose()
+        let as_of = self.inner.rows.last_change().await?;
+        let key = looked_up_key(key_blob);
+        let row = self.login_with_key(name, &key).await?;
+        row.map(|row| self.proof(row, Some(key), as_of)).transpose()
     }
 
-    async fn login_with_key(
-        &self,
-        name: &str,
-        key_blob: &[u8],
-    ) -> anyhow::Result<Option<AccountRow>> {
-        let key = keys::from_wire(key_blob);
-        let key = key.as_deref().unwrap_or(NO_KEY);
+    async fn login_with_key(&self, name: &str, key: &str) -> anyhow::Result<Option<AccountRow>> {
         self.inner
             .rows
             .account_with_key(looked_up(name), key, calendar::now())
             .await
     }
 
-    fn proof(&self, row: AccountRow) -> anyhow::Result<Proof> {
+    /// The proof by this key, or else by the password. `as_of` was read before the account was.
+    fn proof(&self, row: AccountRow, key: Option<String>, as_of: i64) -> anyhow::Result<Proof> {
+        let basis = Basis {
+            made_by: row.made_by,
+            password_by: key.is_none().then_some(row.password_by),
+            key,
+            as_of,
+        };
         let account = self.account(row)?;
-        Ok(Proof { account })
+        Ok(Proof { account, basis })
     }
+}
+
+/// The key to look up for what a peer shows.
+fn looked_up_key(key_blob: &[u8]) -> String {
+    keys::from_wire(key_blob).unwrap_or_else(|| NO_KEY.to_owned())
 }
 
 /// The name to look up for what a peer calls itself.

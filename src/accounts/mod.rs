@@ -1,5 +1,6 @@
 //! What an account is, and the only place that says who somebody is.
 
+mod changes;
 mod homes;
 mod keys;
 mod login;
@@ -10,7 +11,7 @@ mod sql;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context as _, anyhow, bail};
 
@@ -18,10 +19,11 @@ use self::homes::Homes;
 use self::password::Hasher;
 use self::sql::{AccountRow, Change, Rows};
 use crate::calendar;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::database::Database;
 use crate::rules::Rules;
 
+pub use self::changes::{Basis, Lost, Standing};
 pub use self::keys::AuthorizedKey;
 pub use self::login::Proof;
 pub use self::name::{NotAName, UserName};
@@ -112,7 +114,7 @@ pub struct Accounts {
 struct Inner {
     database: Database,
     rows: Rows,
-    hasher: Hasher,
+    hasher: RwLock<Arc<Hasher>>,
     homes: Homes,
 }
 
@@ -125,10 +127,26 @@ impl Accounts {
             inner: Arc::new(Inner {
                 rows: Rows::new(database.clone()),
                 database,
-                hasher: Hasher::new(&config.login)?,
+                hasher: RwLock::new(Arc::new(Hasher::new(&config.login)?)),
                 homes: Homes::new(data, &config.server.keys)?,
             }),
         })
+    }
+
+    /// Hashes passwords by these settings from now on.
+    pub fn adopt(&self, login: &config::Login) -> anyhow::Result<()> {
+        let new = Arc::new(Hasher::new(login)?);
+        *self
+            .inner
+            .hasher
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    fn hasher(&self) -> Arc<Hasher> {
+        let hasher = self.inner.hasher.read();
+        hasher.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The database that the accounts are in.
@@ -175,7 +193,7 @@ impl Accounts {
 
     async fn hash(&self, password: Option<&Password>) -> anyhow::Result<Option<String>> {
         match password {
-            Some(password) => self.inner.hasher.hash(password).await.map(Some),
+            Some(password) => self.hasher().hash(password).await.map(Some),
             None => Ok(None),
         }
     }

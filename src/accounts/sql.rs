@@ -22,6 +22,10 @@ pub(super) struct AccountRow {
     pub(super) password_hash: Option<String>,
     pub(super) created_at: i64,
     pub(super) settings: Settings,
+    /// The change that made it.
+    pub(super) made_by: i64,
+    /// The change that gave it its password.
+    pub(super) password_by: i64,
 }
 
 impl AccountRow {
@@ -33,6 +37,8 @@ impl AccountRow {
             password_hash: row.try_get("password_hash")?,
             created_at: row.try_get("created_at")?,
             settings: settings(row)?,
+            made_by: row.try_get("made_by")?,
+            password_by: row.try_get("password_by")?,
         })
     }
 }
@@ -121,6 +127,24 @@ impl Rows {
         row.map(|row| AccountRow::new(&row)).transpose()
     }
 
+    pub(super) async fn last_change(&self) -> anyhow::Result<i64> {
+        let row = sqlx::query("SELECT COALESCE(MAX(number), 0) FROM account_change")
+            .fetch_one(self.database.pool())
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// The accounts whose last change has a greater number, with that.
+    pub(super) async fn changed_since(&self, number: i64) -> anyhow::Result<Vec<(String, i64)>> {
+        let rows = sqlx::query("SELECT account, number FROM account_change WHERE number > $1")
+            .bind(number)
+            .fetch_all(self.database.pool())
+            .await?;
+        rows.into_iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect()
+    }
+
     /// Replaces a hash if it is still the one that is known.
     pub(super) async fn refresh_password(
         &self,
@@ -189,6 +213,20 @@ impl Change {
         Ok(self.0.commit().await?)
     }
 
+    /// Writes down that an account changes, or goes; gives the number of the change.
+    async fn number(&mut self, name: &str) -> anyhow::Result<i64> {
+        let row = sqlx::query(
+            "INSERT INTO account_change (account, number)
+             SELECT $1, COALESCE(MAX(number), 0) + 1 FROM account_change WHERE TRUE
+             ON CONFLICT (account) DO UPDATE SET number = excluded.number
+             RETURNING number",
+        )
+        .bind(name)
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(row.try_get(0)?)
+    }
+
     pub(super) async fn exists(&mut self, name: &str) -> anyhow::Result<bool> {
         let row = sqlx::query("SELECT 1 FROM account WHERE name = $1")
             .bind(name)
@@ -239,13 +277,16 @@ impl Change {
         password_hash: Option<&str>,
         now: i64,
     ) -> anyhow::Result<()> {
+        let change = self.number(name).await?;
         sqlx::query(
-            "INSERT INTO account (name, home, password_hash, created_at) VALUES ($1, $2, $3, $4)",
+            "INSERT INTO account (name, home, password_hash, created_at, made_by, password_by)
+             VALUES ($1, $2, $3, $4, $5, $5)",
         )
         .bind(name)
         .bind(home)
         .bind(password_hash)
         .bind(now)
+        .bind(change)
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -262,6 +303,7 @@ impl Change {
             rules,
             declared,
         } = settings;
+        self.number(name).await?;
         sqlx::query(
             "UPDATE account SET quota_bytes = $1, quota_files = $2, safe_overwrite = $3,
                  permissions = $4, networks = $5, expires_at = $6, disabled = $7,
@@ -289,6 +331,7 @@ impl Change {
 
     /// Removes an account with its keys; `false` if there is none.
     pub(super) async fn remove(&mut self, name: &str) -> anyhow::Result<bool> {
+        self.number(name).await?;
         let done = sqlx::query("DELETE FROM account WHERE name = $1")
             .bind(name)
             .execute(&mut *self.0)
@@ -297,6 +340,7 @@ impl Change {
     }
 
     pub(super) async fn set_home(&mut self, name: &str, home: Option<&str>) -> anyhow::Result<()> {
+        self.number(name).await?;
         sqlx::query("UPDATE account SET home = $1 WHERE name = $2")
             .bind(home)
             .bind(name)
@@ -311,8 +355,11 @@ impl Change {
         name: &str,
         password_hash: Option<&str>,
     ) -> anyhow::Result<bool> {
-        let done = sqlx::query("UPDATE account SET password_hash = $1 WHERE name = $2")
+        let change = self.number(name).await?;
+        let set = "UPDATE account SET password_hash = $1, password_by = $2 WHERE name = $3";
+        let done = sqlx::query(set)
             .bind(password_hash)
+            .bind(change)
             .bind(name)
             .execute(&mut *self.0)
             .await?;
@@ -326,6 +373,7 @@ impl Change {
         key: &AuthorizedKey,
         now: i64,
     ) -> anyhow::Result<bool> {
+        self.number(name).await?;
         let done = sqlx::query(
             "INSERT INTO account_key
                  (account, public_key, fingerprint, comment, options, expires_at, added_at)
@@ -362,6 +410,7 @@ impl Change {
     }
 
     pub(super) async fn remove_key(&mut self, name: &str, fingerprint: &str) -> anyhow::Result<()> {
+        self.number(name).await?;
         sqlx::query("DELETE FROM account_key WHERE account = $1 AND fingerprint = $2")
             .bind(name)
             .bind(fingerprint)

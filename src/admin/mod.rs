@@ -1,11 +1,14 @@
 //! What the operator's commands do. Account commands work on the database directly, whether or not
-//! a server is running.
+//! a server is running; what is about a running server goes through its control socket.
 
+pub mod control;
 pub mod first_run;
 mod input;
 mod output;
 pub mod quota;
+pub mod reload;
 mod remove_home;
+pub mod session;
 mod settings;
 pub mod user;
 mod view;

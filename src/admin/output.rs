@@ -11,6 +11,18 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// What a stranger has chosen, for a terminal: nothing in it steers that.
+pub(super) fn visible(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Rows in aligned columns, two spaces between them.
 pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let mut widths = [0; COLUMNS];

@@ -63,15 +63,11 @@ pub(super) fn changes(name: &UserName, set: &cli::Set, now: &Settings) -> String
     if given.quota.is_some() || given.max_files.is_some() {
         let bytes = limit(now.allowance.bytes.map(show_size));
         let files = limit(now.allowance.files.map(|files| files.to_string()));
-        lines.push(format!(
-            "The quota of {name} is {bytes}, and {files} files, from the next login on"
-        ));
+        lines.push(format!("The quota of {name} is {bytes}, and {files} files"));
     }
     if given.safe_overwrite.is_some() {
         let how = overwriting(now.safe_overwrite);
-        lines.push(format!(
-            "Uploads of {name} overwrite {how}, from the next login on"
-        ));
+        lines.push(format!("Uploads of {name} overwrite {how}"));
     }
     let rules = &now.rules;
     if !given.permissions.is_empty() {
@@ -94,11 +90,13 @@ pub(super) fn changes(name: &UserName, set: &cli::Set, now: &Settings) -> String
     }
     if given.max_sessions.is_some() {
         let sessions = limit(rules.max_sessions.map(|sessions| sessions.to_string()));
-        lines.push(format!("Sessions of {name} at the same time: {sessions}"));
+        lines.push(format!(
+            "Sessions of {name} at the same time: {sessions}, from the next login on"
+        ));
     }
     if given.login.is_some() {
         let takes = policy(rules.login_policy);
-        lines.push(format!("To log in, {name} needs {takes}"));
+        lines.push(format!("To log in from now on, {name} needs {takes}"));
     }
     if given.upload_rate.is_some() || given.download_rate.is_some() {
         lines.push(format!("The bandwidth of {name}: {}", bandwidth(rules)));

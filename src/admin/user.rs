@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 
+use super::control::Server;
 use super::view::{ListedUser, ShownKey, ShownUser, Use, describe, json, list, list_keys, show};
 use super::{input, output, remove_home, settings};
 use crate::accounts::{Accounts, AuthorizedKey, NewAccount, Password, Settings, UserName};
@@ -16,9 +17,15 @@ pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
     // What can be refused without the database is refused before there is one.
     let command = Checked::new(command)?;
     let accounts = Accounts::open(config).await?;
+    let changes = command.changes().cloned();
     let result = command.run(&accounts).await;
     accounts.close().await;
-    output::print(&result?)?;
+    // Of a command that failed half-way, something may have changed.
+    let told = match changes {
+        Some(name) => Server::tell_changed(&config.server.data, &name).await,
+        None => String::new(),
+    };
+    output::print(&(result? + &told))?;
     Ok(())
 }
 
@@ -60,6 +67,18 @@ impl Checked {
                 Self::RemoveKey(user_name(&remove.name)?, remove.key)
             }
         })
+    }
+
+    /// The user that it changes: an open session may have to know. Nobody is there whose account is new.
+    fn changes(&self) -> Option<&UserName> {
+        match self {
+            Self::Set(name, _)
+            | Self::Remove(name, _)
+            | Self::SetPassword(name, _)
+            | Self::AddKeys(name, _)
+            | Self::RemoveKey(name, _) => Some(name),
+            Self::Add(_) | Self::Show(..) | Self::List(_) | Self::ListKeys(..) => None,
+        }
     }
 
     /// Does it; gives what to print.

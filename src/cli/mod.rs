@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod session;
 mod user;
 mod values;
 
+pub use self::session::{Kill, Session};
 pub use self::user::{
     Add, Key, KeyAdd, KeyRemove, Passwd, PasswordSource, Remove, Set, Settings, Show, User,
 };
@@ -29,6 +31,9 @@ pub struct Cli {
 pub enum Command {
     /// Run the server until SIGTERM or Ctrl-C.
     Serve,
+    /// Have the running server take up a changed config, host keys and declared users; no session ends
+    /// for it.
+    Reload,
     /// Check the config and show every fault in it with its line.
     Check,
     /// Add, change, remove and show users.
@@ -37,6 +42,9 @@ pub enum Command {
     /// Show what is used, and count it anew.
     #[command(subcommand)]
     Quota(Quota),
+    /// Show and end the sessions that are open on the running server.
+    #[command(subcommand)]
+    Session(Session),
 }
 
 /// `landfall quota ...`

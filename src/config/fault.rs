@@ -2,11 +2,30 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 /// Everything that is wrong with a config file, in the order of the file.
 #[derive(Debug)]
 pub struct Faults {
     faults: Vec<Fault>,
+    /// The data folder, as far as it can be told.
+    data: Option<PathBuf>,
+}
+
+impl Faults {
+    /// The data folder that the config means, if that much can be told: a server that runs there may
+    /// want to know.
+    pub fn data(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    pub(super) fn with_data(self, data: PathBuf) -> Self {
+        let is_known = !data.as_os_str().is_empty();
+        Self {
+            data: is_known.then_some(data),
+            ..self
+        }
+    }
 }
 
 /// One thing that is wrong, and its place.
@@ -127,6 +146,7 @@ impl<'a> Report<'a> {
         self.faults.sort();
         Err(Faults {
             faults: self.faults,
+            data: None,
         })
     }
 }

@@ -20,7 +20,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use self::fault::Faults;
 use self::fault::{Report, nearest};
-use self::table::{KEYS, Key, RULES, settle};
+use self::table::{KEYS, Key, LIVE, RULES, settle};
 
 /// The config that is read when none is named.
 const DEFAULT_FILE: &str = "config.toml";
@@ -40,6 +40,17 @@ pub struct Config {
     pub uploads: Uploads,
     /// What goes to the log.
     pub log: Log,
+    /// Every key with its value as it stands in the file, or its default.
+    values: HashMap<(&'static str, &'static str), String>,
+}
+
+/// A setting in which two configs differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its section and name: `login.max_attempts`.
+    pub setting: String,
+    /// A server that runs takes it up at a reload; otherwise when it is started again.
+    pub is_live: bool,
 }
 
 /// `[server]`
@@ -160,10 +171,24 @@ impl Config {
         }
     }
 
+    /// The settings that stand otherwise here than in `old`, in the order of the shipped config.toml.
+    pub fn differences(&self, old: &Self) -> Vec<Difference> {
+        let differ = |key: &&Key| {
+            let place = (key.section, key.name);
+            self.values.get(&place) != old.values.get(&place)
+        };
+        let difference = |key: &Key| Difference {
+            setting: format!("{}.{}", key.section, key.name),
+            is_live: LIVE.contains(&(key.section, key.name)),
+        };
+        KEYS.iter().filter(differ).map(difference).collect()
+    }
+
     fn read(file: String, text: &str, folder: &Path) -> Result<Self, Faults> {
         let mut reader = Reader {
             config: Self::blank(),
             folder,
+            text,
             report: Report::new(file, text),
             found: HashMap::new(),
         };
@@ -171,7 +196,9 @@ impl Config {
         reader.defaults();
         reader.rules();
         settle(&mut reader.config);
-        reader.report.finish(reader.config)
+        let data = reader.config.server.data.clone();
+        let checked = reader.report.finish(reader.config);
+        checked.map_err(|faults| faults.with_data(data))
     }
 
     /// What stands in the fields until the defaults of the table are in them.
@@ -206,6 +233,7 @@ impl Config {
             log: Log {
                 level: tracing::Level::INFO,
             },
+            values: HashMap::new(),
         }
     }
 }
@@ -229,6 +257,7 @@ enum Found {
 struct Reader<'a> {
     config: Config,
     folder: &'a Path,
+    text: &'a str,
     report: Report<'a>,
     found: HashMap<(&'static str, &'static str), Found>,
 }
@@ -267,6 +296,9 @@ impl Reader<'_> {
 
     /// Applies a value; `place` is where it stands in the file, if it does.
     fn set(&mut self, key: &Key, value: &value::Value<'_>, place: Option<Range<usize>>) {
+        let written = place.clone().and_then(|place| self.text.get(place));
+        let written = written.unwrap_or(key.default).to_owned();
+        self.config.values.insert((key.section, key.name), written);
         let found = match ((key.set)(&mut self.config, value, self.folder), place) {
             (Ok(()), Some(place)) => Found::Right(place),
             (Ok(()), None) => Found::Default,

@@ -177,6 +177,25 @@ pub(super) const KEYS: &[Key] = &[
     },
 ];
 
+/// The keys, by section and name, that a server which runs takes up at a reload. What is open when it
+/// does keeps what it began with.
+pub(super) const LIVE: &[(&str, &str)] = &[
+    ("server", "max_connections"),
+    ("login", "grace_time"),
+    ("login", "max_attempts"),
+    ("login", "argon2_memory"),
+    ("login", "argon2_passes"),
+    ("login", "argon2_lanes"),
+    ("login", "parallel_hashes"),
+    ("sftp", "max_handles"),
+    ("sftp", "max_channels"),
+    ("sftp", "umask"),
+    ("uploads", "safe_overwrite"),
+    ("uploads", "fsync_on_close"),
+    ("uploads", "sweep_after"),
+    ("log", "level"),
+];
+
 /// A rule about several keys, looked at when each of them is right by itself.
 pub(super) struct Rule {
     pub(super) section: &'static str,

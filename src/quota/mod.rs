@@ -144,6 +144,11 @@ impl Ledger {
         lock(&self.books).limits
     }
 
+    /// From now on so much may be used. It may be less than is: then nothing grows.
+    pub fn set_limits(&self, limits: Limits) {
+        lock(&self.books).limits = limits;
+    }
+
     /// What may still be used. While it is not known what is used, that is taken for nothing.
     pub fn left(&self) -> Limits {
         let books = lock(&self.books);

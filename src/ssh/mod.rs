@@ -19,7 +19,7 @@ use russh::{
 };
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 mod auth;
 mod channel;
@@ -36,6 +36,7 @@ use crate::config::{self, Config};
 use crate::hashes::Hashes;
 use crate::quota::{Ledgers, Limits};
 use crate::session::Session;
+use crate::sessions::{Ending, Entry, Sessions};
 
 /// Time that a connection has to end by itself once it was told to.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -45,6 +46,7 @@ pub struct Context {
     transport: Arc<server::Config>,
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
+    sessions: Arc<Sessions>,
     hashes: Arc<Hashes>,
     login: config::Login,
     sftp: config::Sftp,
@@ -57,16 +59,32 @@ impl Context {
         config: &Config,
         accounts: Accounts,
         ledgers: Arc<Ledgers>,
+        sessions: Arc<Sessions>,
         host_keys: Vec<PrivateKey>,
     ) -> Self {
         Self {
             transport: Arc::new(transport(&config.login, host_keys)),
             accounts,
             ledgers,
+            sessions,
             hashes: Arc::new(Hashes::new(config.server.shards)),
             login: config.login.clone(),
             sftp: config.sftp.clone(),
             uploads: config.uploads.clone(),
+        }
+    }
+
+    /// The same server under another config, with these host keys.
+    pub fn renewed(&self, config: &Config, host_keys: Vec<PrivateKey>) -> Self {
+        Self {
+            hashes: self.hashes.clone(),
+            ..Self::new(
+                config,
+                self.accounts.clone(),
+                self.ledgers.clone(),
+                self.sessions.clone(),
+                host_keys,
+            )
         }
     }
 }
@@ -142,16 +160,20 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let link = Arc::new(Link::default());
+    let ending = Ending::default();
     let (at_work, mut all_ended) = mpsc::channel(1);
     let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
     let connection = Connection {
         login: Login::new(context.accounts.clone(), peer),
         ledgers: context.ledgers.clone(),
+        sessions: context.sessions.clone(),
         hashes: context.hashes.clone(),
         peer,
         limits: context.sftp.clone(),
         uploads: context.uploads.clone(),
         link: link.clone(),
+        ending: ending.clone(),
+        entry: None,
         session: None,
         channels: HashMap::new(),
         at_work,
@@ -164,12 +186,16 @@ pub async fn serve(
             return;
         }
     };
-    let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
+    let told_to_end = async {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => "The server is stopping".to_owned(),
+            reason = ending.ended() => reason,
+        }
+    };
     let outcome = tokio::select! {
         outcome = &mut running => outcome,
-        () = stopped => {
+        reason = told_to_end => {
             let goodbye = running.handle();
-            let reason = "The server is stopping".to_owned();
             let told = goodbye.disconnect(Disconnect::ByApplication, reason, "en".into());
             let _ = tokio::time::timeout(FAREWELL, async {
                 let _ = told.await;
@@ -198,11 +224,15 @@ pub async fn serve(
 struct Connection {
     login: Login,
     ledgers: Arc<Ledgers>,
+    sessions: Arc<Sessions>,
     hashes: Arc<Hashes>,
     peer: SocketAddr,
     limits: config::Sftp,
     uploads: config::Uploads,
     link: Arc<Link>,
+    ending: Ending,
+    /// Its place among the open sessions, until the connection is gone.
+    entry: Option<Entry>,
     session: Option<Arc<Session>>,
     channels: HashMap<ChannelId, OpenChannel>,
     /// Held by each channel until it has ended; nothing is ever sent.
@@ -317,7 +347,17 @@ impl Handler for Connection {
             member,
             self.hashes.clone(),
         );
-        self.session = Some(Arc::new(session));
+        let session = Arc::new(session);
+        match self.sessions.enter(session.clone(), self.ending.clone()) {
+            Ok(entry) => self.entry = Some(entry),
+            Err(refused) => {
+                let (user, peer) = (session.user(), self.peer);
+                warn!(user, %peer, "login refused: {refused}");
+                self.ending.end(&refused.to_string());
+                return Ok(());
+            }
+        }
+        self.session = Some(session);
         self.link.logged_in();
         Ok(())
     }

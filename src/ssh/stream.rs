@@ -39,6 +39,8 @@ struct State {
     logged_in: bool,
     cut: bool,
     reader: Option<Waker>,
+    /// Waits for the peer to take what is sent.
+    writer: Option<Waker>,
 }
 
 impl Link {
@@ -51,11 +53,26 @@ impl Link {
         self.state().logged_in = true;
     }
 
+    /// A write waits for the peer: an error if that has no end.
+    fn wait_to_write(&self, context: &Context<'_>) -> Poll<io::Error> {
+        let mut state = self.state();
+        state.writer = Some(context.waker().clone());
+        if state.cut {
+            Poll::Ready(io::ErrorKind::ConnectionAborted.into())
+        } else {
+            Poll::Pending
+        }
+    }
+
     /// Ends the connection.
     pub(super) fn cut(&self) {
         let mut state = self.state();
         state.cut = true;
         state.wake();
+        // A connection whose peer takes nothing waits here, and reads nothing.
+        if let Some(writer) = state.writer.take() {
+            writer.wake();
+        }
     }
 }
 
@@ -229,7 +246,10 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(context, bytes)
+        match Pin::new(&mut self.tcp).poll_write(context, bytes) {
+            Poll::Pending => self.link.wait_to_write(context).map(Err),
+            done => done,
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -20,15 +20,23 @@ def connected(kind):
     return transport
 
 
-# Logins: a wrong password and then the right one, prompts, a key. Only this kind of transport can try
-# twice on a connection: the other asks for the service of logging in again, which is not answered.
-transport = connected(paramiko.ServiceRequestingTransport)
-try:
-    transport.auth_password(user, "wrong")
-    raise AssertionError("a wrong password was taken")
-except paramiko.AuthenticationException:
-    assert transport.auth_password(user, password) == []
-transport.close()
+# Logins: a wrong password and then the right one on a connection, for which one kind of transport asks
+# for the service of logging in anew and the other does not; a wrong key and then the password; prompts;
+# a key.
+for kind in (paramiko.Transport, paramiko.ServiceRequestingTransport):
+    transport = connected(kind)
+    try:
+        transport.auth_password(user, "wrong")
+        raise AssertionError("a wrong password was taken")
+    except paramiko.AuthenticationException:
+        assert transport.auth_password(user, password) == []
+    transport.close()
+client = paramiko.SSHClient()
+client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+wrong_key = paramiko.RSAKey.generate(2048)
+client.connect(host, int(port), user, password, pkey=wrong_key, allow_agent=False, look_for_keys=False)
+assert client.open_sftp().listdir() == []
+client.close()
 transport = connected(paramiko.Transport)
 assert transport.auth_interactive(user, lambda title, text, prompts: [password]) == []
 transport.close()

@@ -117,6 +117,16 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// What it has printed until now.
+    pub fn stdout_so_far(&self) -> String {
+        String::from_utf8_lossy(&super::files::read_meanwhile(&self.stdout)).into_owned()
+    }
+
+    /// What it has complained about until now.
+    pub fn stderr_so_far(&self) -> String {
+        String::from_utf8_lossy(&super::files::read_meanwhile(&self.stderr)).into_owned()
+    }
+
     /// Sends a signal to the program alone.
     pub fn signal(&self, signal: Signal) {
         let _ = rustix::process::kill_process(Pid::from_child(&self.child), signal);

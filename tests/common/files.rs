@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -166,6 +167,14 @@ pub fn read_from_start(mut file: &File) -> Vec<u8> {
     let mut out = Vec::new();
     file.rewind().unwrap();
     file.read_to_end(&mut out).unwrap();
+    out
+}
+
+/// All that a program has written into a file until now; the place where it writes on stays.
+pub fn read_meanwhile(file: &File) -> Vec<u8> {
+    let mut out = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+    let read = file.read_at(&mut out, 0).unwrap();
+    out.truncate(read);
     out
 }
 

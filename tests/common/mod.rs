@@ -6,6 +6,7 @@ pub mod ahead;
 pub mod command;
 pub mod connection;
 pub mod files;
+pub mod held;
 pub mod missing;
 pub mod operator;
 pub mod programs;

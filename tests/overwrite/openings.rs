@@ -221,11 +221,10 @@ fn an_account_can_differ_from_the_config_both_ways() {
         assert_eq!(hidden_in(&scene.at_home("")).len(), usize::from(safe));
         assert_eq!(s.close(&file), code::OK);
         assert_eq!(scene.content("f"), b"");
-        // A change is felt at the next login.
         scene.set(&["--safe-overwrite", if safe { "off" } else { "on" }]);
         s.put("/f", b"old");
         let file = s.opened("/f", NEW);
-        assert_eq!(scene.content("f").is_empty(), !safe);
+        assert_eq!(scene.content("f").is_empty(), safe);
         drop(s);
         wait_until("the old session has ended", STEP, || {
             hidden_in(&scene.at_home("")).is_empty()

@@ -79,7 +79,7 @@ impl Scene {
         self.home = fs::canonicalize(home).unwrap();
     }
 
-    /// `landfall user set`; felt at the next login.
+    /// `landfall user set`.
     #[track_caller]
     pub fn set(&self, options: &[&str]) {
         let args = [&["user", "set", USER], options].concat();

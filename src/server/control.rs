@@ -1,0 +1,227 @@
+//! The control socket from the side of the server: one task on the main runtime. It never waits for a client longer than a
+//! deadline, and nothing of the server waits for it.
+
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use super::reload::Reload;
+use crate::admin::control::{Folder, Frames, Moving, OpenSession, Reply, Request, Way};
+use crate::calendar;
+use crate::live::{Live, Outcome};
+use crate::session::Session;
+use crate::sessions::{Open, Sessions};
+use crate::transfers::Direction;
+
+/// Commands that are served at the same time; more wait in the system's queue.
+const CONNECTIONS: usize = 16;
+/// Time that a client has to send its next request, or to take an answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// After an error of accept(2).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a client is told whose session an operator ends without a reason.
+const ENDED: &str = "The operator has ended this session";
+
+/// What can be seen and done through the socket.
+pub(super) struct Powers {
+    /// The sessions that are open.
+    pub(super) sessions: Arc<Sessions>,
+    /// Has sessions go on as their accounts are.
+    pub(super) live: Arc<Live>,
+    /// Takes up a changed config.
+    pub(super) reload: Arc<Reload>,
+}
+
+/// The socket; it goes away with this.
+pub(super) struct Control {
+    folder: Folder,
+    listener: UnixListener,
+}
+
+impl Control {
+    /// Makes the socket. The caller is the one server of the data folder, so one that is there
+    /// already is left of a server that was killed.
+    pub(super) fn open(data: &Path) -> anyhow::Result<Self> {
+        let cannot = || format!("cannot make the control socket in {}", data.display());
+        let folder = Folder::open(data).with_context(cannot)?;
+        let listener = listen(&folder.socket()).with_context(cannot)?;
+        Ok(Self { folder, listener })
+    }
+
+    /// Serves commands. Never ends by itself.
+    pub(super) async fn serve(self, powers: Powers) {
+        let powers = Arc::new(powers);
+        let permits = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut serving = JoinSet::new();
+        loop {
+            while serving.try_join_next().is_some() {}
+            let Ok(permit) = permits.clone().acquire_owned().await else {
+                return;
+            };
+            match self.listener.accept().await {
+                Ok((stream, _)) if is_operator(&stream) => {
+                    let powers = powers.clone();
+                    serving.spawn(async move {
+                        if let Err(failure) = converse(stream, &powers).await {
+                            debug!(%failure, "a command went away");
+                        }
+                        drop(permit);
+                    });
+                }
+                Ok(_) => warn!("another user was refused at the control socket"),
+                Err(failure) => {
+                    warn!(%failure, "cannot accept a command; trying again");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.folder.socket());
+    }
+}
+
+/// Nobody can connect before the socket is this user's alone, since it does not listen until then.
+fn listen(path: &Path) -> std::io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(failure) if failure.kind() != ErrorKind::NotFound => return Err(failure),
+        _ => {}
+    }
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    socket.listen(1024)
+}
+
+/// Is it the user who runs the server, or root? The mode of the socket says so too; but a file's mode
+/// is soon changed.
+fn is_operator(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    let peer = stream.peer_cred().map(|peer| peer.uid());
+    peer.is_ok_and(|peer| peer == own || peer == 0)
+}
+
+/// One connection: requests, one after the other, each answered before the next is read.
+async fn converse(stream: UnixStream, powers: &Powers) -> std::io::Result<()> {
+    let mut frames = Frames::new(stream);
+    loop {
+        let replies = match timeout(DEADLINE, frames.receive()).await? {
+            Ok(Some(request)) => powers.answer(request).await,
+            Ok(None) => return Ok(()),
+            Err(failure) if failure.kind() == ErrorKind::InvalidData => {
+                // Not our own program, or another version of it.
+                let text = format!("the server does not understand this: {failure}");
+                timeout(DEADLINE, frames.send(&[Reply::Refused { text }])).await??;
+                return Ok(());
+            }
+            Err(failure) => return Err(failure),
+        };
+        timeout(DEADLINE, frames.send(&replies)).await??;
+    }
+}
+
+impl Powers {
+    /// Carries out a request; gives the whole answer.
+    async fn answer(&self, request: Request) -> Vec<Reply> {
+        let mut replies = match request {
+            Request::Sessions => {
+                let open = self.sessions.all();
+                open.iter().map(|open| Reply::Session(show(open))).collect()
+            }
+            Request::Changed { user } => vec![self.changed(&user).await],
+            Request::Reload => self.reload().await,
+            Request::Kill { ids, user, reason } => self.kill(&ids, user.as_deref(), reason),
+        };
+        if !matches!(replies.last(), Some(Reply::Refused { .. })) {
+            replies.push(Reply::Done);
+        }
+        replies
+    }
+
+    async fn changed(&self, user: &str) -> Reply {
+        let outcome = match user.parse() {
+            Ok(name) => self.live.apply(&name).await,
+            Err(wrong) => Err(anyhow::Error::new(wrong)),
+        };
+        match outcome {
+            Ok(Outcome { changed, ended }) => Reply::Applied { changed, ended },
+            Err(failure) => Reply::Refused {
+                text: format!("{failure:#}"),
+            },
+        }
+    }
+
+    async fn reload(&self) -> Vec<Reply> {
+        match self.reload.reload().await {
+            Ok(lines) => {
+                let told = lines.into_iter().map(|text| Reply::Told { text });
+                told.collect()
+            }
+            // Faults of the config are several lines, each with its place first.
+            Err(failure) => vec![Reply::Refused {
+                text: format!("{failure:#}"),
+            }],
+        }
+    }
+
+    fn kill(&self, ids: &[u64], user: Option<&str>, reason: Option<String>) -> Vec<Reply> {
+        let mut replies = Vec::new();
+        let mut ending = Vec::new();
+        for id in ids {
+            match self.sessions.find(*id) {
+                Some(open) => ending.push(open),
+                None => replies.push(Reply::NoSession { id: *id }),
+            }
+        }
+        ending.extend(user.map_or_else(Vec::new, |user| self.sessions.of(user)));
+        let words = reason.unwrap_or_else(|| ENDED.to_owned());
+        for open in ending {
+            open.end(&words);
+            replies.push(Reply::Ended(show(&open)));
+        }
+        replies
+    }
+}
+
+fn show(open: &Open) -> OpenSession {
+    OpenSession {
+        id: open.id,
+        user: open.session.user().to_owned(),
+        peer: open.session.peer().to_string(),
+        client: String::from_utf8_lossy(open.session.identification()).into_owned(),
+        since: calendar::rfc3339(open.since),
+        transfers: moving(&open.session),
+    }
+}
+
+/// The files of a session of which bytes were moved; those that are only held open are none.
+fn moving(session: &Session) -> Vec<Moving> {
+    let under_way = session.transfers().under_way().into_iter();
+    under_way
+        .filter(|transfer| transfer.bytes() > 0)
+        .map(|transfer| Moving {
+            path: String::from_utf8_lossy(&transfer.path().absolute()).into_owned(),
+            direction: match transfer.direction() {
+                Direction::Upload => Way::Upload,
+                Direction::Download => Way::Download,
+            },
+            offset: transfer.offset(),
+            bytes: transfer.bytes(),
+            expected: transfer.expected(),
+            elapsed_ms: u64::try_from(transfer.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+        .collect()
+}

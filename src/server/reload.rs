@@ -1,0 +1,149 @@
+//! What a server that runs takes up of a changed config, without dropping a session.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use russh::keys::PrivateKey;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::task::spawn_blocking;
+use tracing::{error, info};
+
+use super::log::LogLevel;
+use crate::accounts::Accounts;
+use crate::config::{Config, Difference};
+use crate::ssh::{Context, host_keys};
+
+/// What holds now. New connections take the newest context; those that are open keep theirs.
+pub(super) struct Reload {
+    /// What needs a restart to change is as it was at the start.
+    at_start: Arc<Config>,
+    config: watch::Sender<Arc<Config>>,
+    context: watch::Sender<Arc<Context>>,
+    accounts: Accounts,
+    log: LogLevel,
+    permits: Arc<Semaphore>,
+    /// One at a time.
+    running: Mutex<()>,
+}
+
+impl Reload {
+    /// Begins with the config of the start.
+    pub(super) fn new(
+        config: Arc<Config>,
+        context: Arc<Context>,
+        accounts: Accounts,
+        log: LogLevel,
+        permits: Arc<Semaphore>,
+    ) -> Self {
+        Self {
+            at_start: config.clone(),
+            config: watch::Sender::new(config),
+            context: watch::Sender::new(context),
+            accounts,
+            log,
+            permits,
+            running: Mutex::default(),
+        }
+    }
+
+    /// The newest config.
+    pub(super) fn config(&self) -> watch::Receiver<Arc<Config>> {
+        self.config.subscribe()
+    }
+
+    /// The newest context.
+    pub(super) fn context(&self) -> watch::Receiver<Arc<Context>> {
+        self.context.subscribe()
+    }
+
+    /// Reads the config and the host keys again. All of it takes effect, or nothing does; gives what
+    /// the operator should know, in lines.
+    ///
+    /// # Errors
+    /// What is wrong with the config or the keys: all faults of it.
+    pub(super) async fn reload(&self) -> anyhow::Result<Vec<String>> {
+        let _one = self.running.lock().await;
+        let outcome = self.take_up().await;
+        match &outcome {
+            Ok(lines) => lines.iter().for_each(|line| info!("reload: {line}")),
+            Err(failure) => {
+                for line in format!("{failure:#}").lines() {
+                    error!("reload refused: {line}");
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn take_up(&self) -> anyhow::Result<Vec<String>> {
+        let old = self.config.borrow().clone();
+        let (new, keys) = {
+            let at_start = self.at_start.clone();
+            let reading = spawn_blocking(move || read(&at_start));
+            reading.await.context("the config could not be read")??
+        };
+        let context = self.context.borrow().renewed(&new, keys);
+        self.accounts.adopt(&new.login)?;
+        self.context.send_replace(Arc::new(context));
+        self.log.set(new.log.level);
+        self.allow(old.server.max_connections, new.server.max_connections);
+        let lines = self.tell(&old, &new);
+        self.config.send_replace(Arc::new(new));
+        Ok(lines)
+    }
+
+    /// Lets in so many connections from now on. Of those that are open, none has to go.
+    fn allow(&self, before: usize, now: usize) {
+        self.permits.add_permits(now.saturating_sub(before));
+        let fewer = u32::try_from(before.saturating_sub(now)).unwrap_or(u32::MAX);
+        if fewer > 0 {
+            let permits = self.permits.clone();
+            tokio::spawn(async move {
+                if let Ok(taken) = permits.acquire_many_owned(fewer).await {
+                    taken.forget();
+                }
+            });
+        }
+    }
+
+    fn tell(&self, old: &Config, new: &Config) -> Vec<String> {
+        let names = |differences: Vec<Difference>, live: bool| {
+            let of_kind = differences.into_iter().filter(|one| one.is_live == live);
+            of_kind
+                .map(|one| one.setting)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let changed = names(new.differences(old), true);
+        let waiting = names(new.differences(&self.at_start), false);
+        let mut lines = vec![match changed.as_str() {
+            "" => "no setting that can change now has changed".to_owned(),
+            changed => format!("changed: {changed}"),
+        }];
+        if !waiting.is_empty() {
+            lines.push(format!(
+                "changed, but needs a restart of the server: {waiting}"
+            ));
+        }
+        lines
+    }
+
+    /// Reloads at each SIGHUP. Never ends by itself.
+    pub(super) async fn at_hangup(self: Arc<Self>) {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(failure) => return error!(%failure, "SIGHUP cannot be noticed"),
+        };
+        while hangup.recv().await.is_some() {
+            // What was wrong is in the log.
+            let _ = self.reload().await;
+        }
+    }
+}
+
+fn read(at_start: &Config) -> anyhow::Result<(Config, Vec<PrivateKey>)> {
+    let config = Config::find(at_start.file.as_deref())?;
+    let keys = host_keys::load_or_make(&at_start.server.keys)?;
+    Ok((config, keys))
+}

@@ -1,0 +1,186 @@
+//! The sessions that are open: found by id or by user, seen and ended from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tracing::info;
+
+use crate::accounts::UserName;
+use crate::calendar;
+use crate::session::Session;
+
+/// All sessions that are open.
+#[derive(Default)]
+pub struct Sessions {
+    state: Mutex<State>,
+    somebody_late: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    last_id: u64,
+    open: BTreeMap<u64, Arc<Open>>,
+    /// The last change of any account that was given to the sessions of some.
+    known_until: i64,
+    /// Users whose sessions may not have a change, since their login was proven before it.
+    late: BTreeSet<UserName>,
+}
+
+impl State {
+    fn of(&self, user: &str) -> impl Iterator<Item = &Arc<Open>> {
+        let open = self.open.values();
+        open.filter(move |open| open.session.user() == user)
+    }
+}
+
+/// An account has as many sessions as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("This account has as many sessions as it may have at the same time ({most})")]
+pub struct TooMany {
+    most: u32,
+}
+
+/// A session that is open.
+pub struct Open {
+    /// Unique while the server runs, and never used again.
+    pub id: u64,
+    /// The session itself.
+    pub session: Arc<Session>,
+    /// When it began: seconds since 1970-01-01 00:00 UTC.
+    pub since: i64,
+    ending: Ending,
+}
+
+impl Open {
+    /// Ends it: the client is told these words. False if it was ended before.
+    pub fn end(&self, words: &str) -> bool {
+        let first = self.ending.end(words);
+        if first {
+            let (user, peer) = (self.session.user(), self.session.peer());
+            info!(user, %peer, id = self.id, words, "a session is ended");
+        }
+        first
+    }
+}
+
+/// Ends one connection from outside; cheap to clone.
+#[derive(Clone)]
+pub struct Ending(Arc<watch::Sender<Option<String>>>);
+
+impl Default for Ending {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+}
+
+impl Ending {
+    /// Ends it with these words; false if it was ended before.
+    pub fn end(&self, words: &str) -> bool {
+        self.0.send_if_modified(|ended| {
+            let first = ended.is_none();
+            if first {
+                *ended = Some(words.to_owned());
+            }
+            first
+        })
+    }
+
+    /// Waits until somebody ends it; gives the words.
+    pub async fn ended(&self) -> String {
+        let mut told = self.0.subscribe();
+        let words = told.wait_for(Option::is_some).await;
+        // The sender lives as long as `self`, so the wait does not fail.
+        words
+            .map_or_else(|_| None, |words| words.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// A session's place among those that are open; it is taken out when this is dropped.
+pub struct Entry {
+    sessions: Arc<Sessions>,
+    id: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.sessions.state().open.remove(&self.id);
+    }
+}
+
+impl Sessions {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session begins, unless its account has as many as it may.
+    pub fn enter(
+        self: &Arc<Self>,
+        session: Arc<Session>,
+        ending: Ending,
+    ) -> Result<Entry, TooMany> {
+        let mut state = self.state();
+        let account = session.account();
+        if let Some(most) = account.settings.rules.max_sessions {
+            let own = state.of(session.user()).count();
+            if u32::try_from(own).unwrap_or(u32::MAX) >= most {
+                return Err(TooMany { most });
+            }
+        }
+        if session.basis().as_of() < state.known_until {
+            state.late.insert(account.name.clone());
+            self.somebody_late.notify_one();
+        }
+        state.last_id += 1;
+        let id = state.last_id;
+        let open = Open {
+            id,
+            session,
+            since: calendar::now(),
+            ending,
+        };
+        state.open.insert(id, Arc::new(open));
+        Ok(Entry {
+            sessions: self.clone(),
+            id,
+        })
+    }
+
+    /// Waits until there is a session that may not have a change.
+    pub async fn somebody_came_late(&self) {
+        self.somebody_late.notified().await;
+    }
+
+    /// The users of such sessions: their accounts are to be read again.
+    pub fn take_late(&self) -> BTreeSet<UserName> {
+        std::mem::take(&mut self.state().late)
+    }
+
+    /// A user whose account could not be read stays one of them.
+    pub fn is_late(&self, user: UserName) {
+        self.state().late.insert(user);
+    }
+
+    /// What sessions are given from now on knows of this change. Who enters later, and does not, comes
+    /// late.
+    pub fn know_until(&self, change: i64) {
+        let mut state = self.state();
+        state.known_until = state.known_until.max(change);
+    }
+
+    /// All that are open, the oldest first.
+    pub fn all(&self) -> Vec<Arc<Open>> {
+        self.state().open.values().cloned().collect()
+    }
+
+    /// Those of one user, the oldest first.
+    pub fn of(&self, user: &str) -> Vec<Arc<Open>> {
+        self.state().of(user).cloned().collect()
+    }
+
+    /// The one of this id.
+    pub fn find(&self, id: u64) -> Option<Arc<Open>> {
+        self.state().open.get(&id).cloned()
+    }
+}

@@ -1,0 +1,403 @@
+//! What an operator changes holds for sessions that are open.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+#[path = "live/load.rs"]
+mod load;
+#[path = "quota/scene.rs"]
+#[allow(dead_code)]
+mod scene;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::connection::{Connection, Options};
+use common::held::Held;
+use common::server::with_password;
+use common::wire::code;
+use common::{Output, PASSWORD, STEP, TestServer, USER, wait_until};
+use scene::{NEW, Scene, assert_done, assert_exceeded};
+
+/// Within so much time a change holds that the server was told of.
+const TOLD: Duration = Duration::from_secs(1);
+/// And one that it must notice by itself, on a busy machine.
+const NOTICED: Duration = Duration::from_secs(5);
+
+/// `landfall user ARGS...`; what it says.
+#[track_caller]
+fn user(server: &TestServer, args: &[&str]) -> String {
+    server.admin(&[&["user"], args].concat(), "").accepted()
+}
+
+#[track_caller]
+fn set(server: &TestServer, options: &[&str]) -> String {
+    user(server, &[&["set", USER], options].concat())
+}
+
+#[track_caller]
+fn assert_told(output: &Output, words: &str) {
+    assert!(!output.status.success());
+    assert!(output.err().contains(words), "{}", output.describe());
+}
+
+/// A session that is logged in with a password.
+fn by_password(server: &TestServer, password: &str) -> Connection {
+    let connection = Connection::open(server, &Options::default());
+    let login = connection.password(USER, password).unwrap();
+    assert!(login.success(), "the password was refused");
+    connection
+}
+
+#[track_caller]
+fn assert_ended(connection: &Connection) {
+    wait_until("the session is ended", TOLD, || connection.is_closed());
+}
+
+#[test]
+fn a_quota_holds_at_once_in_every_open_session() {
+    let scene = Scene::with(1000, 10);
+    let (mut one, mut other) = (scene.log_in(), scene.log_in());
+    let file = one.opened("/f", NEW);
+    assert_exceeded(&one.try_write(&file, 0, &[1; 2000]));
+    let said = set(&scene.server, &["--quota", "2000"]);
+    assert_eq!(
+        said,
+        "The quota of alice is 2000 bytes, and 10 files\n2 open sessions have it now\n"
+    );
+    assert_done(&one.try_write(&file, 0, &[1; 2000]));
+    assert_eq!(other.space_available().user_total, 2000);
+    // It may be less than is used: then nothing grows, and nothing is lost.
+    set(&scene.server, &["--quota", "1500", "--max-files", "1"]);
+    assert_exceeded(&one.try_write(&file, 2000, b"x"));
+    assert_done(&one.try_write(&file, 0, &[2; 2000]));
+    let more = other.open("/g", NEW, &Default::default());
+    assert_eq!(more.code(), code::FAILURE, "{more:?}");
+    set(&scene.server, &["--quota", "none", "--max-files", "none"]);
+    assert_done(&one.try_write(&file, 0, &[3; 5000]));
+    scene.server.admin(&["session", "list"], "").accepted();
+}
+
+#[test]
+fn a_client_in_the_middle_of_an_upload_feels_its_quota() {
+    let server = TestServer::start();
+    let big = fs::File::create(server.local("big")).unwrap();
+    big.set_len(8 << 30).unwrap();
+    let mut held = Held::open(&server);
+    held.say("put big");
+    let arrived = || fs::metadata(server.at_home("big")).map_or(0, |found| found.len());
+    wait_until("the upload has begun", STEP, || arrived() > 8 << 20);
+    set(&server, &["--quota", "1MiB"]);
+    let output = held.running.wait(STEP);
+    assert!(
+        output.err().contains("Quota exceeded"),
+        "{}",
+        output.describe()
+    );
+    assert!(arrived() < 8 << 30);
+}
+
+#[test]
+fn safe_overwrites_begin_with_the_next_file() {
+    let scene = Scene::new();
+    set(&scene.server, &["--safe-overwrite", "off"]);
+    let mut s = scene.log_in();
+    s.put("/f", b"old");
+    let file = s.opened("/f", NEW);
+    assert!(scene.hidden_paths().is_empty());
+    assert_eq!(s.close(&file), code::OK);
+    let said = set(&scene.server, &["--safe-overwrite", "on"]);
+    assert!(
+        said.ends_with("safely\n1 open session has it now\n"),
+        "{said}"
+    );
+    let file = s.opened("/f", NEW);
+    assert_eq!(scene.hidden_paths().len(), 1);
+    assert_eq!(s.close(&file), code::OK);
+}
+
+#[test]
+fn who_is_disabled_removed_moved_or_expired_is_told_and_gone() {
+    for (args, words) in [
+        (&["set", USER, "--disabled"][..], "has been disabled"),
+        (&["set", USER, "--expires", "2020-01-01"], "has expired"),
+        (
+            &["set", USER, "--network", "192.0.2.0/24"],
+            "from your address",
+        ),
+        (&["set", USER, "--home", "elsewhere"], "has moved"),
+        (&["rm", USER], "has been removed"),
+    ] {
+        let server = TestServer::start();
+        server.add_user("bob", PASSWORD, &[&server.public_key()]);
+        let his = Connection::open(&server, &Options::default());
+        assert!(his.key("bob", &server.key(), None).unwrap().success());
+        let held = Held::open(&server);
+        let said = user(&server, args);
+        assert!(said.ends_with("\n1 open session was ended\n"), "{said}");
+        assert_told(&held.ended(), words);
+        assert!(!his.is_closed(), "{args:?}");
+    }
+}
+
+#[test]
+fn what_takes_nothing_away_ends_nothing() {
+    let server = TestServer::start();
+    let mut held = Held::open(&server);
+    let home = server.home().to_str().unwrap().to_owned();
+    for options in [
+        &["--network", "127.0.0.0/8"][..],
+        &["--expires", "2099-01-01"],
+        &["--enabled"],
+        &["--home", &home],
+        &["--max-sessions", "1"],
+    ] {
+        let said = set(&server, options);
+        assert!(said.ends_with("1 open session has it now\n"), "{said}");
+        held.assert_alive();
+    }
+    held.leave();
+    let said = set(&server, &["--network", "none"]);
+    assert!(!said.contains("open session"), "{said}");
+}
+
+#[test]
+fn a_session_ends_when_its_account_expires_meanwhile() {
+    let server = TestServer::start();
+    let held = Held::open(&server);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let soon = i64::try_from(now.as_secs()).unwrap() + 3;
+    let soon = landfall::calendar::rfc3339(soon);
+    let said = set(&server, &["--expires", &soon]);
+    assert!(said.ends_with("1 open session has it now\n"), "{said}");
+    wait_until("the log says so", Duration::from_secs(3) + NOTICED, || {
+        server.log().contains("a session is ended")
+    });
+    assert_told(&held.ended(), "has expired");
+}
+
+#[test]
+fn another_password_ends_the_sessions_that_came_by_the_old_one() {
+    let server = TestServer::start();
+    let old = by_password(&server, PASSWORD);
+    let mut by_key = Held::open(&server);
+    let said = server.admin(&["user", "passwd", USER, "--password-stdin"], "new one\n");
+    assert_eq!(
+        said.accepted(),
+        "alice has a new password\n1 open session has it now\n1 open session was ended\n"
+    );
+    assert_ended(&old);
+    by_key.assert_alive();
+    let new = by_password(&server, "new one");
+    user(&server, &["passwd", USER, "--no-password"]);
+    assert_ended(&new);
+    by_key.assert_alive();
+}
+
+#[test]
+fn a_real_client_that_typed_the_old_password_is_told() {
+    let server = TestServer::start();
+    let held = Held::over(with_password(&server, PASSWORD, "sftp"));
+    server
+        .admin(&["user", "passwd", USER, "--password-stdin"], "new one\n")
+        .accepted();
+    assert_told(
+        &held.ended(),
+        "The password of this account has been changed",
+    );
+}
+
+#[test]
+fn a_removed_key_ends_the_sessions_that_came_by_it() {
+    let server = TestServer::start();
+    let second = server.local("second");
+    common::server::make_key(&second, &["-t", "ed25519"]);
+    let public = second.with_extension("pub");
+    let said = user(&server, &["key", "add", USER, public.to_str().unwrap()]);
+    assert!(!said.contains("open session"), "{said}");
+    let with = |key: &Path| {
+        let connection = Connection::open(&server, &Options::default());
+        assert!(connection.key(USER, key, None).unwrap().success());
+        connection
+    };
+    let (by_second, by_first, by_word) = (
+        with(&second),
+        with(&server.key()),
+        by_password(&server, PASSWORD),
+    );
+    let listed = server
+        .admin(&["user", "key", "list", USER, "--json"], "")
+        .accepted();
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let text = fs::read_to_string(&public).unwrap();
+    let of_second =
+        |key: &&serde_json::Value| text.starts_with(key["public_key"].as_str().unwrap());
+    let key = listed.as_array().unwrap().iter().find(of_second).unwrap();
+    let said = user(
+        &server,
+        &["key", "rm", USER, key["fingerprint"].as_str().unwrap()],
+    );
+    assert!(
+        said.contains("2 open sessions have it now\n1 open session was ended\n"),
+        "{said}"
+    );
+    assert_ended(&by_second);
+    assert!(!by_first.is_closed() && !by_word.is_closed());
+}
+
+#[test]
+fn more_sessions_than_allowed_are_refused_with_words_and_those_that_are_open_stay() {
+    let server = TestServer::start();
+    let mut first = Held::open(&server);
+    let mut second = Held::open(&server);
+    let said = set(&server, &["--max-sessions", "1"]);
+    assert!(said.contains("from the next login on"), "{said}");
+    let output = common::run(&mut server.sftp_batch(&[], "pwd\n"), STEP);
+    assert_told(
+        &output,
+        "as many sessions as it may have at the same time (1)",
+    );
+    assert!(
+        server
+            .log()
+            .contains("login refused: This account has as many")
+    );
+    first.assert_alive();
+    second.assert_alive();
+    first.leave();
+    second.leave();
+    wait_until("both are gone", STEP, || {
+        server.admin(&["session", "list"], "").accepted() == "There are no open sessions\n"
+    });
+    Held::open(&server).leave();
+}
+
+#[test]
+fn an_account_that_was_made_again_is_another_one() {
+    let server = TestServer::start();
+    let held = Held::open(&server);
+    // Nobody tells the server of either.
+    fs::remove_file(server.path("data/control.sock")).unwrap();
+    user(&server, &["rm", USER]);
+    server.add_user(USER, PASSWORD, &[&server.public_key()]);
+    wait_until("the server notices", NOTICED, || {
+        server.log().contains("a session is ended")
+    });
+    assert_told(&held.ended(), "has been removed");
+}
+
+#[test]
+fn the_server_notices_by_itself_what_it_is_not_told() {
+    let scene = Scene::with(1000, 10);
+    let mut s = scene.log_in();
+    fs::remove_file(scene.server.path("data/control.sock")).unwrap();
+    let said = set(&scene.server, &["--quota", "2000"]);
+    assert_eq!(said, "The quota of alice is 2000 bytes, and 10 files\n");
+    wait_until("the quota holds", NOTICED, || {
+        s.space_available().user_total == 2000
+    });
+    set(&scene.server, &["--disabled"]);
+    wait_until("the session is ended", NOTICED, || s.connection.is_closed());
+}
+
+#[test]
+fn commands_at_the_same_time_lose_nothing_of_each_other() {
+    let scene = Scene::with(1000, 10);
+    let mut s = scene.log_in();
+    let settings = [
+        ["--quota", "7777"],
+        ["--max-files", "77"],
+        ["--safe-overwrite", "on"],
+        ["--max-sessions", "7"],
+        ["--expires", "2077-07-07"],
+        ["--network", "127.0.0.0/8"],
+        ["--upload-rate", "70MiB"],
+        ["--download-rate", "77MiB"],
+    ];
+    for round in 0..3 {
+        std::thread::scope(|scope| {
+            for options in &settings {
+                scope.spawn(|| set(&scene.server, options));
+            }
+        });
+        let shown = scene
+            .server
+            .admin(&["user", "show", USER, "--json"], "")
+            .accepted();
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        let all: [(&str, serde_json::Value); 7] = [
+            ("quota", 7777.into()),
+            ("max_files", 77.into()),
+            ("safe_overwrite", true.into()),
+            ("max_sessions", 7.into()),
+            ("networks", vec!["127.0.0.0/8"].into()),
+            ("upload_rate", (70 << 20).into()),
+            ("download_rate", (77 << 20).into()),
+        ];
+        for (name, value) in &all {
+            assert_eq!(&shown[name], value, "{round} {name}: {shown}");
+        }
+        assert!(shown["expires"].as_str().unwrap().starts_with("2077"));
+        let space = s.space_available();
+        assert_eq!(space.user_total, 7777);
+        scene.set(&[
+            "--quota",
+            "1",
+            "--max-files",
+            "1",
+            "--safe-overwrite",
+            "off",
+        ]);
+        scene.set(&["--max-sessions", "none", "--expires", "never"]);
+        scene.set(&["--network", "none", "--upload-rate", "none"]);
+        scene.set(&["--download-rate", "none"]);
+    }
+}
+
+#[test]
+fn no_login_outlives_a_change_that_overtook_it() {
+    let server = TestServer::start();
+    let mut password = PASSWORD.to_owned();
+    for round in 0..12 {
+        let next = format!("password {round}");
+        let delay = Duration::from_millis(round * 3);
+        let connections: Vec<_> = std::thread::scope(|scope| {
+            let logins: Vec<_> = (0..6)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let connection = Connection::open(&server, &Options::default());
+                        let login = connection.password(USER, &password);
+                        login
+                            .is_ok_and(|login| login.success())
+                            .then_some(connection)
+                    })
+                })
+                .collect();
+            std::thread::sleep(delay);
+            server
+                .admin(
+                    &["user", "passwd", USER, "--password-stdin"],
+                    &format!("{next}\n"),
+                )
+                .accepted();
+            logins
+                .into_iter()
+                .filter_map(|login| login.join().unwrap())
+                .collect()
+        });
+        for connection in connections {
+            wait_until("a session by the old password is ended", NOTICED, || {
+                connection.is_closed()
+            });
+        }
+        password = next;
+    }
+}
