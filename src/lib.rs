@@ -24,7 +24,7 @@
 //! | [`store`] | the file system of one home |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
 //! | [`database`] | the file that accounts and figures are in |
-//! | [`calendar`], [`units`] | dates in UTC; sizes as people write them |
+//! | [`calendar`], [`units`], [`user_name`] | dates in UTC; sizes as people write them; names of accounts |
 
 pub mod accounts;
 pub mod admin;
@@ -54,4 +54,5 @@ pub mod store;
 pub mod sweep;
 pub mod transfers;
 pub mod units;
+pub mod user_name;
 pub mod vfs;

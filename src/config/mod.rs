@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::rules::Permissions;
+
 pub use self::fault::Faults;
 use self::fault::{Report, nearest};
 use self::table::{KEYS, Key, LIVE, RULES, settle};
@@ -34,6 +36,8 @@ pub struct Config {
     pub server: Server,
     /// Who may come in, and at what cost.
     pub login: Login,
+    /// The guest, who needs no password.
+    pub guest: Guest,
     /// Limits of an SFTP session.
     pub sftp: Sftp,
     /// How files are overwritten and closed.
@@ -83,6 +87,27 @@ pub struct Login {
     pub argon2_lanes: u32,
     /// Passwords that are hashed at the same time; the others wait.
     pub parallel_hashes: usize,
+    /// Public keys of those whose certificates are trusted.
+    pub user_ca_keys: Option<PathBuf>,
+    /// Keys and certificates that are not let in.
+    pub revoked_keys: Option<PathBuf>,
+}
+
+/// `[guest]`
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// Is there one?
+    pub enabled: bool,
+    /// The account's name.
+    pub name: String,
+    /// Its home; its own folder under data/homes if not given.
+    pub home: Option<PathBuf>,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// How much it may use: bytes, and files.
+    pub quota: (Option<u64>, Option<u64>),
+    /// Sessions at the same time.
+    pub max_sessions: Option<u32>,
 }
 
 /// `[sftp]`
@@ -219,6 +244,16 @@ impl Config {
                 argon2_passes: 0,
                 argon2_lanes: 0,
                 parallel_hashes: 0,
+                user_ca_keys: None,
+                revoked_keys: None,
+            },
+            guest: Guest {
+                enabled: false,
+                name: String::new(),
+                home: None,
+                permissions: Permissions::default(),
+                quota: (None, None),
+                max_sessions: None,
             },
             sftp: Sftp {
                 max_handles: 0,

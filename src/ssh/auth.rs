@@ -2,18 +2,22 @@
 
 use std::net::SocketAddr;
 
+use russh::keys::ssh_key::certificate::{CertType, Certificate};
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, PublicKey};
 use russh::server::{Auth, Response};
 use russh::{MethodKind, MethodSet};
 use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
-use crate::accounts::{Accounts, Proof};
+use crate::accounts::{self, Accounts, Given, KeyProof, Proof, Refusal};
 
 /// One connection's way to a login.
 pub(super) struct Login {
     accounts: Accounts,
     peer: SocketAddr,
+    /// The first of two steps was taken.
+    given: Option<Given>,
     /// Once here, nothing more is asked.
     proof: Option<Proof>,
 }
@@ -29,10 +33,19 @@ pub(super) fn methods() -> MethodSet {
     )
 }
 
-pub(super) fn refused() -> Auth {
+fn refused() -> Auth {
     Auth::Reject {
         proceed_with_methods: Some(methods()),
         partial_success: false,
+    }
+}
+
+/// The password comes next (RFC 4252, section 5.1).
+fn half_done(partial_success: bool) -> Auth {
+    let next = [MethodKind::Password, MethodKind::KeyboardInteractive];
+    Auth::Reject {
+        proceed_with_methods: Some(MethodSet::from(&next[..])),
+        partial_success,
     }
 }
 
@@ -41,6 +54,7 @@ impl Login {
         Self {
             accounts,
             peer,
+            given: None,
             proof: None,
         }
     }
@@ -50,10 +64,22 @@ impl Login {
         self.proof.take()
     }
 
+    /// A guest is in with that; all others learn what methods there are.
+    pub(super) async fn none(&mut self, user: &str) -> Auth {
+        self.guest(user, "none").await.unwrap_or_else(refused)
+    }
+
+    /// Lets a guest in; `None` if they are none.
+    async fn guest(&mut self, user: &str, method: &str) -> Option<Auth> {
+        let checked = self.accounts.check_guest(user, self.peer.ip()).await;
+        match checked.transpose()? {
+            Ok(checked) => Some(self.conclude(user, method, checked)),
+            Err(failure) => Some(self.unavailable(&failure)),
+        }
+    }
+
     pub(super) async fn password(&mut self, user: &str, password: &str) -> Auth {
-        let password = Zeroizing::new(password.to_owned());
-        let checked = self.accounts.check_password(user, password).await;
-        self.conclude(user, "password", checked)
+        self.check_password(user, password, "password").await
     }
 
     /// The same password, for clients that ask for it in this way.
@@ -62,29 +88,47 @@ impl Login {
         user: &str,
         response: Option<Response<'_>>,
     ) -> Auth {
+        const METHOD: &str = "keyboard-interactive";
         let Some(mut answers) = response else {
-            return Auth::Partial {
+            let question = Auth::Partial {
                 name: "".into(),
                 instructions: "".into(),
                 prompts: vec![("Password: ".into(), false)].into(),
             };
+            return self.guest(user, METHOD).await.unwrap_or(question);
         };
         let answer = answers.next();
         let password = answer.as_deref().map(std::str::from_utf8);
         let Some(Ok(password)) = password else {
             return refused();
         };
+        self.check_password(user, password, METHOD).await
+    }
+
+    async fn check_password(&mut self, user: &str, password: &str, method: &str) -> Auth {
+        if let Some(guest) = self.guest(user, method).await {
+            return guest;
+        }
         let password = Zeroizing::new(password.to_owned());
-        let checked = self.accounts.check_password(user, password).await;
-        self.conclude(user, "keyboard-interactive", checked)
+        let (from, given) = (self.peer.ip(), self.given.as_ref());
+        let checked = self.accounts.check_password(user, password, from, given);
+        match checked.await {
+            Ok(checked) => self.conclude(user, method, checked),
+            Err(failure) => self.unavailable(&failure),
+        }
     }
 
     /// Would this key be accepted? Nothing is proven yet.
-    pub(super) async fn offered(&self, user: &str, key: &PublicKey, algorithm: &Algorithm) -> Auth {
+    pub(super) async fn offered(
+        &mut self,
+        user: &str,
+        key: &PublicKey,
+        algorithm: &Algorithm,
+    ) -> Auth {
         let Some(blob) = acceptable(key, algorithm) else {
             return refused();
         };
-        match self.accounts.has_key(user, &blob).await {
+        match self.accounts.has_key(user, &blob, self.peer.ip()).await {
             Ok(true) => Auth::Accept,
             Ok(false) => refused(),
             Err(failure) => self.unavailable(&failure),
@@ -101,34 +145,68 @@ impl Login {
         let Some(blob) = acceptable(key, algorithm) else {
             return refused();
         };
-        let checked = self.accounts.check_key(user, &blob).await;
-        self.conclude(user, algorithm.as_str(), checked)
+        if let Some(guest) = self.guest(user, algorithm.as_str()).await {
+            return guest;
+        }
+        let checked = self.accounts.check_key(user, &blob, self.peer.ip()).await;
+        self.conclude_key(user, algorithm.as_str(), checked)
     }
 
-    fn conclude(
+    /// The possession of the key of this certificate has been proven, and the signature of who has
+    /// issued it.
+    pub(super) async fn certificate(&mut self, user: &str, certificate: &Certificate) -> Auth {
+        const METHOD: &str = "certificate";
+        let Some(certificate) = facts(certificate) else {
+            return refused();
+        };
+        if let Some(guest) = self.guest(user, METHOD).await {
+            return guest;
+        }
+        let from = self.peer.ip();
+        let checked = self.accounts.check_certificate(user, certificate, from);
+        let checked = checked.await;
+        self.conclude_key(user, METHOD, checked)
+    }
+
+    fn conclude_key(
         &mut self,
         user: &str,
         method: &str,
-        checked: anyhow::Result<Option<Proof>>,
+        checked: anyhow::Result<Result<KeyProof, Refusal>>,
     ) -> Auth {
-        let peer = self.peer;
         match checked {
-            Ok(Some(proof)) => {
-                info!(user, %peer, method, "login");
-                self.proof = Some(proof);
-                Auth::Accept
+            Ok(Ok(KeyProof::Login(proof))) => self.conclude(user, method, Ok(*proof)),
+            Ok(Ok(KeyProof::PasswordNext(given))) => {
+                info!(user, peer = %self.peer, method, "key accepted; the password comes next");
+                self.given = Some(given);
+                half_done(true)
             }
-            Ok(None) => {
-                // Debug formatting escapes what a stranger may have put into the name.
-                warn!(?user, %peer, method, "login refused");
-                refused()
-            }
+            Ok(Err(refusal)) => self.conclude(user, method, Err(refusal)),
             Err(failure) => self.unavailable(&failure),
         }
     }
 
+    fn conclude(&mut self, user: &str, method: &str, checked: Result<Proof, Refusal>) -> Auth {
+        let peer = self.peer;
+        match checked {
+            Ok(proof) => {
+                info!(user, %peer, method, "login");
+                self.proof = Some(proof);
+                Auth::Accept
+            }
+            Err(reason) => {
+                // Debug formatting escapes what a stranger may have put into the name.
+                warn!(?user, %peer, method, %reason, "login refused");
+                match &self.given {
+                    Some(given) if given.user() == user => half_done(false),
+                    _ => refused(),
+                }
+            }
+        }
+    }
+
     fn unavailable(&self, failure: &anyhow::Error) -> Auth {
-        error!(peer = %self.peer, "accounts cannot be read: {failure:#}");
+        error!(peer = %self.peer, "logins cannot be checked: {failure:#}");
         refused()
     }
 }
@@ -144,4 +222,24 @@ fn acceptable(key: &PublicKey, algorithm: &Algorithm) -> Option<Vec<u8>> {
         | Algorithm::Rsa { hash: Some(_) } => key.to_bytes().ok(),
         _ => None,
     }
+}
+
+/// What a certificate says, which russh has read.
+fn facts(certificate: &Certificate) -> Option<accounts::Certificate> {
+    let blob = |key: &KeyData| PublicKey::from(key.clone()).to_bytes().ok();
+    let options = certificate.critical_options().iter();
+    Some(accounts::Certificate {
+        authority: blob(certificate.signature_key())?,
+        key: blob(certificate.public_key())?,
+        serial: certificate.serial(),
+        key_id: certificate.key_id().to_owned(),
+        is_for_users: certificate.cert_type() == CertType::User,
+        principals: certificate.valid_principals().to_vec(),
+        valid_after: certificate.valid_after(),
+        valid_before: certificate.valid_before(),
+        critical_options: options
+            .map(|(option, value)| (option.clone(), value.clone()))
+            .collect(),
+        is_signed_with_sha1: certificate.signature().algorithm() == Algorithm::Rsa { hash: None },
+    })
 }

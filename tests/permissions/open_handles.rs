@@ -38,7 +38,8 @@ impl Scene {
             ..NewAccount::new("ann".parse().unwrap())
         };
         let account = accounts.add(new).await.unwrap();
-        let proof = accounts.check_password("ann", password()).await.unwrap();
+        let here = [127, 0, 0, 1].into();
+        let proof = accounts.check_password("ann", password(), here, None).await;
         let ledgers = Ledgers::new(accounts.database().clone(), count_home);
         let limits = Limits {
             bytes: None,
@@ -46,7 +47,7 @@ impl Scene {
         };
         let member = ledgers.join("ann", &account.home, limits).await.unwrap();
         let session = Arc::new(Session::new(
-            proof.unwrap(),
+            proof.unwrap().unwrap(),
             ([127, 0, 0, 1], 22).into(),
             b"SSH-2.0-Test".to_vec(),
             config.sftp.clone(),
