@@ -32,7 +32,7 @@
 //! | [`phase`] | how far the server is on its way to its end |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
 //! | [`database`] | the file that accounts and figures are in |
-//! | [`calendar`], [`units`] | dates in UTC; sizes as people write them |
+//! | [`calendar`], [`units`], [`user_name`] | dates in UTC; sizes as people write them; names of accounts |
 
 pub mod accounts;
 pub mod admin;
@@ -70,5 +70,6 @@ pub mod sweep;
 pub mod top;
 pub mod transfers;
 pub mod units;
+pub mod user_name;
 pub mod vfs;
 pub mod witness;

@@ -12,7 +12,7 @@ use crate::accounts::{Accounts, Declared, Lost, Standing, UserName};
 use crate::calendar;
 use crate::config::DeclaredUser;
 use crate::quota::Limits;
-use crate::rules::Rules;
+use crate::rules::KeptOut;
 use crate::session::Session;
 use crate::sessions::Sessions;
 
@@ -119,7 +119,7 @@ impl Live {
     fn end_expired(&self) {
         for open in self.sessions.all() {
             let account = open.session.account();
-            if has_expired(&account.settings.rules) {
+            if account.settings.rules.has_expired(calendar::now()) {
                 open.end(EXPIRED);
             }
         }
@@ -127,10 +127,6 @@ impl Live {
 }
 
 const EXPIRED: &str = "This account has expired";
-
-fn has_expired(rules: &Rules) -> bool {
-    rules.expires_at.is_some_and(|time| time <= calendar::now())
-}
 
 /// Why a session cannot go on, in words for its client; `None` if it can.
 fn must_end(session: &Session, standing: Option<&Standing>) -> Option<&'static str> {
@@ -146,19 +142,14 @@ fn must_end(session: &Session, standing: Option<&Standing>) -> Option<&'static s
     }
     let account = &standing.account;
     let rules = &account.settings.rules;
-    let here = session.peer().ip();
-    let is_outside =
-        !rules.networks.is_empty() && !rules.networks.iter().any(|from| from.contains(here));
-    if rules.disabled {
-        Some("This account has been disabled")
-    } else if has_expired(rules) {
-        Some(EXPIRED)
-    } else if is_outside {
-        Some("This account may not be used from your address any more")
-    } else if account.home != session.home() {
-        Some("The home of this account has moved; please log in again")
-    } else {
-        None
+    match rules.keep_out(session.peer().ip(), calendar::now()) {
+        Some(KeptOut::Disabled) => Some("This account has been disabled"),
+        Some(KeptOut::Expired) => Some(EXPIRED),
+        Some(KeptOut::Elsewhere) => Some("This account may not be used from your address any more"),
+        None if account.home != session.home() => {
+            Some("The home of this account has moved; please log in again")
+        }
+        None => None,
     }
 }
 

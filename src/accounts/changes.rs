@@ -12,11 +12,18 @@ pub struct Basis {
     pub(super) password_by: Option<i64>,
     /// The key, if it was proven by one.
     pub(super) key: Option<String>,
+    /// A certificate allows nothing but SFTP.
+    pub(super) only_sftp: bool,
     /// The last change of any account that was known when it was proven.
     pub(super) as_of: i64,
 }
 
 impl Basis {
+    /// Is nothing allowed but SFTP, whatever is asked for?
+    pub fn only_sftp(&self) -> bool {
+        self.only_sftp
+    }
+
     /// The last change of any account that was known when the login was proven.
     pub fn as_of(&self) -> i64 {
         self.as_of

@@ -1,21 +1,24 @@
-//! Who somebody is: checks of passwords and keys.
+//! Who somebody is: checks of passwords, keys and certificates.
+
+use std::net::IpAddr;
 
 use tracing::warn;
 use zeroize::Zeroizing;
 
+use super::certificates::Certificate;
 use super::changes::Basis;
 use super::password::Verdict;
 use super::sql::AccountRow;
 use super::{Account, Accounts, Inner, Password, UserName, keys};
 use crate::calendar;
+use crate::rules::{KeptOut, LoginPolicy};
 
 /// A name that no account can have: what is looked up for names that are not valid.
 const NO_NAME: &str = "";
 /// A key that no account can have: what is looked up for keys that are not valid.
 const NO_KEY: &str = "";
 
-/// The proof that somebody is who they say: only a check of a password or key in this module makes
-/// one.
+/// The proof that somebody is who they say: only a check in this module makes one.
 #[derive(Debug)]
 pub struct Proof {
     account: Account,
@@ -34,31 +37,100 @@ impl Proof {
     }
 }
 
+/// What a key that was proven is worth.
+#[derive(Debug)]
+pub enum KeyProof {
+    /// A login.
+    Login(Box<Proof>),
+    /// The first of two steps: the password comes next (RFC 4252, section 5.1).
+    PasswordNext(Given),
+}
+
+/// The proof that somebody has a key of an account that wants the password, too.
+#[derive(Debug)]
+pub struct Given {
+    name: UserName,
+    key: Entry,
+}
+
+impl Given {
+    /// Whose key it is.
+    pub fn user(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
+/// What let a key in.
+#[derive(Debug, Clone)]
+struct Entry {
+    /// The key, unless a certificate stands for it.
+    key: Option<String>,
+    only_sftp: bool,
+}
+
+/// Why somebody is not let in: for the log, and never for a stranger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such account, or the password or key is not its own.
+    #[error("wrong name, password or key")]
+    Wrong,
+    /// The account keeps them out.
+    #[error(transparent)]
+    KeptOut(#[from] KeptOut),
+    /// The account takes no password, or not without a key before it.
+    #[error("the account wants a key first")]
+    KeyWanted,
+    /// The key, or what has signed it, is revoked.
+    #[error("the key is revoked")]
+    Revoked,
+    /// Something is wrong with a certificate.
+    #[error("certificate: {0}")]
+    Certificate(&'static str),
+}
+
 impl Accounts {
-    /// Checks a password. The name and the password may be anything that a peer can send, and a
-    /// wrong one costs the same whatever is wrong with it.
+    /// Checks a password of a client at this address, who may have given a key of the account before.
+    /// The name and the password may be anything that a peer can send, and a wrong one costs the same
+    /// whatever is wrong with it; so does a right one that is not enough.
     pub async fn check_password(
         &self,
         name: &str,
         password: Zeroizing<String>,
-    ) -> anyhow::Result<Option<Proof>> {
+        from: IpAddr,
+        given: Option<&Given>,
+    ) -> anyhow::Result<Result<Proof, Refusal>> {
         let Inner { rows, .. } = &*self.inner;
         let hasher = self.hasher();
         let as_of = rows.last_change().await?;
         let row = rows.account(looked_up(name)).await?;
+        let given = given.filter(|given| given.user() == name);
+        let refusal = row
+            .as_ref()
+            .and_then(|row| refusal_of_password(row, from, given));
         let hash = row.as_ref().and_then(|row| row.password_hash.clone());
+        let hash = hash.filter(|_| refusal.is_none());
         let verdict = hasher.verify(password.clone(), hash).await?;
-        match (row, verdict) {
-            (Some(row), Verdict::Right) => Ok(Some(self.proof(row, None, as_of)?)),
-            (Some(row), Verdict::RightButOutdated) => {
+        let (Some(row), None) = (row, refusal) else {
+            return Ok(Err(refusal.unwrap_or(Refusal::Wrong)));
+        };
+        match verdict {
+            Verdict::Wrong => return Ok(Err(Refusal::Wrong)),
+            Verdict::Right => {}
+            Verdict::RightButOutdated => {
                 if let Err(failure) = self.renew_hash(&row, password).await {
                     // The password is right all the same; the next login tries again.
                     warn!(user = row.name, "cannot renew a password hash: {failure:#}");
                 }
-                Ok(Some(self.proof(row, None, as_of)?))
             }
-            (_, Verdict::Wrong) | (None, _) => Ok(None),
         }
+        let basis = Basis {
+            made_by: row.made_by,
+            password_by: Some(row.password_by),
+            key: given.and_then(|given| given.key.key.clone()),
+            only_sftp: given.is_some_and(|given| given.key.only_sftp),
+            as_of,
+        };
+        Ok(Ok(self.proof(row, basis)?))
     }
 
     /// Hashes a password that was right once more, with the argon2 settings of now.
@@ -80,40 +152,154 @@ impl Accounts {
         rows.refresh_password(&row.name, old, &new).await
     }
 
-    /// May this key log in to the account? `key_blob` is the key as on the wire (RFC 4253,
-    /// section 6.6). The name and the key may be anything that a peer can send.
-    pub async fn has_key(&self, name: &str, key_blob: &[u8]) -> anyhow::Result<bool> {
+    /// May this key log in to the account, from this address? `key_blob` is the key as on the wire
+    /// (RFC 4253, section 6.6). The name and the key may be anything that a peer can send.
+    ///
+    /// Where certificates are trusted, every key may: whether there is a certificate for it is known
+    /// only once it is shown.
+    pub async fn has_key(&self, name: &str, key_blob: &[u8], from: IpAddr) -> anyhow::Result<bool> {
+        let trust = self.trust();
+        if trust.has_authorities() || trust.is_guest(name) {
+            return Ok(true);
+        }
         let key = looked_up_key(key_blob);
-        Ok(self.login_with_key(name, &key).await?.is_some())
+        Ok(self
+            .login_with_key(name, &key, key_blob, from)
+            .await?
+            .is_ok())
     }
 
     /// As [`Accounts::has_key`]; the caller must have verified a signature by the key over this
     /// session, or the proof is none.
-    pub async fn check_key(&self, name: &str, key_blob: &[u8]) -> anyhow::Result<Option<Proof>> {
+    pub async fn check_key(
+        &self,
+        name: &str,
+        key_blob: &[u8],
+        from: IpAddr,
+    ) -> anyhow::Result<Result<KeyProof, Refusal>> {
         let as_of = self.inner.rows.last_change().await?;
         let key = looked_up_key(key_blob);
-        let row = self.login_with_key(name, &key).await?;
-        row.map(|row| self.proof(row, Some(key), as_of)).transpose()
+        match self.login_with_key(name, &key, key_blob, from).await? {
+            Ok(row) => {
+                let entry = Entry {
+                    key: Some(key),
+                    only_sftp: false,
+                };
+                self.key_proof(row, entry, as_of).map(Ok)
+            }
+            Err(refusal) => Ok(Err(refusal)),
+        }
     }
 
-    async fn login_with_key(&self, name: &str, key: &str) -> anyhow::Result<Option<AccountRow>> {
-        self.inner
-            .rows
-            .account_with_key(looked_up(name), key, calendar::now())
-            .await
+    /// The same with a certificate of OpenSSH; the caller must have verified the signature of who
+    /// issued it, too.
+    pub async fn check_certificate(
+        &self,
+        name: &str,
+        certificate: Certificate,
+        from: IpAddr,
+    ) -> anyhow::Result<Result<KeyProof, Refusal>> {
+        let as_of = self.inner.rows.last_change().await?;
+        let name = looked_up(name);
+        let now = calendar::now();
+        let trust = self.trust();
+        let accepted = trust.certificate(certificate, name, from, now).await?;
+        let allowed = match accepted {
+            Ok(allowed) => allowed,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Some(row) = self.inner.rows.account(name).await? else {
+            return Ok(Err(Refusal::Wrong));
+        };
+        if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
+            return Ok(Err(kept_out.into()));
+        }
+        let entry = Entry {
+            key: None,
+            only_sftp: allowed.only_sftp,
+        };
+        self.key_proof(row, entry, as_of).map(Ok)
     }
 
-    /// The proof by this key, or else by the password. `as_of` was read before the account was.
-    fn proof(&self, row: AccountRow, key: Option<String>, as_of: i64) -> anyhow::Result<Proof> {
+    /// Lets a guest in, who needs to prove nothing; `None` if nobody of this name is one.
+    pub async fn check_guest(
+        &self,
+        name: &str,
+        from: IpAddr,
+    ) -> anyhow::Result<Option<Result<Proof, Refusal>>> {
+        if !self.trust().is_guest(name) {
+            return Ok(None);
+        }
+        let as_of = self.inner.rows.last_change().await?;
+        // One that the config does not keep is somebody else's account.
+        let row = self.inner.rows.account(name).await?;
+        let Some(row) = row.filter(|row| row.settings.declared) else {
+            return Ok(Some(Err(Refusal::Wrong)));
+        };
+        if let Some(kept_out) = row.settings.rules.keep_out(from, calendar::now()) {
+            return Ok(Some(Err(kept_out.into())));
+        }
         let basis = Basis {
             made_by: row.made_by,
-            password_by: key.is_none().then_some(row.password_by),
-            key,
+            password_by: None,
+            key: None,
+            only_sftp: false,
             as_of,
         };
+        Ok(Some(Ok(self.proof(row, basis)?)))
+    }
+
+    async fn login_with_key(
+        &self,
+        name: &str,
+        key: &str,
+        key_blob: &[u8],
+        from: IpAddr,
+    ) -> anyhow::Result<Result<AccountRow, Refusal>> {
+        let (rows, now) = (&self.inner.rows, calendar::now());
+        let Some(row) = rows.account_with_key(looked_up(name), key, now).await? else {
+            return Ok(Err(Refusal::Wrong));
+        };
+        if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
+            return Ok(Err(kept_out.into()));
+        }
+        if self.trust().is_revoked(key_blob).await? {
+            return Ok(Err(Refusal::Revoked));
+        }
+        Ok(Ok(row))
+    }
+
+    fn key_proof(&self, row: AccountRow, entry: Entry, as_of: i64) -> anyhow::Result<KeyProof> {
+        if row.settings.rules.login_policy == LoginPolicy::KeyAndPassword {
+            let name = super::stored_name(&row.name)?;
+            return Ok(KeyProof::PasswordNext(Given { name, key: entry }));
+        }
+        let basis = Basis {
+            made_by: row.made_by,
+            password_by: None,
+            key: entry.key,
+            only_sftp: entry.only_sftp,
+            as_of,
+        };
+        Ok(KeyProof::Login(Box::new(self.proof(row, basis)?)))
+    }
+
+    /// The change that the basis knows of was read before the account was.
+    fn proof(&self, row: AccountRow, basis: Basis) -> anyhow::Result<Proof> {
         let account = self.account(row)?;
         Ok(Proof { account, basis })
     }
+}
+
+/// Why no password lets in, if none does.
+fn refusal_of_password(row: &AccountRow, from: IpAddr, given: Option<&Given>) -> Option<Refusal> {
+    let rules = &row.settings.rules;
+    let kept_out = rules.keep_out(from, calendar::now());
+    kept_out.map(Refusal::from).or(match rules.login_policy {
+        LoginPolicy::KeyOnly => Some(Refusal::KeyWanted),
+        LoginPolicy::KeyAndPassword if given.is_none() => Some(Refusal::KeyWanted),
+        LoginPolicy::KeyAndPassword | LoginPolicy::Any => None,
+    })
 }
 
 /// The key to look up for what a peer shows.

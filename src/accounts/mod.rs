@@ -1,15 +1,18 @@
 //! What an account is, and the only place that says who somebody is.
 
+mod certificates;
 mod changes;
 mod declared;
+mod guest;
 mod homes;
 mod keys;
 mod login;
-mod name;
 mod password;
+mod revoked;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,17 +22,19 @@ use anyhow::{Context as _, anyhow, bail};
 use self::homes::Homes;
 use self::password::Hasher;
 use self::sql::{AccountRow, Change, Rows};
+use self::trust::Trust;
 use crate::calendar;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::database::Database;
 use crate::rules::Rules;
 
+pub use self::certificates::Certificate;
 pub use self::changes::{Basis, Lost, Standing};
 pub use self::declared::Declared;
 pub use self::keys::AuthorizedKey;
-pub use self::login::Proof;
-pub use self::name::{NotAName, UserName};
+pub use self::login::{Given, KeyProof, Proof, Refusal};
 pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};
+pub use crate::user_name::{NotAName, UserName};
 
 /// An account as it stands in the database.
 #[derive(Debug, Clone)]
@@ -117,6 +122,7 @@ struct Inner {
     database: Database,
     rows: Rows,
     hasher: RwLock<Arc<Hasher>>,
+    trust: RwLock<Arc<Trust>>,
     homes: Homes,
 }
 
@@ -130,20 +136,34 @@ impl Accounts {
                 rows: Rows::new(database.clone()),
                 database,
                 hasher: RwLock::new(Arc::new(Hasher::new(&config.login)?)),
+                trust: RwLock::new(Arc::new(Trust::new(config))),
                 homes: Homes::new(data, &config.server.keys)?,
             }),
         })
     }
 
-    /// Hashes passwords by these settings from now on.
-    pub fn adopt(&self, login: &config::Login) -> anyhow::Result<()> {
-        let new = Arc::new(Hasher::new(login)?);
-        *self
-            .inner
-            .hasher
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = new;
+    /// Checks logins by these settings from now on.
+    ///
+    /// # Errors
+    /// The files that it names cannot be used: then all stays as it was.
+    pub async fn adopt(&self, config: &Config) -> anyhow::Result<()> {
+        let hasher = Arc::new(Hasher::new(&config.login)?);
+        let trust = Arc::new(Trust::new(config));
+        trust.check().await?;
+        self.keep_guest(&config.guest).await?;
+        let Inner {
+            hasher: old_hasher,
+            trust: old_trust,
+            ..
+        } = &*self.inner;
+        *old_hasher.write().unwrap_or_else(PoisonError::into_inner) = hasher;
+        *old_trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
         Ok(())
+    }
+
+    fn trust(&self) -> Arc<Trust> {
+        let trust = self.inner.trust.read();
+        trust.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn hasher(&self) -> Arc<Hasher> {

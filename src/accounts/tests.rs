@@ -1,3 +1,4 @@
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -5,7 +6,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::keys::AuthorizedKey;
-use super::{Accounts, NewAccount, Password, UserName};
+use super::{Accounts, KeyProof, NewAccount, Password, UserName};
 use crate::config::Config;
 
 const ED25519: &str =
@@ -18,6 +19,8 @@ fn config(folder: &Path, login: &str) -> Config {
     std::fs::write(&file, format!("[login]\n{login}")).unwrap();
     Config::load(&file).unwrap()
 }
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// As little work for a hash as the config allows.
 const CHEAP: &str = "argon2_memory = \"8MiB\"\nargon2_passes = 1\nparallel_hashes = 2\n";
@@ -58,14 +61,14 @@ fn run<T>(test: impl Future<Output = T>) -> T {
 
 async fn logs_in(accounts: &Accounts, name: &str, password: &str) -> bool {
     let proof = accounts
-        .check_password(name, secret(password))
+        .check_password(name, secret(password), HERE, None)
         .await
         .unwrap();
-    if let Some(proof) = &proof {
+    if let Ok(proof) = &proof {
         assert_eq!(proof.account().name.as_str(), name);
         assert!(proof.account().home.is_absolute() && proof.account().home.is_dir());
     }
-    proof.is_some()
+    proof.is_ok()
 }
 
 #[test]
@@ -187,10 +190,14 @@ fn only_a_key_of_the_account_logs_in() {
             ("", &key, false),
             ("a/b", &key, false),
         ] {
-            assert_eq!(accounts.has_key(name, blob).await.unwrap(), good, "{name}");
-            let proof = accounts.check_key(name, blob).await.unwrap();
-            assert_eq!(proof.is_some(), good, "{name}");
-            if let Some(proof) = proof {
+            assert_eq!(
+                accounts.has_key(name, blob, HERE).await.unwrap(),
+                good,
+                "{name}"
+            );
+            let proof = accounts.check_key(name, blob, HERE).await.unwrap();
+            assert_eq!(proof.is_ok(), good, "{name}");
+            if let Ok(KeyProof::Login(proof)) = proof {
                 assert_eq!(proof.account().name.as_str(), name);
             }
         }
@@ -199,11 +206,11 @@ fn only_a_key_of_the_account_logs_in() {
             .remove_key(&name("ann"), &fingerprint)
             .await
             .unwrap();
-        assert!(!accounts.has_key("ann", &key).await.unwrap());
+        assert!(!accounts.has_key("ann", &key, HERE).await.unwrap());
         accounts.remove(&name("new")).await.unwrap();
         accounts.add(account("new", None, &[])).await.unwrap();
         assert!(
-            !accounts.has_key("new", &other).await.unwrap(),
+            !accounts.has_key("new", &other, HERE).await.unwrap(),
             "keys went with their account"
         );
     });
@@ -248,7 +255,7 @@ fn hashes_wait_for_each_other() {
         let accounts = Accounts::open(&config(folder.path(), CHEAP)).await.unwrap();
         let permits = accounts.hasher().permits.clone();
         let all = permits.acquire_many(2).await.unwrap();
-        let waiting = accounts.check_password("nobody", secret("x"));
+        let waiting = accounts.check_password("nobody", secret("x"), HERE, None);
         let waited = tokio::time::timeout(Duration::from_millis(300), waiting).await;
         assert!(waited.is_err(), "a third hash ran beside the two that may");
         drop(all);

@@ -142,13 +142,12 @@ pub(super) fn rows(settings: &Settings) -> Vec<[String; 2]> {
 
 /// Can somebody log in, as far as the rules go? In a word.
 pub(super) fn state(rules: &Rules) -> &'static str {
-    match rules {
-        Rules { disabled: true, .. } => "disabled",
-        Rules {
-            expires_at: Some(time),
-            ..
-        } if *time <= calendar::now() => "expired",
-        _ => "active",
+    if rules.disabled {
+        "disabled"
+    } else if rules.has_expired(calendar::now()) {
+        "expired"
+    } else {
+        "active"
     }
 }
 

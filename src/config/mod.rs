@@ -26,7 +26,7 @@ use self::table::{KEYS, Key, LIVE, RULES, settle};
 pub use self::users::DeclaredUser;
 use crate::audit::{OnFailure, Policy, Rotation, Trail};
 use crate::log::Format;
-use crate::rules::{Bandwidth, Network};
+use crate::rules::{Bandwidth, Network, Permissions};
 
 /// The config that is read when none is named.
 const DEFAULT_FILE: &str = "config.toml";
@@ -42,6 +42,8 @@ pub struct Config {
     pub server: Server,
     /// Who may come in, and at what cost.
     pub login: Login,
+    /// The guest, who needs no password.
+    pub guest: Guest,
     /// Limits of an SFTP session.
     pub sftp: Sftp,
     /// How files are overwritten and closed.
@@ -103,6 +105,27 @@ pub struct Login {
     pub argon2_lanes: u32,
     /// Passwords that are hashed at the same time; the others wait.
     pub parallel_hashes: usize,
+    /// Public keys of those whose certificates are trusted.
+    pub user_ca_keys: Option<PathBuf>,
+    /// Keys and certificates that are not let in.
+    pub revoked_keys: Option<PathBuf>,
+}
+
+/// `[guest]`
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// Is there one?
+    pub enabled: bool,
+    /// The account's name.
+    pub name: String,
+    /// Its home; its own folder under data/homes if not given.
+    pub home: Option<PathBuf>,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// How much it may use: bytes, and files.
+    pub quota: (Option<u64>, Option<u64>),
+    /// Sessions at the same time.
+    pub max_sessions: Option<u32>,
 }
 
 /// `[sftp]`
@@ -216,6 +239,19 @@ impl Config {
         }
     }
 
+    /// The settings that stand otherwise here than in `old`, in the order of the shipped config.toml.
+    pub fn differences(&self, old: &Self) -> Vec<Difference> {
+        let differ = |key: &&Key| {
+            let place = (key.section, key.name);
+            self.values.get(&place) != old.values.get(&place)
+        };
+        let difference = |key: &Key| Difference {
+            setting: format!("{}.{}", key.section, key.name),
+            is_live: LIVE.contains(&(key.section, key.name)),
+        };
+        KEYS.iter().filter(differ).map(difference).collect()
+    }
+
     fn read(file: String, text: &str, folder: &Path) -> Result<Self, Faults> {
         let mut reader = Reader {
             config: Self::blank(),
@@ -253,6 +289,16 @@ impl Config {
                 argon2_passes: 0,
                 argon2_lanes: 0,
                 parallel_hashes: 0,
+                user_ca_keys: None,
+                revoked_keys: None,
+            },
+            guest: Guest {
+                enabled: false,
+                name: String::new(),
+                home: None,
+                permissions: Permissions::default(),
+                quota: (None, None),
+                max_sessions: None,
             },
             sftp: Sftp {
                 max_handles: 0,

@@ -143,6 +143,75 @@ pub(super) const KEYS: &[Key] = &[
         set: |config, value, _| Ok(config.login.parallel_hashes = value::integer(value, 0..=1024)?),
     },
     Key {
+        section: "login",
+        name: "user_ca_keys",
+        default: "\"\"",
+        doc: "File of public keys: who has a certificate by one of them may log in (see PROTOCOL.md).",
+        set: |config, value, base| Ok(config.login.user_ca_keys = value::file_or_none(value, base)?),
+    },
+    Key {
+        section: "login",
+        name: "revoked_keys",
+        default: "\"\"",
+        doc: "File of keys that are refused: of ssh-keygen -k, or public keys and fingerprints.",
+        set: |config, value, base| Ok(config.login.revoked_keys = value::file_or_none(value, base)?),
+    },
+    Key {
+        section: "guest",
+        name: "enabled",
+        default: "false",
+        doc: "Let a guest in who needs no password.",
+        set: |config, value, _| Ok(config.guest.enabled = value::boolean(value)?),
+    },
+    Key {
+        section: "guest",
+        name: "name",
+        default: "\"guest\"",
+        doc: "Name of the guest's account, which the server makes.",
+        set: |config, value, _| Ok(config.guest.name = value::user_name(value)?),
+    },
+    Key {
+        section: "guest",
+        name: "home",
+        default: "\"\"",
+        doc: "Home of the guest; without one, a folder of that name in data/homes.",
+        set: |config, value, base| Ok(config.guest.home = value::folder_or_none(value, base)?),
+    },
+    Key {
+        section: "guest",
+        name: "permissions",
+        default: "[\"read-only\"]",
+        doc: "What the guest may do, as for `landfall user add --permissions`.",
+        set: |config, value, _| Ok(config.guest.permissions = value::permissions(value)?),
+    },
+    Key {
+        section: "guest",
+        name: "quota",
+        default: "\"none\"",
+        doc: "Most bytes that the guest's files may have in all, such as \"10GiB\".",
+        set: |config, value, _| Ok(config.guest.quota.0 = value::size_or_none(value)?),
+    },
+    Key {
+        section: "guest",
+        name: "max_files",
+        default: "0",
+        doc: "Most files that the guest may have; 0 is without limit.",
+        set: |config, value, _| {
+            let files = value::integer(value, 0..=i64::MAX as u64)?;
+            Ok(config.guest.quota.1 = (files > 0).then_some(files))
+        },
+    },
+    Key {
+        section: "guest",
+        name: "max_sessions",
+        default: "10",
+        doc: "Sessions that guests may have at the same time; 0 is without limit.",
+        set: |config, value, _| {
+            let sessions = value::integer(value, 0..=1_000_000)?;
+            Ok(config.guest.max_sessions = (sessions > 0).then_some(sessions))
+        },
+    },
+    Key {
         section: "sftp",
         name: "max_handles",
         default: "256",
@@ -303,6 +372,15 @@ pub(super) const LIVE: &[(&str, &str)] = &[
     ("login", "argon2_passes"),
     ("login", "argon2_lanes"),
     ("login", "parallel_hashes"),
+    ("login", "user_ca_keys"),
+    ("login", "revoked_keys"),
+    ("guest", "enabled"),
+    ("guest", "name"),
+    ("guest", "home"),
+    ("guest", "permissions"),
+    ("guest", "quota"),
+    ("guest", "max_files"),
+    ("guest", "max_sessions"),
     ("sftp", "max_handles"),
     ("sftp", "max_channels"),
     ("sftp", "umask"),

@@ -13,8 +13,9 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::calendar::parse_date_or_time;
-use crate::rules::Network;
+use crate::rules::{Granted, Network, Permissions};
 use crate::units::{parse_duration, parse_rate, parse_size, show_size};
+use crate::user_name::UserName;
 
 /// A value and its place in the file.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
@@ -297,6 +298,70 @@ pub(super) fn moment(value: &Value<'_>) -> Parsed<i64> {
         },
         Ok,
     )
+}
+
+/// The same, or "" for none.
+pub(super) fn folder_or_none(value: &Value<'_>, base: &Path) -> Parsed<Option<PathBuf>> {
+    match value.get_ref() {
+        DeValue::String(text) if text.is_empty() => Ok(None),
+        _ => folder(value, base).map(Some),
+    }
+}
+
+/// A file that can be read, or "" for none.
+pub(super) fn file_or_none(value: &Value<'_>, base: &Path) -> Parsed<Option<PathBuf>> {
+    let text = text(value, "keys/user_ca.pub")?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let path = base.join(text);
+    match std::fs::File::open(&path).and_then(|file| file.metadata()) {
+        Ok(metadata) if metadata.is_file() => Ok(Some(path)),
+        Ok(_) => wrong(format!("is {text:?}, which is not a file")),
+        Err(failure) => wrong(format!("is {text:?}, which cannot be read: {failure}")),
+    }
+}
+
+/// A size, or "none".
+pub(super) fn size_or_none(value: &Value<'_>) -> Parsed<Option<u64>> {
+    match value.get_ref() {
+        DeValue::String(text) if text == "none" => Ok(None),
+        // What the database can keep.
+        _ => size(value, 0..=i64::MAX as u64).map(Some),
+    }
+}
+
+/// The name of an account.
+pub(super) fn user_name(value: &Value<'_>) -> Parsed<String> {
+    let text = text(value, "guest")?;
+    match text.parse::<UserName>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(reason) => wrong(format!("is {text:?}, but {reason}")),
+    }
+}
+
+/// A list of permissions: for the home, and for directories in it.
+pub(super) fn permissions(value: &Value<'_>) -> Parsed<Permissions> {
+    const RIGHT: &str = "must be a list such as [\"read-only\", \"/incoming=upload-only\"]";
+    let DeValue::Array(list) = value.get_ref() else {
+        return wrong(format!("is {}, but {RIGHT}", kind(value.get_ref())));
+    };
+    // What is not said is not allowed.
+    let mut permissions = Permissions::from(Granted::NOTHING);
+    for item in list.iter() {
+        let here = |text| Wrong {
+            at: Some(item.span()),
+            text,
+        };
+        let DeValue::String(text) = item.get_ref() else {
+            return Err(here(format!("holds {}, but {RIGHT}", kind(item.get_ref()))));
+        };
+        match text.parse() {
+            Ok(rule) => permissions.set(rule),
+            Err(reason) => return Err(here(format!("holds {text:?}, but {reason}"))),
+        }
+    }
+    Ok(permissions)
 }
 
 /// A umask: an octal string that leaves the owner's own bits alone.

@@ -4,6 +4,7 @@ mod network;
 mod permissions;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 pub use self::network::{Network, NotANetwork};
@@ -29,6 +30,42 @@ pub struct Rules {
     pub login_policy: LoginPolicy,
     /// How fast it may transfer, over all its sessions.
     pub bandwidth: Bandwidth,
+}
+
+/// Why nobody gets in, or not from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeptOut {
+    /// By the operator.
+    #[error("the account is disabled")]
+    Disabled,
+    /// Its date has come.
+    #[error("the account has expired")]
+    Expired,
+    /// The client is in none of its networks.
+    #[error("the address is in none of the account's networks")]
+    Elsewhere,
+}
+
+impl Rules {
+    /// Does anything keep a client at this address out, at this time in seconds since 1970-01-01 00:00
+    /// UTC?
+    pub fn keep_out(&self, address: IpAddr, now: i64) -> Option<KeptOut> {
+        let networks = &self.networks;
+        if self.disabled {
+            Some(KeptOut::Disabled)
+        } else if self.has_expired(now) {
+            Some(KeptOut::Expired)
+        } else if !networks.is_empty() && !networks.iter().any(|from| from.contains(address)) {
+            Some(KeptOut::Elsewhere)
+        } else {
+            None
+        }
+    }
+
+    /// Has its date come?
+    pub fn has_expired(&self, now: i64) -> bool {
+        self.expires_at.is_some_and(|time| time <= now)
+    }
 }
 
 /// What a login takes.

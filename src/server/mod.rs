@@ -85,6 +85,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let control = Control::open(&config.server.data)?;
     let addresses = server.addresses()?;
     let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
+    accounts.adopt(&config).await?;
     let phases = stop::obey_signals()?;
     for address in &addresses {
         admin::print(&format!("Listening on {address}\n"))?;

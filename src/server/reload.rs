@@ -87,9 +87,9 @@ impl Reload {
             let reading = spawn_blocking(move || read(&at_start));
             reading.await.context("the config could not be read")??
         };
+        self.accounts.adopt(&new).await?;
         let context = self.context.borrow().renewed(&new, keys);
         let declared = self.live.declare(&new.users).await?;
-        self.accounts.adopt(&new.login)?;
         self.context.send_replace(Arc::new(context));
         self.log.set(new.log.level);
         self.allow(old.server.max_connections, new.server.max_connections);

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use russh::keys::ssh_key::certificate::{CertType, Certificate};
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::server::{Auth, Response};
 use russh::{MethodKind, MethodSet};
@@ -10,7 +12,7 @@ use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
 use super::Context;
-use crate::accounts::{Accounts, Proof};
+use crate::accounts::{self, Accounts, Given, KeyProof, Proof, Refusal};
 use crate::audit::{self, Audit, Event, Who, shown};
 use crate::failed_logins::FailedLogins;
 use crate::metrics::Metrics;
@@ -22,6 +24,8 @@ pub(super) struct Login {
     metrics: Arc<Metrics>,
     failed: Arc<FailedLogins>,
     peer: SocketAddr,
+    /// The first of two steps was taken.
+    given: Option<Given>,
     /// Once here, nothing more is asked.
     proof: Option<(Proof, Means)>,
 }
@@ -40,6 +44,11 @@ const PASSWORD: Means = Means {
 };
 const KEYBOARD_INTERACTIVE: Means = Means {
     method: "keyboard-interactive",
+    key: None,
+};
+/// As a guest.
+const NONE: Means = Means {
+    method: "none",
     key: None,
 };
 
@@ -63,10 +72,19 @@ pub(super) fn methods() -> MethodSet {
     )
 }
 
-pub(super) fn refused() -> Auth {
+fn refused() -> Auth {
     Auth::Reject {
         proceed_with_methods: Some(methods()),
         partial_success: false,
+    }
+}
+
+/// The password comes next (RFC 4252, section 5.1).
+fn half_done(partial_success: bool) -> Auth {
+    let next = [MethodKind::Password, MethodKind::KeyboardInteractive];
+    Auth::Reject {
+        proceed_with_methods: Some(MethodSet::from(&next[..])),
+        partial_success,
     }
 }
 
@@ -78,6 +96,7 @@ impl Login {
             metrics: context.metrics.clone(),
             failed: context.failed_logins.clone(),
             peer,
+            given: None,
             proof: None,
         }
     }
@@ -87,17 +106,23 @@ impl Login {
         self.proof.take()
     }
 
-    pub(super) async fn password(&mut self, user: &str, password: &str) -> Auth {
-        self.check_password(user, password, PASSWORD).await
+    /// A guest is in with that; all others learn what methods there are.
+    pub(super) async fn none(&mut self, user: &str) -> Auth {
+        self.guest(user, &NONE).await.unwrap_or_else(refused)
     }
 
-    async fn check_password(&mut self, user: &str, password: &str, means: Means) -> Auth {
-        if let Some(refused) = self.refused_unseen(user, &means) {
-            return refused;
-        }
-        let password = Zeroizing::new(password.to_owned());
-        let checked = self.accounts.check_password(user, password).await;
-        self.conclude(user, means, "wrong password", checked)
+    /// Lets a guest in; `None` if they are none.
+    async fn guest(&mut self, user: &str, means: &Means) -> Option<Auth> {
+        let checked = self.accounts.check_guest(user, self.peer.ip()).await;
+        Some(match checked.transpose()? {
+            Ok(_) if self.audit.refuses_logins() => self.refused_unseen(user, means)?,
+            Ok(checked) => self.conclude(user, means.clone(), checked),
+            Err(failure) => self.unavailable(user, means, &failure),
+        })
+    }
+
+    pub(super) async fn password(&mut self, user: &str, password: &str) -> Auth {
+        self.check_password(user, password, PASSWORD).await
     }
 
     /// The same password, for clients that ask for it in this way.
@@ -107,11 +132,15 @@ impl Login {
         response: Option<Response<'_>>,
     ) -> Auth {
         let Some(mut answers) = response else {
-            return Auth::Partial {
+            let question = Auth::Partial {
                 name: "".into(),
                 instructions: "".into(),
                 prompts: vec![("Password: ".into(), false)].into(),
             };
+            return self
+                .guest(user, &KEYBOARD_INTERACTIVE)
+                .await
+                .unwrap_or(question);
         };
         let answer = answers.next();
         let password = answer.as_deref().map(std::str::from_utf8);
@@ -122,8 +151,29 @@ impl Login {
             .await
     }
 
+    async fn check_password(&mut self, user: &str, password: &str, means: Means) -> Auth {
+        if let Some(refused) = self.refused_unseen(user, &means) {
+            return refused;
+        }
+        if let Some(guest) = self.guest(user, &means).await {
+            return guest;
+        }
+        let password = Zeroizing::new(password.to_owned());
+        let (from, given) = (self.peer.ip(), self.given.as_ref());
+        let checked = self.accounts.check_password(user, password, from, given);
+        match checked.await {
+            Ok(checked) => self.conclude(user, means, checked),
+            Err(failure) => self.unavailable(user, &means, &failure),
+        }
+    }
+
     /// Would this key be accepted? Nothing is proven yet.
-    pub(super) async fn offered(&self, user: &str, key: &PublicKey, algorithm: &Algorithm) -> Auth {
+    pub(super) async fn offered(
+        &mut self,
+        user: &str,
+        key: &PublicKey,
+        algorithm: &Algorithm,
+    ) -> Auth {
         let Some(blob) = acceptable(key, algorithm) else {
             return refused();
         };
@@ -131,7 +181,7 @@ impl Login {
         if let Some(refused) = self.refused_unseen(user, &means) {
             return refused;
         }
-        match self.accounts.has_key(user, &blob).await {
+        match self.accounts.has_key(user, &blob, self.peer.ip()).await {
             Ok(true) => Auth::Accept,
             Ok(false) => {
                 self.note_refusal(user, &means, UNKNOWN_KEY);
@@ -155,34 +205,74 @@ impl Login {
         if let Some(refused) = self.refused_unseen(user, &means) {
             return refused;
         }
-        let checked = self.accounts.check_key(user, &blob).await;
-        self.conclude(user, means, UNKNOWN_KEY, checked)
+        if let Some(guest) = self.guest(user, &means).await {
+            return guest;
+        }
+        let checked = self.accounts.check_key(user, &blob, self.peer.ip()).await;
+        self.conclude_key(user, means, checked)
     }
 
-    fn conclude(
+    /// The possession of the key of this certificate has been proven, and the signature of who has
+    /// issued it.
+    pub(super) async fn certificate(&mut self, user: &str, certificate: &Certificate) -> Auth {
+        let means = Means {
+            method: "certificate",
+            ..Means::key(&PublicKey::from(certificate.public_key().clone()))
+        };
+        let Some(certificate) = facts(certificate) else {
+            return refused();
+        };
+        if let Some(refused) = self.refused_unseen(user, &means) {
+            return refused;
+        }
+        if let Some(guest) = self.guest(user, &means).await {
+            return guest;
+        }
+        let from = self.peer.ip();
+        let checked = self.accounts.check_certificate(user, certificate, from);
+        let checked = checked.await;
+        self.conclude_key(user, means, checked)
+    }
+
+    fn conclude_key(
         &mut self,
         user: &str,
         means: Means,
-        why_not: &str,
-        checked: anyhow::Result<Option<Proof>>,
+        checked: anyhow::Result<Result<KeyProof, Refusal>>,
     ) -> Auth {
+        match checked {
+            Ok(Ok(KeyProof::Login(proof))) => self.conclude(user, means, Ok(*proof)),
+            Ok(Ok(KeyProof::PasswordNext(given))) => {
+                let (peer, method) = (self.peer, means.method);
+                info!(user, %peer, method, "key accepted; the password comes next");
+                self.given = Some(given);
+                half_done(true)
+            }
+            Ok(Err(refusal)) => self.conclude(user, means, Err(refusal)),
+            Err(failure) => self.unavailable(user, &means, &failure),
+        }
+    }
+
+    fn conclude(&mut self, user: &str, means: Means, checked: Result<Proof, Refusal>) -> Auth {
         let peer = self.peer;
         let Means { method, key } = &means;
         let key = key.as_deref().unwrap_or_default();
         match checked {
-            Ok(Some(proof)) => {
+            Ok(proof) => {
                 info!(user, %peer, method, key, "login");
                 self.proof = Some((proof, means));
                 Auth::Accept
             }
-            Ok(None) => {
+            Err(reason) => {
                 // Debug formatting escapes what a stranger may have put into the name.
-                warn!(?user, %peer, method, key, "login refused");
+                warn!(?user, %peer, method, key, %reason, "login refused");
                 self.failed.note(user, peer, method);
-                self.note_refusal(user, &means, why_not);
-                refused()
+                self.note_refusal(user, &means, &reason.to_string());
+                match &self.given {
+                    Some(given) if given.user() == user => half_done(false),
+                    _ => refused(),
+                }
             }
-            Err(failure) => self.unavailable(user, &means, &failure),
         }
     }
 
@@ -214,8 +304,8 @@ impl Login {
     }
 
     fn unavailable(&self, user: &str, means: &Means, failure: &anyhow::Error) -> Auth {
-        error!(peer = %self.peer, "accounts cannot be read: {failure:#}");
-        self.note_refusal(user, means, "accounts cannot be read");
+        error!(peer = %self.peer, "logins cannot be checked: {failure:#}");
+        self.note_refusal(user, means, "logins cannot be checked");
         refused()
     }
 }
@@ -233,4 +323,24 @@ fn acceptable(key: &PublicKey, algorithm: &Algorithm) -> Option<Vec<u8>> {
         | Algorithm::Rsa { hash: Some(_) } => key.to_bytes().ok(),
         _ => None,
     }
+}
+
+/// What a certificate says, which russh has read.
+fn facts(certificate: &Certificate) -> Option<accounts::Certificate> {
+    let blob = |key: &KeyData| PublicKey::from(key.clone()).to_bytes().ok();
+    let options = certificate.critical_options().iter();
+    Some(accounts::Certificate {
+        authority: blob(certificate.signature_key())?,
+        key: blob(certificate.public_key())?,
+        serial: certificate.serial(),
+        key_id: certificate.key_id().to_owned(),
+        is_for_users: certificate.cert_type() == CertType::User,
+        principals: certificate.valid_principals().to_vec(),
+        valid_after: certificate.valid_after(),
+        valid_before: certificate.valid_before(),
+        critical_options: options
+            .map(|(option, value)| (option.clone(), value.clone()))
+            .collect(),
+        is_signed_with_sha1: certificate.signature().algorithm() == Algorithm::Rsa { hash: None },
+    })
 }

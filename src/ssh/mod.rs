@@ -26,7 +26,7 @@ mod channel;
 pub mod host_keys;
 mod stream;
 
-use auth::{Login, methods, refused};
+use auth::{Login, methods};
 use channel::{Service, Terminal};
 use stream::{Link, Stream};
 
@@ -308,8 +308,8 @@ impl Connection {
 impl Handler for Connection {
     type Error = russh::Error;
 
-    async fn auth_none(&mut self, _user: &str) -> Result<Auth, Self::Error> {
-        Ok(refused())
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        Ok(self.login.none(user).await)
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
@@ -349,10 +349,10 @@ impl Handler for Connection {
 
     async fn auth_openssh_certificate(
         &mut self,
-        _user: &str,
-        _certificate: &Certificate,
+        user: &str,
+        certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
-        Ok(refused())
+        Ok(self.login.certificate(user, certificate).await)
     }
 
     async fn auth_succeeded(&mut self, transport: &mut Transport) -> Result<(), Self::Error> {
@@ -547,13 +547,19 @@ impl Handler for Connection {
 }
 
 impl Connection {
-    /// A command that does not exist is granted too, so that the person is told so in words.
+    /// A command that does not exist is granted too, so that the person is told so in words. A
+    /// certificate may allow SFTP only: then it is that, whatever was asked for.
     fn grant(
         &mut self,
         channel: ChannelId,
         service: Service,
         transport: &mut Transport,
     ) -> Result<(), russh::Error> {
+        let only_sftp = |session: &Arc<Session>| session.basis().only_sftp();
+        let service = match &self.session {
+            Some(session) if only_sftp(session) => Service::Sftp,
+            _ => service,
+        };
         if self.start(channel, Some(service)) {
             transport.channel_success(channel)
         } else {

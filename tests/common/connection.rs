@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
 
 use russh::client::{self, AuthResult, KeyboardInteractiveAuthResponse};
+use russh::keys::ssh_key::Certificate;
 use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, SshId};
 use tokio::runtime;
@@ -212,6 +213,25 @@ impl Connection {
         let (handle, user) = (Arc::clone(&self.handle), user.to_owned());
         finish("logging in with a key", STEP, async move {
             handle.lock().await.authenticate_publickey(user, key).await
+        })
+    }
+
+    /// Logs in with a key and a certificate for it, of whatever kind.
+    #[track_caller]
+    pub fn certificate(
+        &self,
+        user: &str,
+        key: &Path,
+        certificate: &Path,
+    ) -> Result<AuthResult, russh::Error> {
+        let key = Arc::new(russh::keys::load_secret_key(key, None).unwrap());
+        let certificate = Certificate::read_file(certificate).unwrap();
+        let (handle, user) = (Arc::clone(&self.handle), user.to_owned());
+        finish("logging in with a certificate", STEP, async move {
+            let mut handle = handle.lock().await;
+            handle
+                .authenticate_openssh_cert(user, key, certificate)
+                .await
         })
     }
 

@@ -41,7 +41,8 @@ impl Scene {
             ..NewAccount::new("ann".parse().unwrap())
         };
         let account = accounts.add(new).await.unwrap();
-        let proof = accounts.check_password("ann", password()).await.unwrap();
+        let here = [127, 0, 0, 1].into();
+        let proof = accounts.check_password("ann", password(), here, None).await;
         let ledgers = Ledgers::new(accounts.database().clone(), count_home);
         let limits = Limits {
             bytes: None,
@@ -62,7 +63,7 @@ impl Scene {
             uploads: config.uploads.clone(),
         };
         let session = Arc::new(Session::new(
-            proof.unwrap(),
+            proof.unwrap().unwrap(),
             client,
             terms,
             member,

@@ -196,7 +196,7 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
         let mut sessions = Vec::new();
         for (number, client) in CLIENTS.iter().enumerate() {
             let proof = accounts
-                .check_password("anna", password())
+                .check_password("anna", password(), [127, 0, 0, 1].into(), None)
                 .await
                 .unwrap()
                 .unwrap();

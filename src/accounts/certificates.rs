@@ -1,0 +1,103 @@
+//! Certificates of OpenSSH (PROTOCOL.certkeys): what whoever has read one does not check, but for its
+//! signature, and that the client has its key.
+
+use std::net::IpAddr;
+
+use super::keys::{self, AuthorizedKey};
+use super::login::Refusal;
+use super::revoked::Revoked;
+use crate::rules::Network;
+
+/// A certificate whose signature is that of its authority.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// The public key of who has signed it, as on the wire.
+    pub authority: Vec<u8>,
+    /// The public key that it is about, as on the wire.
+    pub key: Vec<u8>,
+    /// Its number; 0 if it has none.
+    pub serial: u64,
+    /// What its authority calls it.
+    pub key_id: String,
+    /// It is for users, not for hosts.
+    pub is_for_users: bool,
+    /// The accounts that it is for.
+    pub principals: Vec<String>,
+    /// From when on it is valid: seconds since 1970-01-01 00:00 UTC.
+    pub valid_after: u64,
+    /// From when on it is not valid any more.
+    pub valid_before: u64,
+    /// What must be understood by who accepts it.
+    pub critical_options: Vec<(String, String)>,
+    /// It is signed by RSA with SHA-1.
+    pub is_signed_with_sha1: bool,
+}
+
+/// What a certificate lets its owner do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Allowed {
+    /// Nothing but SFTP.
+    pub(super) only_sftp: bool,
+}
+
+/// May the certificate log in to the account of this name, from this address, at this time in seconds
+/// since 1970-01-01 00:00 UTC?
+pub(super) fn check(
+    certificate: &Certificate,
+    name: &str,
+    from: IpAddr,
+    now: i64,
+    authorities: &[AuthorizedKey],
+    revoked: &Revoked,
+) -> Result<Allowed, Refusal> {
+    let refused = |reason| Err(Refusal::Certificate(reason));
+    let Certificate { authority, key, .. } = certificate;
+    let trusted = keys::from_wire(authority).is_some_and(|authority| {
+        let valid = |key: &&AuthorizedKey| key.expires_at.is_none_or(|time| time > now);
+        let mut valid = authorities.iter().filter(valid);
+        valid.any(|trusted| trusted.public_key == authority)
+    });
+    if !trusted {
+        return refused("its authority is not trusted");
+    }
+    if certificate.is_signed_with_sha1 {
+        return refused("it is signed with SHA-1");
+    }
+    if revoked.has_certificate(authority, key, certificate.serial, &certificate.key_id) {
+        return Err(Refusal::Revoked);
+    }
+    if !certificate.is_for_users {
+        return refused("it is one for hosts");
+    }
+    let seconds = u64::try_from(now).unwrap_or(0);
+    if seconds < certificate.valid_after || seconds >= certificate.valid_before {
+        return refused("it is not valid now");
+    }
+    // Without names it would be for every account.
+    if !certificate.principals.iter().any(|one| one == name) {
+        return refused("the account is not among its principals");
+    }
+    options(certificate, from)
+}
+
+/// All critical options must be understood, or nothing is allowed.
+fn options(certificate: &Certificate, from: IpAddr) -> Result<Allowed, Refusal> {
+    let refused = |reason| Err(Refusal::Certificate(reason));
+    let mut allowed = Allowed { only_sftp: false };
+    for (option, value) in &certificate.critical_options {
+        match (option.as_str(), value.as_str()) {
+            ("source-address", networks) => {
+                let networks: Result<Vec<Network>, _> =
+                    networks.split(',').map(str::parse).collect();
+                let has = |networks: Vec<Network>| networks.iter().any(|one| one.contains(from));
+                if !networks.is_ok_and(has) {
+                    return refused("it is not for the client's address");
+                }
+            }
+            ("force-command", "internal-sftp") => allowed.only_sftp = true,
+            ("force-command", _) => return refused("it is for a command that is not here"),
+            _ => return refused("it has an option that is not known here"),
+        }
+    }
+    Ok(allowed)
+}

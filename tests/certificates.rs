@@ -1,0 +1,346 @@
+//! Certificates of OpenSSH for users: who is let in by them, and who is not.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::connection::{Connection, Options};
+use common::server::make_key;
+use common::{HOST, Output, PASSWORD, STEP, TestServer, USER, run, run_ok};
+
+/// A server that trusts the authority `ca`, and revokes what stands in `revoked`.
+struct Scene {
+    server: TestServer,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut server = TestServer::start();
+        server.stop();
+        make_key(&server.local("ca"), &["-t", "ed25519"]);
+        make_key(&server.local("user"), &["-t", "ed25519"]);
+        fs::copy(server.local("ca.pub"), server.path("ca.pub")).unwrap();
+        fs::write(server.path("revoked"), "# none yet\n").unwrap();
+        let config = fs::read_to_string(server.path("config.toml")).unwrap();
+        let files = "login.user_ca_keys = \"ca.pub\"\nlogin.revoked_keys = \"revoked\"\n";
+        fs::write(server.path("config.toml"), config + files).unwrap();
+        server.serve();
+        Self { server }
+    }
+
+    /// Signs the key of the user: `user-cert.pub`.
+    fn sign(&self, by: &str, options: &[&str]) {
+        let mut keygen = Command::new("ssh-keygen");
+        keygen.arg("-q").arg("-s").arg(self.server.local(by));
+        keygen.args(options).arg(self.server.local("user.pub"));
+        run_ok(&mut keygen, STEP);
+    }
+
+    /// One of OpenSSH's clients, which has the key, its certificate and nothing else.
+    fn client(&self, program: &str, key: &str) -> Command {
+        let config = fs::read_to_string(self.server.ssh_config()).unwrap();
+        let (own, other) = (self.server.key(), self.server.local(key));
+        let own = format!("IdentityFile {}", own.display());
+        let config = config.replace(&own, &format!("IdentityFile {}", other.display()));
+        assert!(config.contains(other.to_str().unwrap()));
+        let file = self.server.local("certificate_config");
+        fs::write(&file, config).unwrap();
+        let mut client = Command::new(program);
+        client
+            .arg("-F")
+            .arg(file)
+            .current_dir(self.server.path("client"));
+        client
+    }
+
+    /// Logs in with the certificate.
+    fn sftp(&self) -> Output {
+        fs::write(self.server.local("batch"), "pwd\n").unwrap();
+        let mut sftp = self.client("sftp", "user");
+        run(sftp.args(["-b", "batch", HOST]), STEP)
+    }
+
+    fn refused(&self, reason: &str) {
+        let refused = self.sftp().failed();
+        assert!(
+            refused.err().contains("Permission denied"),
+            "{}",
+            refused.describe()
+        );
+        let log = self.server.log();
+        let line = log
+            .lines()
+            .rfind(|line| line.contains("login refused") && line.contains("certificate"));
+        assert!(
+            line.is_some_and(|line| line.contains(reason)),
+            "{reason}: {log}"
+        );
+    }
+
+    fn revoke(&self, list: impl AsRef<[u8]>) {
+        fs::write(self.server.path("revoked"), list).unwrap();
+    }
+}
+
+const ALICE: [&str; 4] = ["-I", "a test", "-n", USER];
+
+#[test]
+fn a_certificate_of_a_trusted_authority_lets_its_principals_in() {
+    let scene = Scene::new();
+    scene.sign("ca", &ALICE);
+    scene.sftp().ok();
+    scene.sign("ca", &["-I", "several", "-n", "bob,alice"]);
+    scene.sftp().ok();
+    scene.sign("ca", &["-I", "another", "-n", "bob"]);
+    scene.refused("principals");
+    scene.sign("ca", &["-I", "nobody"]);
+    scene.refused("principals");
+    // OpenSSH does not even show one for hosts.
+    scene.sign("ca", &["-I", "a host", "-h", "-n", USER]);
+    scene.sftp().failed();
+    let connection = Connection::open(&scene.server, &Options::default());
+    let (key, shown) = (
+        scene.server.local("user"),
+        scene.server.local("user-cert.pub"),
+    );
+    assert!(
+        !connection
+            .certificate(USER, &key, &shown)
+            .unwrap()
+            .success()
+    );
+    assert!(scene.server.log().contains("it is one for hosts"));
+    scene.sign("ca", &ALICE);
+    assert!(
+        connection
+            .certificate(USER, &key, &shown)
+            .unwrap()
+            .success()
+    );
+    make_key(&scene.server.local("other"), &["-t", "ed25519"]);
+    scene.sign("other", &ALICE);
+    scene.refused("authority is not trusted");
+    // The key without its certificate is nothing; plain keys and passwords go on.
+    fs::remove_file(scene.server.local("user-cert.pub")).unwrap();
+    scene.sftp().failed();
+    let connection = Connection::logged_in(&scene.server);
+    connection.sftp().assert_alive();
+    assert!(!scene.server.log().contains(PASSWORD));
+}
+
+#[test]
+fn each_kind_of_key_can_be_certified_and_certify() {
+    let scene = Scene::new();
+    let kinds: [&[&str]; 3] = [
+        &["-t", "ecdsa", "-b", "256"],
+        &["-t", "rsa", "-b", "3072"],
+        &["-t", "ecdsa", "-b", "521"],
+    ];
+    for (number, kind) in kinds.iter().enumerate() {
+        let ca = format!("ca{number}");
+        make_key(&scene.server.local(&ca), kind);
+        fs::copy(
+            scene.server.local(&format!("{ca}.pub")),
+            scene.server.path("ca.pub"),
+        )
+        .unwrap();
+        for file in ["user", "user.pub"] {
+            fs::remove_file(scene.server.local(file)).unwrap();
+        }
+        make_key(&scene.server.local("user"), kind);
+        scene.sign(&ca, &ALICE);
+        scene.sftp().ok();
+    }
+    // SHA-1 is no signature any more; ssh-keygen may not make one.
+    let mut keygen = Command::new("ssh-keygen");
+    keygen
+        .arg("-q")
+        .arg("-s")
+        .arg(scene.server.local("ca1"))
+        .args(["-t", "ssh-rsa"])
+        .args(ALICE);
+    keygen.arg(scene.server.local("user.pub"));
+    fs::copy(scene.server.local("ca1.pub"), scene.server.path("ca.pub")).unwrap();
+    if run(&mut keygen, STEP).status.success() {
+        scene.sftp().failed();
+    }
+}
+
+#[test]
+fn a_certificate_is_valid_for_its_time() {
+    let scene = Scene::new();
+    for (validity, good) in [
+        ("-5m:+5m", true),
+        ("always:forever", true),
+        ("-2h:-1h", false),
+        ("+1h:+2h", false),
+        ("20200101:20200102", false),
+    ] {
+        scene.sign("ca", &[&ALICE[..], &["-V", validity]].concat());
+        let output = scene.sftp();
+        assert_eq!(
+            output.status.success(),
+            good,
+            "{validity}: {}",
+            output.describe()
+        );
+    }
+}
+
+#[test]
+fn critical_options_are_honoured_or_the_certificate_is_refused() {
+    let scene = Scene::new();
+    let with = |option: &str| scene.sign("ca", &[&ALICE[..], &["-O", option]].concat());
+    with("source-address=127.0.0.0/8,10.0.0.0/8");
+    scene.sftp().ok();
+    with("source-address=10.0.0.0/8,::1");
+    scene.refused("not for the client's address");
+    with("force-command=rm -r /");
+    scene.refused("a command that is not here");
+    with("critical:unknown@example.org=x");
+    scene.refused("not known here");
+    with("verify-required");
+    scene.refused("not known here");
+    with("no-pty");
+    scene.sftp().ok();
+
+    with("force-command=internal-sftp");
+    scene.sftp().ok();
+    // Whatever is asked for, it is SFTP.
+    let ssh = |line: &str| {
+        let mut ssh = scene.client("ssh", "user");
+        run(ssh.args([HOST, line]), STEP)
+    };
+    assert!(!ssh("help").out().contains("quota"));
+    with("permit-pty");
+    assert!(ssh("help").ok().out().contains("quota"));
+}
+
+#[test]
+fn what_is_revoked_is_not_let_in() {
+    let scene = Scene::new();
+    scene.sign("ca", &[&ALICE[..], &["-z", "7"]].concat());
+    scene.sftp().ok();
+    let read = |name: &str| fs::read(scene.server.local(name)).unwrap();
+    let krl = |of: &[&str], specification: &str| {
+        let file = scene.server.local("krl");
+        fs::write(scene.server.local("specification"), specification).unwrap();
+        let mut keygen = Command::new("ssh-keygen");
+        keygen.args(["-q", "-k", "-f"]).arg(&file);
+        keygen
+            .args(of)
+            .arg("specification")
+            .current_dir(scene.server.path("client"));
+        run_ok(&mut keygen, STEP);
+        read("krl")
+    };
+    let user = String::from_utf8(read("user.pub")).unwrap();
+    let with_ca = ["-s", "ca.pub"];
+    let fingerprint = {
+        let mut keygen = Command::new("ssh-keygen");
+        keygen
+            .args(["-l", "-f"])
+            .arg(scene.server.local("user.pub"));
+        let said = run_ok(&mut keygen, STEP).out();
+        said.split(' ').nth(1).unwrap().to_owned()
+    };
+    for (what, list) in [
+        ("a list of keys", read("user.pub")),
+        ("a list of authorities", read("ca.pub")),
+        ("a fingerprint", fingerprint.into_bytes()),
+        ("the key", krl(&[], &user)),
+        ("its SHA-1", krl(&[], &format!("sha1: {user}"))),
+        ("its SHA-256", krl(&[], &format!("sha256: {user}"))),
+        ("a serial", krl(&with_ca, "serial: 7\n")),
+        ("a range", krl(&with_ca, "serial: 5-9\n")),
+        (
+            "many serials",
+            krl(
+                &with_ca,
+                "serial: 1\nserial: 3\nserial: 7\nserial: 8\nserial: 11\n",
+            ),
+        ),
+        ("a key id", krl(&with_ca, "id: a test\n")),
+    ] {
+        scene.revoke(&list);
+        let refused = scene.sftp();
+        assert!(!refused.status.success(), "{what}: {}", refused.describe());
+        scene.refused("revoked");
+    }
+    for (what, list) in [
+        ("nothing", Vec::new()),
+        ("another key", fs::read(scene.server.public_key()).unwrap()),
+        (
+            "other serials",
+            krl(&with_ca, "serial: 1-6\nserial: 8-100\n"),
+        ),
+        ("another id", krl(&with_ca, "id: another test\n")),
+        (
+            "serials of another authority",
+            krl(&["-s", "id_ed25519.pub"], "serial: 7\n"),
+        ),
+    ] {
+        scene.revoke(&list);
+        let output = scene.sftp();
+        assert!(output.status.success(), "{what}: {}", output.describe());
+    }
+}
+
+#[test]
+fn plain_keys_are_revoked_too_and_a_list_that_cannot_be_read_lets_nobody_in() {
+    let scene = Scene::new();
+    let by_key = || run(&mut scene.server.sftp_batch(&[], "pwd\n"), STEP);
+    by_key().ok();
+    scene.revoke(fs::read(scene.server.public_key()).unwrap());
+    by_key().failed();
+    assert!(scene.server.log().contains("the key is revoked"));
+    scene.revoke("nonsense\n");
+    by_key().failed();
+    assert!(scene.server.log().contains("login.revoked_keys"));
+    fs::remove_file(scene.server.path("revoked")).unwrap();
+    by_key().failed();
+    let refused = scene.server.admin(&["check"], "").failed();
+    assert!(
+        refused.err().contains("revoked_keys"),
+        "{}",
+        refused.describe()
+    );
+    scene.revoke("");
+    by_key().ok();
+}
+
+#[test]
+fn the_rules_of_the_account_hold_for_certificates() {
+    let scene = Scene::new();
+    scene.sign("ca", &ALICE);
+    for (closed, open) in [
+        (["--disabled"].as_slice(), ["--enabled"].as_slice()),
+        (&["--network", "10.0.0.0/8"], &["--network", "none"]),
+        (&["--expires", "2001-01-01"], &["--expires", "never"]),
+        // A certificate is a key: the password is still to come.
+        (
+            &["--login", "publickey+password"],
+            &["--login", "publickey"],
+        ),
+    ] {
+        let set = |options: &[&str]| {
+            scene
+                .server
+                .admin(&[&["user", "set", USER], options].concat(), "")
+                .ok();
+        };
+        set(closed);
+        scene.sftp().failed();
+        set(open);
+        scene.sftp().ok();
+    }
+}
