@@ -39,7 +39,13 @@ pub enum Direction {
 }
 
 /// The ways to log in.
-const METHODS: [&str; 3] = ["password", "keyboard-interactive", "publickey"];
+const METHODS: [&str; 5] = [
+    "password",
+    "keyboard-interactive",
+    "publickey",
+    "certificate",
+    "none",
+];
 /// Why something is refused, as in the audit trail.
 const REASONS: [&str; 5] = ["permission", "confinement", "quota", "disk", "limit"];
 
