@@ -108,11 +108,24 @@ fn a_certificate_of_a_trusted_authority_lets_its_principals_in() {
     scene.sign("ca", &["-I", "a host", "-h", "-n", USER]);
     scene.sftp().failed();
     let connection = Connection::open(&scene.server, &Options::default());
-    let (key, shown) = (scene.server.local("user"), scene.server.local("user-cert.pub"));
-    assert!(!connection.certificate(USER, &key, &shown).unwrap().success());
+    let (key, shown) = (
+        scene.server.local("user"),
+        scene.server.local("user-cert.pub"),
+    );
+    assert!(
+        !connection
+            .certificate(USER, &key, &shown)
+            .unwrap()
+            .success()
+    );
     assert!(scene.server.log().contains("it is one for hosts"));
     scene.sign("ca", &ALICE);
-    assert!(connection.certificate(USER, &key, &shown).unwrap().success());
+    assert!(
+        connection
+            .certificate(USER, &key, &shown)
+            .unwrap()
+            .success()
+    );
     make_key(&scene.server.local("other"), &["-t", "ed25519"]);
     scene.sign("other", &ALICE);
     scene.refused("authority is not trusted");
