@@ -178,6 +178,30 @@ fn single_faults_say_what_would_be_right() {
             "config.toml:3:19: parallel_hashes times argon2_memory must not exceed 4GiB: at most 4",
         ),
         (
+            "[login]\nuser_ca_keys = \"missing.pub\"\n",
+            "config.toml:2:16: user_ca_keys is \"missing.pub\", which cannot be read: No such file",
+        ),
+        (
+            "[login]\nrevoked_keys = \".\"\n",
+            "config.toml:2:16: revoked_keys is \".\", which is not a file",
+        ),
+        (
+            "[guest]\nname = \"-x\"\n",
+            "config.toml:2:8: name is \"-x\", but a user name has 1 to 64 letters",
+        ),
+        (
+            "[guest]\npermissions = \"full\"\n",
+            "config.toml:2:15: permissions is a string, but must be a list such as [\"read-only\"",
+        ),
+        (
+            "[guest]\npermissions = [\"full\", \"/in=ful\"]\n",
+            "config.toml:2:24: permissions holds \"/in=ful\", but there is no permission \"ful\": use full",
+        ),
+        (
+            "[guest]\nquota = 5\n",
+            "config.toml:2:9: quota is a number, but must be a string",
+        ),
+        (
             "server = 5\n",
             "config.toml:1:1: server must be a section: write [server]",
         ),
@@ -187,7 +211,7 @@ fn single_faults_say_what_would_be_right() {
         ),
         (
             "[frobnication]\n",
-            "config.toml:1:2: unknown section [frobnication]; there are [server], [login], [sftp], [uploads], [log]",
+            "config.toml:1:2: unknown section [frobnication]; there are [server], [login], [guest], [sftp], [uploads], [log]",
         ),
         (
             "[server.tls]\n",

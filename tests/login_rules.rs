@@ -119,7 +119,7 @@ fn an_account_expires_at_its_time() {
 
 #[test]
 fn an_address_of_ipv4_in_ipv6_is_one_of_ipv4() {
-    let server = TestServer::start_with(&[("server.listen", r#"["[::]:0"]"#)]);
+    let server = TestServer::start_with(&[("server.listen", r#"["[::ffff:127.0.0.1]:0"]"#)]);
     for (network, is_in) in [
         ("127.0.0.1", true),
         ("::/0", false),

@@ -253,10 +253,9 @@ impl TestServer {
 
     fn listening_port(&self) -> Option<u16> {
         self.stdout_lines().iter().find_map(|line| {
-            line.strip_prefix("Listening on 127.0.0.1:")?
-                .trim()
-                .parse()
-                .ok()
+            let address = line.strip_prefix("Listening on ")?.parse::<SocketAddr>();
+            let address = address.ok()?;
+            (address.ip().to_canonical() == Ipv4Addr::LOCALHOST).then_some(address.port())
         })
     }
 
