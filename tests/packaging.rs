@@ -84,7 +84,7 @@ fn a_debian_package_can_be_made() {
     for path in [
         "./usr/bin/landfall",
         "./etc/landfall/config.toml",
-        "./lib/systemd/system/landfall.service",
+        "./usr/lib/systemd/system/landfall.service",
         "./usr/share/man/man1/landfall-user-add.1.gz",
         "./usr/share/bash-completion/completions/landfall",
         "./usr/share/doc/landfall/operations.md",
