@@ -1,6 +1,6 @@
 //! Days and dates of the Gregorian calendar, in UTC: enough to print a time and to read one.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const DAY: i64 = 86_400;
 
@@ -57,6 +57,49 @@ pub fn rfc3339(seconds: i64) -> String {
     let second = seconds.rem_euclid(DAY);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// As [`rfc3339`], with milliseconds, of a time since 1970-01-01 00:00 UTC.
+pub fn rfc3339_millis(since_1970: Duration) -> String {
+    let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
+    let mut text = rfc3339(seconds);
+    text.truncate(text.len() - 1);
+    text.push_str(&format!(".{:03}Z", since_1970.subsec_millis()));
+    text
+}
+
+/// `20261121T011900Z` (ISO 8601's basic format) of seconds since 1970-01-01 00:00 UTC, for names.
+pub fn compact_utc(seconds: i64) -> String {
+    rfc3339(seconds).replace(['-', ':'], "")
+}
+
+/// Reads a time in UTC as people and programs write it: `2026-11-21`, or with a time behind it, as in
+/// `2026-11-21T01:19`, `2026-11-21 01:19:00` and `2026-11-21T01:19:00.123Z`. Seconds since 1970-01-01
+/// 00:00 UTC; what is behind the point is left out.
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (date, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
+    let time = time.split_once('.').map_or(time, |(time, _)| time);
+    let numbers = |text: &str, separator| {
+        let parts = text.split(separator).map(|part| {
+            let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| part.parse::<i64>().ok()).flatten()
+        });
+        parts.collect::<Option<Vec<_>>>()
+    };
+    let (date, time) = (numbers(date, '-')?, numbers(time, ':')?);
+    let &[year, month, day] = date.as_slice() else {
+        return None;
+    };
+    let (hour, minute, second) = match *time.as_slice() {
+        [hour, minute] => (hour, minute, 0),
+        [hour, minute, second] => (hour, minute, second),
+        _ => return None,
+    };
+    if year > 9999 || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    Some(days(year, month, day)? * DAY + hour * 3600 + minute * 60 + second)
 }
 
 /// Reads a time as OpenSSH writes it in UTC: `YYYYMMDDZ`, `YYYYMMDDHHMMZ` or `YYYYMMDDHHMMSSZ`
@@ -153,6 +196,31 @@ mod tests {
     fn times_are_printed_and_read() {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(1_795_219_261), "2026-11-21T00:01:01Z");
+        let time = Duration::from_millis(1_795_219_261_007);
+        assert_eq!(rfc3339_millis(time), "2026-11-21T00:01:01.007Z");
+        assert_eq!(compact_utc(1_795_219_261), "20261121T000101Z");
+        for text in [
+            "2026-11-21T00:01:01.007Z",
+            "2026-11-21T00:01:01Z",
+            "2026-11-21 00:01:01",
+        ] {
+            assert_eq!(parse_rfc3339(text), Some(1_795_219_261), "{text}");
+        }
+        assert_eq!(parse_rfc3339("2026-11-21"), Some(1_795_219_200));
+        assert_eq!(parse_rfc3339("2026-11-21T00:01"), Some(1_795_219_260));
+        for text in [
+            "",
+            "Z",
+            "2026-11",
+            "2026-02-31",
+            "2026-11-21T",
+            "2026-11-21T24:00",
+            "2026-11-21T+1:00",
+            "20261121",
+            "99999-01-01",
+        ] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
         assert_eq!(parse_compact_utc("20261121Z"), Some(1_795_219_200));
         assert_eq!(parse_compact_utc("202611210001Z"), Some(1_795_219_260));
         assert_eq!(parse_compact_utc("20261121000101Z"), Some(1_795_219_261));

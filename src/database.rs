@@ -13,8 +13,10 @@ use anyhow::{Context as _, anyhow, bail};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tracing::warn;
 
-const DATABASE: &str = "landfall.db";
+/// The name of the database in its folder.
+pub const NAME: &str = "landfall.db";
 /// Held while a process opens the database, so that only one makes or changes its schema.
 const OPENING: &str = "landfall.db.opening";
 /// Held by the one server of a data folder.
@@ -47,7 +49,7 @@ impl Database {
         let lock = private_file(&lock)
             .and_then(|file| file.lock().map(|()| file))
             .with_context(|| format!("cannot lock {}", lock.display()))?;
-        let file = data.join(DATABASE);
+        let file = data.join(NAME);
         prepare_database(&file)?;
         let database = Self::connect(&file).await?;
         drop(lock);
@@ -75,6 +77,59 @@ impl Database {
         Ok(connection)
     }
 
+    /// Writes a copy of the database as it is at this moment into a new file of this user alone,
+    /// whoever writes to it meanwhile.
+    ///
+    /// # Errors
+    /// If the file exists, or cannot be written.
+    pub async fn copy_to(&self, file: &Path) -> anyhow::Result<()> {
+        let shown = file.display();
+        // SQLite would make it with what the umask allows; an empty file is what it may write into.
+        let new = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(file);
+        new.with_context(|| format!("cannot make {shown}"))?;
+        let name = file
+            .to_str()
+            .with_context(|| format!("{shown} is not UTF-8"))?;
+        sqlx::query("VACUUM INTO $1")
+            .bind(name)
+            .execute(&self.pool)
+            .await
+            .with_context(|| format!("cannot copy the database to {shown}"))?;
+        Ok(())
+    }
+
+    /// Copies a database that is about to get a newer schema; not a new one.
+    async fn keep_before_migrating(&self, file: &Path) -> anyhow::Result<()> {
+        let steps =
+            sqlx::query_scalar::<_, Option<i64>>("SELECT MAX(version) FROM _sqlx_migrations")
+                .fetch_one(&self.pool)
+                .await;
+        // Without that table there is nothing in it yet.
+        let Ok(Some(old)) = steps else { return Ok(()) };
+        let newest = MIGRATIONS.iter().map(|step| step.version).max();
+        if newest.is_none_or(|newest| newest <= old) {
+            return Ok(());
+        }
+        let copy = file.with_extension(format!("db.schema-{old}"));
+        // Left of an attempt that did not come to its end.
+        match fs::remove_file(&copy) {
+            Err(failure) if failure.kind() != ErrorKind::NotFound => {
+                return Err(failure).with_context(|| format!("cannot replace {}", copy.display()));
+            }
+            _ => {}
+        }
+        self.copy_to(&copy).await?;
+        warn!(
+            "the database gets a newer schema; a copy of the old one is {}",
+            copy.display()
+        );
+        Ok(())
+    }
+
     /// Writes everything to the main file and lets go of it.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -99,8 +154,10 @@ impl Database {
             .connect_with(options)
             .await
             .with_context(|| format!("cannot open the database {shown}"))?;
-        match MIGRATIONS.run(&pool).await {
-            Ok(()) => Ok(Self { pool }),
+        let database = Self { pool };
+        database.keep_before_migrating(file).await?;
+        match MIGRATIONS.run(&database.pool).await {
+            Ok(()) => Ok(database),
             Err(MigrateError::VersionMissing(version)) => Err(anyhow!(
                 "the database {shown} was written by a newer landfall (its schema is version {version}): use that landfall, or restore a backup"
             )),
@@ -109,6 +166,11 @@ impl Database {
             }
         }
     }
+}
+
+/// Is there a database in this data folder?
+pub fn exists(data: &Path) -> bool {
+    data.join(NAME).is_file()
 }
 
 /// Makes sure that one server alone serves a data folder, for as long as the file lives: each keeps
@@ -198,5 +260,93 @@ impl Database {
         .execute(&self.pool)
         .await
         .unwrap();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::borrow::Cow;
+
+    use sqlx::migrate::Migrator;
+
+    use super::*;
+
+    fn run(future: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(future);
+    }
+
+    async fn schema(file: &Path) -> i64 {
+        let options = SqliteConnectOptions::new().filename(file).read_only(true);
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+    }
+
+    #[test]
+    fn an_older_database_is_migrated_and_kept_as_it_was() {
+        let folder = tempfile::TempDir::new().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        let file = folder.path().join(NAME);
+        let copies = || {
+            let names = fs::read_dir(folder.path()).unwrap();
+            let names = names.map(|name| name.unwrap().file_name().into_string().unwrap());
+            names
+                .filter(|name| name.contains("schema"))
+                .collect::<Vec<_>>()
+        };
+        run(async {
+            // As the first landfall left it, with an account.
+            let first = MIGRATIONS.iter().next().unwrap().clone();
+            let old = Migrator {
+                migrations: Cow::Owned(vec![first]),
+                ..Migrator::DEFAULT
+            };
+            private_file(&file).unwrap();
+            let options = SqliteConnectOptions::new().filename(&file);
+            let pool = SqlitePool::connect_with(options).await.unwrap();
+            old.run(&pool).await.unwrap();
+            sqlx::query("INSERT INTO account (name, created_at) VALUES ('ann', 1)")
+                .execute(&pool)
+                .await
+                .unwrap();
+            pool.close().await;
+
+            let database = Database::open(folder.path()).await.unwrap();
+            let name: String = sqlx::query_scalar("SELECT name FROM account")
+                .fetch_one(&database.pool)
+                .await
+                .unwrap();
+            assert_eq!(name, "ann");
+            database.close().await;
+            let newest = MIGRATIONS.iter().map(|step| step.version).max().unwrap();
+            assert_eq!(schema(&file).await, newest);
+            assert_eq!(copies(), ["landfall.db.schema-1"]);
+            let copy = folder.path().join("landfall.db.schema-1");
+            assert_eq!(schema(&copy).await, 1);
+            assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
+
+            // One that is up to date is not copied.
+            fs::remove_file(&copy).unwrap();
+            Database::open(folder.path()).await.unwrap().close().await;
+            assert!(copies().is_empty());
+        });
+    }
+
+    #[test]
+    fn a_new_database_is_no_old_one() {
+        let folder = tempfile::TempDir::new().unwrap();
+        run(async {
+            let data = folder.path().join("data");
+            Database::open(&data).await.unwrap().close().await;
+            let names = fs::read_dir(data).unwrap().count();
+            assert_eq!(names, 2, "the database and its lock");
+        });
     }
 }

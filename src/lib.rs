@@ -6,28 +6,38 @@
 //! |---|---|
 //! | [`cli`], [`config`] | the commands and their arguments; config.toml, raw then checked |
 //! | [`admin`] | what the operator's commands do |
+//! | [`top`] | the running server, seen live in a terminal |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
+//! | [`log`] | where the log goes, and in which form |
 //! | [`live`] | open sessions go on as their accounts are |
 //! | [`sweep`] | removes what a crash left of uploads |
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
 //! | [`sftp`], [`scp`] | the SFTP engine; scp's older protocol |
 //! | [`commands`] | the small commands of a person: `quota` |
 //! | [`pipe`], [`command_line`] | the bytes of a channel; a command line in words |
-//! | `pieces`, `blocks` | what has come of a stream; memory for the data of downloads |
+//! | `pieces`, `blocks`, `pool` | what has come of a stream; memory for downloads; the blocking pool |
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`], [`sessions`] | the proof of a login; all that are open |
+//! | [`bandwidth`] | how fast files may move |
+//! | [`failed_logins`] | those that were none, for whoever watches |
 //! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
 //! | [`rules`] | what an account may do, and who may log in to it |
 //! | [`quota`] | what an account uses, exactly |
+//! | [`witness`] | sees what a session does, for the next two |
+//! | [`audit`] | the trail of who did what |
+//! | [`metrics`] | what the server does, in numbers |
 //! | [`hashes`] | hashes of files, and which are known |
 //! | [`store`] | the file system of one home |
+//! | [`phase`] | how far the server is on its way to its end |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
 //! | [`database`] | the file that accounts and figures are in |
 //! | [`calendar`], [`units`], [`user_name`] | dates in UTC; sizes as people write them; names of accounts |
 
 pub mod accounts;
 pub mod admin;
+pub mod audit;
+pub mod bandwidth;
 mod blocks;
 pub mod calendar;
 pub mod cli;
@@ -36,12 +46,17 @@ pub mod commands;
 pub mod config;
 pub mod database;
 pub mod error;
+pub mod failed_logins;
 pub mod glob;
 pub mod hashes;
 pub mod live;
+pub mod log;
+pub mod metrics;
 pub mod path;
+pub mod phase;
 mod pieces;
 pub mod pipe;
+mod pool;
 pub mod quota;
 pub mod rules;
 pub mod scp;
@@ -52,7 +67,9 @@ pub mod sftp;
 pub mod ssh;
 pub mod store;
 pub mod sweep;
+pub mod top;
 pub mod transfers;
 pub mod units;
 pub mod user_name;
 pub mod vfs;
+pub mod witness;

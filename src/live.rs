@@ -1,5 +1,5 @@
 //! Keeps the open sessions as their accounts are: what an operator changes holds for them within a
-//! second; see docs/adr/0008.
+//! second; see docs/adr/0010.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::accounts::{Accounts, Lost, Standing, UserName};
+use crate::accounts::{Accounts, Declared, Lost, Standing, UserName};
 use crate::calendar;
+use crate::config::DeclaredUser;
 use crate::quota::Limits;
 use crate::rules::KeptOut;
 use crate::session::Session;
@@ -100,6 +101,18 @@ impl Live {
             }
         }
         Ok(outcome)
+    }
+
+    /// Makes the declared accounts what config.toml says; their open sessions have it at once.
+    pub async fn declare(&self, users: &[DeclaredUser]) -> anyhow::Result<Declared> {
+        let declared = self.accounts.declare(users).await?;
+        for name in declared.touched() {
+            if let Err(failure) = self.apply(name).await {
+                // It is in the database, and will be noticed there.
+                warn!("sessions of {name} do not have it yet: {failure:#}");
+            }
+        }
+        Ok(declared)
     }
 
     /// The date may come while a session is open.

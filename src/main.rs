@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use landfall::admin::control::Refusal;
-use landfall::admin::{print, quota, reload, session, user};
+use landfall::admin::{
+    audit, backup, hash_password, print, quota, reload, session, shell_help, user,
+};
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
-use landfall::server;
+use landfall::{server, top};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -25,6 +27,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    // What needs no config must work with a bad one, too.
+    match &cli.command {
+        Command::Completions { shell } => return Ok(shell_help::completions(*shell)?),
+        Command::Man { folder } => return shell_help::manual(folder),
+        _ => {}
+    }
     let config = Config::find(cli.config.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -39,8 +47,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::User(command) => user::run(&config, command).await,
             Command::Quota(command) => quota::run(&config, command).await,
             Command::Session(command) => session::run(&config, command).await,
-            Command::Reload => reload::run(&config.server.data).await,
+            Command::Backup { folder } => backup::run(&config, &folder).await,
+            Command::Reload => reload::run(&config.server.data, Some(&config)).await,
+            Command::Audit(command) => audit::run(&config, &command).await,
+            Command::HashPassword(command) => hash_password::run(&config, &command).await,
+            Command::Top => top::run(&config.server.data).await,
             Command::Serve => server::run(config).await,
+            Command::Completions { .. } | Command::Man { .. } => Ok(()),
         }
     });
     // A call that hangs on a dead disk must not keep the process from ending.
@@ -52,7 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 /// so that they are in its log, too.
 async fn refuse(command: &Command, faults: Faults) -> anyhow::Result<()> {
     match faults.data() {
-        Some(data) if matches!(command, Command::Reload) => reload::run(data).await,
+        Some(data) if matches!(command, Command::Reload) => reload::run(data, None).await,
         _ => Err(faults.into()),
     }
 }

@@ -16,6 +16,8 @@ pub trait Pipe: Send {
     fn try_receive(&mut self) -> Option<Bytes>;
     /// Sends; waits while the peer does not read.
     fn send(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
+    /// Waits until nobody hears any more what is sent.
+    fn gone(&self) -> impl Future<Output = ()> + Send;
     /// Sends a line to the peer's stderr.
     fn notice(&mut self, line: String) -> impl Future<Output = Result<(), Gone>> + Send;
 }

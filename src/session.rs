@@ -4,9 +4,12 @@ use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
 
 use crate::accounts::{Account, Basis, Proof, UserName};
+use crate::audit::{Event, Login, milliseconds};
+use crate::bandwidth::Share;
 use crate::config;
 use crate::error::Error;
 use crate::hashes::Hashes;
@@ -14,6 +17,7 @@ use crate::quota::{Ledger, Member, Usage};
 use crate::store::local::LocalStore;
 use crate::store::{Identity, Store};
 use crate::transfers::Transfers;
+use crate::witness::Witness;
 
 /// Somebody who is logged in. Only a [`Proof`] makes one, and only a check of a password or key
 /// makes that: holding a `Session` is being allowed into its home.
@@ -22,46 +26,64 @@ pub struct Session {
     /// As the account was at the login: an open home stays the one that it is.
     home: PathBuf,
     account: RwLock<Arc<Account>>,
+    basis: Basis,
     /// How often the account was changed.
     generation: AtomicU32,
     made: Made,
-    basis: Basis,
-    peer: SocketAddr,
-    /// The client's identification string, without line end.
-    identification: Vec<u8>,
-    limits: config::Sftp,
-    uploads: config::Uploads,
+    client: Client,
+    terms: Terms,
     member: Member,
+    share: Share,
     hashes: Arc<Hashes>,
+    witness: Witness,
+    /// Once it is let in.
+    began: OnceLock<Instant>,
     transfers: Arc<Transfers>,
+}
+
+/// Who is at the other end.
+pub struct Client {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its identification string, without line end.
+    pub identification: Vec<u8>,
+}
+
+/// What the config says of sessions.
+pub struct Terms {
+    /// Its limits.
+    pub limits: config::Sftp,
+    /// How files are overwritten and closed.
+    pub uploads: config::Uploads,
 }
 
 impl Session {
     /// Begins a session.
     pub fn new(
         proof: Proof,
-        peer: SocketAddr,
-        identification: Vec<u8>,
-        limits: config::Sftp,
-        uploads: config::Uploads,
+        client: Client,
+        terms: Terms,
         member: Member,
+        share: Share,
         hashes: Arc<Hashes>,
+        witness: Witness,
     ) -> Self {
         let (account, basis) = proof.into_parts();
         Self {
             user: account.name.clone(),
             home: account.home.clone(),
             account: RwLock::new(Arc::new(account)),
+            basis,
             generation: AtomicU32::new(0),
             made: Made::default(),
-            basis,
-            peer,
-            identification,
-            limits,
-            uploads,
+            client,
+            terms,
             member,
+            share,
             hashes,
-            transfers: Arc::default(),
+            transfers: Arc::new(Transfers::new(witness.metrics().clone())),
+            witness,
+            began: OnceLock::new(),
         }
     }
 
@@ -79,6 +101,7 @@ impl Session {
     /// From now on the account is this. What its new rules forbid is refused from the next request
     /// on, on what is open too; the home stays the one that was opened.
     pub fn change(&self, account: Account) {
+        self.share.set(account.settings.rules.bandwidth);
         let now = self.account.write();
         *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(account);
         self.generation.fetch_add(1, Ordering::Release);
@@ -102,28 +125,28 @@ impl Session {
 
     /// Where the client is.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.client.address
     }
 
     /// The client's identification string (RFC 4253, section 4.2).
     pub fn identification(&self) -> &[u8] {
-        &self.identification
+        &self.client.identification
     }
 
     /// The limits that hold for it.
     pub fn limits(&self) -> &config::Sftp {
-        &self.limits
+        &self.terms.limits
     }
 
     /// Does an old file stay until the new one is there as a whole?
     pub fn overwrites_safely(&self) -> bool {
         let own = self.account().settings.safe_overwrite;
-        own.unwrap_or(self.uploads.safe_overwrite)
+        own.unwrap_or(self.terms.uploads.safe_overwrite)
     }
 
     /// Must what was written be durable when a file is closed?
     pub fn syncs_on_close(&self) -> bool {
-        self.uploads.fsync_on_close
+        self.terms.uploads.fsync_on_close
     }
 
     /// The folder on this machine that is the account's home.
@@ -136,9 +159,28 @@ impl Session {
         self.member.ledger()
     }
 
+    /// Tells that it is let in, or why it is not after all.
+    pub fn tell_login(&self, login: Login<'_>) {
+        if login.ok {
+            // It is let in once.
+            let _ = self.began.set(Instant::now());
+        }
+        self.witness.note(&Event::Login(login));
+    }
+
+    /// Notes what it does.
+    pub fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
     /// The transfers that are under way.
     pub fn transfers(&self) -> &Arc<Transfers> {
         &self.transfers
+    }
+
+    /// How fast it may move files.
+    pub fn share(&self) -> &Share {
+        &self.share
     }
 
     /// The hashes that are known.
@@ -148,7 +190,7 @@ impl Session {
 
     /// Opens the home. May block: the disk may be gone or hang.
     pub fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
-        open_home(self.home(), self.limits.umask)
+        open_home(self.home(), self.terms.limits.umask)
     }
 }
 
@@ -180,6 +222,23 @@ impl Made {
     pub fn has(&self, identity: &Identity) -> bool {
         let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         made.0.contains(identity)
+    }
+}
+
+/// It ends when nothing of it is at work any more: then all its files are closed.
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(began) = self.began.get() else {
+            return;
+        };
+        let totals = self.transfers.totals();
+        self.witness.note(&Event::Logout {
+            duration_ms: milliseconds(began.elapsed()),
+            uploaded_bytes: totals.uploads.bytes,
+            uploaded_files: totals.uploads.files,
+            downloaded_bytes: totals.downloads.bytes,
+            downloaded_files: totals.downloads.files,
+        });
     }
 }
 

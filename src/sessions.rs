@@ -114,9 +114,17 @@ impl Sessions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A session begins, unless its account has as many as it may.
+    /// An id for a session that is to begin.
+    pub fn next_id(&self) -> u64 {
+        let mut state = self.state();
+        state.last_id += 1;
+        state.last_id
+    }
+
+    /// A session begins under an id that was made for it, unless its account has as many as it may.
     pub fn enter(
         self: &Arc<Self>,
+        id: u64,
         session: Arc<Session>,
         ending: Ending,
     ) -> Result<Entry, TooMany> {
@@ -132,8 +140,6 @@ impl Sessions {
             state.late.insert(account.name.clone());
             self.somebody_late.notify_one();
         }
-        state.last_id += 1;
-        let id = state.last_id;
         let open = Open {
             id,
             session,

@@ -8,16 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use crate::metrics::Direction;
+use crate::metrics::Metrics;
 use crate::path::VPath;
-
-/// Which way the bytes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// From the client to the server.
-    Upload,
-    /// From the server to the client.
-    Download,
-}
 
 /// One direction of an open file.
 #[derive(Debug)]
@@ -73,19 +66,14 @@ impl Transfer {
             offset => offset,
         }
     }
-
-    /// So many bytes at this offset were moved.
-    pub(crate) fn moved(&self, offset: u64, bytes: u64) {
-        if self.offset.load(Ordering::Relaxed) == NOWHERE {
-            self.offset.store(offset, Ordering::Relaxed);
-        }
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
 }
 
 /// The transfers of a session.
 #[derive(Debug, Default)]
-pub struct Transfers(Mutex<Book>);
+pub struct Transfers {
+    book: Mutex<Book>,
+    metrics: Arc<Metrics>,
+}
 
 #[derive(Debug, Default)]
 struct Book {
@@ -126,8 +114,16 @@ impl Totals {
 }
 
 impl Transfers {
+    /// Of a session that is counted here.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            book: Mutex::default(),
+            metrics,
+        }
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A file was opened to move bytes in this direction; under way until the result is dropped.
@@ -180,6 +176,22 @@ pub(crate) struct UnderWay {
     transfers: Arc<Transfers>,
     number: u64,
     transfer: Arc<Transfer>,
+}
+
+impl UnderWay {
+    /// So many bytes at this offset were moved.
+    pub(crate) fn moved(&self, offset: u64, bytes: u64) {
+        let Transfer {
+            offset: first,
+            bytes: sum,
+            ..
+        } = &*self.transfer;
+        if first.load(Ordering::Relaxed) == NOWHERE {
+            first.store(offset, Ordering::Relaxed);
+        }
+        sum.fetch_add(bytes, Ordering::Relaxed);
+        self.transfers.metrics.moved(self.direction, bytes);
+    }
 }
 
 impl Deref for UnderWay {

@@ -45,6 +45,15 @@ pub fn parse_size(text: &str) -> Option<u64> {
     whole.checked_add(u64::try_from(part).ok()?)
 }
 
+/// Reads a size a second (`500k/s`, `10MiB/s`; the `/s` may be left out), which is not a standstill: one
+/// packet of SSH takes up to 32 KiB.
+pub fn parse_rate(text: &str) -> Option<u64> {
+    const LEAST: u64 = 1024;
+    let bytes = parse_size(text.strip_suffix("/s").unwrap_or(text))?;
+    let is_rate = bytes >= LEAST && i64::try_from(bytes).is_ok();
+    is_rate.then_some(bytes)
+}
+
 /// Reads `500ms`, `30s`, `2m`, `1h` or `7d`; `None` if it is none of these or does not fit in 64
 /// bits of milliseconds.
 pub fn parse_duration(text: &str) -> Option<Duration> {

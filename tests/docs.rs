@@ -51,3 +51,47 @@ fn every_feature_on_the_page_about_clients_has_its_test() {
     }
     assert!(rows > 100, "{rows} features");
 }
+
+/// The words of each `landfall ...` in the code blocks of a page.
+fn commands(page: &str) -> Vec<Vec<String>> {
+    let blocks = page.split("```").skip(1).step_by(2);
+    let lines = blocks.flat_map(str::lines).filter_map(|line| {
+        let line = line.trim();
+        let command = ["", "-- ", "| "].iter().find_map(|before| {
+            let (front, command) = line.split_once(&format!("{before}landfall "))?;
+            (!before.is_empty() || front.is_empty()).then_some(command)
+        })?;
+        // What stands behind two spaces explains it.
+        let command = command.split("  ").next()?.split(" |").next()?;
+        let words = command
+            .split_whitespace()
+            .map(|word| word.trim_matches('"'));
+        Some(words.map(str::to_owned).collect())
+    });
+    lines.collect()
+}
+
+#[test]
+fn every_command_on_the_pages_for_operators_is_one() {
+    let mut found = 0;
+    for page in [
+        "README.md",
+        "docs/operations.md",
+        "docs/audit.md",
+        "docs/metrics.md",
+    ] {
+        for words in commands(&read(page)) {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_landfall"));
+            // With it nothing is done, but for reading the words before.
+            let told = command.args(&words).arg("--help").output().unwrap();
+            assert!(
+                told.status.success(),
+                "{page}: landfall {}\n{}",
+                words.join(" "),
+                String::from_utf8_lossy(&told.stderr)
+            );
+            found += 1;
+        }
+    }
+    assert!(found > 30, "{found}");
+}

@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::connection::{Connection, Options};
 use common::held::Held;
+use common::programs::rclone;
 use common::server::with_password;
 use common::wire::code;
 use common::{Output, PASSWORD, STEP, TestServer, USER, wait_until};
@@ -106,6 +107,32 @@ fn a_client_in_the_middle_of_an_upload_feels_its_quota() {
 }
 
 #[test]
+fn rclone_in_the_middle_of_an_upload_ends_with_its_account() {
+    if !common::have(&["rclone"]) {
+        return;
+    }
+    let server = TestServer::start();
+    let big = fs::File::create(server.local("big")).unwrap();
+    big.set_len(1 << 30).unwrap();
+    let args = ["copyto", "--retries", "1", "--low-level-retries", "1"];
+    let limit = ["--bwlimit", "4M", "big", "there:big"];
+    let mut rclone = rclone(&server, &[&args[..], &limit].concat());
+    let mut running = common::Running::start(rclone.stdin(std::process::Stdio::null()));
+    let uploads = || {
+        let said = server.admin(&["session", "list", "--json"], "").accepted();
+        said.contains("\"upload\"")
+    };
+    wait_until("the upload has begun", STEP, uploads);
+    assert!(running.is_running());
+    let said = set(&server, &["--disabled"]);
+    assert!(said.contains("ended\n"), "{said}");
+    let output = running.wait(STEP);
+    assert!(!output.status.success(), "{}", output.describe());
+    let said = server.admin(&["session", "list"], "").accepted();
+    assert_eq!(said, "There are no open sessions\n");
+}
+
+#[test]
 fn safe_overwrites_begin_with_the_next_file() {
     let scene = Scene::new();
     set(&scene.server, &["--safe-overwrite", "off"]);
@@ -122,6 +149,24 @@ fn safe_overwrites_begin_with_the_next_file() {
     let file = s.opened("/f", NEW);
     assert_eq!(scene.hidden_paths().len(), 1);
     assert_eq!(s.close(&file), code::OK);
+}
+
+#[test]
+fn permissions_hold_at_once_for_what_is_open_too() {
+    let scene = Scene::new();
+    let mut s = scene.log_in();
+    s.put("/old", b"old");
+    let file = s.opened("/new", NEW);
+    assert_done(&s.try_write(&file, 0, b"before"));
+    let said = set(&scene.server, &["--permissions", "read-only"]);
+    assert!(said.ends_with("\n1 open session has it now\n"), "{said}");
+    let refused = s.try_write(&file, 6, b"after");
+    assert_eq!(refused.code(), code::PERMISSION_DENIED, "{refused:?}");
+    assert_eq!(s.remove("/old"), code::PERMISSION_DENIED);
+    assert_eq!(s.get("/old"), b"old");
+    set(&scene.server, &["--permissions", "full"]);
+    assert_eq!(s.write(&file, 6, b"after"), code::OK);
+    assert_eq!(s.remove("/old"), code::OK);
 }
 
 #[test]

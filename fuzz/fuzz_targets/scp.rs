@@ -129,6 +129,10 @@ impl Pipe for &mut Memory {
         Ok(())
     }
 
+    async fn gone(&self) {
+        std::future::pending().await
+    }
+
     async fn notice(&mut self, line: String) -> Result<(), Gone> {
         panic!("not in the protocol: {line}");
     }

@@ -1,5 +1,7 @@
 //! Public keys as they stand in an authorized_keys file (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
 
+use std::str::FromStr;
+
 use anyhow::{Context as _, anyhow, bail};
 use ssh_key::public::KeyData;
 use ssh_key::{HashAlg, PublicKey};
@@ -117,6 +119,19 @@ impl AuthorizedKey {
         Ok(keys)
     }
 }
+
+impl FromStr for AuthorizedKey {
+    type Err = NotAKey;
+
+    fn from_str(line: &str) -> Result<Self, NotAKey> {
+        Self::parse(line).map_err(|failure| NotAKey(format!("{failure:#}")))
+    }
+}
+
+/// Why text is not a key that may log in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAKey(String);
 
 /// A key as a peer shows it (RFC 4253, section 6.6) in the form that the database keeps; `None` if
 /// it is none that could be there.

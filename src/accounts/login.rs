@@ -139,7 +139,12 @@ impl Accounts {
         row: &AccountRow,
         password: Zeroizing<String>,
     ) -> anyhow::Result<()> {
-        let Some(old) = &row.password_hash else {
+        // What stands in config.toml is changed there.
+        let Some(old) = row
+            .password_hash
+            .as_ref()
+            .filter(|_| !row.settings.declared)
+        else {
             return Ok(());
         };
         let Inner { rows, .. } = &*self.inner;

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod changes;
+mod declared;
 mod guest;
 mod homes;
 mod keys;
@@ -29,9 +30,10 @@ use crate::rules::Rules;
 
 pub use self::certificates::Certificate;
 pub use self::changes::{Basis, Lost, Standing};
+pub use self::declared::Declared;
 pub use self::keys::AuthorizedKey;
 pub use self::login::{Given, KeyProof, Proof, Refusal};
-pub use self::password::{MAX_PASSWORD, Password};
+pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};
 pub use crate::user_name::{NotAName, UserName};
 
 /// An account as it stands in the database.

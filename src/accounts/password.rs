@@ -1,9 +1,10 @@
 //! Passwords and their hashes (argon2id, RFC 9106).
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as PhcHash, Salt};
 use argon2::password_hash::{Error as HashError, PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use rand::TryRng as _;
@@ -66,6 +67,50 @@ impl Password {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The hash of a password as a PHC string of argon2id, such as [`hash_password`] makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// The PHC string.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Text that is no hash of a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this is no hash of argon2id ($argon2id$v=19$m=...,t=...,p=...$salt$hash) of up to 1 GiB; make one with: landfall hash-password"
+)]
+pub struct NotAHash;
+
+impl FromStr for PasswordHash {
+    type Err = NotAHash;
+
+    fn from_str(text: &str) -> Result<Self, NotAHash> {
+        const MOST_KIB: u32 = 1 << 20;
+        const MOST_PASSES: u32 = 1000;
+        let hash = PhcHash::new(text).map_err(|_| NotAHash)?;
+        let params = Params::try_from(&hash).map_err(|_| NotAHash)?;
+        let is_complete = hash.salt.is_some() && hash.hash.is_some();
+        let is_right = hash.algorithm == Algorithm::Argon2id.ident()
+            && hash.version == Some(Version::V0x13.into())
+            && params.m_cost() <= MOST_KIB
+            && params.t_cost() <= MOST_PASSES;
+        if is_complete && is_right {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAHash)
+        }
+    }
+}
+
+/// Hashes a password for config.toml.
+pub async fn hash_password(login: &Login, password: &Password) -> anyhow::Result<String> {
+    Hasher::new(login)?.hash(password).await
 }
 
 /// Hashes and verifies passwords, a bounded number at the same time.
@@ -133,7 +178,7 @@ impl Hasher {
         let possible = password.is_some() && hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
         self.work(move || {
-            let hash = PasswordHash::new(&hash)
+            let hash = PhcHash::new(&hash)
                 .map_err(|e| anyhow!("a password hash in the database is damaged: {e}"))?;
             let bytes = password
                 .as_ref()
@@ -166,7 +211,7 @@ impl Hasher {
     }
 }
 
-fn is_current(params: &Params, hash: &PasswordHash) -> bool {
+fn is_current(params: &Params, hash: &PhcHash) -> bool {
     Params::try_from(hash).is_ok_and(|old| {
         (old.m_cost(), old.t_cost(), old.p_cost())
             == (params.m_cost(), params.t_cost(), params.p_cost())
@@ -181,7 +226,7 @@ fn hash_of_nothing(params: &Params) -> anyhow::Result<String> {
         .context("the system has no random numbers")?;
     let (salt, output) = random.split_at(SALT);
     let build = || -> Result<_, HashError> {
-        Ok(PasswordHash {
+        Ok(PhcHash {
             algorithm: Algorithm::Argon2id.ident(),
             version: Some(Version::V0x13.into()),
             params: ParamsString::try_from(params)?,

@@ -180,29 +180,36 @@ impl Rows {
 
     /// The keys of an account in the order in which they were added.
     pub(super) async fn keys(&self, name: &str) -> anyhow::Result<Vec<AuthorizedKey>> {
-        let rows = sqlx::query(
-            "SELECT public_key, fingerprint, comment, options, expires_at FROM account_key
-             WHERE account = $1 ORDER BY added_at, fingerprint",
-        )
-        .bind(name)
-        .fetch_all(self.database.pool())
-        .await?;
-        let key = |row: sqlx::sqlite::SqliteRow| {
-            Ok(AuthorizedKey {
-                public_key: row.try_get(0)?,
-                fingerprint: row.try_get(1)?,
-                comment: row.try_get(2)?,
-                options: row.try_get(3)?,
-                expires_at: row.try_get(4)?,
-            })
-        };
-        rows.into_iter().map(key).collect()
+        keys(self.database.pool(), name).await
     }
 
     /// Starts a change: all of it happens at [`Change::commit`], or nothing.
     pub(super) async fn change(&self) -> anyhow::Result<Change> {
         self.database.begin_write().await.map(Change)
     }
+}
+
+async fn keys(
+    database: impl sqlx::Executor<'_, Database = Sqlite>,
+    name: &str,
+) -> anyhow::Result<Vec<AuthorizedKey>> {
+    let rows = sqlx::query(
+        "SELECT public_key, fingerprint, comment, options, expires_at FROM account_key
+         WHERE account = $1 ORDER BY added_at, fingerprint",
+    )
+    .bind(name)
+    .fetch_all(database)
+    .await?;
+    let key = |row: SqliteRow| {
+        Ok(AuthorizedKey {
+            public_key: row.try_get(0)?,
+            fingerprint: row.try_get(1)?,
+            comment: row.try_get(2)?,
+            options: row.try_get(3)?,
+            expires_at: row.try_get(4)?,
+        })
+    };
+    rows.into_iter().map(key).collect()
 }
 
 /// A change that is under way; no other runs beside it.
@@ -240,6 +247,19 @@ impl Change {
             .fetch_optional(&mut *self.0)
             .await?;
         Ok(row.is_none())
+    }
+
+    /// The names of all accounts that config.toml declares.
+    pub(super) async fn declared(&mut self) -> anyhow::Result<Vec<String>> {
+        let rows = sqlx::query("SELECT name FROM account WHERE declared ORDER BY name")
+            .fetch_all(&mut *self.0)
+            .await?;
+        rows.into_iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// The keys of an account, in this change.
+    pub(super) async fn keys(&mut self, name: &str) -> anyhow::Result<Vec<AuthorizedKey>> {
+        keys(&mut *self.0, name).await
     }
 
     /// Names and homes of all accounts but one; only of those whose home is not their own folder

@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::accounts::{Accounts, NewAccount, Password, UserName};
+use crate::audit::{Audit, Event};
 
 const NAME: &str = "demo";
 
@@ -12,9 +14,14 @@ const NAME: &str = "demo";
 /// time that its password is shown. `addresses` are those that the server really has.
 pub async fn make_account(
     accounts: &Accounts,
+    audit: &Audit,
     addresses: &[SocketAddr],
 ) -> anyhow::Result<Option<Zeroizing<String>>> {
     if accounts.count().await? > 0 {
+        return Ok(None);
+    }
+    if goes_to_journal() {
+        warn!("there are no accounts yet: make one with landfall user add NAME");
         return Ok(None);
     }
     let name: UserName = NAME.parse()?;
@@ -26,6 +33,15 @@ pub async fn make_account(
     let Some(account) = accounts.add_first(new).await? else {
         return Ok(None);
     };
+    audit.note(
+        None,
+        &Event::Account {
+            action: "add",
+            name: NAME,
+            message: "Added the account of the first start",
+            operator: None,
+        },
+    );
     let (password, home) = (password.as_str(), account.home.display());
     let command = addresses
         .first()
@@ -35,6 +51,11 @@ pub async fn make_account(
          user      {NAME}\n  password  {password}\n  home      {home}\n\n  {command}\n\n\
          `landfall user add NAME` makes more; `landfall user rm {NAME}` removes this one.\n"
     ))))
+}
+
+/// Is the standard output kept by systemd (systemd.exec(5))? A password must not be.
+fn goes_to_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
 /// The line to paste. A wildcard address stands for this machine.

@@ -1,8 +1,11 @@
 //! What the operator's commands do. Account commands work on the database directly, whether or not
 //! a server is running; what is about a running server goes through its control socket.
 
+pub mod audit;
+pub mod backup;
 pub mod control;
 pub mod first_run;
+pub mod hash_password;
 mod input;
 mod output;
 pub mod quota;
@@ -10,7 +13,10 @@ pub mod reload;
 mod remove_home;
 pub mod session;
 mod settings;
+pub mod shell_help;
 pub mod user;
 mod view;
 
 pub use self::output::print;
+pub(crate) use self::output::visible;
+pub use self::view::uses;

@@ -12,7 +12,7 @@ pub fn print(text: &str) -> io::Result<()> {
 }
 
 /// What a stranger has chosen, for a terminal: nothing in it steers that.
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let shown = |c: char| {
         if c.is_control() {
             char::REPLACEMENT_CHARACTER

@@ -3,9 +3,9 @@
 use anyhow::bail;
 
 use super::control::{Moving, OpenSession, Reply, Request, Server, Way};
-use super::output;
 use super::user::user_name;
 use super::view::json;
+use super::{audit, output};
 use crate::cli;
 use crate::config::Config;
 use crate::units::show_rounded;
@@ -96,6 +96,7 @@ async fn end(config: &Config, kill: cli::Kill) -> anyhow::Result<String> {
     for reply in server.ask(request).await? {
         match reply {
             Reply::Ended(OpenSession { id, user, peer, .. }) => {
+                audit::note_kill(config, id, &user);
                 text.push_str(&format!("Ended session {id} of {user} from {peer}\n"));
             }
             Reply::NoSession { id } => missing.push(id.to_string()),

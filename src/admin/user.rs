@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 
 use super::control::Server;
 use super::view::{ListedUser, ShownKey, ShownUser, Use, describe, json, list, list_keys, show};
-use super::{input, output, remove_home, settings};
+use super::{audit, input, output, remove_home, settings};
 use crate::accounts::{Accounts, AuthorizedKey, NewAccount, Password, Settings, UserName};
 use crate::cli::{self, PasswordSource};
 use crate::config::Config;
@@ -17,15 +17,25 @@ pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
     // What can be refused without the database is refused before there is one.
     let command = Checked::new(command)?;
     let accounts = Accounts::open(config).await?;
-    let changes = command.changes().cloned();
-    let result = command.run(&accounts).await;
+    let change = command.change();
+    let result = match refuse_declared(config, &accounts, &command).await {
+        Ok(()) => command.run(&accounts).await,
+        refused => refused.map(|()| String::new()),
+    };
     accounts.close().await;
     // Of a command that failed half-way, something may have changed.
-    let told = match changes {
-        Some(name) => Server::tell_changed(&config.server.data, &name).await,
-        None => String::new(),
+    let told = match &change {
+        // Nobody is there whose account is new.
+        Some((action, name)) if *action != "add" => {
+            Server::tell_changed(&config.server.data, name).await
+        }
+        _ => String::new(),
     };
-    output::print(&(result? + &told))?;
+    let text = result? + &told;
+    if let Some((action, name)) = change {
+        audit::note_account(config, action, &name, &text);
+    }
+    output::print(&text)?;
     Ok(())
 }
 
@@ -69,16 +79,18 @@ impl Checked {
         })
     }
 
-    /// The user that it changes: an open session may have to know. Nobody is there whose account is new.
-    fn changes(&self) -> Option<&UserName> {
-        match self {
-            Self::Set(name, _)
-            | Self::Remove(name, _)
-            | Self::SetPassword(name, _)
-            | Self::AddKeys(name, _)
-            | Self::RemoveKey(name, _) => Some(name),
-            Self::Add(_) | Self::Show(..) | Self::List(_) | Self::ListKeys(..) => None,
-        }
+    /// What it changes of which account, if it does: an open session may have to know.
+    fn change(&self) -> Option<(&'static str, UserName)> {
+        let (action, name) = match self {
+            Self::Add(new) => ("add", &new.name),
+            Self::Set(name, _) => ("set", name),
+            Self::Remove(name, _) => ("remove", name),
+            Self::SetPassword(name, _) => ("password", name),
+            Self::AddKeys(name, _) => ("key_add", name),
+            Self::RemoveKey(name, _) => ("key_remove", name),
+            Self::Show(..) | Self::List(_) | Self::ListKeys(..) => return None,
+        };
+        Some((action, name.clone()))
     }
 
     /// Does it; gives what to print.
@@ -147,6 +159,35 @@ impl Checked {
                 let fingerprint = accounts.remove_key(&name, &which).await?;
                 Ok(format!("Removed {fingerprint} from {name}\n"))
             }
+        }
+    }
+}
+
+/// What config.toml declares is changed there: here, the next reload would undo it.
+async fn refuse_declared(
+    config: &Config,
+    accounts: &Accounts,
+    command: &Checked,
+) -> anyhow::Result<()> {
+    let declares = |name: &UserName| config.users.iter().find(|user| user.name == *name);
+    if let Checked::Add(NewAccount { name, .. }) = command
+        && let Some(user) = declares(name)
+    {
+        bail!("{name} is declared in {}: run landfall reload", user.spot);
+    }
+    let Some((_, name)) = command.change() else {
+        return Ok(());
+    };
+    if !accounts.find(&name).await?.account.settings.declared {
+        return Ok(());
+    }
+    match declares(&name) {
+        Some(user) => bail!(
+            "{name} is declared in {}: change it there and run landfall reload",
+            user.spot
+        ),
+        None => {
+            bail!("{name} was declared in config.toml, and is not any more: run landfall reload")
         }
     }
 }

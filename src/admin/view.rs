@@ -6,6 +6,7 @@ use super::output;
 use super::settings::{self, ShownSettings, limit};
 use crate::accounts::{Accounts, AuthorizedKey, Details};
 use crate::calendar;
+use crate::metrics;
 use crate::quota::{Usage, figures_of_all};
 use crate::units::{show_rounded, show_size};
 
@@ -54,6 +55,24 @@ impl Use {
     }
 }
 
+/// What all accounts use, for the metrics.
+///
+/// # Errors
+/// Of the database.
+pub async fn uses(accounts: &Accounts) -> anyhow::Result<Vec<metrics::Account>> {
+    let users = Use::of_all(accounts).await?.into_iter();
+    let told = users.map(|user| {
+        let account = user.details.account;
+        metrics::Account {
+            name: account.name.to_string(),
+            used: user.used.map(|used| (used.bytes, used.files)),
+            bytes_limit: account.settings.allowance.bytes,
+            files_limit: account.settings.allowance.files,
+        }
+    });
+    Ok(told.collect())
+}
+
 pub(super) fn list(users: &[Use]) -> String {
     if users.is_empty() {
         return "There are no users; add one with: landfall user add NAME\n".to_owned();
@@ -68,6 +87,7 @@ pub(super) fn list(users: &[Use]) -> String {
         "QUOTA",
         "FILES",
         "OF",
+        "ORIGIN",
         "CREATED",
         "HOME",
     ];
@@ -86,6 +106,7 @@ pub(super) fn list(users: &[Use]) -> String {
             quota,
             files,
             max_files,
+            origin(user).to_owned(),
             calendar::rfc3339(user.created_at),
             user.account.home.display().to_string(),
         ]
@@ -93,11 +114,21 @@ pub(super) fn list(users: &[Use]) -> String {
     output::table(&rows)
 }
 
+/// Where a user is changed.
+fn origin(user: &Details) -> &'static str {
+    if user.account.settings.declared {
+        "config.toml"
+    } else {
+        "command"
+    }
+}
+
 pub(super) fn show(user: &Use, keys: &[AuthorizedKey]) -> String {
     let [used, quota, files, max_files] = user.figures();
     let user = &user.details;
     let mut rows = vec![
         ["Name".to_owned(), user.account.name.to_string()],
+        ["Origin".to_owned(), origin(user).to_owned()],
         ["Home".to_owned(), user.account.home.display().to_string()],
         ["Password".to_owned(), yes_or_no(user.has_password)],
         ["Used".to_owned(), format!("{used} of {quota}")],

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod audit;
 mod session;
 mod user;
 mod values;
 
+pub use self::audit::Audit;
 pub use self::session::{Kill, Session};
 pub use self::user::{
     Add, Key, KeyAdd, KeyRemove, Passwd, PasswordSource, Remove, Set, Settings, Show, User,
@@ -18,7 +20,8 @@ pub use self::values::{Choice, Expiry, Limit, Origin};
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, max_term_width = 100)]
 pub struct Cli {
-    /// The config file; without one, config.toml in the current folder.
+    /// The config file; without one, config.toml in the current folder, or else
+    /// /etc/landfall/config.toml.
     #[arg(long, global = true, value_name = "FILE", env = "LANDFALL_CONFIG")]
     pub config: Option<PathBuf>,
     /// What to do.
@@ -31,9 +34,13 @@ pub struct Cli {
 pub enum Command {
     /// Run the server until SIGTERM or Ctrl-C.
     Serve,
+    /// Watch the running server: sessions, transfers, quotas and failed logins.
+    Top,
     /// Have the running server take up a changed config, host keys and declared users; no session ends
     /// for it.
     Reload,
+    /// Print the hash of a password, for a user that is declared in config.toml.
+    HashPassword(HashPassword),
     /// Check the config and show every fault in it with its line.
     Check,
     /// Add, change, remove and show users.
@@ -45,6 +52,32 @@ pub enum Command {
     /// Show and end the sessions that are open on the running server.
     #[command(subcommand)]
     Session(Session),
+    /// Copy what cannot be made again into a new folder: accounts and figures, host keys, config. The
+    /// homes are not in it. A server may run meanwhile.
+    Backup {
+        /// The folder; it must not be there yet.
+        folder: PathBuf,
+    },
+    /// Show who did what: the audit trail.
+    Audit(Audit),
+    /// Write what makes a shell complete these commands: landfall completions bash
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of all commands into a folder.
+    Man {
+        /// The folder; made if it is not there.
+        folder: PathBuf,
+    },
+}
+
+/// `landfall hash-password`
+#[derive(Debug, Args)]
+pub struct HashPassword {
+    /// Read the password from the standard input: one line.
+    #[arg(long)]
+    pub password_stdin: bool,
 }
 
 /// `landfall quota ...`

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::calendar;
 use crate::rules::Network;
-use crate::units::parse_size;
+use crate::units::{parse_rate, parse_size};
 
 /// What holds for a user, whatever the config says; or what it says.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -39,9 +39,6 @@ pub struct Expiry(pub Option<i64>);
 /// Where a login may come from; `None` is anywhere.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin(pub Option<Network>);
-
-/// Less would be a standstill: one packet of SSH takes up to 32 KiB.
-const LEAST_RATE: u64 = 1024;
 
 fn size(text: &str) -> Result<u64, String> {
     parse_size(text)
@@ -80,9 +77,7 @@ pub(super) fn rate_or_none(text: &str) -> Result<Limit, String> {
     if text == "none" {
         return Ok(Limit(None));
     }
-    let bytes = parse_size(text.strip_suffix("/s").unwrap_or(text));
-    bytes
-        .filter(|bytes| *bytes >= LEAST_RATE && i64::try_from(*bytes).is_ok())
+    parse_rate(text)
         .map(|bytes| Limit(Some(bytes)))
         .ok_or_else(|| "a rate is a size a second, from 1KiB/s on: 500k/s, 10MiB/s".to_owned())
 }

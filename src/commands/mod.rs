@@ -12,9 +12,11 @@ use bytes::Bytes;
 use tracing::{error, info};
 
 use self::sums::Sum;
+use crate::audit::Event;
 use crate::command_line::{Fault, Word};
 use crate::hashes::Algorithm;
 use crate::pipe::{Gone, Pipe};
+use crate::pool;
 use crate::vfs::Vfs;
 
 /// Exit status of a command that was refused, as shells have it for one that is not found.
@@ -135,6 +137,9 @@ pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, mut pipe: P) -> u32 {
     let session = vfs.session();
     let (user, peer) = (session.user(), session.peer());
     info!(user, %peer, "command: {command}");
+    session.witness().note(&Event::Command {
+        line: command.to_string(),
+    });
     let outcome = match command {
         Command::Greeting => {
             let quota = quota::quota(session).await;
@@ -170,12 +175,10 @@ async fn blocking<T: Send + 'static>(
     act: impl FnOnce(&Vfs) -> T + Send + 'static,
 ) -> Result<T, Gone> {
     let vfs = vfs.clone();
-    tokio::task::spawn_blocking(move || act(&vfs))
-        .await
-        .map_err(|failure| {
-            error!(%failure, "a command could not be carried out");
-            Gone
-        })
+    pool::run(move || act(&vfs)).await.map_err(|failure| {
+        error!(%failure, "a command could not be carried out");
+        Gone
+    })
 }
 
 fn help() -> String {

@@ -19,6 +19,18 @@ impl Faults {
         self.data.as_deref()
     }
 
+    /// What was found to be wrong after the file had been read.
+    pub fn of(faults: Vec<(Spot, String)>) -> Self {
+        let fault = |(spot, text): (Spot, String)| Fault {
+            place: Some(spot.place),
+            file: spot.file,
+            text,
+        };
+        let mut faults: Vec<_> = faults.into_iter().map(fault).collect();
+        faults.sort();
+        Self { faults, data: None }
+    }
+
     pub(super) fn with_data(self, data: PathBuf) -> Self {
         let is_known = !data.as_os_str().is_empty();
         Self {
@@ -35,6 +47,19 @@ struct Fault {
     /// The file as the operator named it.
     file: String,
     text: String,
+}
+
+/// A place in a config file, for what turns out to be wrong with it later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    file: String,
+    place: Place,
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, line {}", self.file, self.place.line)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +143,14 @@ impl<'a> Report<'a> {
         let place = self.place(at.start);
         if !self.unreadable_lines.contains(&place.line) {
             self.push(place, text.into());
+        }
+    }
+
+    /// A place, to be told of later; `at` is in bytes.
+    pub(super) fn spot(&self, at: Range<usize>) -> Spot {
+        Spot {
+            file: self.file.clone(),
+            place: self.place(at.start),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod fault;
 mod table;
+mod users;
 
 mod value;
 
@@ -14,18 +15,23 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::rules::Permissions;
-
-pub use self::fault::Faults;
+pub use self::fault::{Faults, Spot};
 use self::fault::{Report, nearest};
 use self::table::{KEYS, Key, LIVE, RULES, settle};
+pub use self::users::DeclaredUser;
+use crate::audit::{OnFailure, Policy, Rotation, Trail};
+use crate::log::Format;
+use crate::rules::{Bandwidth, Network, Permissions};
 
 /// The config that is read when none is named.
 const DEFAULT_FILE: &str = "config.toml";
+/// And without that one: the config of a server that was installed as a package.
+const INSTALLED_FILE: &str = "/etc/landfall/config.toml";
 
 /// A config in which every value is valid and every path is absolute.
 #[derive(Debug, Clone)]
@@ -44,6 +50,14 @@ pub struct Config {
     pub uploads: Uploads,
     /// What goes to the log.
     pub log: Log,
+    /// The trail of who did what.
+    pub audit: Audit,
+    /// Numbers for Prometheus.
+    pub metrics: Metrics,
+    /// How fast files may move, all together.
+    pub bandwidth: Bandwidth,
+    /// The users that stand in it.
+    pub users: Vec<DeclaredUser>,
     /// Every key with its value as it stands in the file, or its default.
     values: HashMap<(&'static str, &'static str), String>,
 }
@@ -70,6 +84,10 @@ pub struct Server {
     pub shards: usize,
     /// Connections at once, logged in or not.
     pub max_connections: usize,
+    /// Where balancers are, who say by the PROXY protocol for whom they connect.
+    pub proxies: Arc<[Network]>,
+    /// Time that transfers have to come to their end once the server is to stop.
+    pub stop_grace: Duration,
 }
 
 /// `[login]`
@@ -137,9 +155,36 @@ pub struct Uploads {
 pub struct Log {
     /// Least severe level that is logged.
     pub level: tracing::Level,
+    /// How, and where to.
+    pub format: Format,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// Is there one?
+    pub enabled: bool,
+    /// When it goes on in a new file.
+    pub rotation: Rotation,
+    /// What else it does.
+    pub policy: Policy,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Where they are told, if anywhere.
+    pub listen: Option<SocketAddr>,
+    /// Is what each account uses told too?
+    pub accounts: bool,
 }
 
 impl Config {
+    /// The audit trail, wherever the state is.
+    pub fn trail(&self) -> Trail {
+        Trail::new(&self.server.data, self.audit.rotation)
+    }
+
     /// Reads a config file. Paths in it are relative to its folder.
     ///
     /// # Errors
@@ -175,24 +220,22 @@ impl Config {
         }
     }
 
-    /// Reads `file`, or else `config.toml` in the current folder; without that, all defaults.
+    /// Reads `file`, or else `config.toml` in the current folder, or else that of an installed server;
+    /// without any, all defaults.
     ///
     /// # Errors
     /// All that is wrong with it. A file that was named must exist.
     pub fn find(file: Option<&Path>) -> Result<Self, Faults> {
-        let default = Path::new(DEFAULT_FILE);
-        let missing = || {
-            default
-                .symlink_metadata()
-                .is_err_and(|e| e.kind() == ErrorKind::NotFound)
+        let is_there = |file: &Path| {
+            file.symlink_metadata()
+                .map_or_else(|failure| failure.kind() != ErrorKind::NotFound, |_| true)
         };
-        match file {
-            Some(file) => Self::load(file),
-            None if missing() => match std::env::current_dir() {
-                Ok(folder) => Self::read(DEFAULT_FILE.to_owned(), "", &folder),
-                Err(failure) => unreadable(DEFAULT_FILE.to_owned(), &failure.to_string()),
-            },
-            None => Self::load(default),
+        let usual = [DEFAULT_FILE, INSTALLED_FILE].map(Path::new);
+        let found = file.or_else(|| usual.into_iter().find(|file| is_there(file)));
+        match (found, std::env::current_dir()) {
+            (Some(file), _) => Self::load(file),
+            (None, Ok(folder)) => Self::read(DEFAULT_FILE.to_owned(), "", &folder),
+            (None, Err(failure)) => unreadable(DEFAULT_FILE.to_owned(), &failure.to_string()),
         }
     }
 
@@ -236,6 +279,8 @@ impl Config {
                 keys: PathBuf::new(),
                 shards: 0,
                 max_connections: 0,
+                proxies: Arc::default(),
+                stop_grace: Duration::ZERO,
             },
             login: Login {
                 grace_time: Duration::ZERO,
@@ -267,7 +312,26 @@ impl Config {
             },
             log: Log {
                 level: tracing::Level::INFO,
+                format: Format::Text,
             },
+            audit: Audit {
+                enabled: false,
+                rotation: Rotation {
+                    size: 0,
+                    age: Duration::ZERO,
+                    keep: 0,
+                },
+                policy: Policy {
+                    sha256: false,
+                    on_failure: OnFailure::Continue,
+                },
+            },
+            metrics: Metrics {
+                listen: None,
+                accounts: false,
+            },
+            bandwidth: Bandwidth::default(),
+            users: Vec::new(),
             values: HashMap::new(),
         }
     }
@@ -307,6 +371,9 @@ impl Reader<'_> {
             match value.get_ref() {
                 DeValue::Table(keys) if is_section(name.get_ref()) => {
                     self.section(name.get_ref(), keys);
+                }
+                DeValue::Table(declared) if name.get_ref() == users::SECTION => {
+                    self.config.users = users::read(declared, self.folder, &mut self.report);
                 }
                 _ => self
                     .report
@@ -396,6 +463,11 @@ fn unknown_at_top(name: &str, value: &DeValue<'_>) -> String {
             "{name} must be a section: write [{name}], with its keys on the lines below"
         );
     }
+    if name == users::SECTION {
+        return format!(
+            "{name} must be sections: write [{name}.NAME], with its keys on the lines below"
+        );
+    }
     let is_table = matches!(value, DeValue::Table(_));
     let what = if is_table { "section" } else { "key" };
     if let Some(key) = KEYS.iter().find(|key| !is_table && key.name == name) {
@@ -443,6 +515,7 @@ fn unknown_key(section: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::users::USER_KEYS;
     use super::*;
 
     const SHIPPED: &str = include_str!("../../config.toml");
@@ -465,6 +538,13 @@ mod tests {
                 expected.push_str(&format!("\n[{section}]\n"));
             }
             expected.push_str(&format!("# {}\n{} = {}\n", key.doc, key.name, key.default));
+        }
+        expected.push_str(users::EXAMPLE_HEAD);
+        for key in USER_KEYS {
+            expected.push_str(&format!(
+                "# # {}\n# {} = {}\n",
+                key.doc, key.name, key.example
+            ));
         }
         let (_, keys) = SHIPPED.split_at(SHIPPED.find("\n[").unwrap());
         assert_eq!(keys, expected);

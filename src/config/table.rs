@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use super::Config;
 use super::value::{self, Parsed, Value};
+use crate::audit::OnFailure;
+use crate::log::Format;
 use crate::units;
 
 /// A key of the config: all that is known about it.
@@ -71,6 +73,23 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Connections at once, logged in or not.",
         set: |config, value, _| {
             Ok(config.server.max_connections = value::integer(value, 1..=1_000_000)?)
+        },
+    },
+    Key {
+        section: "server",
+        name: "proxies",
+        default: "[]",
+        doc: "Networks of balancers that begin each connection with PROXY protocol v2.",
+        set: |config, value, _| Ok(config.server.proxies = value::networks(value)?),
+    },
+    Key {
+        section: "server",
+        name: "stop_grace",
+        default: "\"30s\"",
+        doc: "Time that transfers have to come to their end when the server is told to stop.",
+        set: |config, value, _| {
+            let range = Duration::ZERO..=HOUR;
+            Ok(config.server.stop_grace = value::duration(value, range)?)
         },
     },
     Key {
@@ -244,12 +263,109 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Least severe messages that are logged: error, warn, info, debug or trace.",
         set: |config, value, _| Ok(config.log.level = value::level(value)?),
     },
+    Key {
+        section: "log",
+        name: "format",
+        default: "\"text\"",
+        doc: "\"text\" or \"json\" on standard error, or \"journald\" for systemd's journal.",
+        set: |config, value, _| {
+            let choices = [
+                ("text", Format::Text),
+                ("json", Format::Json),
+                ("journald", Format::Journald),
+            ];
+            Ok(config.log.format = value::one_of(value, &choices)?)
+        },
+    },
+    Key {
+        section: "audit",
+        name: "enabled",
+        default: "true",
+        doc: "Note who did what, in audit.jsonl in the data folder (see docs/audit.md).",
+        set: |config, value, _| Ok(config.audit.enabled = value::boolean(value)?),
+    },
+    Key {
+        section: "audit",
+        name: "file_size",
+        default: "\"100MiB\"",
+        doc: "Size at which the trail goes on in a new file.",
+        set: |config, value, _| {
+            Ok(config.audit.rotation.size = value::size(value, 4 << 10..=1 << 40)?)
+        },
+    },
+    Key {
+        section: "audit",
+        name: "file_age",
+        default: "\"30d\"",
+        doc: "Age at which the trail goes on in a new file.",
+        set: |config, value, _| {
+            let range = Duration::from_secs(1)..=HOUR * 24 * 3660;
+            Ok(config.audit.rotation.age = value::duration(value, range)?)
+        },
+    },
+    Key {
+        section: "audit",
+        name: "keep",
+        default: "24",
+        doc: "Old files of the trail that are kept.",
+        set: |config, value, _| Ok(config.audit.rotation.keep = value::integer(value, 0..=100_000)?),
+    },
+    Key {
+        section: "audit",
+        name: "sha256",
+        default: "false",
+        doc: "Note the hash of each file that was moved as a whole; its CLOSE waits for that.",
+        set: |config, value, _| Ok(config.audit.policy.sha256 = value::boolean(value)?),
+    },
+    Key {
+        section: "audit",
+        name: "on_failure",
+        default: "\"continue\"",
+        doc: "When the trail cannot be written: \"continue\", or \"refuse\" all further logins.",
+        set: |config, value, _| {
+            let choices = [
+                ("continue", OnFailure::Continue),
+                ("refuse", OnFailure::Refuse),
+            ];
+            Ok(config.audit.policy.on_failure = value::one_of(value, &choices)?)
+        },
+    },
+    Key {
+        section: "metrics",
+        name: "listen",
+        default: "\"\"",
+        doc: "Where Prometheus finds /metrics: a port of 127.0.0.1, or an address with one; \"\" is nowhere.",
+        set: |config, value, _| Ok(config.metrics.listen = value::port_or_address(value)?),
+    },
+    Key {
+        section: "metrics",
+        name: "accounts",
+        default: "false",
+        doc: "Tell there by name what each account uses, too.",
+        set: |config, value, _| Ok(config.metrics.accounts = value::boolean(value)?),
+    },
+    Key {
+        section: "bandwidth",
+        name: "upload",
+        default: "\"none\"",
+        doc: "How fast all may upload together: \"none\", or a size a second such as \"100MiB/s\".",
+        set: |config, value, _| Ok(config.bandwidth.up = value::rate(value)?),
+    },
+    Key {
+        section: "bandwidth",
+        name: "download",
+        default: "\"none\"",
+        doc: "How fast all may download together.",
+        set: |config, value, _| Ok(config.bandwidth.down = value::rate(value)?),
+    },
 ];
 
 /// The keys, by section and name, that a server which runs takes up at a reload. What is open when it
 /// does keeps what it began with.
 pub(super) const LIVE: &[(&str, &str)] = &[
     ("server", "max_connections"),
+    ("server", "proxies"),
+    ("server", "stop_grace"),
     ("login", "grace_time"),
     ("login", "max_attempts"),
     ("login", "argon2_memory"),
@@ -272,6 +388,8 @@ pub(super) const LIVE: &[(&str, &str)] = &[
     ("uploads", "fsync_on_close"),
     ("uploads", "sweep_after"),
     ("log", "level"),
+    ("bandwidth", "upload"),
+    ("bandwidth", "download"),
 ];
 
 /// A rule about several keys, looked at when each of them is right by itself.
@@ -309,6 +427,15 @@ pub(super) const RULES: &[Rule] = &[
                     units::show_size(MOST_MEMORY_OF_ALL_HASHES << 10)
                 )
             })
+        },
+    },
+    Rule {
+        section: "metrics",
+        names: &["listen"],
+        broken: |config| {
+            let listen = config.metrics.listen?;
+            let is_taken = listen.port() != 0 && config.server.listen.contains(&listen);
+            is_taken.then(|| format!("listen is {listen}, where the server itself listens"))
         },
     },
     Rule {

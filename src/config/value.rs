@@ -1,21 +1,26 @@
 //! Reads single values of the config: each function says in its error what would be right.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::Access;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::rules::{Granted, Permissions};
-use crate::units::{parse_duration, parse_size, show_size};
+use crate::calendar::parse_date_or_time;
+use crate::rules::{Granted, Network, Permissions};
+use crate::units::{parse_duration, parse_rate, parse_size, show_size};
 use crate::user_name::UserName;
 
 /// A value and its place in the file.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+
+/// A server that is slower does not serve.
 
 /// Why a value is refused.
 pub(super) struct Wrong {
@@ -76,6 +81,28 @@ where
         .and_then(|number| T::try_from(number).ok())
         .filter(|number| range.contains(number))
         .map_or_else(|| wrong(format!("is {number}, but {}", must())), Ok)
+}
+
+/// Networks, and single addresses.
+pub(super) fn networks(value: &Value<'_>) -> Parsed<Arc<[Network]>> {
+    let DeValue::Array(items) = value.get_ref() else {
+        return wrong(format!(
+            "is {}, but must be a list such as [\"10.0.0.0/8\"]",
+            kind(value.get_ref())
+        ));
+    };
+    let network = |item: &Value<'_>| {
+        text(item, "10.0.0.0/8")
+            .and_then(|text| {
+                let network = text.parse();
+                network.or_else(|failure| wrong(format!("holds {text:?}: {failure}")))
+            })
+            .map_err(|wrong| Wrong {
+                at: Some(item.span()),
+                ..wrong
+            })
+    };
+    items.iter().map(network).collect()
 }
 
 /// `true` or `false`.
@@ -150,6 +177,42 @@ pub(super) fn addresses(value: &Value<'_>) -> Parsed<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
+/// Bytes a second, or "none".
+pub(super) fn rate(value: &Value<'_>) -> Parsed<Option<u64>> {
+    let text = text(value, "10MiB/s")?;
+    if text == "none" {
+        return Ok(None);
+    }
+    parse_rate(text).map_or_else(
+        || {
+            wrong(format!(
+                "is {text:?}, which is neither a size a second, from \"1KiB/s\" on, such as \"10MiB/s\", nor \"none\""
+            ))
+        },
+        |rate| Ok(Some(rate)),
+    )
+}
+
+/// An address to listen on, or a port of this machine alone; nothing for "".
+pub(super) fn port_or_address(value: &Value<'_>) -> Parsed<Option<SocketAddr>> {
+    let text = text(value, "127.0.0.1:9422")?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = text.parse::<u16>().ok().filter(|_| digits);
+    port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .or_else(|| text.parse().ok())
+        .map_or_else(
+            || {
+                wrong(format!(
+                    "is {text:?}, but must be a port such as \"9422\", an IP address and a port such as \"127.0.0.1:9422\", or \"\""
+                ))
+            },
+            |address| Ok(Some(address)),
+        )
+}
+
 /// A folder that exists, or that can be made.
 pub(super) fn folder(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
     let text = text(value, "data")?;
@@ -182,6 +245,59 @@ pub(super) fn folder(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
             Ok(()) => Ok(path),
         },
     }
+}
+
+/// Text that is parsed as it is.
+pub(super) fn parsed<T>(value: &Value<'_>, such_as: &str) -> Parsed<T>
+where
+    T: FromStr<Err: Display>,
+{
+    let text = text(value, such_as)?;
+    text.parse()
+        .or_else(|refused| wrong(format!("is {text:?}: {refused}")))
+}
+
+/// The same, of a text that no message must repeat.
+pub(super) fn secret<T>(value: &Value<'_>, such_as: &str) -> Parsed<T>
+where
+    T: FromStr<Err: Display>,
+{
+    let text = text(value, such_as)?;
+    text.parse()
+        .or_else(|refused| wrong(format!("is wrong: {refused}")))
+}
+
+/// A list of texts, each of which is parsed as it is.
+pub(super) fn list<T>(value: &Value<'_>, such_as: &str) -> Parsed<Vec<T>>
+where
+    T: FromStr<Err: Display>,
+{
+    let DeValue::Array(list) = value.get_ref() else {
+        return wrong(format!(
+            "is {}, but must be a list such as [\"{such_as}\"]",
+            kind(value.get_ref())
+        ));
+    };
+    let item = |item: &Value<'_>| {
+        parsed(item, such_as).map_err(|wrong| Wrong {
+            at: Some(item.span()),
+            text: format!("holds what {}", wrong.text),
+        })
+    };
+    list.iter().map(item).collect()
+}
+
+/// A date or a time, in seconds since 1970-01-01 00:00 UTC.
+pub(super) fn moment(value: &Value<'_>) -> Parsed<i64> {
+    let text = text(value, "2027-01-31")?;
+    parse_date_or_time(text).map_or_else(
+        || {
+            wrong(format!(
+                "is {text:?}, which is neither a date such as \"2027-01-31\" nor a time such as \"2027-01-31T18:00:00Z\""
+            ))
+        },
+        Ok,
+    )
 }
 
 /// The same, or "" for none.
@@ -263,25 +379,32 @@ pub(super) fn umask(value: &Value<'_>) -> Parsed<u32> {
     }
 }
 
+/// One of several words, each of which stands for something.
+pub(super) fn one_of<T: Copy>(value: &Value<'_>, choices: &[(&str, T)]) -> Parsed<T> {
+    let such_as = choices.first().map_or("", |(word, _)| word);
+    let text = text(value, such_as)?;
+    if let Some((_, meant)) = choices.iter().find(|(word, _)| *word == text) {
+        return Ok(*meant);
+    }
+    let words: Vec<_> = choices
+        .iter()
+        .map(|(word, _)| format!("{word:?}"))
+        .collect();
+    let right = match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => words.concat(),
+    };
+    wrong(format!("is {text:?}, but must be {right}"))
+}
+
 /// A level of the log.
 pub(super) fn level(value: &Value<'_>) -> Parsed<tracing::Level> {
-    const LEVELS: [tracing::Level; 5] = [
-        tracing::Level::ERROR,
-        tracing::Level::WARN,
-        tracing::Level::INFO,
-        tracing::Level::DEBUG,
-        tracing::Level::TRACE,
+    let choices = [
+        ("error", tracing::Level::ERROR),
+        ("warn", tracing::Level::WARN),
+        ("info", tracing::Level::INFO),
+        ("debug", tracing::Level::DEBUG),
+        ("trace", tracing::Level::TRACE),
     ];
-    let text = text(value, "info")?;
-    LEVELS
-        .into_iter()
-        .find(|level| level.as_str().to_ascii_lowercase() == *text)
-        .map_or_else(
-            || {
-                wrong(format!(
-                    "is {text:?}, but must be \"error\", \"warn\", \"info\", \"debug\" or \"trace\""
-                ))
-            },
-            Ok,
-        )
+    one_of(value, &choices)
 }

@@ -78,6 +78,11 @@ impl HeldSize<'_> {
 }
 
 impl Tracked {
+    /// The device and inode.
+    pub fn inode(&self) -> (u64, u64) {
+        self.inode
+    }
+
     /// Keeps the size to itself; `on_disk` tells it if it is not known yet.
     pub fn hold_size(
         &self,

@@ -7,7 +7,6 @@
 //! users, and what comes on stderr not always.
 
 use bytes::Bytes;
-use tokio::task::spawn_blocking;
 use tracing::error;
 
 mod args;
@@ -20,16 +19,21 @@ use line::{Complaint, Line, Reader};
 use sink::Sink;
 use source::Source;
 
+use crate::bandwidth::Share;
 use crate::command_line::words;
 use crate::error::Error;
+use crate::metrics::Direction as Way;
 use crate::pieces::Pieces;
 use crate::pipe::{Gone, Pipe};
+use crate::pool;
 use crate::vfs::Vfs;
 
 /// Bytes of a file that are read, or waited for before they are stored.
 const AT_ONCE: usize = 256 * 1024;
 /// About so many bytes are stored in one go on the blocking pool.
 const BATCH: usize = 512 * 1024;
+/// Where an account may not move files as fast as it likes, they move in steps of so many bytes.
+const STEP: usize = 32 * 1024;
 /// What waits to be sent is sent when it is so much.
 const SEND_AT: usize = 64 * 1024;
 
@@ -48,8 +52,14 @@ pub fn request(line: &[u8]) -> Option<Result<Request, Fault>> {
 /// Serves one request to its end. Returns the exit status: 1 if anything went wrong.
 pub async fn serve<P: Pipe>(vfs: Vfs, request: Request, mut pipe: P) -> u32 {
     let outcome = match request.direction {
-        Direction::To => receive(Sink::new(vfs, request), &mut pipe).await,
-        Direction::From => send(Source::new(vfs, request), &mut pipe).await,
+        Direction::To => {
+            let share = vfs.session().share().clone();
+            receive(Sink::new(vfs, request), &share, &mut pipe).await
+        }
+        Direction::From => {
+            let share = vfs.session().share().clone();
+            send(Source::new(vfs, request), &share, &mut pipe).await
+        }
     };
     match outcome {
         Ok(has_failed) => u32::from(has_failed),
@@ -73,7 +83,7 @@ async fn on_the_pool<T: Send + 'static>(
     mut worker: T,
     work: impl FnOnce(&mut T) + Send + 'static,
 ) -> Result<T, Panicked> {
-    let done = spawn_blocking(move || {
+    let done = pool::run(move || {
         work(&mut worker);
         worker
     });
@@ -84,7 +94,7 @@ async fn on_the_pool<T: Send + 'static>(
 }
 
 /// Receives files. Did anything go wrong?
-async fn receive<P: Pipe>(sink: Sink, pipe: &mut P) -> Result<bool, Panicked> {
+async fn receive<P: Pipe>(sink: Sink, share: &Share, pipe: &mut P) -> Result<bool, Panicked> {
     let mut sink = on_the_pool(sink, Sink::begin).await?;
     let mut input = Pieces::default();
     let mut is_last = false;
@@ -97,7 +107,15 @@ async fn receive<P: Pipe>(sink: Sink, pipe: &mut P) -> Result<bool, Panicked> {
             return Ok(sink.has_failed());
         }
         if input.len() == 0 {
-            is_last = !gather(&mut input, sink.wants(), pipe).await;
+            let limit = share.limit(Way::Upload);
+            let (wants, most) = match limit {
+                // In small steps, so that what is stored comes as smoothly as what is sent.
+                Some(_) => (sink.wants().min(STEP), STEP),
+                None => (sink.wants(), BATCH),
+            };
+            is_last = !gather(&mut input, wants, most, pipe).await;
+            let bytes = input.len() as u64;
+            share.take_unless_gone(Way::Upload, bytes, pipe).await;
         }
         (sink, input) = on_the_pool((sink, input), move |(sink, input)| {
             sink.take(input);
@@ -109,15 +127,15 @@ async fn receive<P: Pipe>(sink: Sink, pipe: &mut P) -> Result<bool, Panicked> {
     }
 }
 
-/// Waits for so many bytes; takes more if it is here already. False at the end.
-async fn gather<P: Pipe>(input: &mut Pieces, wanted: usize, pipe: &mut P) -> bool {
+/// Waits for so many bytes; takes about `most` if they are here already. False at the end.
+async fn gather<P: Pipe>(input: &mut Pieces, wanted: usize, most: usize, pipe: &mut P) -> bool {
     while input.len() < wanted {
         match pipe.receive().await {
             Some(piece) => input.push(piece),
             None => return false,
         }
     }
-    while input.len() < BATCH
+    while input.len() < most
         && let Some(piece) = pipe.try_receive()
     {
         input.push(piece);
@@ -126,11 +144,11 @@ async fn gather<P: Pipe>(input: &mut Pieces, wanted: usize, pipe: &mut P) -> boo
 }
 
 /// Sends files. Did anything go wrong?
-async fn send<P: Pipe>(mut source: Source, pipe: &mut P) -> Result<bool, Panicked> {
+async fn send<P: Pipe>(mut source: Source, share: &Share, pipe: &mut P) -> Result<bool, Panicked> {
     let mut answers = Answers::default();
     loop {
         while let Some(bytes) = source.take_output() {
-            if pipe.send(bytes).await == Err(Gone) {
+            if send_in_steps(bytes, share, pipe).await == Err(Gone) {
                 source.lost();
                 break;
             }
@@ -149,6 +167,20 @@ async fn send<P: Pipe>(mut source: Source, pipe: &mut P) -> Result<bool, Panicke
             source = on_the_pool(source, Source::go_on).await?;
         }
     }
+}
+
+/// Sends what comes of a file, as fast as that may be.
+async fn send_in_steps<P: Pipe>(mut bytes: Bytes, share: &Share, pipe: &mut P) -> Result<(), Gone> {
+    while share.limit(Way::Download).is_some() && bytes.len() > STEP {
+        let step = bytes.split_to(STEP);
+        share
+            .take_unless_gone(Way::Download, step.len() as u64, pipe)
+            .await;
+        pipe.send(step).await?;
+    }
+    let length = bytes.len() as u64;
+    share.take_unless_gone(Way::Download, length, pipe).await;
+    pipe.send(bytes).await
 }
 
 /// What a client that receives says.

@@ -202,7 +202,9 @@ impl Source {
             Phase::Data(outgoing) => Some(Item::File(outgoing)),
             Phase::Start => None,
         };
-        self.let_go(item);
+        if let Some(Item::File(outgoing)) = item {
+            let _ = self.vfs.abandon(outgoing.file);
+        }
         self.walk.clear();
     }
 

@@ -1,6 +1,7 @@
 //! The control socket from the side of the server: one task on the main runtime. It never waits for a client longer than a
 //! deadline, and nothing of the server waits for it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,8 +17,11 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::reload::Reload;
-use crate::admin::control::{Folder, Frames, Moving, OpenSession, Reply, Request, Way};
+use crate::admin::control::{
+    FailedLogin, Folder, Frames, Moving, OpenSession, Reply, Request, UsedHome, Way,
+};
 use crate::calendar;
+use crate::failed_logins::FailedLogins;
 use crate::live::{Live, Outcome};
 use crate::session::Session;
 use crate::sessions::{Open, Sessions};
@@ -29,6 +33,8 @@ const CONNECTIONS: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// After an error of accept(2).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Failed logins that `landfall top` is told of.
+const FAILED_LOGINS: usize = 20;
 /// What a client is told whose session an operator ends without a reason.
 const ENDED: &str = "The operator has ended this session";
 
@@ -36,6 +42,8 @@ const ENDED: &str = "The operator has ended this session";
 pub(super) struct Powers {
     /// The sessions that are open.
     pub(super) sessions: Arc<Sessions>,
+    /// The logins that failed last.
+    pub(super) failed_logins: Arc<FailedLogins>,
     /// Has sessions go on as their accounts are.
     pub(super) live: Arc<Live>,
     /// Takes up a changed config.
@@ -141,6 +149,7 @@ impl Powers {
                 let open = self.sessions.all();
                 open.iter().map(|open| Reply::Session(show(open))).collect()
             }
+            Request::Top => self.top(),
             Request::Changed { user } => vec![self.changed(&user).await],
             Request::Reload => self.reload().await,
             Request::Kill { ids, user, reason } => self.kill(&ids, user.as_deref(), reason),
@@ -177,6 +186,31 @@ impl Powers {
         }
     }
 
+    fn top(&self) -> Vec<Reply> {
+        let open = self.sessions.all();
+        let mut homes = BTreeMap::new();
+        for open in &open {
+            let ledger = open.session.ledger();
+            let home = homes.entry(open.session.user());
+            home.or_insert_with(|| UsedHome {
+                user: open.session.user().to_owned(),
+                used: ledger.used().map(|used| used.bytes),
+                quota: ledger.limits().bytes,
+            });
+        }
+        let failed = self.failed_logins.last(FAILED_LOGINS).into_iter();
+        let failed = failed.map(|failed| FailedLogin {
+            at: calendar::rfc3339(failed.at),
+            user: failed.user,
+            peer: failed.peer.to_string(),
+            method: failed.method,
+        });
+        let sessions = open.iter().map(|open| Reply::Session(show(open)));
+        let homes = homes.into_values().map(Reply::Home);
+        let replies = sessions.chain(homes);
+        replies.chain(failed.map(Reply::FailedLogin)).collect()
+    }
+
     fn kill(&self, ids: &[u64], user: Option<&str>, reason: Option<String>) -> Vec<Reply> {
         let mut replies = Vec::new();
         let mut ending = Vec::new();
@@ -197,12 +231,15 @@ impl Powers {
 }
 
 fn show(open: &Open) -> OpenSession {
+    let totals = open.session.transfers().totals();
     OpenSession {
         id: open.id,
         user: open.session.user().to_owned(),
         peer: open.session.peer().to_string(),
         client: String::from_utf8_lossy(open.session.identification()).into_owned(),
         since: calendar::rfc3339(open.since),
+        uploaded: totals.uploads.bytes,
+        downloaded: totals.downloads.bytes,
         transfers: moving(&open.session),
     }
 }

@@ -9,9 +9,10 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
-use super::log::LogLevel;
 use crate::accounts::Accounts;
 use crate::config::{Config, Difference};
+use crate::live::Live;
+use crate::log::Log;
 use crate::ssh::{Context, host_keys};
 
 /// What holds now. New connections take the newest context; those that are open keep theirs.
@@ -21,7 +22,8 @@ pub(super) struct Reload {
     config: watch::Sender<Arc<Config>>,
     context: watch::Sender<Arc<Context>>,
     accounts: Accounts,
-    log: LogLevel,
+    live: Arc<Live>,
+    log: Log,
     permits: Arc<Semaphore>,
     /// One at a time.
     running: Mutex<()>,
@@ -33,7 +35,8 @@ impl Reload {
         config: Arc<Config>,
         context: Arc<Context>,
         accounts: Accounts,
-        log: LogLevel,
+        live: Arc<Live>,
+        log: Log,
         permits: Arc<Semaphore>,
     ) -> Self {
         Self {
@@ -41,6 +44,7 @@ impl Reload {
             config: watch::Sender::new(config),
             context: watch::Sender::new(context),
             accounts,
+            live,
             log,
             permits,
             running: Mutex::default(),
@@ -85,10 +89,12 @@ impl Reload {
         };
         self.accounts.adopt(&new).await?;
         let context = self.context.borrow().renewed(&new, keys);
+        let declared = self.live.declare(&new.users).await?;
         self.context.send_replace(Arc::new(context));
         self.log.set(new.log.level);
         self.allow(old.server.max_connections, new.server.max_connections);
-        let lines = self.tell(&old, &new);
+        let mut lines = self.tell(&old, &new);
+        lines.extend(declared.told());
         self.config.send_replace(Arc::new(new));
         Ok(lines)
     }

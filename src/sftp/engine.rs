@@ -1,7 +1,7 @@
 //! The engine: carries out one request after the other on the verbs of the vfs, and encodes the
 //! replies. Synchronous: it runs on the blocking pool, but for [`Engine::carry_out_now`].
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::BufMut;
 
@@ -11,7 +11,7 @@ use super::client::Client;
 use super::extensions::{Extended, advertised, put_names, put_space};
 use super::handles::{Handles, Open};
 use super::names::{Owners, long_name};
-use super::packet::{Replies, Request, kind, open_flag, put_attrs, put_string};
+use super::packet::{Replies, Request, counted_as, kind, open_flag, put_attrs, put_string};
 use super::status::{code, code_for, deserves_notice};
 use super::wire::{Frame, MAX_PACKET, Truncated};
 use crate::error::Error;
@@ -36,6 +36,8 @@ pub struct Engine {
     notices: Vec<String>,
     /// What was told since the last OPEN: all writes to a full disk are one event.
     last_notice: Option<String>,
+    /// Bytes of files in the replies, since it was asked.
+    read: u64,
     initialised: bool,
     heard: bool,
 }
@@ -69,6 +71,7 @@ impl Engine {
             replies: Replies::default(),
             notices: Vec::new(),
             last_notice: None,
+            read: 0,
             initialised: false,
             heard: true,
         }
@@ -82,6 +85,11 @@ impl Engine {
     /// The replies that wait to be sent.
     pub fn replies(&mut self) -> &mut Replies {
         &mut self.replies
+    }
+
+    /// Bytes of files in the replies since this was asked last.
+    pub fn take_read_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.read)
     }
 
     /// Lines for the person at the other end.
@@ -113,6 +121,20 @@ impl Engine {
 
     /// Carries out a READ whose bytes are in memory; false if it must go to the blocking pool.
     pub fn carry_out_now(&mut self, frame: &Frame) -> bool {
+        let began = Instant::now();
+        let is_done = self.read_now(frame);
+        if is_done {
+            self.count(kind::READ, began);
+        }
+        is_done
+    }
+
+    fn count(&self, packet_type: u8, began: Instant) {
+        let metrics = self.session().witness().metrics();
+        metrics.request(counted_as(packet_type), began.elapsed());
+    }
+
+    fn read_now(&mut self, frame: &Frame) -> bool {
         if frame.peek() != Some(kind::READ) || !self.initialised || !self.heard {
             return false;
         }
@@ -133,15 +155,29 @@ impl Engine {
         };
         let vfs = &self.vfs;
         let length = length.min(MAX_DATA) as usize;
-        length > 0
+        let is_done = length > 0
             && self
                 .replies
-                .data_now(id, length, |out| vfs.read_now(file, offset, out))
+                .data_now(id, length, |out| vfs.read_now(file, offset, out));
+        if is_done {
+            self.read += length as u64;
+        }
+        is_done
     }
 
     /// Carries out one request. False if the stream makes no sense any more: then the channel must
     /// end.
-    pub fn carry_out(&mut self, mut frame: Frame) -> bool {
+    pub fn carry_out(&mut self, frame: Frame) -> bool {
+        let began = Instant::now();
+        let packet_type = frame.peek();
+        let goes_on = self.respond(frame);
+        if let Some(packet_type) = packet_type {
+            self.count(packet_type, began);
+        }
+        goes_on
+    }
+
+    fn respond(&mut self, mut frame: Frame) -> bool {
         let Ok(packet_type) = frame.byte() else {
             return false;
         };
@@ -330,10 +366,8 @@ impl Engine {
                 Ok(Answer::Replied)
             }
             Extended::HomeDirectory { user } => {
-                if !user.is_empty() && user != self.session().user().as_bytes() {
-                    return Err(Error::Refused("Only your own home directory is known here"));
-                }
-                self.replies.path(id, b"/");
+                let home = self.vfs.home_of(&user)?;
+                self.replies.path(id, &home.absolute());
                 Ok(Answer::Replied)
             }
             Extended::UsersGroupsById { users, groups } => {
@@ -398,7 +432,10 @@ impl Engine {
             .data(id, |out| vfs.read(file, offset, length, out))?
         {
             0 => Ok(Answer::Eof),
-            _ => Ok(Answer::Replied),
+            count => {
+                self.read += count as u64;
+                Ok(Answer::Replied)
+            }
         }
     }
 
@@ -472,9 +509,7 @@ impl Engine {
             .position(|b| *b == b'/')
             .unwrap_or(after_tilde.len());
         let (user, rest) = after_tilde.split_at(end);
-        if !user.is_empty() && user != self.session().user().as_bytes() {
-            return Err(Error::Refused("Only your own home directory is known here"));
-        }
+        self.vfs.home_of(user)?;
         let rest = rest.to_owned();
         self.realpath(id, &rest)
     }

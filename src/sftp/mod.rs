@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use tokio::task::spawn_blocking;
 use tracing::{debug, error};
 
 pub mod client;
@@ -18,9 +17,13 @@ pub mod status;
 pub mod wire;
 
 use engine::Engine;
+use packet::kind;
 use wire::{Broken, Frame, Framer};
 
+use crate::bandwidth::Share;
+use crate::metrics::Direction;
 use crate::pipe::{Gone, Pipe};
+use crate::pool;
 
 /// Replies are sent on when this many bytes wait.
 const SEND_AT: usize = 64 * 1024;
@@ -35,11 +38,13 @@ const BATCH_BYTES: usize = 512 * 1024;
 /// Requests take effect, and their replies leave, in the order in which they came. Everything that
 /// was received whole takes effect, even when the peer has left without waiting for the reply.
 pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
+    let share = engine.session().share().clone();
     let mut framer = Framer::default();
     let mut ready = VecDeque::new();
     let mut ending = None;
     loop {
-        if ending.is_none() && gather(&mut framer, &mut ready, &mut pipe).is_err() {
+        let is_held_back = share.limit(Direction::Upload).is_some();
+        if ending.is_none() && gather(&mut framer, &mut ready, is_held_back, &mut pipe).is_err() {
             ending = Some(1);
         }
         while let Some(frame) = ready.front() {
@@ -49,7 +54,11 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
             ready.pop_front();
         }
         if !ready.is_empty() && engine.replies().len() < SEND_AT {
-            engine = match carry_out(engine, &mut ready).await {
+            let mut most = ready.len();
+            if is_held_back {
+                most = next_part(&share, &ready, &pipe).await;
+            }
+            engine = match carry_out(engine, &mut ready, most).await {
                 Ok((engine, whole)) => {
                     if !whole {
                         ending = Some(1);
@@ -61,6 +70,10 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
             };
         }
 
+        let read = engine.take_read_bytes();
+        share
+            .take_unless_gone(Direction::Download, read, &pipe)
+            .await;
         if send_all(&mut engine, &mut pipe).await == Err(Gone) {
             engine.unheard();
         }
@@ -78,13 +91,15 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
     }
 }
 
-/// Cuts what has come into requests.
+/// Cuts what has come into requests. Where uploads are held back, what is behind a WRITE stays where it
+/// is counted, so that the connection is not read faster than it is served.
 fn gather<P: Pipe>(
     framer: &mut Framer,
     ready: &mut VecDeque<Frame>,
+    is_held_back: bool,
     pipe: &mut P,
 ) -> Result<(), Broken> {
-    while ready.len() < BATCH_REQUESTS {
+    while ready.len() < BATCH_REQUESTS && !(is_held_back && ready.back().is_some_and(is_write)) {
         match framer.next_frame() {
             Ok(Some(frame)) => ready.push_back(frame),
             Ok(None) => match pipe.try_receive() {
@@ -100,12 +115,34 @@ fn gather<P: Pipe>(
     Ok(())
 }
 
-/// Carries out a batch of requests on the blocking pool. Returns the engine, and whether the stream
+fn is_write(frame: &Frame) -> bool {
+    frame.peek() == Some(kind::WRITE)
+}
+
+/// So many of these are carried out next: those before a WRITE, or the WRITE alone, once its bytes may
+/// move.
+async fn next_part<P: Pipe>(share: &Share, ready: &VecDeque<Frame>, pipe: &P) -> usize {
+    match ready.front() {
+        Some(write) if is_write(write) => {
+            let bytes = write.remaining() as u64;
+            share.take_unless_gone(Direction::Upload, bytes, pipe).await;
+            1
+        }
+        _ => ready.iter().position(is_write).unwrap_or(ready.len()),
+    }
+}
+
+/// Carries out a batch of at most so many requests on the blocking pool. Returns the engine, and whether the stream
 /// can go on.
-async fn carry_out(mut engine: Engine, ready: &mut VecDeque<Frame>) -> Result<(Engine, bool), ()> {
-    let mut batch = std::mem::take(ready);
+async fn carry_out(
+    mut engine: Engine,
+    ready: &mut VecDeque<Frame>,
+    most: usize,
+) -> Result<(Engine, bool), ()> {
+    let later = ready.split_off(most.min(ready.len()));
+    let mut batch = std::mem::replace(ready, later);
     let user = engine.session().user().to_owned();
-    let done = spawn_blocking(move || {
+    let done = pool::run(move || {
         let mut bytes = 0;
         let mut whole = true;
         while whole && bytes < BATCH_BYTES && engine.replies().len() < SEND_AT {
@@ -119,7 +156,8 @@ async fn carry_out(mut engine: Engine, ready: &mut VecDeque<Frame>) -> Result<(E
     })
     .await;
     match done {
-        Ok((engine, rest, whole)) => {
+        Ok((engine, mut rest, whole)) => {
+            rest.append(ready);
             *ready = rest;
             Ok((engine, whole))
         }
@@ -145,7 +183,7 @@ async fn finish(engine: Engine) {
     if !engine.holds_handles() {
         return;
     }
-    if let Err(failure) = spawn_blocking(move || engine.finish()).await {
+    if let Err(failure) = pool::run(move || engine.finish()).await {
         error!(%failure, "closing the files of a session failed");
     }
 }

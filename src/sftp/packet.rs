@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::extensions::Extended;
 use super::wire::{Frame, MAX_PACKET, Truncated};
 use crate::blocks::{BLOCK, Block};
+use crate::metrics;
 use crate::store::{Changes, Metadata, unsigned_seconds};
 
 /// The version that is spoken.
@@ -62,6 +63,29 @@ mod attr_flag {
     pub(super) const PERMISSIONS: u32 = 0x04;
     pub(super) const ACMODTIME: u32 = 0x08;
     pub(super) const EXTENDED: u32 = 0x8000_0000;
+}
+
+/// What the metrics count a packet as.
+pub fn counted_as(packet_type: u8) -> metrics::Request {
+    use metrics::Request;
+    match packet_type {
+        kind::INIT => Request::Init,
+        kind::OPEN => Request::Open,
+        kind::CLOSE => Request::Close,
+        kind::READ => Request::Read,
+        kind::WRITE => Request::Write,
+        kind::LSTAT | kind::FSTAT | kind::STAT => Request::Stat,
+        kind::SETSTAT | kind::FSETSTAT => Request::Setstat,
+        kind::OPENDIR | kind::READDIR => Request::List,
+        kind::REMOVE => Request::Remove,
+        kind::MKDIR => Request::Mkdir,
+        kind::RMDIR => Request::Rmdir,
+        kind::REALPATH => Request::Realpath,
+        kind::RENAME => Request::Rename,
+        kind::READLINK | kind::SYMLINK => Request::Link,
+        kind::EXTENDED => Request::Extended,
+        _ => Request::Unknown,
+    }
 }
 
 /// A request after its id. Paths and handles are as they came.

@@ -1,25 +1,64 @@
 //! Turns credentials into a proof of who somebody is (RFC 4252, RFC 4256).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use russh::keys::ssh_key::certificate::{CertType, Certificate};
 use russh::keys::ssh_key::public::KeyData;
-use russh::keys::{Algorithm, PublicKey};
+use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::server::{Auth, Response};
 use russh::{MethodKind, MethodSet};
 use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
+use super::Context;
 use crate::accounts::{self, Accounts, Given, KeyProof, Proof, Refusal};
+use crate::audit::{self, Audit, Event, Who, shown};
+use crate::failed_logins::FailedLogins;
+use crate::metrics::Metrics;
 
 /// One connection's way to a login.
 pub(super) struct Login {
     accounts: Accounts,
+    audit: Audit,
+    metrics: Arc<Metrics>,
+    failed: Arc<FailedLogins>,
     peer: SocketAddr,
     /// The first of two steps was taken.
     given: Option<Given>,
     /// Once here, nothing more is asked.
-    proof: Option<Proof>,
+    proof: Option<(Proof, Means)>,
+}
+
+/// By what somebody logs in.
+#[derive(Debug, Clone)]
+pub(super) struct Means {
+    pub(super) method: &'static str,
+    /// The fingerprint of the key.
+    pub(super) key: Option<String>,
+}
+
+const PASSWORD: Means = Means {
+    method: "password",
+    key: None,
+};
+const KEYBOARD_INTERACTIVE: Means = Means {
+    method: "keyboard-interactive",
+    key: None,
+};
+/// As a guest.
+const NONE: Means = Means {
+    method: "none",
+    key: None,
+};
+
+impl Means {
+    fn key(key: &PublicKey) -> Self {
+        Self {
+            method: "publickey",
+            key: Some(key.fingerprint(HashAlg::Sha256).to_string()),
+        }
+    }
 }
 
 /// What every refusal leaves open: a wrong password must not take the method away.
@@ -50,36 +89,40 @@ fn half_done(partial_success: bool) -> Auth {
 }
 
 impl Login {
-    pub(super) fn new(accounts: Accounts, peer: SocketAddr) -> Self {
+    pub(super) fn new(context: &Context, peer: SocketAddr) -> Self {
         Self {
-            accounts,
+            accounts: context.accounts.clone(),
+            audit: context.audit.clone(),
+            metrics: context.metrics.clone(),
+            failed: context.failed_logins.clone(),
             peer,
             given: None,
             proof: None,
         }
     }
 
-    /// The proof, once the login has succeeded.
-    pub(super) fn take_proof(&mut self) -> Option<Proof> {
+    /// The proof, and by what it was given, once the login has succeeded.
+    pub(super) fn take_proof(&mut self) -> Option<(Proof, Means)> {
         self.proof.take()
     }
 
     /// A guest is in with that; all others learn what methods there are.
     pub(super) async fn none(&mut self, user: &str) -> Auth {
-        self.guest(user, "none").await.unwrap_or_else(refused)
+        self.guest(user, &NONE).await.unwrap_or_else(refused)
     }
 
     /// Lets a guest in; `None` if they are none.
-    async fn guest(&mut self, user: &str, method: &str) -> Option<Auth> {
+    async fn guest(&mut self, user: &str, means: &Means) -> Option<Auth> {
         let checked = self.accounts.check_guest(user, self.peer.ip()).await;
-        match checked.transpose()? {
-            Ok(checked) => Some(self.conclude(user, method, checked)),
-            Err(failure) => Some(self.unavailable(&failure)),
-        }
+        Some(match checked.transpose()? {
+            Ok(_) if self.audit.refuses_logins() => self.refused_unseen(user, means)?,
+            Ok(checked) => self.conclude(user, means.clone(), checked),
+            Err(failure) => self.unavailable(user, means, &failure),
+        })
     }
 
     pub(super) async fn password(&mut self, user: &str, password: &str) -> Auth {
-        self.check_password(user, password, "password").await
+        self.check_password(user, password, PASSWORD).await
     }
 
     /// The same password, for clients that ask for it in this way.
@@ -88,33 +131,39 @@ impl Login {
         user: &str,
         response: Option<Response<'_>>,
     ) -> Auth {
-        const METHOD: &str = "keyboard-interactive";
         let Some(mut answers) = response else {
             let question = Auth::Partial {
                 name: "".into(),
                 instructions: "".into(),
                 prompts: vec![("Password: ".into(), false)].into(),
             };
-            return self.guest(user, METHOD).await.unwrap_or(question);
+            return self
+                .guest(user, &KEYBOARD_INTERACTIVE)
+                .await
+                .unwrap_or(question);
         };
         let answer = answers.next();
         let password = answer.as_deref().map(std::str::from_utf8);
         let Some(Ok(password)) = password else {
             return refused();
         };
-        self.check_password(user, password, METHOD).await
+        self.check_password(user, password, KEYBOARD_INTERACTIVE)
+            .await
     }
 
-    async fn check_password(&mut self, user: &str, password: &str, method: &str) -> Auth {
-        if let Some(guest) = self.guest(user, method).await {
+    async fn check_password(&mut self, user: &str, password: &str, means: Means) -> Auth {
+        if let Some(refused) = self.refused_unseen(user, &means) {
+            return refused;
+        }
+        if let Some(guest) = self.guest(user, &means).await {
             return guest;
         }
         let password = Zeroizing::new(password.to_owned());
         let (from, given) = (self.peer.ip(), self.given.as_ref());
         let checked = self.accounts.check_password(user, password, from, given);
         match checked.await {
-            Ok(checked) => self.conclude(user, method, checked),
-            Err(failure) => self.unavailable(&failure),
+            Ok(checked) => self.conclude(user, means, checked),
+            Err(failure) => self.unavailable(user, &means, &failure),
         }
     }
 
@@ -128,10 +177,17 @@ impl Login {
         let Some(blob) = acceptable(key, algorithm) else {
             return refused();
         };
+        let means = Means::key(key);
+        if let Some(refused) = self.refused_unseen(user, &means) {
+            return refused;
+        }
         match self.accounts.has_key(user, &blob, self.peer.ip()).await {
             Ok(true) => Auth::Accept,
-            Ok(false) => refused(),
-            Err(failure) => self.unavailable(&failure),
+            Ok(false) => {
+                self.note_refusal(user, &means, UNKNOWN_KEY);
+                refused()
+            }
+            Err(failure) => self.unavailable(user, &means, &failure),
         }
     }
 
@@ -145,58 +201,73 @@ impl Login {
         let Some(blob) = acceptable(key, algorithm) else {
             return refused();
         };
-        if let Some(guest) = self.guest(user, algorithm.as_str()).await {
+        let means = Means::key(key);
+        if let Some(refused) = self.refused_unseen(user, &means) {
+            return refused;
+        }
+        if let Some(guest) = self.guest(user, &means).await {
             return guest;
         }
         let checked = self.accounts.check_key(user, &blob, self.peer.ip()).await;
-        self.conclude_key(user, algorithm.as_str(), checked)
+        self.conclude_key(user, means, checked)
     }
 
     /// The possession of the key of this certificate has been proven, and the signature of who has
     /// issued it.
     pub(super) async fn certificate(&mut self, user: &str, certificate: &Certificate) -> Auth {
-        const METHOD: &str = "certificate";
+        let means = Means {
+            method: "certificate",
+            ..Means::key(&PublicKey::from(certificate.public_key().clone()))
+        };
         let Some(certificate) = facts(certificate) else {
             return refused();
         };
-        if let Some(guest) = self.guest(user, METHOD).await {
+        if let Some(refused) = self.refused_unseen(user, &means) {
+            return refused;
+        }
+        if let Some(guest) = self.guest(user, &means).await {
             return guest;
         }
         let from = self.peer.ip();
         let checked = self.accounts.check_certificate(user, certificate, from);
         let checked = checked.await;
-        self.conclude_key(user, METHOD, checked)
+        self.conclude_key(user, means, checked)
     }
 
     fn conclude_key(
         &mut self,
         user: &str,
-        method: &str,
+        means: Means,
         checked: anyhow::Result<Result<KeyProof, Refusal>>,
     ) -> Auth {
         match checked {
-            Ok(Ok(KeyProof::Login(proof))) => self.conclude(user, method, Ok(*proof)),
+            Ok(Ok(KeyProof::Login(proof))) => self.conclude(user, means, Ok(*proof)),
             Ok(Ok(KeyProof::PasswordNext(given))) => {
-                info!(user, peer = %self.peer, method, "key accepted; the password comes next");
+                let (peer, method) = (self.peer, means.method);
+                info!(user, %peer, method, "key accepted; the password comes next");
                 self.given = Some(given);
                 half_done(true)
             }
-            Ok(Err(refusal)) => self.conclude(user, method, Err(refusal)),
-            Err(failure) => self.unavailable(&failure),
+            Ok(Err(refusal)) => self.conclude(user, means, Err(refusal)),
+            Err(failure) => self.unavailable(user, &means, &failure),
         }
     }
 
-    fn conclude(&mut self, user: &str, method: &str, checked: Result<Proof, Refusal>) -> Auth {
+    fn conclude(&mut self, user: &str, means: Means, checked: Result<Proof, Refusal>) -> Auth {
         let peer = self.peer;
+        let Means { method, key } = &means;
+        let key = key.as_deref().unwrap_or_default();
         match checked {
             Ok(proof) => {
-                info!(user, %peer, method, "login");
-                self.proof = Some(proof);
+                info!(user, %peer, method, key, "login");
+                self.proof = Some((proof, means));
                 Auth::Accept
             }
             Err(reason) => {
                 // Debug formatting escapes what a stranger may have put into the name.
-                warn!(?user, %peer, method, %reason, "login refused");
+                warn!(?user, %peer, method, key, %reason, "login refused");
+                self.failed.note(user, peer, method);
+                self.note_refusal(user, &means, &reason.to_string());
                 match &self.given {
                     Some(given) if given.user() == user => half_done(false),
                     _ => refused(),
@@ -205,11 +276,41 @@ impl Login {
         }
     }
 
-    fn unavailable(&self, failure: &anyhow::Error) -> Auth {
+    /// Where every login must be noted and none can be, nobody logs in.
+    fn refused_unseen(&self, user: &str, means: &Means) -> Option<Auth> {
+        if !self.audit.refuses_logins() {
+            return None;
+        }
+        warn!(?user, peer = %self.peer, "login refused: the audit trail cannot be written");
+        self.note_refusal(user, means, "the audit trail cannot be written");
+        Some(refused())
+    }
+
+    fn note_refusal(&self, user: &str, means: &Means, reason: &str) {
+        let who = Who {
+            user: shown(user.as_bytes()).into_owned(),
+            peer: self.peer,
+            session: None,
+        };
+        let refused = audit::Login {
+            ok: false,
+            method: means.method,
+            reason: Some(reason),
+            key: means.key.as_deref(),
+            client: None,
+        };
+        self.metrics.login(means.method, false);
+        self.audit.note(Some(&who), &Event::Login(refused));
+    }
+
+    fn unavailable(&self, user: &str, means: &Means, failure: &anyhow::Error) -> Auth {
         error!(peer = %self.peer, "logins cannot be checked: {failure:#}");
+        self.note_refusal(user, means, "logins cannot be checked");
         refused()
     }
 }
+
+const UNKNOWN_KEY: &str = "unknown key";
 
 /// The key's wire encoding (RFC 4253, section 6.6), if it is of a kind that is accepted here.
 fn acceptable(key: &PublicKey, algorithm: &Algorithm) -> Option<Vec<u8>> {

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_blocking;
 use tracing::error;
 
 use super::stream::{Backlog, Link};
 use crate::command_line::words;
 use crate::commands::{self, Command};
 use crate::pipe::{Gone, Pipe};
+use crate::pool;
 use crate::scp;
 use crate::session::Session;
 use crate::sftp;
@@ -179,6 +179,14 @@ impl Pipe for ChannelPipe<'_> {
         self.put_out(self.writer.data_bytes(bytes)).await
     }
 
+    fn gone(&self) -> impl Future<Output = ()> + Send {
+        let mut gone = self.gone.clone();
+        async move {
+            // If the other side is dropped, the channel has ended too.
+            let _ = gone.wait_for(|gone| *gone).await;
+        }
+    }
+
     async fn notice(&mut self, line: String) -> Result<(), Gone> {
         let line = self.ends_of_lines(line.into());
         let sending = self.writer.extended_data_bytes(STDERR, line);
@@ -264,7 +272,7 @@ async fn refuse(service: &Service, mut pipe: ChannelPipe<'_>) -> u32 {
 /// The verbs on the home of a session; `None`, once the operator was told, if it cannot be opened.
 async fn open_home(session: Arc<Session>, cancelled: Arc<AtomicBool>) -> Option<Vfs> {
     let opening = session.clone();
-    match spawn_blocking(move || opening.open_store()).await {
+    match pool::run(move || opening.open_store()).await {
         Ok(Ok(store)) => Some(Vfs::new(session, store, cancelled)),
         Ok(Err(failure)) => {
             let (user, home) = (session.user(), session.home().display());

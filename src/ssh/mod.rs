@@ -31,15 +31,25 @@ use channel::{Service, Terminal};
 use stream::{Link, Stream};
 
 use crate::accounts::Accounts;
+use crate::audit::{self, Audit, Who, shown};
+use crate::bandwidth::Lanes;
 use crate::commands::Command;
 use crate::config::{self, Config};
+use crate::failed_logins::FailedLogins;
 use crate::hashes::Hashes;
+use crate::metrics::{Direction, Metrics};
+use crate::phase::{Phase, STOPPING, reached};
 use crate::quota::{Ledgers, Limits};
-use crate::session::Session;
+use crate::session::{Client, Session, Terms};
 use crate::sessions::{Ending, Entry, Sessions};
+use crate::witness::Witness;
 
 /// Time that a connection has to end by itself once it was told to.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Bytes that a client may send on a channel before it hears that more may come.
+const WINDOW: u32 = 2 * 1024 * 1024;
+const LEAST_WINDOW: u32 = 64 * 1024;
 
 /// What all connections share.
 pub struct Context {
@@ -47,7 +57,11 @@ pub struct Context {
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
     sessions: Arc<Sessions>,
+    failed_logins: Arc<FailedLogins>,
     hashes: Arc<Hashes>,
+    audit: Audit,
+    metrics: Arc<Metrics>,
+    lanes: Arc<Lanes>,
     login: config::Login,
     sftp: config::Sftp,
     uploads: config::Uploads,
@@ -60,6 +74,8 @@ impl Context {
         accounts: Accounts,
         ledgers: Arc<Ledgers>,
         sessions: Arc<Sessions>,
+        audit: Audit,
+        metrics: Arc<Metrics>,
         host_keys: Vec<PrivateKey>,
     ) -> Self {
         Self {
@@ -67,22 +83,36 @@ impl Context {
             accounts,
             ledgers,
             sessions,
+            failed_logins: Arc::default(),
             hashes: Arc::new(Hashes::new(config.server.shards)),
+            audit,
+            metrics,
+            lanes: Arc::new(Lanes::new(config.bandwidth)),
             login: config.login.clone(),
             sftp: config.sftp.clone(),
             uploads: config.uploads.clone(),
         }
     }
 
+    /// The logins that failed last.
+    pub fn failed_logins(&self) -> &Arc<FailedLogins> {
+        &self.failed_logins
+    }
+
     /// The same server under another config, with these host keys.
     pub fn renewed(&self, config: &Config, host_keys: Vec<PrivateKey>) -> Self {
+        self.lanes.set(config.bandwidth);
         Self {
+            failed_logins: self.failed_logins.clone(),
             hashes: self.hashes.clone(),
+            lanes: self.lanes.clone(),
             ..Self::new(
                 config,
                 self.accounts.clone(),
                 self.ledgers.clone(),
                 self.sessions.clone(),
+                self.audit.clone(),
+                self.metrics.clone(),
                 host_keys,
             )
         }
@@ -105,7 +135,7 @@ fn transport(login: &config::Login, keys: Vec<PrivateKey>) -> server::Config {
         auth_rejection_time: Duration::from_millis(50),
         auth_rejection_time_initial: Some(Duration::ZERO),
         max_auth_attempts: login.max_attempts,
-        window_size: 2 * 1024 * 1024,
+        window_size: WINDOW,
         maximum_packet_size: 32 * 1024,
         // Larger batches of outgoing packets for each write to the socket.
         event_buffer_size: 32,
@@ -157,20 +187,17 @@ pub async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
     context: Arc<Context>,
-    mut stop: watch::Receiver<bool>,
+    mut phases: watch::Receiver<Phase>,
 ) {
-    let link = Arc::new(Link::default());
+    let _present = context.metrics.connection();
+    let link = Arc::new(Link::new(context.metrics.clone()));
     let ending = Ending::default();
     let (at_work, mut all_ended) = mpsc::channel(1);
     let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
     let connection = Connection {
-        login: Login::new(context.accounts.clone(), peer),
-        ledgers: context.ledgers.clone(),
-        sessions: context.sessions.clone(),
-        hashes: context.hashes.clone(),
+        login: Login::new(&context, peer),
+        context: context.clone(),
         peer,
-        limits: context.sftp.clone(),
-        uploads: context.uploads.clone(),
         link: link.clone(),
         ending: ending.clone(),
         entry: None,
@@ -178,8 +205,11 @@ pub async fn serve(
         channels: HashMap::new(),
         at_work,
     };
-    let mut running = match server::run_stream(context.transport.clone(), stream, connection).await
-    {
+    let begun = tokio::select! {
+        begun = server::run_stream(context.transport.clone(), stream, connection) => begun,
+        () = time_to_leave(&link, phases.clone()) => return,
+    };
+    let mut running = match begun {
         Ok(running) => running,
         Err(failure) => {
             debug!(%peer, %failure, "connection ended before it began");
@@ -188,7 +218,7 @@ pub async fn serve(
     };
     let told_to_end = async {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => "The server is stopping".to_owned(),
+            () = time_to_leave(&link, phases.clone()) => STOPPING.to_owned(),
             reason = ending.ended() => reason,
         }
     };
@@ -214,21 +244,26 @@ pub async fn serve(
     tokio::select! {
         _ = all_ended.recv() => {}
         () = async {
-            let _ = stop.wait_for(|stop| *stop).await;
+            reached(&mut phases, Phase::Ending).await;
             tokio::time::sleep(FAREWELL).await;
         } => {}
+    }
+}
+
+/// Waits until the server is so far on its way to its end that this connection must go too: who is not
+/// logged in has nothing to bring to an end.
+async fn time_to_leave(link: &Link, mut phases: watch::Receiver<Phase>) {
+    reached(&mut phases, Phase::Draining).await;
+    if link.is_logged_in() {
+        reached(&mut phases, Phase::Ending).await;
     }
 }
 
 /// One connection: first a login, then a session with channels.
 struct Connection {
     login: Login,
-    ledgers: Arc<Ledgers>,
-    sessions: Arc<Sessions>,
-    hashes: Arc<Hashes>,
+    context: Arc<Context>,
     peer: SocketAddr,
-    limits: config::Sftp,
-    uploads: config::Uploads,
     link: Arc<Link>,
     ending: Ending,
     /// Its place among the open sessions, until the connection is gone.
@@ -321,7 +356,7 @@ impl Handler for Connection {
     }
 
     async fn auth_succeeded(&mut self, transport: &mut Transport) -> Result<(), Self::Error> {
-        let proof = self
+        let (proof, means) = self
             .login
             .take_proof()
             .ok_or(russh::Error::NotAuthenticated)?;
@@ -331,30 +366,59 @@ impl Handler for Connection {
             files: account.settings.allowance.files,
         };
         let user = account.name.as_str();
-        let member = self.ledgers.join(user, &account.home, limits).await;
+        let context = &self.context;
+        let member = context.ledgers.join(user, &account.home, limits).await;
         let member = member.map_err(|failure| {
             error!(user, "cannot read what is used: {failure:#}");
             russh::Error::Disconnect
         })?;
         let identification = transport.remote_sshid().to_vec();
-        let (limits, uploads) = (self.limits.clone(), self.uploads.clone());
+        let id = context.sessions.next_id();
+        let who = Who {
+            user: user.to_owned(),
+            peer: self.peer,
+            session: Some(id),
+        };
+        let witness = Witness::new(context.audit.clone(), context.metrics.clone(), who);
+        let client = Client {
+            address: self.peer,
+            identification,
+        };
+        let terms = Terms {
+            limits: context.sftp.clone(),
+            uploads: context.uploads.clone(),
+        };
+        let share = context.lanes.join(user, account.settings.rules.bandwidth);
         let session = Session::new(
             proof,
-            self.peer,
-            identification,
-            limits,
-            uploads,
+            client,
+            terms,
             member,
-            self.hashes.clone(),
+            share,
+            context.hashes.clone(),
+            witness,
         );
         let session = Arc::new(session);
-        match self.sessions.enter(session.clone(), self.ending.clone()) {
+        let ending = self.ending.clone();
+        let entered = context.sessions.enter(id, session.clone(), ending);
+        let refused = entered.as_ref().err().map(ToString::to_string);
+        session.tell_login(audit::Login {
+            ok: refused.is_none(),
+            method: means.method,
+            reason: refused.as_deref(),
+            key: means.key.as_deref(),
+            client: Some(shown(session.identification())),
+        });
+        match entered {
             Ok(entry) => self.entry = Some(entry),
             Err(refused) => {
                 let (user, peer) = (session.user(), self.peer);
                 warn!(user, %peer, "login refused: {refused}");
-                self.ending.end(&refused.to_string());
-                return Ok(());
+                let words = refused.to_string();
+                // Cuts the connection of a client that stays; and here the words go out before
+                // anything that it asks for next can be refused without them.
+                self.ending.end(&words);
+                return transport.disconnect(Disconnect::ByApplication, &words, "en");
             }
         }
         self.session = Some(session);
@@ -372,7 +436,7 @@ impl Handler for Connection {
         let Some(session) = self.session.clone() else {
             return Err(russh::Error::NotAuthenticated);
         };
-        if self.channels.len() >= self.limits.max_channels {
+        if self.channels.len() >= self.context.sftp.max_channels {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
@@ -422,6 +486,21 @@ impl Handler for Connection {
     ) -> Result<(), Self::Error> {
         let service = Service::Command(Command::Greeting, self.terminal(channel));
         self.grant(channel, service, transport)
+    }
+
+    /// Where uploads are held back, little is under way: what else comes on the connection comes behind
+    /// it.
+    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
+        let session = self.session.as_ref();
+        let Some(rate) = session.and_then(|session| session.share().limit(Direction::Upload))
+        else {
+            return WINDOW;
+        };
+        self.forget_ended_channels();
+        // Alone, it may be further ahead: who is far away needs that.
+        let part = if self.channels.len() > 1 { 32 } else { 8 };
+        let a_moment = u32::try_from(rate / part).unwrap_or(u32::MAX);
+        a_moment.clamp(LEAST_WINDOW, WINDOW)
     }
 
     async fn pty_request(

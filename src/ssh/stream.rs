@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use crate::metrics::Metrics;
+
 /// Past this many waiting request bytes nothing more is read while they can be carried out.
 const ENOUGH: usize = 1024 * 1024;
 
@@ -29,8 +31,10 @@ const PIECE_OVERHEAD: usize = 128;
 const READ_AHEAD: usize = 4096;
 
 /// What the connection's parts share about its stream.
-#[derive(Default)]
-pub(super) struct Link(Mutex<State>);
+pub(super) struct Link {
+    state: Mutex<State>,
+    metrics: Arc<Metrics>,
+}
 
 #[derive(Default)]
 struct State {
@@ -44,8 +48,15 @@ struct State {
 }
 
 impl Link {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            state: Mutex::default(),
+            metrics,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The login deadline no longer holds.
@@ -62,6 +73,10 @@ impl Link {
         } else {
             Poll::Pending
         }
+    }
+
+    pub(super) fn is_logged_in(&self) -> bool {
+        self.state().logged_in
     }
 
     /// Ends the connection.
@@ -113,6 +128,7 @@ impl Backlog {
     pub(super) fn add(&self, length: usize) {
         let mut own = self.own();
         own.bytes += length + PIECE_OVERHEAD;
+        self.link.metrics.backlog((length + PIECE_OVERHEAD) as i64);
         if !own.blocked {
             self.link.state().waiting += length + PIECE_OVERHEAD;
         } else if own.bytes > TOO_MUCH {
@@ -125,6 +141,9 @@ impl Backlog {
     pub(super) fn remove(&self, length: usize) {
         let mut own = self.own();
         own.bytes -= length + PIECE_OVERHEAD;
+        self.link
+            .metrics
+            .backlog(-((length + PIECE_OVERHEAD) as i64));
         if !own.blocked {
             let mut state = self.link.state();
             state.waiting -= length + PIECE_OVERHEAD;
@@ -153,6 +172,7 @@ impl Backlog {
 
 impl Drop for Backlog {
     fn drop(&mut self) {
+        self.link.metrics.backlog(-(self.own().bytes as i64));
         // A channel that is gone holds up nothing.
         self.set_blocked(true);
     }

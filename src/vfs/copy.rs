@@ -2,6 +2,8 @@
 
 use rustix::io::Errno;
 
+use super::open::READING;
+use super::record::Deed;
 use super::{Last, OpenFile, Verb, Vfs};
 use crate::error::Error;
 use crate::path::VPath;
@@ -19,11 +21,11 @@ impl Vfs {
     /// is refused unless `overwrite`; what was made of a copy that fails is removed.
     pub fn copy_file(&self, from: &VPath, to: &VPath, overwrite: bool) -> Result<(), Error> {
         let outcome = self.copy_named(from, to, overwrite);
-        self.record("copy", &(from, to), outcome)
+        self.record(Deed::Copy(from, to), outcome)
     }
 
     fn copy_named(&self, from: &VPath, to: &VPath, overwrite: bool) -> Result<(), Error> {
-        let source = self.open_to_read(from)?;
+        let source = self.opened_unnoted(from, Some(Verb::Read), &READING, None)?;
         let found = source.file.metadata()?;
         let inode_of = |path, last| {
             self.at(path, last, |place| {
@@ -43,7 +45,7 @@ impl Vfs {
             permissions: Some(0o600),
             ..OpenHow::default()
         };
-        let target = self.opened(to, None, &making, Some(found.size))?;
+        let target = self.opened_unnoted(to, None, &making, Some(found.size))?;
         let made = target.file.metadata()?.inode;
         let as_source = Changes {
             permissions: Some(found.mode),
@@ -51,9 +53,9 @@ impl Vfs {
             ..Changes::default()
         };
         let copied = self
-            .copy(&source, 0, None, &target, 0)
+            .copy_spoiling(&source, 0, None, &target, 0)
             .and_then(|()| self.change_allowed(&target, &as_source));
-        let copied = copied.and(self.close(target));
+        let copied = copied.and(self.close_unnoted(target));
         if copied.is_err() && !overwrite && inode_of(to, Last::Itself) == Ok(made) {
             // Nobody knows of it yet.
             let _ = self.at(to, Last::Itself, |place| self.remove_allowed(place));
@@ -65,6 +67,19 @@ impl Vfs {
     /// Stops, with an error, when the session ends meanwhile. What would exceed the quota is not
     /// begun.
     pub fn copy(
+        &self,
+        source: &OpenFile,
+        offset: u64,
+        length: Option<u64>,
+        target: &OpenFile,
+        target_offset: u64,
+    ) -> Result<(), Error> {
+        let copied = self.copy_spoiling(source, offset, length, target, target_offset);
+        target.was_copied_to();
+        self.record(Deed::Copy(source.path(), target.path()), copied)
+    }
+
+    fn copy_spoiling(
         &self,
         source: &OpenFile,
         offset: u64,

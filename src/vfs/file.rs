@@ -1,19 +1,23 @@
 //! The verbs on open files: whatever makes one longer is reserved first and settled afterwards.
 
+use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
-use tracing::info;
 
+use super::open::READING;
+use super::record::{Deed, Used};
 use super::replace::{End, Overwrite};
-use super::{Pass, Place, Verb, Vfs};
+use super::{Last, Pass, Place, Verb, Vfs};
 use crate::error::Error;
+use crate::hashes::Algorithm;
 use crate::path::VPath;
 use crate::quota::{Tracked, Usage};
 use crate::rules::Permission;
 use crate::store::{Changes, Directory, File, Metadata, OpenHow};
-use crate::transfers::{Direction, Transfer, Transfers, UnderWay};
+use crate::transfers::{Direction, Transfers, UnderWay};
 
 /// A file that a session holds open, and what it did with it.
 pub struct OpenFile {
@@ -27,15 +31,22 @@ pub struct OpenFile {
     /// Where its name is new, if that must be durable.
     new_in: Option<Box<dyn Directory>>,
     pub(super) pass: Pass,
-    /// When it was opened.
-    size: u64,
-    /// What its client reads and writes; `None` where the server uses it for itself.
-    moves: Option<Box<Moves>>,
+    story: Box<Story>,
 }
 
-struct Moves {
-    download: Option<UnderWay>,
-    upload: Option<UnderWay>,
+/// What there is to tell of a file at its end.
+#[derive(Default)]
+pub(super) struct Story {
+    /// When it was opened.
+    pub(super) size: u64,
+    /// Opening it has made or cut it, and nothing was copied into it.
+    pub(super) is_new: AtomicBool,
+    /// Something that should have been written to it was not.
+    pub(super) has_failed: AtomicBool,
+    /// What its client reads; `None` where the server uses it for itself.
+    pub(super) download: Option<UnderWay>,
+    /// What its client writes.
+    pub(super) upload: Option<UnderWay>,
 }
 
 impl OpenFile {
@@ -54,23 +65,32 @@ impl OpenFile {
             overwrite: None,
             new_in: None,
             pass: place.pass,
-            size,
-            moves: None,
+            story: Box::new(Story {
+                size,
+                ..Story::default()
+            }),
         }
     }
 
+    /// The same, which was made or cut by opening it.
+    pub(super) fn made(mut self) -> Self {
+        (self.story.size, self.story.is_new) = (0, true.into());
+        self
+    }
+
+    /// What is in it has not come from the client.
+    pub(super) fn was_copied_to(&self) {
+        self.story.is_new.store(false, Ordering::Relaxed);
+    }
+
     /// The same, for a client that moves bytes and may have announced how many.
-    pub(super) fn for_client(self, transfers: &Arc<Transfers>, announced: Option<u64>) -> Self {
+    pub(super) fn for_client(mut self, transfers: &Arc<Transfers>, announced: Option<u64>) -> Self {
         let begin = |direction, expected| transfers.begin(self.path.clone(), direction, expected);
-        let (read, write) = (self.how.read, self.how.write);
-        let moves = Moves {
-            download: read.then(|| begin(Direction::Download, Some(self.size))),
-            upload: write.then(|| begin(Direction::Upload, announced)),
-        };
-        Self {
-            moves: Some(Box::new(moves)),
-            ..self
-        }
+        let size = Some(self.story.size);
+        let download = self.how.read.then(|| begin(Direction::Download, size));
+        let upload = self.how.write.then(|| begin(Direction::Upload, announced));
+        (self.story.download, self.story.upload) = (download, upload);
+        self
     }
 
     /// The same, where its name is new in this directory.
@@ -91,8 +111,7 @@ impl OpenFile {
             overwrite: None,
             new_in: None,
             pass: self.pass,
-            size: self.size,
-            moves: None,
+            story: Box::default(),
         }
     }
 
@@ -107,6 +126,7 @@ impl OpenFile {
     /// Something that should have been written to it was not: it must not take the place of an old
     /// file.
     pub(super) fn spoil(&self) {
+        self.story.has_failed.store(true, Ordering::Relaxed);
         if let Some(overwrite) = &self.overwrite {
             overwrite.spoil();
         }
@@ -139,12 +159,12 @@ impl OpenFile {
         if self.how.append { size } else { offset }
     }
 
-    fn download(&self) -> Option<&Transfer> {
-        self.moves.as_ref()?.download.as_deref()
+    fn download(&self) -> Option<&UnderWay> {
+        self.story.download.as_ref()
     }
 
-    fn upload(&self) -> Option<&Transfer> {
-        self.moves.as_ref()?.upload.as_deref()
+    fn upload(&self) -> Option<&UnderWay> {
+        self.story.upload.as_ref()
     }
 
     fn was_read(&self, offset: u64, length: usize) {
@@ -164,13 +184,20 @@ impl Vfs {
     /// Ends the use of a file and records what was moved. What was written may turn out to be lost;
     /// a file that was overwritten safely is replaced now.
     pub fn close(&self, file: OpenFile) -> Result<(), Error> {
+        let path = file.path.clone();
+        self.record(Deed::Close(&path), self.end(file, End::Closed))
+    }
+
+    /// The same for the server's own use of a file, which is part of something else.
+    pub(super) fn close_unnoted(&self, file: OpenFile) -> Result<(), Error> {
         self.end(file, End::Closed)
     }
 
     /// The same when the session ends before its client has closed the file: one that was overwritten
     /// safely stays as it was, and what has come is kept beside it.
     pub fn abandon(&self, file: OpenFile) -> Result<(), Error> {
-        self.end(file, End::Cut)
+        let path = file.path.clone();
+        self.record(Deed::Close(&path), self.end(file, End::Cut))
     }
 
     fn end(&self, file: OpenFile, end: End) -> Result<(), Error> {
@@ -184,9 +211,10 @@ impl Vfs {
             path,
             overwrite,
             new_in,
-            moves,
+            story,
             ..
         } = file;
+        let inode = tracked.inode();
         let closed = match overwrite {
             Some(overwrite) => self.end_overwrite(&overwrite, file, &path, synced, end),
             None => synced.and(file.close()),
@@ -196,18 +224,24 @@ impl Vfs {
             Some(directory) if end == End::Closed => closed.and(directory.sync_names()),
             _ => closed,
         };
-        let (user, peer) = (self.session.user(), self.session.peer());
-        let bytes = |one: Option<UnderWay>| one.map_or(0, |one| one.bytes());
-        if let Some(moves) = moves {
-            let (read, written) = (bytes(moves.download), bytes(moves.upload));
-            if written > 0 {
-                info!(user, %peer, ?path, bytes = written, "upload");
-            }
-            if read > 0 {
-                info!(user, %peer, ?path, bytes = read, "download");
-            }
-        }
-        self.record("close", &path, outcome)
+        self.record_moves(&Used {
+            path: &path,
+            story: &story,
+            has_failed: story.has_failed.load(Ordering::Relaxed) || outcome.is_err(),
+            end,
+            sha256: &|| self.sha256_of(&path, inode),
+        });
+        outcome
+    }
+
+    /// The hash of a file that was closed, if it still goes by its name. It is for the operator, whatever
+    /// its owner may read.
+    fn sha256_of(&self, path: &VPath, inode: (u64, u64)) -> Option<String> {
+        let open = |place: &Place<'_>| self.open_counted(place, &READING, None);
+        let file = self.at(path, Last::Followed, open).ok()?;
+        let is_same = file.tracked.inode() == inode;
+        let hash = is_same.then(|| self.hash_whole(&file, Algorithm::Sha256).ok());
+        Some(hash.flatten()?.to_string())
     }
 
     /// Before a file is closed, or takes the place of another one.
@@ -265,8 +299,13 @@ impl Vfs {
                 if stored > 0 {
                     file.was_written(start, stored);
                 }
+                // The others that were under way fail too: that is one event.
+                let is_known = mem::replace(file.story.has_failed.get_mut(), true);
                 file.spoil();
-                self.record("write", &file.path, Err(error))
+                if is_known {
+                    return Err(error);
+                }
+                self.record(Deed::Write(&file.path), Err(error))
             }
         }
     }
@@ -351,8 +390,10 @@ impl Vfs {
 
     /// Changes the open file itself, whatever its name is by now.
     pub fn change_file(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
-        self.check_change(file, changes)?;
-        self.change_allowed(file, changes)
+        let outcome = self
+            .check_change(file, changes)
+            .and_then(|()| self.change_allowed(file, changes));
+        self.record(Deed::Change(&file.path, changes), outcome)
     }
 
     fn check_change(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
@@ -375,7 +416,7 @@ impl Vfs {
         if size.is_err() {
             file.spoil();
         }
-        self.record("change", &file.path, size.and(rest))
+        size.and(rest)
     }
 
     /// Changes the size, and the rest; tells what came of each.
@@ -397,6 +438,6 @@ impl Vfs {
 
     /// Makes what was written durable.
     pub fn sync(&self, file: &OpenFile) -> Result<(), Error> {
-        self.record("fsync", &file.path, file.file.sync())
+        self.record(Deed::Sync(&file.path), file.file.sync())
     }
 }

@@ -30,7 +30,7 @@ impl Vfs {
     }
 
     /// The hash of a whole open file, from memory if the file has not changed since.
-    fn hash_whole(&self, file: &OpenFile, algorithm: Algorithm) -> Result<Hash, Error> {
+    pub(super) fn hash_whole(&self, file: &OpenFile, algorithm: Algorithm) -> Result<Hash, Error> {
         let hashes = self.session.hashes();
         let before = file.readable()?.metadata()?;
         let content = Content::from(&before);

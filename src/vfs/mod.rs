@@ -3,12 +3,10 @@
 //!
 //! All verbs may block and run on the blocking pool; [`Vfs::read_now`] is the exception.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
-use tracing::debug;
 
 mod access;
 mod copy;
@@ -16,6 +14,7 @@ mod file;
 mod hash;
 mod names;
 mod open;
+mod record;
 mod replace;
 mod space;
 mod sweep;
@@ -26,6 +25,7 @@ pub use self::hash::Part;
 use self::names::{last_name, name_is_gone};
 pub use self::open::OpenDirectory;
 use self::open::WRITING;
+use self::record::Deed;
 use self::replace::Overwrites;
 pub use self::space::Room;
 pub use self::sweep::{is_stale, sweep};
@@ -97,7 +97,7 @@ impl Vfs {
         let outcome = self.at(path, Last::of(path, follow), |place| {
             self.change_counted(place, changes)
         });
-        self.record("change", path, outcome)
+        self.record(Deed::Change(path, changes), outcome)
     }
 
     fn change_counted(&self, place: &Place<'_>, changes: &Changes) -> Result<(), Error> {
@@ -135,7 +135,7 @@ impl Vfs {
             place.check_movable()?;
             self.remove_allowed(place)
         });
-        self.record("remove", path, outcome)
+        self.record(Deed::Remove(path), outcome)
     }
 
     fn remove_allowed(&self, place: &Place<'_>) -> Result<(), Error> {
@@ -152,7 +152,7 @@ impl Vfs {
             place.check_movable()?;
             self.take_name(place, || place.store.remove_directory(&place.path))
         });
-        self.record("rmdir", path, outcome)
+        self.record(Deed::RemoveDirectory(path), outcome)
     }
 
     /// Makes a directory.
@@ -163,7 +163,7 @@ impl Vfs {
             self.remember_directory(place);
             Ok(())
         });
-        self.record("mkdir", path, outcome)
+        self.record(Deed::MakeDirectory(path), outcome)
     }
 
     /// Makes `new` another name of `existing`. The same must be allowed at both: what is done by one
@@ -178,7 +178,7 @@ impl Vfs {
             self.finish_early(existing)?;
             self.add_name(|| new.store.hard_link(&existing.path, &new.path))
         });
-        self.record("link", &(existing, new), outcome)
+        self.record(Deed::Link(existing, new), outcome)
     }
 
     /// Makes a symbolic link.
@@ -187,7 +187,7 @@ impl Vfs {
             link.check(Verb::Link)?;
             self.add_name(|| link.store.symlink(target, &link.path))
         });
-        self.record("symlink", link, outcome)
+        self.record(Deed::Symlink { target, link }, outcome)
     }
 
     /// Renames; an existing `to` is replaced atomically if `replace`, else refused.
@@ -202,7 +202,7 @@ impl Vfs {
                 other => other,
             }
         });
-        self.record("rename", &(from, to), outcome)
+        self.record(Deed::Rename(from, to), outcome)
     }
 
     /// Within the same permissions it takes `rename`. From one set to another it must be no way to
@@ -294,23 +294,17 @@ impl Vfs {
         })
     }
 
+    /// The path that `~user` stands for: only one's own home is known here.
+    pub fn home_of(&self, user: &[u8]) -> Result<VPath, Error> {
+        if user.is_empty() || user == self.session.user().as_bytes() {
+            return Ok(VPath::home());
+        }
+        let refused = Err(Error::Refused("Only your own home directory is known here"));
+        self.record(Deed::FindHome(&VPath::parse(user)?), refused)
+    }
+
     /// Where a path leads; a missing last name is no error.
     pub fn canonical(&self, path: &VPath) -> Result<VPath, Error> {
         self.store.canonical(path)
-    }
-
-    /// The one place where a verb's outcome is told.
-    fn record<T>(
-        &self,
-        verb: &'static str,
-        path: &dyn Debug,
-        outcome: Result<T, Error>,
-    ) -> Result<T, Error> {
-        let (user, peer) = (self.session.user(), self.session.peer());
-        match &outcome {
-            Ok(_) => debug!(user, %peer, ?path, "{verb}"),
-            Err(error) => debug!(user, %peer, ?path, %error, "{verb} failed"),
-        }
-        outcome
     }
 }

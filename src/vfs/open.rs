@@ -2,13 +2,14 @@
 
 use rustix::io::Errno;
 
+use super::record::Deed;
 use super::{EXISTS, Last, OpenFile, Pass, Place, Verb, Vfs};
 use crate::error::Error;
 use crate::path::VPath;
 use crate::quota::Usage;
 use crate::store::{Changes, Directory, Entry, File, Metadata, OpenHow};
 
-const READING: OpenHow = OpenHow {
+pub(super) const READING: OpenHow = OpenHow {
     read: true,
     write: false,
     append: false,
@@ -60,15 +61,27 @@ impl Vfs {
         self.opened(path, Some(Verb::Hash), &READING, None)
     }
 
-    /// As [`Vfs::open`], for the server's own use; `reading` is what it will be read for.
-    pub(super) fn opened(
+    fn opened(
         &self,
         path: &VPath,
         reading: Option<Verb>,
         how: &OpenHow,
         announced: Option<u64>,
     ) -> Result<OpenFile, Error> {
-        let outcome = self.at(path, Last::Followed, |place| {
+        let outcome = self.opened_unnoted(path, reading, how, announced);
+        self.record(Deed::Open(path), outcome)
+    }
+
+    /// As [`Vfs::open`], for the server's own use as a part of something else; `reading` is what it will
+    /// be read for.
+    pub(super) fn opened_unnoted(
+        &self,
+        path: &VPath,
+        reading: Option<Verb>,
+        how: &OpenHow,
+        announced: Option<u64>,
+    ) -> Result<OpenFile, Error> {
+        self.at(path, Last::Followed, |place| {
             if let Some(reading) = reading {
                 self.check_own(place, reading)?;
             }
@@ -76,11 +89,10 @@ impl Vfs {
                 place.check(Verb::Write)?;
             }
             self.open_counted(place, how, announced)
-        });
-        self.record("open", path, outcome)
+        })
     }
 
-    fn open_counted(
+    pub(super) fn open_counted(
         &self,
         place: &Place<'_>,
         how: &OpenHow,
@@ -142,6 +154,7 @@ impl Vfs {
         }
         if how.truncate {
             self.resize(&file, 0, announced)?;
+            return Ok(file.made());
         } else if let (true, Some(announced)) = (how.write, announced) {
             self.check_room(&file, announced)?;
         }
@@ -179,7 +192,7 @@ impl Vfs {
             // Where a link leads that led to nothing is known only now.
             directory = self.directory_to_sync(&place.path)?;
         }
-        Ok(file.new_in(directory))
+        Ok(file.made().new_in(directory))
     }
 
     /// Opens and counts the handle. The caller holds the names.
@@ -218,7 +231,7 @@ impl Vfs {
                 pass: place.pass,
             })
         });
-        self.record("list", path, outcome)
+        self.record(Deed::List(path), outcome)
     }
 
     /// The next entry of a directory; `None` at the end.
@@ -245,7 +258,7 @@ impl Vfs {
         let outcome = self
             .check_directory(open, Verb::Change)
             .and_then(|()| open.directory.change(changes));
-        self.record("change", &open.path, outcome)
+        self.record(Deed::Change(&open.path, changes), outcome)
     }
 }
 

@@ -115,7 +115,7 @@ impl Vfs {
         let name = change.reserve(Usage::files(1))?;
         let (file, place) = at.store.replacement(&at.path, how, &found)?;
         name.keep();
-        let mut file = self.tracked(file, at, how)?;
+        let mut file = self.tracked(file, at, how)?.made();
         self.remember(&file);
         let overwrite = Arc::new(Overwrite {
             inode: found.inode,

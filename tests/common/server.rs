@@ -35,6 +35,7 @@ const CHEAP: &[(&str, &str)] = &[
     ("login.argon2_memory", "\"8MiB\""),
     ("login.argon2_passes", "1"),
     ("login.argon2_lanes", "1"),
+    ("server.stop_grace", "\"1s\""),
 ];
 
 /// How sshd confines a user to a home; to be completed with its path.
@@ -291,10 +292,22 @@ impl TestServer {
     /// Ends the server by SIGTERM, by SIGKILL if it does not end within 5 s. `None`: it was not
     /// running any more; a status that is no success: it did not end well.
     pub fn stop(&mut self) -> Option<ExitStatus> {
+        self.terminate();
+        self.wait(Duration::from_secs(5))
+    }
+
+    /// Sends the running server SIGTERM.
+    pub fn terminate(&self) {
+        if let Some(process) = &self.process {
+            let _ = rustix::process::kill_process(Pid::from_child(process), Signal::TERM);
+        }
+    }
+
+    /// Waits until the server ends by itself, and ends it by SIGKILL at the deadline.
+    pub fn wait(&mut self, deadline: Duration) -> Option<ExitStatus> {
         let mut process = self.process.take()?;
-        let _ = rustix::process::kill_process(Pid::from_child(&process), Signal::TERM);
         let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(5) {
+        while began.elapsed() < deadline {
             if let Some(status) = process.try_wait().unwrap() {
                 return Some(status);
             }

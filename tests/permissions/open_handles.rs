@@ -5,15 +5,18 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::{Bytes, BytesMut};
 use landfall::accounts::{Accounts, NewAccount, Password};
+use landfall::audit::{Audit, Who};
+use landfall::bandwidth::Lanes;
 use landfall::config::Config;
 use landfall::error::Error;
 use landfall::hashes::{Algorithm, Hashes};
 use landfall::path::VPath;
 use landfall::quota::{Ledgers, Limits};
-use landfall::rules::{Denied, Permission};
-use landfall::session::{Session, count_home};
+use landfall::rules::{Bandwidth, Denied, Permission};
+use landfall::session::{Client, Session, Terms, count_home};
 use landfall::store::{Changes, OpenHow};
 use landfall::vfs::Vfs;
+use landfall::witness::Witness;
 use tempfile::TempDir;
 
 use super::*;
@@ -46,14 +49,27 @@ impl Scene {
             files: None,
         };
         let member = ledgers.join("ann", &account.home, limits).await.unwrap();
+        let client = Client {
+            address: ([127, 0, 0, 1], 22).into(),
+            identification: b"SSH-2.0-Test".to_vec(),
+        };
+        let who = Who {
+            user: "ann".to_owned(),
+            peer: client.address,
+            session: None,
+        };
+        let terms = Terms {
+            limits: config.sftp.clone(),
+            uploads: config.uploads.clone(),
+        };
         let session = Arc::new(Session::new(
             proof.unwrap().unwrap(),
-            ([127, 0, 0, 1], 22).into(),
-            b"SSH-2.0-Test".to_vec(),
-            config.sftp.clone(),
-            config.uploads.clone(),
+            client,
+            terms,
             member,
+            Lanes::new(Bandwidth::default()).join("ann", Bandwidth::default()),
             Arc::new(Hashes::new(1)),
+            Witness::new(Audit::off(), Arc::default(), who),
         ));
         let store = session.open_store().unwrap();
         let vfs = Vfs::new(session.clone(), store, Arc::new(AtomicBool::new(false)));

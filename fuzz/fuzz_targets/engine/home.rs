@@ -8,11 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use landfall::accounts::{Accounts, NewAccount, Password};
+use landfall::audit::{Audit, Who};
+use landfall::bandwidth::Lanes;
 use landfall::config::Config;
 use landfall::error::Error;
 use landfall::hashes::Hashes;
 use landfall::quota::{Ledgers, Limits, Usage};
-use landfall::session::{Session, count_home};
+use landfall::rules::Bandwidth;
+use landfall::session::{Client, Session, Terms, count_home};
+use landfall::witness::Witness;
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, linkat, mknodat, open, openat, statat,
     unlinkat,
@@ -196,22 +200,24 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
                 .await
                 .unwrap()
                 .unwrap();
-            let peer = ([127, 0, 0, 1], 22).into();
-            let identification = format!("SSH-2.0-{client}").into_bytes();
+            let client = Client {
+                address: ([127, 0, 0, 1], 22).into(),
+                identification: format!("SSH-2.0-{client}").into_bytes(),
+            };
             let limits = config.sftp.clone();
             let mut uploads = config.uploads.clone();
             uploads.safe_overwrite = number % 2 == 1;
             let member = ledgers.join("anna", home, QUOTA).await.unwrap();
             let hashes = Arc::new(Hashes::new(1));
-            let session = Session::new(
-                proof,
-                peer,
-                identification,
-                limits,
-                uploads,
-                member,
-                hashes,
-            );
+            let share = Lanes::new(Bandwidth::default()).join("anna", Bandwidth::default());
+            let who = Who {
+                user: "anna".to_owned(),
+                peer: client.address,
+                session: None,
+            };
+            let witness = Witness::new(Audit::off(), Arc::default(), who);
+            let terms = Terms { limits, uploads };
+            let session = Session::new(proof, client, terms, member, share, hashes, witness);
             sessions.push(Arc::new(session));
         }
         sessions

@@ -31,6 +31,8 @@ pub enum Request {
     },
     /// Take up a changed config: some [`Reply::Told`].
     Reload,
+    /// What `landfall top` shows: [`Reply::Session`], [`Reply::Home`] and [`Reply::FailedLogin`].
+    Top,
     /// End sessions: one [`Reply::Ended`] each.
     Kill {
         /// Those of these ids.
@@ -48,6 +50,10 @@ pub enum Request {
 pub enum Reply {
     /// A session that is open.
     Session(OpenSession),
+    /// What is used of the home of an account that has open sessions.
+    Home(UsedHome),
+    /// A login that failed; the newest comes first.
+    FailedLogin(FailedLogin),
     /// A session that was ended.
     Ended(OpenSession),
     /// No session has this id.
@@ -89,8 +95,36 @@ pub struct OpenSession {
     pub client: String,
     /// When it began (RFC 3339).
     pub since: String,
+    /// Bytes of files that it has sent to the server until now.
+    pub uploaded: u64,
+    /// Bytes of files that it has got from the server until now.
+    pub downloaded: u64,
     /// The files that are being moved, the oldest first.
     pub transfers: Vec<Moving>,
+}
+
+/// What is used of a home.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UsedHome {
+    /// The account.
+    pub user: String,
+    /// Bytes; `None` while they are counted.
+    pub used: Option<u64>,
+    /// Bytes that may be used.
+    pub quota: Option<u64>,
+}
+
+/// A login that failed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FailedLogin {
+    /// When (RFC 3339).
+    pub at: String,
+    /// What the client called itself: anything.
+    pub user: String,
+    /// Where it was.
+    pub peer: String,
+    /// What it tried.
+    pub method: String,
 }
 
 /// A file that is being moved. Programs rely on these names.

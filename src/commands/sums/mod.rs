@@ -6,7 +6,6 @@ mod lines;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::task::spawn_blocking;
 
 use self::lines::escape;
 use super::{FAILED, blocking};
@@ -16,6 +15,7 @@ use crate::glob::Expansion;
 use crate::hashes::{Algorithm, Hash, Hasher};
 use crate::path::VPath;
 use crate::pipe::{Gone, Pipe};
+use crate::pool;
 use crate::vfs::Vfs;
 
 /// Bytes of stdin that are computed in one go.
@@ -171,7 +171,7 @@ impl Sum {
                 length += piece.len();
                 pieces.push(piece);
             }
-            let computing = spawn_blocking(move || {
+            let computing = pool::run(move || {
                 pieces.iter().for_each(|piece| hasher.update(piece));
                 hasher
             });

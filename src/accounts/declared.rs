@@ -1,0 +1,134 @@
+//! The users of config.toml, made what it says.
+
+use super::sql::{AccountRow, Change};
+use super::{Accounts, UserName, add_keys, homes, stored_name};
+use crate::calendar;
+use crate::config::{DeclaredUser, Faults};
+
+/// What became of the users that config.toml declares.
+#[derive(Debug, Default)]
+pub struct Declared {
+    /// Those that are new.
+    pub added: Vec<UserName>,
+    /// Those of which something was changed.
+    pub changed: Vec<UserName>,
+    /// Those that are not there any more; their files stay.
+    pub removed: Vec<UserName>,
+}
+
+impl Declared {
+    /// What was done, in lines; none if nothing was.
+    pub fn told(&self) -> Vec<String> {
+        let line = |what: &str, users: &[UserName]| {
+            let names: Vec<_> = users.iter().map(UserName::as_str).collect();
+            (!names.is_empty()).then(|| format!("declared users {what}: {}", names.join(", ")))
+        };
+        let lines = [
+            line("added", &self.added),
+            line("changed", &self.changed),
+            line("removed (their files stay)", &self.removed),
+        ];
+        lines.into_iter().flatten().collect()
+    }
+
+    /// The users whose open sessions may have to know.
+    pub fn touched(&self) -> impl Iterator<Item = &UserName> {
+        self.changed.iter().chain(&self.removed)
+    }
+}
+
+impl Accounts {
+    /// Makes the declared accounts what config.toml says: all of it happens, or nothing.
+    ///
+    /// # Errors
+    /// A user cannot be so, or there is one of that name who was made by a command: with the place in
+    /// config.toml.
+    pub async fn declare(&self, users: &[DeclaredUser]) -> anyhow::Result<Declared> {
+        let mut change = self.inner.rows.change().await?;
+        let mut done = Declared::default();
+        for name in change.declared().await? {
+            let name = stored_name(&name)?;
+            if !users.iter().any(|user| user.name == name) {
+                change.remove(name.as_str()).await?;
+                done.removed.push(name);
+            }
+        }
+        let mut faults = Vec::new();
+        for user in users {
+            let name = &user.name;
+            match change.account(name.as_str()).await? {
+                Some(row) if !row.settings.declared => faults.push((
+                    user.spot.clone(),
+                    format!(
+                        "there is a user {name} already, made by a command: take [user.{name}] out, or make room with landfall user rm {name} (the files stay)"
+                    ),
+                )),
+                Some(row) => match self.adapt(&mut change, row, user).await {
+                    Ok(true) => done.changed.push(name.clone()),
+                    Ok(false) => {}
+                    Err(failure) => faults.push((user.spot.clone(), format!("{failure:#}"))),
+                },
+                None => match self.declare_new(&mut change, user).await {
+                    Ok(()) => done.added.push(name.clone()),
+                    Err(failure) => faults.push((user.spot.clone(), format!("{failure:#}"))),
+                },
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Faults::of(faults).into());
+        }
+        change.commit().await?;
+        Ok(done)
+    }
+
+    async fn declare_new(&self, change: &mut Change, user: &DeclaredUser) -> anyhow::Result<()> {
+        let name = user.name.as_str();
+        let home = user.home.as_deref();
+        let stored = self.choose_home(change, &user.name, home).await?;
+        let hash = user.password.as_ref().map(|hash| hash.as_str());
+        let now = calendar::now();
+        change.insert(name, stored.as_deref(), hash, now).await?;
+        change.set_settings(name, &user.settings).await?;
+        add_keys(change, &user.name, user.keys.clone(), now).await?;
+        homes::make(&self.inner.homes.absolute(&user.name, stored))
+    }
+
+    /// Changes what differs, and nothing else, so that no session notices what stays. True if
+    /// something did.
+    async fn adapt(
+        &self,
+        change: &mut Change,
+        row: AccountRow,
+        user: &DeclaredUser,
+    ) -> anyhow::Result<bool> {
+        let name = user.name.as_str();
+        let stored = self
+            .choose_home(change, &user.name, user.home.as_deref())
+            .await?;
+        let hash = user.password.as_ref().map(|hash| hash.as_str());
+        let has_home = row.home == stored;
+        let has_settings = row.settings == user.settings;
+        let has_hash = row.password_hash.as_deref() == hash;
+        if !has_home {
+            change.set_home(name, stored.as_deref()).await?;
+            homes::make(&self.inner.homes.absolute(&user.name, stored))?;
+        }
+        if !has_settings {
+            change.set_settings(name, &user.settings).await?;
+        }
+        if !has_hash {
+            change.set_password(name, hash).await?;
+        }
+        let old = change.keys(name).await?;
+        let gone = old.iter().filter(|key| !user.keys.contains(key));
+        let mut has_keys = true;
+        for key in gone {
+            change.remove_key(name, &key.fingerprint).await?;
+            has_keys = false;
+        }
+        let now = calendar::now();
+        let added = add_keys(change, &user.name, user.keys.clone(), now).await?;
+        has_keys &= added.is_empty();
+        Ok(!(has_home && has_settings && has_hash && has_keys))
+    }
+}

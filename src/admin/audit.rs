@@ -1,0 +1,282 @@
+//! `landfall audit`, and what the other commands note in the trail.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::{self, BufWriter, ErrorKind, Stdout, Write as _};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::output;
+use crate::accounts::UserName;
+use crate::audit::{Event, Operator, Reader};
+use crate::calendar::{parse_rfc3339, rfc3339};
+use crate::cli;
+use crate::config::Config;
+use crate::units::show_rounded;
+
+/// How often it is looked for more.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// So many events come before what is followed.
+const BEFORE: usize = 10;
+
+/// Runs the command.
+///
+/// # Errors
+/// Of the disk, with the folder.
+pub async fn run(config: &Config, command: &cli::Audit) -> anyhow::Result<()> {
+    let folder = &config.server.data;
+    let mut reader = Reader::new(folder);
+    let mut next = || {
+        loop {
+            let line = reader
+                .next_line()
+                .with_context(|| format!("cannot read the audit trail in {}", folder.display()))?;
+            let Some(line) = line else {
+                return anyhow::Ok(None);
+            };
+            if let Some(text) = shown(&line, command) {
+                return Ok(Some(text));
+            }
+        }
+    };
+    let mut out = Out(BufWriter::new(io::stdout()));
+    let mut last = VecDeque::new();
+    while let Some(text) = next()? {
+        if !command.follow || command.since.is_some() {
+            if !out.put(&text)? {
+                return Ok(());
+            }
+            continue;
+        }
+        last.push_back(text);
+        if last.len() > BEFORE {
+            last.pop_front();
+        }
+    }
+    if !(out.put(&last.into_iter().collect::<String>())? && out.flush()?) {
+        return Ok(());
+    }
+    if !command.follow {
+        return Ok(());
+    }
+    loop {
+        let goes_on = match next()? {
+            Some(text) => out.put(&text)?,
+            None => {
+                let is_read = out.flush()?;
+                sleep(LOOK_EVERY).await;
+                is_read
+            }
+        };
+        if !goes_on {
+            return Ok(());
+        }
+    }
+}
+
+/// The standard output. False: nobody reads it any more (`| head -1`), which is no error.
+struct Out(BufWriter<Stdout>);
+
+impl Out {
+    fn put(&mut self, text: &str) -> io::Result<bool> {
+        is_read(self.0.write_all(text.as_bytes()))
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        is_read(self.0.flush())
+    }
+}
+
+fn is_read(outcome: io::Result<()>) -> io::Result<bool> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(failure) if failure.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// A line of the trail as it was asked for; `None` if it was not, or is none.
+fn shown(line: &[u8], command: &cli::Audit) -> Option<String> {
+    let line = str::from_utf8(line).ok()?;
+    let event: Value = serde_json::from_str(line).ok()?;
+    let text = |name| event.get(name).and_then(Value::as_str);
+    let kind = text("event")?;
+    let time = parse_rfc3339(text("time")?)?;
+    let is_meant = command.since.is_none_or(|since| time >= since)
+        && (command.event.is_empty() || command.event.iter().any(|meant| meant == kind))
+        && command
+            .user
+            .as_deref()
+            .is_none_or(|user| text("user") == Some(user) || text("name") == Some(user));
+    let shown = if command.format.json {
+        format!("{line}\n")
+    } else {
+        for_people(&event, kind, time)
+    };
+    is_meant.then_some(shown)
+}
+
+/// One line: when, who, what.
+fn for_people(event: &Value, kind: &str, time: i64) -> String {
+    let who = word(event, "user").unwrap_or_default();
+    let mut line = format!("{}  {who:<12}  {kind:<8}", rfc3339(time));
+    for part in parts(event, kind) {
+        let _ = write!(line, "  {part}");
+    }
+    if let Some(peer) = word(event, "peer") {
+        let _ = write!(line, "  [{peer}");
+        if let Some(session) = number(event, "session") {
+            let _ = write!(line, ", session {session}");
+        }
+        line.push(']');
+    }
+    if let Some(operator) = event.get("operator") {
+        let name = word(operator, "name");
+        let uid = number(operator, "uid").unwrap_or_default();
+        let _ = write!(
+            line,
+            "  [by {}",
+            name.unwrap_or_else(|| format!("uid {uid}"))
+        );
+        if let Some(sudo_user) = word(operator, "sudo_user") {
+            let _ = write!(line, " for {sudo_user}");
+        }
+        line.push(']');
+    }
+    line.push('\n');
+    line
+}
+
+/// What there is to say of an event beyond who and when.
+fn parts(event: &Value, kind: &str) -> Vec<String> {
+    let known = |names: &[&str]| names.iter().filter_map(|name| word(event, name)).collect();
+    let count = |name| number(event, name).unwrap_or_default();
+    let bytes = |name| show_rounded(count(name));
+    let seconds = || format!("{:.1} s", count("duration_ms") as f64 / 1000.0);
+    match kind {
+        "login" => {
+            let is_ok = event.get("ok") == Some(&Value::Bool(true));
+            let mut parts: Vec<_> = (!is_ok).then(|| "REFUSED".to_owned()).into_iter().collect();
+            parts.extend::<Vec<_>>(known(&["method", "reason", "key", "client"]));
+            parts
+        }
+        "logout" => vec![
+            format!("after {}", seconds()),
+            format!(
+                "up {} in {} files",
+                bytes("uploaded_bytes"),
+                count("uploaded_files")
+            ),
+            format!(
+                "down {} in {} files",
+                bytes("downloaded_bytes"),
+                count("downloaded_files")
+            ),
+        ],
+        "upload" | "download" => {
+            let from = match count("offset") {
+                0 => String::new(),
+                offset => format!(" from byte {offset} on"),
+            };
+            let mut parts: Vec<_> = known(&["path"]);
+            parts.push(format!("{}{from} in {}", bytes("bytes"), seconds()));
+            parts.extend::<Vec<_>>(known(&["result", "sha256"]));
+            parts
+        }
+        "rename" | "link" | "copy" => {
+            let names: Vec<String> = known(&["from", "to"]);
+            vec![names.join(" -> ")]
+        }
+        "symlink" => {
+            let names: Vec<String> = known(&["path", "target"]);
+            vec![names.join(" -> ")]
+        }
+        "setstat" => {
+            let mut parts: Vec<_> = known(&["path"]);
+            for name in ["size", "mode", "mtime"] {
+                let value = number(event, name).map(|number| number.to_string());
+                let value = value.or_else(|| word(event, name));
+                parts.extend(value.map(|value| format!("{name} {value}")));
+            }
+            parts
+        }
+        "kill" => vec![
+            format!("session {}", count("killed")),
+            known(&["name"]).concat(),
+        ],
+        "lost" => vec![format!("{} events", count("count"))],
+        _ => known(&[
+            "action", "name", "path", "reason", "line", "message", "version",
+        ]),
+    }
+}
+
+fn number(event: &Value, name: &str) -> Option<u64> {
+    event.get(name).and_then(Value::as_u64)
+}
+
+/// A text of an event. What a stranger may have put into it does nothing to a terminal.
+fn word(event: &Value, name: &str) -> Option<String> {
+    Some(output::visible(event.get(name)?.as_str()?))
+}
+
+/// Notes that an account was changed. `message` is what the operator is told.
+pub(super) fn note_account(config: &Config, action: &str, name: &UserName, message: &str) {
+    note(
+        config,
+        &Event::Account {
+            action,
+            name: name.as_str(),
+            message: message.trim_end(),
+            operator: Some(operator()),
+        },
+    );
+}
+
+/// Notes that a session was ended.
+pub(super) fn note_kill(config: &Config, killed: u64, name: &str) {
+    note(
+        config,
+        &Event::Kill {
+            killed,
+            name,
+            operator: operator(),
+        },
+    );
+}
+
+/// Notes that the config was taken up. `message` is what the operator is told.
+pub(super) fn note_reload(config: &Config, message: &str) {
+    note(
+        config,
+        &Event::Reload {
+            message: message.trim_end(),
+            operator: operator(),
+        },
+    );
+}
+
+/// Notes what a command has done, beside a server that may run. It is done already: that it could not
+/// be noted is told, and no failure.
+fn note(config: &Config, event: &Event<'_>) {
+    if !config.audit.enabled {
+        return;
+    }
+    if let Err(failure) = config.trail().append(event) {
+        eprintln!("landfall: this is done, but could not be noted in the audit trail: {failure}");
+    }
+}
+
+/// Who runs this.
+fn operator() -> Operator {
+    let uid = nix::unistd::getuid();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    Operator {
+        uid: uid.as_raw(),
+        name: user.map(|user| user.name),
+        sudo_user: std::env::var("SUDO_USER").ok(),
+    }
+}

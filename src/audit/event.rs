@@ -1,0 +1,314 @@
+//! What is noted, and its form. Programs rely on these names: docs/audit.md and
+//! docs/audit.schema.json, to which tests/audit.rs holds every event of a real run.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::calendar::rfc3339_millis;
+
+/// The names of all events, as they stand in `event`.
+pub const KINDS: &[&str] = &[
+    "login", "logout", "upload", "download", "rename", "remove", "mkdir", "rmdir", "setstat",
+    "link", "symlink", "copy", "refused", "command", "account", "reload", "kill", "start", "stop",
+    "lost",
+];
+
+/// Whose doing it is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Who {
+    /// The account; where nobody is logged in, the name that was tried.
+    pub user: String,
+    /// Where the client is.
+    pub peer: SocketAddr,
+    /// The number of the session, the same in all its events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<u64>,
+}
+
+/// Who runs a command of the operator's.
+#[derive(Debug, Clone, Serialize)]
+pub struct Operator {
+    /// The user of the system.
+    pub uid: u32,
+    /// The name of that, if the system knows one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Who became that by sudo, as sudo says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sudo_user: Option<String>,
+}
+
+/// An event.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event<'a> {
+    /// Somebody logs in, or fails to.
+    Login(Login<'a>),
+    /// A session ends.
+    Logout {
+        /// Since the login.
+        duration_ms: u64,
+        /// Bytes of files.
+        uploaded_bytes: u64,
+        /// Files of which bytes came.
+        uploaded_files: u64,
+        /// Bytes of files.
+        downloaded_bytes: u64,
+        /// Files of which bytes went.
+        downloaded_files: u64,
+    },
+    /// A file was made or written to, and is closed.
+    Upload(Moved<'a>),
+    /// A file was read, and is closed.
+    Download(Moved<'a>),
+    /// A name became another.
+    Rename {
+        /// The old name.
+        from: Cow<'a, str>,
+        /// The new one.
+        to: Cow<'a, str>,
+    },
+    /// A file or link was removed.
+    Remove {
+        /// Which one.
+        path: Cow<'a, str>,
+    },
+    /// A directory was made.
+    Mkdir {
+        /// Which one.
+        path: Cow<'a, str>,
+    },
+    /// A directory was removed.
+    Rmdir {
+        /// Which one.
+        path: Cow<'a, str>,
+    },
+    /// Size, permissions or times were changed.
+    Setstat {
+        /// Of which file.
+        path: Cow<'a, str>,
+        /// The new size in bytes.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        size: Option<u64>,
+        /// The new permission bits, in octal.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mode: Option<String>,
+        /// The new time of modification, in seconds since 1970.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mtime: Option<u32>,
+    },
+    /// A file got another name.
+    Link {
+        /// The name that was there.
+        from: Cow<'a, str>,
+        /// The new one.
+        to: Cow<'a, str>,
+    },
+    /// A symbolic link was made.
+    Symlink {
+        /// Its name.
+        path: Cow<'a, str>,
+        /// What is in it.
+        target: Cow<'a, str>,
+    },
+    /// A file, or a part of one, was copied on the server.
+    Copy {
+        /// What was copied.
+        from: Cow<'a, str>,
+        /// The copy.
+        to: Cow<'a, str>,
+    },
+    /// Something was not allowed.
+    Refused {
+        /// What was tried.
+        action: &'a str,
+        /// With which file.
+        path: Cow<'a, str>,
+        /// "permission", "confinement", "quota", "disk" or "limit".
+        reason: &'a str,
+        /// As the client was told.
+        message: String,
+    },
+    /// A command over ssh.
+    Command {
+        /// As it was understood.
+        line: String,
+    },
+    /// The operator has changed an account.
+    Account {
+        /// "add", "set", "remove", "password", "key_add" or "key_remove".
+        action: &'a str,
+        /// Which account.
+        name: &'a str,
+        /// As the operator was told.
+        message: &'a str,
+        /// By whom; missing where the server did it by itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        operator: Option<Operator>,
+    },
+    /// The operator has let the server read its config again.
+    Reload {
+        /// As the operator was told.
+        message: &'a str,
+        /// By whom.
+        operator: Operator,
+    },
+    /// The operator has ended a session.
+    Kill {
+        /// Its number.
+        killed: u64,
+        /// Its account.
+        name: &'a str,
+        /// By whom.
+        operator: Operator,
+    },
+    /// The server has started.
+    Start {
+        /// Its version.
+        version: &'a str,
+    },
+    /// The server ends.
+    Stop,
+    /// So many events could not be written before this one.
+    Lost {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// A login, or a try.
+#[derive(Debug, Serialize)]
+pub struct Login<'a> {
+    /// Did it succeed?
+    pub ok: bool,
+    /// "password", "keyboard-interactive" or "publickey".
+    pub method: &'a str,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// Fingerprint of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<&'a str>,
+    /// The client's identification, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Cow<'a, str>>,
+}
+
+/// A file that was moved, in part or whole.
+#[derive(Debug, Serialize)]
+pub struct Moved<'a> {
+    /// Under this name it was opened.
+    pub path: Cow<'a, str>,
+    /// How many bytes were moved.
+    pub bytes: u64,
+    /// Where the first of them lies in the file.
+    pub offset: u64,
+    /// From OPEN to CLOSE.
+    pub duration_ms: u64,
+    /// How it ended.
+    pub result: Ending,
+    /// Of the whole file, if the config asks for it and the transfer is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// How a transfer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// An upload: closed by the client, and nothing failed. A download: at least as many bytes were
+    /// read as there were from its offset to the end when it was opened.
+    Complete,
+    /// A download: closed by the client before that.
+    Partial,
+    /// An upload: something that should have been written was not.
+    Failed,
+    /// The session ended before the client closed it.
+    Cut,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    who: Option<&'a Who>,
+    #[serde(flatten)]
+    event: &'a Event<'a>,
+}
+
+/// One line, with its end.
+pub(super) fn line(who: Option<&Who>, event: &Event<'_>) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let time = rfc3339_millis(now.unwrap_or(Duration::ZERO));
+    // There is nothing in it that JSON cannot have.
+    let mut line = serde_json::to_string(&Line { time, who, event }).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+/// A name in bytes as text, without loss: what is not UTF-8 is written `\xNN`, and a backslash `\\`.
+pub fn shown(name: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(name) {
+        Ok(text) if !text.contains('\\') => Cow::Borrowed(text),
+        _ => {
+            let mut text = String::with_capacity(name.len() + 8);
+            for chunk in name.utf8_chunks() {
+                text.push_str(&chunk.valid().replace('\\', "\\\\"));
+                for byte in chunk.invalid() {
+                    text.push_str(&format!("\\x{byte:02x}"));
+                }
+            }
+            Cow::Owned(text)
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_without_loss() {
+        for (name, text) in [
+            (&b"plain \xc3\xa9"[..], "plain é"),
+            (b"back\\slash", "back\\\\slash"),
+            (b"caf\xe9\xff", "caf\\xe9\\xff"),
+            (b"\\xe9", "\\\\xe9"),
+            (b"\n", "\n"),
+            (b"", ""),
+        ] {
+            assert_eq!(shown(name), text);
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_json_object_with_time_who_and_event() {
+        let who = Who {
+            user: "anna".to_owned(),
+            peer: ([127, 0, 0, 1], 40_000).into(),
+            session: Some(7),
+        };
+        let event = Event::Upload(Moved {
+            path: shown(b"/a\nb"),
+            bytes: 10,
+            offset: 0,
+            duration_ms: 3,
+            result: Ending::Complete,
+            sha256: None,
+        });
+        let line = line(Some(&who), &event);
+        assert_eq!(line.matches('\n').count(), 1);
+        let mut value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let time = value.as_object_mut().unwrap().remove("time").unwrap();
+        assert!(time.as_str().unwrap().ends_with('Z'));
+        let expected = serde_json::json!({
+            "user": "anna", "peer": "127.0.0.1:40000", "session": 7, "event": "upload",
+            "path": "/a\nb", "bytes": 10, "offset": 0, "duration_ms": 3, "result": "complete",
+        });
+        assert_eq!(value, expected);
+    }
+}

@@ -1,0 +1,113 @@
+//! Reading the trail: from the oldest file on, and further as it is written.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::trail::{Old, current_file, old_files};
+
+/// Reads a trail line by line, and follows it into the files in which it goes on.
+pub struct Reader {
+    folder: PathBuf,
+    file: Option<Open>,
+    /// Of the last old file that was begun.
+    number: u64,
+    /// The beginning of a line whose end was not there yet.
+    line: Vec<u8>,
+}
+
+struct Open {
+    text: BufReader<File>,
+    inode: (u64, u64),
+    /// Nothing is written to it any more.
+    is_old: bool,
+}
+
+impl Reader {
+    /// Of the trail in this folder, from its beginning.
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            file: None,
+            number: 0,
+            line: Vec::new(),
+        }
+    }
+
+    /// The next line, without its end; `None` if there is none now. Asked later, it may have more.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            let Some(open) = &mut self.file else {
+                self.file = self.next_file()?;
+                if self.file.is_none() {
+                    return Ok(None);
+                }
+                continue;
+            };
+            open.text.read_until(b'\n', &mut self.line)?;
+            if self.line.pop_if(|last| *last == b'\n').is_some() {
+                return Ok(Some(std::mem::take(&mut self.line)));
+            }
+            if open.is_old {
+                // What a crash has cut off is no line.
+                self.line.clear();
+                self.file = None;
+                continue;
+            }
+            let inode = open.inode;
+            if inode_of(&current_file(&self.folder))? == Some(inode) {
+                return Ok(None);
+            }
+            // It is an old one by now. What was written to it until then is still read.
+            open.is_old = true;
+            let renamed = old_files(&self.folder)?
+                .into_iter()
+                .find(|old| inode_of(&old.path).is_ok_and(|found| found == Some(inode)));
+            self.number = renamed.map_or(self.number + 1, |old| old.number);
+        }
+    }
+
+    /// The file behind the one that was read last.
+    fn next_file(&mut self) -> io::Result<Option<Open>> {
+        loop {
+            // This comes first, so that a file that becomes an old one meanwhile is among those.
+            let current = open(&current_file(&self.folder), false)?;
+            let older = old_files(&self.folder)?;
+            let Some(Old { number, path }) = older.into_iter().find(|old| old.number > self.number)
+            else {
+                return Ok(current);
+            };
+            self.number = number;
+            // One that was removed meanwhile is passed over.
+            if let Some(old) = open(&path, true)? {
+                return Ok(Some(old));
+            }
+        }
+    }
+}
+
+fn open(path: &Path, is_old: bool) -> io::Result<Option<Open>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let found = file.metadata()?;
+    Ok(Some(Open {
+        text: BufReader::new(file),
+        inode: (found.dev(), found.ino()),
+        is_old,
+    }))
+}
+
+fn inode_of(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some((found.dev(), found.ino()))),
+        Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,235 @@
+//! The users that stand in config.toml: `[user.NAME]`.
+
+// Each setter is one assignment, and its unit is what it returns.
+#![allow(clippy::unit_arg)]
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::fault::{Report, Spot, nearest};
+use super::value::{self, Parsed, Value};
+use crate::accounts::{AuthorizedKey, PasswordHash, Settings, UserName};
+
+/// The section that they stand in.
+pub(super) const SECTION: &str = "user";
+
+/// How the users begin in the shipped config.toml, where they are an example.
+#[cfg(test)]
+pub(super) const EXAMPLE_HEAD: &str = "
+# Users that are kept here and not by commands, each below its name; one with a dot or an \"@\" stands
+# in quotes: [user.\"a.b\"]. They are taken up at the start and by `landfall reload`.
+# [user.anna]
+";
+
+/// A user that stands in config.toml.
+#[derive(Debug, Clone)]
+pub struct DeclaredUser {
+    /// The name.
+    pub name: UserName,
+    /// Where in the file.
+    pub spot: Spot,
+    /// The home; its own folder under data/homes if not given.
+    pub home: Option<PathBuf>,
+    /// What is set for it.
+    pub settings: Settings,
+    /// The hash of its password, if it has one.
+    pub password: Option<PasswordHash>,
+    /// The keys that may log in to it.
+    pub keys: Vec<AuthorizedKey>,
+}
+
+/// A key of such a section: all that is known about it.
+pub(super) struct UserKey {
+    pub(super) name: &'static str,
+    /// A value, as TOML, for the shipped config.toml.
+    pub(super) example: &'static str,
+    /// What it sets, for the messages about it and the shipped config.toml.
+    pub(super) doc: &'static str,
+    set: fn(&mut DeclaredUser, &Value<'_>, &Path) -> Parsed<()>,
+}
+
+/// Every key, in the order of the shipped config.toml. What is left out is without limit.
+pub(super) const USER_KEYS: &[UserKey] = &[
+    UserKey {
+        name: "home",
+        example: "\"/srv/anna\"",
+        doc: "The home; without it, a folder of that name under data/homes.",
+        set: |user, value, base| Ok(user.home = Some(value::folder(value, base)?)),
+    },
+    UserKey {
+        name: "password_hash",
+        example: "\"$argon2id$v=19$m=19456,t=2,p=1$...\"",
+        doc: "The hash of the password, as `landfall hash-password` prints it.",
+        set: |user, value, _| Ok(user.password = Some(value::secret(value, "$argon2id$...")?)),
+    },
+    UserKey {
+        name: "keys",
+        example: "[\"ssh-ed25519 AAAA... anna@laptop\"]",
+        doc: "The public keys that may log in, each a line as in authorized_keys.",
+        set: |user, value, _| Ok(user.keys = value::list(value, "ssh-ed25519 AAAA...")?),
+    },
+    UserKey {
+        name: "quota",
+        example: "\"10GiB\"",
+        doc: "The most bytes that the files may have in all.",
+        set: |user, value, _| {
+            let most = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
+            Ok(user.settings.allowance.bytes = Some(value::size(value, 0..=most)?))
+        },
+    },
+    UserKey {
+        name: "max_files",
+        example: "50000",
+        doc: "The most files, directories and links there may be in all.",
+        set: |user, value, _| {
+            let most = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
+            Ok(user.settings.allowance.files = Some(value::integer(value, 0..=most)?))
+        },
+    },
+    UserKey {
+        name: "permissions",
+        example: "[\"full\", \"/incoming=upload-only\"]",
+        doc: "What the user may do, in the home and in directories of it; see `user set --help`.",
+        set: |user, value, _| {
+            for rule in value::list(value, "read-only")? {
+                user.settings.rules.permissions.set(rule);
+            }
+            Ok(())
+        },
+    },
+    UserKey {
+        name: "networks",
+        example: "[\"10.0.0.0/8\", \"2001:db8::/32\"]",
+        doc: "Where the user may log in from; anywhere if there are none.",
+        set: |user, value, _| Ok(user.settings.rules.networks = value::list(value, "10.0.0.0/8")?),
+    },
+    UserKey {
+        name: "expires",
+        example: "\"2027-01-31\"",
+        doc: "When the user cannot log in any more: a date (its first moment, in UTC), or a time.",
+        set: |user, value, _| Ok(user.settings.rules.expires_at = Some(value::moment(value)?)),
+    },
+    UserKey {
+        name: "disabled",
+        example: "false",
+        doc: "Let nobody log in to the user.",
+        set: |user, value, _| Ok(user.settings.rules.disabled = value::boolean(value)?),
+    },
+    UserKey {
+        name: "max_sessions",
+        example: "5",
+        doc: "The most sessions at the same time.",
+        set: |user, value, _| {
+            let sessions = value::integer(value, 1..=u32::MAX)?;
+            Ok(user.settings.rules.max_sessions = Some(sessions))
+        },
+    },
+    UserKey {
+        name: "login",
+        example: "\"any\"",
+        doc: "What a login takes: any (a password or a key), publickey, or publickey+password.",
+        set: |user, value, _| {
+            Ok(user.settings.rules.login_policy = value::parsed(value, "publickey")?)
+        },
+    },
+    UserKey {
+        name: "upload_rate",
+        example: "\"10MiB/s\"",
+        doc: "How fast all sessions of the user together may upload.",
+        set: |user, value, _| Ok(user.settings.rules.bandwidth.up = value::rate(value)?),
+    },
+    UserKey {
+        name: "download_rate",
+        example: "\"10MiB/s\"",
+        doc: "How fast all sessions of the user together may download.",
+        set: |user, value, _| Ok(user.settings.rules.bandwidth.down = value::rate(value)?),
+    },
+    UserKey {
+        name: "safe_overwrite",
+        example: "true",
+        doc: "Overwrite the user's files safely, or not, whatever [uploads] says.",
+        set: |user, value, _| Ok(user.settings.safe_overwrite = Some(value::boolean(value)?)),
+    },
+];
+
+/// Reads all users of the section; what is wrong goes to the report.
+pub(super) fn read(
+    users: &DeTable<'_>,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Vec<DeclaredUser> {
+    let mut declared = Vec::new();
+    for (name, keys) in users {
+        let at = name.span();
+        match (name.get_ref().parse(), keys.get_ref()) {
+            (Ok(name), DeValue::Table(keys)) => {
+                declared.push(user(name, at, keys, folder, report));
+            }
+            (Err(wrong), DeValue::Table(_)) => {
+                let name = name.get_ref();
+                report.fault(at, format!("{name:?} cannot be a user name: {wrong}"));
+            }
+            (_, _) => report.fault(at, misplaced(name.get_ref())),
+        }
+    }
+    declared
+}
+
+/// What stands directly below `[user]`.
+fn misplaced(name: &str) -> String {
+    if USER_KEYS.iter().any(|key| key.name == name) {
+        format!("{name} belongs below the section of one user: [{SECTION}.NAME]")
+    } else {
+        format!(
+            "{name} must be a section: write [{SECTION}.{name}], with its keys on the lines below"
+        )
+    }
+}
+
+fn user(
+    name: UserName,
+    at: Range<usize>,
+    keys: &DeTable<'_>,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> DeclaredUser {
+    let settings = Settings {
+        declared: true,
+        ..Settings::default()
+    };
+    let mut user = DeclaredUser {
+        spot: report.spot(at),
+        name,
+        home: None,
+        settings,
+        password: None,
+        keys: Vec::new(),
+    };
+    for (name, value) in keys {
+        let Some(key) = USER_KEYS.iter().find(|key| key.name == name.get_ref()) else {
+            report.fault(name.span(), unknown(name.get_ref()));
+            continue;
+        };
+        if let Err(wrong) = (key.set)(&mut user, value, folder) {
+            let text = format!(
+                "{} {} ({} For example: {})",
+                key.name, wrong.text, key.doc, key.example
+            );
+            report.fault(wrong.at.unwrap_or(value.span()), text);
+        }
+    }
+    user
+}
+
+fn unknown(name: &str) -> String {
+    let names = || USER_KEYS.iter().map(|key| key.name);
+    match nearest(name, names()) {
+        Some(near) => format!("unknown key {name} of a user; did you mean {near}?"),
+        None => {
+            let names: Vec<_> = names().collect();
+            format!("unknown key {name}; a user has {}", names.join(", "))
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The text that Prometheus reads: its exposition format, version 0.0.4.
+
+use std::fmt::{Display, Write as _};
+
+use super::{BUCKETS, Counter, Histogram, Metrics, REQUESTS};
+use crate::pool;
+
+/// What is counted elsewhere.
+#[derive(Debug, Default)]
+pub struct Elsewhere {
+    /// Events of the audit trail that were lost since the start.
+    pub audit_lost: u64,
+    /// What accounts use, if that is to be told.
+    pub accounts: Vec<Account>,
+}
+
+/// What an account uses, and may use.
+#[derive(Debug)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Bytes and files, if they were ever counted.
+    pub used: Option<(u64, u64)>,
+    /// The most bytes.
+    pub bytes_limit: Option<u64>,
+    /// The most files.
+    pub files_limit: Option<u64>,
+}
+
+impl Metrics {
+    /// All of them as text.
+    pub fn text(&self, elsewhere: &Elsewhere) -> String {
+        let mut page = Page::default();
+        page.head("build_info", "gauge", "The version that runs.");
+        page.value("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        page.head(
+            "start_time_seconds",
+            "gauge",
+            "When it started, since 1970.",
+        );
+        page.value("start_time_seconds", &[], self.began);
+        page.head("connections", "gauge", "Connections, logged in or not.");
+        page.value("connections", &[], self.connections.get());
+        page.head(
+            "connections_total",
+            "counter",
+            "Connections since the start.",
+        );
+        page.value("connections_total", &[], self.accepted.get());
+        page.head("sessions", "gauge", "Connections that are logged in.");
+        page.value("sessions", &[], self.sessions.get());
+
+        page.head("logins_total", "counter", "Logins and refused tries.");
+        for (result, logins) in [
+            ("accepted", &self.logins_accepted),
+            ("refused", &self.logins_refused),
+        ] {
+            for (method, count) in logins.each() {
+                let labels = [("method", method), ("result", result)];
+                page.value("logins_total", &labels, count);
+            }
+        }
+        page.head(
+            "file_bytes_total",
+            "counter",
+            "Bytes of files that were moved.",
+        );
+        for (direction, bytes) in [("upload", &self.uploaded), ("download", &self.downloaded)] {
+            page.value("file_bytes_total", &[("direction", direction)], bytes.get());
+        }
+        page.head(
+            "refusals_total",
+            "counter",
+            "What was not allowed or had no room.",
+        );
+        for (reason, count) in self.refusals.each() {
+            page.value("refusals_total", &[("reason", reason)], count);
+        }
+        page.head(
+            "request_seconds",
+            "histogram",
+            "SFTP requests, and how long each took to carry out.",
+        );
+        for (request, histogram) in REQUESTS.iter().zip(&self.requests) {
+            page.histogram("request_seconds", ("request", request), histogram);
+        }
+        page.head("backlog_bytes", "gauge", "Bytes of requests that wait.");
+        page.value("backlog_bytes", &[], self.backlog.get());
+        page.head(
+            "blocking_tasks",
+            "gauge",
+            "Threads at work where a disk may hold them up.",
+        );
+        page.value("blocking_tasks", &[], pool::at_work());
+        page.head(
+            "audit_lost_total",
+            "counter",
+            "Events of the audit trail that were lost.",
+        );
+        page.value("audit_lost_total", &[], elsewhere.audit_lost);
+        page.accounts(&elsewhere.accounts);
+        page.0
+    }
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            self.0,
+            "# HELP landfall_{name} {help}\n# TYPE landfall_{name} {kind}"
+        );
+    }
+
+    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let _ = write!(self.0, "landfall_{name}");
+        for (number, (label, text)) in labels.iter().enumerate() {
+            let before = if number == 0 { '{' } else { ',' };
+            let text = escape(text);
+            let _ = write!(self.0, "{before}{label}=\"{text}\"");
+        }
+        let after = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{after} {value}");
+    }
+
+    fn histogram(&mut self, name: &str, label: (&str, &str), histogram: &Histogram) {
+        let ends = BUCKETS.iter().map(|(end, _)| *end).chain(["+Inf"]);
+        let counts: Vec<_> = histogram.buckets.iter().map(Counter::get).collect();
+        let mut count = 0;
+        for (end, in_bucket) in ends.zip(counts) {
+            count += in_bucket;
+            self.value(&format!("{name}_bucket"), &[label, ("le", end)], count);
+        }
+        let seconds = histogram.nanoseconds.get() as f64 / 1e9;
+        self.value(&format!("{name}_sum"), &[label], seconds);
+        self.value(&format!("{name}_count"), &[label], count);
+    }
+
+    fn accounts(&mut self, accounts: &[Account]) {
+        if accounts.is_empty() {
+            return;
+        }
+        type Figure = fn(&Account) -> Option<u64>;
+        let figures: [(&str, &str, Figure); 4] = [
+            ("account_bytes", "Bytes that an account uses.", |account| {
+                account.used.map(|(bytes, _)| bytes)
+            }),
+            ("account_files", "Files that an account uses.", |account| {
+                account.used.map(|(_, files)| files)
+            }),
+            ("account_bytes_limit", "Bytes that it may use.", |account| {
+                account.bytes_limit
+            }),
+            ("account_files_limit", "Files that it may use.", |account| {
+                account.files_limit
+            }),
+        ];
+        for (name, help, figure) in figures {
+            self.head(name, "gauge", help);
+            for account in accounts {
+                if let Some(value) = figure(account) {
+                    self.value(name, &[("account", &account.name)], value);
+                }
+            }
+        }
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}

@@ -1,0 +1,306 @@
+//! The composition root: listeners, shards, the limit on connections, and the way to stop.
+
+mod control;
+mod proxy;
+mod reload;
+mod shard;
+mod stop;
+mod supervisor;
+mod told;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::net::sockopt;
+use rustix::process::{Resource, Rlimit};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use self::control::{Control, Powers};
+use self::reload::Reload;
+use self::shard::{Shard, hand_over};
+use self::told::{Told, start_audit};
+use crate::accounts::Accounts;
+use crate::admin::{self, first_run};
+use crate::audit::{Audit, Event};
+use crate::config::Config;
+use crate::database;
+use crate::live::Live;
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::phase::{Phase, reached};
+use crate::quota::Ledgers;
+use crate::session;
+use crate::sessions::Sessions;
+use crate::ssh::{Context, host_keys};
+use crate::sweep;
+
+/// After an error of accept(2), as when no descriptor is free: long enough not to spin, short
+/// enough not to be noticed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that may wait in the system's queue; it has a limit of its own.
+const BACKLOG: u32 = 1024;
+
+/// `landfall serve`: from a config to the end of the process.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let log = Log::start(&config.log)?;
+    match &config.file {
+        Some(file) => info!("the settings are from {}", file.display()),
+        None => info!("there is no config.toml here: every setting has its default"),
+    }
+    prepare_process();
+    let accounts = Accounts::open(&config).await?;
+    let _alone = database::serve_alone(&config.server.data)?;
+    let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
+    let sessions = Arc::<Sessions>::default();
+    let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
+    let declared = live.declare(&config.users).await?;
+    declared.told().iter().for_each(|line| info!("{line}"));
+    let config = Arc::new(config);
+    let (audit, writer) = start_audit(&config)?;
+    let metrics = Arc::<Metrics>::default();
+    let server = Server::bind(
+        config.clone(),
+        accounts.clone(),
+        ledgers.clone(),
+        sessions.clone(),
+        audit.clone(),
+        metrics.clone(),
+        live.clone(),
+        log,
+    )
+    .await?;
+    let told = Told {
+        metrics,
+        audit: audit.clone(),
+        accounts: config.metrics.accounts.then(|| accounts.clone()),
+    };
+    let telling = told.tell(&config).await?;
+    let reload = server.reload.clone();
+    let control = Control::open(&config.server.data)?;
+    let addresses = server.addresses()?;
+    let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
+    accounts.adopt(&config).await?;
+    let phases = stop::obey_signals()?;
+    for address in &addresses {
+        admin::print(&format!("Listening on {address}\n"))?;
+    }
+    if let Some(text) = first_run {
+        // To the operator's terminal, not to the log.
+        admin::print(&text)?;
+    }
+    ledgers.begin_serving().await?;
+    let version = env!("CARGO_PKG_VERSION");
+    audit.note(None, &Event::Start { version });
+    let failed_logins = reload.context().borrow().failed_logins().clone();
+    let mut beside = JoinSet::new();
+    beside.spawn(live.clone().run());
+    beside.spawn(ledgers.clone().keep_informed());
+    beside.spawn(sweep::run(accounts, ledgers.clone(), reload.config()));
+    beside.spawn(reload.clone().at_hangup());
+    beside.spawn(control.serve(Powers {
+        sessions,
+        failed_logins,
+        live,
+        reload,
+    }));
+    supervisor::ready();
+    server.run(&phases).await?;
+    beside.shutdown().await;
+    if let Some(telling) = telling {
+        telling.abort();
+    }
+    audit.note(None, &Event::Stop);
+    if let Some(writer) = writer {
+        writer.finish();
+    }
+    ledgers.end_serving().await
+}
+
+/// What a process needs that serves many: every permission bit decided by the store alone, and as
+/// many descriptors as the system allows.
+fn prepare_process() {
+    if rustix::process::geteuid().is_root() {
+        warn!("this runs as root, and needs no privilege: better run it as a user of its own");
+    }
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(failure) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        warn!(%failure, "the limit on open files stays as it is");
+    }
+}
+
+/// A server that listens, and does not accept yet.
+struct Server {
+    listeners: Vec<TcpListener>,
+    reload: Arc<Reload>,
+    permits: Arc<Semaphore>,
+    sessions: Arc<Sessions>,
+    shards: usize,
+}
+
+impl Server {
+    /// Reads or makes the host keys, and listens.
+    async fn bind(
+        config: Arc<Config>,
+        accounts: Accounts,
+        ledgers: Arc<Ledgers>,
+        sessions: Arc<Sessions>,
+        audit: Audit,
+        metrics: Arc<Metrics>,
+        live: Arc<Live>,
+        log: Log,
+    ) -> anyhow::Result<Self> {
+        let keys = host_keys::load_or_make(&config.server.keys)?;
+        let listeners = listeners(&config.server.listen).await?;
+        let context = Context::new(
+            &config,
+            accounts.clone(),
+            ledgers,
+            sessions.clone(),
+            audit,
+            metrics,
+            keys,
+        );
+        let permits = Arc::new(Semaphore::new(config.server.max_connections));
+        let shards = config.server.shards;
+        let reload = Reload::new(
+            config,
+            Arc::new(context),
+            accounts,
+            live,
+            log,
+            permits.clone(),
+        );
+        Ok(Self {
+            listeners,
+            reload: Arc::new(reload),
+            permits,
+            sessions,
+            shards,
+        })
+    }
+
+    /// The addresses that it really has: port 0 in the config is a real port here.
+    fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
+        let addresses = self.listeners.iter().map(TcpListener::local_addr);
+        Ok(addresses.collect::<Result<_, _>>()?)
+    }
+
+    /// Accepts until the server is to stop, lets transfers come to their end, then ends all
+    /// connections.
+    async fn run(self, phases: &watch::Sender<Phase>) -> anyhow::Result<()> {
+        let config = self.reload.config();
+        let watchdog = supervisor::watchdog();
+        let mut shards = Vec::new();
+        for number in 0..self.shards {
+            shards.push(Shard::start(
+                number,
+                self.reload.context(),
+                config.clone(),
+                phases.subscribe(),
+                watchdog,
+            )?);
+        }
+        let watching = watchdog.map(|patience| {
+            let beats = shards.iter().map(Shard::beat).collect();
+            tokio::spawn(supervisor::watch(patience, beats))
+        });
+        let shards = Arc::new(shards);
+        let mut accepting = JoinSet::new();
+        for listener in self.listeners {
+            accepting.spawn(accept(
+                listener,
+                shards.clone(),
+                self.permits.clone(),
+                phases.subscribe(),
+            ));
+        }
+        while accepting.join_next().await.is_some() {}
+        supervisor::stopping();
+        if let Some(watching) = watching {
+            watching.abort();
+        }
+        let grace = config.borrow().server.stop_grace;
+        stop::drain(&self.sessions, grace, phases).await;
+        if let Some(shards) = Arc::into_inner(shards) {
+            for shard in shards {
+                tokio::task::spawn_blocking(move || shard.join()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sockets that systemd hands over, or else those of the config.
+async fn listeners(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for socket in supervisor::sockets()? {
+        socket.set_nonblocking(true)?;
+        listeners.push(TcpListener::from_std(socket)?);
+    }
+    if !listeners.is_empty() {
+        info!("listening on the sockets of systemd, not on those of the config");
+        return Ok(listeners);
+    }
+    for address in addresses {
+        let listener = listen(address, addresses).with_context(|| {
+            format!("cannot listen on {address}: is another server running there?")
+        })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// `[::]` takes IPv4 connections too, unless `0.0.0.0` is there for them.
+fn listen(address: &SocketAddr, all: &[SocketAddr]) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => {
+            let socket = TcpSocket::new_v6()?;
+            let twin = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            sockopt::set_ipv6_v6only(&socket, all.contains(&twin))?;
+            socket
+        }
+    };
+    // As the standard library does: a restart must not wait for old connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(*address)?;
+    socket.listen(BACKLOG)
+}
+
+async fn accept(
+    listener: TcpListener,
+    shards: Arc<Vec<Shard>>,
+    permits: Arc<Semaphore>,
+    mut phases: watch::Receiver<Phase>,
+) {
+    loop {
+        let next = async {
+            // The permit comes first: who finds no room waits in the system's queue, not in ours.
+            let permit = permits.clone().acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            next = next => next,
+            () = reached(&mut phases, Phase::Draining) => return,
+        };
+        let Ok(permit) = permit else { return };
+        match accepted {
+            Ok((tcp, peer)) => hand_over(&shards, tcp, peer, permit),
+            Err(failure) => {
+                warn!(%failure, "cannot accept a connection; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Shards: threads with a runtime of their own, each of which serves its part of the connections.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Interval, interval};
+use tracing::{error, warn};
+
+use super::proxy;
+use super::supervisor::Beat;
+use crate::config::Config;
+use crate::phase::Phase;
+use crate::rules::Network;
+use crate::ssh::{self, Context};
+
+/// Threads of one shard that may wait for disks at the same time. Every channel waits in at most
+/// one, so a stalled disk does not take them from the other homes.
+const BLOCKING_THREADS: usize = 1024;
+
+/// Gives the connection to the shard that has the fewest.
+pub(super) fn hand_over(
+    shards: &[Shard],
+    tcp: TcpStream,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+) {
+    let Ok(tcp) = tcp.into_std() else { return };
+    // An IPv4 client of a socket for both is one of IPv4 for everybody from here on.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let least = shards
+        .iter()
+        .min_by_key(|shard| shard.load.load(Ordering::Relaxed));
+    if let Some(shard) = least {
+        shard.load.fetch_add(1, Ordering::Relaxed);
+        let newcomer = Newcomer {
+            tcp,
+            peer,
+            _permit: permit,
+            _load: Load(shard.load.clone()),
+        };
+        if shard.newcomers.send(newcomer).is_err() {
+            error!(%peer, "a shard is gone; its connection is dropped");
+        }
+    }
+}
+
+/// A connection on its way to a shard.
+struct Newcomer {
+    tcp: std::net::TcpStream,
+    peer: SocketAddr,
+    _permit: OwnedSemaphorePermit,
+    _load: Load,
+}
+
+/// Counts a connection of a shard for as long as it lives.
+struct Load(Arc<AtomicUsize>);
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A thread with a runtime of its own, on which a connection and all its channels live: they wake
+/// each other without crossing to another core.
+pub(super) struct Shard {
+    newcomers: mpsc::UnboundedSender<Newcomer>,
+    load: Arc<AtomicUsize>,
+    beat: Beat,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Shard {
+    /// `watchdog` is how long somebody waits for its sign of life, if somebody does.
+    pub(super) fn start(
+        number: usize,
+        context: watch::Receiver<Arc<Context>>,
+        config: watch::Receiver<Arc<Config>>,
+        phases: watch::Receiver<Phase>,
+        watchdog: Option<Duration>,
+    ) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name(format!("shard-{number}-io"))
+            .build()?;
+        let (newcomers, arriving) = mpsc::unbounded_channel();
+        let beat = Beat::default();
+        let life = Life {
+            context,
+            config,
+            phases,
+            beat: beat.clone(),
+            pause: watchdog.map(|patience| patience / 4),
+        };
+        let thread = thread::Builder::new()
+            .name(format!("shard-{number}"))
+            .spawn(move || {
+                runtime.block_on(life.live(arriving));
+                // A call that hangs on a dead disk must not keep the process from ending.
+                runtime.shutdown_timeout(Duration::from_secs(2));
+            })?;
+        Ok(Self {
+            newcomers,
+            load: Arc::default(),
+            beat,
+            thread,
+        })
+    }
+
+    pub(super) fn beat(&self) -> Beat {
+        self.beat.clone()
+    }
+
+    pub(super) fn join(self) {
+        drop(self.newcomers);
+        if self.thread.join().is_err() {
+            error!("a shard ended in a panic");
+        }
+    }
+}
+
+/// The life of a shard.
+struct Life {
+    context: watch::Receiver<Arc<Context>>,
+    config: watch::Receiver<Arc<Config>>,
+    phases: watch::Receiver<Phase>,
+    /// The sign of life, and how often it is given, if somebody waits for it.
+    beat: Beat,
+    pause: Option<Duration>,
+}
+
+impl Life {
+    /// Takes connections until there are no more to come, then waits for the last.
+    async fn live(self, mut arriving: mpsc::UnboundedReceiver<Newcomer>) {
+        let mut connections = JoinSet::new();
+        let mut ticks = self.pause.map(interval);
+        loop {
+            let newcomer = tokio::select! {
+                newcomer = arriving.recv() => newcomer,
+                Some(_) = connections.join_next() => continue,
+                () = pulse(&self.beat, ticks.as_mut()) => continue,
+            };
+            let Some(newcomer) = newcomer else { break };
+            let (context, phases) = (self.context.borrow().clone(), self.phases.clone());
+            let proxies = self.config.borrow().server.proxies.clone();
+            connections.spawn(newcomer.serve(context, proxies, phases));
+        }
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+/// Gives a sign of life when the next is due.
+async fn pulse(beat: &Beat, ticks: Option<&mut Interval>) {
+    match ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+            beat.beat();
+        }
+        None => pending().await,
+    }
+}
+
+impl Newcomer {
+    async fn serve(
+        self,
+        context: Arc<Context>,
+        proxies: Arc<[Network]>,
+        phases: watch::Receiver<Phase>,
+    ) {
+        let peer = self.peer;
+        let ready = self
+            .tcp
+            .set_nodelay(true)
+            .and_then(|()| TcpStream::from_std(self.tcp));
+        let mut tcp = match ready {
+            Ok(tcp) => tcp,
+            Err(failure) => return warn!(%peer, %failure, "a connection was gone at once"),
+        };
+        let mut client = peer;
+        if proxies.iter().any(|network| network.contains(peer.ip())) {
+            match proxy::client(&mut tcp).await {
+                Ok(told) => client = told.unwrap_or(peer),
+                Err(failure) => {
+                    return warn!(%peer, %failure, "a connection from a balancer is refused");
+                }
+            }
+        }
+        ssh::serve(tcp, client, context, phases).await;
+    }
+}

@@ -1,0 +1,234 @@
+//! The one place where what came of a verb is told: to the log and to the audit trail.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+
+use rustix::io::Errno;
+use tracing::{debug, info};
+
+use super::Vfs;
+use super::file::Story;
+use super::replace::End;
+use crate::audit::{Ending, Event, Moved, milliseconds, shown};
+use crate::error::{Error, Unfinished};
+use crate::path::VPath;
+use crate::store::Changes;
+use crate::transfers::Transfer;
+
+/// What a verb does.
+#[derive(Clone, Copy)]
+pub(super) enum Deed<'a> {
+    Open(&'a VPath),
+    List(&'a VPath),
+    Write(&'a VPath),
+    Close(&'a VPath),
+    Sync(&'a VPath),
+    Change(&'a VPath, &'a Changes),
+    Remove(&'a VPath),
+    RemoveDirectory(&'a VPath),
+    MakeDirectory(&'a VPath),
+    Link(&'a VPath, &'a VPath),
+    Symlink {
+        target: &'a [u8],
+        link: &'a VPath,
+    },
+    Rename(&'a VPath, &'a VPath),
+    Copy(&'a VPath, &'a VPath),
+    /// To tell where the home of somebody is.
+    FindHome(&'a VPath),
+}
+
+/// A file that a client has used, at its end.
+pub(super) struct Used<'a> {
+    pub(super) path: &'a VPath,
+    pub(super) story: &'a Story,
+    /// Something that should have been written to it was not.
+    pub(super) has_failed: bool,
+    pub(super) end: End,
+    /// Its hash, computed only if it is asked for.
+    pub(super) sha256: &'a dyn Fn() -> Option<String>,
+}
+
+impl Vfs {
+    /// Tells what came of a verb, and gives it back.
+    pub(super) fn record<T>(&self, deed: Deed<'_>, outcome: Result<T, Error>) -> Result<T, Error> {
+        let (user, peer) = (self.session.user(), self.session.peer());
+        match &outcome {
+            Ok(_) => {
+                debug!(user, %peer, "{deed}");
+                if let Some(event) = deed.event() {
+                    self.session.witness().note(&event);
+                }
+            }
+            Err(error) => {
+                debug!(user, %peer, %error, "{deed} failed");
+                if let Some(reason) = refusal(error) {
+                    self.session.witness().note(&Event::Refused {
+                        action: deed.name(),
+                        path: text(deed.path()),
+                        reason,
+                        message: error.to_string(),
+                    });
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Tells what was moved of a file.
+    pub(super) fn record_moves(&self, used: &Used<'_>) {
+        let (user, peer) = (self.session.user(), self.session.peer());
+        let Used { path, story, .. } = used;
+        if let Some(upload) = story.upload.as_deref()
+            && (upload.bytes() > 0 || story.is_new.load(Ordering::Relaxed))
+        {
+            let result = match used.end {
+                End::Cut => Ending::Cut,
+                End::Closed if used.has_failed => Ending::Failed,
+                End::Closed => Ending::Complete,
+            };
+            info!(user, %peer, ?path, bytes = upload.bytes(), "upload");
+            let moved = self.moved(used, upload, result);
+            self.session.witness().note(&Event::Upload(moved));
+        }
+        // Who opens an empty file has all of it.
+        let is_nothing_to_read = story.size == 0 && story.upload.is_none();
+        if let Some(download) = story.download.as_deref()
+            && (download.bytes() > 0 || is_nothing_to_read)
+        {
+            let wanted = story.size.saturating_sub(download.offset());
+            let result = match used.end {
+                _ if download.bytes() >= wanted => Ending::Complete,
+                End::Closed => Ending::Partial,
+                End::Cut => Ending::Cut,
+            };
+            info!(user, %peer, ?path, bytes = download.bytes(), "download");
+            let moved = self.moved(used, download, result);
+            self.session.witness().note(&Event::Download(moved));
+        }
+    }
+
+    fn moved<'a>(&self, used: &Used<'a>, transfer: &Transfer, result: Ending) -> Moved<'a> {
+        let hashed = result == Ending::Complete && self.session.witness().wants_hashes();
+        Moved {
+            path: text(used.path),
+            bytes: transfer.bytes(),
+            offset: transfer.offset(),
+            duration_ms: milliseconds(transfer.elapsed()),
+            result,
+            sha256: hashed.then(used.sha256).flatten(),
+        }
+    }
+}
+
+impl<'a> Deed<'a> {
+    /// As the log and the trail call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Open(_) => "open",
+            Self::List(_) => "list",
+            Self::Write(_) => "write",
+            Self::Close(_) => "close",
+            Self::Sync(_) => "fsync",
+            Self::Change(..) => "setstat",
+            Self::Remove(_) => "remove",
+            Self::RemoveDirectory(_) => "rmdir",
+            Self::MakeDirectory(_) => "mkdir",
+            Self::Link(..) => "link",
+            Self::Symlink { .. } => "symlink",
+            Self::Rename(..) => "rename",
+            Self::Copy(..) => "copy",
+            Self::FindHome(_) => "find_home",
+        }
+    }
+
+    /// The name that is at stake: of two, the new one.
+    fn path(self) -> &'a VPath {
+        match self {
+            Self::Open(path)
+            | Self::List(path)
+            | Self::Write(path)
+            | Self::Close(path)
+            | Self::Sync(path)
+            | Self::Change(path, _)
+            | Self::Remove(path)
+            | Self::RemoveDirectory(path)
+            | Self::MakeDirectory(path)
+            | Self::FindHome(path)
+            | Self::Symlink { link: path, .. }
+            | Self::Link(_, path)
+            | Self::Rename(_, path)
+            | Self::Copy(_, path) => path,
+        }
+    }
+
+    /// What the trail notes of it once it is done.
+    fn event(self) -> Option<Event<'a>> {
+        let two = |from: &'a VPath, to: &'a VPath| (text(from), text(to));
+        Some(match self {
+            // Of these only the end counts: `record_moves`.
+            Self::Open(_) | Self::Write(_) | Self::Close(_) => return None,
+            Self::List(_) | Self::Sync(_) | Self::FindHome(_) => return None,
+            Self::Change(path, changes) => Event::Setstat {
+                path: text(path),
+                size: changes.size,
+                mode: changes
+                    .permissions
+                    .map(|mode| format!("{:04o}", mode & 0o7777)),
+                mtime: changes.times.map(|(_, mtime)| mtime),
+            },
+            Self::Remove(path) => Event::Remove { path: text(path) },
+            Self::RemoveDirectory(path) => Event::Rmdir { path: text(path) },
+            Self::MakeDirectory(path) => Event::Mkdir { path: text(path) },
+            Self::Link(from, to) => {
+                let (from, to) = two(from, to);
+                Event::Link { from, to }
+            }
+            Self::Symlink { target, link } => Event::Symlink {
+                path: text(link),
+                target: shown(target),
+            },
+            Self::Rename(from, to) => {
+                let (from, to) = two(from, to);
+                Event::Rename { from, to }
+            }
+            Self::Copy(from, to) => {
+                let (from, to) = two(from, to);
+                Event::Copy { from, to }
+            }
+        })
+    }
+}
+
+impl fmt::Display for Deed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link(from, to) | Self::Rename(from, to) | Self::Copy(from, to) => {
+                write!(f, "{} {from:?} {to:?}", self.name())
+            }
+            _ => write!(f, "{} {:?}", self.name(), self.path()),
+        }
+    }
+}
+
+/// Why something was not allowed; `None` if it only could not be.
+fn refusal(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Refused(_)
+        | Error::NotAllowed(_)
+        | Error::Os(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Some("permission"),
+        // The kernel does not follow what leads out of a home by magic.
+        Error::Os(Errno::LOOP | Errno::XDEV) => Some("confinement"),
+        Error::Quota(_) | Error::Os(Errno::DQUOT) => Some("quota"),
+        Error::Os(Errno::NOSPC | Errno::IO) => Some("disk"),
+        Error::Unfinished(Unfinished {
+            cause: Some(errno), ..
+        }) => refusal(&Error::Os(*errno)),
+        Error::Limit(..) => Some("limit"),
+        _ => None,
+    }
+}
+
+fn text(path: &VPath) -> std::borrow::Cow<'static, str> {
+    shown(&path.absolute()).into_owned().into()
+}

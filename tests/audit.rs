@@ -1,0 +1,72 @@
+//! The audit trail, from outside: what real clients do stands in it, whatever becomes of them and of
+//! the disk that it is written to.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+#[path = "audit/command.rs"]
+mod command;
+#[path = "audit/disks.rs"]
+mod disks;
+#[path = "audit/events.rs"]
+mod events;
+#[path = "disks/faulty.rs"]
+#[allow(dead_code)]
+mod faulty;
+#[path = "audit/files.rs"]
+mod files;
+#[path = "disks/small.rs"]
+#[allow(dead_code)]
+mod small_disk;
+
+use std::fs;
+
+use common::{STEP, TestServer, wait_until};
+use serde_json::Value;
+
+/// Every line of the trail, the oldest first: each must be whole. The files are read as they are, so
+/// that this does not depend on the command.
+fn trail(server: &TestServer) -> Vec<Value> {
+    let mut files: Vec<_> = fs::read_dir(server.path("data"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("audit-") && name.ends_with(".jsonl"))
+        .collect();
+    files.sort();
+    files.push("audit.jsonl".to_owned());
+    let texts = files
+        .iter()
+        .map(|name| fs::read_to_string(server.path("data").join(name)).unwrap_or_default());
+    let text = texts.collect::<String>();
+    assert!(
+        text.is_empty() || text.ends_with('\n'),
+        "the last line is torn"
+    );
+    let parse = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("torn: {line:?}"));
+    text.lines().map(parse).collect()
+}
+
+/// Events of this kind.
+fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    events.iter().filter(|one| one["event"] == kind).collect()
+}
+
+/// The one event that is like this, once it is there.
+#[track_caller]
+fn noted(server: &TestServer, what: &str, like: impl Fn(&Value) -> bool) -> Value {
+    let mut found = Vec::new();
+    wait_until(&format!("{what} is noted"), STEP, || {
+        found = trail(server).into_iter().filter(&like).collect();
+        !found.is_empty()
+    });
+    assert_eq!(found.len(), 1, "{what}: {found:#?}");
+    found.remove(0)
+}

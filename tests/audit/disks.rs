@@ -1,0 +1,176 @@
+//! Disks that do not take the trail: full ones, and ones that hang. The trail alone lies there.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::common::connection::{Connection, Options};
+use crate::common::wire::{Attrs, code};
+use crate::common::{MIB, STEP, TestServer, bytes_of, wait_until};
+use crate::faulty::FaultyDisk;
+use crate::small_disk::SmallDisk;
+use crate::{noted, of_kind, trail};
+
+/// A server whose trail lies in this folder.
+fn server_with_trail_in(folder: &Path, settings: &[(&str, &str)]) -> TestServer {
+    let mut server = TestServer::start_with(settings);
+    server.stop();
+    let path = server.path("data/audit.jsonl");
+    fs::remove_file(&path).unwrap();
+    symlink(folder.join("audit.jsonl"), &path).unwrap();
+    server.serve();
+    noted(&server, "the start", |one| one["event"] == "start");
+    server
+}
+
+/// To the last block, so that a line can be torn.
+fn fill(disk: &SmallDisk) {
+    let ballast = fs::File::create(disk.0.join("ballast")).unwrap();
+    let mut size = 0;
+    while rustix::io::pwrite(&ballast, &[0; 4096], size).is_ok_and(|count| count > 0) {
+        size += 4096;
+    }
+}
+
+fn can_log_in(server: &TestServer) -> bool {
+    let connection = Connection::open(server, &Options::default());
+    connection
+        .key(server.user(), &server.key(), None)
+        .is_ok_and(|result| result.success())
+}
+
+#[test]
+fn a_full_disk_is_told_and_what_waits_is_noted_once_there_is_room() {
+    let Some(disk) = SmallDisk::mount("audit", "size=1m,mode=700") else {
+        return;
+    };
+    let server = server_with_trail_in(&disk.home(), &[]);
+    let mut sftp = Connection::logged_in(&server).sftp();
+    noted(&server, "the login", |one| one["event"] == "login");
+    fill(&disk);
+    for number in 0..500 {
+        assert_eq!(sftp.mkdir(format!("/{number}")), code::OK);
+    }
+    wait_until("it is told", STEP, || {
+        server
+            .log()
+            .contains("the audit trail cannot be written, and is tried again: No space left")
+    });
+    // Nobody is kept from anything.
+    assert!(can_log_in(&server));
+    let part = fs::read_to_string(disk.home().join("audit.jsonl")).unwrap();
+    assert!(part.ends_with('\n'), "torn");
+    disk.make_room();
+    wait_until("all is noted", STEP, || {
+        of_kind(&trail(&server), "mkdir").len() == 500
+    });
+    wait_until("that is told", STEP, || {
+        server.log().contains("the audit trail is written again")
+    });
+    assert!(of_kind(&trail(&server), "lost").is_empty());
+}
+
+#[test]
+fn with_refuse_nobody_logs_in_who_could_not_be_noted() {
+    let Some(disk) = SmallDisk::mount("audit-refuse", "size=1m,mode=700") else {
+        return;
+    };
+    let server = server_with_trail_in(&disk.home(), &[("audit.on_failure", "\"refuse\"")]);
+    let mut sftp = Connection::logged_in(&server).sftp();
+    fill(&disk);
+    // What there is of the last block is used up.
+    for number in 0..50 {
+        assert_eq!(sftp.mkdir(format!("/{number}")), code::OK);
+    }
+    wait_until("nobody logs in", STEP, || !can_log_in(&server));
+    let password = Connection::open(&server, &Options::default());
+    let refused = password
+        .password(server.user(), crate::common::PASSWORD)
+        .unwrap();
+    assert!(!refused.success());
+    assert!(
+        server
+            .log()
+            .contains("login refused: the audit trail cannot be written")
+    );
+    // Who is there goes on.
+    assert_eq!(sftp.mkdir("/further"), code::OK);
+    disk.make_room();
+    wait_until("they log in again", STEP, || can_log_in(&server));
+    let reason = "the audit trail cannot be written";
+    let refused = trail(&server)
+        .iter()
+        .filter(|one| one["reason"] == reason)
+        .count();
+    assert!(refused > 0, "those who were refused are noted afterwards");
+}
+
+#[test]
+fn a_disk_that_hangs_slows_nobody_and_what_it_does_not_take_is_counted() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let server = server_with_trail_in(&disk.home(), &[("audit.on_failure", "\"refuse\"")]);
+    let mut sftp = Connection::logged_in(&server).sftp();
+    noted(&server, "the login", |one| one["event"] == "login");
+    // A long path, so that few events fill what may wait.
+    let mut path = String::new();
+    for _ in 0..12 {
+        path.push('/');
+        path.push_str(&"n".repeat(250));
+        assert_eq!(sftp.mkdir(&path), code::OK);
+    }
+    let made = |events: &[serde_json::Value]| of_kind(events, "mkdir").len();
+    wait_until("they are noted", STEP, || made(&trail(&server)) == 12);
+    disk.hang(true);
+    let began = Instant::now();
+    sftp.put("/file", &bytes_of(16 * MIB, 1));
+    assert!(sftp.get("/file") == bytes_of(16 * MIB, 1));
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+    // Whether the disk takes them is not known yet; after a while it counts as that it does not.
+    wait_until("nobody logs in", STEP, || !can_log_in(&server));
+    let attrs = Attrs {
+        times: Some((1, 2)),
+        ..Attrs::default()
+    };
+    let mut changes: u64 = 0;
+    let mut slowest = Duration::ZERO;
+    while !server.log().contains("events are lost") || !changes.is_multiple_of(100) {
+        let began = Instant::now();
+        assert_eq!(sftp.setstat(&path, &attrs), code::OK);
+        slowest = slowest.max(began.elapsed());
+        changes += 1;
+        assert!(changes < 100_000, "the queue has no end");
+    }
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    assert!(server.memory_kib("VmRSS") < 200 * 1024);
+    disk.hang(false);
+    wait_until("it is noted how many were lost", STEP, || {
+        !of_kind(&trail(&server), "lost").is_empty()
+    });
+    assert_eq!(sftp.mkdir("/last"), code::OK);
+    noted(&server, "the last", |one| one["path"] == "/last");
+    let events = trail(&server);
+    let lost: u64 = of_kind(&events, "lost")
+        .iter()
+        .map(|one| one["count"].as_u64().unwrap())
+        .sum();
+    let refused_logins = of_kind(&events, "login")
+        .iter()
+        .filter(|one| one["ok"] == false)
+        .count();
+    let kept = of_kind(&events, "setstat").len() as u64;
+    assert!(
+        lost > 0 && kept + lost >= changes,
+        "{kept} + {lost} of {changes}"
+    );
+    // The others that could be lost are few: nothing else has happened meanwhile.
+    assert!(kept + lost <= changes + 10, "{kept} + {lost} of {changes}");
+    assert!(refused_logins > 0);
+    wait_until("they log in again", STEP, || can_log_in(&server));
+}

@@ -1,0 +1,176 @@
+//! The files of the trail: rotation, and several who write at once.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::thread;
+
+use crate::common::connection::Connection;
+use crate::common::wire::code;
+use crate::common::{Running, STEP, TestServer, USER, wait_until};
+use crate::{noted, of_kind, trail};
+
+const SESSIONS: usize = 4;
+const EACH: usize = 300;
+
+fn old_files(server: &TestServer) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(server.path("data"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("audit-"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn rotation_under_load_loses_and_tears_no_line() {
+    let settings = [("audit.file_size", "\"4KiB\""), ("audit.keep", "10000")];
+    let server = TestServer::start_with(&settings);
+    let mut follow = server.command(&["audit", "--follow", "--json", "--since", "1h"]);
+    let follower = Running::start(&mut follow);
+    thread::scope(|scope| {
+        for session in 0..SESSIONS {
+            let server = &server;
+            scope.spawn(move || {
+                let mut sftp = Connection::logged_in(server).sftp();
+                for number in 0..EACH {
+                    assert_eq!(sftp.mkdir(format!("/{session}-{number}")), code::OK);
+                }
+            });
+        }
+        // Commands write to the same file, while it gets another name.
+        for number in 0..10 {
+            let files = (number + 100_000).to_string();
+            server
+                .admin(&["user", "set", USER, "--max-files", &files], "")
+                .ok();
+        }
+    });
+    let made = |events: &[serde_json::Value]| {
+        let paths = of_kind(events, "mkdir");
+        let paths: BTreeSet<_> = paths.iter().map(|one| one["path"].to_string()).collect();
+        (
+            paths.len(),
+            of_kind(events, "mkdir").len(),
+            of_kind(events, "account").len(),
+        )
+    };
+    let all = SESSIONS * EACH;
+    // One of the account was noted when it was made.
+    let expected = (all, all, 11);
+    wait_until("all is noted", STEP, || made(&trail(&server)) == expected);
+    let files = old_files(&server);
+    assert!(files.len() > all / 40, "{} files", files.len());
+    for name in &files {
+        let found = fs::metadata(server.path("data").join(name)).unwrap();
+        assert!(found.len() < 64 << 10, "{name}: {}", found.len());
+        assert_eq!(found.mode() & 0o777, 0o600, "{name}");
+    }
+    // Who has followed it saw the same.
+    let seen = wait_for_follower(follower, &server);
+    assert_eq!(made(&seen), expected);
+}
+
+/// Ends it once it must have read everything.
+fn wait_for_follower(follower: Running, server: &TestServer) -> Vec<serde_json::Value> {
+    let mut sftp = Connection::logged_in(server).sftp();
+    assert_eq!(sftp.mkdir("/0-0"), code::FAILURE);
+    thread::sleep(std::time::Duration::from_secs(1));
+    let seen = follower.kill();
+    let lines = seen.out();
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn as_many_old_files_stay_as_are_to_be_kept_and_numbers_go_on() {
+    let settings = [("audit.file_size", "\"4KiB\""), ("audit.keep", "2")];
+    let mut server = TestServer::start_with(&settings);
+    let mut sftp = Connection::logged_in(&server).sftp();
+    let make = |sftp: &mut crate::common::raw::RawSftp, from: usize| {
+        for number in from..from + 200 {
+            assert_eq!(sftp.mkdir(format!("/{number}")), code::OK);
+        }
+    };
+    make(&mut sftp, 0);
+    noted(&server, "the last", |one| one["path"] == "/199");
+    let first = old_files(&server);
+    assert_eq!(first.len(), 2, "{first:?}");
+    drop(sftp);
+    server.stop();
+    server.serve();
+    make(&mut Connection::logged_in(&server).sftp(), 200);
+    noted(&server, "the last", |one| one["path"] == "/399");
+    let second = old_files(&server);
+    assert_eq!(second.len(), 2, "{second:?}");
+    assert!(second[0] > first[1], "{first:?} {second:?}");
+}
+
+#[test]
+fn a_file_that_is_old_enough_is_gone_on_with_in_another() {
+    let mut server = TestServer::start_with(&[("audit.file_age", "\"1s\"")]);
+    thread::sleep(std::time::Duration::from_millis(2100));
+    let mut sftp = Connection::logged_in(&server).sftp();
+    assert_eq!(sftp.mkdir("/a"), code::OK);
+    noted(&server, "the directory", |one| one["path"] == "/a");
+    assert!(!old_files(&server).is_empty());
+    // The age is that of what is in it, whatever starts in between.
+    drop(sftp);
+    server.stop();
+    let before = old_files(&server).len();
+    thread::sleep(std::time::Duration::from_millis(2100));
+    server.serve();
+    wait_until("the old one is put away", STEP, || {
+        old_files(&server).len() > before
+    });
+}
+
+#[test]
+fn half_a_line_of_a_crash_stays_by_itself_and_a_file_that_is_taken_away_is_made_anew() {
+    let mut server = TestServer::start();
+    server.stop();
+    let path = server.path("data/audit.jsonl");
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.push_str("{\"time\":\"2026-");
+    fs::write(&path, text).unwrap();
+    // A command, and then the server, write behind it.
+    server
+        .admin(&["user", "set", USER, "--quota", "1GiB"], "")
+        .ok();
+    server.serve();
+    wait_until("the start is noted", STEP, || {
+        let text = fs::read_to_string(&path).unwrap();
+        text.contains("\n{\"time\":\"2026-\n{") && text.matches("\"event\":\"start\"").count() == 2
+    });
+    let listed = server
+        .admin(&["audit", "--json", "--event", "account", "start"], "")
+        .ok()
+        .out();
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+
+    fs::rename(&path, server.path("data/taken")).unwrap();
+    let mut sftp = Connection::logged_in(&server).sftp();
+    assert_eq!(sftp.mkdir("/a"), code::OK);
+    noted(&server, "the directory", |one| one["path"] == "/a");
+}
+
+#[test]
+fn without_it_nothing_is_noted() {
+    let mut server = TestServer::start_with(&[("audit.enabled", "false")]);
+    run_something(&server);
+    server.stop();
+    assert!(!server.path("data/audit.jsonl").exists());
+    let listed = server.admin(&["audit"], "").ok();
+    assert_eq!(listed.out(), "");
+}
+
+fn run_something(server: &TestServer) {
+    let mut sftp = Connection::logged_in(server).sftp();
+    sftp.put("/f", b"content");
+    server
+        .admin(&["user", "set", USER, "--quota", "1GiB"], "")
+        .ok();
+}

@@ -1,0 +1,245 @@
+//! The log: its forms, and what never stands in it.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::Duration;
+
+use common::connection::{Connection, Options};
+use common::server::{make_key, with_password};
+use common::{HOST, PASSWORD, STEP, TestServer, USER, run, run_ok, skip};
+use serde_json::Value;
+
+/// Where systemd's journal takes entries.
+const JOURNAL: &str = "/run/systemd/journal/socket";
+
+#[test]
+fn as_json_each_line_is_an_object_with_its_fields() {
+    let mut server = TestServer::start_with(&[("log.format", "\"json\"")]);
+    Connection::logged_in(&server)
+        .sftp()
+        .put("/f\n\"x\"", b"content");
+    server.stop();
+    let log = server.log();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let login = lines
+        .iter()
+        .find(|line| line["message"] == "login")
+        .unwrap();
+    assert_eq!(
+        (&login["level"], &login["user"]),
+        (&"INFO".into(), &USER.into())
+    );
+    let upload = lines
+        .iter()
+        .find(|line| line["message"] == "upload")
+        .unwrap();
+    assert_eq!(upload["bytes"], 7);
+}
+
+#[test]
+fn as_text_it_has_colours_for_nobody_but_a_terminal() {
+    let server = TestServer::start();
+    drop(Connection::logged_in(&server));
+    let log = server.log();
+    assert!(
+        log.contains("INFO landfall::ssh::auth: login user=\"alice\""),
+        "{log}"
+    );
+    assert!(!log.contains('\x1b'), "{log}");
+}
+
+#[test]
+fn in_the_journal_entries_have_their_fields() {
+    let path = Path::new(JOURNAL);
+    if path.exists() || fs::create_dir_all(path.parent().unwrap()).is_err() {
+        skip("a journal is here already, or its folder cannot be made");
+        return;
+    }
+    // Without a journal the server says what to do.
+    let without = TestServer::start();
+    fs::write(without.path("other.toml"), "[log]\nformat = \"journald\"\n").unwrap();
+    let refused = without
+        .admin(&["--config", "other.toml", "serve"], "")
+        .failed();
+    assert!(
+        refused.err().contains("cannot reach systemd's journal"),
+        "{}",
+        refused.err()
+    );
+
+    let journal = UnixDatagram::bind(path).unwrap();
+    let _gone_afterwards = Journal(path);
+    journal.set_read_timeout(Some(STEP)).unwrap();
+    let server = TestServer::start_with(&[("log.format", "\"journald\"")]);
+    drop(Connection::logged_in(&server));
+    let mut entry = [0; 4096];
+    let login = loop {
+        let length = journal.recv(&mut entry).unwrap();
+        let text = String::from_utf8_lossy(&entry[..length]).into_owned();
+        if text.contains("login\n") && text.contains("F_METHOD") {
+            break text;
+        }
+    };
+    assert!(
+        login.contains("alice") && login.contains("F_USER"),
+        "{login:?}"
+    );
+    assert!(
+        login.contains("SYSLOG_IDENTIFIER") && login.contains("PRIORITY"),
+        "{login:?}"
+    );
+    assert_eq!(server.log(), "");
+}
+
+struct Journal<'a>(&'a Path);
+
+impl Drop for Journal<'_> {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.0);
+    }
+}
+
+/// A secret in every form in which it could be told.
+fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+    let numbers: Vec<_> = secret.iter().map(u8::to_string).collect();
+    let hex = |separator: &str| {
+        let digits: Vec<_> = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.join(separator).into_bytes()
+    };
+    vec![
+        secret.to_vec(),
+        numbers.join(", ").into_bytes(),
+        hex(""),
+        hex(" "),
+        hex(", "),
+        hex(":"),
+    ]
+}
+
+/// Of a private key: the lines of its file, and the secret number itself.
+fn parts_of_key(path: &Path) -> Vec<Vec<u8>> {
+    let text = fs::read_to_string(path).unwrap();
+    // The first lines hold the public key.
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with("---"))
+        .skip(2)
+        .collect();
+    let mut parts: Vec<_> = lines.iter().map(|line| line.as_bytes().to_vec()).collect();
+    let key = russh::keys::load_secret_key(path, None).unwrap();
+    let seed = key.key_data().ed25519().unwrap().private.to_bytes();
+    parts.extend(forms(&seed));
+    parts
+}
+
+#[test]
+fn no_password_and_no_private_key_stands_anywhere_at_the_level_of_trace() {
+    for format in ["\"text\"", "\"json\""] {
+        let settings = [
+            ("log.level", "\"trace\""),
+            ("log.format", format),
+            ("audit.sha256", "true"),
+        ];
+        let mut server = TestServer::start_with(&settings);
+        let other = server.local("other");
+        make_key(&other, &["-t", "ed25519"]);
+        let wrong = [
+            "wrong-horse-battery",
+            "for-nobody-at-all",
+            "given-by-hand-once",
+        ];
+        // In all ways, right and wrong.
+        let open = || Connection::open(&server, &Options::default());
+        assert!(open().password(USER, PASSWORD).unwrap().success());
+        assert!(open().keyboard_interactive(USER, PASSWORD).unwrap());
+        assert!(!open().password(USER, wrong[0]).unwrap().success());
+        assert!(!open().keyboard_interactive(USER, wrong[0]).unwrap());
+        assert!(!open().password("nobody", wrong[1]).unwrap().success());
+        assert!(!open().key(USER, &other, None).unwrap().success());
+        Connection::logged_in(&server).sftp().put("/f", b"content");
+        run_ok(
+            with_password(&server, PASSWORD, "ssh").args([HOST, "quota"]),
+            STEP,
+        );
+        run(
+            with_password(&server, wrong[0], "ssh").args([HOST, "quota"]),
+            STEP,
+        )
+        .failed();
+        let said = [
+            server.admin(
+                &["user", "add", "bob", "--password-stdin"],
+                "of-bob-alone\n",
+            ),
+            server.admin(
+                &["user", "passwd", "bob", "--password-stdin"],
+                "given-by-hand-once\n",
+            ),
+            server.admin(&["user", "show", "bob", "--json"], ""),
+            server.admin(&["audit"], ""),
+        ];
+        assert!(!open().password("bob", wrong[0]).unwrap().success());
+        std::thread::sleep(Duration::from_millis(200));
+        server.stop();
+
+        let mut secrets = Vec::new();
+        for password in [PASSWORD, "of-bob-alone"].iter().chain(&wrong) {
+            secrets.extend(forms(password.as_bytes()));
+        }
+        for key in [
+            server.key(),
+            other,
+            server.path("keys/ssh_host_ed25519_key"),
+        ] {
+            secrets.extend(parts_of_key(&key));
+        }
+        let mut texts = vec![
+            ("the log".to_owned(), server.log().into_bytes()),
+            (
+                "the output".to_owned(),
+                server.stdout_lines().join("\n").into_bytes(),
+            ),
+        ];
+        for said in said {
+            let said = said.ok();
+            texts.push(("a command".to_owned(), [said.stdout, said.stderr].concat()));
+        }
+        for entry in fs::read_dir(server.path("data")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                texts.push((path.display().to_string(), fs::read(&path).unwrap()));
+            }
+        }
+        assert!(texts.iter().any(|(name, _)| name.ends_with("audit.jsonl")));
+        let log = &texts[0].1;
+        assert!(
+            log.len() > 10_000 && contains(log, b"DEBUG"),
+            "this looked at nothing"
+        );
+        for secret in &secrets {
+            for (name, text) in &texts {
+                let shown = String::from_utf8_lossy(secret);
+                assert!(!contains(text, secret), "{shown:?} stands in {name}");
+            }
+        }
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}

@@ -1,0 +1,313 @@
+//! The metrics: what stands in them, against what a real client did.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use common::connection::{Connection, Options};
+use common::wire::{code, flag};
+use common::{
+    HOST, MIB, PASSWORD, Running, STEP, TRANSFER, TestServer, USER, random_file, run_ok, wait_until,
+};
+
+const ON: (&str, &str) = ("metrics.listen", "\"0\"");
+
+fn address(server: &TestServer) -> SocketAddr {
+    let log = server.log();
+    let (_, rest) = log
+        .rsplit_once("metrics at http://")
+        .expect("it is told where they are");
+    rest.split_once("/metrics").unwrap().0.parse().unwrap()
+}
+
+/// Sends this, and gives all that is answered until the end.
+fn ask(server: &TestServer, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address(server)).unwrap();
+    stream.set_read_timeout(Some(STEP)).unwrap();
+    stream.write_all(request).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Every sample, by its name with its labels. Fails if the page is not of the format (exposition format
+/// 0.0.4).
+fn scrape(server: &TestServer) -> BTreeMap<String, f64> {
+    let answer = ask(
+        server,
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n\r\n",
+    );
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(
+        head.contains("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8"),
+        "{head}"
+    );
+    assert!(
+        head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())),
+        "{head}"
+    );
+    let mut samples = BTreeMap::new();
+    let mut family = String::new();
+    for line in body.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            rest.split_once(' ').unwrap().0.clone_into(&mut family);
+            let heads = body.matches(&format!("# HELP {family} ")).count();
+            assert_eq!(heads, 1, "{family} is torn apart");
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert_eq!(name, family);
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+        } else {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            let bare = name.split('{').next().unwrap();
+            let fits = bare
+                .strip_prefix(family.as_str())
+                .is_some_and(|rest| ["", "_bucket", "_sum", "_count"].contains(&rest));
+            assert!(
+                fits && (!name.contains('{') || name.ends_with("\"}")),
+                "{line}"
+            );
+            let known = samples.insert(name.to_owned(), value.parse().unwrap());
+            assert_eq!(known, None, "{line} is there twice");
+        }
+    }
+    assert!(body.ends_with('\n') && samples.len() > 50);
+    samples
+}
+
+#[test]
+fn they_tell_what_a_real_client_did() {
+    let settings = [ON, ("metrics.accounts", "true")];
+    let server = TestServer::start_with(&settings);
+    assert_eq!(address(&server).ip().to_string(), "127.0.0.1");
+    let before = scrape(&server);
+    assert_eq!(before["landfall_connections"], 0.0);
+    assert_eq!(
+        before["landfall_file_bytes_total{direction=\"upload\"}"],
+        0.0
+    );
+    server
+        .admin(&["user", "set", USER, "--quota", "1MiB"], "")
+        .ok();
+    random_file(&server.local("f"), 300_000, 1);
+    let batch = "put f a\nget a b\nget a c\nmkdir d\nrename d e\nls\n";
+    run_ok(&mut server.sftp_batch(&[], batch), STEP);
+    run_ok(server.scp().args(["-O", "f", &format!("{HOST}:g")]), STEP);
+    // Refused: a password, and bytes that do not fit.
+    let connection = Connection::open(&server, &Options::default());
+    assert!(!connection.password(USER, "wrong").unwrap().success());
+    assert!(connection.password(USER, PASSWORD).unwrap().success());
+    let mut sftp = connection.sftp();
+    let file = sftp.opened("/h", flag::WRITE | flag::CREAT);
+    assert_eq!(sftp.write(&file, 2 * MIB as u64, b"x"), code::FAILURE);
+    wait_until("the others have left", STEP, || {
+        scrape(&server)["landfall_sessions"] == 1.0
+    });
+    // What is used stands in the database after a second.
+    let used = format!("landfall_account_bytes{{account=\"{USER}\"}}");
+    wait_until("it is told what is used", STEP, || {
+        scrape(&server).get(&used) == Some(&600_000.0)
+    });
+
+    let now = scrape(&server);
+    for (name, value) in [
+        ("landfall_connections", 1.0),
+        (
+            "landfall_connections_total",
+            before["landfall_connections_total"] + 3.0,
+        ),
+        (
+            "landfall_logins_total{method=\"publickey\",result=\"accepted\"}",
+            2.0,
+        ),
+        (
+            "landfall_logins_total{method=\"password\",result=\"accepted\"}",
+            1.0,
+        ),
+        (
+            "landfall_logins_total{method=\"password\",result=\"refused\"}",
+            1.0,
+        ),
+        ("landfall_file_bytes_total{direction=\"upload\"}", 600_000.0),
+        (
+            "landfall_file_bytes_total{direction=\"download\"}",
+            600_000.0,
+        ),
+        ("landfall_refusals_total{reason=\"quota\"}", 1.0),
+        ("landfall_refusals_total{reason=\"permission\"}", 0.0),
+        ("landfall_request_seconds_count{request=\"mkdir\"}", 1.0),
+        ("landfall_request_seconds_count{request=\"rename\"}", 0.0),
+        ("landfall_request_seconds_count{request=\"open\"}", 4.0),
+        ("landfall_request_seconds_count{request=\"init\"}", 2.0),
+        ("landfall_backlog_bytes", 0.0),
+        ("landfall_audit_lost_total", 0.0),
+        (
+            "landfall_account_bytes_limit{account=\"alice\"}",
+            1_048_576.0,
+        ),
+        ("landfall_account_files{account=\"alice\"}", 4.0),
+    ] {
+        // OpenSSH renames by an extension.
+        assert_eq!(now[name], value, "{name}");
+    }
+    // The buckets add up.
+    let writes = |part: &str| now[&format!("landfall_request_seconds_{part}")];
+    assert!(writes("count{request=\"write\"}") >= 2.0);
+    assert_eq!(
+        writes("bucket{request=\"write\",le=\"+Inf\"}"),
+        writes("count{request=\"write\"}")
+    );
+    assert!(writes("sum{request=\"write\"}") > 0.0);
+    let ends = [
+        "0.00005", "0.0002", "0.001", "0.005", "0.02", "0.1", "0.5", "2", "10", "+Inf",
+    ];
+    let counts = ends.map(|end| writes(&format!("bucket{{request=\"read\",le=\"{end}\"}}")));
+    assert!(counts.is_sorted(), "{counts:?}");
+    drop((sftp, connection));
+    wait_until("all have left", STEP, || {
+        let now = scrape(&server);
+        now["landfall_sessions"] == 0.0 && now["landfall_connections"] == 0.0
+    });
+}
+
+#[test]
+fn they_can_be_read_while_much_is_moved() {
+    let server = TestServer::start_with(&[ON]);
+    let size = 128 * MIB as u64;
+    random_file(&server.local("f"), size, 1);
+    let uploads: Vec<_> = (0..2)
+        .map(|number| {
+            let mut scp = server.scp();
+            Running::start(scp.args(["f", &format!("{HOST}:{number}")]))
+        })
+        .collect();
+    let mut last = 0.0;
+    let mut slowest = Duration::ZERO;
+    let bytes = "landfall_file_bytes_total{direction=\"upload\"}";
+    while last < 2.0 * size as f64 {
+        let began = Instant::now();
+        let now = scrape(&server);
+        slowest = slowest.max(began.elapsed());
+        assert!(now[bytes] >= last);
+        last = now[bytes];
+        assert!(now["landfall_blocking_tasks"] <= 16.0);
+    }
+    for upload in uploads {
+        upload.wait(TRANSFER).ok();
+    }
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    assert_eq!(last, 2.0 * size as f64);
+    wait_until("nothing waits any more", STEP, || {
+        let now = scrape(&server);
+        now["landfall_backlog_bytes"] == 0.0 && now["landfall_blocking_tasks"] == 0.0
+    });
+}
+
+#[test]
+fn scrapers_that_dawdle_hold_up_nobody_and_are_sent_away() {
+    let server = TestServer::start_with(&[ON]);
+    let mut slow: Vec<_> = (0..8)
+        .map(|_| TcpStream::connect(address(&server)).unwrap())
+        .collect();
+    slow[0]
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost:")
+        .unwrap();
+    // This one asks and never reads.
+    slow[1].write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let began = Instant::now();
+    scrape(&server);
+    Connection::logged_in(&server).sftp().put("/f", b"content");
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    for stream in &mut slow {
+        stream.set_read_timeout(Some(STEP)).unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn other_requests_are_told_what_there_is() {
+    let server = TestServer::start_with(&[ON]);
+    for (request, status) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], "404 Not Found"),
+        (b"GET /metricsx HTTP/1.1\r\n\r\n", "404 Not Found"),
+        (b"POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
+        (b"GET /metrics?x=1 HTTP/1.0\r\n\r\n", "200 OK"),
+        (b"GET /metrics HTTP/2\r\n\r\n", "400 Bad Request"),
+        (b"SSH-2.0-x\r\n\r\n", "400 Bad Request"),
+        (b"\x16\x03\x01\x00\r\n\r\n", "400 Bad Request"),
+    ] {
+        let answer = ask(&server, request);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+            "{request:?}: {answer}"
+        );
+    }
+    let head = ask(&server, b"HEAD /metrics HTTP/1.1\r\n\r\n");
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+    // What is too long is not read to its end.
+    let mut stream = TcpStream::connect(address(&server)).unwrap();
+    let long = vec![b'a'; 1 << 20];
+    let _ = stream.write_all(&long);
+    stream.set_read_timeout(Some(STEP)).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    scrape(&server);
+    assert!(server.memory_kib("VmRSS") < 200 * 1024);
+}
+
+#[test]
+fn they_are_off_unless_asked_for_and_nonsense_is_refused() {
+    let server = TestServer::start();
+    assert!(!server.log().contains("metrics at"), "{}", server.log());
+    for (listen, complaint) in [
+        ("\"nonsense\"", "must be a port such as"),
+        ("\"localhost:9422\"", "must be a port such as"),
+        ("\"99999\"", "must be a port such as"),
+        ("9422", "is a number, but must be a string"),
+        ("\"127.0.0.1:2022\"", "where the server itself listens"),
+    ] {
+        let config = format!("[metrics]\nlisten = {listen}\n");
+        fs::write(server.path("other.toml"), config).unwrap();
+        let refused = server
+            .admin(&["--config", "other.toml", "check"], "")
+            .failed();
+        assert!(
+            refused.err().contains(complaint),
+            "{listen}: {}",
+            refused.err()
+        );
+    }
+    for listen in ["", "0", "9422", "[::1]:9422", "0.0.0.0:9422"] {
+        let config = format!("[metrics]\nlisten = \"{listen}\"\n");
+        fs::write(server.path("other.toml"), config).unwrap();
+        server.admin(&["--config", "other.toml", "check"], "").ok();
+    }
+}
