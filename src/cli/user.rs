@@ -33,6 +33,7 @@ pub enum User {
 
 /// `landfall user add`
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").multiple(true))]
 pub struct Add {
     /// Letters, digits, ".", "_", "-" and "@"; at most 64, starting with a letter or digit.
     pub name: String,

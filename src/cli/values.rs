@@ -32,7 +32,7 @@ impl Choice {
 #[derive(Debug, Clone, Copy)]
 pub struct Limit(pub Option<u64>);
 
-/// Origin when on nobody logs in, in seconds since 1970-01-01 00:00 UTC; `None` is never.
+/// From when on nobody logs in, in seconds since 1970-01-01 00:00 UTC; `None` is never.
 #[derive(Debug, Clone, Copy)]
 pub struct Expiry(pub Option<i64>);
 

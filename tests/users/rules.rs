@@ -224,6 +224,50 @@ fn a_user_is_disabled_and_enabled_again_and_the_list_says_who_can_log_in() {
 }
 
 #[test]
+fn all_of_it_can_be_said_at_once() {
+    let operator = operator();
+    let all = [
+        "--permissions",
+        "read-only",
+        "--network",
+        "10.0.0.0/8",
+        "--expires",
+        "2099-01-01",
+        "--login",
+        "publickey",
+        "--max-sessions",
+        "2",
+        "--quota",
+        "1GiB",
+        "--max-files",
+        "5",
+        "--disabled",
+    ];
+    operator
+        .run(&[&["user", "add", "ann", "--no-password"], &all[..]].concat())
+        .accepted();
+    operator.add("bob");
+    operator
+        .run(&[&["user", "set", "bob"], &all[..]].concat())
+        .accepted();
+    let [mut ann, mut bob] = ["ann", "bob"].map(|name| operator.json(&["user", "show", name]));
+    for shown in [&mut ann, &mut bob] {
+        assert_eq!(
+            (
+                &shown["max_sessions"],
+                &shown["max_files"],
+                &shown["disabled"]
+            ),
+            (&json!(2), &json!(5), &json!(true))
+        );
+        for field in ["name", "home", "created"] {
+            shown[field] = Value::Null;
+        }
+    }
+    assert_eq!(ann, bob);
+}
+
+#[test]
 fn nonsense_is_refused_in_one_line_that_says_what_would_be_right() {
     let operator = operator();
     operator.add("ann");
