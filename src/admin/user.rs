@@ -170,14 +170,15 @@ async fn refuse_declared(
     command: &Checked,
 ) -> anyhow::Result<()> {
     let declares = |name: &UserName| config.users.iter().find(|user| user.name == *name);
-    if let Checked::Add(NewAccount { name, .. }) = command
-        && let Some(user) = declares(name)
-    {
-        bail!("{name} is declared in {}: run landfall reload", user.spot);
-    }
-    let Some((_, name)) = command.change() else {
+    let Some((action, name)) = command.change() else {
         return Ok(());
     };
+    if action == "add" {
+        return match declares(&name) {
+            Some(user) => bail!("{name} is declared in {}: run landfall reload", user.spot),
+            None => Ok(()),
+        };
+    }
     if !accounts.find(&name).await?.account.settings.declared {
         return Ok(());
     }
