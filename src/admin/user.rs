@@ -175,9 +175,13 @@ async fn refuse_declared(
     {
         bail!("{name} is declared in {}: run landfall reload", user.spot);
     }
-    let Some((_, name)) = command.change() else {
+    let Some((action, name)) = command.change() else {
         return Ok(());
     };
+    // One that is new is not there yet; of the guest, config.toml does not say everything.
+    if action == "add" || config.guest.name == name.as_str() {
+        return Ok(());
+    }
     if !accounts.find(&name).await?.account.settings.declared {
         return Ok(());
     }
