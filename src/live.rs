@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::accounts::{Accounts, Declared, Lost, Standing, UserName};
 use crate::calendar;
-use crate::config::DeclaredUser;
+use crate::config::Config;
 use crate::quota::Limits;
 use crate::rules::KeptOut;
 use crate::session::Session;
@@ -104,8 +104,9 @@ impl Live {
     }
 
     /// Makes the declared accounts what config.toml says; their open sessions have it at once.
-    pub async fn declare(&self, users: &[DeclaredUser]) -> anyhow::Result<Declared> {
-        let declared = self.accounts.declare(users).await?;
+    pub async fn declare(&self, config: &Config) -> anyhow::Result<Declared> {
+        let guest = &config.guest.name;
+        let declared = self.accounts.declare(&config.users, guest).await?;
         for name in declared.touched() {
             if let Err(failure) = self.apply(name).await {
                 // It is in the database, and will be noticed there.

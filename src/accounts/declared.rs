@@ -38,17 +38,18 @@ impl Declared {
 }
 
 impl Accounts {
-    /// Makes the declared accounts what config.toml says: all of it happens, or nothing.
+    /// Makes the declared accounts what config.toml says: all of it happens, or nothing. The guest is
+    /// kept elsewhere.
     ///
     /// # Errors
     /// A user cannot be so, or there is one of that name who was made by a command: with the place in
     /// config.toml.
-    pub async fn declare(&self, users: &[DeclaredUser]) -> anyhow::Result<Declared> {
+    pub async fn declare(&self, users: &[DeclaredUser], guest: &str) -> anyhow::Result<Declared> {
         let mut change = self.inner.rows.change().await?;
         let mut done = Declared::default();
         for name in change.declared().await? {
             let name = stored_name(&name)?;
-            if !users.iter().any(|user| user.name == name) {
+            if name.as_str() != guest && !users.iter().any(|user| user.name == name) {
                 change.remove(name.as_str()).await?;
                 done.removed.push(name);
             }

@@ -404,6 +404,19 @@ pub(super) struct Rule {
 /// Every rule about several keys.
 pub(super) const RULES: &[Rule] = &[
     Rule {
+        section: "guest",
+        names: &["name", "enabled"],
+        broken: |config| {
+            let guest = &config.guest;
+            let is_user = config
+                .users
+                .iter()
+                .any(|user| user.name.as_str() == guest.name);
+            (guest.enabled && is_user)
+                .then(|| format!("the guest cannot be [user.{}], too", guest.name))
+        },
+    },
+    Rule {
         section: "login",
         names: &["argon2_memory", "argon2_lanes"],
         broken: |config| {

@@ -59,7 +59,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
     let sessions = Arc::<Sessions>::default();
     let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
-    let declared = live.declare(&config.users).await?;
+    let declared = live.declare(&config).await?;
     declared.told().iter().for_each(|line| info!("{line}"));
     let config = Arc::new(config);
     let (audit, writer) = start_audit(&config)?;

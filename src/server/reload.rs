@@ -89,7 +89,7 @@ impl Reload {
         };
         self.accounts.adopt(&new).await?;
         let context = self.context.borrow().renewed(&new, keys);
-        let declared = self.live.declare(&new.users).await?;
+        let declared = self.live.declare(&new).await?;
         self.context.send_replace(Arc::new(context));
         self.log.set(new.log.level);
         self.allow(old.server.max_connections, new.server.max_connections);
