@@ -300,8 +300,8 @@ fn a_client_that_is_killed_is_gone_once_what_it_sent_is_stored() {
 fn limits_in_the_config_are_checked() {
     let server = TestServer::start();
     for (value, complaint) in [
-        ("\"fast\"", "not a size a second"),
-        ("\"1\"", "must be from 1KiB/s"),
+        ("\"fast\"", "neither a size a second"),
+        ("\"1\"", "from \"1KiB/s\" on"),
         ("10", "is a number"),
     ] {
         fs::write(

@@ -121,7 +121,9 @@ fn they_tell_what_a_real_client_did() {
     // What is used stands in the database after a second.
     let used = format!("landfall_account_bytes{{account=\"{USER}\"}}");
     wait_until("it is told what is used", STEP, || {
-        scrape(&server).get(&used) == Some(&600_000.0)
+        let now = scrape(&server);
+        let files = now.get(&format!("landfall_account_files{{account=\"{USER}\"}}"));
+        (now.get(&used), files) == (Some(&600_000.0), Some(&4.0))
     });
 
     let now = scrape(&server);

@@ -226,9 +226,11 @@ impl Config {
     /// # Errors
     /// All that is wrong with it. A file that was named must exist.
     pub fn find(file: Option<&Path>) -> Result<Self, Faults> {
+        // In a folder that this user may not look into, as root's, there is nothing for them.
         let is_there = |file: &Path| {
-            file.symlink_metadata()
-                .map_or_else(|failure| failure.kind() != ErrorKind::NotFound, |_| true)
+            let nothing = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
+            let found = file.symlink_metadata();
+            found.map_or_else(|failure| !nothing.contains(&failure.kind()), |_| true)
         };
         let usual = [DEFAULT_FILE, INSTALLED_FILE].map(Path::new);
         let found = file.or_else(|| usual.into_iter().find(|file| is_there(file)));

@@ -20,8 +20,6 @@ use crate::user_name::UserName;
 /// A value and its place in the file.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
-/// A server that is slower does not serve.
-
 /// Why a value is refused.
 pub(super) struct Wrong {
     /// Its place, in bytes; `None` for the whole value of the key.

@@ -26,7 +26,7 @@ use self::shard::{Shard, hand_over};
 use self::told::{Told, start_audit};
 use crate::accounts::Accounts;
 use crate::admin::{self, first_run};
-use crate::audit::{Audit, Event};
+use crate::audit::Event;
 use crate::config::Config;
 use crate::database;
 use crate::live::Live;
@@ -64,24 +64,37 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let (audit, writer) = start_audit(&config)?;
     let metrics = Arc::<Metrics>::default();
-    let server = Server::bind(
-        config.clone(),
+    let context = Arc::new(Context::new(
+        &config,
         accounts.clone(),
         ledgers.clone(),
         sessions.clone(),
         audit.clone(),
         metrics.clone(),
+        host_keys::load_or_make(&config.server.keys)?,
+    ));
+    let permits = Arc::new(Semaphore::new(config.server.max_connections));
+    let reload = Arc::new(Reload::new(
+        config.clone(),
+        context,
+        accounts.clone(),
         live.clone(),
         log,
-    )
-    .await?;
+        permits.clone(),
+    ));
+    let server = Server {
+        listeners: listeners(&config.server.listen).await?,
+        reload: reload.clone(),
+        permits,
+        sessions: sessions.clone(),
+        shards: config.server.shards,
+    };
     let told = Told {
         metrics,
         audit: audit.clone(),
         accounts: config.metrics.accounts.then(|| accounts.clone()),
     };
     let telling = told.tell(&config).await?;
-    let reload = server.reload.clone();
     let control = Control::open(&config.server.data)?;
     let addresses = server.addresses()?;
     let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
@@ -149,47 +162,6 @@ struct Server {
 }
 
 impl Server {
-    /// Reads or makes the host keys, and listens.
-    async fn bind(
-        config: Arc<Config>,
-        accounts: Accounts,
-        ledgers: Arc<Ledgers>,
-        sessions: Arc<Sessions>,
-        audit: Audit,
-        metrics: Arc<Metrics>,
-        live: Arc<Live>,
-        log: Log,
-    ) -> anyhow::Result<Self> {
-        let keys = host_keys::load_or_make(&config.server.keys)?;
-        let listeners = listeners(&config.server.listen).await?;
-        let context = Context::new(
-            &config,
-            accounts.clone(),
-            ledgers,
-            sessions.clone(),
-            audit,
-            metrics,
-            keys,
-        );
-        let permits = Arc::new(Semaphore::new(config.server.max_connections));
-        let shards = config.server.shards;
-        let reload = Reload::new(
-            config,
-            Arc::new(context),
-            accounts,
-            live,
-            log,
-            permits.clone(),
-        );
-        Ok(Self {
-            listeners,
-            reload: Arc::new(reload),
-            permits,
-            sessions,
-            shards,
-        })
-    }
-
     /// The addresses that it really has: port 0 in the config is a real port here.
     fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
         let addresses = self.listeners.iter().map(TcpListener::local_addr);
