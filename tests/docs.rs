@@ -63,10 +63,13 @@ fn commands(page: &str) -> Vec<Vec<String>> {
         })?;
         // What stands behind two spaces explains it.
         let command = command.split("  ").next()?.split(" |").next()?;
-        let words = command
-            .split_whitespace()
-            .map(|word| word.trim_matches('"'));
-        Some(words.map(str::to_owned).collect())
+        // What is between quotes is one word.
+        let parts = command.split('"').enumerate();
+        let words = parts.flat_map(|(number, part)| match number % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        });
+        Some(words.collect())
     });
     lines.collect()
 }
