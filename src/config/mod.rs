@@ -4,15 +4,14 @@
 //! check of the shipped config.toml follow from it.
 
 mod fault;
+mod sections;
 mod table;
 mod users;
-
 mod value;
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,11 +21,12 @@ use toml::de::{DeTable, DeValue};
 
 pub use self::fault::{Faults, Spot};
 use self::fault::{Report, nearest};
+pub use self::sections::{Audit, Guest, Log, Login, Metrics, Server, Sftp, Uploads};
 use self::table::{KEYS, Key, LIVE, RULES, settle};
 pub use self::users::DeclaredUser;
 use crate::audit::{OnFailure, Policy, Rotation, Trail};
 use crate::log::Format;
-use crate::rules::{Bandwidth, Network, Permissions};
+use crate::rules::{Bandwidth, Permissions};
 
 /// The config that is read when none is named.
 const DEFAULT_FILE: &str = "config.toml";
@@ -69,114 +69,6 @@ pub struct Difference {
     pub setting: String,
     /// A server that runs takes it up at a reload; otherwise when it is started again.
     pub is_live: bool,
-}
-
-/// `[server]`
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// Addresses to listen on; port 0 lets the system choose.
-    pub listen: Vec<SocketAddr>,
-    /// All state: the database and the homes.
-    pub data: PathBuf,
-    /// The host keys.
-    pub keys: PathBuf,
-    /// Threads that serve connections; 0 in the file means one for each core.
-    pub shards: usize,
-    /// Connections at once, logged in or not.
-    pub max_connections: usize,
-    /// Where balancers are, who say by the PROXY protocol for whom they connect.
-    pub proxies: Arc<[Network]>,
-    /// Time that transfers have to come to their end once the server is to stop.
-    pub stop_grace: Duration,
-}
-
-/// `[login]`
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// Time from the connection to the login.
-    pub grace_time: Duration,
-    /// Failed attempts on one connection.
-    pub max_attempts: usize,
-    /// argon2id: memory in KiB.
-    pub argon2_memory: u32,
-    /// argon2id: passes over the memory.
-    pub argon2_passes: u32,
-    /// argon2id: lanes.
-    pub argon2_lanes: u32,
-    /// Passwords that are hashed at the same time; the others wait.
-    pub parallel_hashes: usize,
-    /// Public keys of those whose certificates are trusted.
-    pub user_ca_keys: Option<PathBuf>,
-    /// Keys and certificates that are not let in.
-    pub revoked_keys: Option<PathBuf>,
-}
-
-/// `[guest]`
-#[derive(Debug, Clone)]
-pub struct Guest {
-    /// Is there one?
-    pub enabled: bool,
-    /// The account's name.
-    pub name: String,
-    /// Its home; its own folder under data/homes if not given.
-    pub home: Option<PathBuf>,
-    /// What it may do.
-    pub permissions: Permissions,
-    /// How much it may use: bytes, and files.
-    pub quota: (Option<u64>, Option<u64>),
-    /// Sessions at the same time.
-    pub max_sessions: Option<u32>,
-}
-
-/// `[sftp]`
-#[derive(Debug, Clone)]
-pub struct Sftp {
-    /// Files and directories that one SFTP session may hold open.
-    pub max_handles: usize,
-    /// Channels (SFTP sessions and commands) that one connection may hold open.
-    pub max_channels: usize,
-    /// Permission bits that new files and directories do not get.
-    pub umask: u32,
-}
-
-/// `[uploads]`
-#[derive(Debug, Clone)]
-pub struct Uploads {
-    /// Does an old file stay until the new one is there as a whole? An account can differ.
-    pub safe_overwrite: bool,
-    /// Is what was written durable when a file is closed?
-    pub fsync_on_close: bool,
-    /// Age at which what a crash left of safe overwrites is removed.
-    pub sweep_after: Duration,
-}
-
-/// `[log]`
-#[derive(Debug, Clone)]
-pub struct Log {
-    /// Least severe level that is logged.
-    pub level: tracing::Level,
-    /// How, and where to.
-    pub format: Format,
-}
-
-/// `[audit]`
-#[derive(Debug, Clone)]
-pub struct Audit {
-    /// Is there one?
-    pub enabled: bool,
-    /// When it goes on in a new file.
-    pub rotation: Rotation,
-    /// What else it does.
-    pub policy: Policy,
-}
-
-/// `[metrics]`
-#[derive(Debug, Clone)]
-pub struct Metrics {
-    /// Where they are told, if anywhere.
-    pub listen: Option<SocketAddr>,
-    /// Is what each account uses told too?
-    pub accounts: bool,
 }
 
 impl Config {
