@@ -1,35 +1,14 @@
 //! The audit trail, from outside: what real clients do stands in it, whatever becomes of them and of
 //! the disk that it is written to.
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
-#[path = "audit/command.rs"]
 mod command;
-#[path = "audit/disks.rs"]
 mod disks;
-#[path = "audit/events.rs"]
 mod events;
-#[path = "disks/faulty.rs"]
-#[allow(dead_code)]
-mod faulty;
-#[path = "audit/files.rs"]
 mod files;
-#[path = "disks/small.rs"]
-#[allow(dead_code)]
-mod small_disk;
 
 use std::fs;
 
-use common::{STEP, TestServer, wait_until};
+use crate::common::{STEP, TestServer, wait_until};
 use serde_json::Value;
 
 /// Every line of the trail, the oldest first: each must be whole. The files are read as they are, so

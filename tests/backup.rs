@@ -1,18 +1,9 @@
 //! `landfall backup`, and a server that is set up from what it wrote.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use common::{STEP, TestServer, USER, against_openssh, run_ok};
+use crate::common::{STEP, TestServer, USER, against_openssh, run_ok};
 
 #[test]
 fn a_copy_of_a_running_server_makes_the_same_server() {
@@ -63,7 +54,7 @@ fn a_copy_of_a_running_server_makes_the_same_server() {
 
 #[test]
 fn there_must_be_something_to_copy() {
-    let operator = common::operator::Operator::new();
+    let operator = crate::common::operator::Operator::new();
     let refused = operator.run(&["backup", "copy"]).refused();
     assert!(refused.contains("there is no database in"), "{refused}");
     assert!(!operator.path("copy").exists());

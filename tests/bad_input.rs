@@ -2,36 +2,21 @@
 //! with every bad handle and path, every packet type. Each is refused in words, changes nothing on
 //! the disk, and leaves the session (or, where the framing is broken, all others) as it was.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
-#[path = "bad_input/handles.rs"]
 mod handles;
-#[path = "bad_input/names.rs"]
 mod names;
-#[path = "bad_input/requests.rs"]
 mod requests;
-#[path = "bad_input/stream.rs"]
 mod stream;
-#[path = "bad_input/values.rs"]
 mod values;
 
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use common::connection::Connection;
-use common::files::{Random, tree_of};
-use common::raw::{Outgoing, RawSftp};
-use common::wire::{self, Attrs, Body, MAX_PACKET, Reply, code, flag};
-use common::{TestServer, against_openssh, bytes_of, wait_until};
+use crate::common::connection::Connection;
+use crate::common::files::{Random, tree_of};
+use crate::common::raw::{Outgoing, RawSftp};
+use crate::common::wire::{self, Attrs, Body, MAX_PACKET, Reply, code, flag};
+use crate::common::{TestServer, against_openssh, bytes_of, wait_until};
 
 const NO_ATTRS: Attrs = Attrs {
     size: None,

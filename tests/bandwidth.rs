@@ -1,25 +1,14 @@
 //! Limits on how fast files move, with real clients.
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::connection::Connection;
-use common::programs::rclone;
-use common::{
+use crate::common::connection::Connection;
+use crate::common::programs::rclone;
+use crate::common::{
     HOST, KIB, MIB, Running, STEP, TRANSFER, TestServer, USER, have, random_file, run_ok,
     wait_until,
 };
@@ -159,7 +148,7 @@ fn a_client_with_several_connections_gets_no_more() {
     }
     for number in 0..4 {
         let name = number.to_string();
-        common::files::assert_same(
+        crate::common::files::assert_same(
             &server.local("up").join(&name),
             &server.local("down").join(&name),
         );

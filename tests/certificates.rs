@@ -1,21 +1,11 @@
 //! Certificates of OpenSSH for users: who is let in by them, and who is not.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::process::Command;
 
-use common::connection::{Connection, Options};
-use common::server::make_key;
-use common::{HOST, Output, PASSWORD, STEP, TestServer, USER, run, run_ok};
+use crate::common::connection::{Connection, Options};
+use crate::common::server::make_key;
+use crate::common::{HOST, Output, PASSWORD, STEP, TestServer, USER, run, run_ok};
 
 /// A server that trusts the authority `ca`, and revokes what stands in `revoked`.
 struct Scene {

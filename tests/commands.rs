@@ -1,16 +1,6 @@
 //! The small commands over plain `ssh`: help, quota, df, echo and the sums, which are held against
 //! those of coreutils; and that nothing ever reaches a shell.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -18,8 +8,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use common::command::run_with_input;
-use common::{HOST, MIB, Output, STEP, TestServer, USER, bytes_of, random_name, run, run_ok};
+use crate::common::command::run_with_input;
+use crate::common::{
+    HOST, MIB, Output, STEP, TestServer, USER, bytes_of, random_name, run, run_ok,
+};
 
 const SUMS: [&str; 6] = [
     "md5sum",

@@ -1,19 +1,9 @@
 //! config.toml as an operator meets it: `landfall check` and `landfall serve`.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 
-use common::operator::Operator;
-use common::{STEP, run};
+use crate::common::operator::Operator;
+use crate::common::{STEP, run};
 
 /// All faults that `check` finds, and the proof that `serve` finds the same and does not start.
 fn faults(config: impl AsRef<[u8]>) -> Vec<String> {

@@ -5,29 +5,16 @@
 //! nowhere in the home, and where the home has a place of the same name. In the second case every
 //! request must succeed: that is what shows that the requests of the first are the right ones.
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
-#[path = "confinement/requests.rs"]
 mod requests;
-#[path = "confinement/scene.rs"]
 mod scene;
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use common::connection::Connection;
-use common::wire::{self, code, flag};
-use common::{TRANSFER, run_ok};
+use crate::common::connection::Connection;
+use crate::common::wire::{self, code, flag};
+use crate::common::{TRANSFER, run_ok};
 use requests::{CHANGES, FSETSTAT_OF_A_DIRECTORY, HARDLINK, POSIX_RENAME, REQUESTS, Trial};
 use scene::{NEIGHBOURS_FILE, NEIGHBOURS_TIME, OWN_CONTENT, OWN_TARGET, Scene, make_tree};
 

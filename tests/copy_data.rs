@@ -1,15 +1,11 @@
 //! copy-data (draft-ietf-secsh-filexfer-extensions-00, section 7): bytes that never leave the server.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
 use std::fs;
 
-use common::connection::Connection;
-use common::raw::RawSftp;
-use common::wire::{code, flag};
-use common::{MIB, TestServer, bytes_of};
+use crate::common::connection::Connection;
+use crate::common::raw::RawSftp;
+use crate::common::wire::{code, flag};
+use crate::common::{MIB, TestServer, bytes_of};
 
 /// A range of one open file to a place in another; length 0 is all that there is.
 fn copy(sftp: &mut RawSftp, from: (&[u8], u64, u64), to: (&[u8], u64)) -> u32 {

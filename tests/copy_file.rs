@@ -1,15 +1,5 @@
 //! copy-file (draft-ietf-secsh-filexfer-extensions-00, section 6): WinSCP's Duplicate.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -17,10 +7,10 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, UNIX_EPOCH};
 
-use common::connection::Connection;
-use common::raw::RawSftp;
-use common::wire::code;
-use common::{
+use crate::common::connection::Connection;
+use crate::common::raw::RawSftp;
+use crate::common::wire::code;
+use crate::common::{
     MIB, STEP, TestServer, USER, bytes_of, have, random_name, run, run_ok, skip, wait_until,
 };
 
@@ -113,7 +103,7 @@ fn a_copy_stops_when_the_client_leaves_and_its_torso_is_removed() {
         .unwrap();
     let connection = Connection::logged_in(&server);
     let mut sftp = connection.sftp();
-    let body = sftp.body(common::wire::EXTENDED).string("copy-file");
+    let body = sftp.body(crate::common::wire::EXTENDED).string("copy-file");
     sftp.send(&body.string("big").string("copy").raw(&[0]));
     let copy = server.at_home("copy");
     wait_until("it copies", STEP, || {

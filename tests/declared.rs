@@ -1,22 +1,12 @@
 //! Users that stand in config.toml.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 
 use serde_json::Value;
 
-use common::connection::{Connection, Options};
-use common::held::Held;
-use common::{PASSWORD, STEP, TestServer, USER, wait_until};
+use crate::common::connection::{Connection, Options};
+use crate::common::held::Held;
+use crate::common::{PASSWORD, STEP, TestServer, USER, wait_until};
 
 /// Everything that a user can have, but for the home.
 const FULL: &str = r#"
@@ -261,7 +251,7 @@ fn a_name_that_was_made_by_a_command_is_not_taken_over() {
     held.assert_alive();
     held.leave();
     assert!(server.stop().unwrap().success());
-    let start = common::run(&mut server.command(&["serve"]), STEP);
+    let start = crate::common::run(&mut server.command(&["serve"]), STEP);
     assert_eq!(start.status.code(), Some(1));
     assert!(start.err().contains(&words), "{}", start.err());
 }

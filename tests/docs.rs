@@ -1,7 +1,5 @@
 //! What the documents say of the tests: every one that they name is there.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-
 use std::fs;
 use std::path::Path;
 

@@ -1,22 +1,12 @@
 //! The guest: nobody, unless the config says so; then without a password, and to read only.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::process::Command;
 
-use common::connection::{Connection, Options};
-use common::server::make_key;
-use common::wire::{code, flag};
-use common::{HOST, PASSWORD, STEP, TestServer, USER, run};
+use crate::common::connection::{Connection, Options};
+use crate::common::server::make_key;
+use crate::common::wire::{code, flag};
+use crate::common::{HOST, PASSWORD, STEP, TestServer, USER, run};
 
 const GUEST: (&str, &str) = ("guest.enabled", "true");
 
@@ -130,7 +120,7 @@ fn an_operator_says_what_a_guest_may_do() {
     // A second session is told why not.
     let second = connect(&server);
     let _ = second.none("visitor");
-    common::wait_until("the second session ends", STEP, || second.is_closed());
+    crate::common::wait_until("the second session ends", STEP, || second.is_closed());
     assert!(
         server.log().contains("as many sessions"),
         "{}",
@@ -160,7 +150,7 @@ fn what_the_operator_sets_beside_the_config_stays_and_closing_ends_sessions() {
     assert!(!open.is_closed());
     fs::write(server.path("config.toml"), closed).unwrap();
     server.admin(&["reload"], "").ok();
-    common::wait_until("the guest's session ends", STEP, || open.is_closed());
+    crate::common::wait_until("the guest's session ends", STEP, || open.is_closed());
     assert!(!connect(&server).none("guest").unwrap().success());
     assert!(!connect(&server).password("guest", "").unwrap().success());
 }

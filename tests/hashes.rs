@@ -1,27 +1,17 @@
 //! Hashes by SFTP: check-file as WinSCP and paramiko each ask for it; what is remembered; and that
 //! nobody else suffers.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::FileExt as _;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::connection::{Connection, Options};
-use common::programs::rclone;
-use common::raw::RawSftp;
-use common::wire::{Body, Fields, Reply, code, flag};
-use common::{
+use crate::common::connection::{Connection, Options};
+use crate::common::programs::rclone;
+use crate::common::raw::RawSftp;
+use crate::common::wire::{Body, Fields, Reply, code, flag};
+use crate::common::{
     HOST, MIB, STEP, TRANSFER, TestServer, bytes_of, have, run_ok, sha256_of, wait_until,
 };
 
@@ -44,7 +34,7 @@ fn hex(bytes: &[u8]) -> String {
 /// What coreutils says.
 fn expected(algorithm: &str, content: &[u8]) -> String {
     let mut sum = Command::new(format!("{algorithm}sum"));
-    let output = common::command::run_with_input(&mut sum, content, STEP).ok();
+    let output = crate::common::command::run_with_input(&mut sum, content, STEP).ok();
     output.out().split(' ').next().unwrap().to_owned()
 }
 
@@ -101,7 +91,7 @@ fn winscp_asks_for_all_hashes_in_one_go() {
             ..WHOLE
         };
         let body = sftp
-            .body(common::wire::EXTENDED)
+            .body(crate::common::wire::EXTENDED)
             .string("check-file-name")
             .string("/f");
         let body = check.fields(body);
@@ -278,11 +268,11 @@ fn hashing_stops_when_the_client_leaves() {
         .unwrap();
     let mut by_exec = server.ssh();
     by_exec.args([HOST, "sha256sum", "big"]);
-    let by_exec = common::Running::start(&mut by_exec);
+    let by_exec = crate::common::Running::start(&mut by_exec);
     let connection = Connection::logged_in(&server);
     let mut sftp = connection.sftp();
     let body = sftp
-        .body(common::wire::EXTENDED)
+        .body(crate::common::wire::EXTENDED)
         .string("check-file-name")
         .string("big");
     sftp.send(&WHOLE.fields(body));
@@ -311,7 +301,7 @@ fn others_are_served_while_many_hash() {
     let hashing: Vec<_> = (0..8)
         .map(|_| {
             let mut ssh = server.ssh();
-            common::Running::start(ssh.args([HOST, "sha512sum", "big"]))
+            crate::common::Running::start(ssh.args([HOST, "sha512sum", "big"]))
         })
         .collect();
     let before = server_cpu(&server);
@@ -322,7 +312,7 @@ fn others_are_served_while_many_hash() {
     let mut sftp = connection.sftp();
     let began = Instant::now();
     for _ in 0..100 {
-        sftp.with_string(common::wire::STAT, "small");
+        sftp.with_string(crate::common::wire::STAT, "small");
     }
     let stats = began.elapsed();
     let began = Instant::now();
@@ -405,7 +395,7 @@ fn a_second_check_of_files_that_did_not_change_reads_none_of_them() {
     fs::write(server.at_home("tree/f7"), bytes_of(SIZE, 999)).unwrap();
     let before = bytes_read(&server);
     let mut rclone = rclone(&server, &["check", "tree", "there:tree"]);
-    let said = common::run(&mut rclone, TRANSFER).failed().err();
+    let said = crate::common::run(&mut rclone, TRANSFER).failed().err();
     assert!(said.contains("1 differences found"), "{said}");
     let read = bytes_read(&server) - before;
     assert!(

@@ -1,32 +1,18 @@
 //! What an operator changes holds for sessions that are open.
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-#[path = "live/load.rs"]
 mod load;
-#[path = "quota/scene.rs"]
-#[allow(dead_code)]
-mod scene;
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::connection::{Connection, Options};
-use common::held::Held;
-use common::programs::rclone;
-use common::server::with_password;
-use common::wire::code;
-use common::{Output, PASSWORD, STEP, TestServer, USER, wait_until};
-use scene::{NEW, Scene, assert_done, assert_exceeded};
+use crate::common::connection::{Connection, Options};
+use crate::common::held::Held;
+use crate::common::programs::rclone;
+use crate::common::server::with_password;
+use crate::common::wire::code;
+use crate::common::{Output, PASSWORD, STEP, TestServer, USER, wait_until};
+use crate::quota::scene::{NEW, Scene, assert_done, assert_exceeded};
 
 /// Within so much time a change holds that the server was told of.
 const TOLD: Duration = Duration::from_secs(1);
@@ -108,7 +94,7 @@ fn a_client_in_the_middle_of_an_upload_feels_its_quota() {
 
 #[test]
 fn rclone_in_the_middle_of_an_upload_ends_with_its_account() {
-    if !common::have(&["rclone"]) {
+    if !crate::common::have(&["rclone"]) {
         return;
     }
     let server = TestServer::start();
@@ -117,7 +103,7 @@ fn rclone_in_the_middle_of_an_upload_ends_with_its_account() {
     let args = ["copyto", "--retries", "1", "--low-level-retries", "1"];
     let limit = ["--bwlimit", "4M", "big", "there:big"];
     let mut rclone = rclone(&server, &[&args[..], &limit].concat());
-    let mut running = common::Running::start(rclone.stdin(std::process::Stdio::null()));
+    let mut running = crate::common::Running::start(rclone.stdin(std::process::Stdio::null()));
     let uploads = || {
         let said = server.admin(&["session", "list", "--json"], "").accepted();
         said.contains("\"upload\"")
@@ -264,7 +250,7 @@ fn a_real_client_that_typed_the_old_password_is_told() {
 fn a_removed_key_ends_the_sessions_that_came_by_it() {
     let server = TestServer::start();
     let second = server.local("second");
-    common::server::make_key(&second, &["-t", "ed25519"]);
+    crate::common::server::make_key(&second, &["-t", "ed25519"]);
     let public = second.with_extension("pub");
     let said = user(&server, &["key", "add", USER, public.to_str().unwrap()]);
     assert!(!said.contains("open session"), "{said}");
@@ -305,7 +291,7 @@ fn more_sessions_than_allowed_are_refused_with_words_and_those_that_are_open_sta
     let mut second = Held::open(&server);
     let said = set(&server, &["--max-sessions", "1"]);
     assert!(said.contains("from the next login on"), "{said}");
-    let output = common::run(&mut server.sftp_batch(&[], "pwd\n"), STEP);
+    let output = crate::common::run(&mut server.sftp_batch(&[], "pwd\n"), STEP);
     assert_told(
         &output,
         "as many sessions as it may have at the same time (1)",

@@ -1,24 +1,13 @@
 //! The log: its forms, and what never stands in it.
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
-use common::connection::{Connection, Options};
-use common::server::{make_key, with_password};
-use common::{HOST, PASSWORD, STEP, TestServer, USER, run, run_ok, skip};
+use crate::common::connection::{Connection, Options};
+use crate::common::server::{make_key, with_password};
+use crate::common::{HOST, PASSWORD, STEP, TestServer, USER, run, run_ok, skip};
 use serde_json::Value;
 
 /// Where systemd's journal takes entries.

@@ -1,24 +1,14 @@
 //! Who gets in, and who does not.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 use std::time::Instant;
 
-use common::command::run_with_input;
-use common::connection::{Connection, Options};
-use common::server::{make_key, with_password};
-use common::{HOST, PASSWORD, STEP, TestServer, USER, have, run, run_ok};
+use crate::common::command::run_with_input;
+use crate::common::connection::{Connection, Options};
+use crate::common::server::{make_key, with_password};
+use crate::common::{HOST, PASSWORD, STEP, TestServer, USER, have, run, run_ok};
 use ed25519_dalek::Signer as _;
 use russh::keys::agent::AgentIdentity;
 use russh::keys::{HashAlg, PublicKey};
@@ -26,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 /// A batch of sftp that does nothing but log in.
 fn sftp_with_key(server: &TestServer, key: &str, algorithms: &str) -> Command {
-    let batch = server.local(&common::random_name("batch"));
+    let batch = server.local(&crate::common::random_name("batch"));
     fs::write(&batch, "pwd\n").unwrap();
     let mut sftp = Command::new("sftp");
     sftp.arg("-F")
@@ -259,7 +249,7 @@ fn the_first_start_makes_an_account_and_prints_it_once() {
             .iter()
             .any(|line| line.contains("makes more"))
     };
-    common::wait_until("the account to be told", STEP, told);
+    crate::common::wait_until("the account to be told", STEP, told);
     let said = server.stdout_lines().join("\n");
     let after = |word: &str| {
         let line = said
@@ -301,7 +291,7 @@ fn forwarding_is_refused_and_disturbs_nothing() {
 fn a_client_that_never_logs_in_is_let_go() {
     let server = TestServer::start_with(&[("login.grace_time", "\"1s\"")]);
     let connection = Connection::open(&server, &Options::default());
-    common::wait_until("the connection to be closed", STEP, || {
+    crate::common::wait_until("the connection to be closed", STEP, || {
         connection.is_closed()
     });
     // And who says nothing at all, not even a version.

@@ -1,23 +1,13 @@
 //! Who may log in, from where and how, by the rules of an account.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::command::run_with_input;
-use common::connection::{Connection, Options};
-use common::programs::{ppk, psftp};
-use common::server::with_password;
-use common::{HOST, Output, PASSWORD, STEP, TestServer, USER, have, python, run};
+use crate::common::command::run_with_input;
+use crate::common::connection::{Connection, Options};
+use crate::common::programs::{ppk, psftp};
+use crate::common::server::with_password;
+use crate::common::{HOST, Output, PASSWORD, STEP, TestServer, USER, have, python, run};
 
 fn set(server: &TestServer, options: &[&str]) {
     let args = [&["user", "set", USER], options].concat();

@@ -1,13 +1,5 @@
 //! Time tells a stranger nothing. In a file of its own, so that no other test runs beside it.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 

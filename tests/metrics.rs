@@ -1,25 +1,14 @@
 //! The metrics: what stands in them, against what a real client did.
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use common::connection::{Connection, Options};
-use common::wire::{code, flag};
-use common::{
+use crate::common::connection::{Connection, Options};
+use crate::common::wire::{code, flag};
+use crate::common::{
     HOST, MIB, PASSWORD, Running, STEP, TRANSFER, TestServer, USER, random_file, run_ok, wait_until,
 };
 

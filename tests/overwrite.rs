@@ -1,51 +1,22 @@
 //! Safe overwrites and durable closes, seen from outside: the old file stays until the new one is there
 //! as a whole, and the figures are those of the disk all the while.
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
-#[path = "overwrite/clients.rs"]
 mod clients;
-#[path = "overwrite/cut.rs"]
 mod cut;
-#[path = "overwrite/disks.rs"]
 mod disks;
-#[path = "overwrite/durable.rs"]
 mod durable;
-#[path = "disks/faulty.rs"]
-#[allow(dead_code)]
-mod faulty;
-#[path = "overwrite/limits.rs"]
 mod limits;
-#[path = "overwrite/openings.rs"]
 mod openings;
-#[path = "overwrite/others.rs"]
 mod others;
-#[path = "overwrite/own.rs"]
 mod own;
-#[path = "quota/scene.rs"]
-#[allow(dead_code)]
-mod scene;
-#[path = "disks/small.rs"]
-#[allow(dead_code)]
-mod small_disk;
-#[path = "overwrite/sweep.rs"]
 mod sweep;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use common::wire::{self, Reply, code};
-use scene::{LIMIT, MAX_FILES, Scene, Session};
+use crate::common::wire::{self, Reply, code};
+use crate::quota::scene::{LIMIT, MAX_FILES, Scene, Session};
 
 /// A home whose files are overwritten safely.
 fn safe_scene() -> Scene {

@@ -1,19 +1,10 @@
 //! What is installed beside the program: completions, manual pages, the Debian package.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::process::Command;
 
-use common::operator::Operator;
-use common::{STEP, have, run_ok};
+use crate::common::operator::Operator;
+use crate::common::{STEP, have, run_ok};
 
 #[test]
 fn bash_completes_the_commands() {

@@ -1,25 +1,10 @@
 //! What an account may do: each verb under each set of permissions, drop boxes, directories with
 //! permissions of their own, and no way round them.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
-#[path = "permissions/directories.rs"]
 mod directories;
-#[path = "permissions/drop_box.rs"]
 mod drop_box;
-#[path = "permissions/open_handles.rs"]
 mod open_handles;
-#[path = "permissions/races.rs"]
 mod races;
-#[path = "permissions/table.rs"]
 mod table;
 
 use std::collections::BTreeMap;
@@ -27,10 +12,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 
-use common::connection::Connection;
-use common::raw::RawSftp;
-use common::wire::{self, Attrs, Reply};
-use common::{TestServer, USER};
+use crate::common::connection::Connection;
+use crate::common::raw::RawSftp;
+use crate::common::wire::{self, Attrs, Reply};
+use crate::common::{TestServer, USER};
 
 /// Gives the account these permissions and no others; they hold from the next login on.
 fn permit(server: &TestServer, rules: &[&str]) {

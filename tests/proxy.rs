@@ -1,20 +1,11 @@
 //! Behind a balancer that says for whom it connects, as a real one does: haproxy with send-proxy-v2.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use common::{STEP, TestServer, against_openssh, have, run, run_ok, wait_until};
+use crate::common::{STEP, TestServer, against_openssh, have, run, run_ok, wait_until};
 
 /// haproxy before a server; ended when it is dropped.
 struct Balancer {

@@ -1,32 +1,15 @@
 //! The server is killed under load, again and again: after each restart its figures are those of the
 //! disk. 10 rounds, 100 with LONG=1; SEED=N repeats a failure's load.
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
-#[path = "quota/load.rs"]
-mod load;
-#[path = "quota/scene.rs"]
-#[allow(dead_code)]
-mod scene;
-
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::bytes_of;
-use common::files::Random;
-use common::wire::code;
-use load::Load;
-use scene::{LIMIT, NEW, Scene, Use, assert_exceeded, below, is_exceeded};
+use crate::common::bytes_of;
+use crate::common::files::Random;
+use crate::common::wire::code;
+use crate::quota::load::Load;
+use crate::quota::scene::{LIMIT, NEW, Scene, Use, assert_exceeded, below, is_exceeded};
 
 const CONNECTIONS: u64 = 4;
 const FILES: u64 = 12;
@@ -62,7 +45,7 @@ fn after_each_kill_under_safe_overwrites_the_figures_are_those_of_the_disk() {
 
 fn kill_again_and_again(safe_overwrite: &str) {
     let long = std::env::var("LONG").is_ok_and(|value| value == "1");
-    let seed = load::seed();
+    let seed = crate::quota::load::seed();
     println!("SEED={seed} repeats this load");
     let mut random = Random::new(seed);
     let mut scene = Scene::with(LIMIT, FILES);
@@ -84,7 +67,7 @@ fn kill_again_and_again(safe_overwrite: &str) {
         let names = s.list("/");
         let name = names.iter().find(|entry| entry.name == b"f");
         assert!(name.is_none());
-        let reply = s.open("/f", NEW, &common::wire::Attrs::default());
+        let reply = s.open("/f", NEW, &crate::common::wire::Attrs::default());
         assert_eq!(is_exceeded(&reply), on_disk.files == FILES, "{reply:?}");
         assert_eq!(s.used(), scene.on_disk(), "round {round}");
         if !is_exceeded(&reply) {

@@ -1,40 +1,17 @@
 //! Long random sequences of all verbs from several sessions, against a plain model and a walk of the
 //! disk. 20 seconds, 5 minutes with LONG=1; SEED=N repeats the sequence of a failure.
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
-#[path = "quota/load.rs"]
-mod load;
-#[path = "quota/model.rs"]
-mod model;
-#[path = "quota/overwrites.rs"]
-mod overwrites;
-#[path = "quota/request.rs"]
-mod request;
-#[path = "quota/scene.rs"]
-#[allow(dead_code)]
-mod scene;
-
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::bytes_of;
-use common::files::Random;
-use common::wire::{self, Attrs, Reply, code, flag};
-use load::Load;
-use model::Model;
-use request::{Op, Outcome};
-use scene::{Scene, Session, Use, is_exceeded, sized};
+use crate::common::bytes_of;
+use crate::common::files::Random;
+use crate::common::wire::{self, Attrs, Reply, code, flag};
+use crate::quota::load::Load;
+use crate::quota::model::Model;
+use crate::quota::request::{Op, Outcome};
+use crate::quota::scene::{Scene, Session, Use, is_exceeded, sized};
 
 const SESSIONS: usize = 3;
 const LIMITS: Use = Use {
@@ -101,7 +78,7 @@ impl Run {
         if self.model.safe && self.random.below(10) == 0 {
             let name = self.one_of(&["a", "b", "c", "d", "e"]);
             let folder = self.one_of(&["/", "/d/", "/e/"]);
-            return format!("{folder}{name}{}", overwrites::PART);
+            return format!("{folder}{name}{}", crate::quota::overwrites::PART);
         }
         let first = self.one_of(&["a", "b", "c", "d", "e"]);
         match self.random.below(3) {
@@ -344,7 +321,7 @@ impl Run {
         self.recent
             .push_back(format!("new limits: {bytes}, {files}"));
         let model = self.model.used();
-        common::wait_until("what was open is closed", common::STEP, || {
+        crate::common::wait_until("what was open is closed", crate::common::STEP, || {
             self.scene.on_disk() == model
         });
         for _ in 0..SESSIONS {
@@ -387,7 +364,7 @@ fn every_request_is_done_or_refused_as_the_model_says_with_safe_overwrites() {
 }
 
 fn requests_agree_with_the_model(safe: bool) {
-    let seed = load::seed();
+    let seed = crate::quota::load::seed();
     println!("SEED={seed} repeats this sequence");
     let mut run = Run::new(seed, safe);
     let change_every = if safe {
@@ -426,7 +403,7 @@ fn sessions_that_overwrite_safely_at_once_are_never_over_the_limit_and_end_exact
 }
 
 fn sessions_act_at_once(safe: bool) {
-    let seed = load::seed();
+    let seed = crate::quota::load::seed();
     println!("SEED={seed} repeats this load");
     let mut random = Random::new(seed);
     let scene = scene(safe);

@@ -1,24 +1,14 @@
 //! `landfall reload` and SIGHUP: a changed config holds, and no session ends for it.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use common::connection::{Connection, Options};
-use common::held::Held;
-use common::raw::RawSftp;
-use common::wire::{code, flag};
-use common::{PASSWORD, STEP, TestServer, USER, run_ok, wait_until};
+use crate::common::connection::{Connection, Options};
+use crate::common::held::Held;
+use crate::common::raw::RawSftp;
+use crate::common::wire::{code, flag};
+use crate::common::{PASSWORD, STEP, TestServer, USER, run_ok, wait_until};
 
 /// Adds lines of dotted keys to config.toml, in place of those of the same keys.
 fn configure(server: &TestServer, settings: &[(&str, &str)]) {
@@ -57,7 +47,7 @@ fn handles(sftp: &mut RawSftp) -> usize {
     let replies: Vec<_> = opened.collect();
     replies
         .iter()
-        .filter(|reply| matches!(reply, common::wire::Reply::Handle { .. }))
+        .filter(|reply| matches!(reply, crate::common::wire::Reply::Handle { .. }))
         .count()
 }
 
@@ -161,7 +151,7 @@ fn host_keys_are_exchanged_for_new_connections() {
     for file in [key.clone(), key.with_extension("pub")] {
         fs::remove_file(file).unwrap();
     }
-    common::server::make_key(&key, &["-t", "ed25519"]);
+    crate::common::server::make_key(&key, &["-t", "ed25519"]);
     // Not before it is told.
     assert!(Connection::try_open(&server, &Options::default()).is_err());
     reload(&server);
@@ -204,7 +194,7 @@ fn the_log_level_passwords_and_connections_follow_a_hangup() {
     assert!(!first.is_closed());
     // But one may be let in already when there was still room.
     run_ok(&mut server.sftp_batch(&[], "pwd\n"), STEP);
-    let mut waiting = common::Running::start(&mut server.sftp_batch(&[], "pwd\n"));
+    let mut waiting = crate::common::Running::start(&mut server.sftp_batch(&[], "pwd\n"));
     std::thread::sleep(std::time::Duration::from_millis(1500));
     assert!(waiting.is_running());
     drop(first);
@@ -222,7 +212,7 @@ fn without_a_server_there_is_nothing_to_reload() {
 #[test]
 fn fifty_reloads_beside_a_transfer_disturb_nothing() {
     let server = TestServer::start();
-    let content = common::bytes_of(64 << 20, 5);
+    let content = crate::common::bytes_of(64 << 20, 5);
     fs::write(server.at_home("big"), &content).unwrap();
     let mut held = Held::open(&server);
     held.say("get big");

@@ -1,23 +1,13 @@
 //! A transfer is cut at any byte, by killing the client, and resumed after logging in anew.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::connection::Connection;
-use common::files::{Random, assert_same};
-use common::wire::{code, flag};
-use common::{KIB, MIB, Running, TRANSFER, TestServer, random_file, run_ok};
+use crate::common::connection::Connection;
+use crate::common::files::{Random, assert_same};
+use crate::common::wire::{code, flag};
+use crate::common::{KIB, MIB, Running, TRANSFER, TestServer, random_file, run_ok};
 
 /// Waits until the file has grown past `length`; the transfer must still be running then.
 fn grown_past(path: &Path, length: u64, client: &mut Running) {

@@ -1,23 +1,13 @@
 //! What clients rely on beyond the letter of the draft, packet by packet. With
 //! TESTS_AGAINST=openssh the same tests run against OpenSSH's server.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use common::connection::Connection;
-use common::raw::RawSftp;
-use common::wire::{self, Attrs, Fields, Reply, code, flag};
-use common::{KIB, STEP, TestServer, against_openssh, bytes_of};
+use crate::common::connection::Connection;
+use crate::common::raw::RawSftp;
+use crate::common::wire::{self, Attrs, Fields, Reply, code, flag};
+use crate::common::{KIB, STEP, TestServer, against_openssh, bytes_of};
 
 const NEW: u32 = flag::WRITE | flag::CREAT | flag::TRUNC;
 

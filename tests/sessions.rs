@@ -1,15 +1,5 @@
 //! Sessions seen and ended from outside, and the control socket that carries it.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
@@ -21,10 +11,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use common::connection::{Connection, Options};
-use common::held::Held;
-use common::wire::flag;
-use common::{MIB, PASSWORD, STEP, TestServer, USER, bytes_of, run_ok, skip, wait_until};
+use crate::common::connection::{Connection, Options};
+use crate::common::held::Held;
+use crate::common::wire::flag;
+use crate::common::{MIB, PASSWORD, STEP, TestServer, USER, bytes_of, run_ok, skip, wait_until};
 
 /// `session list --json`.
 #[track_caller]
@@ -312,7 +302,7 @@ fn the_socket_is_the_operators_alone_and_goes_with_the_server() {
         let mut stranger = Command::new("python3");
         stranger.args(["-c", ask]).arg(socket(&server));
         stranger.uid(65534).gid(65534);
-        let output = common::run(&mut stranger, STEP);
+        let output = crate::common::run(&mut stranger, STEP);
         let refused = output.out().trim() == "b''"
             || output.err().contains("ConnectionReset")
             || output.err().contains("BrokenPipe");

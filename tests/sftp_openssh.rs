@@ -1,23 +1,13 @@
 //! OpenSSH's own sftp and scp as programs. With TESTS_AGAINST=openssh the same tests run against
 //! OpenSSH's server.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
-use common::files::{assert_same, random_tree, tree_of};
-use common::{HOST, MIB, STEP, TRANSFER, TestServer, random_file, run, run_ok};
+use crate::common::files::{assert_same, random_tree, tree_of};
+use crate::common::{HOST, MIB, STEP, TRANSFER, TestServer, random_file, run, run_ok};
 
 /// Runs sftp's commands, which must all succeed; returns what it printed.
 fn sftp(server: &TestServer, lines: &str) -> String {

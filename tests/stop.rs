@@ -1,22 +1,13 @@
 //! The way of the server to its end: what is under way gets there, and everybody is told why.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::files::assert_same;
-use common::{STEP, TestServer, USER, against_openssh, random_file, wait_until};
+use crate::common::files::assert_same;
+use crate::common::{STEP, TestServer, USER, against_openssh, random_file, wait_until};
 
 const SIZE: u64 = 6_000_000;
 
@@ -51,7 +42,7 @@ fn ended(mut child: Child) -> (bool, String) {
 fn idle_sftp(server: &TestServer) -> Child {
     let mut child = server
         .sftp()
-        .args(["-b", "-", common::HOST])
+        .args(["-b", "-", crate::common::HOST])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,22 +1,13 @@
 //! Under systemd: what it is told, and the sockets that it hands over.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::operator::Operator;
-use common::{STEP, have, run_ok, wait_until};
+use crate::common::operator::Operator;
+use crate::common::{STEP, have, run_ok, wait_until};
 use rustix::process::{Pid, Signal};
 
 /// A `landfall serve` in an operator's folder, as systemd would start it.

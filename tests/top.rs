@@ -1,25 +1,17 @@
 //! `landfall top` in a real terminal: tmux runs it, types into it, and says what is on the screen.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use common::connection::{Connection, Options};
-use common::held::Held;
-use common::wire::flag;
-use common::{MIB, PASSWORD, STEP, TestServer, USER, have, random_name, run, run_ok, wait_until};
+use crate::common::connection::{Connection, Options};
+use crate::common::held::Held;
+use crate::common::wire::flag;
+use crate::common::{
+    MIB, PASSWORD, STEP, TestServer, USER, have, random_name, run, run_ok, wait_until,
+};
 
 /// A terminal in which `landfall top` runs, with a shell's words after its end.
 struct Screen {
@@ -137,7 +129,7 @@ fn a_transfer_is_seen_from_its_begin_to_its_end() {
         screen.wait_for("down /film");
         screen.wait_for(&format!("{bar} {percent:>4}"));
     }
-    assert_eq!(sftp.close(&file), common::wire::code::OK);
+    assert_eq!(sftp.close(&file), crate::common::wire::code::OK);
     wait_until("it is gone", STEP, || !screen.text().contains("/film"));
     screen.press(&["q"]);
     screen.assert_left_clean(0);

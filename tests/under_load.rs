@@ -1,27 +1,19 @@
 //! New keys under load, clients that stop reading, connections that die at the wrong moment: nothing
 //! waits for ever, is lost, or stays behind. Every wait in here has a deadline.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::thread::sleep;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use common::command::Running;
-use common::connection::{Connection, Options};
-use common::files::assert_same;
-use common::raw::{InFlight, RawSftp};
-use common::wire::{self, Attrs, Body, code, flag};
-use common::{KIB, MIB, STEP, TRANSFER, TestServer, bytes_of, random_file, run_ok, wait_until};
+use crate::common::command::Running;
+use crate::common::connection::{Connection, Options};
+use crate::common::files::assert_same;
+use crate::common::raw::{InFlight, RawSftp};
+use crate::common::wire::{self, Attrs, Body, code, flag};
+use crate::common::{
+    KIB, MIB, STEP, TRANSFER, TestServer, bytes_of, random_file, run_ok, wait_until,
+};
 use rustix::process::Signal;
 
 /// What OpenSSH's client asks for at once, as soon as a server advertises its limits.
@@ -439,7 +431,7 @@ fn a_stalled_channel_does_not_stop_another_of_the_same_connection() {
     share(&mut shared, "no");
     let batch = server.local("shared-batch");
     fs::write(&batch, "put up\nget f got\n").unwrap();
-    shared.arg("-b").arg(batch).arg(common::HOST);
+    shared.arg("-b").arg(batch).arg(crate::common::HOST);
     run_ok(&mut shared, TRANSFER);
     assert_same(&server.local("up"), &server.at_home("up"));
     assert_same(&server.local("got"), &server.at_home("f"));

@@ -1,20 +1,7 @@
 //! The user commands without a server: what each makes, what it refuses, and the disk afterwards.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
-#[path = "users/keys.rs"]
 mod keys;
-#[path = "users/rules.rs"]
 mod rules;
-#[path = "users/terminal.rs"]
 mod terminal;
 
 use std::fs;
@@ -25,8 +12,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use common::operator::Operator;
-use common::{Output, Running, STEP, run_ok, wait_until};
+use crate::common::operator::Operator;
+use crate::common::{Output, Running, STEP, run_ok, wait_until};
 
 /// As little work for a hash as the config allows.
 const CHEAP: &str = "[login]\nargon2_memory = \"8MiB\"\nargon2_passes = 1\n";
@@ -38,7 +25,7 @@ fn operator() -> Operator {
 /// Has OpenSSH make a key pair; the path of its public half, which says whose it is.
 fn make_key(operator: &Operator, name: &str) -> PathBuf {
     let file = operator.path(name);
-    common::server::make_key(&file, &["-t", "ed25519"]);
+    crate::common::server::make_key(&file, &["-t", "ed25519"]);
     let public = file.with_extension("pub");
     let line = fs::read_to_string(&public).unwrap();
     fs::write(

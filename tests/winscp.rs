@@ -1,24 +1,14 @@
 //! WinSCP's sequences, packet by packet, as its sources send them: no WinSCP can be run here.
 //! With TESTS_AGAINST=openssh the same tests run against OpenSSH's server.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 
-use common::ahead::Ahead;
-use common::connection::{Connection, Options};
-use common::raw::{InFlight, RawSftp};
-use common::wire::{self, Attrs, Fields, Reply, code, flag};
-use common::{MIB, STEP, TestServer, against_openssh, bytes_of, wait_until};
+use crate::common::ahead::Ahead;
+use crate::common::connection::{Connection, Options};
+use crate::common::raw::{InFlight, RawSftp};
+use crate::common::wire::{self, Attrs, Fields, Reply, code, flag};
+use crate::common::{MIB, STEP, TestServer, against_openssh, bytes_of, wait_until};
 
 const CHUNK: usize = 32 * 1024 - 13;
 const WRITES: Ahead = Ahead {

@@ -1,5 +1,7 @@
 //! The handles of one SFTP session: capped, and never mistaken for one another.
 
+use std::io::Write as _;
+
 use crate::error::Error;
 use crate::vfs::{OpenDirectory, OpenFile};
 
@@ -10,8 +12,10 @@ pub(super) enum Open {
 }
 
 /// A handle on the wire: the slot, and a stamp that no other handle of the process has, so that one
-/// that was closed, or belongs to another session, is never taken for a new one in its slot.
-const WIRE_LENGTH: usize = 12;
+/// that was closed, or belongs to another session, is never taken for a new one in its slot. In
+/// hexadecimal digits, since there are clients that keep it as text (russh-sftp).
+const SLOT_DIGITS: usize = 8;
+const WIRE_LENGTH: usize = SLOT_DIGITS + 16;
 
 pub(super) struct Handles {
     slots: Vec<Option<(u64, Open)>>,
@@ -54,9 +58,8 @@ impl Handles {
             *place = Some((stamp, open));
         }
         let mut wire = [0; WIRE_LENGTH];
-        let (left, right) = wire.split_at_mut(4);
-        left.copy_from_slice(&slot.to_be_bytes());
-        right.copy_from_slice(&stamp.to_be_bytes());
+        // Cannot fail: it is exactly as long.
+        let _ = write!(&mut wire[..], "{slot:08x}{stamp:016x}");
         Ok(wire)
     }
 
@@ -115,10 +118,11 @@ impl Handles {
 }
 
 fn parse(wire: &[u8]) -> Result<(u32, u64), Error> {
-    let (slot, stamp) = wire.split_at_checked(4).ok_or(UNKNOWN)?;
-    let slot = slot.try_into().map_err(|_| UNKNOWN)?;
-    let stamp = stamp.try_into().map_err(|_| UNKNOWN)?;
-    Ok((u32::from_be_bytes(slot), u64::from_be_bytes(stamp)))
+    let wire = std::str::from_utf8(wire).map_err(|_| UNKNOWN)?;
+    let (slot, stamp) = wire.split_at_checked(SLOT_DIGITS).ok_or(UNKNOWN)?;
+    let slot = u32::from_str_radix(slot, 16).map_err(|_| UNKNOWN)?;
+    let stamp = u64::from_str_radix(stamp, 16).map_err(|_| UNKNOWN)?;
+    Ok((slot, stamp))
 }
 
 #[cfg(test)]
@@ -160,7 +164,10 @@ mod tests {
         let old = handles.insert(directory()).unwrap();
         handles.remove(&old).unwrap();
         let new = handles.insert(directory()).unwrap();
-        assert_eq!(old.first_chunk::<4>(), new.first_chunk::<4>());
+        assert_eq!(
+            old.first_chunk::<SLOT_DIGITS>(),
+            new.first_chunk::<SLOT_DIGITS>()
+        );
         assert!(handles.get(&new).is_ok());
         assert!(matches!(handles.get(&old), Err(Error::Handle(_))));
         assert!(matches!(handles.remove(&old), Err(Error::Handle(_))));
@@ -184,7 +191,15 @@ mod tests {
     fn nonsense_is_no_handle() {
         let mut handles = Handles::new(2);
         handles.insert(directory()).unwrap();
-        for wire in [&b""[..], b"x", &[0; 12], &[0xff; 12], &[0; 300]] {
+        for wire in [
+            &b""[..],
+            b"x",
+            b"00000000",
+            &[b'0'; 24],
+            &[0; 24],
+            &[0xff; 24],
+            &[b'0'; 300],
+        ] {
             assert!(
                 matches!(handles.get(wire), Err(Error::Handle(_))),
                 "{wire:?}"

@@ -2,10 +2,10 @@
 
 use std::fs;
 
+use super::noted;
 use crate::common::connection::Connection;
 use crate::common::wire::code;
 use crate::common::{Running, STEP, TestServer, USER, wait_until};
-use crate::noted;
 
 #[test]
 fn it_shows_what_was_asked_for_and_does_nothing_to_a_terminal() {

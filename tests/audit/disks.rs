@@ -5,12 +5,12 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::{noted, of_kind, trail};
 use crate::common::connection::{Connection, Options};
 use crate::common::wire::{Attrs, code};
 use crate::common::{MIB, STEP, TestServer, bytes_of, wait_until};
-use crate::faulty::FaultyDisk;
-use crate::small_disk::SmallDisk;
-use crate::{noted, of_kind, trail};
+use crate::disks::faulty::FaultyDisk;
+use crate::disks::small::SmallDisk;
 
 /// A server whose trail lies in this folder.
 fn server_with_trail_in(folder: &Path, settings: &[(&str, &str)]) -> TestServer {

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::{noted, of_kind, trail};
 use crate::common::connection::{Connection, Options};
 use crate::common::raw::RawSftp;
 use crate::common::server::{make_key, with_password};
@@ -14,7 +15,6 @@ use crate::common::{
     HOST, KIB, MIB, Running, STEP, TRANSFER, TestServer, USER, python, random_file, run, run_ok,
     sha256_of, wait_until,
 };
-use crate::{noted, of_kind, trail};
 
 const NEW: u32 = flag::WRITE | flag::CREAT | flag::TRUNC;
 

@@ -5,10 +5,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::thread;
 
+use super::{noted, of_kind, trail};
 use crate::common::connection::Connection;
 use crate::common::wire::code;
 use crate::common::{Running, STEP, TestServer, USER, wait_until};
-use crate::{noted, of_kind, trail};
 
 const SESSIONS: usize = 4;
 const EACH: usize = 300;

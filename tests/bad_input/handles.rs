@@ -188,7 +188,7 @@ fn past_the_cap_of_channels_another_is_refused_until_one_is_closed() {
     Connection::logged_in(&server).sftp().assert_alive();
     drop(held.pop());
     let mut channel = None;
-    wait_until("closing a channel makes room", common::STEP, || {
+    wait_until("closing a channel makes room", crate::common::STEP, || {
         channel = connection.try_channel().ok();
         channel.is_some()
     });

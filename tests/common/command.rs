@@ -105,10 +105,6 @@ impl Running {
         }
     }
 
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
@@ -120,11 +116,6 @@ impl Running {
     /// What it has printed until now.
     pub fn stdout_so_far(&self) -> String {
         String::from_utf8_lossy(&super::files::read_meanwhile(&self.stdout)).into_owned()
-    }
-
-    /// What it has complained about until now.
-    pub fn stderr_so_far(&self) -> String {
-        String::from_utf8_lossy(&super::files::read_meanwhile(&self.stderr)).into_owned()
     }
 
     /// Sends a signal to the program alone.

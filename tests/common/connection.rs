@@ -364,7 +364,6 @@ async fn forward_out(
             Outgoing::Eof => write.eof().await,
             Outgoing::Subsystem(name) => write.request_subsystem(true, name).await,
             Outgoing::Exec(command) => write.exec(true, command).await,
-            Outgoing::Shell => write.request_shell(true).await,
         };
         if sent.is_err() {
             break;

@@ -45,16 +45,7 @@ pub fn python() -> Option<&'static Path> {
 /// Notes that the running test was left out. With `CI=true` nothing may be, so it fails instead.
 pub fn skip(why: &str) {
     let test = std::thread::current().name().unwrap_or("?").to_owned();
-    let binary = std::env::current_exe().ok();
-    let file = binary
-        .as_deref()
-        .and_then(Path::file_name)
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let file = file
-        .rsplit_once('-')
-        .map_or(file.as_str(), |(name, _)| name);
-    let line = format!("SKIPPED {file}::{test}: {why}\n");
+    let line = format!("SKIPPED {test}: {why}\n");
     assert!(
         std::env::var("CI").as_deref() != Ok("true"),
         "{line}In CI nothing may be left out: run tests/run, which installs what is missing."

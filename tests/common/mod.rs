@@ -1,7 +1,5 @@
 //! What every black-box test needs: a real server, real clients as programs, and deadlines.
 
-#![allow(dead_code, unreachable_pub, unused_imports, clippy::indexing_slicing)]
-
 pub mod ahead;
 pub mod command;
 pub mod connection;

@@ -19,7 +19,6 @@ pub enum Outgoing {
     Eof,
     Subsystem(&'static str),
     Exec(String),
-    Shell,
 }
 
 /// What comes back on a channel.

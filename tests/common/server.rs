@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use super::command::{self, Output, run_ok, run_with_input, tail};
-use super::missing::{program, skip};
+use super::command::{Output, run_ok, run_with_input, tail};
+use super::missing::program;
 use super::{STEP, files::wait_until};
 
 /// The account that every test server has (OpenSSH: the user who runs the tests).

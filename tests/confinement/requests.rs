@@ -1,8 +1,8 @@
 //! All requests that name a file or act on one, in one table.
 
+use super::scene::{NEIGHBOURS_FILE, NEIGHBOURS_TIME, OWN_CONTENT, OWN_TARGET};
 use crate::common::raw::RawSftp;
 use crate::common::wire::{self, Attrs, Reply, code, flag};
-use crate::scene::{NEIGHBOURS_FILE, NEIGHBOURS_TIME, OWN_CONTENT, OWN_TARGET};
 
 /// One way through one session. Whatever is shown is looked at.
 pub struct Trial<'a> {

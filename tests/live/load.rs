@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::{NOTICED, user};
 use crate::common::connection::{Connection, Options};
 use crate::common::files::Random;
 use crate::common::raw::RawSftp;
 use crate::common::wire::code;
 use crate::common::{KIB, TestServer, wait_until};
-use crate::scene::NEW;
-use crate::{NOTICED, user};
+use crate::quota::scene::NEW;
 
 const ACCOUNTS: usize = 200;
 const THREADS: usize = 8;

@@ -6,14 +6,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::overwriting;
 use crate::common::files::{assert_same, bytes_of};
 use crate::common::programs::{Mount, curl, lftp, psftp, putty_password, rclone};
 use crate::common::{
     HOST, MIB, PASSWORD, Running, STEP, TRANSFER, TestServer, have, python, random_file, run,
     run_ok, wait_until,
 };
-use crate::overwriting;
-use crate::scene::{MAX_FILES, Scene};
+use crate::quota::scene::{MAX_FILES, Scene};
 
 /// A home with room for large files, in which `f` is old and has a mode of its own; `new` is the
 /// client's.
@@ -160,7 +160,7 @@ fn programs_that_are_killed_leave_the_old_file() {
         let mut running = Running::start(&mut client);
         wait_until("something has come", TRANSFER, || {
             assert!(running.is_running(), "{name} was over before it was cut");
-            let hidden = crate::hidden_in(&scene.at_home(""));
+            let hidden = super::hidden_in(&scene.at_home(""));
             hidden.first().is_some_and(|hidden| {
                 fs::metadata(scene.at_home(hidden)).is_ok_and(|found| found.len() > 1_000_000)
             })

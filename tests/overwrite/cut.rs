@@ -3,11 +3,11 @@
 
 use std::fs;
 
+use super::{hidden_in, overwriting, safe_scene};
 use crate::common::files::{Random, assert_same};
 use crate::common::wire::{self, code, flag};
 use crate::common::{KIB, MIB, Running, STEP, TRANSFER, bytes_of, random_file, run_ok, wait_until};
-use crate::scene::{LIMIT, MAX_FILES, NEW, Scene, below};
-use crate::{hidden_in, overwriting, safe_scene};
+use crate::quota::scene::{LIMIT, MAX_FILES, NEW, Scene, below};
 
 /// Overwrites `/f` with this and leaves without CLOSE; waits until the server has noticed.
 fn cut_after(scene: &Scene, content: &[u8]) {

@@ -1,11 +1,11 @@
 //! Disks that are full or fail in the middle: the old file stays as it was, and the client is told.
 
+use super::overwriting;
 use crate::common::wire::{code, flag};
 use crate::common::{MIB, bytes_of};
-use crate::faulty::{FaultyDisk, IO, NO_SPACE};
-use crate::overwriting;
-use crate::scene::{MAX_FILES, NEW, Scene, is_exceeded};
-use crate::small_disk::SmallDisk;
+use crate::disks::faulty::{FaultyDisk, IO, NO_SPACE};
+use crate::disks::small::SmallDisk;
+use crate::quota::scene::{MAX_FILES, NEW, Scene, is_exceeded};
 
 /// Tighter than a disk that has room.
 const QUOTA: u64 = 7 * MIB as u64;

@@ -3,11 +3,11 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use super::overwriting;
 use crate::common::wire::{code, flag};
 use crate::common::{MIB, Running, STEP, have, skip, wait_until};
-use crate::faulty::{FaultyDisk, IO};
-use crate::overwriting;
-use crate::scene::{LIMIT, MAX_FILES, NEW, Scene, Session};
+use crate::disks::faulty::{FaultyDisk, IO};
+use crate::quota::scene::{LIMIT, MAX_FILES, NEW, Scene, Session};
 
 const ON: &[(&str, &str)] = &[("uploads.fsync_on_close", "true")];
 

@@ -1,10 +1,10 @@
 //! Quotas: the old and the new file count while both are there, and what is refused in the middle leaves
 //! the old one as it was.
 
+use super::{overwriting, safe_scene};
 use crate::common::wire::{Attrs, code, flag};
 use crate::common::{bytes_of, raw::Ended};
-use crate::scene::{LIMIT, NEW, Scene, Use, assert_exceeded, sized};
-use crate::{overwriting, safe_scene};
+use crate::quota::scene::{LIMIT, NEW, Scene, Use, assert_exceeded, sized};
 
 const HALF: usize = LIMIT as usize / 2;
 

@@ -3,10 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
+use super::{hidden_in, overwriting, safe_scene};
 use crate::common::wire::{Attrs, code, flag};
 use crate::common::{STEP, bytes_of, wait_until};
-use crate::scene::{LIMIT, MAX_FILES, NEW, Scene, Use, sized};
-use crate::{hidden_in, overwriting, safe_scene};
+use crate::quota::scene::{LIMIT, MAX_FILES, NEW, Scene, Use, sized};
 
 #[test]
 fn the_old_file_stays_until_the_close_and_then_the_new_one_has_its_name_and_mode() {

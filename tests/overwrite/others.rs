@@ -4,11 +4,11 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::{overwriting, safe_scene};
 use crate::common::bytes_of;
 use crate::common::files::Random;
 use crate::common::wire::{code, flag};
-use crate::scene::{LIMIT, MAX_FILES, NEW, Scene, Session, Use, assert_done};
-use crate::{overwriting, safe_scene};
+use crate::quota::scene::{LIMIT, MAX_FILES, NEW, Scene, Session, Use, assert_done};
 
 /// Two sessions, the first of which overwrites `/f` ("old") with "new".
 fn two() -> (Scene, Session, Session, Vec<u8>) {

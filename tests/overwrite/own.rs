@@ -3,9 +3,9 @@
 
 use std::fs;
 
+use super::safe_scene;
 use crate::common::wire::{self, Attrs, Fields, Name, Reply, code, flag};
-use crate::safe_scene;
-use crate::scene::{NEW, Scene, Session, assert_done, sized};
+use crate::quota::scene::{NEW, Scene, Session, assert_done, sized};
 
 /// A session that overwrites `/f` ("old") with `new`, and has not closed it.
 fn pending() -> (Scene, Session, Vec<u8>) {

@@ -3,11 +3,11 @@
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
+use super::{hidden_in, overwriting};
 use crate::common::wire::{Attrs, code};
 use crate::common::{STEP, USER, bytes_of, wait_until};
-use crate::faulty::FaultyDisk;
-use crate::scene::{LIMIT, MAX_FILES, NEW, Scene, Use};
-use crate::{hidden_in, overwriting};
+use crate::disks::faulty::FaultyDisk;
+use crate::quota::scene::{LIMIT, MAX_FILES, NEW, Scene, Use};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 

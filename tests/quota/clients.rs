@@ -12,7 +12,7 @@ use crate::common::{
     HOST, Output, PASSWORD, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok,
     wait_until,
 };
-use crate::scene::{LIMIT, Scene, below};
+use crate::quota::scene::{LIMIT, Scene, below};
 
 /// A client's file that is larger than the quota, and one that takes half of it.
 fn client_files(scene: &Scene) {

@@ -3,8 +3,8 @@
 
 use crate::common::wire::{self, Attrs, Reply, code, flag};
 use crate::common::{MIB, USER, bytes_of};
-use crate::faulty::{FaultyDisk, IO, NO_SPACE};
-use crate::scene::{MAX_FILES, NEW, Scene, assert_done, is_exceeded};
+use crate::disks::faulty::{FaultyDisk, IO, NO_SPACE};
+use crate::quota::scene::{MAX_FILES, NEW, Scene, assert_done, is_exceeded};
 
 const QUOTA: u64 = 4 * MIB as u64;
 

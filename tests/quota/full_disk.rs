@@ -6,10 +6,10 @@ use std::process::Command;
 
 use crate::common::wire::{Attrs, Reply, code, flag};
 use crate::common::{KIB, MIB, STEP, bytes_of, run_ok, skip};
-use crate::scene::{
+use crate::disks::small::SmallDisk;
+use crate::quota::scene::{
     MAX_FILES, NEW, Scene, Session, Use, assert_done, assert_exceeded, is_exceeded, sized,
 };
-use crate::small_disk::SmallDisk;
 
 const NO_SPACE_ON_FILESYSTEM: u32 = 14;
 const QUOTA: u64 = 4 * MIB as u64;

@@ -4,7 +4,9 @@ use std::fs;
 
 use crate::common::bytes_of;
 use crate::common::wire::{Reply, code, flag};
-use crate::scene::{LIMIT, NEW, Scene, Use, assert_done, assert_exceeded, is_exceeded, sized};
+use crate::quota::scene::{
+    LIMIT, NEW, Scene, Use, assert_done, assert_exceeded, is_exceeded, sized,
+};
 
 #[test]
 fn a_write_past_the_end_counts_what_it_adds_and_is_refused_whole() {

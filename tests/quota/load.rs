@@ -4,7 +4,7 @@ use crate::common::STEP;
 use crate::common::files::{Random, bytes_of};
 use crate::common::raw::Ended;
 use crate::common::wire::{self, Attrs, Body, Reply, flag};
-use crate::scene::{Session, sized};
+use crate::quota::scene::{Session, sized};
 
 /// Few, so that sessions meet, and that names are files, directories and links in turn.
 const NAMES: [&str; 10] = [

@@ -3,7 +3,7 @@
 use crate::common::bytes_of;
 use crate::common::raw::InFlight;
 use crate::common::wire::{self, Attrs, Reply, code};
-use crate::scene::{LIMIT, NEW, Scene, Session, sized};
+use crate::quota::scene::{LIMIT, NEW, Scene, Session, sized};
 
 const QUOTA_EXCEEDED: u32 = 15;
 

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::overwrites::{PART, Pending};
+use super::request::Op;
+use super::request::Outcome::{self, Done, Exceeded, Failed};
 use crate::common::wire::flag;
-use crate::overwrites::{PART, Pending};
-use crate::request::Op;
-use crate::request::Outcome::{self, Done, Exceeded, Failed};
-use crate::scene::Use;
+use crate::quota::scene::Use;
 
 pub type Id = u64;
 const ROOT: Id = 0;

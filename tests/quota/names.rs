@@ -5,7 +5,9 @@ use std::fs;
 
 use crate::common::bytes_of;
 use crate::common::wire::{Attrs, code, flag};
-use crate::scene::{LIMIT, MAX_FILES, NEW, Scene, Use, assert_done, assert_exceeded, is_exceeded};
+use crate::quota::scene::{
+    LIMIT, MAX_FILES, NEW, Scene, Use, assert_done, assert_exceeded, is_exceeded,
+};
 
 #[test]
 fn a_rename_over_an_existing_file_gives_back_what_that_had() {

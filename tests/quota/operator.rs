@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
+use super::load::Load;
 use crate::common::wire::{code, flag};
 use crate::common::{STEP, USER, bytes_of, wait_until};
-use crate::load::Load;
-use crate::scene::{LIMIT, NEW, Scene, Use, assert_done, assert_exceeded, below};
+use crate::quota::scene::{LIMIT, NEW, Scene, Use, assert_done, assert_exceeded, below};
 
 /// What only these tests ask.
 impl Scene {

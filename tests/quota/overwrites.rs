@@ -1,9 +1,9 @@
 //! The model's safe overwrites: what is hidden, who sees what, and what becomes of it.
 
+use super::model::{Id, Kind, Model, Place};
+use super::request::Op;
+use super::request::Outcome::{self, Done};
 use crate::common::wire::flag;
-use crate::model::{Id, Kind, Model, Place};
-use crate::request::Op;
-use crate::request::Outcome::{self, Done};
 
 /// What stands behind the name of what has come of a file.
 pub const PART: &str = ".filepart";

@@ -8,7 +8,7 @@ use crate::common::files::Random;
 use crate::common::raw::{InFlight, RawSftp};
 use crate::common::wire::{self, code, flag};
 use crate::common::{KIB, MIB, STEP, bytes_of, wait_until};
-use crate::scene::{
+use crate::quota::scene::{
     LIMIT, MAX_FILES, NEW, Scene, Session, Use, assert_done, assert_exceeded, below, is_exceeded,
 };
 

@@ -11,7 +11,7 @@ use crate::common::{
     MIB, Output, PASSWORD, STEP, TRANSFER, TestServer, USER, against_openssh, have, python,
     random_file, run, run_ok,
 };
-use crate::scene::{LIMIT, Scene};
+use crate::quota::scene::{LIMIT, Scene};
 
 /// `pscp -scp ARGS...`; what begins with a colon is there.
 fn pscp(server: &TestServer, args: &[&str]) -> Output {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use super::raw::RawScp;
 use crate::common::connection::Connection;
 use crate::common::{MIB, STEP, TestServer, against_openssh, bytes_of, wait_until};
-use crate::raw::RawScp;
 
 /// Descriptors that the server has of the home and what is in it.
 fn open_at_home(server: &TestServer) -> usize {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use super::raw::RawScp;
 use crate::common::connection::Connection;
 use crate::common::{HOST, MIB, TRANSFER, TestServer, against_openssh, run};
-use crate::raw::RawScp;
 
 const SECRET: &str = "nobody's business";
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::raw::RawScp;
 use crate::common::connection::Connection;
 use crate::common::files::assert_same;
 use crate::common::{
     HOST, KIB, MIB, Running, STEP, TRANSFER, TestServer, against_openssh, bytes_of, random_file,
     wait_until,
 };
-use crate::raw::RawScp;
 
 fn download(server: &TestServer, name: &str, to: &str) -> Command {
     let mut scp = server.scp();

@@ -3,13 +3,13 @@
 
 use std::fs;
 
+use super::raw::RawScp;
 use crate::common::connection::Connection;
 use crate::common::files::assert_same;
 use crate::common::{
     HOST, MIB, Output, STEP, TRANSFER, against_openssh, bytes_of, random_file, run, wait_until,
 };
-use crate::raw::RawScp;
-use crate::scene::{LIMIT, Scene, below};
+use crate::quota::scene::{LIMIT, Scene, below};
 
 fn scp(scene: &Scene, args: &[&str]) -> Output {
     run(scene.server.scp().args(["-O", "-T"]).args(args), TRANSFER)

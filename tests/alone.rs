@@ -1,0 +1,15 @@
+//! Tests that measure time, and want the machine for themselves.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod bandwidth;
+#[allow(dead_code, unused_imports)]
+mod common;
+mod login_timing;

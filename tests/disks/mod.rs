@@ -1,0 +1,4 @@
+//! Disks that fail, and small ones.
+
+pub mod faulty;
+pub mod small;

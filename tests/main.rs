@@ -1,0 +1,52 @@
+//! All black-box tests but those in `alone.rs`: one program, since linking forty takes longer than
+//! running them.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod audit;
+mod backup;
+mod bad_input;
+mod certificates;
+mod commands;
+mod common;
+mod config;
+mod confinement;
+mod copy_data;
+mod copy_file;
+mod declared;
+mod disks;
+mod docs;
+mod guest;
+mod hashes;
+mod interop;
+mod live;
+mod log;
+mod login;
+mod login_rules;
+mod metrics;
+mod overwrite;
+mod packaging;
+mod permissions;
+mod proxy;
+mod quota;
+mod quota_crash;
+mod quota_model;
+mod reload;
+mod resume;
+mod rules;
+mod scp;
+mod sessions;
+mod sftp_openssh;
+mod stop;
+mod supervisor;
+mod top;
+mod under_load;
+mod users;
+mod winscp;
