@@ -25,6 +25,7 @@ mod disks;
 mod docs;
 mod guest;
 mod hashes;
+mod hostile;
 mod interop;
 mod live;
 mod log;

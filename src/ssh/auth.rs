@@ -6,7 +6,7 @@ use std::sync::Arc;
 use russh::keys::ssh_key::certificate::{CertType, Certificate};
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
-use russh::server::{Auth, Response};
+use russh::server::{Auth, PublicKeyOffer, Response};
 use russh::{MethodKind, MethodSet};
 use tracing::{error, info, warn};
 use zeroize::Zeroizing;
@@ -54,8 +54,15 @@ const NONE: Means = Means {
 
 impl Means {
     fn key(key: &PublicKey) -> Self {
+        Self::of(key, None)
+    }
+
+    fn of(key: &PublicKey, certificate: Option<&Certificate>) -> Self {
         Self {
-            method: "publickey",
+            method: match certificate {
+                None => "publickey",
+                Some(_) => "certificate",
+            },
             key: Some(key.fingerprint(HashAlg::Sha256).to_string()),
         }
     }
@@ -168,25 +175,33 @@ impl Login {
     }
 
     /// Would this key be accepted? Nothing is proven yet.
-    pub(super) async fn offered(
-        &mut self,
-        user: &str,
-        key: &PublicKey,
-        algorithm: &Algorithm,
-    ) -> Auth {
-        let Some(blob) = acceptable(key, algorithm) else {
+    pub(super) async fn offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Auth {
+        let Some(blob) = acceptable(offer.public_key, offer.algorithm) else {
             return refused();
         };
-        let means = Means::key(key);
+        let means = Means::of(offer.public_key, offer.certificate);
         if let Some(refused) = self.refused_unseen(user, &means) {
             return refused;
         }
-        match self.accounts.has_key(user, &blob, self.peer.ip()).await {
-            Ok(true) => Auth::Accept,
-            Ok(false) => {
+        let from = self.peer.ip();
+        let accepted = match offer.certificate {
+            None => self.accounts.accepts_key(user, &blob, from).await,
+            Some(certificate) => {
+                let Some(certificate) = facts(certificate) else {
+                    return refused();
+                };
+                let accepted = self.accounts.accepts_certificate(user, certificate, from);
+                accepted.await
+            }
+        };
+        match accepted {
+            Ok(Ok(())) => Auth::Accept,
+            // An agent offers all that it has: this is not worth a line in the log.
+            Ok(Err(Refusal::Wrong)) => {
                 self.note_refusal(user, &means, UNKNOWN_KEY);
                 refused()
             }
+            Ok(Err(refusal)) => self.conclude(user, means, Err(refusal)),
             Err(failure) => self.unavailable(user, &means, &failure),
         }
     }
@@ -215,10 +230,8 @@ impl Login {
     /// The possession of the key of this certificate has been proven, and the signature of who has
     /// issued it.
     pub(super) async fn certificate(&mut self, user: &str, certificate: &Certificate) -> Auth {
-        let means = Means {
-            method: "certificate",
-            ..Means::key(&PublicKey::from(certificate.public_key().clone()))
-        };
+        let key = PublicKey::from(certificate.public_key().clone());
+        let means = Means::of(&key, Some(certificate));
         let Some(certificate) = facts(certificate) else {
             return refused();
         };

@@ -24,6 +24,7 @@ use tracing::{debug, error, warn};
 mod auth;
 mod channel;
 pub mod host_keys;
+mod inbox;
 mod stream;
 
 use auth::{Login, methods};
@@ -37,7 +38,7 @@ use crate::commands::Command;
 use crate::config::{self, Config};
 use crate::failed_logins::FailedLogins;
 use crate::hashes::Hashes;
-use crate::metrics::{Direction, Metrics};
+use crate::metrics::Metrics;
 use crate::phase::{Phase, STOPPING, reached};
 use crate::quota::{Ledgers, Limits};
 use crate::session::{Client, Session, Terms};
@@ -47,9 +48,9 @@ use crate::witness::Witness;
 /// Time that a connection has to end by itself once it was told to.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Bytes that a client may send on a channel before it hears that more may come.
+/// Bytes that a client may send on a channel before it hears that more may come, which is when they
+/// have been taken up: so it bounds the requests that wait. As OpenSSH's.
 const WINDOW: u32 = 2 * 1024 * 1024;
-const LEAST_WINDOW: u32 = 64 * 1024;
 
 /// What all connections share.
 pub struct Context {
@@ -136,9 +137,10 @@ fn transport(login: &config::Login, keys: Vec<PrivateKey>) -> server::Config {
         auth_rejection_time_initial: Some(Duration::ZERO),
         max_auth_attempts: login.max_attempts,
         window_size: WINDOW,
+        grant_window_on_receipt: false,
         maximum_packet_size: 32 * 1024,
-        // Larger batches of outgoing packets for each write to the socket.
-        event_buffer_size: 32,
+        // Packets that wait for the socket: enough for one write of 256 KiB while another is made.
+        event_buffer_size: 16,
         // A peer that answers keepalives is never inactive; one that is gone, or takes nothing off
         // its socket, is let go.
         keepalive_interval: Some(Duration::from_secs(60)),
@@ -190,7 +192,7 @@ pub async fn serve(
     mut phases: watch::Receiver<Phase>,
 ) {
     let _present = context.metrics.connection();
-    let link = Arc::new(Link::new(context.metrics.clone()));
+    let link = Arc::<Link>::default();
     let ending = Ending::default();
     let (at_work, mut all_ended) = mpsc::channel(1);
     let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
@@ -330,10 +332,7 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self
-            .login
-            .offered(user, offer.public_key, offer.algorithm)
-            .await)
+        Ok(self.login.offered(user, offer).await)
     }
 
     async fn auth_publickey(
@@ -448,9 +447,9 @@ impl Handler for Connection {
             terminal: Terminal(false),
         };
         self.channels.insert(channel.id(), open);
-        let (link, at_work) = (self.link.clone(), self.at_work.clone());
+        let (metrics, at_work) = (self.context.metrics.clone(), self.at_work.clone());
         tokio::spawn(async move {
-            channel::run(channel, services, session, link).await;
+            channel::run(channel, services, session, metrics).await;
             drop(at_work);
         });
         Ok(())
@@ -486,21 +485,6 @@ impl Handler for Connection {
     ) -> Result<(), Self::Error> {
         let service = Service::Command(Command::Greeting, self.terminal(channel));
         self.grant(channel, service, transport)
-    }
-
-    /// Where uploads are held back, little is under way: what else comes on the connection comes behind
-    /// it.
-    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
-        let session = self.session.as_ref();
-        let Some(rate) = session.and_then(|session| session.share().limit(Direction::Upload))
-        else {
-            return WINDOW;
-        };
-        self.forget_ended_channels();
-        // Alone, it may be further ahead: who is far away needs that.
-        let part = if self.channels.len() > 1 { 32 } else { 8 };
-        let a_moment = u32::try_from(rate / part).unwrap_or(u32::MAX);
-        a_moment.clamp(LEAST_WINDOW, WINDOW)
     }
 
     async fn pty_request(
