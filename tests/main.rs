@@ -10,6 +10,7 @@
     clippy::indexing_slicing
 )]
 
+mod algorithms;
 mod audit;
 mod backup;
 mod bad_input;
