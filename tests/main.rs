@@ -24,6 +24,7 @@ mod copy_file;
 mod declared;
 mod disks;
 mod docs;
+mod fences;
 mod guest;
 mod hashes;
 mod interop;
