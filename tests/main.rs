@@ -10,6 +10,7 @@
     clippy::indexing_slicing
 )]
 
+mod algorithms;
 mod audit;
 mod backup;
 mod bad_input;
@@ -23,6 +24,7 @@ mod copy_file;
 mod declared;
 mod disks;
 mod docs;
+mod fences;
 mod guest;
 mod hashes;
 mod hostile;

@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
 use super::Context;
+use super::algorithms::SSH_RSA;
 use crate::accounts::{self, Accounts, Given, KeyProof, Proof, Refusal};
 use crate::audit::{self, Audit, Event, Who, shown};
 use crate::failed_logins::FailedLogins;
@@ -26,6 +27,9 @@ pub(super) struct Login {
     peer: SocketAddr,
     /// The first of two steps was taken.
     given: Option<Given>,
+    /// Are signatures with SHA-1 taken, and was one?
+    takes_ssh_rsa: bool,
+    signed_by_ssh_rsa: bool,
     /// Once here, nothing more is asked.
     proof: Option<(Proof, Means)>,
 }
@@ -104,6 +108,8 @@ impl Login {
             failed: context.failed_logins.clone(),
             peer,
             given: None,
+            takes_ssh_rsa: context.ssh.legacy,
+            signed_by_ssh_rsa: false,
             proof: None,
         }
     }
@@ -111,6 +117,11 @@ impl Login {
     /// The proof, and by what it was given, once the login has succeeded.
     pub(super) fn take_proof(&mut self) -> Option<(Proof, Means)> {
         self.proof.take()
+    }
+
+    /// Has the client signed with SHA-1?
+    pub(super) fn is_signed_by_ssh_rsa(&self) -> bool {
+        self.signed_by_ssh_rsa
     }
 
     /// A guest is in with that; all others learn what methods there are.
@@ -176,7 +187,7 @@ impl Login {
 
     /// Would this key be accepted? Nothing is proven yet.
     pub(super) async fn offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Auth {
-        let Some(blob) = acceptable(offer.public_key, offer.algorithm) else {
+        let Some(blob) = self.acceptable(offer.public_key, offer.algorithm) else {
             return refused();
         };
         let means = Means::of(offer.public_key, offer.certificate);
@@ -213,7 +224,7 @@ impl Login {
         key: &PublicKey,
         algorithm: &Algorithm,
     ) -> Auth {
-        let Some(blob) = acceptable(key, algorithm) else {
+        let Some(blob) = self.acceptable(key, algorithm) else {
             return refused();
         };
         let means = Means::key(key);
@@ -223,6 +234,7 @@ impl Login {
         if let Some(guest) = self.guest(user, &means).await {
             return guest;
         }
+        self.signed_by_ssh_rsa = *algorithm == SSH_RSA;
         let checked = self.accounts.check_key(user, &blob, self.peer.ip()).await;
         self.conclude_key(user, means, checked)
     }
@@ -316,6 +328,19 @@ impl Login {
         self.audit.note(Some(&who), &Event::Login(refused));
     }
 
+    /// The key's wire encoding (RFC 4253, section 6.6), if it is of a kind that is accepted here.
+    fn acceptable(&self, key: &PublicKey, algorithm: &Algorithm) -> Option<Vec<u8>> {
+        let is_accepted = match algorithm {
+            Algorithm::Ed25519
+            | Algorithm::Ecdsa { .. }
+            | Algorithm::SkEd25519
+            | Algorithm::SkEcdsaSha2NistP256
+            | Algorithm::Rsa { hash: Some(_) } => true,
+            _ => self.takes_ssh_rsa && *algorithm == SSH_RSA,
+        };
+        is_accepted.then(|| key.to_bytes().ok()).flatten()
+    }
+
     fn unavailable(&self, user: &str, means: &Means, failure: &anyhow::Error) -> Auth {
         error!(peer = %self.peer, "logins cannot be checked: {failure:#}");
         self.note_refusal(user, means, "logins cannot be checked");
@@ -324,19 +349,6 @@ impl Login {
 }
 
 const UNKNOWN_KEY: &str = "unknown key";
-
-/// The key's wire encoding (RFC 4253, section 6.6), if it is of a kind that is accepted here.
-fn acceptable(key: &PublicKey, algorithm: &Algorithm) -> Option<Vec<u8>> {
-    match algorithm {
-        Algorithm::Ed25519
-        | Algorithm::Ecdsa { .. }
-        | Algorithm::SkEd25519
-        | Algorithm::SkEcdsaSha2NistP256
-        // Without a hash it is ssh-rsa: SHA-1, which RFC 8332 replaces.
-        | Algorithm::Rsa { hash: Some(_) } => key.to_bytes().ok(),
-        _ => None,
-    }
-}
 
 /// What a certificate says, which russh has read.
 fn facts(certificate: &Certificate) -> Option<accounts::Certificate> {

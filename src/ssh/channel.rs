@@ -10,8 +10,8 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tracing::error;
 
-use super::WINDOW;
 use super::inbox::Inbox;
+use super::transport::WINDOW;
 use crate::command_line::words;
 use crate::commands::{self, Command};
 use crate::metrics::Metrics;

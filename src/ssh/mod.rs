@@ -1,6 +1,5 @@
 //! The SSH side, on russh: from a TCP stream to services on channels. Only this module knows russh.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -8,28 +7,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::ssh_key::Certificate;
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session as Transport,
     VerifiedPublicKey,
 };
-use russh::{
-    Channel, ChannelId, ChannelOpenFailure, Disconnect, Preferred, SshId, cipher, compression,
-    server,
-};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Names, server};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, warn};
 
+mod algorithms;
 mod auth;
 mod channel;
 pub mod host_keys;
 mod inbox;
+mod rotation;
 mod stream;
+mod transport;
 
-use auth::{Login, methods};
+pub use russh::keys::PrivateKey;
+
+use auth::Login;
 use channel::{Service, Terminal};
+use rotation::Rotation;
 use stream::{Link, Stream};
+use transport::Transports;
 
 use crate::accounts::Accounts;
 use crate::audit::{self, Audit, Who, shown};
@@ -48,13 +50,9 @@ use crate::witness::Witness;
 /// Time that a connection has to end by itself once it was told to.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Bytes that a client may send on a channel before it hears that more may come, which is when they
-/// have been taken up: so it bounds the requests that wait. As OpenSSH's.
-const WINDOW: u32 = 2 * 1024 * 1024;
-
 /// What all connections share.
 pub struct Context {
-    transport: Arc<server::Config>,
+    transports: Transports,
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
     sessions: Arc<Sessions>,
@@ -64,6 +62,7 @@ pub struct Context {
     metrics: Arc<Metrics>,
     lanes: Arc<Lanes>,
     login: config::Login,
+    ssh: config::Ssh,
     sftp: config::Sftp,
     uploads: config::Uploads,
 }
@@ -80,7 +79,7 @@ impl Context {
         host_keys: Vec<PrivateKey>,
     ) -> Self {
         Self {
-            transport: Arc::new(transport(&config.login, host_keys)),
+            transports: Transports::new(config, host_keys),
             accounts,
             ledgers,
             sessions,
@@ -90,6 +89,7 @@ impl Context {
             metrics,
             lanes: Arc::new(Lanes::new(config.bandwidth)),
             login: config.login.clone(),
+            ssh: config.ssh.clone(),
             sftp: config.sftp.clone(),
             uploads: config.uploads.clone(),
         }
@@ -120,70 +120,6 @@ impl Context {
     }
 }
 
-/// How russh is set up; docs/adr/ and the comments say why.
-fn transport(login: &config::Login, keys: Vec<PrivateKey>) -> server::Config {
-    server::Config {
-        server_id: SshId::Standard(Cow::Borrowed(concat!(
-            "SSH-2.0-Landfall_",
-            env!("CARGO_PKG_VERSION")
-        ))),
-        methods: methods(),
-        keys,
-        preferred: preferred(),
-        // Refusals all take this long, so that small differences do not show. It is short, since
-        // each key that an agent offers in vain costs it too; the first "none" only asks what there
-        // is, and costs nothing.
-        auth_rejection_time: Duration::from_millis(50),
-        auth_rejection_time_initial: Some(Duration::ZERO),
-        max_auth_attempts: login.max_attempts,
-        window_size: WINDOW,
-        grant_window_on_receipt: false,
-        maximum_packet_size: 32 * 1024,
-        // Packets that wait for the socket: enough for one write of 256 KiB while another is made.
-        event_buffer_size: 16,
-        // A peer that answers keepalives is never inactive; one that is gone, or takes nothing off
-        // its socket, is let go.
-        keepalive_interval: Some(Duration::from_secs(60)),
-        keepalive_max: 3,
-        inactivity_timeout: Some(Duration::from_secs(600)),
-        ..server::Config::default()
-    }
-}
-
-fn preferred() -> Preferred {
-    Preferred {
-        cipher: Cow::Borrowed(&[
-            cipher::AES_256_GCM,
-            cipher::AES_128_GCM,
-            cipher::CHACHA20_POLY1305,
-            cipher::AES_256_CTR,
-            cipher::AES_192_CTR,
-            cipher::AES_128_CTR,
-        ]),
-        // As russh's default, but without ssh-rsa, which is SHA-1.
-        key: Cow::Borrowed(&[
-            Algorithm::Ed25519,
-            Algorithm::Ecdsa {
-                curve: EcdsaCurve::NistP256,
-            },
-            Algorithm::Ecdsa {
-                curve: EcdsaCurve::NistP384,
-            },
-            Algorithm::Ecdsa {
-                curve: EcdsaCurve::NistP521,
-            },
-            Algorithm::Rsa {
-                hash: Some(HashAlg::Sha512),
-            },
-            Algorithm::Rsa {
-                hash: Some(HashAlg::Sha256),
-            },
-        ]),
-        compression: Cow::Borrowed(&[compression::NONE]),
-        ..Preferred::default()
-    }
-}
-
 /// Serves one connection to its end, or until `stop` says so.
 pub async fn serve(
     tcp: TcpStream,
@@ -204,11 +140,13 @@ pub async fn serve(
         ending: ending.clone(),
         entry: None,
         session: None,
+        rotation: Rotation::default(),
+        old_algorithms: Vec::new(),
         channels: HashMap::new(),
         at_work,
     };
     let begun = tokio::select! {
-        begun = server::run_stream(context.transport.clone(), stream, connection) => begun,
+        begun = server::run_stream(context.transports.usual(), stream, connection) => begun,
         () = time_to_leave(&link, phases.clone()) => return,
     };
     let mut running = match begun {
@@ -271,6 +209,9 @@ struct Connection {
     /// Its place among the open sessions, until the connection is gone.
     entry: Option<Entry>,
     session: Option<Arc<Session>>,
+    rotation: Rotation,
+    /// What it uses that only `ssh.legacy` offers.
+    old_algorithms: Vec<String>,
     channels: HashMap<ChannelId, OpenChannel>,
     /// Held by each channel until it has ended; nothing is ever sent.
     at_work: mpsc::Sender<Infallible>,
@@ -302,6 +243,18 @@ impl Connection {
         open.map_or(Terminal(false), |open| open.terminal)
     }
 
+    /// Here and not before the login, so that no stranger can fill the log.
+    fn tell_of_old_algorithms(&self, user: &str) {
+        let mut found = self.old_algorithms.clone();
+        if self.login.is_signed_by_ssh_rsa() {
+            found.push("ssh-rsa as the key of the login".to_owned());
+        }
+        if self.context.ssh.legacy && !found.is_empty() {
+            let (peer, found) = (self.peer, found.join(", "));
+            warn!(user, %peer, "an old client: {found} (ssh.legacy)");
+        }
+    }
+
     fn forget_ended_channels(&mut self) {
         self.channels.retain(|_, open| !open.decisions.is_closed());
     }
@@ -309,6 +262,35 @@ impl Connection {
 
 impl Handler for Connection {
     type Error = russh::Error;
+
+    fn config_for(&mut self, identification: &[u8]) -> Option<Arc<server::Config>> {
+        self.context.transports.of(identification)
+    }
+
+    async fn kex_done(
+        &mut self,
+        names: &Names,
+        _transport: &mut Transport,
+    ) -> Result<(), Self::Error> {
+        self.rotation.agreed(names);
+        self.old_algorithms = algorithms::old_ones(names);
+        Ok(())
+    }
+
+    async fn global_request(
+        &mut self,
+        name: &str,
+        content: &[u8],
+        transport: &mut Transport,
+    ) -> Result<Option<Vec<u8>>, Self::Error> {
+        // Nothing is signed for strangers.
+        if name != rotation::PROVE || self.session.is_none() {
+            return Ok(None);
+        }
+        let keys = self.context.transports.host_keys();
+        let session_id = transport.session_id().unwrap_or_default();
+        Ok(self.rotation.prove(keys, content, session_id))
+    }
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
         Ok(self.login.none(user).await)
@@ -420,9 +402,11 @@ impl Handler for Connection {
                 return transport.disconnect(Disconnect::ByApplication, &words, "en");
             }
         }
+        self.tell_of_old_algorithms(session.user());
         self.session = Some(session);
         self.link.logged_in();
-        Ok(())
+        let keys = self.context.transports.host_keys();
+        transport.tell(rotation::TOLD, &rotation::told(keys))
     }
 
     async fn channel_open_session(

@@ -1919,8 +1919,14 @@ impl Session {
                         }
                         Ok(())
                     }
-                    _ => {
-                        self.request_failure();
+                    name => {
+                        // No more than the packet holds.
+                        let mut content = vec![0; r.remaining_len()];
+                        map_err!(r.read(&mut content))?;
+                        match handler.global_request(name, &content, self).await? {
+                            Some(content) => self.request_success_with(&content),
+                            None => self.request_failure(),
+                        }
                         Ok(())
                     }
                 }

@@ -1037,6 +1037,38 @@ impl Session {
         }
     }
 
+    /// As [`Session::request_success`], with what the request asked for.
+    pub(crate) fn request_success_with(&mut self, content: &[u8]) {
+        if self.common.wants_reply
+            && let Some(ref mut enc) = self.common.encrypted
+        {
+            self.common.wants_reply = false;
+            push_packet!(enc.write, {
+                enc.write.push(msg::REQUEST_SUCCESS);
+                enc.write.extend_from_slice(content);
+            })
+        }
+    }
+
+    /// Sends a global request (RFC 4254, section 4) that wants no reply.
+    pub fn tell(&mut self, name: &str, content: &[u8]) -> Result<(), Error> {
+        if let Some(ref mut enc) = self.common.encrypted {
+            push_packet!(enc.write, {
+                msg::GLOBAL_REQUEST.encode(&mut enc.write)?;
+                name.encode(&mut enc.write)?;
+                0u8.encode(&mut enc.write)?;
+                enc.write.extend_from_slice(content);
+            })
+        }
+        Ok(())
+    }
+
+    /// The identifier of this session (RFC 4253, section 7.2), once there are keys.
+    pub fn session_id(&self) -> Option<&[u8]> {
+        let encrypted = self.common.encrypted.as_ref();
+        encrypted.map(|encrypted| encrypted.session_id.as_ref())
+    }
+
     /// Send a "failure" reply to a global request (it checks whether the
     /// client expects an answer).
     pub fn request_failure(&mut self) {
