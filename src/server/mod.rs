@@ -1,6 +1,8 @@
 //! The composition root: listeners, shards, the limit on connections, and the way to stop.
 
+mod accept;
 mod control;
+mod known_sources;
 mod proxy;
 mod reload;
 mod shard;
@@ -10,7 +12,6 @@ mod told;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::net::sockopt;
@@ -20,28 +21,27 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use self::accept::Acceptor;
 use self::control::{Control, Powers};
+use self::known_sources::KnownSources;
 use self::reload::Reload;
-use self::shard::{Shard, hand_over};
+use self::shard::Shard;
 use self::told::{Told, start_audit};
 use crate::accounts::Accounts;
 use crate::admin::{self, first_run};
+use crate::admission::Admission;
 use crate::audit::Event;
 use crate::config::Config;
 use crate::database;
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::phase::{Phase, reached};
+use crate::phase::Phase;
 use crate::quota::Ledgers;
 use crate::session;
 use crate::sessions::Sessions;
 use crate::ssh::{Context, host_keys};
 use crate::sweep;
-
-/// After an error of accept(2), as when no descriptor is free: long enough not to spin, short
-/// enough not to be noticed.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that may wait in the system's queue; it has a limit of its own.
 const BACKLOG: u32 = 1024;
@@ -74,6 +74,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         host_keys::load_or_make(&config.server.keys)?,
     ));
     let permits = Arc::new(Semaphore::new(config.server.max_connections));
+    let admission = Arc::new(Admission::new(config.admission.clone()));
     let reload = Arc::new(Reload::new(
         config.clone(),
         context,
@@ -81,16 +82,21 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         live.clone(),
         log,
         permits.clone(),
+        admission.clone(),
     ));
     let server = Server {
         listeners: listeners(&config.server.listen).await?,
         reload: reload.clone(),
         permits,
+        admission: admission.clone(),
         sessions: sessions.clone(),
         shards: config.server.shards,
     };
+    let known_sources = KnownSources::recall(&config.server.data, admission.clone());
+    let known_sources = Arc::new(known_sources);
     let told = Told {
         metrics,
+        admission: admission.clone(),
         audit: audit.clone(),
         accounts: config.metrics.accounts.then(|| accounts.clone()),
     };
@@ -115,16 +121,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     beside.spawn(live.clone().run());
     beside.spawn(ledgers.clone().keep_informed());
     beside.spawn(sweep::run(accounts, ledgers.clone(), reload.config()));
+    beside.spawn(known_sources.clone().keep());
     beside.spawn(reload.clone().at_hangup());
     beside.spawn(control.serve(Powers {
         sessions,
         failed_logins,
         live,
         reload,
+        admission,
     }));
     supervisor::ready();
     server.run(&phases).await?;
     beside.shutdown().await;
+    known_sources.save();
     if let Some(telling) = telling {
         telling.abort();
     }
@@ -157,6 +166,7 @@ struct Server {
     listeners: Vec<TcpListener>,
     reload: Arc<Reload>,
     permits: Arc<Semaphore>,
+    admission: Arc<Admission>,
     sessions: Arc<Sessions>,
     shards: usize,
 }
@@ -178,7 +188,6 @@ impl Server {
             shards.push(Shard::start(
                 number,
                 self.reload.context(),
-                config.clone(),
                 phases.subscribe(),
                 watchdog,
             )?);
@@ -190,12 +199,13 @@ impl Server {
         let shards = Arc::new(shards);
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
-            accepting.spawn(accept(
+            let acceptor = Acceptor {
                 listener,
-                shards.clone(),
-                self.permits.clone(),
-                phases.subscribe(),
-            ));
+                shards: shards.clone(),
+                permits: self.permits.clone(),
+                admission: self.admission.clone(),
+            };
+            accepting.spawn(acceptor.run(phases.subscribe()));
         }
         while accepting.join_next().await.is_some() {}
         supervisor::stopping();
@@ -248,31 +258,4 @@ fn listen(address: &SocketAddr, all: &[SocketAddr]) -> std::io::Result<TcpListen
     socket.set_reuseaddr(true)?;
     socket.bind(*address)?;
     socket.listen(BACKLOG)
-}
-
-async fn accept(
-    listener: TcpListener,
-    shards: Arc<Vec<Shard>>,
-    permits: Arc<Semaphore>,
-    mut phases: watch::Receiver<Phase>,
-) {
-    loop {
-        let next = async {
-            // The permit comes first: who finds no room waits in the system's queue, not in ours.
-            let permit = permits.clone().acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
-            next = next => next,
-            () = reached(&mut phases, Phase::Draining) => return,
-        };
-        let Ok(permit) = permit else { return };
-        match accepted {
-            Ok((tcp, peer)) => hand_over(&shards, tcp, peer, permit),
-            Err(failure) => {
-                warn!(%failure, "cannot accept a connection; trying again");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }

@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
 use super::Context;
+use super::visit::Visit;
 use crate::accounts::{self, Accounts, Given, KeyProof, Proof, Refusal};
 use crate::audit::{self, Audit, Event, Who, shown};
 use crate::failed_logins::FailedLogins;
@@ -23,6 +24,7 @@ pub(super) struct Login {
     audit: Audit,
     metrics: Arc<Metrics>,
     failed: Arc<FailedLogins>,
+    visit: Arc<Visit>,
     peer: SocketAddr,
     /// The first of two steps was taken.
     given: Option<Given>,
@@ -89,12 +91,13 @@ fn half_done(partial_success: bool) -> Auth {
 }
 
 impl Login {
-    pub(super) fn new(context: &Context, peer: SocketAddr) -> Self {
+    pub(super) fn new(context: &Context, visit: Arc<Visit>, peer: SocketAddr) -> Self {
         Self {
             accounts: context.accounts.clone(),
             audit: context.audit.clone(),
             metrics: context.metrics.clone(),
             failed: context.failed_logins.clone(),
+            visit,
             peer,
             given: None,
             proof: None,
@@ -184,6 +187,7 @@ impl Login {
         match self.accounts.has_key(user, &blob, self.peer.ip()).await {
             Ok(true) => Auth::Accept,
             Ok(false) => {
+                self.visit.in_vain();
                 self.note_refusal(user, &means, UNKNOWN_KEY);
                 refused()
             }
@@ -267,6 +271,7 @@ impl Login {
                 // Debug formatting escapes what a stranger may have put into the name.
                 warn!(?user, %peer, method, key, %reason, "login refused");
                 self.failed.note(user, peer, method);
+                self.visit.wrong();
                 self.note_refusal(user, &means, &reason.to_string());
                 match &self.given {
                     Some(given) if given.user() == user => half_done(false),
