@@ -307,6 +307,8 @@ fn a_flood_of_logins_takes_no_more_memory_than_the_hashes_may() {
     let settings = [
         ("login.argon2_memory", "\"64MiB\""),
         ("login.parallel_hashes", "2"),
+        // All come from one address.
+        ("admission.per_source", "100"),
     ];
     let server = TestServer::start_with(&settings);
     let before = server.memory_kib("VmHWM");

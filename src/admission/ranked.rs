@@ -33,17 +33,18 @@ impl<T> Ranked<T> {
         Some((*time, value))
     }
 
-    /// Takes the place of what was known. If that is one too many, the earliest goes.
+    /// Takes the place of what was known. If there is no room, the earliest of the others goes: so that
+    /// one that comes again and again is seen at all.
     pub(super) fn put(&mut self, source: Network, time: Duration, value: T, most: usize) {
         self.remove(&source);
-        self.entries.insert(source, (time, value));
-        self.order.insert((time, source));
-        while self.entries.len() > most {
+        while self.entries.len() >= most.max(1) {
             let Some((_, earliest)) = self.order.pop_first() else {
-                return;
+                break;
             };
             self.entries.remove(&earliest);
         }
+        self.entries.insert(source, (time, value));
+        self.order.insert((time, source));
     }
 
     pub(super) fn remove(&mut self, source: &Network) -> Option<(Duration, T)> {

@@ -1,0 +1,6 @@
+//! Who is let in before a login, and who is kept out: real clients from other addresses of this machine.
+
+mod bans;
+mod figures;
+mod limits;
+mod places;
