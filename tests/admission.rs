@@ -2,5 +2,6 @@
 
 mod bans;
 mod figures;
+mod ipv6;
 mod limits;
 mod places;

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Resource, Rlimit};
 
 use crate::common::connection::{Connection, Options};
 use crate::common::flood::{Flood, beside, connect_from, knock, sftp_from, source};
-use crate::common::wire::flag;
+use crate::common::wire::{code, flag};
 use crate::common::{HOST, STEP, TestServer, against_openssh, run_ok, wait_until};
 
 const TURNED_AWAY: &str = "Exceeded MaxStartups\r\n";
@@ -204,6 +204,7 @@ fn without_descriptors_the_server_waits_and_who_is_logged_in_goes_on() {
     assert_eq!(fs::read_dir(server.home()).unwrap().count(), 30);
     let mentions = server.log().matches("descriptors are short").count();
     assert_eq!(mentions, 1, "{}", server.log());
+    let held = session.opened("/held", flag::WRITE | flag::CREAT);
     // Those who wait are let in when there are descriptors.
     drop(strangers);
     run_ok(&mut server.sftp_batch(&[], "pwd\n"), STEP);
@@ -212,7 +213,7 @@ fn without_descriptors_the_server_waits_and_who_is_logged_in_goes_on() {
     limit(Some(10));
     let waiting = connect_from(source(142), server.address()).unwrap();
     std::thread::sleep(Duration::from_secs(1));
-    session.assert_alive();
+    assert_eq!(session.write(&held, 0, b"goes on"), code::OK);
     limit(old);
     drop(waiting);
     run_ok(server.ssh().args([HOST, "help"]), STEP);

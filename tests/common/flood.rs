@@ -2,7 +2,7 @@
 //! somebody who wants to log in beside them.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,10 +15,15 @@ use super::connection::{Connection, Options};
 use super::{STEP, TestServer, run};
 
 /// Connects from an address.
-pub fn connect_from(source: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
-    let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
-    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
-    rustix::net::bind(&socket, &SocketAddrV4::new(source, 0))?;
+pub fn connect_from(source: impl Into<IpAddr>, to: SocketAddr) -> io::Result<TcpStream> {
+    let family = if to.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let (kind, flags) = (SocketType::STREAM, SocketFlags::CLOEXEC);
+    let socket = rustix::net::socket_with(family, kind, flags, None)?;
+    rustix::net::bind(&socket, &SocketAddr::new(source.into(), 0))?;
     rustix::net::connect(&socket, &to)?;
     Ok(TcpStream::from(socket))
 }
@@ -32,7 +37,13 @@ pub fn source(number: usize) -> Ipv4Addr {
 /// Connects, says this, and gives what the server says until it closes.
 #[track_caller]
 pub fn knock(server: &TestServer, from: Ipv4Addr, words: &[u8]) -> String {
-    let mut stream = connect_from(from, server.address()).unwrap();
+    knock_at(server.address(), from, words)
+}
+
+/// The same at an address.
+#[track_caller]
+pub fn knock_at(address: SocketAddr, from: impl Into<IpAddr>, words: &[u8]) -> String {
+    let mut stream = connect_from(from, address).unwrap();
     stream.set_read_timeout(Some(STEP)).unwrap();
     // One that is turned away may be closed already.
     let _ = stream.write_all(words);
