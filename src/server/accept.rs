@@ -34,6 +34,7 @@ impl Acceptor {
     /// Accepts until the server is to stop. Nothing else ends it.
     pub(super) async fn run(self, mut phases: watch::Receiver<Phase>) {
         let (mut failures, mut shortages) = (Seldom::default(), Seldom::default());
+        let mut crowds = Seldom::default();
         loop {
             let next = async {
                 // The permit comes first: who finds no room waits in the system's queue, not in ours.
@@ -47,7 +48,7 @@ impl Acceptor {
             };
             let Ok(permit) = permit else { return };
             match accepted {
-                Ok((tcp, peer)) => self.take(tcp, peer, permit),
+                Ok((tcp, peer)) => self.take(tcp, peer, permit, &mut crowds),
                 Err(failure) => {
                     if let Some(times) = failures.now() {
                         warn!(%failure, times, "cannot accept a connection; trying again");
@@ -68,7 +69,13 @@ impl Acceptor {
         }
     }
 
-    fn take(&self, tcp: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    fn take(
+        &self,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        crowds: &mut Seldom,
+    ) {
         let Ok(tcp) = tcp.into_std() else { return };
         // An IPv4 client of a socket for both is one of IPv4 for everybody from here on.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
@@ -80,13 +87,20 @@ impl Acceptor {
         };
         match ticket {
             Ok(ticket) => hand_over(&self.shards, tcp, peer, is_proxied, ticket, permit),
-            Err(refusal) => turn_away(tcp, peer, refusal),
+            Err(refusal) => {
+                if refusal != Refusal::Banned
+                    && let Some(times) = crowds.now()
+                {
+                    warn!(%peer, times, "turned away: too many are not logged in yet");
+                }
+                turn_away(tcp, peer, refusal);
+            }
         }
     }
 }
 
 /// Closes a connection, with a word if the socket takes one at once. The log tells of a ban when it
-/// begins, and the metrics of the rest: a line for each would be a flood, too.
+/// begins, and of crowds once a minute: a line for each would be a flood, too.
 pub(super) fn turn_away(mut tcp: std::net::TcpStream, peer: SocketAddr, refusal: Refusal) {
     debug!(%peer, ?refusal, "turned away");
     let _ = tcp.write(refusal.words().as_bytes());

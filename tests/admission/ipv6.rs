@@ -14,7 +14,10 @@ fn a_network_of_ipv6_is_one_source() {
     if against_openssh() || !have(&["unshare", "ip"]) {
         return;
     }
-    if !run(Command::new("unshare").args(["-n", "true"]), STEP).status.success() {
+    if !run(Command::new("unshare").args(["-n", "true"]), STEP)
+        .status
+        .success()
+    {
         return skip("this user may make no network of their own");
     }
     let mut script = "ip link set lo up".to_owned();
@@ -23,7 +26,12 @@ fn a_network_of_ipv6_is_one_source() {
     }
     script.push_str(" && exec \"$0\" --exact --ignored admission::ipv6::inside_of_that_network");
     let this = std::env::current_exe().unwrap();
-    let inside = run_ok(Command::new("unshare").args(["-n", "sh", "-c", &script]).arg(this), STEP * 2);
+    let inside = run_ok(
+        Command::new("unshare")
+            .args(["-n", "sh", "-c", &script])
+            .arg(this),
+        STEP * 2,
+    );
     assert!(inside.out().contains("1 passed"), "{}", inside.describe());
 }
 
