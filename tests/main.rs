@@ -10,6 +10,7 @@
     clippy::indexing_slicing
 )]
 
+mod admission;
 mod algorithms;
 mod audit;
 mod backup;

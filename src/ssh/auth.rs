@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use super::algorithms::SSH_RSA;
+use super::visit::Visit;
 use crate::accounts::{self, Accounts, Given, KeyProof, Proof, Refusal};
 use crate::audit::{self, Audit, Event, Who, shown};
 use crate::failed_logins::FailedLogins;
@@ -24,6 +25,7 @@ pub(super) struct Login {
     audit: Audit,
     metrics: Arc<Metrics>,
     failed: Arc<FailedLogins>,
+    visit: Arc<Visit>,
     peer: SocketAddr,
     /// The first of two steps was taken.
     given: Option<Given>,
@@ -100,12 +102,13 @@ fn half_done(partial_success: bool) -> Auth {
 }
 
 impl Login {
-    pub(super) fn new(context: &Context, peer: SocketAddr) -> Self {
+    pub(super) fn new(context: &Context, visit: Arc<Visit>, peer: SocketAddr) -> Self {
         Self {
             accounts: context.accounts.clone(),
             audit: context.audit.clone(),
             metrics: context.metrics.clone(),
             failed: context.failed_logins.clone(),
+            visit,
             peer,
             given: None,
             takes_ssh_rsa: context.ssh.legacy,
@@ -209,6 +212,7 @@ impl Login {
             Ok(Ok(())) => Auth::Accept,
             // An agent offers all that it has: this is not worth a line in the log.
             Ok(Err(Refusal::Wrong)) => {
+                self.visit.in_vain();
                 self.note_refusal(user, &means, UNKNOWN_KEY);
                 refused()
             }
@@ -292,6 +296,7 @@ impl Login {
                 // Debug formatting escapes what a stranger may have put into the name.
                 warn!(?user, %peer, method, key, %reason, "login refused");
                 self.failed.note(user, peer, method);
+                self.visit.wrong();
                 self.note_refusal(user, &means, &reason.to_string());
                 match &self.given {
                     Some(given) if given.user() == user => half_done(false),

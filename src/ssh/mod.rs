@@ -24,6 +24,7 @@ mod inbox;
 mod rotation;
 mod stream;
 mod transport;
+mod visit;
 
 pub use russh::keys::PrivateKey;
 
@@ -32,8 +33,10 @@ use channel::{Service, Terminal};
 use rotation::Rotation;
 use stream::{Link, Stream};
 use transport::Transports;
+use visit::Visit;
 
 use crate::accounts::Accounts;
+use crate::admission::Ticket;
 use crate::audit::{self, Audit, Who, shown};
 use crate::bandwidth::Lanes;
 use crate::commands::Command;
@@ -124,6 +127,7 @@ impl Context {
 pub async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
+    ticket: Ticket,
     context: Arc<Context>,
     mut phases: watch::Receiver<Phase>,
 ) {
@@ -131,9 +135,12 @@ pub async fn serve(
     let link = Arc::<Link>::default();
     let ending = Ending::default();
     let (at_work, mut all_ended) = mpsc::channel(1);
-    let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
+    let visit = Arc::new(Visit::new(ticket, &context.login));
+    let grace_time = context.login.grace_time;
+    let stream = Stream::new(tcp, link.clone(), visit.clone(), grace_time);
     let connection = Connection {
-        login: Login::new(&context, peer),
+        login: Login::new(&context, visit.clone(), peer),
+        visit: visit.clone(),
         context: context.clone(),
         peer,
         link: link.clone(),
@@ -153,6 +160,7 @@ pub async fn serve(
         Ok(running) => running,
         Err(failure) => {
             debug!(%peer, %failure, "connection ended before it began");
+            visit.settle(Some(&failure), &context.audit);
             return;
         }
     };
@@ -163,7 +171,10 @@ pub async fn serve(
         }
     };
     let outcome = tokio::select! {
-        outcome = &mut running => outcome,
+        outcome = &mut running => {
+            visit.settle(outcome.as_ref().err(), &context.audit);
+            outcome
+        }
         reason = told_to_end => {
             let goodbye = running.handle();
             let told = goodbye.disconnect(Disconnect::ByApplication, reason, "en".into());
@@ -202,6 +213,7 @@ async fn time_to_leave(link: &Link, mut phases: watch::Receiver<Phase>) {
 /// One connection: first a login, then a session with channels.
 struct Connection {
     login: Login,
+    visit: Arc<Visit>,
     context: Arc<Context>,
     peer: SocketAddr,
     link: Arc<Link>,
@@ -293,10 +305,12 @@ impl Handler for Connection {
     }
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.none(user).await)
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.password(user, password).await)
     }
 
@@ -306,6 +320,7 @@ impl Handler for Connection {
         _submethods: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.keyboard_interactive(user, response).await)
     }
 
@@ -314,6 +329,7 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.offered(user, offer).await)
     }
 
@@ -322,6 +338,7 @@ impl Handler for Connection {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self
             .login
             .public_key(user, key.public_key, key.algorithm)
@@ -333,6 +350,7 @@ impl Handler for Connection {
         user: &str,
         certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.certificate(user, certificate).await)
     }
 
@@ -342,6 +360,8 @@ impl Handler for Connection {
             .take_proof()
             .ok_or(russh::Error::NotAuthenticated)?;
         let account = proof.account();
+        let is_guest = self.context.accounts.is_guest(account.name.as_str());
+        self.visit.logged_in(is_guest);
         let limits = Limits {
             bytes: account.settings.allowance.bytes,
             files: account.settings.allowance.files,

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::visit::Visit;
+
 /// Bytes that may be read beyond what russh asks for, which is first the length of a packet and then
 /// the rest of it: so the length of the next one comes along, and small packets come several at a
 /// time. What is read ahead is copied once more, so it is little beside a packet of data.
@@ -76,16 +78,24 @@ pub(super) struct Stream {
     /// The part of `ahead` that is still to be handed out.
     unread: Range<usize>,
     link: Arc<Link>,
+    visit: Arc<Visit>,
+    /// Until somebody is logged in.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stream {
-    pub(super) fn new(tcp: TcpStream, link: Arc<Link>, grace_time: Duration) -> Self {
+    pub(super) fn new(
+        tcp: TcpStream,
+        link: Arc<Link>,
+        visit: Arc<Visit>,
+        grace_time: Duration,
+    ) -> Self {
         Self {
             tcp,
             ahead: vec![0; READ_AHEAD].into_boxed_slice(),
             unread: 0..0,
             link,
+            visit,
             deadline: Some(Box::pin(sleep(grace_time))),
         }
     }
@@ -98,18 +108,40 @@ impl Stream {
         }
         if state.logged_in {
             self.deadline = None;
-        } else if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(context).is_ready()
-        {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "no login within the grace time",
-            ));
+        }
+        if let Poll::Ready(late) = poll_deadline(&mut self.deadline, &self.visit, context) {
+            return Err(late);
         }
         // Kept in any case: `cut` must wake a read that waits for the peer.
         state.reader = Some(context.waker().clone());
         Ok(())
     }
+
+    /// Bytes are handed out: an error if that is too much for somebody who is not logged in.
+    fn handed_out(&self, count: usize) -> io::Result<()> {
+        if self.deadline.is_none() || count == 0 || self.visit.has_come(count) {
+            Ok(())
+        } else {
+            Err(io::Error::other(
+                "too much for somebody who is not logged in",
+            ))
+        }
+    }
+}
+
+/// Is the time to log in over?
+fn poll_deadline(
+    deadline: &mut Option<Pin<Box<Sleep>>>,
+    visit: &Visit,
+    context: &mut Context<'_>,
+) -> Poll<io::Error> {
+    let Some(deadline) = deadline else {
+        return Poll::Pending;
+    };
+    ready!(deadline.as_mut().poll(context));
+    visit.late();
+    let words = "no login within the grace time";
+    Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, words))
 }
 
 impl AsyncRead for Stream {
@@ -127,8 +159,9 @@ impl AsyncRead for Stream {
             && !taken.is_empty()
         {
             buffer.put_slice(taken);
-            unread.start += taken.len();
-            return Poll::Ready(Ok(()));
+            let count = taken.len();
+            unread.start += count;
+            return Poll::Ready(self.handed_out(count));
         }
         loop {
             ready!(tcp.poll_read_ready(context))?;
@@ -138,7 +171,7 @@ impl AsyncRead for Stream {
                 Ok(count) => {
                     buffer.advance(count.min(room));
                     *unread = 0..count.saturating_sub(room);
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(self.handed_out(count.min(room)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -154,7 +187,16 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.tcp).poll_write(context, bytes) {
-            Poll::Pending => self.link.wait_to_write(context).map(Err),
+            Poll::Pending => {
+                let Self {
+                    deadline, visit, ..
+                } = &mut *self;
+                // Who takes nothing is late, too.
+                match poll_deadline(deadline, visit, context) {
+                    Poll::Ready(late) => Poll::Ready(Err(late)),
+                    Poll::Pending => self.link.wait_to_write(context).map(Err),
+                }
+            }
             done => done,
         }
     }
