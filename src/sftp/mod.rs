@@ -44,8 +44,12 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
     let mut ending = None;
     loop {
         let is_held_back = share.limit(Direction::Upload).is_some();
-        if ending.is_none() && gather(&mut framer, &mut ready, is_held_back, &mut pipe).is_err() {
-            ending = Some(1);
+        let mut has_more = false;
+        if ending.is_none() {
+            match gather(&mut framer, &mut ready, is_held_back, &mut pipe) {
+                Ok(more) => has_more = more,
+                Err(_) => ending = Some(1),
+            }
         }
         while let Some(frame) = ready.front() {
             if engine.replies().len() >= SEND_AT || !engine.carry_out_now(frame) {
@@ -77,7 +81,8 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
         if send_all(&mut engine, &mut pipe).await == Err(Gone) {
             engine.unheard();
         }
-        if !ready.is_empty() {
+        // The peer may send nothing more until it has the replies to what is here already.
+        if !ready.is_empty() || has_more {
             continue;
         }
         if let Some(exit_status) = ending {
@@ -92,19 +97,20 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
 }
 
 /// Cuts what has come into requests. Where uploads are held back, what is behind a WRITE stays where it
-/// is counted, so that the connection is not read faster than it is served.
+/// is counted, so that the connection is not read faster than it is served. Returns whether there may be
+/// more than what was taken.
 fn gather<P: Pipe>(
     framer: &mut Framer,
     ready: &mut VecDeque<Frame>,
     is_held_back: bool,
     pipe: &mut P,
-) -> Result<(), Broken> {
+) -> Result<bool, Broken> {
     while ready.len() < BATCH_REQUESTS && !(is_held_back && ready.back().is_some_and(is_write)) {
         match framer.next_frame() {
             Ok(Some(frame)) => ready.push_back(frame),
             Ok(None) => match pipe.try_receive() {
                 Some(piece) => framer.push(piece),
-                None => break,
+                None => return Ok(false),
             },
             Err(broken) => {
                 debug!(%broken, "SFTP channel ended");
@@ -112,7 +118,7 @@ fn gather<P: Pipe>(
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn is_write(frame: &Frame) -> bool {
