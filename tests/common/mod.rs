@@ -5,6 +5,7 @@ pub mod command;
 pub mod connection;
 pub mod files;
 pub mod held;
+pub mod metrics;
 pub mod missing;
 pub mod operator;
 pub mod programs;

@@ -1,0 +1,39 @@
+//! The numbers of a server that was started with [`ON`].
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use super::{STEP, TestServer};
+
+/// They are told, on a free port.
+pub const ON: (&str, &str) = ("metrics.listen", "\"0\"");
+
+pub fn address(server: &TestServer) -> SocketAddr {
+    let log = server.log();
+    let (_, rest) = log
+        .rsplit_once("metrics at http://")
+        .expect("it is told where they are");
+    rest.split_once("/metrics").unwrap().0.parse().unwrap()
+}
+
+/// Sends this, and gives all that is answered until the end.
+pub fn ask(server: &TestServer, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address(server)).unwrap();
+    stream.set_read_timeout(Some(STEP)).unwrap();
+    stream.write_all(request).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// One sample, by its name with its labels.
+pub fn value(server: &TestServer, name: &str) -> f64 {
+    let page = ask(server, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let line = page.lines().find_map(|line| {
+        let (found, value) = line.rsplit_once(' ')?;
+        (found == name).then_some(value)
+    });
+    line.unwrap_or_else(|| panic!("no {name} in {page}"))
+        .parse()
+        .unwrap()
+}
