@@ -3,40 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::common::connection::{Connection, Options};
+use crate::common::metrics::{ON, address, ask};
 use crate::common::wire::{code, flag};
 use crate::common::{
     HOST, MIB, PASSWORD, Running, STEP, TRANSFER, TestServer, USER, random_file, run_ok, wait_until,
 };
-
-const ON: (&str, &str) = ("metrics.listen", "\"0\"");
-
-fn address(server: &TestServer) -> SocketAddr {
-    let log = server.log();
-    let (_, rest) = log
-        .rsplit_once("metrics at http://")
-        .expect("it is told where they are");
-    rest.split_once("/metrics").unwrap().0.parse().unwrap()
-}
-
-/// Sends this, and gives all that is answered until the end.
-fn ask(server: &TestServer, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address(server)).unwrap();
-    stream.set_read_timeout(Some(STEP)).unwrap();
-    stream.write_all(request).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-/// All of them, as Prometheus reads them.
-pub fn page(server: &TestServer) -> String {
-    let answer = ask(server, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-}
 
 /// Every sample, by its name with its labels. Fails if the page is not of the format (exposition format
 /// 0.0.4).

@@ -462,3 +462,57 @@ fn fifty_clients_at_once_are_all_served() {
         assert_same(&server.local("f"), &server.local(&format!("b{number}")));
     }
 }
+
+// ---- requests that come together
+
+/// More than is carried out in one go, in one piece, from a client that sends nothing more until it has
+/// all replies.
+#[test]
+fn requests_that_come_in_one_piece_are_all_answered_though_nothing_more_comes() {
+    let server = TestServer::start();
+    let mut sftp = Connection::logged_in(&server).sftp();
+    let mut in_flight = InFlight::default();
+    let mut piece = Vec::new();
+    for _ in 0..1000 {
+        let body = sftp.body(wire::STAT).string("/");
+        in_flight.expect(&body);
+        piece.extend(body.packet());
+    }
+    sftp.send_bytes(&piece);
+    for _ in 0..1000 {
+        in_flight.reply(&mut sftp);
+    }
+}
+
+#[test]
+fn writes_that_come_in_one_piece_are_all_answered_where_uploads_are_held_back() {
+    let server = TestServer::start();
+    let limit = ["user", "set", server.user(), "--upload-rate", "10MiB/s"];
+    server.admin(&limit, "").ok();
+    let mut sftp = Connection::logged_in(&server).sftp();
+    let handle = sftp.opened("f", flag::WRITE | flag::CREAT);
+    let mut in_flight = InFlight::default();
+    let mut piece = Vec::new();
+    for number in 0..20 {
+        let body = sftp.body(wire::WRITE).string(&handle);
+        let body = body.u64(number * 1000).string(bytes_of(1000, number));
+        in_flight.expect(&body);
+        piece.extend(body.packet());
+    }
+    sftp.send_bytes(&piece);
+    for _ in 0..20 {
+        assert_eq!(in_flight.reply(&mut sftp).code(), code::OK);
+    }
+    // And what is whole when its client leaves is stored.
+    piece.clear();
+    for number in 20..40 {
+        let body = sftp.body(wire::WRITE).string(&handle);
+        let body = body.u64(number * 1000).string(bytes_of(1000, number));
+        piece.extend(body.packet());
+    }
+    sftp.send_bytes(&piece);
+    drop(sftp);
+    wait_until("all of it is stored", STEP, || {
+        fs::metadata(server.at_home("f")).unwrap().len() == 40_000
+    });
+}

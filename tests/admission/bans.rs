@@ -95,7 +95,7 @@ fn a_scanner_is_banned_its_neighbour_is_not_and_the_operator_sees_and_lifts_it()
         table.contains(&format!("{scanner}  ")) && table.contains("2 scan"),
         "{table}"
     );
-    let metrics = crate::metrics::page(&server);
+    let metrics = crate::common::metrics::page(&server);
     assert!(
         metrics.contains("\nlandfall_banned_sources 1\n"),
         "{metrics}"
@@ -130,7 +130,7 @@ fn a_scanner_is_banned_its_neighbour_is_not_and_the_operator_sees_and_lifts_it()
         noted[0]["operator"]["uid"],
         rustix::process::getuid().as_raw()
     );
-    assert!(crate::metrics::page(&server).contains("\nlandfall_banned_sources 0\n"));
+    assert!(crate::common::metrics::page(&server).contains("\nlandfall_banned_sources 0\n"));
 
     // All of them, and those of a network.
     for number in [11, 12] {

@@ -15,7 +15,7 @@ use crate::common::{HOST, STEP, TestServer, against_openssh, run_ok, wait_until}
 const TURNED_AWAY: &str = "Exceeded MaxStartups\r\n";
 
 fn waiting(server: &TestServer) -> usize {
-    let page = crate::metrics::page(server);
+    let page = crate::common::metrics::page(server);
     let line = page
         .lines()
         .find_map(|line| line.strip_prefix("landfall_waiting_connections "));
@@ -71,7 +71,7 @@ fn strangers_are_turned_away_at_random_and_then_all_but_who_is_known_is_not() {
         .map(|number| connect_from(source(200 + number), server.address()).unwrap())
         .collect();
     wait_until("all places are taken", STEP, || waiting(&server) == 30);
-    let page = crate::metrics::page(&server);
+    let page = crate::common::metrics::page(&server);
     let counted = "\nlandfall_refused_connections_total{reason=\"startups\"} 170\n";
     assert!(page.contains(counted), "{page}");
     assert_eq!(knock(&server, source(112), b""), TURNED_AWAY);

@@ -1,8 +1,9 @@
 //! Files to send, and what to compare them by.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, Write};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -160,6 +161,31 @@ pub fn tree_of(root: &Path) -> Vec<(String, String)> {
     walk(root, root, &mut found);
     found.sort();
     found
+}
+
+/// What a walk finds: sizes of regular files, each inode once, and how many names.
+pub fn disk_use(folder: &Path) -> (u64, u64) {
+    fn walk(folder: &Path, seen: &mut HashSet<(u64, u64)>, total: &mut (u64, u64)) {
+        // Names come and go meanwhile.
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let Ok(metadata) = std::fs::symlink_metadata(&path) else {
+                continue;
+            };
+            total.1 += 1;
+            if metadata.is_dir() {
+                walk(&path, seen, total);
+            } else if metadata.is_file() && seen.insert((metadata.dev(), metadata.ino())) {
+                total.0 += metadata.len();
+            }
+        }
+    }
+    let mut total = (0, 0);
+    walk(folder, &mut HashSet::new(), &mut total);
+    total
 }
 
 /// All bytes of a file that is open, from its start.

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod files;
 pub mod flood;
 pub mod held;
+pub mod metrics;
 pub mod missing;
 pub mod operator;
 pub mod programs;

@@ -440,6 +440,11 @@ impl InFlight {
     #[track_caller]
     pub fn send(&mut self, sftp: &mut RawSftp, body: &Body) {
         sftp.send(body);
+        self.expect(body);
+    }
+
+    /// A request that is sent in another way.
+    pub fn expect(&mut self, body: &Body) {
         self.0.push_back(body.0[1..5].to_vec());
     }
 

@@ -309,6 +309,14 @@ impl TestServer {
         self.wait(Duration::from_secs(5))
     }
 
+    /// Ends the server by SIGKILL, as a power cut does, but for what was not on the disk yet.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
     /// Sends the running server SIGTERM.
     pub fn terminate(&self) {
         if let Some(process) = &self.process {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::connection::{Connection, Options};
+use crate::common::files::disk_use;
 use crate::common::raw::RawSftp;
 use crate::common::wire::{self, Attrs, Fields, Reply, code, flag};
 use crate::common::{STEP, TestServer, USER, wait_until};
@@ -205,9 +206,7 @@ impl Scene {
 
     /// SIGKILL.
     pub fn kill_server(&mut self) {
-        let id = i32::try_from(self.server.process_id()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), Signal::KILL).unwrap();
-        self.server.stop();
+        self.server.kill();
     }
 }
 
@@ -232,27 +231,8 @@ fn all_stopped(process: u32) -> bool {
 
 /// What a walk finds: sizes of regular files, each inode once, and all names.
 pub fn below(folder: &Path) -> Use {
-    fn walk(folder: &Path, seen: &mut HashSet<(u64, u64)>, total: &mut Use) {
-        // Names come and go meanwhile.
-        let Ok(entries) = fs::read_dir(folder) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            let Ok(metadata) = fs::symlink_metadata(&path) else {
-                continue;
-            };
-            total.files += 1;
-            if metadata.is_dir() {
-                walk(&path, seen, total);
-            } else if metadata.is_file() && seen.insert((metadata.dev(), metadata.ino())) {
-                total.bytes += metadata.len();
-            }
-        }
-    }
-    let mut total = Use::default();
-    walk(folder, &mut HashSet::new(), &mut total);
-    total
+    let (bytes, files) = disk_use(folder);
+    Use { bytes, files }
 }
 
 /// An SFTP session, on a connection of its own.

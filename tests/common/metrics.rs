@@ -1,0 +1,33 @@
+//! The numbers of a server that was started with [`ON`].
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use super::{STEP, TestServer};
+
+/// They are told, on a free port.
+pub const ON: (&str, &str) = ("metrics.listen", "\"0\"");
+
+pub fn address(server: &TestServer) -> SocketAddr {
+    let log = server.log();
+    let (_, rest) = log
+        .rsplit_once("metrics at http://")
+        .expect("it is told where they are");
+    rest.split_once("/metrics").unwrap().0.parse().unwrap()
+}
+
+/// Sends this, and gives all that is answered until the end.
+pub fn ask(server: &TestServer, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address(server)).unwrap();
+    stream.set_read_timeout(Some(STEP)).unwrap();
+    stream.write_all(request).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// All of them, as Prometheus reads them.
+pub fn page(server: &TestServer) -> String {
+    let answer = ask(server, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
