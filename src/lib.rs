@@ -9,6 +9,7 @@
 //! | [`top`] | the running server, seen live in a terminal |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
 //! | [`fence`] | what the kernel lets the server touch |
+//! | [`admission`] | which connections are taken, and which sources are kept out |
 //! | [`log`] | where the log goes, and in which form |
 //! | [`live`] | open sessions go on as their accounts are |
 //! | [`sweep`] | removes what a crash left of uploads |
@@ -37,6 +38,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod admission;
 pub mod audit;
 pub mod bandwidth;
 mod blocks;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use landfall::admin::control::Refusal;
 use landfall::admin::{
-    audit, backup, hash_password, print, quota, reload, session, shell_help, user,
+    audit, backup, ban, hash_password, print, quota, reload, session, shell_help, user,
 };
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
@@ -50,6 +50,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::User(command) => user::run(&config, command).await,
             Command::Quota(command) => quota::run(&config, command).await,
             Command::Session(command) => session::run(&config, command).await,
+            Command::Ban(command) => ban::run(&config, command).await,
             Command::Backup { folder } => backup::run(&config, &folder).await,
             Command::Reload => reload::run(&config.server.data, Some(&config)).await,
             Command::Audit(command) => audit::run(&config, &command).await,

@@ -10,6 +10,7 @@
     clippy::indexing_slicing
 )]
 
+mod admission;
 mod algorithms;
 mod audit;
 mod backup;
@@ -27,6 +28,7 @@ mod docs;
 mod fences;
 mod guest;
 mod hashes;
+mod hostile;
 mod interop;
 mod live;
 mod log;

@@ -32,6 +32,12 @@ fn ask(server: &TestServer, request: &[u8]) -> String {
     answer
 }
 
+/// All of them, as Prometheus reads them.
+pub fn page(server: &TestServer) -> String {
+    let answer = ask(server, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
 /// Every sample, by its name with its labels. Fails if the page is not of the format (exposition format
 /// 0.0.4).
 fn scrape(server: &TestServer) -> BTreeMap<String, f64> {

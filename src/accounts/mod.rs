@@ -162,6 +162,11 @@ impl Accounts {
         Ok(())
     }
 
+    /// Is this the guest, as whom everybody may log in?
+    pub fn is_guest(&self, name: &str) -> bool {
+        self.trust().is_guest(name)
+    }
+
     fn trust(&self) -> Arc<Trust> {
         let trust = self.inner.trust.read();
         trust.unwrap_or_else(PoisonError::into_inner).clone()

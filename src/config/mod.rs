@@ -24,6 +24,7 @@ use self::fault::{Report, nearest};
 pub use self::sections::{Audit, Fences, Guest, Log, Login, Metrics, Server, Sftp, Ssh, Uploads};
 use self::table::{KEYS, Key, LIVE, RULES, settle};
 pub use self::users::DeclaredUser;
+use crate::admission;
 use crate::audit::{OnFailure, Policy, Rotation, Trail};
 use crate::log::Format;
 use crate::rules::{Bandwidth, Permissions};
@@ -40,6 +41,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Where and how to listen.
     pub server: Server,
+    /// Which connections are taken, and which sources are kept out.
+    pub admission: admission::Settings,
     /// Who may come in, and at what cost.
     pub login: Login,
     /// Algorithms, and how long keys are used.
@@ -180,6 +183,7 @@ impl Config {
                 proxies: Arc::default(),
                 stop_grace: Duration::ZERO,
             },
+            admission: admission::Settings::default(),
             login: Login {
                 grace_time: Duration::ZERO,
                 max_attempts: 0,

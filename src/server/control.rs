@@ -19,12 +19,14 @@ use tracing::{debug, warn};
 use super::reload::Reload;
 use crate::accounts::{Accounts, UserName};
 use crate::admin::control::{
-    FailedLogin, Folder, Frames, Moving, OpenSession, Reply, Request, UsedHome, Way,
+    Ban, FailedLogin, Folder, Frames, Moving, OpenSession, Reply, Request, UsedHome, Way,
 };
+use crate::admission::{self, Admission};
 use crate::calendar;
 use crate::failed_logins::FailedLogins;
 use crate::fence::Fence;
 use crate::live::{Live, Outcome};
+use crate::log::Seldom;
 use crate::session::Session;
 use crate::sessions::{Open, Sessions};
 use crate::transfers::Direction;
@@ -54,6 +56,8 @@ pub(super) struct Powers {
     pub(super) accounts: Accounts,
     /// What the server may touch, if it may not touch everything.
     pub(super) fence: Option<Fence>,
+    /// Who is banned.
+    pub(super) admission: Arc<Admission>,
 }
 
 /// The socket; it goes away with this.
@@ -77,6 +81,7 @@ impl Control {
         let powers = Arc::new(powers);
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let mut serving = JoinSet::new();
+        let mut failures = Seldom::default();
         loop {
             while serving.try_join_next().is_some() {}
             let Ok(permit) = permits.clone().acquire_owned().await else {
@@ -94,7 +99,9 @@ impl Control {
                 }
                 Ok(_) => warn!("another user was refused at the control socket"),
                 Err(failure) => {
-                    warn!(%failure, "cannot accept a command; trying again");
+                    if let Some(times) = failures.now() {
+                        warn!(%failure, times, "cannot accept a command; trying again");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -158,6 +165,14 @@ impl Powers {
             Request::Top => self.top(),
             Request::Changed { user } => self.changed(&user).await,
             Request::Reload => self.reload().await,
+            Request::Bans => self
+                .admission
+                .bans()
+                .iter()
+                .map(show_ban)
+                .map(Reply::Ban)
+                .collect(),
+            Request::Lift { network } => self.lift(network.as_deref()),
             Request::Kill { ids, user, reason } => self.kill(&ids, user.as_deref(), reason),
         };
         if !matches!(replies.last(), Some(Reply::Refused { .. })) {
@@ -211,6 +226,18 @@ impl Powers {
         }
     }
 
+    fn lift(&self, network: Option<&str>) -> Vec<Reply> {
+        match network.map(str::parse).transpose() {
+            Ok(network) => {
+                let lifted = self.admission.lift(network);
+                lifted.iter().map(show_ban).map(Reply::Lifted).collect()
+            }
+            Err(wrong) => vec![Reply::Refused {
+                text: format!("{wrong}"),
+            }],
+        }
+    }
+
     fn top(&self) -> Vec<Reply> {
         let open = self.sessions.all();
         let mut homes = BTreeMap::new();
@@ -252,6 +279,20 @@ impl Powers {
             replies.push(Reply::Ended(show(&open)));
         }
         replies
+    }
+}
+
+fn show_ban(ban: &admission::Ban) -> Ban {
+    let until = i64::try_from(ban.until.as_secs()).unwrap_or(i64::MAX);
+    let faults = ban.faults.iter();
+    Ban {
+        source: ban.source.to_string(),
+        until: calendar::rfc3339(until),
+        seconds_left: ban.left.as_secs(),
+        faults: faults
+            .map(|(fault, count)| (fault.name().to_owned(), *count))
+            .collect(),
+        refused: ban.refused,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The composition root: listeners, shards, the limit on connections, and the way to stop.
 
+mod accept;
 mod control;
 mod fences;
+mod known_sources;
 mod proxy;
 mod reload;
 mod shard;
@@ -13,7 +15,6 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::net::sockopt;
@@ -23,12 +24,15 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use self::accept::Acceptor;
 use self::control::{Control, Powers};
+use self::known_sources::KnownSources;
 use self::reload::Reload;
-use self::shard::{Shard, hand_over};
+use self::shard::Shard;
 use self::told::{Told, start_audit};
 use crate::accounts::{self, Accounts};
 use crate::admin::{self, first_run};
+use crate::admission::Admission;
 use crate::audit::Event;
 use crate::config::Config;
 use crate::database;
@@ -36,16 +40,12 @@ use crate::fence::Fence;
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::phase::{Phase, reached};
+use crate::phase::Phase;
 use crate::quota::Ledgers;
 use crate::session;
 use crate::sessions::Sessions;
 use crate::ssh::{Context, PrivateKey, host_keys};
 use crate::sweep;
-
-/// After an error of accept(2), as when no descriptor is free: long enough not to spin, short
-/// enough not to be noticed.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that may wait in the system's queue; it has a limit of its own.
 const BACKLOG: u32 = 1024;
@@ -118,6 +118,7 @@ async fn run(
         host_keys,
     ));
     let permits = Arc::new(Semaphore::new(config.server.max_connections));
+    let admission = Arc::new(Admission::new(config.admission.clone()));
     let reload = Arc::new(Reload::new(
         config.clone(),
         context,
@@ -125,16 +126,21 @@ async fn run(
         live.clone(),
         log,
         permits.clone(),
+        admission.clone(),
     ));
     let server = Server {
         listeners: listeners(&config.server.listen).await?,
         reload: reload.clone(),
         permits,
+        admission: admission.clone(),
         sessions: sessions.clone(),
         shards: config.server.shards,
     };
+    let known_sources = KnownSources::recall(&config.server.data, admission.clone());
+    let known_sources = Arc::new(known_sources);
     let told = Told {
         metrics,
+        admission: admission.clone(),
         audit: audit.clone(),
         accounts: config.metrics.accounts.then(|| accounts.clone()),
     };
@@ -163,6 +169,7 @@ async fn run(
         ledgers.clone(),
         reload.config(),
     ));
+    beside.spawn(known_sources.clone().keep());
     beside.spawn(reload.clone().at_hangup());
     beside.spawn(control.serve(Powers {
         sessions,
@@ -171,10 +178,12 @@ async fn run(
         reload,
         accounts,
         fence,
+        admission,
     }));
     supervisor::ready();
     server.run(&phases).await?;
     beside.shutdown().await;
+    known_sources.save();
     if let Some(telling) = telling {
         telling.abort();
     }
@@ -207,6 +216,7 @@ struct Server {
     listeners: Vec<TcpListener>,
     reload: Arc<Reload>,
     permits: Arc<Semaphore>,
+    admission: Arc<Admission>,
     sessions: Arc<Sessions>,
     shards: usize,
 }
@@ -228,7 +238,6 @@ impl Server {
             shards.push(Shard::start(
                 number,
                 self.reload.context(),
-                config.clone(),
                 phases.subscribe(),
                 watchdog,
             )?);
@@ -240,12 +249,13 @@ impl Server {
         let shards = Arc::new(shards);
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
-            accepting.spawn(accept(
+            let acceptor = Acceptor {
                 listener,
-                shards.clone(),
-                self.permits.clone(),
-                phases.subscribe(),
-            ));
+                shards: shards.clone(),
+                permits: self.permits.clone(),
+                admission: self.admission.clone(),
+            };
+            accepting.spawn(acceptor.run(phases.subscribe()));
         }
         while accepting.join_next().await.is_some() {}
         supervisor::stopping();
@@ -298,31 +308,4 @@ fn listen(address: &SocketAddr, all: &[SocketAddr]) -> std::io::Result<TcpListen
     socket.set_reuseaddr(true)?;
     socket.bind(*address)?;
     socket.listen(BACKLOG)
-}
-
-async fn accept(
-    listener: TcpListener,
-    shards: Arc<Vec<Shard>>,
-    permits: Arc<Semaphore>,
-    mut phases: watch::Receiver<Phase>,
-) {
-    loop {
-        let next = async {
-            // The permit comes first: who finds no room waits in the system's queue, not in ours.
-            let permit = permits.clone().acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
-            next = next => next,
-            () = reached(&mut phases, Phase::Draining) => return,
-        };
-        let Ok(permit) = permit else { return };
-        match accepted {
-            Ok((tcp, peer)) => hand_over(&shards, tcp, peer, permit),
-            Err(failure) => {
-                warn!(%failure, "cannot accept a connection; trying again");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }

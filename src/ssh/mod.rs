@@ -20,9 +20,11 @@ mod algorithms;
 mod auth;
 mod channel;
 pub mod host_keys;
+mod inbox;
 mod rotation;
 mod stream;
 mod transport;
+mod visit;
 
 pub use russh::keys::PrivateKey;
 
@@ -30,16 +32,18 @@ use auth::Login;
 use channel::{Service, Terminal};
 use rotation::Rotation;
 use stream::{Link, Stream};
-use transport::{LEAST_WINDOW, Transports, WINDOW};
+use transport::Transports;
+use visit::Visit;
 
 use crate::accounts::Accounts;
+use crate::admission::Ticket;
 use crate::audit::{self, Audit, Who, shown};
 use crate::bandwidth::Lanes;
 use crate::commands::Command;
 use crate::config::{self, Config};
 use crate::failed_logins::FailedLogins;
 use crate::hashes::Hashes;
-use crate::metrics::{Direction, Metrics};
+use crate::metrics::Metrics;
 use crate::phase::{Phase, STOPPING, reached};
 use crate::quota::{Ledgers, Limits};
 use crate::session::{Client, Session, Terms};
@@ -123,16 +127,20 @@ impl Context {
 pub async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
+    ticket: Ticket,
     context: Arc<Context>,
     mut phases: watch::Receiver<Phase>,
 ) {
     let _present = context.metrics.connection();
-    let link = Arc::new(Link::new(context.metrics.clone()));
+    let link = Arc::<Link>::default();
     let ending = Ending::default();
     let (at_work, mut all_ended) = mpsc::channel(1);
-    let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
+    let visit = Arc::new(Visit::new(ticket, &context.login));
+    let grace_time = context.login.grace_time;
+    let stream = Stream::new(tcp, link.clone(), visit.clone(), grace_time);
     let connection = Connection {
-        login: Login::new(&context, peer),
+        login: Login::new(&context, visit.clone(), peer),
+        visit: visit.clone(),
         context: context.clone(),
         peer,
         link: link.clone(),
@@ -152,6 +160,7 @@ pub async fn serve(
         Ok(running) => running,
         Err(failure) => {
             debug!(%peer, %failure, "connection ended before it began");
+            visit.settle(Some(&failure), &context.audit);
             return;
         }
     };
@@ -162,7 +171,10 @@ pub async fn serve(
         }
     };
     let outcome = tokio::select! {
-        outcome = &mut running => outcome,
+        outcome = &mut running => {
+            visit.settle(outcome.as_ref().err(), &context.audit);
+            outcome
+        }
         reason = told_to_end => {
             let goodbye = running.handle();
             let told = goodbye.disconnect(Disconnect::ByApplication, reason, "en".into());
@@ -201,6 +213,7 @@ async fn time_to_leave(link: &Link, mut phases: watch::Receiver<Phase>) {
 /// One connection: first a login, then a session with channels.
 struct Connection {
     login: Login,
+    visit: Arc<Visit>,
     context: Arc<Context>,
     peer: SocketAddr,
     link: Arc<Link>,
@@ -292,10 +305,12 @@ impl Handler for Connection {
     }
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.none(user).await)
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.password(user, password).await)
     }
 
@@ -305,6 +320,7 @@ impl Handler for Connection {
         _submethods: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.keyboard_interactive(user, response).await)
     }
 
@@ -313,10 +329,8 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self
-            .login
-            .offered(user, offer.public_key, offer.algorithm)
-            .await)
+        self.visit.asks()?;
+        Ok(self.login.offered(user, offer).await)
     }
 
     async fn auth_publickey(
@@ -324,6 +338,7 @@ impl Handler for Connection {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self
             .login
             .public_key(user, key.public_key, key.algorithm)
@@ -335,6 +350,7 @@ impl Handler for Connection {
         user: &str,
         certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.certificate(user, certificate).await)
     }
 
@@ -344,6 +360,8 @@ impl Handler for Connection {
             .take_proof()
             .ok_or(russh::Error::NotAuthenticated)?;
         let account = proof.account();
+        let is_guest = self.context.accounts.is_guest(account.name.as_str());
+        self.visit.logged_in(is_guest);
         let limits = Limits {
             bytes: account.settings.allowance.bytes,
             files: account.settings.allowance.files,
@@ -433,9 +451,9 @@ impl Handler for Connection {
             terminal: Terminal(false),
         };
         self.channels.insert(channel.id(), open);
-        let (link, at_work) = (self.link.clone(), self.at_work.clone());
+        let (metrics, at_work) = (self.context.metrics.clone(), self.at_work.clone());
         tokio::spawn(async move {
-            channel::run(channel, services, session, link).await;
+            channel::run(channel, services, session, metrics).await;
             drop(at_work);
         });
         Ok(())
@@ -471,21 +489,6 @@ impl Handler for Connection {
     ) -> Result<(), Self::Error> {
         let service = Service::Command(Command::Greeting, self.terminal(channel));
         self.grant(channel, service, transport)
-    }
-
-    /// Where uploads are held back, little is under way: what else comes on the connection comes behind
-    /// it.
-    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
-        let session = self.session.as_ref();
-        let Some(rate) = session.and_then(|session| session.share().limit(Direction::Upload))
-        else {
-            return WINDOW;
-        };
-        self.forget_ended_channels();
-        // Alone, it may be further ahead: who is far away needs that.
-        let part = if self.channels.len() > 1 { 32 } else { 8 };
-        let a_moment = u32::try_from(rate / part).unwrap_or(u32::MAX);
-        a_moment.clamp(LEAST_WINDOW, WINDOW)
     }
 
     async fn pty_request(

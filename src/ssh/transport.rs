@@ -12,10 +12,9 @@ use super::algorithms::{knows_etm, preferred};
 use super::auth::methods;
 use crate::config::{self, Config};
 
-/// Bytes that a client may send on a channel before it hears that more may come.
+/// Bytes that a client may send on a channel before it hears that more may come, which is when they
+/// have been taken up: so it bounds the requests that wait. As OpenSSH's.
 pub(super) const WINDOW: u32 = 2 * 1024 * 1024;
-/// And where uploads are held back.
-pub(super) const LEAST_WINDOW: u32 = 64 * 1024;
 
 /// The settings of russh: for nearly all clients, and for those that need other MACs.
 pub(super) struct Transports {
@@ -74,9 +73,10 @@ fn transport(
         auth_rejection_time_initial: Some(Duration::ZERO),
         max_auth_attempts: login.max_attempts,
         window_size: WINDOW,
+        grant_window_on_receipt: false,
         maximum_packet_size: 32 * 1024,
-        // Larger batches of outgoing packets for each write to the socket.
-        event_buffer_size: 32,
+        // Packets that wait for the socket: enough for one write of 256 KiB while another is made.
+        event_buffer_size: 16,
         // A peer that answers keepalives is never inactive; one that is gone, or takes nothing off
         // its socket, is let go.
         keepalive_interval: Some(Duration::from_secs(60)),

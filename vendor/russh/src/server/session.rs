@@ -517,8 +517,11 @@ impl Session {
             ) => {
                 self.exit_signal_request(id, signal_name, core_dumped, &error_message, &lang_tag)?;
             }
+            // By `ChannelWriteHalf::try_grant_window`.
             Msg::Channel(id, ChannelMsg::WindowAdjusted { new_size }) => {
-                debug!("window adjusted to {new_size:?} for channel {id:?}");
+                if let Some(ref mut enc) = self.common.encrypted {
+                    enc.grant_window(id, new_size)?;
+                }
             }
             Msg::ChannelOpenAgent { channel_ref } => {
                 let id = self.channel_open_agent()?;
@@ -660,6 +663,7 @@ impl Session {
             // to `select!`, which picks up any client-side event first. Gated on
             // `!kex.active()` to match the `select!` receiver arm.
             const MAX_MESSAGES_PER_BATCH: usize = 64;
+            const MAX_BYTES_PER_BATCH: usize = 256 * 1024;
             // Leave application messages in the bounded receiver once a peer's
             // channel window is exhausted. Network reads remain active so a
             // window adjustment can release the queued data.
@@ -677,7 +681,10 @@ impl Session {
                     };
                     self.dispatch_msg(msg)?;
                     drained += 1;
-                    if self.common.has_any_pending_data() {
+                    // A peer that reads nothing must not hold much memory here.
+                    if self.common.has_any_pending_data()
+                        || self.common.packet_writer.buffer().buffer.len() >= MAX_BYTES_PER_BATCH
+                    {
                         break;
                     }
                 }
