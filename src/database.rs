@@ -149,6 +149,8 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(PATIENCE)
+            // Folders for temporary files are outside of the server's fence.
+            .pragma("temp_store", "MEMORY")
             .disable_statement_logging();
         let pool = SqlitePoolOptions::new()
             .max_connections(4)

@@ -12,7 +12,7 @@ use russh::keys::{Algorithm, PrivateKey};
 const DEFAULT_KEY: &str = "ssh_host_ed25519_key";
 
 /// Reads all keys `ssh_host_*_key` in this folder, in OpenSSH's format without a passphrase. Makes
-/// an ed25519 key if there is none.
+/// an ed25519 key if there is none. Of several of one kind, clients are shown the first by name.
 pub fn load_or_make(folder: &Path) -> anyhow::Result<Vec<PrivateKey>> {
     let mut keys = load(folder)?;
     if keys.is_empty() {

@@ -99,3 +99,46 @@ fn strings(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
     }
     Some(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use russh::keys::signature::Verifier as _;
+    use russh::keys::ssh_encoding::Decode as _;
+
+    use super::*;
+
+    fn key() -> PrivateKey {
+        PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).unwrap()
+    }
+
+    #[test]
+    fn a_proof_is_a_signature_of_the_name_the_session_and_the_key() {
+        let keys = [key(), key()];
+        let asked = told(&keys);
+        let proofs = Rotation::default().prove(&keys, &asked, b"session");
+        let proofs = proofs.unwrap();
+        let blobs = strings(&asked).unwrap();
+        for ((key, blob), mut proof) in keys.iter().zip(blobs).zip(strings(&proofs).unwrap()) {
+            let mut signed = Vec::new();
+            PROVE.encode(&mut signed).unwrap();
+            b"session".as_slice().encode(&mut signed).unwrap();
+            blob.encode(&mut signed).unwrap();
+            let signature = Signature::decode(&mut proof).unwrap();
+            let public = key.public_key().key_data();
+            public.verify(&signed, &signature).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_no_own_key_is_not_signed_and_nothing_is_signed_without_end() {
+        let keys = [key()];
+        let own = told(&keys);
+        let mut rotation = Rotation::default();
+        assert_eq!(rotation.prove(&keys, &told(&[key()]), b"s"), None);
+        assert_eq!(rotation.prove(&keys, &own.repeat(2), b"s"), None);
+        let cut = own.get(..own.len() - 1).unwrap();
+        assert_eq!(rotation.prove(&keys, cut, b"s"), None);
+        assert!(rotation.prove(&keys, &own, b"s").is_some());
+        assert_eq!(rotation.prove(&keys, &own, b"s"), None);
+    }
+}
