@@ -34,6 +34,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         _ => {}
     }
     let config = Config::find(cli.config.as_deref());
+    if let Command::Serve = cli.command {
+        return server::serve(config?);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -53,8 +56,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Audit(command) => audit::run(&config, &command).await,
             Command::HashPassword(command) => hash_password::run(&config, &command).await,
             Command::Top => top::run(&config.server.data).await,
-            Command::Serve => server::run(config).await,
-            Command::Completions { .. } | Command::Man { .. } => Ok(()),
+            Command::Serve | Command::Completions { .. } | Command::Man { .. } => Ok(()),
         }
     });
     // A call that hangs on a dead disk must not keep the process from ending.

@@ -12,4 +12,5 @@
 mod bandwidth;
 #[allow(dead_code, unused_imports)]
 mod common;
+mod fair_share;
 mod login_timing;

@@ -11,6 +11,7 @@
 )]
 
 mod admission;
+mod algorithms;
 mod audit;
 mod backup;
 mod bad_input;
@@ -24,8 +25,10 @@ mod copy_file;
 mod declared;
 mod disks;
 mod docs;
+mod fences;
 mod guest;
 mod hashes;
+mod hostile;
 mod interop;
 mod live;
 mod log;

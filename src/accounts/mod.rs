@@ -31,6 +31,7 @@ use crate::rules::Rules;
 pub use self::certificates::Certificate;
 pub use self::changes::{Basis, Lost, Standing};
 pub use self::declared::Declared;
+pub use self::homes::ready as make_home;
 pub use self::keys::AuthorizedKey;
 pub use self::login::{Given, KeyProof, Proof, Refusal};
 pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};

@@ -21,7 +21,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use self::fault::{Faults, Spot};
 use self::fault::{Report, nearest};
-pub use self::sections::{Audit, Guest, Log, Login, Metrics, Server, Sftp, Uploads};
+pub use self::sections::{Audit, Fences, Guest, Log, Login, Metrics, Server, Sftp, Ssh, Uploads};
 use self::table::{KEYS, Key, LIVE, RULES, settle};
 pub use self::users::DeclaredUser;
 use crate::admission;
@@ -45,6 +45,10 @@ pub struct Config {
     pub admission: admission::Settings,
     /// Who may come in, and at what cost.
     pub login: Login,
+    /// Algorithms, and how long keys are used.
+    pub ssh: Ssh,
+    /// What the server may touch.
+    pub fences: Fences,
     /// The guest, who needs no password.
     pub guest: Guest,
     /// Limits of an SFTP session.
@@ -189,6 +193,16 @@ impl Config {
                 parallel_hashes: 0,
                 user_ca_keys: None,
                 revoked_keys: None,
+            },
+            ssh: Ssh {
+                legacy: false,
+                post_quantum_only: false,
+                rekey_bytes: 0,
+                rekey_time: Duration::ZERO,
+            },
+            fences: Fences {
+                landlock: false,
+                homes: Vec::new(),
             },
             guest: Guest {
                 enabled: false,

@@ -284,6 +284,56 @@ pub(super) const KEYS: &[Key] = &[
         set: |config, value, base| Ok(config.login.revoked_keys = value::file_or_none(value, base)?),
     },
     Key {
+        section: "ssh",
+        name: "legacy",
+        default: "false",
+        doc: "Offer what only clients from before 2014 need: SHA-1, CBC, older groups (see PROTOCOL.md).",
+        set: |config, value, _| Ok(config.ssh.legacy = value::boolean(value)?),
+    },
+    Key {
+        section: "ssh",
+        name: "post_quantum_only",
+        default: "false",
+        doc: "Refuse clients without mlkem768x25519-sha256, such as OpenSSH before 9.9.",
+        set: |config, value, _| Ok(config.ssh.post_quantum_only = value::boolean(value)?),
+    },
+    Key {
+        section: "ssh",
+        name: "rekey_bytes",
+        default: "\"1GiB\"",
+        doc: "Bytes in one direction after which the keys of a connection are renewed.",
+        set: |config, value, _| {
+            let bytes = value::size(value, 1 << 20..=1 << 30)?;
+            // In range, so that it fits.
+            config.ssh.rekey_bytes = usize::try_from(bytes).unwrap_or(1 << 30);
+            Ok(())
+        },
+    },
+    Key {
+        section: "ssh",
+        name: "rekey_time",
+        default: "\"1h\"",
+        doc: "Time after which the keys of a connection are renewed.",
+        set: |config, value, _| {
+            let range = Duration::from_secs(1)..=HOUR * 24;
+            Ok(config.ssh.rekey_time = value::duration(value, range)?)
+        },
+    },
+    Key {
+        section: "fences",
+        name: "landlock",
+        default: "true",
+        doc: "Have the kernel let the server touch its own files, homes and ports alone.",
+        set: |config, value, _| Ok(config.fences.landlock = value::boolean(value)?),
+    },
+    Key {
+        section: "fences",
+        name: "homes",
+        default: "[]",
+        doc: "Folders outside of data in which homes may be added while the server runs.",
+        set: |config, value, base| Ok(config.fences.homes = value::folders(value, base)?),
+    },
+    Key {
         section: "guest",
         name: "enabled",
         default: "false",
@@ -516,6 +566,10 @@ pub(super) const LIVE: &[(&str, &str)] = &[
     ("login", "parallel_hashes"),
     ("login", "user_ca_keys"),
     ("login", "revoked_keys"),
+    ("ssh", "legacy"),
+    ("ssh", "post_quantum_only"),
+    ("ssh", "rekey_bytes"),
+    ("ssh", "rekey_time"),
     ("guest", "enabled"),
     ("guest", "name"),
     ("guest", "home"),
@@ -591,6 +645,14 @@ pub(super) const RULES: &[Rule] = &[
                     units::show_size(MOST_MEMORY_OF_ALL_HASHES << 10)
                 )
             })
+        },
+    },
+    Rule {
+        section: "ssh",
+        names: &["post_quantum_only", "legacy"],
+        broken: |config| {
+            (config.ssh.post_quantum_only && config.ssh.legacy)
+                .then(|| "post_quantum_only refuses what legacy offers: use one of them".to_owned())
         },
     },
     Rule {

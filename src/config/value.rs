@@ -82,6 +82,23 @@ where
         .map_or_else(|| wrong(format!("is {number}, but {}", must())), Ok)
 }
 
+/// Folders, each as [`folder`] takes it.
+pub(super) fn folders(value: &Value<'_>, base: &Path) -> Parsed<Vec<PathBuf>> {
+    let DeValue::Array(items) = value.get_ref() else {
+        return wrong(format!(
+            "is {}, but must be a list such as [\"/srv/files\"]",
+            kind(value.get_ref())
+        ));
+    };
+    let one = |item: &Value<'_>| {
+        folder(item, base).map_err(|wrong| Wrong {
+            at: Some(item.span()),
+            ..wrong
+        })
+    };
+    items.iter().map(one).collect()
+}
+
 /// Networks, and single addresses.
 pub(super) fn networks(value: &Value<'_>) -> Parsed<Arc<[Network]>> {
     let DeValue::Array(items) = value.get_ref() else {

@@ -17,12 +17,14 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::reload::Reload;
+use crate::accounts::{Accounts, UserName};
 use crate::admin::control::{
     Ban, FailedLogin, Folder, Frames, Moving, OpenSession, Reply, Request, UsedHome, Way,
 };
 use crate::admission::{self, Admission};
 use crate::calendar;
 use crate::failed_logins::FailedLogins;
+use crate::fence::Fence;
 use crate::live::{Live, Outcome};
 use crate::log::Seldom;
 use crate::session::Session;
@@ -50,6 +52,10 @@ pub(super) struct Powers {
     pub(super) live: Arc<Live>,
     /// Takes up a changed config.
     pub(super) reload: Arc<Reload>,
+    /// The accounts.
+    pub(super) accounts: Accounts,
+    /// What the server may touch, if it may not touch everything.
+    pub(super) fence: Option<Fence>,
     /// Who is banned.
     pub(super) admission: Arc<Admission>,
 }
@@ -157,7 +163,7 @@ impl Powers {
                 open.iter().map(|open| Reply::Session(show(open))).collect()
             }
             Request::Top => self.top(),
-            Request::Changed { user } => vec![self.changed(&user).await],
+            Request::Changed { user } => self.changed(&user).await,
             Request::Reload => self.reload().await,
             Request::Bans => self
                 .admission
@@ -175,17 +181,36 @@ impl Powers {
         replies
     }
 
-    async fn changed(&self, user: &str) -> Reply {
+    async fn changed(&self, user: &str) -> Vec<Reply> {
         let outcome = match user.parse() {
-            Ok(name) => self.live.apply(&name).await,
+            Ok(name) => {
+                let applied = self.live.apply(&name).await;
+                applied.map(|outcome| (name, outcome))
+            }
             Err(wrong) => Err(anyhow::Error::new(wrong)),
         };
         match outcome {
-            Ok(Outcome { changed, ended }) => Reply::Applied { changed, ended },
-            Err(failure) => Reply::Refused {
+            Ok((name, Outcome { changed, ended })) => {
+                let mut replies = vec![Reply::Applied { changed, ended }];
+                replies.extend(self.beyond_the_fence(&name).await);
+                replies
+            }
+            Err(failure) => vec![Reply::Refused {
                 text: format!("{failure:#}"),
-            },
+            }],
         }
+    }
+
+    /// Says so if the server cannot reach the home of an account.
+    async fn beyond_the_fence(&self, name: &UserName) -> Option<Reply> {
+        let fence = self.fence.as_ref()?;
+        // One that was removed needs none.
+        let home = self.accounts.find(name).await.ok()?.account.home;
+        let text = format!(
+            "{name} cannot use any files before the server is started again: its fence leaves out {} (fences.homes)",
+            home.display()
+        );
+        (!fence.has_home(&home)).then_some(Reply::Told { text })
     }
 
     async fn reload(&self) -> Vec<Reply> {

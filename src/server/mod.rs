@@ -2,6 +2,7 @@
 
 mod accept;
 mod control;
+mod fences;
 mod known_sources;
 mod proxy;
 mod reload;
@@ -10,7 +11,9 @@ mod stop;
 mod supervisor;
 mod told;
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -27,12 +30,13 @@ use self::known_sources::KnownSources;
 use self::reload::Reload;
 use self::shard::Shard;
 use self::told::{Told, start_audit};
-use crate::accounts::Accounts;
+use crate::accounts::{self, Accounts};
 use crate::admin::{self, first_run};
 use crate::admission::Admission;
 use crate::audit::Event;
 use crate::config::Config;
 use crate::database;
+use crate::fence::Fence;
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -40,27 +44,67 @@ use crate::phase::Phase;
 use crate::quota::Ledgers;
 use crate::session;
 use crate::sessions::Sessions;
-use crate::ssh::{Context, host_keys};
+use crate::ssh::{Context, PrivateKey, host_keys};
 use crate::sweep;
 
 /// Connections that may wait in the system's queue; it has a limit of its own.
 const BACKLOG: u32 = 1024;
 
-/// `landfall serve`: from a config to the end of the process.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+/// `landfall serve`: from a config to the end of the process. The thread that calls it is the only one
+/// that there is.
+///
+/// # Errors
+/// What keeps the server from serving, and what to do about it.
+pub fn serve(config: Config) -> anyhow::Result<()> {
     let log = Log::start(&config.log)?;
     match &config.file {
         Some(file) => info!("the settings are from {}", file.display()),
         None => info!("there is no config.toml here: every setting has its default"),
     }
     prepare_process();
+    let (_alone, homes) = on_a_runtime(prepare_homes(&config))?;
+    let host_keys = host_keys::load_or_make(&config.server.keys)?;
+    let fence = fences::raise(&config, homes)?;
+    on_a_runtime(run(config, log, host_keys, fence))
+}
+
+fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(work);
+    // A call that hangs on a dead disk must not keep the process from ending.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Makes the declared users what the config says, and so their homes; gives all homes that there are, and
+/// what makes this server the one of its data.
+async fn prepare_homes(config: &Config) -> anyhow::Result<(File, Vec<PathBuf>)> {
+    let accounts = Accounts::open(config).await?;
+    let alone = database::serve_alone(&config.server.data)?;
+    let live = Live::new(accounts.clone(), Arc::default());
+    let declared = live.declare(config).await?;
+    declared.told().iter().for_each(|line| info!("{line}"));
+    let users = accounts.list().await?;
+    let mut homes: Vec<_> = users.into_iter().map(|user| user.account.home).collect();
+    if let Some(home) = config.guest.home.as_ref().filter(|_| config.guest.enabled) {
+        homes.push(accounts::make_home(home)?);
+    }
+    accounts.close().await;
+    Ok((alone, homes))
+}
+
+async fn run(
+    config: Config,
+    log: Log,
+    host_keys: Vec<PrivateKey>,
+    fence: Option<Fence>,
+) -> anyhow::Result<()> {
     let accounts = Accounts::open(&config).await?;
-    let _alone = database::serve_alone(&config.server.data)?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
     let sessions = Arc::<Sessions>::default();
     let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
-    let declared = live.declare(&config).await?;
-    declared.told().iter().for_each(|line| info!("{line}"));
     let config = Arc::new(config);
     let (audit, writer) = start_audit(&config)?;
     let metrics = Arc::<Metrics>::default();
@@ -71,7 +115,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         sessions.clone(),
         audit.clone(),
         metrics.clone(),
-        host_keys::load_or_make(&config.server.keys)?,
+        host_keys,
     ));
     let permits = Arc::new(Semaphore::new(config.server.max_connections));
     let admission = Arc::new(Admission::new(config.admission.clone()));
@@ -120,7 +164,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut beside = JoinSet::new();
     beside.spawn(live.clone().run());
     beside.spawn(ledgers.clone().keep_informed());
-    beside.spawn(sweep::run(accounts, ledgers.clone(), reload.config()));
+    beside.spawn(sweep::run(
+        accounts.clone(),
+        ledgers.clone(),
+        reload.config(),
+    ));
     beside.spawn(known_sources.clone().keep());
     beside.spawn(reload.clone().at_hangup());
     beside.spawn(control.serve(Powers {
@@ -128,6 +176,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         failed_logins,
         live,
         reload,
+        accounts,
+        fence,
         admission,
     }));
     supervisor::ready();

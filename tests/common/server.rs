@@ -36,6 +36,11 @@ const CHEAP: &[(&str, &str)] = &[
     ("login.argon2_passes", "1"),
     ("login.argon2_lanes", "1"),
     ("server.stop_grace", "\"1s\""),
+    // Tests move homes to disks of their own while the server runs.
+    (
+        "fences.homes",
+        concat!("[\"", env!("CARGO_TARGET_TMPDIR"), "\"]"),
+    ),
 ];
 
 /// How sshd confines a user to a home; to be completed with its path.

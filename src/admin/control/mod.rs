@@ -25,7 +25,7 @@ const SOCKET: &str = "control.sock";
 pub enum Request {
     /// The sessions that are open: one [`Reply::Session`] each.
     Sessions,
-    /// An account was changed, or removed: [`Reply::Applied`].
+    /// An account was added, changed or removed: [`Reply::Applied`], and perhaps a [`Reply::Told`].
     Changed {
         /// Its name.
         user: String,
