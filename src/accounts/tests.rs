@@ -211,20 +211,20 @@ fn only_a_key_of_the_account_logs_in() {
             .await
             .unwrap();
         assert!(
-            !accounts
+            accounts
                 .accepts_key("ann", &key, HERE)
                 .await
                 .unwrap()
-                .is_ok()
+                .is_err()
         );
         accounts.remove(&name("new")).await.unwrap();
         accounts.add(account("new", None, &[])).await.unwrap();
         assert!(
-            !accounts
+            accounts
                 .accepts_key("new", &other, HERE)
                 .await
                 .unwrap()
-                .is_ok(),
+                .is_err(),
             "keys went with their account"
         );
     });
