@@ -192,6 +192,18 @@ fn single_faults_say_what_would_be_right() {
             "config.toml:2:9: quota is a number, but must be a string",
         ),
         (
+            "[admission]\nmax_startups = \"30:100\"\n",
+            "config.toml:2:16: max_startups is \"30:100\", but must be START:PERCENT:FULL such as",
+        ),
+        (
+            "[admission]\nmax_startups = \"100:30:10\"\n",
+            "config.toml:2:16: max_startups is \"100:30:10\", but must be START:PERCENT:FULL",
+        ),
+        (
+            "[admission]\nmax_ban = \"5s\"\n",
+            "config.toml:2:11: max_ban must not be shorter than min_ban",
+        ),
+        (
             "server = 5\n",
             "config.toml:1:1: server must be a section: write [server]",
         ),

@@ -2,7 +2,7 @@
 //! kept out for a while. Of SSH it knows nothing; `server` asks it, and `ssh` tells it what came of a
 //! connection. What it decides by is OpenSSH's (sshd_config(5): MaxStartups, PerSourceMaxStartups,
 //! PerSourceNetBlockSize, PerSourcePenalties), but for one rule: a source from which somebody has
-//! logged in is never shut out (docs/adr/0012).
+//! logged in is never shut out (docs/adr/0014).
 
 mod door;
 mod penalties;
