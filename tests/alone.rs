@@ -12,4 +12,7 @@
 mod bandwidth;
 #[allow(dead_code, unused_imports)]
 mod common;
+#[allow(dead_code)]
+mod disks;
 mod login_timing;
+mod stuck_timing;

@@ -1,7 +1,7 @@
 //! The composition root: listeners, shards, the limit on connections, and the way to stop.
 
 mod control;
-mod proxy;
+pub mod proxy;
 mod reload;
 mod shard;
 mod stop;
@@ -18,7 +18,8 @@ use rustix::process::{Resource, Rlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tokio::time::timeout;
+use tracing::{error, info, warn};
 
 use self::control::{Control, Powers};
 use self::reload::Reload;
@@ -42,6 +43,9 @@ use crate::sweep;
 /// After an error of accept(2), as when no descriptor is free: long enough not to spin, short
 /// enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Time that the disk of the data folder has at the end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Connections that may wait in the system's queue; it has a limit of its own.
 const BACKLOG: u32 = 1024;
@@ -132,7 +136,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(writer) = writer {
         writer.finish();
     }
-    ledgers.end_serving().await
+    let Ok(ended) = timeout(FAREWELL, ledgers.end_serving()).await else {
+        error!("the disk of the data folder hangs: what is used will be counted anew");
+        // To close the database would wait for the disk, too.
+        std::process::exit(1);
+    };
+    ended
 }
 
 /// What a process needs that serves many: every permission bit decided by the store alone, and as
