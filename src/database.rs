@@ -22,6 +22,10 @@ const OPENING: &str = "landfall.db.opening";
 /// Held by the one server of a data folder.
 const SERVING: &str = "landfall.serving";
 
+/// What the server writes to, it does not write to through a link that somebody has put there. The value
+/// of O_NOFOLLOW fits.
+pub(crate) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+
 /// The schema, step by step.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
@@ -245,6 +249,7 @@ fn private_file(file: &Path) -> std::io::Result<File> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(NO_LINK)
         .open(file)
 }
 

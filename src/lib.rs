@@ -8,6 +8,8 @@
 //! | [`admin`] | what the operator's commands do |
 //! | [`top`] | the running server, seen live in a terminal |
 //! | [`server`] | the composition root: listeners, shards, shutdown |
+//! | [`fence`] | what the kernel lets the server touch |
+//! | [`admission`] | which connections are taken, and which sources are kept out |
 //! | [`log`] | where the log goes, and in which form |
 //! | [`live`] | open sessions go on as their accounts are |
 //! | [`sweep`] | removes what a crash left of uploads |
@@ -36,6 +38,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod admission;
 pub mod audit;
 pub mod bandwidth;
 mod blocks;
@@ -47,6 +50,7 @@ pub mod config;
 pub mod database;
 pub mod error;
 pub mod failed_logins;
+pub mod fence;
 pub mod glob;
 pub mod hashes;
 pub mod live;

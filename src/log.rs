@@ -1,6 +1,7 @@
 //! The log, in the form that the config says. It goes to standard error, or to systemd's journal.
 
 use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tracing::Level;
@@ -69,4 +70,24 @@ fn levels(level: Level) -> Targets {
     Targets::new()
         .with_default(level.min(MOST_OF_OTHERS))
         .with_target(env!("CARGO_PKG_NAME"), level)
+}
+
+/// Says when a message that may come without end is to be logged: once in a minute.
+#[derive(Debug, Default)]
+pub struct Seldom {
+    last: Option<Instant>,
+    times: u64,
+}
+
+impl Seldom {
+    /// It has happened again: how often since it was logged last, if it is to be logged now.
+    pub fn now(&mut self) -> Option<u64> {
+        const PAUSE: Duration = Duration::from_secs(60);
+        self.times += 1;
+        if self.last.is_some_and(|last| last.elapsed() < PAUSE) {
+            return None;
+        }
+        self.last = Some(Instant::now());
+        Some(std::mem::take(&mut self.times))
+    }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use landfall::admin::control::Refusal;
 use landfall::admin::{
-    audit, backup, hash_password, print, quota, reload, session, shell_help, user,
+    audit, backup, ban, hash_password, print, quota, reload, session, shell_help, user,
 };
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
@@ -34,6 +34,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         _ => {}
     }
     let config = Config::find(cli.config.as_deref());
+    if let Command::Serve = cli.command {
+        return server::serve(config?);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -47,13 +50,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::User(command) => user::run(&config, command).await,
             Command::Quota(command) => quota::run(&config, command).await,
             Command::Session(command) => session::run(&config, command).await,
+            Command::Ban(command) => ban::run(&config, command).await,
             Command::Backup { folder } => backup::run(&config, &folder).await,
             Command::Reload => reload::run(&config.server.data, Some(&config)).await,
             Command::Audit(command) => audit::run(&config, &command).await,
             Command::HashPassword(command) => hash_password::run(&config, &command).await,
             Command::Top => top::run(&config.server.data).await,
-            Command::Serve => server::run(config).await,
-            Command::Completions { .. } | Command::Man { .. } => Ok(()),
+            Command::Serve | Command::Completions { .. } | Command::Man { .. } => Ok(()),
         }
     });
     // A call that hangs on a dead disk must not keep the process from ending.

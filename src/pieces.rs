@@ -67,7 +67,8 @@ impl Pieces {
         Ok(None)
     }
 
-    fn take_first(&mut self) -> Option<Bytes> {
+    /// Takes the next piece, whatever its length.
+    pub(crate) fn take_first(&mut self) -> Option<Bytes> {
         if self.complete.is_empty() {
             self.complete_small();
         }

@@ -14,5 +14,6 @@ mod bandwidth;
 mod common;
 #[allow(dead_code)]
 mod disks;
+mod fair_share;
 mod login_timing;
 mod stuck_timing;

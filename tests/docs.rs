@@ -17,7 +17,9 @@ fn named_tests(text: &str) -> Vec<(&str, &str)> {
 
 fn is_there(file: &str, function: &str) -> bool {
     let source = read(&format!("tests/{file}.rs"));
-    source.contains(&format!("#[test]\nfn {function}() {{"))
+    let forms = ["#[test]\nfn", "#[tokio::test]\nasync fn"];
+    let mut forms = forms.iter();
+    forms.any(|form| source.contains(&format!("{form} {function}() {{")))
 }
 
 #[test]
@@ -28,6 +30,43 @@ fn every_test_that_the_page_about_clients_names_is_there() {
     for (file, function) in named {
         assert!(is_there(file, function), "tests/{file}.rs::{function}");
     }
+}
+
+#[test]
+fn every_test_that_the_pages_about_security_name_is_there() {
+    for (page, least) in [("SECURITY.md", 20), ("docs/threat-model.md", 40)] {
+        let page_text = read(page);
+        let named = named_tests(&page_text);
+        assert!(named.len() > least, "{page}: {} tests", named.len());
+        for (file, function) in named {
+            assert!(
+                is_there(file, function),
+                "{page}: tests/{file}.rs::{function}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_promise_and_every_threat_has_its_test() {
+    let security = read("SECURITY.md");
+    let promised = security.split("## What is promised").nth(1).unwrap();
+    let promised = promised.split("\n## ").next().unwrap();
+    let promises: Vec<_> = promised.split("\n- **").skip(1).collect();
+    assert!(promises.len() > 10, "{}", promises.len());
+    for promise in promises {
+        assert!(!named_tests(promise).is_empty(), "no test: {promise}");
+    }
+    let mut threats = 0;
+    for line in read("docs/threat-model.md").lines() {
+        let is_row = line.starts_with('|') && !line.starts_with("|---");
+        if is_row && !line.starts_with("| they would |") {
+            let test = line.trim_end_matches('|').rsplit('|').next().unwrap();
+            assert!(!named_tests(test).is_empty(), "no test: {line}");
+            threats += 1;
+        }
+    }
+    assert!(threats > 30, "{threats}");
 }
 
 #[test]

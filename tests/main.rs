@@ -10,6 +10,8 @@
     clippy::indexing_slicing
 )]
 
+mod admission;
+mod algorithms;
 mod audit;
 mod backup;
 mod bad_input;
@@ -23,8 +25,10 @@ mod copy_file;
 mod declared;
 mod disks;
 mod docs;
+mod fences;
 mod guest;
 mod hashes;
+mod hostile;
 mod interop;
 mod live;
 mod log;

@@ -98,6 +98,8 @@ fn who_is_no_trusted_balancer_cannot_say_who_they_are() {
         return;
     }
     let server = TestServer::start_with(&[("server.proxies", r#"["192.0.2.0/24"]"#)]);
+    // What it sends is no SSH, and would ban an address from which nobody has ever logged in.
+    run_ok(&mut server.sftp_batch(&[], "pwd\n"), STEP);
     let balancer = Balancer::start(&server, "send-proxy-v2");
     fs::write(server.local("up"), "x").unwrap();
     assert!(!run(&mut balancer.sftp(&server), STEP).status.success());

@@ -52,6 +52,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) before: Option<PathBuf>,
 
+    /// Settings for that other server only, to see what they cost: lines of config.toml, such as
+    /// `audit.enabled = false`. Without --before it is the same program
+    #[arg(long, value_name = "LINE")]
+    pub(crate) before_with: Vec<String>,
+
     /// Given by `cargo bench`. Without it this is `cargo test`, which wants a smoke run
     #[arg(long, hide = true)]
     bench: bool,
@@ -123,7 +128,8 @@ impl Arguments {
 
     /// The first is what the others are held against.
     pub(crate) fn peers(&self) -> Vec<Peer> {
-        let there = |peer: &Peer| *peer != Peer::Before || self.before.is_some();
+        let changed = self.before.is_some() || !self.before_with.is_empty();
+        let there = |peer: &Peer| *peer != Peer::Before || changed;
         let wanted = |peer: &Peer| self.server.is_empty() || self.server.contains(peer);
         Peer::ALL.into_iter().filter(there).filter(wanted).collect()
     }

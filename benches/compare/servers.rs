@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) enum Peer {
     /// OpenSSH's sshd with sftp-server: what the others are held against.
     Openssh,
-    /// Another build of Landfall.
+    /// Another build of Landfall, or the same with other settings.
     Before,
     /// Landfall.
     Landfall,
@@ -67,6 +67,8 @@ pub(crate) struct Programs {
     pub(crate) landfall: PathBuf,
     /// Another build of Landfall.
     pub(crate) before: Option<PathBuf>,
+    /// What its config has besides.
+    pub(crate) before_with: Vec<String>,
 }
 
 impl Programs {
@@ -102,6 +104,7 @@ impl Programs {
             .find(|file| file.is_file()),
             landfall: arguments.landfall.clone(),
             before: arguments.before.clone(),
+            before_with: arguments.before_with.clone(),
         };
         for landfall in [&programs.landfall].into_iter().chain(&programs.before) {
             if !landfall.is_file() {

@@ -105,6 +105,16 @@ impl Homes {
     }
 }
 
+/// Makes a home that the config names; gives it without links.
+///
+/// # Errors
+/// Of the disk.
+pub fn ready(home: &Path) -> anyhow::Result<PathBuf> {
+    let home = resolve(home)?;
+    make(&home)?;
+    Ok(home)
+}
+
 /// Makes a home, with all folders on the way, for this user alone. One that exists is kept as it is.
 pub(super) fn make(home: &Path) -> anyhow::Result<()> {
     let shown = home.display();

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use tracing::warn;
 use zeroize::Zeroizing;
 
-use super::certificates::Certificate;
+use super::certificates::{Allowed, Certificate};
 use super::changes::Basis;
 use super::password::Verdict;
 use super::sql::AccountRow;
@@ -154,22 +154,21 @@ impl Accounts {
 
     /// May this key log in to the account, from this address? `key_blob` is the key as on the wire
     /// (RFC 4253, section 6.6). The name and the key may be anything that a peer can send.
-    ///
-    /// Where certificates are trusted, every key may: whether there is a certificate for it is known
-    /// only once it is shown.
-    pub async fn has_key(&self, name: &str, key_blob: &[u8], from: IpAddr) -> anyhow::Result<bool> {
-        let trust = self.trust();
-        if trust.has_authorities() || trust.is_guest(name) {
-            return Ok(true);
+    pub async fn accepts_key(
+        &self,
+        name: &str,
+        key_blob: &[u8],
+        from: IpAddr,
+    ) -> anyhow::Result<Result<(), Refusal>> {
+        if self.trust().is_guest(name) {
+            return Ok(Ok(()));
         }
         let key = looked_up_key(key_blob);
-        Ok(self
-            .login_with_key(name, &key, key_blob, from)
-            .await?
-            .is_ok())
+        let found = self.login_with_key(name, &key, key_blob, from).await?;
+        Ok(found.map(|_| ()))
     }
 
-    /// As [`Accounts::has_key`]; the caller must have verified a signature by the key over this
+    /// As [`Accounts::accepts_key`]; the caller must have verified a signature by the key over this
     /// session, or the proof is none.
     pub async fn check_key(
         &self,
@@ -191,8 +190,22 @@ impl Accounts {
         }
     }
 
-    /// The same with a certificate of OpenSSH; the caller must have verified the signature of who
-    /// issued it, too.
+    /// Could this certificate log in to that account, once its key is proven?
+    pub async fn accepts_certificate(
+        &self,
+        name: &str,
+        certificate: Certificate,
+        from: IpAddr,
+    ) -> anyhow::Result<Result<(), Refusal>> {
+        if self.trust().is_guest(name) {
+            return Ok(Ok(()));
+        }
+        let found = self.login_with_certificate(name, certificate, from).await?;
+        Ok(found.map(|_| ()))
+    }
+
+    /// As [`Accounts::check_key`] with a certificate of OpenSSH; the caller must have verified the
+    /// signature of who issued it, too.
     pub async fn check_certificate(
         &self,
         name: &str,
@@ -200,25 +213,16 @@ impl Accounts {
         from: IpAddr,
     ) -> anyhow::Result<Result<KeyProof, Refusal>> {
         let as_of = self.inner.rows.last_change().await?;
-        let name = looked_up(name);
-        let now = calendar::now();
-        let trust = self.trust();
-        let accepted = trust.certificate(certificate, name, from, now).await?;
-        let allowed = match accepted {
-            Ok(allowed) => allowed,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let Some(row) = self.inner.rows.account(name).await? else {
-            return Ok(Err(Refusal::Wrong));
-        };
-        if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
-            return Ok(Err(kept_out.into()));
+        match self.login_with_certificate(name, certificate, from).await? {
+            Ok((row, allowed)) => {
+                let entry = Entry {
+                    key: None,
+                    only_sftp: allowed.only_sftp,
+                };
+                self.key_proof(row, entry, as_of).map(Ok)
+            }
+            Err(refusal) => Ok(Err(refusal)),
         }
-        let entry = Entry {
-            key: None,
-            only_sftp: allowed.only_sftp,
-        };
-        self.key_proof(row, entry, as_of).map(Ok)
     }
 
     /// Lets a guest in, who needs to prove nothing; `None` if nobody of this name is one.
@@ -247,6 +251,29 @@ impl Accounts {
             as_of,
         };
         Ok(Some(Ok(self.proof(row, basis)?)))
+    }
+
+    async fn login_with_certificate(
+        &self,
+        name: &str,
+        certificate: Certificate,
+        from: IpAddr,
+    ) -> anyhow::Result<Result<(AccountRow, Allowed), Refusal>> {
+        let name = looked_up(name);
+        let now = calendar::now();
+        let trust = self.trust();
+        let accepted = trust.certificate(certificate, name, from, now).await?;
+        let allowed = match accepted {
+            Ok(allowed) => allowed,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Some(row) = self.inner.rows.account(name).await? else {
+            return Ok(Err(Refusal::Wrong));
+        };
+        if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
+            return Ok(Err(kept_out.into()));
+        }
+        Ok(Ok((row, allowed)))
     }
 
     async fn login_with_key(

@@ -31,6 +31,7 @@ use crate::rules::Rules;
 pub use self::certificates::Certificate;
 pub use self::changes::{Basis, Lost, Standing};
 pub use self::declared::Declared;
+pub use self::homes::ready as make_home;
 pub use self::keys::AuthorizedKey;
 pub use self::login::{Given, KeyProof, Proof, Refusal};
 pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};
@@ -159,6 +160,11 @@ impl Accounts {
         *old_hasher.write().unwrap_or_else(PoisonError::into_inner) = hasher;
         *old_trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
         Ok(())
+    }
+
+    /// Is this the guest, as whom everybody may log in?
+    pub fn is_guest(&self, name: &str) -> bool {
+        self.trust().is_guest(name)
     }
 
     fn trust(&self) -> Arc<Trust> {

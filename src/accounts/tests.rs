@@ -191,7 +191,11 @@ fn only_a_key_of_the_account_logs_in() {
             ("a/b", &key, false),
         ] {
             assert_eq!(
-                accounts.has_key(name, blob, HERE).await.unwrap(),
+                accounts
+                    .accepts_key(name, blob, HERE)
+                    .await
+                    .unwrap()
+                    .is_ok(),
                 good,
                 "{name}"
             );
@@ -206,11 +210,21 @@ fn only_a_key_of_the_account_logs_in() {
             .remove_key(&name("ann"), &fingerprint)
             .await
             .unwrap();
-        assert!(!accounts.has_key("ann", &key, HERE).await.unwrap());
+        assert!(
+            !accounts
+                .accepts_key("ann", &key, HERE)
+                .await
+                .unwrap()
+                .is_ok()
+        );
         accounts.remove(&name("new")).await.unwrap();
         accounts.add(account("new", None, &[])).await.unwrap();
         assert!(
-            !accounts.has_key("new", &other, HERE).await.unwrap(),
+            !accounts
+                .accepts_key("new", &other, HERE)
+                .await
+                .unwrap()
+                .is_ok(),
             "keys went with their account"
         );
     });

@@ -41,10 +41,6 @@ impl Trust {
         self.with_files(|_, _| ()).await
     }
 
-    pub(super) fn has_authorities(&self) -> bool {
-        self.authorities.is_some()
-    }
-
     pub(super) fn is_guest(&self, name: &str) -> bool {
         self.guest.as_deref() == Some(name)
     }

@@ -207,9 +207,15 @@ fn parts(event: &Value, kind: &str) -> Vec<String> {
             format!("session {}", count("killed")),
             known(&["name"]).concat(),
         ],
+        "ban" => {
+            let mut parts: Vec<_> = known(&["source"]);
+            parts.push(format!("for {} s", count("seconds")));
+            parts.extend::<Vec<_>>(known(&["reason"]));
+            parts
+        }
         "lost" => vec![format!("{} events", count("count"))],
         _ => known(&[
-            "action", "name", "path", "reason", "line", "message", "version",
+            "action", "name", "source", "path", "reason", "line", "message", "version",
         ]),
     }
 }
@@ -243,6 +249,17 @@ pub(super) fn note_kill(config: &Config, killed: u64, name: &str) {
         &Event::Kill {
             killed,
             name,
+            operator: operator(),
+        },
+    );
+}
+
+/// Notes that a ban was lifted.
+pub(super) fn note_lift(config: &Config, source: &str) {
+    note(
+        config,
+        &Event::Lift {
+            source,
             operator: operator(),
         },
     );

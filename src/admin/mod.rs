@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod backup;
+pub mod ban;
 pub mod control;
 pub mod first_run;
 pub mod hash_password;

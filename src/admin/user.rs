@@ -25,11 +25,9 @@ pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
     accounts.close().await;
     // Of a command that failed half-way, something may have changed.
     let told = match &change {
-        // Nobody is there whose account is new.
-        Some((action, name)) if *action != "add" => {
-            Server::tell_changed(&config.server.data, name).await
-        }
-        _ => String::new(),
+        // Nobody is there whose account is new; but the server may not be able to reach its home.
+        Some((_, name)) => Server::tell_changed(&config.server.data, name).await,
+        None => String::new(),
     };
     let text = result? + &told;
     if let Some((action, name)) = change {

@@ -12,8 +12,8 @@ use crate::calendar::rfc3339_millis;
 /// The names of all events, as they stand in `event`.
 pub const KINDS: &[&str] = &[
     "login", "logout", "upload", "download", "rename", "remove", "mkdir", "rmdir", "setstat",
-    "link", "symlink", "copy", "refused", "command", "account", "reload", "kill", "start", "stop",
-    "lost",
+    "link", "symlink", "copy", "refused", "command", "account", "reload", "kill", "ban", "lift",
+    "start", "stop", "lost",
 ];
 
 /// Whose doing it is.
@@ -162,6 +162,24 @@ pub enum Event<'a> {
         killed: u64,
         /// Its account.
         name: &'a str,
+        /// By whom.
+        operator: Operator,
+    },
+    /// A source is kept out from now on.
+    Ban {
+        /// An address, or a network.
+        source: &'a str,
+        /// Until when (RFC 3339).
+        until: String,
+        /// How long that is.
+        seconds: u64,
+        /// What it did last: "failed_login", "no_login", "scan", "late" or "abuse".
+        reason: &'a str,
+    },
+    /// The operator has ended a ban.
+    Lift {
+        /// Of which source.
+        source: &'a str,
         /// By whom.
         operator: Operator,
     },

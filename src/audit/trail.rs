@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::event::{self, Event};
 use crate::calendar::{compact_utc, now, parse_rfc3339};
+use crate::database::NO_LINK;
 
 const CURRENT: &str = "audit.jsonl";
 /// Long enough for the time at the beginning of a line.
@@ -135,6 +136,7 @@ impl Trail {
             .read(true)
             .append(true)
             .mode(0o600)
+            .custom_flags(NO_LINK)
             .open(self.current())?;
         let begun = begun(&file);
         Ok(Current { file, begun })

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod audit;
+mod ban;
 mod session;
 mod user;
 mod values;
 
 pub use self::audit::Audit;
+pub use self::ban::{Ban, Lift};
 pub use self::session::{Kill, Session};
 pub use self::user::{
     Add, Key, KeyAdd, KeyRemove, Passwd, PasswordSource, Remove, Set, Settings, Show, User,
@@ -52,6 +54,9 @@ pub enum Command {
     /// Show and end the sessions that are open on the running server.
     #[command(subcommand)]
     Session(Session),
+    /// Show and lift the bans of sources that have failed to log in, or worse.
+    #[command(subcommand)]
+    Ban(Ban),
     /// Copy what cannot be made again into a new folder: accounts and figures, host keys, config. The
     /// homes are not in it. A server may run meanwhile.
     Backup {

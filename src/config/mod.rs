@@ -21,9 +21,10 @@ use toml::de::{DeTable, DeValue};
 
 pub use self::fault::{Faults, Spot};
 use self::fault::{Report, nearest};
-pub use self::sections::{Audit, Guest, Log, Login, Metrics, Server, Sftp, Uploads};
+pub use self::sections::{Audit, Fences, Guest, Log, Login, Metrics, Server, Sftp, Ssh, Uploads};
 use self::table::{KEYS, Key, LIVE, RULES, settle};
 pub use self::users::DeclaredUser;
+use crate::admission;
 use crate::audit::{OnFailure, Policy, Rotation, Trail};
 use crate::log::Format;
 use crate::rules::{Bandwidth, Permissions};
@@ -40,8 +41,14 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Where and how to listen.
     pub server: Server,
+    /// Which connections are taken, and which sources are kept out.
+    pub admission: admission::Settings,
     /// Who may come in, and at what cost.
     pub login: Login,
+    /// Algorithms, and how long keys are used.
+    pub ssh: Ssh,
+    /// What the server may touch.
+    pub fences: Fences,
     /// The guest, who needs no password.
     pub guest: Guest,
     /// Limits of an SFTP session.
@@ -176,6 +183,7 @@ impl Config {
                 proxies: Arc::default(),
                 stop_grace: Duration::ZERO,
             },
+            admission: admission::Settings::default(),
             login: Login {
                 grace_time: Duration::ZERO,
                 max_attempts: 0,
@@ -185,6 +193,16 @@ impl Config {
                 parallel_hashes: 0,
                 user_ca_keys: None,
                 revoked_keys: None,
+            },
+            ssh: Ssh {
+                legacy: false,
+                post_quantum_only: false,
+                rekey_bytes: 0,
+                rekey_time: Duration::ZERO,
+            },
+            fences: Fences {
+                landlock: false,
+                homes: Vec::new(),
             },
             guest: Guest {
                 enabled: false,

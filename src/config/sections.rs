@@ -49,6 +49,28 @@ pub struct Login {
     pub revoked_keys: Option<PathBuf>,
 }
 
+/// `[ssh]`
+#[derive(Debug, Clone)]
+pub struct Ssh {
+    /// Is offered what only old clients need?
+    pub legacy: bool,
+    /// Are key exchanges refused that a quantum computer could open later?
+    pub post_quantum_only: bool,
+    /// Bytes in one direction after which keys are exchanged again.
+    pub rekey_bytes: usize,
+    /// Time after which they are.
+    pub rekey_time: Duration,
+}
+
+/// `[fences]`
+#[derive(Debug, Clone)]
+pub struct Fences {
+    /// Does the kernel let the server touch its own files and homes alone?
+    pub landlock: bool,
+    /// Folders in which homes may be added while it runs, beside data.
+    pub homes: Vec<PathBuf>,
+}
+
 /// `[guest]`
 #[derive(Debug, Clone)]
 pub struct Guest {

@@ -3,6 +3,7 @@
 // Each setter is one assignment, and its unit is what it returns.
 #![allow(clippy::unit_arg)]
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ const MOST_HASH_MEMORY: u64 = 1 << 30;
 const MOST_MEMORY_OF_ALL_HASHES: u64 = 4 << 20;
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// What one fault may cost.
+const PENALTY: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
+/// How long a ban may be.
+const BAN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
 /// Every key, in the order of the shipped config.toml.
 pub(super) const KEYS: &[Key] = &[
@@ -91,6 +96,128 @@ pub(super) const KEYS: &[Key] = &[
             let range = Duration::ZERO..=HOUR;
             Ok(config.server.stop_grace = value::duration(value, range)?)
         },
+    },
+    Key {
+        section: "admission",
+        name: "max_startups",
+        default: "\"100:30:300\"",
+        doc: "Connections without a login from which on 30 % of the strangers are refused, and all (as sshd).",
+        set: |config, value, _| Ok(config.admission.startups = value::startups(value)?),
+    },
+    Key {
+        section: "admission",
+        name: "per_source",
+        default: "32",
+        doc: "Connections without a login that one source may have.",
+        set: |config, value, _| {
+            Ok(config.admission.per_source = value::integer(value, 1..=1_000_000)?)
+        },
+    },
+    Key {
+        section: "admission",
+        name: "ipv4_prefix",
+        default: "32",
+        doc: "Addresses with so many bits in common are one source.",
+        set: |config, value, _| Ok(config.admission.ipv4_prefix = value::integer(value, 8..=32)?),
+    },
+    Key {
+        section: "admission",
+        name: "ipv6_prefix",
+        default: "64",
+        doc: "The same for IPv6.",
+        set: |config, value, _| Ok(config.admission.ipv6_prefix = value::integer(value, 16..=128)?),
+    },
+    Key {
+        section: "admission",
+        name: "penalties",
+        default: "true",
+        doc: "Keep sources out for a while that fail to log in, scan, or break the protocol.",
+        set: |config, value, _| Ok(config.admission.penalties.enabled = value::boolean(value)?),
+    },
+    Key {
+        section: "admission",
+        name: "failed_login",
+        default: "\"5s\"",
+        doc: "Penalty for each three attempts to log in that failed.",
+        set: |config, value, _| {
+            Ok(config.admission.penalties.failed_login = value::duration(value, PENALTY)?)
+        },
+    },
+    Key {
+        section: "admission",
+        name: "no_login",
+        default: "\"1s\"",
+        doc: "Penalty for leaving without an attempt.",
+        set: |config, value, _| {
+            Ok(config.admission.penalties.no_login = value::duration(value, PENALTY)?)
+        },
+    },
+    Key {
+        section: "admission",
+        name: "scan",
+        default: "\"10s\"",
+        doc: "Penalty for what is not SSH.",
+        set: |config, value, _| {
+            Ok(config.admission.penalties.scan = value::duration(value, PENALTY)?)
+        },
+    },
+    Key {
+        section: "admission",
+        name: "late",
+        default: "\"10s\"",
+        doc: "Penalty for not being logged in by the end of login.grace_time.",
+        set: |config, value, _| {
+            Ok(config.admission.penalties.late = value::duration(value, PENALTY)?)
+        },
+    },
+    Key {
+        section: "admission",
+        name: "abuse",
+        default: "\"10s\"",
+        doc: "Penalty for breaking the protocol before the login.",
+        set: |config, value, _| {
+            Ok(config.admission.penalties.abuse = value::duration(value, PENALTY)?)
+        },
+    },
+    Key {
+        section: "admission",
+        name: "min_ban",
+        default: "\"15s\"",
+        doc: "A source whose penalties come to this is banned until they have run down; each ban doubles the next.",
+        set: |config, value, _| Ok(config.admission.penalties.least = value::duration(value, BAN)?),
+    },
+    Key {
+        section: "admission",
+        name: "max_ban",
+        default: "\"10m\"",
+        doc: "The longest ban.",
+        set: |config, value, _| Ok(config.admission.penalties.most = value::duration(value, BAN)?),
+    },
+    Key {
+        section: "admission",
+        name: "trust",
+        default: "\"7d\"",
+        doc: "Time for which a login protects its source: it is not banned, and finds room beside strangers.",
+        set: |config, value, _| {
+            let range = Duration::ZERO..=HOUR * 24 * 365;
+            Ok(config.admission.trust = value::duration(value, range)?)
+        },
+    },
+    Key {
+        section: "admission",
+        name: "max_sources",
+        default: "65536",
+        doc: "Sources of each family that are remembered.",
+        set: |config, value, _| {
+            Ok(config.admission.max_sources = value::integer(value, 1..=10_000_000)?)
+        },
+    },
+    Key {
+        section: "admission",
+        name: "exempt",
+        default: "[]",
+        doc: "Networks that are never banned.",
+        set: |config, value, _| Ok(config.admission.exempt = value::networks(value)?),
     },
     Key {
         section: "login",
@@ -155,6 +282,56 @@ pub(super) const KEYS: &[Key] = &[
         default: "\"\"",
         doc: "File of keys that are refused: of ssh-keygen -k, or public keys and fingerprints.",
         set: |config, value, base| Ok(config.login.revoked_keys = value::file_or_none(value, base)?),
+    },
+    Key {
+        section: "ssh",
+        name: "legacy",
+        default: "false",
+        doc: "Offer what only clients from before 2014 need: SHA-1, CBC, older groups (see PROTOCOL.md).",
+        set: |config, value, _| Ok(config.ssh.legacy = value::boolean(value)?),
+    },
+    Key {
+        section: "ssh",
+        name: "post_quantum_only",
+        default: "false",
+        doc: "Refuse clients without mlkem768x25519-sha256, such as OpenSSH before 9.9.",
+        set: |config, value, _| Ok(config.ssh.post_quantum_only = value::boolean(value)?),
+    },
+    Key {
+        section: "ssh",
+        name: "rekey_bytes",
+        default: "\"1GiB\"",
+        doc: "Bytes in one direction after which the keys of a connection are renewed.",
+        set: |config, value, _| {
+            let bytes = value::size(value, 1 << 20..=1 << 30)?;
+            // In range, so that it fits.
+            config.ssh.rekey_bytes = usize::try_from(bytes).unwrap_or(1 << 30);
+            Ok(())
+        },
+    },
+    Key {
+        section: "ssh",
+        name: "rekey_time",
+        default: "\"1h\"",
+        doc: "Time after which the keys of a connection are renewed.",
+        set: |config, value, _| {
+            let range = Duration::from_secs(1)..=HOUR * 24;
+            Ok(config.ssh.rekey_time = value::duration(value, range)?)
+        },
+    },
+    Key {
+        section: "fences",
+        name: "landlock",
+        default: "true",
+        doc: "Have the kernel let the server touch its own files, homes and ports alone.",
+        set: |config, value, _| Ok(config.fences.landlock = value::boolean(value)?),
+    },
+    Key {
+        section: "fences",
+        name: "homes",
+        default: "[]",
+        doc: "Folders outside of data in which homes may be added while the server runs.",
+        set: |config, value, base| Ok(config.fences.homes = value::folders(value, base)?),
     },
     Key {
         section: "guest",
@@ -366,6 +543,21 @@ pub(super) const LIVE: &[(&str, &str)] = &[
     ("server", "max_connections"),
     ("server", "proxies"),
     ("server", "stop_grace"),
+    ("admission", "max_startups"),
+    ("admission", "per_source"),
+    ("admission", "ipv4_prefix"),
+    ("admission", "ipv6_prefix"),
+    ("admission", "penalties"),
+    ("admission", "failed_login"),
+    ("admission", "no_login"),
+    ("admission", "scan"),
+    ("admission", "late"),
+    ("admission", "abuse"),
+    ("admission", "min_ban"),
+    ("admission", "max_ban"),
+    ("admission", "trust"),
+    ("admission", "max_sources"),
+    ("admission", "exempt"),
     ("login", "grace_time"),
     ("login", "max_attempts"),
     ("login", "argon2_memory"),
@@ -374,6 +566,10 @@ pub(super) const LIVE: &[(&str, &str)] = &[
     ("login", "parallel_hashes"),
     ("login", "user_ca_keys"),
     ("login", "revoked_keys"),
+    ("ssh", "legacy"),
+    ("ssh", "post_quantum_only"),
+    ("ssh", "rekey_bytes"),
+    ("ssh", "rekey_time"),
     ("guest", "enabled"),
     ("guest", "name"),
     ("guest", "home"),
@@ -403,6 +599,15 @@ pub(super) struct Rule {
 
 /// Every rule about several keys.
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        section: "admission",
+        names: &["max_ban", "min_ban"],
+        broken: |config| {
+            let penalties = &config.admission.penalties;
+            (penalties.most < penalties.least)
+                .then(|| "max_ban must not be shorter than min_ban".to_owned())
+        },
+    },
     Rule {
         section: "guest",
         names: &["name", "enabled"],
@@ -443,6 +648,14 @@ pub(super) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        section: "ssh",
+        names: &["post_quantum_only", "legacy"],
+        broken: |config| {
+            (config.ssh.post_quantum_only && config.ssh.legacy)
+                .then(|| "post_quantum_only refuses what legacy offers: use one of them".to_owned())
+        },
+    },
+    Rule {
         section: "metrics",
         names: &["listen"],
         broken: |config| {
@@ -464,8 +677,10 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Resolves the zeros that stand for "as many as fit".
+/// Resolves the zeros that stand for "as many as fit", and what one section needs of another.
 pub(super) fn settle(config: &mut Config) {
+    config.admission.max_connections = config.server.max_connections;
+    config.admission.proxies = config.server.proxies.clone();
     if config.login.parallel_hashes == 0 {
         config.login.parallel_hashes = processors().min(hashes_that_fit(config)).max(1);
     }

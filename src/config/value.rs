@@ -12,6 +12,7 @@ use rustix::fs::Access;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use crate::admission::Startups;
 use crate::calendar::parse_date_or_time;
 use crate::rules::{Granted, Network, Permissions};
 use crate::units::{parse_duration, parse_rate, parse_size, show_size};
@@ -81,6 +82,23 @@ where
         .map_or_else(|| wrong(format!("is {number}, but {}", must())), Ok)
 }
 
+/// Folders, each as [`folder`] takes it.
+pub(super) fn folders(value: &Value<'_>, base: &Path) -> Parsed<Vec<PathBuf>> {
+    let DeValue::Array(items) = value.get_ref() else {
+        return wrong(format!(
+            "is {}, but must be a list such as [\"/srv/files\"]",
+            kind(value.get_ref())
+        ));
+    };
+    let one = |item: &Value<'_>| {
+        folder(item, base).map_err(|wrong| Wrong {
+            at: Some(item.span()),
+            ..wrong
+        })
+    };
+    items.iter().map(one).collect()
+}
+
 /// Networks, and single addresses.
 pub(super) fn networks(value: &Value<'_>) -> Parsed<Arc<[Network]>> {
     let DeValue::Array(items) = value.get_ref() else {
@@ -101,6 +119,26 @@ pub(super) fn networks(value: &Value<'_>) -> Parsed<Arc<[Network]>> {
             })
     };
     items.iter().map(network).collect()
+}
+
+/// `start:rate:full`, as MaxStartups of sshd_config(5).
+pub(super) fn startups(value: &Value<'_>) -> Parsed<Startups> {
+    let such_as = "100:30:300";
+    let text = text(value, such_as)?;
+    let numbers = text
+        .split(':')
+        .map(str::parse)
+        .collect::<Result<Vec<u32>, _>>();
+    match numbers.as_deref() {
+        Ok(&[start, rate, full]) if (1..=full).contains(&start) && rate <= 100 => Ok(Startups {
+            start: start as usize,
+            rate,
+            full: full as usize,
+        }),
+        _ => wrong(format!(
+            "is {text:?}, but must be START:PERCENT:FULL such as {such_as:?}, START at most FULL"
+        )),
+    }
 }
 
 /// `true` or `false`.

@@ -8,6 +8,12 @@ use crate::pool;
 /// What is counted elsewhere.
 #[derive(Debug, Default)]
 pub struct Elsewhere {
+    /// Connections on which nobody is logged in.
+    pub waiting: usize,
+    /// Sources that are banned.
+    pub banned: usize,
+    /// Connections that were turned away, and why.
+    pub refused: Vec<(&'static str, u64)>,
     /// Events of the audit trail that were lost since the start.
     pub audit_lost: u64,
     /// What accounts use, if that is to be told.
@@ -47,6 +53,22 @@ impl Metrics {
             "Connections since the start.",
         );
         page.value("connections_total", &[], self.accepted.get());
+        page.head(
+            "waiting_connections",
+            "gauge",
+            "Connections on which nobody is logged in.",
+        );
+        page.value("waiting_connections", &[], elsewhere.waiting);
+        page.head(
+            "refused_connections_total",
+            "counter",
+            "Connections that were turned away.",
+        );
+        for (reason, count) in &elsewhere.refused {
+            page.value("refused_connections_total", &[("reason", reason)], count);
+        }
+        page.head("banned_sources", "gauge", "Sources that are kept out.");
+        page.value("banned_sources", &[], elsewhere.banned);
         page.head("sessions", "gauge", "Connections that are logged in.");
         page.value("sessions", &[], self.sessions.get());
 

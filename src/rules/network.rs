@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A network, or one address. IPv4 addresses in IPv6 (`::ffff:192.0.2.1`) are IPv4 addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
     first: IpAddr,
     /// How many bits all its addresses have in common.
@@ -24,6 +24,26 @@ pub enum NotANetwork {
 }
 
 impl Network {
+    /// The network of this length that an address is in.
+    pub fn around(address: IpAddr, common: u8) -> Self {
+        let address = address.to_canonical();
+        let common = common.min(if address.is_ipv4() { 32 } else { 128 });
+        Self {
+            first: start(address, common),
+            common,
+        }
+    }
+
+    /// Is it one of IPv4?
+    pub fn is_ipv4(&self) -> bool {
+        self.first.is_ipv4()
+    }
+
+    /// Is one of the two in the other?
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.contains(other.first) || other.contains(self.first)
+    }
+
     /// Is the address in it?
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -115,6 +135,23 @@ mod tests {
             assert!(network(text).contains(inside.parse().unwrap()), "{text}");
             assert!(!network(text).contains(outside.parse().unwrap()), "{text}");
         }
+    }
+
+    #[test]
+    fn networks_around_addresses_hold_them_and_overlap_with_what_holds_them() {
+        for (address, common, around) in [
+            ("192.0.2.7", 24, "192.0.2.0/24"),
+            ("192.0.2.7", 200, "192.0.2.7"),
+            ("2001:db8::1:0:0:1", 64, "2001:db8:0:0::/64"),
+            ("::ffff:192.0.2.7", 32, "192.0.2.7"),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(Network::around(address, common), network(around));
+            assert!(network(around).overlaps(&Network::around(address, 128)));
+            assert!(Network::around(address, 128).overlaps(&network(around)));
+        }
+        assert!(!network("10.0.0.0/8").overlaps(&network("11.0.0.0/8")));
+        assert!(!network("0.0.0.0/0").overlaps(&network("::/0")));
     }
 
     #[test]

@@ -17,12 +17,16 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::reload::Reload;
+use crate::accounts::{Accounts, UserName};
 use crate::admin::control::{
-    FailedLogin, Folder, Frames, Moving, OpenSession, Reply, Request, UsedHome, Way,
+    Ban, FailedLogin, Folder, Frames, Moving, OpenSession, Reply, Request, UsedHome, Way,
 };
+use crate::admission::{self, Admission};
 use crate::calendar;
 use crate::failed_logins::FailedLogins;
+use crate::fence::Fence;
 use crate::live::{Live, Outcome};
+use crate::log::Seldom;
 use crate::session::Session;
 use crate::sessions::{Open, Sessions};
 use crate::transfers::Direction;
@@ -50,6 +54,12 @@ pub(super) struct Powers {
     pub(super) live: Arc<Live>,
     /// Takes up a changed config.
     pub(super) reload: Arc<Reload>,
+    /// The accounts.
+    pub(super) accounts: Accounts,
+    /// What the server may touch, if it may not touch everything.
+    pub(super) fence: Option<Fence>,
+    /// Who is banned.
+    pub(super) admission: Arc<Admission>,
 }
 
 /// The socket; it goes away with this.
@@ -73,6 +83,7 @@ impl Control {
         let powers = Arc::new(powers);
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let mut serving = JoinSet::new();
+        let mut failures = Seldom::default();
         loop {
             while serving.try_join_next().is_some() {}
             let Ok(permit) = permits.clone().acquire_owned().await else {
@@ -90,7 +101,9 @@ impl Control {
                 }
                 Ok(_) => warn!("another user was refused at the control socket"),
                 Err(failure) => {
-                    warn!(%failure, "cannot accept a command; trying again");
+                    if let Some(times) = failures.now() {
+                        warn!(%failure, times, "cannot accept a command; trying again");
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -160,8 +173,16 @@ impl Powers {
                 open.iter().map(|open| Reply::Session(show(open))).collect()
             }
             Request::Top => self.top(),
-            Request::Changed { user } => vec![self.changed(&user).await],
+            Request::Changed { user } => self.changed(&user).await,
             Request::Reload => self.reload().await,
+            Request::Bans => self
+                .admission
+                .bans()
+                .iter()
+                .map(show_ban)
+                .map(Reply::Ban)
+                .collect(),
+            Request::Lift { network } => self.lift(network.as_deref()),
             Request::Kill { ids, user, reason } => self.kill(&ids, user.as_deref(), reason),
         };
         if !matches!(replies.last(), Some(Reply::Refused { .. })) {
@@ -170,17 +191,36 @@ impl Powers {
         replies
     }
 
-    async fn changed(&self, user: &str) -> Reply {
+    async fn changed(&self, user: &str) -> Vec<Reply> {
         let outcome = match user.parse() {
-            Ok(name) => self.live.apply(&name).await,
+            Ok(name) => {
+                let applied = self.live.apply(&name).await;
+                applied.map(|outcome| (name, outcome))
+            }
             Err(wrong) => Err(anyhow::Error::new(wrong)),
         };
         match outcome {
-            Ok(Outcome { changed, ended }) => Reply::Applied { changed, ended },
-            Err(failure) => Reply::Refused {
+            Ok((name, Outcome { changed, ended })) => {
+                let mut replies = vec![Reply::Applied { changed, ended }];
+                replies.extend(self.beyond_the_fence(&name).await);
+                replies
+            }
+            Err(failure) => vec![Reply::Refused {
                 text: format!("{failure:#}"),
-            },
+            }],
         }
+    }
+
+    /// Says so if the server cannot reach the home of an account.
+    async fn beyond_the_fence(&self, name: &UserName) -> Option<Reply> {
+        let fence = self.fence.as_ref()?;
+        // One that was removed needs none.
+        let home = self.accounts.find(name).await.ok()?.account.home;
+        let text = format!(
+            "{name} cannot use any files before the server is started again: its fence leaves out {} (fences.homes)",
+            home.display()
+        );
+        (!fence.has_home(&home)).then_some(Reply::Told { text })
     }
 
     async fn reload(&self) -> Vec<Reply> {
@@ -192,6 +232,18 @@ impl Powers {
             // Faults of the config are several lines, each with its place first.
             Err(failure) => vec![Reply::Refused {
                 text: format!("{failure:#}"),
+            }],
+        }
+    }
+
+    fn lift(&self, network: Option<&str>) -> Vec<Reply> {
+        match network.map(str::parse).transpose() {
+            Ok(network) => {
+                let lifted = self.admission.lift(network);
+                lifted.iter().map(show_ban).map(Reply::Lifted).collect()
+            }
+            Err(wrong) => vec![Reply::Refused {
+                text: format!("{wrong}"),
             }],
         }
     }
@@ -237,6 +289,20 @@ impl Powers {
             replies.push(Reply::Ended(show(&open)));
         }
         replies
+    }
+}
+
+fn show_ban(ban: &admission::Ban) -> Ban {
+    let until = i64::try_from(ban.until.as_secs()).unwrap_or(i64::MAX);
+    let faults = ban.faults.iter();
+    Ban {
+        source: ban.source.to_string(),
+        until: calendar::rfc3339(until),
+        seconds_left: ban.left.as_secs(),
+        faults: faults
+            .map(|(fault, count)| (fault.name().to_owned(), *count))
+            .collect(),
+        refused: ban.refused,
     }
 }
 

@@ -1,6 +1,9 @@
 //! The composition root: listeners, shards, the limit on connections, and the way to stop.
 
+mod accept;
 mod control;
+mod fences;
+mod known_sources;
 pub mod proxy;
 mod reload;
 mod shard;
@@ -8,7 +11,9 @@ mod stop;
 mod supervisor;
 mod told;
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,28 +26,28 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
+use self::accept::Acceptor;
 use self::control::{Control, Powers};
+use self::known_sources::KnownSources;
 use self::reload::Reload;
-use self::shard::{Shard, hand_over};
+use self::shard::Shard;
 use self::told::{Told, start_audit};
-use crate::accounts::Accounts;
+use crate::accounts::{self, Accounts};
 use crate::admin::{self, first_run};
+use crate::admission::Admission;
 use crate::audit::Event;
 use crate::config::Config;
 use crate::database;
+use crate::fence::Fence;
 use crate::live::Live;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::phase::{Phase, reached};
+use crate::phase::Phase;
 use crate::quota::Ledgers;
 use crate::session;
 use crate::sessions::Sessions;
-use crate::ssh::{Context, host_keys};
+use crate::ssh::{Context, PrivateKey, host_keys};
 use crate::sweep;
-
-/// After an error of accept(2), as when no descriptor is free: long enough not to spin, short
-/// enough not to be noticed.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Time that the disk of the data folder has at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -50,21 +55,61 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Connections that may wait in the system's queue; it has a limit of its own.
 const BACKLOG: u32 = 1024;
 
-/// `landfall serve`: from a config to the end of the process.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+/// `landfall serve`: from a config to the end of the process. The thread that calls it is the only one
+/// that there is.
+///
+/// # Errors
+/// What keeps the server from serving, and what to do about it.
+pub fn serve(config: Config) -> anyhow::Result<()> {
     let log = Log::start(&config.log)?;
     match &config.file {
         Some(file) => info!("the settings are from {}", file.display()),
         None => info!("there is no config.toml here: every setting has its default"),
     }
     prepare_process();
+    let (_alone, homes) = on_a_runtime(prepare_homes(&config))?;
+    let host_keys = host_keys::load_or_make(&config.server.keys)?;
+    let fence = fences::raise(&config, homes)?;
+    on_a_runtime(run(config, log, host_keys, fence))
+}
+
+fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(work);
+    // A call that hangs on a dead disk must not keep the process from ending.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Makes the declared users what the config says, and so their homes; gives all homes that there are, and
+/// what makes this server the one of its data.
+async fn prepare_homes(config: &Config) -> anyhow::Result<(File, Vec<PathBuf>)> {
+    let accounts = Accounts::open(config).await?;
+    let alone = database::serve_alone(&config.server.data)?;
+    let live = Live::new(accounts.clone(), Arc::default());
+    let declared = live.declare(config).await?;
+    declared.told().iter().for_each(|line| info!("{line}"));
+    let users = accounts.list().await?;
+    let mut homes: Vec<_> = users.into_iter().map(|user| user.account.home).collect();
+    if let Some(home) = config.guest.home.as_ref().filter(|_| config.guest.enabled) {
+        homes.push(accounts::make_home(home)?);
+    }
+    accounts.close().await;
+    Ok((alone, homes))
+}
+
+async fn run(
+    config: Config,
+    log: Log,
+    host_keys: Vec<PrivateKey>,
+    fence: Option<Fence>,
+) -> anyhow::Result<()> {
     let accounts = Accounts::open(&config).await?;
-    let _alone = database::serve_alone(&config.server.data)?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
     let sessions = Arc::<Sessions>::default();
     let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
-    let declared = live.declare(&config).await?;
-    declared.told().iter().for_each(|line| info!("{line}"));
     let config = Arc::new(config);
     let (audit, writer) = start_audit(&config)?;
     let metrics = Arc::<Metrics>::default();
@@ -75,9 +120,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         sessions.clone(),
         audit.clone(),
         metrics.clone(),
-        host_keys::load_or_make(&config.server.keys)?,
+        host_keys,
     ));
     let permits = Arc::new(Semaphore::new(config.server.max_connections));
+    let admission = Arc::new(Admission::new(config.admission.clone()));
     let reload = Arc::new(Reload::new(
         config.clone(),
         context,
@@ -85,16 +131,21 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         live.clone(),
         log,
         permits.clone(),
+        admission.clone(),
     ));
     let server = Server {
         listeners: listeners(&config.server.listen).await?,
         reload: reload.clone(),
         permits,
+        admission: admission.clone(),
         sessions: sessions.clone(),
         shards: config.server.shards,
     };
+    let known_sources = KnownSources::recall(&config.server.data, admission.clone());
+    let known_sources = Arc::new(known_sources);
     let told = Told {
         metrics,
+        admission: admission.clone(),
         audit: audit.clone(),
         accounts: config.metrics.accounts.then(|| accounts.clone()),
     };
@@ -118,17 +169,26 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut beside = JoinSet::new();
     beside.spawn(live.clone().run());
     beside.spawn(ledgers.clone().keep_informed());
-    beside.spawn(sweep::run(accounts, ledgers.clone(), reload.config()));
+    beside.spawn(sweep::run(
+        accounts.clone(),
+        ledgers.clone(),
+        reload.config(),
+    ));
+    beside.spawn(known_sources.clone().keep());
     beside.spawn(reload.clone().at_hangup());
     beside.spawn(control.serve(Powers {
         sessions,
         failed_logins,
         live,
         reload,
+        accounts,
+        fence,
+        admission,
     }));
     supervisor::ready();
     server.run(&phases).await?;
     beside.shutdown().await;
+    known_sources.save();
     if let Some(telling) = telling {
         telling.abort();
     }
@@ -166,6 +226,7 @@ struct Server {
     listeners: Vec<TcpListener>,
     reload: Arc<Reload>,
     permits: Arc<Semaphore>,
+    admission: Arc<Admission>,
     sessions: Arc<Sessions>,
     shards: usize,
 }
@@ -187,7 +248,6 @@ impl Server {
             shards.push(Shard::start(
                 number,
                 self.reload.context(),
-                config.clone(),
                 phases.subscribe(),
                 watchdog,
             )?);
@@ -199,12 +259,13 @@ impl Server {
         let shards = Arc::new(shards);
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
-            accepting.spawn(accept(
+            let acceptor = Acceptor {
                 listener,
-                shards.clone(),
-                self.permits.clone(),
-                phases.subscribe(),
-            ));
+                shards: shards.clone(),
+                permits: self.permits.clone(),
+                admission: self.admission.clone(),
+            };
+            accepting.spawn(acceptor.run(phases.subscribe()));
         }
         while accepting.join_next().await.is_some() {}
         supervisor::stopping();
@@ -257,31 +318,4 @@ fn listen(address: &SocketAddr, all: &[SocketAddr]) -> std::io::Result<TcpListen
     socket.set_reuseaddr(true)?;
     socket.bind(*address)?;
     socket.listen(BACKLOG)
-}
-
-async fn accept(
-    listener: TcpListener,
-    shards: Arc<Vec<Shard>>,
-    permits: Arc<Semaphore>,
-    mut phases: watch::Receiver<Phase>,
-) {
-    loop {
-        let next = async {
-            // The permit comes first: who finds no room waits in the system's queue, not in ours.
-            let permit = permits.clone().acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
-            next = next => next,
-            () = reached(&mut phases, Phase::Draining) => return,
-        };
-        let Ok(permit) = permit else { return };
-        match accepted {
-            Ok((tcp, peer)) => hand_over(&shards, tcp, peer, permit),
-            Err(failure) => {
-                warn!(%failure, "cannot accept a connection; trying again");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }

@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
 use crate::accounts::Accounts;
+use crate::admission::Admission;
 use crate::config::{Config, Difference};
 use crate::live::Live;
 use crate::log::Log;
@@ -25,6 +26,7 @@ pub(super) struct Reload {
     live: Arc<Live>,
     log: Log,
     permits: Arc<Semaphore>,
+    admission: Arc<Admission>,
     /// One at a time.
     running: Mutex<()>,
 }
@@ -38,6 +40,7 @@ impl Reload {
         live: Arc<Live>,
         log: Log,
         permits: Arc<Semaphore>,
+        admission: Arc<Admission>,
     ) -> Self {
         Self {
             at_start: config.clone(),
@@ -47,6 +50,7 @@ impl Reload {
             live,
             log,
             permits,
+            admission,
             running: Mutex::default(),
         }
     }
@@ -92,6 +96,7 @@ impl Reload {
         let declared = self.live.declare(&new).await?;
         self.context.send_replace(Arc::new(context));
         self.log.set(new.log.level);
+        self.admission.set(new.admission.clone());
         self.allow(old.server.max_connections, new.server.max_connections);
         let mut lines = self.tell(&old, &new);
         lines.extend(declared.told());

@@ -13,11 +13,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, interval};
 use tracing::{error, warn};
 
+use super::accept::turn_away;
 use super::proxy;
 use super::supervisor::Beat;
-use crate::config::Config;
+use crate::admission::Ticket;
 use crate::phase::Phase;
-use crate::rules::Network;
 use crate::ssh::{self, Context};
 
 /// Threads of one shard that may wait for disks at the same time. Every channel waits in at most
@@ -27,13 +27,12 @@ const BLOCKING_THREADS: usize = 1024;
 /// Gives the connection to the shard that has the fewest.
 pub(super) fn hand_over(
     shards: &[Shard],
-    tcp: TcpStream,
+    tcp: std::net::TcpStream,
     peer: SocketAddr,
+    is_proxied: bool,
+    ticket: Ticket,
     permit: OwnedSemaphorePermit,
 ) {
-    let Ok(tcp) = tcp.into_std() else { return };
-    // An IPv4 client of a socket for both is one of IPv4 for everybody from here on.
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let least = shards
         .iter()
         .min_by_key(|shard| shard.load.load(Ordering::Relaxed));
@@ -42,6 +41,8 @@ pub(super) fn hand_over(
         let newcomer = Newcomer {
             tcp,
             peer,
+            is_proxied,
+            ticket,
             _permit: permit,
             _load: Load(shard.load.clone()),
         };
@@ -55,6 +56,9 @@ pub(super) fn hand_over(
 struct Newcomer {
     tcp: std::net::TcpStream,
     peer: SocketAddr,
+    /// Does it begin with a header that says for whom it is?
+    is_proxied: bool,
+    ticket: Ticket,
     _permit: OwnedSemaphorePermit,
     _load: Load,
 }
@@ -82,7 +86,6 @@ impl Shard {
     pub(super) fn start(
         number: usize,
         context: watch::Receiver<Arc<Context>>,
-        config: watch::Receiver<Arc<Config>>,
         phases: watch::Receiver<Phase>,
         watchdog: Option<Duration>,
     ) -> anyhow::Result<Self> {
@@ -95,7 +98,6 @@ impl Shard {
         let beat = Beat::default();
         let life = Life {
             context,
-            config,
             phases,
             beat: beat.clone(),
             pause: watchdog.map(|patience| patience / 4),
@@ -130,7 +132,6 @@ impl Shard {
 /// The life of a shard.
 struct Life {
     context: watch::Receiver<Arc<Context>>,
-    config: watch::Receiver<Arc<Config>>,
     phases: watch::Receiver<Phase>,
     /// The sign of life, and how often it is given, if somebody waits for it.
     beat: Beat,
@@ -150,8 +151,7 @@ impl Life {
             };
             let Some(newcomer) = newcomer else { break };
             let (context, phases) = (self.context.borrow().clone(), self.phases.clone());
-            let proxies = self.config.borrow().server.proxies.clone();
-            connections.spawn(newcomer.serve(context, proxies, phases));
+            connections.spawn(newcomer.serve(context, phases));
         }
         while connections.join_next().await.is_some() {}
     }
@@ -169,30 +169,44 @@ async fn pulse(beat: &Beat, ticks: Option<&mut Interval>) {
 }
 
 impl Newcomer {
-    async fn serve(
-        self,
-        context: Arc<Context>,
-        proxies: Arc<[Network]>,
-        phases: watch::Receiver<Phase>,
-    ) {
-        let peer = self.peer;
-        let ready = self
-            .tcp
+    async fn serve(self, context: Arc<Context>, phases: watch::Receiver<Phase>) {
+        let Self {
+            tcp, peer, ticket, ..
+        } = self;
+        let ready = tcp
             .set_nodelay(true)
-            .and_then(|()| TcpStream::from_std(self.tcp));
-        let mut tcp = match ready {
+            .and_then(|()| TcpStream::from_std(tcp));
+        let tcp = match ready {
             Ok(tcp) => tcp,
             Err(failure) => return warn!(%peer, %failure, "a connection was gone at once"),
         };
-        let mut client = peer;
-        if proxies.iter().any(|network| network.contains(peer.ip())) {
-            match proxy::client(&mut tcp).await {
-                Ok(told) => client = told.unwrap_or(peer),
-                Err(failure) => {
-                    return warn!(%peer, %failure, "a connection from a balancer is refused");
-                }
-            }
+        if !self.is_proxied {
+            return ssh::serve(tcp, peer, ticket, context, phases).await;
         }
-        ssh::serve(tcp, client, context, phases).await;
+        if let Some((tcp, client, ticket)) = unpack(tcp, peer, ticket).await {
+            ssh::serve(tcp, client, ticket, context, phases).await;
+        }
+    }
+}
+
+/// Finds out for whom a balancer connects, and whether they may come in.
+async fn unpack(
+    mut tcp: TcpStream,
+    balancer: SocketAddr,
+    unnamed: Ticket,
+) -> Option<(TcpStream, SocketAddr, Ticket)> {
+    let client = match proxy::client(&mut tcp).await {
+        Ok(client) => client.unwrap_or(balancer),
+        Err(failure) => {
+            warn!(peer = %balancer, %failure, "a connection from a balancer is refused");
+            return None;
+        }
+    };
+    match unnamed.named(client.ip()) {
+        Ok(ticket) => Some((tcp, client, ticket)),
+        Err(refusal) => {
+            turn_away(tcp.into_std().ok()?, client, refusal);
+            None
+        }
     }
 }

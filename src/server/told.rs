@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use crate::accounts::Accounts;
 use crate::admin;
+use crate::admission::Admission;
 use crate::audit::{Audit, Writer};
 use crate::config::Config;
 use crate::metrics::{Elsewhere, Metrics, http};
@@ -26,6 +27,7 @@ pub(super) fn start_audit(config: &Config) -> anyhow::Result<(Audit, Option<Writ
 pub(super) struct Told {
     pub(super) metrics: Arc<Metrics>,
     pub(super) audit: Audit,
+    pub(super) admission: Arc<Admission>,
     /// Those whose use is told, too.
     pub(super) accounts: Option<Accounts>,
 }
@@ -55,7 +57,11 @@ impl Told {
             }),
             None => Vec::new(),
         };
+        let door = self.admission.figures();
         self.metrics.text(&Elsewhere {
+            waiting: door.waiting,
+            banned: door.banned,
+            refused: door.refused,
             audit_lost: self.audit.lost(),
             accounts,
         })

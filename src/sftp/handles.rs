@@ -1,7 +1,5 @@
 //! The handles of one SFTP session: capped, and never mistaken for one another.
 
-use std::io::Write as _;
-
 use crate::error::Error;
 use crate::vfs::{OpenDirectory, OpenFile};
 
@@ -12,10 +10,14 @@ pub(super) enum Open {
 }
 
 /// A handle on the wire: the slot, and a stamp that no other handle of the process has, so that one
-/// that was closed, or belongs to another session, is never taken for a new one in its slot. In
-/// hexadecimal digits, since there are clients that keep it as text (russh-sftp).
-const SLOT_DIGITS: usize = 8;
-const WIRE_LENGTH: usize = SLOT_DIGITS + 16;
+/// that was closed, or belongs to another session, is never taken for a new one in its slot. It is
+/// text, since there are clients that keep it so (russh-sftp), and short, since every request has it.
+const WIRE_LENGTH: usize = 12;
+/// Six bits each.
+const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+/// Of the 72 bits. There are never more than 100,000 slots (`sftp.max_handles`).
+const SLOT_BITS: u32 = 20;
+const STAMP_BITS: u32 = 52;
 
 pub(super) struct Handles {
     slots: Vec<Option<(u64, Open)>>,
@@ -53,14 +55,11 @@ impl Handles {
             self.slots.push(None);
             (self.slots.len() - 1) as u32
         });
-        let stamp: u64 = rand::random();
+        let stamp = rand::random::<u64>() >> (u64::BITS - STAMP_BITS);
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some((stamp, open));
         }
-        let mut wire = [0; WIRE_LENGTH];
-        // Cannot fail: it is exactly as long.
-        let _ = write!(&mut wire[..], "{slot:08x}{stamp:016x}");
-        Ok(wire)
+        Ok(written(slot, stamp))
     }
 
     pub(super) fn get(&mut self, wire: &[u8]) -> Result<&mut Open, Error> {
@@ -117,12 +116,33 @@ impl Handles {
     }
 }
 
+fn written(slot: u32, stamp: u64) -> [u8; WIRE_LENGTH] {
+    let mut bits = (u128::from(stamp) << SLOT_BITS) | u128::from(slot);
+    [(); WIRE_LENGTH].map(|()| {
+        let digit = DIGITS.get((bits & 63) as usize).copied();
+        bits >>= 6;
+        digit.unwrap_or_default()
+    })
+}
+
 fn parse(wire: &[u8]) -> Result<(u32, u64), Error> {
-    let wire = std::str::from_utf8(wire).map_err(|_| UNKNOWN)?;
-    let (slot, stamp) = wire.split_at_checked(SLOT_DIGITS).ok_or(UNKNOWN)?;
-    let slot = u32::from_str_radix(slot, 16).map_err(|_| UNKNOWN)?;
-    let stamp = u64::from_str_radix(stamp, 16).map_err(|_| UNKNOWN)?;
-    Ok((slot, stamp))
+    if wire.len() != WIRE_LENGTH {
+        return Err(UNKNOWN);
+    }
+    let mut bits: u128 = 0;
+    for byte in wire.iter().rev() {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'A'..=b'Z' => byte - b'A' + 10,
+            b'a'..=b'z' => byte - b'a' + 36,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return Err(UNKNOWN),
+        };
+        bits = (bits << 6) | u128::from(digit);
+    }
+    let slot = bits & ((1 << SLOT_BITS) - 1);
+    Ok((slot as u32, (bits >> SLOT_BITS) as u64))
 }
 
 #[cfg(test)]
@@ -164,14 +184,20 @@ mod tests {
         let old = handles.insert(directory()).unwrap();
         handles.remove(&old).unwrap();
         let new = handles.insert(directory()).unwrap();
-        assert_eq!(
-            old.first_chunk::<SLOT_DIGITS>(),
-            new.first_chunk::<SLOT_DIGITS>()
-        );
+        assert_eq!(parse(&old).unwrap().0, parse(&new).unwrap().0);
         assert!(handles.get(&new).is_ok());
         assert!(matches!(handles.get(&old), Err(Error::Handle(_))));
         assert!(matches!(handles.remove(&old), Err(Error::Handle(_))));
         assert!(handles.remove(&new).is_ok());
+    }
+
+    #[test]
+    fn a_handle_is_text_and_means_what_it_was_made_of() {
+        for (slot, stamp) in [(0, 0), (99_999, 1), (1, (1 << STAMP_BITS) - 1)] {
+            let wire = written(slot, stamp);
+            assert!(wire.iter().all(u8::is_ascii_graphic), "{wire:?}");
+            assert_eq!(parse(&wire), Ok((slot, stamp)));
+        }
     }
 
     #[test]
@@ -194,10 +220,10 @@ mod tests {
         for wire in [
             &b""[..],
             b"x",
-            b"00000000",
-            &[b'0'; 24],
-            &[0; 24],
-            &[0xff; 24],
+            b"00000000000 ",
+            &[b'0'; 12],
+            &[0; 12],
+            &[0xff; 12],
             &[b'0'; 300],
         ] {
             assert!(

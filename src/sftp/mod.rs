@@ -44,12 +44,20 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
     let mut ending = None;
     loop {
         let is_held_back = share.limit(Direction::Upload).is_some();
-        let mut has_more = false;
-        if ending.is_none() {
-            match gather(&mut framer, &mut ready, is_held_back, &mut pipe) {
-                Ok(more) => has_more = more,
-                Err(_) => ending = Some(1),
+        if ending.is_none() && gather(&mut framer, &mut ready, is_held_back, &mut pipe).is_err() {
+            ending = Some(1);
+        }
+        if ready.is_empty() {
+            if let Some(exit_status) = ending {
+                finish(engine).await;
+                return exit_status;
             }
+            // Only now, so that no more is taken up than is carried out.
+            match pipe.receive().await {
+                Some(piece) => framer.push(piece),
+                None => ending = Some(0),
+            }
+            continue;
         }
         while let Some(frame) = ready.front() {
             if engine.replies().len() >= SEND_AT || !engine.carry_out_now(frame) {
@@ -81,36 +89,30 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
         if send_all(&mut engine, &mut pipe).await == Err(Gone) {
             engine.unheard();
         }
-        // The peer may send nothing more until it has the replies to what is here already.
-        if !ready.is_empty() || has_more {
-            continue;
-        }
-        if let Some(exit_status) = ending {
-            finish(engine).await;
-            return exit_status;
-        }
-        match pipe.receive().await {
-            Some(piece) => framer.push(piece),
-            None => ending = Some(0),
-        }
     }
 }
 
-/// Cuts what has come into requests. Where uploads are held back, what is behind a WRITE stays where it
-/// is counted, so that the connection is not read faster than it is served. Returns whether there may be
-/// more than what was taken.
+/// Cuts what has come into requests, about a batch. Where uploads are held back, what is behind a WRITE
+/// stays in the window, so that the peer sends no faster than it is served.
 fn gather<P: Pipe>(
     framer: &mut Framer,
     ready: &mut VecDeque<Frame>,
     is_held_back: bool,
     pipe: &mut P,
-) -> Result<bool, Broken> {
-    while ready.len() < BATCH_REQUESTS && !(is_held_back && ready.back().is_some_and(is_write)) {
+) -> Result<(), Broken> {
+    let mut bytes: usize = ready.iter().map(Frame::remaining).sum();
+    while ready.len() < BATCH_REQUESTS
+        && bytes < BATCH_BYTES
+        && !(is_held_back && ready.back().is_some_and(is_write))
+    {
         match framer.next_frame() {
-            Ok(Some(frame)) => ready.push_back(frame),
+            Ok(Some(frame)) => {
+                bytes += frame.remaining();
+                ready.push_back(frame);
+            }
             Ok(None) => match pipe.try_receive() {
                 Some(piece) => framer.push(piece),
-                None => return Ok(false),
+                None => break,
             },
             Err(broken) => {
                 debug!(%broken, "SFTP channel ended");
@@ -118,7 +120,7 @@ fn gather<P: Pipe>(
             }
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 fn is_write(frame: &Frame) -> bool {

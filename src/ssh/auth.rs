@@ -6,12 +6,14 @@ use std::sync::Arc;
 use russh::keys::ssh_key::certificate::{CertType, Certificate};
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
-use russh::server::{Auth, Response};
+use russh::server::{Auth, PublicKeyOffer, Response};
 use russh::{MethodKind, MethodSet};
 use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
 use super::Context;
+use super::algorithms::SSH_RSA;
+use super::visit::Visit;
 use crate::accounts::{self, Accounts, Given, KeyProof, Proof, Refusal};
 use crate::audit::{self, Audit, Event, Who, shown};
 use crate::failed_logins::FailedLogins;
@@ -23,9 +25,13 @@ pub(super) struct Login {
     audit: Audit,
     metrics: Arc<Metrics>,
     failed: Arc<FailedLogins>,
+    visit: Arc<Visit>,
     peer: SocketAddr,
     /// The first of two steps was taken.
     given: Option<Given>,
+    /// Are signatures with SHA-1 taken, and was one?
+    takes_ssh_rsa: bool,
+    signed_by_ssh_rsa: bool,
     /// Once here, nothing more is asked.
     proof: Option<(Proof, Means)>,
 }
@@ -54,8 +60,15 @@ const NONE: Means = Means {
 
 impl Means {
     fn key(key: &PublicKey) -> Self {
+        Self::of(key, None)
+    }
+
+    fn of(key: &PublicKey, certificate: Option<&Certificate>) -> Self {
         Self {
-            method: "publickey",
+            method: match certificate {
+                None => "publickey",
+                Some(_) => "certificate",
+            },
             key: Some(key.fingerprint(HashAlg::Sha256).to_string()),
         }
     }
@@ -89,14 +102,17 @@ fn half_done(partial_success: bool) -> Auth {
 }
 
 impl Login {
-    pub(super) fn new(context: &Context, peer: SocketAddr) -> Self {
+    pub(super) fn new(context: &Context, visit: Arc<Visit>, peer: SocketAddr) -> Self {
         Self {
             accounts: context.accounts.clone(),
             audit: context.audit.clone(),
             metrics: context.metrics.clone(),
             failed: context.failed_logins.clone(),
+            visit,
             peer,
             given: None,
+            takes_ssh_rsa: context.ssh.legacy,
+            signed_by_ssh_rsa: false,
             proof: None,
         }
     }
@@ -104,6 +120,11 @@ impl Login {
     /// The proof, and by what it was given, once the login has succeeded.
     pub(super) fn take_proof(&mut self) -> Option<(Proof, Means)> {
         self.proof.take()
+    }
+
+    /// Has the client signed with SHA-1?
+    pub(super) fn is_signed_by_ssh_rsa(&self) -> bool {
+        self.signed_by_ssh_rsa
     }
 
     /// A guest is in with that; all others learn what methods there are.
@@ -168,25 +189,34 @@ impl Login {
     }
 
     /// Would this key be accepted? Nothing is proven yet.
-    pub(super) async fn offered(
-        &mut self,
-        user: &str,
-        key: &PublicKey,
-        algorithm: &Algorithm,
-    ) -> Auth {
-        let Some(blob) = acceptable(key, algorithm) else {
+    pub(super) async fn offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Auth {
+        let Some(blob) = self.acceptable(offer.public_key, offer.algorithm) else {
             return refused();
         };
-        let means = Means::key(key);
+        let means = Means::of(offer.public_key, offer.certificate);
         if let Some(refused) = self.refused_unseen(user, &means) {
             return refused;
         }
-        match self.accounts.has_key(user, &blob, self.peer.ip()).await {
-            Ok(true) => Auth::Accept,
-            Ok(false) => {
+        let from = self.peer.ip();
+        let accepted = match offer.certificate {
+            None => self.accounts.accepts_key(user, &blob, from).await,
+            Some(certificate) => {
+                let Some(certificate) = facts(certificate) else {
+                    return refused();
+                };
+                let accepted = self.accounts.accepts_certificate(user, certificate, from);
+                accepted.await
+            }
+        };
+        match accepted {
+            Ok(Ok(())) => Auth::Accept,
+            // An agent offers all that it has: this is not worth a line in the log.
+            Ok(Err(Refusal::Wrong)) => {
+                self.visit.in_vain();
                 self.note_refusal(user, &means, UNKNOWN_KEY);
                 refused()
             }
+            Ok(Err(refusal)) => self.conclude(user, means, Err(refusal)),
             Err(failure) => self.unavailable(user, &means, &failure),
         }
     }
@@ -198,7 +228,7 @@ impl Login {
         key: &PublicKey,
         algorithm: &Algorithm,
     ) -> Auth {
-        let Some(blob) = acceptable(key, algorithm) else {
+        let Some(blob) = self.acceptable(key, algorithm) else {
             return refused();
         };
         let means = Means::key(key);
@@ -208,6 +238,7 @@ impl Login {
         if let Some(guest) = self.guest(user, &means).await {
             return guest;
         }
+        self.signed_by_ssh_rsa = *algorithm == SSH_RSA;
         let checked = self.accounts.check_key(user, &blob, self.peer.ip()).await;
         self.conclude_key(user, means, checked)
     }
@@ -215,10 +246,8 @@ impl Login {
     /// The possession of the key of this certificate has been proven, and the signature of who has
     /// issued it.
     pub(super) async fn certificate(&mut self, user: &str, certificate: &Certificate) -> Auth {
-        let means = Means {
-            method: "certificate",
-            ..Means::key(&PublicKey::from(certificate.public_key().clone()))
-        };
+        let key = PublicKey::from(certificate.public_key().clone());
+        let means = Means::of(&key, Some(certificate));
         let Some(certificate) = facts(certificate) else {
             return refused();
         };
@@ -267,6 +296,7 @@ impl Login {
                 // Debug formatting escapes what a stranger may have put into the name.
                 warn!(?user, %peer, method, key, %reason, "login refused");
                 self.failed.note(user, peer, method);
+                self.visit.wrong();
                 self.note_refusal(user, &means, &reason.to_string());
                 match &self.given {
                     Some(given) if given.user() == user => half_done(false),
@@ -303,6 +333,19 @@ impl Login {
         self.audit.note(Some(&who), &Event::Login(refused));
     }
 
+    /// The key's wire encoding (RFC 4253, section 6.6), if it is of a kind that is accepted here.
+    fn acceptable(&self, key: &PublicKey, algorithm: &Algorithm) -> Option<Vec<u8>> {
+        let is_accepted = match algorithm {
+            Algorithm::Ed25519
+            | Algorithm::Ecdsa { .. }
+            | Algorithm::SkEd25519
+            | Algorithm::SkEcdsaSha2NistP256
+            | Algorithm::Rsa { hash: Some(_) } => true,
+            _ => self.takes_ssh_rsa && *algorithm == SSH_RSA,
+        };
+        is_accepted.then(|| key.to_bytes().ok()).flatten()
+    }
+
     fn unavailable(&self, user: &str, means: &Means, failure: &anyhow::Error) -> Auth {
         error!(peer = %self.peer, "logins cannot be checked: {failure:#}");
         self.note_refusal(user, means, "logins cannot be checked");
@@ -311,19 +354,6 @@ impl Login {
 }
 
 const UNKNOWN_KEY: &str = "unknown key";
-
-/// The key's wire encoding (RFC 4253, section 6.6), if it is of a kind that is accepted here.
-fn acceptable(key: &PublicKey, algorithm: &Algorithm) -> Option<Vec<u8>> {
-    match algorithm {
-        Algorithm::Ed25519
-        | Algorithm::Ecdsa { .. }
-        | Algorithm::SkEd25519
-        | Algorithm::SkEcdsaSha2NistP256
-        // Without a hash it is ssh-rsa: SHA-1, which RFC 8332 replaces.
-        | Algorithm::Rsa { hash: Some(_) } => key.to_bytes().ok(),
-        _ => None,
-    }
-}
 
 /// What a certificate says, which russh has read.
 fn facts(certificate: &Certificate) -> Option<accounts::Certificate> {

@@ -1,10 +1,8 @@
 //! One channel: drained from its opening to its end, and the service that runs on it.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 
 use bytes::Bytes;
 use russh::server::Msg;
@@ -12,9 +10,11 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tracing::error;
 
-use super::stream::{Backlog, Link};
+use super::inbox::Inbox;
+use super::transport::WINDOW;
 use crate::command_line::words;
 use crate::commands::{self, Command};
+use crate::metrics::Metrics;
 use crate::pipe::{Gone, Pipe};
 use crate::pool;
 use crate::scp;
@@ -63,19 +63,18 @@ pub(super) async fn run(
     channel: Channel<Msg>,
     mut start: mpsc::UnboundedReceiver<Option<Service>>,
     session: Arc<Session>,
-    link: Arc<Link>,
+    metrics: Arc<Metrics>,
 ) {
     let (mut reader, writer) = channel.split();
     let Some(service) = wait_for_start(&mut reader, &mut start).await else {
         return;
     };
-    let backlog = Arc::new(Backlog::new(link));
-    let (queue, incoming) = mpsc::unbounded_channel();
+    let inbox = Arc::new(Inbox::new(metrics));
     let (left, gone) = watch::channel(false);
     let cancelled = Arc::new(AtomicBool::new(false));
     let pipe = ChannelPipe {
-        incoming,
-        backlog: backlog.clone(),
+        inbox: inbox.clone(),
+        taken_up: 0,
         writer: &writer,
         gone: gone.clone(),
         terminal: matches!(service, Service::Command(_, Terminal(true))),
@@ -92,7 +91,7 @@ pub(super) async fn run(
         or_gone(farewell, gone).await;
     };
     let draining = async {
-        drain(reader, queue, &backlog).await;
+        drain(reader, &inbox).await;
         cancelled.store(true, Ordering::Relaxed);
         left.send_replace(true);
         // What was received whole is still carried out.
@@ -128,49 +127,49 @@ async fn wait_for_start(
     }
 }
 
-/// Moves what comes into the queue, and never waits for anything else, least of all for output:
+/// Moves what comes into the inbox, and never waits for anything else, least of all for output:
 /// the window that output waits for arrives on the same connection.
-async fn drain(
-    mut reader: ChannelReadHalf,
-    queue: mpsc::UnboundedSender<Bytes>,
-    backlog: &Backlog,
-) {
-    let mut queue = Some(queue);
+async fn drain(mut reader: ChannelReadHalf, inbox: &Inbox) {
     while let Some(message) = reader.wait().await {
         match message {
-            ChannelMsg::Data { data } => {
-                // Without a receiver the service has ended: what still comes is of no interest.
-                if let Some(queue) = queue.as_ref().filter(|queue| !queue.is_closed()) {
-                    backlog.add(data.len());
-                    let _ = queue.send(data);
-                }
-            }
-            ChannelMsg::Eof => queue = None,
-            ChannelMsg::Close => return,
+            ChannelMsg::Data { data } => inbox.put(data),
+            ChannelMsg::Eof => inbox.end(),
+            ChannelMsg::Close => break,
             _ => {}
         }
     }
+    inbox.end();
 }
 
 /// The bytes of a channel, as a service sees them.
 struct ChannelPipe<'a> {
-    incoming: mpsc::UnboundedReceiver<Bytes>,
-    backlog: Arc<Backlog>,
+    inbox: Arc<Inbox>,
+    /// Bytes that were taken up and for which the peer may not send others yet.
+    taken_up: u32,
     writer: &'a ChannelWriteHalf<Msg>,
     gone: watch::Receiver<bool>,
     terminal: bool,
 }
 
+/// The peer is told of new window in steps of this size: often enough that it need not stop, and seldom
+/// enough that it costs nothing.
+const GRANT: u32 = WINDOW / 4;
+
 impl Pipe for ChannelPipe<'_> {
     async fn receive(&mut self) -> Option<Bytes> {
-        let piece = self.incoming.recv().await?;
-        self.backlog.remove(piece.len());
+        if self.taken_up >= GRANT {
+            // There was no room for it before. Who is gone needs no window.
+            let _ = self.put_out(self.writer.grant_window(self.taken_up)).await;
+            self.taken_up = 0;
+        }
+        let piece = poll_fn(|context| self.inbox.poll_take(context)).await?;
+        self.took(&piece);
         Some(piece)
     }
 
     fn try_receive(&mut self) -> Option<Bytes> {
-        let piece = self.incoming.try_recv().ok()?;
-        self.backlog.remove(piece.len());
+        let piece = self.inbox.try_take()?;
+        self.took(&piece);
         Some(piece)
     }
 
@@ -194,7 +193,22 @@ impl Pipe for ChannelPipe<'_> {
     }
 }
 
+impl Drop for ChannelPipe<'_> {
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
+}
+
 impl ChannelPipe<'_> {
+    /// A piece was taken up: the peer may send others for it.
+    fn took(&mut self, piece: &Bytes) {
+        let length = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        self.taken_up = self.taken_up.saturating_add(length);
+        if self.taken_up >= GRANT && self.writer.try_grant_window(self.taken_up) {
+            self.taken_up = 0;
+        }
+    }
+
     fn ends_of_lines(&self, text: Bytes) -> Bytes {
         if !self.terminal {
             return text;
@@ -203,22 +217,8 @@ impl ChannelPipe<'_> {
         lines.join(&b"\r\n"[..]).into()
     }
 
-    /// Waits for an output. If it does not go out at once, what it waits for (the peer's window,
-    /// the end of an exchange of keys) may have to be read first: so the requests behind it must
-    /// not keep the connection from being read.
     async fn put_out<E>(&self, output: impl Future<Output = Result<(), E>>) -> Result<(), Gone> {
-        let mut output = pin!(or_gone(output, self.gone.clone()));
-        let at_once = poll_fn(|context| Poll::Ready(output.as_mut().poll(context))).await;
-        let sent = match at_once {
-            Poll::Ready(sent) => sent,
-            Poll::Pending => {
-                self.backlog.set_blocked(true);
-                let sent = output.await;
-                self.backlog.set_blocked(false);
-                sent
-            }
-        };
-        match sent {
+        match or_gone(output, self.gone.clone()).await {
             Some(Ok(())) => Ok(()),
             _ => Err(Gone),
         }

@@ -1,6 +1,5 @@
 //! The SSH side, on russh: from a TCP stream to services on channels. Only this module knows russh.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -8,36 +7,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::ssh_key::Certificate;
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session as Transport,
     VerifiedPublicKey,
 };
-use russh::{
-    Channel, ChannelId, ChannelOpenFailure, Disconnect, Preferred, SshId, cipher, compression,
-    server,
-};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Names, server};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, warn};
 
+mod algorithms;
 mod auth;
 mod channel;
 pub mod host_keys;
+mod inbox;
+mod rotation;
 mod stream;
+mod transport;
+mod visit;
 
-use auth::{Login, methods};
+pub use russh::keys::PrivateKey;
+
+use auth::Login;
 use channel::{Service, Terminal};
+use rotation::Rotation;
 use stream::{Link, Stream};
+use transport::Transports;
+use visit::Visit;
 
 use crate::accounts::Accounts;
+use crate::admission::Ticket;
 use crate::audit::{self, Audit, Who, shown};
 use crate::bandwidth::Lanes;
 use crate::commands::Command;
 use crate::config::{self, Config};
 use crate::failed_logins::FailedLogins;
 use crate::hashes::Hashes;
-use crate::metrics::{Direction, Metrics};
+use crate::metrics::Metrics;
 use crate::phase::{Phase, STOPPING, reached};
 use crate::quota::{Ledgers, Limits};
 use crate::session::{Client, Session, Terms};
@@ -47,13 +53,9 @@ use crate::witness::Witness;
 /// Time that a connection has to end by itself once it was told to.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Bytes that a client may send on a channel before it hears that more may come.
-const WINDOW: u32 = 2 * 1024 * 1024;
-const LEAST_WINDOW: u32 = 64 * 1024;
-
 /// What all connections share.
 pub struct Context {
-    transport: Arc<server::Config>,
+    transports: Transports,
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
     sessions: Arc<Sessions>,
@@ -63,6 +65,7 @@ pub struct Context {
     metrics: Arc<Metrics>,
     lanes: Arc<Lanes>,
     login: config::Login,
+    ssh: config::Ssh,
     sftp: config::Sftp,
     uploads: config::Uploads,
 }
@@ -79,7 +82,7 @@ impl Context {
         host_keys: Vec<PrivateKey>,
     ) -> Self {
         Self {
-            transport: Arc::new(transport(&config.login, host_keys)),
+            transports: Transports::new(config, host_keys),
             accounts,
             ledgers,
             sessions,
@@ -89,6 +92,7 @@ impl Context {
             metrics,
             lanes: Arc::new(Lanes::new(config.bandwidth)),
             login: config.login.clone(),
+            ssh: config.ssh.clone(),
             sftp: config.sftp.clone(),
             uploads: config.uploads.clone(),
         }
@@ -119,100 +123,44 @@ impl Context {
     }
 }
 
-/// How russh is set up; docs/adr/ and the comments say why.
-fn transport(login: &config::Login, keys: Vec<PrivateKey>) -> server::Config {
-    server::Config {
-        server_id: SshId::Standard(Cow::Borrowed(concat!(
-            "SSH-2.0-Landfall_",
-            env!("CARGO_PKG_VERSION")
-        ))),
-        methods: methods(),
-        keys,
-        preferred: preferred(),
-        // Refusals all take this long, so that small differences do not show. It is short, since
-        // each key that an agent offers in vain costs it too; the first "none" only asks what there
-        // is, and costs nothing.
-        auth_rejection_time: Duration::from_millis(50),
-        auth_rejection_time_initial: Some(Duration::ZERO),
-        max_auth_attempts: login.max_attempts,
-        window_size: WINDOW,
-        maximum_packet_size: 32 * 1024,
-        // Larger batches of outgoing packets for each write to the socket.
-        event_buffer_size: 32,
-        // A peer that answers keepalives is never inactive; one that is gone, or takes nothing off
-        // its socket, is let go.
-        keepalive_interval: Some(Duration::from_secs(60)),
-        keepalive_max: 3,
-        inactivity_timeout: Some(Duration::from_secs(600)),
-        ..server::Config::default()
-    }
-}
-
-fn preferred() -> Preferred {
-    Preferred {
-        cipher: Cow::Borrowed(&[
-            cipher::AES_256_GCM,
-            cipher::AES_128_GCM,
-            cipher::CHACHA20_POLY1305,
-            cipher::AES_256_CTR,
-            cipher::AES_192_CTR,
-            cipher::AES_128_CTR,
-        ]),
-        // As russh's default, but without ssh-rsa, which is SHA-1.
-        key: Cow::Borrowed(&[
-            Algorithm::Ed25519,
-            Algorithm::Ecdsa {
-                curve: EcdsaCurve::NistP256,
-            },
-            Algorithm::Ecdsa {
-                curve: EcdsaCurve::NistP384,
-            },
-            Algorithm::Ecdsa {
-                curve: EcdsaCurve::NistP521,
-            },
-            Algorithm::Rsa {
-                hash: Some(HashAlg::Sha512),
-            },
-            Algorithm::Rsa {
-                hash: Some(HashAlg::Sha256),
-            },
-        ]),
-        compression: Cow::Borrowed(&[compression::NONE]),
-        ..Preferred::default()
-    }
-}
-
 /// Serves one connection to its end, or until `stop` says so.
 pub async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
+    ticket: Ticket,
     context: Arc<Context>,
     mut phases: watch::Receiver<Phase>,
 ) {
     let _present = context.metrics.connection();
-    let link = Arc::new(Link::new(context.metrics.clone()));
+    let link = Arc::<Link>::default();
     let ending = Ending::default();
     let (at_work, mut all_ended) = mpsc::channel(1);
-    let stream = Stream::new(tcp, link.clone(), context.login.grace_time);
+    let visit = Arc::new(Visit::new(ticket, &context.login));
+    let grace_time = context.login.grace_time;
+    let stream = Stream::new(tcp, link.clone(), visit.clone(), grace_time);
     let connection = Connection {
-        login: Login::new(&context, peer),
+        login: Login::new(&context, visit.clone(), peer),
+        visit: visit.clone(),
         context: context.clone(),
         peer,
         link: link.clone(),
         ending: ending.clone(),
         entry: None,
         session: None,
+        rotation: Rotation::default(),
+        old_algorithms: Vec::new(),
         channels: HashMap::new(),
         at_work,
     };
     let begun = tokio::select! {
-        begun = server::run_stream(context.transport.clone(), stream, connection) => begun,
+        begun = server::run_stream(context.transports.usual(), stream, connection) => begun,
         () = time_to_leave(&link, phases.clone()) => return,
     };
     let mut running = match begun {
         Ok(running) => running,
         Err(failure) => {
             debug!(%peer, %failure, "connection ended before it began");
+            visit.settle(Some(&failure), &context.audit);
             return;
         }
     };
@@ -223,7 +171,10 @@ pub async fn serve(
         }
     };
     let outcome = tokio::select! {
-        outcome = &mut running => outcome,
+        outcome = &mut running => {
+            visit.settle(outcome.as_ref().err(), &context.audit);
+            outcome
+        }
         reason = told_to_end => {
             let goodbye = running.handle();
             let told = goodbye.disconnect(Disconnect::ByApplication, reason, "en".into());
@@ -262,6 +213,7 @@ async fn time_to_leave(link: &Link, mut phases: watch::Receiver<Phase>) {
 /// One connection: first a login, then a session with channels.
 struct Connection {
     login: Login,
+    visit: Arc<Visit>,
     context: Arc<Context>,
     peer: SocketAddr,
     link: Arc<Link>,
@@ -269,6 +221,9 @@ struct Connection {
     /// Its place among the open sessions, until the connection is gone.
     entry: Option<Entry>,
     session: Option<Arc<Session>>,
+    rotation: Rotation,
+    /// What it uses that only `ssh.legacy` offers.
+    old_algorithms: Vec<String>,
     channels: HashMap<ChannelId, OpenChannel>,
     /// Held by each channel until it has ended; nothing is ever sent.
     at_work: mpsc::Sender<Infallible>,
@@ -300,6 +255,18 @@ impl Connection {
         open.map_or(Terminal(false), |open| open.terminal)
     }
 
+    /// Here and not before the login, so that no stranger can fill the log.
+    fn tell_of_old_algorithms(&self, user: &str) {
+        let mut found = self.old_algorithms.clone();
+        if self.login.is_signed_by_ssh_rsa() {
+            found.push("ssh-rsa as the key of the login".to_owned());
+        }
+        if self.context.ssh.legacy && !found.is_empty() {
+            let (peer, found) = (self.peer, found.join(", "));
+            warn!(user, %peer, "an old client: {found} (ssh.legacy)");
+        }
+    }
+
     fn forget_ended_channels(&mut self) {
         self.channels.retain(|_, open| !open.decisions.is_closed());
     }
@@ -308,11 +275,42 @@ impl Connection {
 impl Handler for Connection {
     type Error = russh::Error;
 
+    fn config_for(&mut self, identification: &[u8]) -> Option<Arc<server::Config>> {
+        self.context.transports.of(identification)
+    }
+
+    async fn kex_done(
+        &mut self,
+        names: &Names,
+        _transport: &mut Transport,
+    ) -> Result<(), Self::Error> {
+        self.rotation.agreed(names);
+        self.old_algorithms = algorithms::old_ones(names);
+        Ok(())
+    }
+
+    async fn global_request(
+        &mut self,
+        name: &str,
+        content: &[u8],
+        transport: &mut Transport,
+    ) -> Result<Option<Vec<u8>>, Self::Error> {
+        // Nothing is signed for strangers.
+        if name != rotation::PROVE || self.session.is_none() {
+            return Ok(None);
+        }
+        let keys = self.context.transports.host_keys();
+        let session_id = transport.session_id().unwrap_or_default();
+        Ok(self.rotation.prove(keys, content, session_id))
+    }
+
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.none(user).await)
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.password(user, password).await)
     }
 
@@ -322,6 +320,7 @@ impl Handler for Connection {
         _submethods: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.keyboard_interactive(user, response).await)
     }
 
@@ -330,10 +329,8 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self
-            .login
-            .offered(user, offer.public_key, offer.algorithm)
-            .await)
+        self.visit.asks()?;
+        Ok(self.login.offered(user, offer).await)
     }
 
     async fn auth_publickey(
@@ -341,6 +338,7 @@ impl Handler for Connection {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self
             .login
             .public_key(user, key.public_key, key.algorithm)
@@ -352,6 +350,7 @@ impl Handler for Connection {
         user: &str,
         certificate: &Certificate,
     ) -> Result<Auth, Self::Error> {
+        self.visit.asks()?;
         Ok(self.login.certificate(user, certificate).await)
     }
 
@@ -361,6 +360,8 @@ impl Handler for Connection {
             .take_proof()
             .ok_or(russh::Error::NotAuthenticated)?;
         let account = proof.account();
+        let is_guest = self.context.accounts.is_guest(account.name.as_str());
+        self.visit.logged_in(is_guest);
         let limits = Limits {
             bytes: account.settings.allowance.bytes,
             files: account.settings.allowance.files,
@@ -421,9 +422,11 @@ impl Handler for Connection {
                 return transport.disconnect(Disconnect::ByApplication, &words, "en");
             }
         }
+        self.tell_of_old_algorithms(session.user());
         self.session = Some(session);
         self.link.logged_in();
-        Ok(())
+        let keys = self.context.transports.host_keys();
+        transport.tell(rotation::TOLD, &rotation::told(keys))
     }
 
     async fn channel_open_session(
@@ -448,9 +451,9 @@ impl Handler for Connection {
             terminal: Terminal(false),
         };
         self.channels.insert(channel.id(), open);
-        let (link, at_work) = (self.link.clone(), self.at_work.clone());
+        let (metrics, at_work) = (self.context.metrics.clone(), self.at_work.clone());
         tokio::spawn(async move {
-            channel::run(channel, services, session, link).await;
+            channel::run(channel, services, session, metrics).await;
             drop(at_work);
         });
         Ok(())
@@ -486,21 +489,6 @@ impl Handler for Connection {
     ) -> Result<(), Self::Error> {
         let service = Service::Command(Command::Greeting, self.terminal(channel));
         self.grant(channel, service, transport)
-    }
-
-    /// Where uploads are held back, little is under way: what else comes on the connection comes behind
-    /// it.
-    fn adjust_window(&mut self, _channel: ChannelId, _current: u32) -> u32 {
-        let session = self.session.as_ref();
-        let Some(rate) = session.and_then(|session| session.share().limit(Direction::Upload))
-        else {
-            return WINDOW;
-        };
-        self.forget_ended_channels();
-        // Alone, it may be further ahead: who is far away needs that.
-        let part = if self.channels.len() > 1 { 32 } else { 8 };
-        let a_moment = u32::try_from(rate / part).unwrap_or(u32::MAX);
-        a_moment.clamp(LEAST_WINDOW, WINDOW)
     }
 
     async fn pty_request(

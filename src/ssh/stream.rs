@@ -1,5 +1,5 @@
 //! The TCP stream as russh sees it: the place for what SSH itself does not bound. It ends at the
-//! login deadline, stops being read while too many requests wait, and can be cut from outside.
+//! login deadline, and can be cut from outside.
 
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
@@ -12,18 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::metrics::Metrics;
-
-/// Past this many waiting request bytes nothing more is read while they can be carried out.
-const ENOUGH: usize = 1024 * 1024;
-
-/// A channel whose peer lets this many request bytes pile up without reading its replies is cut
-/// off. It is far above what paramiko asks for ahead (30 bytes for each 32 KiB of a file).
-const TOO_MUCH: usize = 32 * 1024 * 1024;
-
-/// What a piece of channel data costs beyond its bytes: a peer that sends single bytes must not
-/// take memory for free.
-const PIECE_OVERHEAD: usize = 128;
+use super::visit::Visit;
 
 /// Bytes that may be read beyond what russh asks for, which is first the length of a packet and then
 /// the rest of it: so the length of the next one comes along, and small packets come several at a
@@ -31,15 +20,11 @@ const PIECE_OVERHEAD: usize = 128;
 const READ_AHEAD: usize = 4096;
 
 /// What the connection's parts share about its stream.
-pub(super) struct Link {
-    state: Mutex<State>,
-    metrics: Arc<Metrics>,
-}
+#[derive(Default)]
+pub(super) struct Link(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Request bytes that wait in channels which can go on.
-    waiting: usize,
     logged_in: bool,
     cut: bool,
     reader: Option<Waker>,
@@ -48,15 +33,8 @@ struct State {
 }
 
 impl Link {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self {
-            state: Mutex::default(),
-            metrics,
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The login deadline no longer holds.
@@ -83,98 +61,13 @@ impl Link {
     pub(super) fn cut(&self) {
         let mut state = self.state();
         state.cut = true;
-        state.wake();
+        if let Some(reader) = state.reader.take() {
+            reader.wake();
+        }
         // A connection whose peer takes nothing waits here, and reads nothing.
         if let Some(writer) = state.writer.take() {
             writer.wake();
         }
-    }
-}
-
-impl State {
-    fn wake(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-    }
-}
-
-/// The requests of one channel that have been received and not yet taken up.
-pub(super) struct Backlog {
-    link: Arc<Link>,
-    own: Mutex<Own>,
-}
-
-#[derive(Default)]
-struct Own {
-    bytes: usize,
-    /// Its replies wait for the peer's window or for new keys, so it cannot go on until more is read.
-    blocked: bool,
-}
-
-impl Backlog {
-    pub(super) fn new(link: Arc<Link>) -> Self {
-        Self {
-            link,
-            own: Mutex::default(),
-        }
-    }
-
-    fn own(&self) -> MutexGuard<'_, Own> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A piece was received. Cuts the connection if it is too much.
-    pub(super) fn add(&self, length: usize) {
-        let mut own = self.own();
-        own.bytes += length + PIECE_OVERHEAD;
-        self.link.metrics.backlog((length + PIECE_OVERHEAD) as i64);
-        if !own.blocked {
-            self.link.state().waiting += length + PIECE_OVERHEAD;
-        } else if own.bytes > TOO_MUCH {
-            tracing::warn!("a client sends requests without reading the replies: cut off");
-            self.link.cut();
-        }
-    }
-
-    /// A piece was taken up.
-    pub(super) fn remove(&self, length: usize) {
-        let mut own = self.own();
-        own.bytes -= length + PIECE_OVERHEAD;
-        self.link
-            .metrics
-            .backlog(-((length + PIECE_OVERHEAD) as i64));
-        if !own.blocked {
-            let mut state = self.link.state();
-            state.waiting -= length + PIECE_OVERHEAD;
-            if state.waiting <= ENOUGH {
-                state.wake();
-            }
-        }
-    }
-
-    /// The channel's output waits, or no longer does.
-    pub(super) fn set_blocked(&self, blocked: bool) {
-        let mut own = self.own();
-        if own.blocked == blocked {
-            return;
-        }
-        own.blocked = blocked;
-        let mut state = self.link.state();
-        if blocked {
-            state.waiting -= own.bytes;
-            state.wake();
-        } else {
-            state.waiting += own.bytes;
-        }
-    }
-}
-
-impl Drop for Backlog {
-    fn drop(&mut self) {
-        self.link.metrics.backlog(-(self.own().bytes as i64));
-        // A channel that is gone holds up nothing.
-        self.set_blocked(true);
     }
 }
 
@@ -185,44 +78,70 @@ pub(super) struct Stream {
     /// The part of `ahead` that is still to be handed out.
     unread: Range<usize>,
     link: Arc<Link>,
+    visit: Arc<Visit>,
+    /// Until somebody is logged in.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stream {
-    pub(super) fn new(tcp: TcpStream, link: Arc<Link>, grace_time: Duration) -> Self {
+    pub(super) fn new(
+        tcp: TcpStream,
+        link: Arc<Link>,
+        visit: Arc<Visit>,
+        grace_time: Duration,
+    ) -> Self {
         Self {
             tcp,
             ahead: vec![0; READ_AHEAD].into_boxed_slice(),
             unread: 0..0,
             link,
+            visit,
             deadline: Some(Box::pin(sleep(grace_time))),
         }
     }
 
-    /// May bytes be read now? An error ends the connection.
-    fn poll_permission(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// May bytes be read? An error ends the connection.
+    fn permission(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let mut state = self.link.state();
         if state.cut {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
         if state.logged_in {
             self.deadline = None;
-        } else if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(context).is_ready()
-        {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "no login within the grace time",
-            )));
+        }
+        if let Poll::Ready(late) = poll_deadline(&mut self.deadline, &self.visit, context) {
+            return Err(late);
         }
         // Kept in any case: `cut` must wake a read that waits for the peer.
         state.reader = Some(context.waker().clone());
-        if state.waiting > ENOUGH {
-            Poll::Pending
+        Ok(())
+    }
+
+    /// Bytes are handed out: an error if that is too much for somebody who is not logged in.
+    fn handed_out(&self, count: usize) -> io::Result<()> {
+        if self.deadline.is_none() || count == 0 || self.visit.has_come(count) {
+            Ok(())
         } else {
-            Poll::Ready(Ok(()))
+            Err(io::Error::other(
+                "too much for somebody who is not logged in",
+            ))
         }
     }
+}
+
+/// Is the time to log in over?
+fn poll_deadline(
+    deadline: &mut Option<Pin<Box<Sleep>>>,
+    visit: &Visit,
+    context: &mut Context<'_>,
+) -> Poll<io::Error> {
+    let Some(deadline) = deadline else {
+        return Poll::Pending;
+    };
+    ready!(deadline.as_mut().poll(context));
+    visit.late();
+    let words = "no login within the grace time";
+    Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, words))
 }
 
 impl AsyncRead for Stream {
@@ -231,7 +150,7 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(self.poll_permission(context))?;
+        self.permission(context)?;
         let Self {
             tcp, ahead, unread, ..
         } = &mut *self;
@@ -240,8 +159,9 @@ impl AsyncRead for Stream {
             && !taken.is_empty()
         {
             buffer.put_slice(taken);
-            unread.start += taken.len();
-            return Poll::Ready(Ok(()));
+            let count = taken.len();
+            unread.start += count;
+            return Poll::Ready(self.handed_out(count));
         }
         loop {
             ready!(tcp.poll_read_ready(context))?;
@@ -251,7 +171,7 @@ impl AsyncRead for Stream {
                 Ok(count) => {
                     buffer.advance(count.min(room));
                     *unread = 0..count.saturating_sub(room);
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(self.handed_out(count.min(room)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -267,7 +187,16 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.tcp).poll_write(context, bytes) {
-            Poll::Pending => self.link.wait_to_write(context).map(Err),
+            Poll::Pending => {
+                let Self {
+                    deadline, visit, ..
+                } = &mut *self;
+                // Who takes nothing is late, too.
+                match poll_deadline(deadline, visit, context) {
+                    Poll::Ready(late) => Poll::Ready(Err(late)),
+                    Poll::Pending => self.link.wait_to_write(context).map(Err),
+                }
+            }
             done => done,
         }
     }

@@ -1,27 +1,39 @@
 //! Disks that do not take the trail: full ones, and ones that hang. The trail alone lies there.
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::{noted, of_kind, trail};
 use crate::common::connection::{Connection, Options};
 use crate::common::wire::{Attrs, code};
-use crate::common::{MIB, STEP, TestServer, bytes_of, wait_until};
+use crate::common::{MIB, STEP, TestServer, bytes_of, run_ok, wait_until};
 use crate::disks::faulty::FaultyDisk;
 use crate::disks::small::SmallDisk;
 
+/// Where the file of a trail is one of another disk, until this goes.
+struct Bound(PathBuf);
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        run_ok(Command::new("umount").arg("-l").arg(&self.0), STEP);
+    }
+}
+
 /// A server whose trail lies in this folder.
-fn server_with_trail_in(folder: &Path, settings: &[(&str, &str)]) -> TestServer {
+fn server_with_trail_in(folder: &Path, settings: &[(&str, &str)]) -> (TestServer, Bound) {
     let mut server = TestServer::start_with(settings);
     server.stop();
     let path = server.path("data/audit.jsonl");
-    fs::remove_file(&path).unwrap();
-    symlink(folder.join("audit.jsonl"), &path).unwrap();
+    let there = folder.join("audit.jsonl");
+    fs::write(&there, "").unwrap();
+    let mut mount = Command::new("mount");
+    run_ok(mount.arg("--bind").arg(there).arg(&path), STEP);
+    let bound = Bound(path);
     server.serve();
     noted(&server, "the start", |one| one["event"] == "start");
-    server
+    (server, bound)
 }
 
 /// To the last block, so that a line can be torn.
@@ -45,7 +57,7 @@ fn a_full_disk_is_told_and_what_waits_is_noted_once_there_is_room() {
     let Some(disk) = SmallDisk::mount("audit", "size=1m,mode=700") else {
         return;
     };
-    let server = server_with_trail_in(&disk.home(), &[]);
+    let (server, _bound) = server_with_trail_in(&disk.home(), &[]);
     let mut sftp = Connection::logged_in(&server).sftp();
     noted(&server, "the login", |one| one["event"] == "login");
     fill(&disk);
@@ -76,7 +88,8 @@ fn with_refuse_nobody_logs_in_who_could_not_be_noted() {
     let Some(disk) = SmallDisk::mount("audit-refuse", "size=1m,mode=700") else {
         return;
     };
-    let server = server_with_trail_in(&disk.home(), &[("audit.on_failure", "\"refuse\"")]);
+    let (server, _bound) =
+        server_with_trail_in(&disk.home(), &[("audit.on_failure", "\"refuse\"")]);
     let mut sftp = Connection::logged_in(&server).sftp();
     fill(&disk);
     // What there is of the last block is used up.
@@ -111,7 +124,8 @@ fn a_disk_that_hangs_slows_nobody_and_what_it_does_not_take_is_counted() {
     let Some(disk) = FaultyDisk::mount() else {
         return;
     };
-    let server = server_with_trail_in(&disk.home(), &[("audit.on_failure", "\"refuse\"")]);
+    let (server, _bound) =
+        server_with_trail_in(&disk.home(), &[("audit.on_failure", "\"refuse\"")]);
     let mut sftp = Connection::logged_in(&server).sftp();
     noted(&server, "the login", |one| one["event"] == "login");
     // A long path, so that few events fill what may wait.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{noted, of_kind, trail};
 use crate::common::connection::{Connection, Options};
+use crate::common::flood::{HTTP, knock, source};
 use crate::common::raw::RawSftp;
 use crate::common::server::{make_key, with_password};
 use crate::common::wire::{Attrs, OPENDIR, code, flag};
@@ -54,6 +55,11 @@ fn what_real_clients_and_the_operator_do_is_noted_and_fits_the_schema() {
     assert_eq!(elsewhere.code(), code::PERMISSION_DENIED);
     server.admin(&["session", "kill", "--user", USER], "").ok();
     server.admin(&["reload"], "").ok();
+    // A source that speaks no SSH is banned, and let in again.
+    for _ in 0..3 {
+        knock(&server, source(601), HTTP);
+    }
+    server.admin(&["ban", "lift", "--all"], "").ok();
     drop(raw);
     server
         .admin(

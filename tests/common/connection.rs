@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, mpsc};
@@ -11,6 +12,7 @@ use russh::client::{self, AuthResult, KeyboardInteractiveAuthResponse};
 use russh::keys::ssh_key::Certificate;
 use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, SshId};
+use tokio::net::TcpSocket;
 use tokio::runtime;
 use tokio::sync::Mutex;
 
@@ -87,6 +89,8 @@ pub struct Options {
     pub identification: &'static str,
     /// Bytes after which it asks for new keys.
     pub rekey_after: usize,
+    /// The address of this machine that it comes from, if not the usual one.
+    pub from: Option<Ipv4Addr>,
 }
 
 impl Default for Options {
@@ -94,6 +98,7 @@ impl Default for Options {
         Self {
             identification: "SSH-2.0-LandfallTest_1.0",
             rekey_after: 1 << 30,
+            from: None,
         }
     }
 }
@@ -123,17 +128,22 @@ impl Connection {
                 options.rekey_after,
                 Duration::from_secs(3600),
             ),
-            nodelay: true,
             ..client::Config::default()
         };
-        let address = server.address();
+        let (address, from) = (server.address(), options.from);
         let key_exchanges = Arc::<AtomicUsize>::default();
         let client = Client {
             host_key,
             key_exchanges: Arc::clone(&key_exchanges),
         };
         let handle = finish("connecting", STEP, async move {
-            client::connect(Arc::new(config), address, client).await
+            let socket = TcpSocket::new_v4()?;
+            if let Some(from) = from {
+                socket.bind(SocketAddr::from((from, 0)))?;
+            }
+            let stream = socket.connect(address).await?;
+            stream.set_nodelay(true)?;
+            client::connect_stream(Arc::new(config), stream, client).await
         })?;
         Ok(Self {
             handle: Arc::new(Mutex::new(handle)),

@@ -4,6 +4,7 @@ pub mod ahead;
 pub mod command;
 pub mod connection;
 pub mod files;
+pub mod flood;
 pub mod held;
 pub mod metrics;
 pub mod missing;

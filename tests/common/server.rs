@@ -36,12 +36,20 @@ const CHEAP: &[(&str, &str)] = &[
     ("login.argon2_passes", "1"),
     ("login.argon2_lanes", "1"),
     ("server.stop_grace", "\"1s\""),
+    // Tests move homes to disks of their own while the server runs.
+    (
+        "fences.homes",
+        concat!("[\"", env!("CARGO_TARGET_TMPDIR"), "\"]"),
+    ),
 ];
 
 /// How sshd confines a user to a home; to be completed with its path.
-const CONFINED: &str = "ForceCommand internal-sftp\nChrootDirectory HOME\n";
+const CONFINED: &str = "MaxStartups 500\nForceCommand internal-sftp\nChrootDirectory HOME\n";
+/// The same, with as many strangers at once as sshd lets in by default.
+const AS_SHIPPED: &str = "ForceCommand internal-sftp\nChrootDirectory HOME\n";
 /// How it runs commands in the home instead.
-const WITH_COMMANDS: &str = "ForceCommand cd HOME && eval \"$SSH_ORIGINAL_COMMAND\"\n";
+const WITH_COMMANDS: &str =
+    "MaxStartups 500\nForceCommand cd HOME && eval \"$SSH_ORIGINAL_COMMAND\"\n";
 const SAFE_OVERWRITE: &str = "uploads.safe_overwrite";
 
 /// sshd locks a user only into a folder that nobody but root can change or move, all the way up.
@@ -92,6 +100,11 @@ impl TestServer {
         } else {
             Self::start()
         }
+    }
+
+    /// OpenSSH's server, whatever the tests run against, with its own limits on strangers.
+    pub fn start_reference() -> Self {
+        Self::start_openssh(AS_SHIPPED)
     }
 
     /// A server that has no account yet.
@@ -218,7 +231,7 @@ impl TestServer {
              AuthorizedKeysFile {folder}/client/id_ed25519.pub\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\n\
              PermitRootLogin prohibit-password\n\
-             MaxStartups 500\nMaxSessions 100\nLogLevel VERBOSE\n\
+             MaxSessions 100\nLogLevel VERBOSE\n\
              Subsystem sftp internal-sftp\n{rules}",
             port = self.port,
             folder = self.folder.path().display(),

@@ -14,7 +14,8 @@ use crate::fixture::Fixture;
 const USER: &str = "bench";
 
 /// Every other key has its default.
-const CONFIG: &str = "[server]\nlisten = [\"127.0.0.1:0\"]\ndata = \"data\"\nkeys = \"keys\"\n";
+const CONFIG: &str =
+    "server.listen = [\"127.0.0.1:0\"]\nserver.data = \"data\"\nserver.keys = \"keys\"\n";
 
 pub(super) fn start(peer: Peer, fixture: &Fixture, folder: &Path) -> Result<Server> {
     let programs = &fixture.programs;
@@ -23,7 +24,11 @@ pub(super) fn start(peer: Peer, fixture: &Fixture, folder: &Path) -> Result<Serv
         _ => &programs.landfall,
     };
     let config = folder.join("config.toml");
-    fs::write(&config, CONFIG)?;
+    let besides = match peer {
+        Peer::Before => programs.before_with.join("\n"),
+        _ => String::new(),
+    };
+    fs::write(&config, format!("{CONFIG}{besides}\n"))?;
     add_user(program, fixture, &config)?;
 
     let mut command = Command::new(program);

@@ -90,8 +90,10 @@ impl Server {
 }
 
 fn applied(reply: &Reply) -> String {
-    let Reply::Applied { changed, ended } = reply else {
-        return String::new();
+    let (changed, ended) = match reply {
+        Reply::Applied { changed, ended } => (changed, ended),
+        Reply::Told { text } => return format!("{text}\n"),
+        _ => return String::new(),
     };
     let mut words = String::new();
     match changed {

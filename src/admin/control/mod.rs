@@ -6,6 +6,7 @@
 mod client;
 mod frames;
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ const SOCKET: &str = "control.sock";
 pub enum Request {
     /// The sessions that are open: one [`Reply::Session`] each.
     Sessions,
-    /// An account was changed, or removed: [`Reply::Applied`].
+    /// An account was added, changed or removed: [`Reply::Applied`], and perhaps a [`Reply::Told`].
     Changed {
         /// Its name.
         user: String,
@@ -33,6 +34,13 @@ pub enum Request {
     Reload,
     /// What `landfall top` shows: [`Reply::Session`], [`Reply::Home`] and [`Reply::FailedLogin`].
     Top,
+    /// The sources that are banned: one [`Reply::Ban`] each.
+    Bans,
+    /// Lift bans: one [`Reply::Lifted`] each.
+    Lift {
+        /// Those in this network or address, or around it; all without one.
+        network: Option<String>,
+    },
     /// End sessions: one [`Reply::Ended`] each.
     Kill {
         /// Those of these ids.
@@ -56,6 +64,10 @@ pub enum Reply {
     FailedLogin(FailedLogin),
     /// A session that was ended.
     Ended(OpenSession),
+    /// A source that is banned.
+    Ban(Ban),
+    /// One that was.
+    Lifted(Ban),
     /// No session has this id.
     NoSession {
         /// The id that was asked for.
@@ -101,6 +113,22 @@ pub struct OpenSession {
     pub downloaded: u64,
     /// The files that are being moved, the oldest first.
     pub transfers: Vec<Moving>,
+}
+
+/// A source that is banned, as it goes over the socket, and into `ban list --json`. Programs rely on
+/// these names.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ban {
+    /// An address, or a network.
+    pub source: String,
+    /// Until when (RFC 3339).
+    pub until: String,
+    /// How long that is.
+    pub seconds_left: u64,
+    /// What it has done, and how often: "failed_login", "no_login", "scan", "late", "abuse".
+    pub faults: BTreeMap<String, u32>,
+    /// Connections that were turned away because of it.
+    pub refused: u64,
 }
 
 /// What is used of a home.

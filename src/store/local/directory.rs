@@ -1,40 +1,79 @@
 //! An open directory.
 
-use std::os::fd::AsFd;
+use std::collections::VecDeque;
+use std::ffi::CString;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, DirEntry, fsync, statat};
+use rustix::fs::{AtFlags, FileType, RawDir, fsync, statat};
 use rustix::io::Errno;
 
 use super::inode::{self, Reach};
 use crate::error::Error;
 use crate::store::{Changes, Directory, Entry, Identity, Metadata, Space};
 
+/// Bytes of names that are asked for at once, and held: little, since a session may have many
+/// directories open, and enough to make the calls for it cost nothing beside those for each name.
+const AT_ONCE: usize = 4096;
+
 pub(super) struct LocalDirectory {
-    names: Dir,
+    fd: OwnedFd,
+    /// Names that are known and were not handed out.
+    names: VecDeque<Name>,
     /// Here ".." is the home too: what lies above is none of the user's business.
     is_home: bool,
 }
 
+struct Name {
+    name: CString,
+    kind: FileType,
+    inode: u64,
+}
+
 impl LocalDirectory {
-    pub(super) fn new(names: Dir, is_home: bool) -> Self {
-        Self { names, is_home }
+    pub(super) fn new(fd: OwnedFd, is_home: bool) -> Self {
+        Self {
+            fd,
+            names: VecDeque::new(),
+            is_home,
+        }
+    }
+
+    fn next_name(&mut self) -> Result<Option<Name>, Error> {
+        if let Some(name) = self.names.pop_front() {
+            return Ok(Some(name));
+        }
+        let mut buffer = [MaybeUninit::uninit(); AT_ONCE];
+        let mut entries = RawDir::new(&self.fd, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                // The directory was removed.
+                Err(Errno::NOENT) => break,
+                entry => entry?,
+            };
+            self.names.push_back(Name {
+                name: entry.file_name().to_owned(),
+                kind: entry.file_type(),
+                inode: entry.ino(),
+            });
+            if entries.is_buffer_empty() {
+                break;
+            }
+        }
+        Ok(self.names.pop_front())
     }
 
     /// `None` if the name is gone.
-    fn metadata_of(&self, entry: &DirEntry) -> Result<Option<Metadata>, Error> {
-        if self.is_home && entry.file_name().to_bytes() == b".." {
+    fn metadata_of(&self, entry: &Name) -> Result<Option<Metadata>, Error> {
+        if self.is_home && entry.name.to_bytes() == b".." {
             return self.metadata().map(Some);
         }
-        match statat(
-            self.names.fd()?,
-            entry.file_name(),
-            AtFlags::SYMLINK_NOFOLLOW,
-        ) {
+        match statat(&self.fd, entry.name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(inode::from_stat(&stat))),
             Err(Errno::NOENT) => Ok(None),
             // A directory without search permission, a dead mount: the name is there all the same.
             Err(_) => Ok(Some(Metadata {
-                mode: entry.file_type().as_raw_mode(),
+                mode: entry.kind.as_raw_mode(),
                 size: 0,
                 links: 1,
                 uid: 0,
@@ -43,7 +82,7 @@ impl LocalDirectory {
                 mtime: 0,
                 mtime_nanoseconds: 0,
                 ctime: (0, 0),
-                inode: (0, entry.ino()),
+                inode: (0, entry.inode),
             })),
         }
     }
@@ -51,10 +90,9 @@ impl LocalDirectory {
 
 impl Directory for LocalDirectory {
     fn next(&mut self) -> Result<Option<Entry>, Error> {
-        while let Some(entry) = self.names.read() {
-            let entry = entry?;
+        while let Some(entry) = self.next_name()? {
             if let Some(metadata) = self.metadata_of(&entry)? {
-                let name = entry.file_name().to_bytes().to_vec();
+                let name = entry.name.into_bytes();
                 return Ok(Some(Entry { name, metadata }));
             }
         }
@@ -62,11 +100,11 @@ impl Directory for LocalDirectory {
     }
 
     fn metadata(&self) -> Result<Metadata, Error> {
-        inode::metadata(self.names.fd()?)
+        inode::metadata(&self.fd)
     }
 
     fn identity(&self) -> Result<Identity, Error> {
-        inode::identity(self.names.fd()?)
+        inode::identity(&self.fd)
     }
 
     fn change(&self, changes: &Changes) -> Result<(), Error> {
@@ -74,15 +112,15 @@ impl Directory for LocalDirectory {
             Some(_) => Err(Errno::ISDIR.into()),
             None => Ok(()),
         };
-        size.and(inode::change(self.names.fd()?, changes, Reach::Open))
+        size.and(inode::change(&self.fd, changes, Reach::Open))
     }
 
     fn space(&self) -> Result<Space, Error> {
-        inode::space(self.names.fd()?)
+        inode::space(&self.fd)
     }
 
     fn sync_names(&self) -> Result<(), Error> {
-        sync_names(self.names.fd()?)
+        sync_names(&self.fd)
     }
 }
 

@@ -32,7 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, Dir, Mode, OFlags, RenameFlags, linkat, mkdirat, readlinkat, renameat, renameat_with,
+    AtFlags, Mode, OFlags, RenameFlags, linkat, mkdirat, readlinkat, renameat, renameat_with,
     statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
@@ -144,7 +144,7 @@ impl Store for LocalStore {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | AT_ONCE;
         let fd = self.home.resolve(path.relative(), flags, Mode::empty())?;
         let is_home = inode::metadata(&fd)?.inode == inode::metadata(self.home.fd())?.inode;
-        Ok(Box::new(LocalDirectory::new(Dir::new(fd)?, is_home)))
+        Ok(Box::new(LocalDirectory::new(fd, is_home)))
     }
 
     fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error> {

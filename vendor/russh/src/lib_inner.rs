@@ -513,6 +513,8 @@ pub(crate) struct ChannelParams {
     pending_data: std::collections::VecDeque<(bytes::Bytes, Option<u32>, usize)>,
     pending_eof: bool,
     pending_close: bool,
+    /// Bytes that came although the window was used up.
+    beyond_window: u32,
 }
 
 impl ChannelParams {

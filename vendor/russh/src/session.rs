@@ -335,6 +335,45 @@ impl Encrypted {
         Ok(false)
     }
 
+    /// Data has come that was not paid for with window yet. As in OpenSSH, a little too much is
+    /// borne, and more ends the connection (RFC 4254, section 5.2).
+    pub(crate) fn take_from_window(
+        &mut self,
+        channel: ChannelId,
+        length: usize,
+        initial: u32,
+    ) -> Result<(), crate::Error> {
+        let Some(channel) = self.channels.get_mut(&channel) else {
+            return Ok(());
+        };
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        let beyond = length.saturating_sub(channel.sender_window_size);
+        channel.sender_window_size = channel.sender_window_size.saturating_sub(length);
+        channel.beyond_window = channel.beyond_window.saturating_add(beyond);
+        if channel.beyond_window > initial / 10 {
+            debug!("the peer ignores the window of channel {:?}", channel.sender_channel);
+            return Err(crate::Error::Inconsistent);
+        }
+        Ok(())
+    }
+
+    /// Tells the peer that it may send so many bytes more.
+    pub(crate) fn grant_window(
+        &mut self,
+        channel: ChannelId,
+        bytes: u32,
+    ) -> Result<(), crate::Error> {
+        if let Some(channel) = self.channels.get_mut(&channel) {
+            channel.sender_window_size = channel.sender_window_size.saturating_add(bytes);
+            push_packet!(self.write, {
+                self.write.push(msg::CHANNEL_WINDOW_ADJUST);
+                channel.recipient_channel.encode(&mut self.write)?;
+                bytes.encode(&mut self.write)?;
+            });
+        }
+        Ok(())
+    }
+
     fn flush_channel(
         write: &mut Vec<u8>,
         channel: &mut ChannelParams,
@@ -783,6 +822,7 @@ impl Encrypted {
                     pending_data: std::collections::VecDeque::new(),
                     pending_eof: false,
                     pending_close: false,
+                    beyond_window: 0,
                 });
                 return ChannelId(self.last_channel_id.0);
             }
@@ -912,6 +952,7 @@ mod tests {
             pending_data: VecDeque::from([(Bytes::from_static(b"hello"), None, 0)]),
             pending_eof,
             pending_close,
+            beyond_window: 0,
         }
     }
 
@@ -966,6 +1007,7 @@ mod tests {
             pending_data: VecDeque::from([(Bytes::from_static(b"hello"), None, 0)]),
             pending_eof,
             pending_close,
+            beyond_window: 0,
         }
     }
 

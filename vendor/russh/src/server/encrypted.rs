@@ -1158,6 +1158,11 @@ impl Encrypted {
                     }
                 };
 
+                let certificate = match &pk_or_cert {
+                    PublicKeyOrCertificate::PublicKey { .. } => None,
+                    PublicKeyOrCertificate::Certificate(certificate) => Some(certificate),
+                };
+
                 // The algorithm named in the request (RFC 4252 §7). For a
                 // certificate, the signature algorithm its type maps to.
                 let requested_algo = match pk_or_cert {
@@ -1221,6 +1226,7 @@ impl Encrypted {
                         let offer = PublicKeyOffer {
                             public_key: &pubkey,
                             algorithm: &algorithm,
+                            certificate,
                         };
                         let auth = handler.auth_publickey_offered(user, offer).await?;
                         auth == Auth::Accept
@@ -1292,6 +1298,7 @@ impl Encrypted {
                     let offer = PublicKeyOffer {
                         public_key: &pubkey,
                         algorithm: &algorithm,
+                        certificate,
                     };
                     let auth = handler.auth_publickey_offered(user, offer).await?;
                     match auth {
@@ -1912,8 +1919,14 @@ impl Session {
                         }
                         Ok(())
                     }
-                    _ => {
-                        self.request_failure();
+                    name => {
+                        // No more than the packet holds.
+                        let mut content = vec![0; r.remaining_len()];
+                        map_err!(r.read(&mut content))?;
+                        match handler.global_request(name, &content, self).await? {
+                            Some(content) => self.request_success_with(&content),
+                            None => self.request_failure(),
+                        }
                         Ok(())
                     }
                 }
@@ -2049,7 +2062,9 @@ impl Session {
 
         #[allow(clippy::collapsible_if)]
         if let Some(ref mut enc) = self.common.encrypted {
-            if enc.adjust_window_size(channel_num, &data, target)? {
+            if !self.common.config.grant_window_on_receipt {
+                enc.take_from_window(channel_num, data.len(), self.common.config.window_size)?;
+            } else if enc.adjust_window_size(channel_num, &data, target)? {
                 let window = handler.adjust_window(channel_num, self.target_window_size);
                 if window > 0 {
                     self.target_window_size = window
@@ -2097,13 +2112,15 @@ impl Session {
 
             recipient_window_size: msg.recipient_window_size,
             sender_window_size: self.common.config.window_size,
-            recipient_maximum_packet_size: msg.recipient_maximum_packet_size,
+            // Larger packets bring nothing, and would make what is queued larger.
+            recipient_maximum_packet_size: msg.recipient_maximum_packet_size.min(32 * 1024),
             sender_maximum_packet_size: self.common.config.maximum_packet_size,
             confirmed: true,
             wants_reply: false,
             pending_data: std::collections::VecDeque::new(),
             pending_eof: false,
             pending_close: false,
+            beyond_window: 0,
         };
 
         let (channel, channel_ref) = Channel::new(

@@ -81,6 +81,9 @@ pub struct Config {
     pub limits: Limits,
     /// The initial size of a channel (used for flow control).
     pub window_size: u32,
+    /// Is the client told that more may come when data has come, or (`false`) only when the channel
+    /// says so, by [`ChannelWriteHalf::try_grant_window`](crate::ChannelWriteHalf::try_grant_window)?
+    pub grant_window_on_receipt: bool,
     /// The maximal size of a single packet.
     pub maximum_packet_size: u32,
     /// Buffer size for each channel (a number of unprocessed messages to store before propagating backpressure to the TCP stream)
@@ -116,6 +119,7 @@ impl Default for Config {
             keys: Vec::new(),
             certificates: Vec::new(),
             window_size: 2097152,
+            grant_window_on_receipt: true,
             maximum_packet_size: 32768,
             channel_buffer_size: 100,
             event_buffer_size: 10,
@@ -223,6 +227,9 @@ pub struct PublicKeyOffer<'a> {
     /// signature algorithm the certificate type maps to (for example
     /// `rsa-sha2-256` for `rsa-sha2-256-cert-v01@openssh.com`).
     pub algorithm: &'a ssh_key::Algorithm,
+    /// The certificate that the key was offered with, if it was. It is valid now by its own dates and
+    /// signature; who has signed it is for the handler to check.
+    pub certificate: Option<&'a Certificate>,
 }
 
 /// A public key whose ownership has been verified, passed to
@@ -847,6 +854,36 @@ pub trait Handler: Sized {
         async { Ok(false) }
     }
 
+    /// The settings for a client that identifies itself so (RFC 4253, section 4.2), if they are not
+    /// those that the connection was begun with. The identification is part of what the key exchange
+    /// signs, so nobody in between can choose it.
+    #[allow(unused_variables)]
+    fn config_for(&mut self, identification: &[u8]) -> Option<Arc<Config>> {
+        None
+    }
+
+    /// Called when a key exchange is done, the first or a later one, with what was agreed on.
+    #[allow(unused_variables)]
+    fn kex_done(
+        &mut self,
+        names: &Names,
+        session: &mut Session,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Called for a global request (RFC 4254, section 4) of a name that is not handled elsewhere, with
+    /// what follows in it. Gives what the answer holds, or `None` for a refusal.
+    #[allow(unused_variables)]
+    fn global_request(
+        &mut self,
+        name: &str,
+        content: &[u8],
+        session: &mut Session,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, Self::Error>> + Send {
+        async { Ok(None) }
+    }
+
     /// Override when enabling the `diffie-hellman-group-exchange-*` key exchange methods.
     ///
     /// Should return a Diffie-Hellman group with a safe prime whose length is
@@ -1093,7 +1130,7 @@ impl<H: Handler> Future for RunningSession<H> {
 pub async fn run_stream<H, R>(
     config: Arc<Config>,
     mut stream: R,
-    handler: H,
+    mut handler: H,
 ) -> Result<RunningSession<H>, H::Error>
 where
     H: Handler + Send + 'static,
@@ -1114,7 +1151,10 @@ where
         channel_buffer_size: config.channel_buffer_size,
     };
 
-    let common = read_ssh_id(config, &mut stream).await?;
+    let mut common = read_ssh_id(config, &mut stream).await?;
+    if let Some(config) = handler.config_for(&common.remote_sshid) {
+        common.config = config;
+    }
     let mut session = Session {
         target_window_size: common.config.window_size,
         common,
@@ -1254,6 +1294,7 @@ async fn reply<H: Handler + Send>(
                 }
                 KexProgress::Done { newkeys, .. } => {
                     debug!("kex impl has completed");
+                    let names = newkeys.names.clone();
                     session.common.strict_kex =
                         session.common.strict_kex || newkeys.names.strict_kex();
 
@@ -1299,6 +1340,7 @@ async fn reply<H: Handler + Send>(
                     }
 
                     debug!("kex done");
+                    handler.kex_done(&names, session).await?;
                 }
             }
 

@@ -517,8 +517,11 @@ impl Session {
             ) => {
                 self.exit_signal_request(id, signal_name, core_dumped, &error_message, &lang_tag)?;
             }
+            // By `ChannelWriteHalf::try_grant_window`.
             Msg::Channel(id, ChannelMsg::WindowAdjusted { new_size }) => {
-                debug!("window adjusted to {new_size:?} for channel {id:?}");
+                if let Some(ref mut enc) = self.common.encrypted {
+                    enc.grant_window(id, new_size)?;
+                }
             }
             Msg::ChannelOpenAgent { channel_ref } => {
                 let id = self.channel_open_agent()?;
@@ -660,6 +663,7 @@ impl Session {
             // to `select!`, which picks up any client-side event first. Gated on
             // `!kex.active()` to match the `select!` receiver arm.
             const MAX_MESSAGES_PER_BATCH: usize = 64;
+            const MAX_BYTES_PER_BATCH: usize = 256 * 1024;
             // Leave application messages in the bounded receiver once a peer's
             // channel window is exhausted. Network reads remain active so a
             // window adjustment can release the queued data.
@@ -677,7 +681,10 @@ impl Session {
                     };
                     self.dispatch_msg(msg)?;
                     drained += 1;
-                    if self.common.has_any_pending_data() {
+                    // A peer that reads nothing must not hold much memory here.
+                    if self.common.has_any_pending_data()
+                        || self.common.packet_writer.buffer().buffer.len() >= MAX_BYTES_PER_BATCH
+                    {
                         break;
                     }
                 }
@@ -1028,6 +1035,38 @@ impl Session {
             self.common.wants_reply = false;
             push_packet!(enc.write, enc.write.push(msg::REQUEST_SUCCESS))
         }
+    }
+
+    /// As [`Session::request_success`], with what the request asked for.
+    pub(crate) fn request_success_with(&mut self, content: &[u8]) {
+        if self.common.wants_reply
+            && let Some(ref mut enc) = self.common.encrypted
+        {
+            self.common.wants_reply = false;
+            push_packet!(enc.write, {
+                enc.write.push(msg::REQUEST_SUCCESS);
+                enc.write.extend_from_slice(content);
+            })
+        }
+    }
+
+    /// Sends a global request (RFC 4254, section 4) that wants no reply.
+    pub fn tell(&mut self, name: &str, content: &[u8]) -> Result<(), Error> {
+        if let Some(ref mut enc) = self.common.encrypted {
+            push_packet!(enc.write, {
+                msg::GLOBAL_REQUEST.encode(&mut enc.write)?;
+                name.encode(&mut enc.write)?;
+                0u8.encode(&mut enc.write)?;
+                enc.write.extend_from_slice(content);
+            })
+        }
+        Ok(())
+    }
+
+    /// The identifier of this session (RFC 4253, section 7.2), once there are keys.
+    pub fn session_id(&self) -> Option<&[u8]> {
+        let encrypted = self.common.encrypted.as_ref();
+        encrypted.map(|encrypted| encrypted.session_id.as_ref())
     }
 
     /// Send a "failure" reply to a global request (it checks whether the

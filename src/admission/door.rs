@@ -1,0 +1,265 @@
+//! The decisions, with the time and the dice as arguments.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::penalties::{Ban, Fault, Offenders};
+use super::ranked::Ranked;
+use super::{Figures, REFUSALS, Refusal, Settings, Startups};
+use crate::rules::Network;
+
+/// A place that a connection without a login takes.
+#[derive(Debug)]
+pub(super) struct Place {
+    pool: Pool,
+    source: Network,
+}
+
+/// Whose places these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pool {
+    /// Of sources that nothing is known of.
+    Strangers,
+    /// Of those that are exempt, or protected by a login.
+    Known,
+    /// Of balancers that have not said for whom they connect.
+    Unnamed,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Door {
+    settings: Settings,
+    /// Connections on their way to a login, by [`Pool`].
+    waiting: [usize; 3],
+    by_source: HashMap<Network, usize>,
+    ipv4: Offenders,
+    ipv6: Offenders,
+    /// Sources from which somebody has logged in, and when that was last.
+    known: Ranked<()>,
+    /// By [`Refusal`].
+    refused: [u64; REFUSALS.len()],
+}
+
+impl Door {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn set(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        is_in(&self.settings.proxies, address)
+    }
+
+    /// The source that an address belongs to.
+    fn source(&self, address: IpAddr) -> Network {
+        let Settings {
+            ipv4_prefix,
+            ipv6_prefix,
+            ..
+        } = self.settings;
+        let address = address.to_canonical();
+        let prefix = if address.is_ipv4() {
+            ipv4_prefix
+        } else {
+            ipv6_prefix
+        };
+        Network::around(address, prefix)
+    }
+
+    fn offenders(&mut self, source: &Network) -> &mut Offenders {
+        if source.is_ipv4() {
+            &mut self.ipv4
+        } else {
+            &mut self.ipv6
+        }
+    }
+
+    /// Is the address exempt, or protected by a login?
+    fn is_known(&self, address: IpAddr, source: &Network, now: Duration) -> bool {
+        let trust = self.settings.trust;
+        is_in(&self.settings.exempt, address)
+            || self.is_proxy(address)
+            || (self.known.get(source)).is_some_and(|(last, ())| last + trust > now)
+    }
+
+    /// `roll` is from 0 to 99.
+    pub(super) fn arrive(
+        &mut self,
+        from: IpAddr,
+        now: Duration,
+        roll: u32,
+    ) -> Result<Place, Refusal> {
+        let source = self.source(from);
+        let pool = if self.is_known(from, &source, now) {
+            Pool::Known
+        } else {
+            Pool::Strangers
+        };
+        if pool == Pool::Strangers && self.offenders(&source).turns_away(&source, now) {
+            return Err(self.refuse(Refusal::Banned));
+        }
+        let startups = self.startups();
+        let waiting = self.waiting(pool);
+        let of_source = self.by_source.get(&source).copied().unwrap_or_default();
+        let refusal = match pool {
+            Pool::Strangers if of_source >= self.settings.per_source => Some(Refusal::Source),
+            Pool::Strangers if startups.drops(waiting, roll) => Some(Refusal::Startups),
+            // Where somebody does something wrong all day, the others must find room beside them.
+            Pool::Known if of_source >= startups.start.max(self.settings.per_source) => {
+                Some(Refusal::Source)
+            }
+            Pool::Known if waiting >= startups.full => Some(Refusal::Startups),
+            _ => None,
+        };
+        match refusal {
+            Some(refusal) => Err(self.refuse(refusal)),
+            None => Ok(self.take(pool, source)),
+        }
+    }
+
+    pub(super) fn arrive_unnamed(&mut self, balancer: IpAddr) -> Result<Place, Refusal> {
+        if self.waiting(Pool::Unnamed) >= self.startups().full {
+            return Err(self.refuse(Refusal::Startups));
+        }
+        let source = self.source(balancer);
+        Ok(self.take(Pool::Unnamed, source))
+    }
+
+    /// What holds in a server with room for so many: strangers get at most half of it.
+    fn startups(&self) -> Startups {
+        let Startups { start, rate, full } = self.settings.startups;
+        let full = full.min(self.settings.max_connections.div_ceil(2)).max(1);
+        let start = start.min(full);
+        Startups { start, rate, full }
+    }
+
+    fn waiting(&self, pool: Pool) -> usize {
+        self.waiting.get(pool as usize).copied().unwrap_or_default()
+    }
+
+    fn take(&mut self, pool: Pool, source: Network) -> Place {
+        if let Some(waiting) = self.waiting.get_mut(pool as usize) {
+            *waiting += 1;
+        }
+        if pool != Pool::Unnamed {
+            *self.by_source.entry(source).or_default() += 1;
+        }
+        Place { pool, source }
+    }
+
+    pub(super) fn leave(&mut self, place: &Place) {
+        if let Some(waiting) = self.waiting.get_mut(place.pool as usize) {
+            *waiting -= 1;
+        }
+        if place.pool == Pool::Unnamed {
+            return;
+        }
+        if let Some(of_source) = self.by_source.get_mut(&place.source) {
+            *of_source -= 1;
+            if *of_source == 0 {
+                self.by_source.remove(&place.source);
+            }
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Refusal {
+        if let Some(count) = self.refused.get_mut(refusal as usize) {
+            *count += 1;
+        }
+        refusal
+    }
+
+    /// Somebody has logged in from there.
+    pub(super) fn trust(&mut self, from: IpAddr, now: Duration) {
+        let source = self.source(from);
+        self.offenders(&source).forgive(&source, now);
+        self.recall(source, now);
+    }
+
+    /// Somebody had logged in from there then.
+    pub(super) fn recall(&mut self, source: Network, last: Duration) {
+        self.known.put(source, last, (), self.settings.max_sources);
+    }
+
+    /// The sources that a login protects, and when it was.
+    pub(super) fn known(&mut self, now: Duration) -> Vec<(Network, u64)> {
+        self.known
+            .forget_before(now.saturating_sub(self.settings.trust));
+        let known = self.known.latest_first();
+        known
+            .map(|(source, last, ())| (source, last.as_secs()))
+            .collect()
+    }
+
+    pub(super) fn fault(
+        &mut self,
+        from: IpAddr,
+        fault: Fault,
+        times: u32,
+        now: Duration,
+    ) -> Option<Ban> {
+        let source = self.source(from);
+        if self.is_known(from, &source, now) {
+            return None;
+        }
+        let (penalties, most) = (self.settings.penalties, self.settings.max_sources);
+        self.offenders(&source)
+            .add(source, (fault, times), &penalties, most, now)
+    }
+
+    pub(super) fn bans(&self, now: Duration) -> Vec<Ban> {
+        let mut bans: Vec<_> = self.ipv4.bans(now).chain(self.ipv6.bans(now)).collect();
+        bans.sort_by_key(|ban| std::cmp::Reverse(ban.until));
+        bans
+    }
+
+    pub(super) fn lift(&mut self, network: Option<Network>, now: Duration) -> Vec<Ban> {
+        let is_meant = |ban: &Ban| network.is_none_or(|network| network.overlaps(&ban.source));
+        let mut bans = self.bans(now);
+        bans.retain(is_meant);
+        for ban in &bans {
+            self.offenders(&ban.source).forgive(&ban.source, now);
+        }
+        bans
+    }
+
+    pub(super) fn figures(&self, now: Duration) -> Figures {
+        Figures {
+            waiting: self.waiting.iter().sum(),
+            banned: self.ipv4.bans(now).chain(self.ipv6.bans(now)).count(),
+            refused: REFUSALS.into_iter().zip(self.refused).collect(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.ipv4.len() + self.ipv6.len() + self.known.len()
+    }
+}
+
+impl Startups {
+    /// As drop_connection() of sshd.c.
+    pub(super) fn drops(self, waiting: usize, roll: u32) -> bool {
+        let Self { start, rate, full } = self;
+        if waiting < start {
+            return false;
+        }
+        if waiting >= full || rate >= 100 {
+            return true;
+        }
+        let (beyond, width) = ((waiting - start) as u64, (full - start) as u64);
+        let percent = u64::from(rate) + u64::from(100 - rate) * beyond / width;
+        u64::from(roll) < percent
+    }
+}
+
+fn is_in(networks: &[Network], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(address))
+}

@@ -1,0 +1,239 @@
+//! The door: which connections are taken while nobody is logged in on them, and which sources are
+//! kept out for a while. Of SSH it knows nothing; `server` asks it, and `ssh` tells it what came of a
+//! connection. What it decides by is OpenSSH's (sshd_config(5): MaxStartups, PerSourceMaxStartups,
+//! PerSourceNetBlockSize, PerSourcePenalties), but for one rule: a source from which somebody has
+//! logged in is never shut out (docs/adr/0012).
+
+mod door;
+mod penalties;
+mod ranked;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use self::door::{Door, Place};
+use crate::rules::Network;
+
+pub use self::penalties::{Ban, Fault, Penalties};
+
+/// `[admission]`, and what else of the config it goes by.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// When strangers are turned away because of their number.
+    pub startups: Startups,
+    /// Connections of one source that may be on their way to a login.
+    pub per_source: usize,
+    /// Addresses with so many bits in common are one source.
+    pub ipv4_prefix: u8,
+    /// The same for IPv6.
+    pub ipv6_prefix: u8,
+    /// What faults cost a source.
+    pub penalties: Penalties,
+    /// How long a login protects the source that it came from.
+    pub trust: Duration,
+    /// Sources of each family that are remembered.
+    pub max_sources: usize,
+    /// Networks that are never shut out.
+    pub exempt: Arc<[Network]>,
+    /// `server.proxies`: what they do is done by others.
+    pub proxies: Arc<[Network]>,
+    /// `server.max_connections`
+    pub max_connections: usize,
+}
+
+/// Random early drop (sshd_config(5), MaxStartups): from `start` connections without a login on, `rate`
+/// percent of the newcomers are turned away, more and more of them up to `full`, and then all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Startups {
+    /// Below this all are let in.
+    pub start: usize,
+    /// In percent.
+    pub rate: u32,
+    /// From this on none is.
+    pub full: usize,
+}
+
+/// Why a connection is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Too many are on their way to a login.
+    Startups,
+    /// Too many of them are from this source.
+    Source,
+    /// The source is banned.
+    Banned,
+}
+
+/// The names of [`Refusal`], in its order: for the metrics.
+const REFUSALS: [&str; 3] = ["startups", "source", "banned"];
+
+impl Refusal {
+    /// What the other side is told, in place of a version: OpenSSH's words, which its users know.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Startups | Self::Source => "Exceeded MaxStartups\r\n",
+            Self::Banned => "Not allowed at this time\r\n",
+        }
+    }
+}
+
+/// How it stands, in numbers.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Connections on which nobody is logged in.
+    pub waiting: usize,
+    /// Sources that are banned.
+    pub banned: usize,
+    /// Connections that were turned away, and why.
+    pub refused: Vec<(&'static str, u64)>,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Admission {
+    door: Mutex<Door>,
+    /// The time of the start, since 1970; what is later goes by the clock that never jumps.
+    epoch: Duration,
+    began: Instant,
+}
+
+impl Admission {
+    /// With nobody there, and nobody known.
+    pub fn new(settings: Settings) -> Self {
+        let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self {
+            door: Mutex::new(Door::new(settings)),
+            epoch: epoch.unwrap_or_default(),
+            began: Instant::now(),
+        }
+    }
+
+    fn door(&self) -> MutexGuard<'_, Door> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch + self.began.elapsed()
+    }
+
+    /// Goes by these settings from now on.
+    pub fn set(&self, settings: Settings) {
+        self.door().set(settings);
+    }
+
+    /// Does a connection from this address begin with a header that says for whom it is?
+    pub fn is_proxy(&self, address: IpAddr) -> bool {
+        self.door().is_proxy(address)
+    }
+
+    /// A connection has come from this address.
+    ///
+    /// # Errors
+    /// It is to be closed, without a word of SSH.
+    pub fn arrive(self: &Arc<Self>, from: IpAddr) -> Result<Ticket, Refusal> {
+        let roll = rand::random_range(0..100);
+        let place = self.door().arrive(from, self.now(), roll)?;
+        Ok(Ticket::new(self.clone(), from, place))
+    }
+
+    /// A balancer has connected, who has not said yet for whom.
+    ///
+    /// # Errors
+    /// Too many are there already.
+    pub fn arrive_unnamed(self: &Arc<Self>, balancer: IpAddr) -> Result<Ticket, Refusal> {
+        let place = self.door().arrive_unnamed(balancer)?;
+        Ok(Ticket::new(self.clone(), balancer, place))
+    }
+
+    /// The bans that hold, the longest first.
+    pub fn bans(&self) -> Vec<Ban> {
+        self.door().bans(self.now())
+    }
+
+    /// Lifts the bans of what lies in this network, or around it; of all without one. Gives what was
+    /// lifted.
+    pub fn lift(&self, network: Option<Network>) -> Vec<Ban> {
+        self.door().lift(network, self.now())
+    }
+
+    /// How it stands.
+    pub fn figures(&self) -> Figures {
+        self.door().figures(self.now())
+    }
+
+    /// The sources that a login protects, and when it was, in seconds since 1970.
+    pub fn known(&self) -> Vec<(Network, u64)> {
+        self.door().known(self.now())
+    }
+
+    /// Takes up what [`Admission::known`] has given to an earlier server.
+    pub fn recall(&self, known: impl IntoIterator<Item = (Network, u64)>) {
+        let now = self.now();
+        let mut door = self.door();
+        for (source, last) in known {
+            door.recall(source, Duration::from_secs(last).min(now));
+        }
+    }
+}
+
+/// A connection on which nobody is logged in: it takes a place for as long as this is there, or until
+/// somebody is.
+#[derive(Debug)]
+pub struct Ticket {
+    admission: Arc<Admission>,
+    from: IpAddr,
+    place: Place,
+    is_waiting: AtomicBool,
+}
+
+impl Ticket {
+    fn new(admission: Arc<Admission>, from: IpAddr, place: Place) -> Self {
+        Self {
+            admission,
+            from,
+            place,
+            is_waiting: AtomicBool::new(true),
+        }
+    }
+
+    /// A balancer has said for whom it connects.
+    ///
+    /// # Errors
+    /// As [`Admission::arrive`].
+    pub fn named(self, client: IpAddr) -> Result<Self, Refusal> {
+        self.admission.arrive(client)
+    }
+
+    /// Somebody is logged in. What the source had to answer for is forgiven, and it is protected; but
+    /// not if everybody could have done this, as a guest.
+    pub fn logged_in(&self, is_guest: bool) {
+        self.give_up();
+        if !is_guest {
+            let now = self.admission.now();
+            self.admission.door().trust(self.from, now);
+        }
+    }
+
+    /// The source has to answer for this, so many times over. Gives the ban that this begins, if one
+    /// does.
+    pub fn fault(&self, fault: Fault, times: u32) -> Option<Ban> {
+        let now = self.admission.now();
+        self.admission.door().fault(self.from, fault, times, now)
+    }
+
+    fn give_up(&self) {
+        if self.is_waiting.swap(false, Ordering::Relaxed) {
+            self.admission.door().leave(&self.place);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}

@@ -1,0 +1,422 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Some moment.
+const NOW: Duration = Duration::from_secs(2_000_000_000);
+/// No dice: who can be let in is.
+const LUCKY: u32 = 99;
+
+fn settings() -> Settings {
+    Settings {
+        startups: Startups {
+            start: 10,
+            rate: 30,
+            full: 100,
+        },
+        per_source: 4,
+        ipv4_prefix: 32,
+        ipv6_prefix: 64,
+        penalties: Penalties {
+            enabled: true,
+            failed_login: 5 * SECOND,
+            no_login: SECOND,
+            scan: 10 * SECOND,
+            late: 10 * SECOND,
+            abuse: 10 * SECOND,
+            least: 15 * SECOND,
+            most: 600 * SECOND,
+        },
+        trust: 3600 * SECOND,
+        max_sources: 1000,
+        exempt: ["203.0.113.0/24".parse().unwrap()].into(),
+        proxies: ["198.51.100.1".parse().unwrap()].into(),
+        max_connections: 1000,
+    }
+}
+
+fn door() -> Door {
+    Door::new(settings())
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// The stranger of this number.
+fn stranger(number: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number))
+}
+
+/// Fails logins, one a second, until banned; gives how many, and the ban.
+fn fail_until_banned(door: &mut Door, from: IpAddr, now: &mut Duration) -> (u32, Ban) {
+    for number in 1..1000 {
+        *now += SECOND;
+        if let Some(ban) = door.fault(from, Fault::FailedLogin, 1, *now) {
+            return (number, ban);
+        }
+    }
+    panic!("never banned");
+}
+
+#[test]
+fn strangers_are_dropped_as_sshd_drops_them() {
+    let startups = settings().startups;
+    for (waiting, percent) in [(9, 0), (10, 30), (55, 65), (99, 99), (100, 100), (500, 100)] {
+        let dropped = (0..100)
+            .filter(|roll| startups.drops(waiting, *roll))
+            .count();
+        assert_eq!(dropped, percent, "{waiting}");
+    }
+    let at_once = Startups {
+        start: 10,
+        rate: 100,
+        full: 10,
+    };
+    assert!(!at_once.drops(9, 0) && at_once.drops(10, 99));
+}
+
+#[test]
+fn a_source_has_so_many_places_and_gets_them_back() {
+    let mut door = door();
+    let from = stranger(1);
+    let places: Vec<_> = (0..4)
+        .map(|_| door.arrive(from, NOW, LUCKY).unwrap())
+        .collect();
+    assert_eq!(door.arrive(from, NOW, LUCKY).unwrap_err(), Refusal::Source);
+    assert!(door.arrive(stranger(2), NOW, LUCKY).is_ok());
+    for place in &places {
+        door.leave(place);
+    }
+    assert!(door.arrive(from, NOW, LUCKY).is_ok());
+    assert_eq!(
+        door.figures(NOW).refused,
+        [("startups", 0), ("source", 1), ("banned", 0)]
+    );
+}
+
+#[test]
+fn networks_of_ipv6_and_addresses_of_ipv4_are_one_source() {
+    let mut door = door();
+    for host in 0..4 {
+        let from = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 7, host, 1, 2, 3));
+        door.arrive(from, NOW, LUCKY).unwrap();
+    }
+    assert!(door.arrive(address("2001:db8:0:7::9"), NOW, LUCKY).is_err());
+    assert!(door.arrive(address("2001:db8:0:8::9"), NOW, LUCKY).is_ok());
+    for _ in 0..4 {
+        door.arrive(address("::ffff:192.0.2.1"), NOW, LUCKY)
+            .unwrap();
+    }
+    assert!(door.arrive(address("192.0.2.1"), NOW, LUCKY).is_err());
+    assert!(door.arrive(address("192.0.2.2"), NOW, LUCKY).is_ok());
+}
+
+#[test]
+fn who_is_known_finds_room_beside_as_many_strangers_as_there_may_be() {
+    let mut door = door();
+    door.trust(address("192.0.2.1"), NOW);
+    for number in 0..5000 {
+        let _ = door.arrive(stranger(number), NOW, LUCKY);
+    }
+    assert_eq!(door.figures(NOW).waiting, 100);
+    assert_eq!(
+        door.arrive(stranger(6000), NOW, LUCKY).unwrap_err(),
+        Refusal::Startups
+    );
+    // More than a stranger, and not all that there are.
+    let own = (0..100).filter(|_| door.arrive(address("192.0.2.1"), NOW, LUCKY).is_ok());
+    assert_eq!(own.count(), 10);
+    assert!(door.arrive(address("203.0.113.9"), NOW, LUCKY).is_ok());
+}
+
+#[test]
+fn strangers_never_take_more_than_half_of_a_small_server() {
+    for (max_connections, room) in [(1, 1), (2, 1), (10, 5), (1000, 100)] {
+        let mut door = Door::new(Settings {
+            max_connections,
+            ..settings()
+        });
+        let taken = (0..5000).filter(|number| door.arrive(stranger(*number), NOW, LUCKY).is_ok());
+        assert_eq!(taken.count(), room, "{max_connections}");
+    }
+}
+
+#[test]
+fn balancers_that_say_nothing_are_bounded_and_keep_nobody_out() {
+    let mut door = door();
+    let balancer = address("198.51.100.1");
+    assert!(door.is_proxy(balancer));
+    let places: Vec<_> = (0..200)
+        .map_while(|_| door.arrive_unnamed(balancer).ok())
+        .collect();
+    assert_eq!(places.len(), 100);
+    assert!(door.arrive(stranger(1), NOW, LUCKY).is_ok());
+    places.iter().for_each(|place| door.leave(place));
+    assert!(door.arrive_unnamed(balancer).is_ok());
+    assert_eq!(door.fault(balancer, Fault::Abuse, 100, NOW), None);
+}
+
+#[test]
+fn faults_add_up_to_a_ban_that_runs_down_and_is_longer_the_next_time() {
+    let (mut door, mut now) = (door(), NOW);
+    let (from, neighbour) = (stranger(1), stranger(2));
+    let mut lengths = Vec::new();
+    for _ in 0..8 {
+        let (_, ban) = fail_until_banned(&mut door, from, &mut now);
+        assert_eq!(ban.source, Network::around(from, 32));
+        assert_eq!(door.arrive(from, now, LUCKY).unwrap_err(), Refusal::Banned);
+        assert!(
+            door.arrive(neighbour, now, LUCKY)
+                .map(|place| door.leave(&place))
+                .is_ok()
+        );
+        assert_eq!(door.bans(now)[0].refused, 1);
+        lengths.push(ban.left.as_secs());
+        now += ban.left;
+        let place = door.arrive(from, now, LUCKY).unwrap();
+        door.leave(&place);
+        assert_eq!(door.bans(now), []);
+    }
+    assert_eq!(lengths, [17, 19, 20, 40, 80, 160, 320, 600]);
+    // Who is quiet for long begins anew.
+    now += 3601 * SECOND;
+    assert_eq!(
+        fail_until_banned(&mut door, from, &mut now)
+            .1
+            .left
+            .as_secs(),
+        17
+    );
+}
+
+#[test]
+fn what_comes_seldom_bans_nobody() {
+    let mut door = door();
+    // A check of health every two seconds, a wrong password every six.
+    for tick in 0..100_000 {
+        let now = NOW + SECOND * tick;
+        if tick % 2 == 0 {
+            assert_eq!(door.fault(stranger(1), Fault::NoLogin, 1, now), None);
+        }
+        if tick % 6 == 0 {
+            assert_eq!(door.fault(stranger(2), Fault::FailedLogin, 1, now), None);
+        }
+    }
+}
+
+#[test]
+fn a_login_forgives_and_protects_its_source() {
+    let (mut door, mut now) = (door(), NOW);
+    let office = stranger(1);
+    fail_until_banned(&mut door, office, &mut now);
+    door.trust(office, now);
+    let place = door.arrive(office, now, LUCKY).unwrap();
+    door.leave(&place);
+    // A script fails all day; somebody logs in once an hour.
+    for minute in 0..24 * 60 {
+        now += 60 * SECOND;
+        assert_eq!(door.fault(office, Fault::FailedLogin, 4, now), None);
+        assert_eq!(door.fault(office, Fault::Abuse, 1, now), None);
+        if minute % 59 == 0 {
+            let place = door.arrive(office, now, LUCKY).unwrap();
+            door.leave(&place);
+            door.trust(office, now);
+        }
+    }
+    // It ends when nobody comes any more.
+    now += 3601 * SECOND;
+    assert!(door.fault(office, Fault::FailedLogin, 4, now).is_some());
+    assert!(door.arrive(office, now, LUCKY).is_err());
+}
+
+#[test]
+fn exempt_networks_are_never_banned_and_an_exemption_ends_a_ban() {
+    let mut door = door();
+    assert_eq!(
+        door.fault(address("203.0.113.7"), Fault::Abuse, 100, NOW),
+        None
+    );
+    assert!(door.fault(stranger(1), Fault::Abuse, 100, NOW).is_some());
+    assert!(door.arrive(stranger(1), NOW, LUCKY).is_err());
+    door.set(Settings {
+        exempt: ["10.0.0.0/8".parse().unwrap()].into(),
+        ..settings()
+    });
+    assert!(door.arrive(stranger(1), NOW, LUCKY).is_ok());
+}
+
+#[test]
+fn bans_are_lifted_by_address_by_network_and_all() {
+    let banned = |door: &Door| {
+        let mut sources: Vec<_> =
+            (door.bans(NOW).iter().map(|ban| ban.source.to_string())).collect();
+        sources.sort();
+        sources
+    };
+    let mut door = door();
+    for from in ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:1::1"] {
+        assert!(door.fault(address(from), Fault::Scan, 2, NOW).is_some());
+    }
+    let all = ["192.0.2.1", "192.0.2.2", "2001:db8:1::/64", "2001:db8::/64"];
+    assert_eq!(banned(&door), all);
+    let mut lift = |text: Option<&str>| {
+        let lifted = door.lift(text.map(|text| text.parse().unwrap()), NOW);
+        (lifted.len(), banned(&door).len())
+    };
+    assert_eq!(lift(Some("192.0.2.3")), (0, 4));
+    assert_eq!(lift(Some("192.0.2.1")), (1, 3));
+    // An address of the network that is banned, and a network around one.
+    assert_eq!(lift(Some("2001:db8::77")), (1, 2));
+    assert_eq!(lift(Some("2001:db8::/32")), (1, 1));
+    assert_eq!(lift(None), (1, 0));
+    // Nothing is held against them.
+    assert_eq!(door.fault(address("192.0.2.1"), Fault::Scan, 1, NOW), None);
+}
+
+#[test]
+fn a_full_table_keeps_the_longest_bans_and_lets_the_others_go() {
+    let mut door = door();
+    assert!(
+        door.fault(stranger(1_000_000), Fault::Abuse, 50, NOW)
+            .is_some()
+    );
+    for number in 0..5000 {
+        door.fault(stranger(number), Fault::Scan, 2, NOW + SECOND);
+        let v6 = IpAddr::V6(Ipv6Addr::from_bits(u128::from(number) << 64));
+        door.fault(v6, Fault::Scan, 2, NOW + SECOND);
+    }
+    assert_eq!(door.remembered(), 2000);
+    assert!(
+        door.arrive(stranger(1_000_000), NOW + SECOND, LUCKY)
+            .is_err()
+    );
+}
+
+#[test]
+fn penalties_can_be_turned_off() {
+    let mut settings = settings();
+    settings.penalties.enabled = false;
+    let mut door = Door::new(settings);
+    assert_eq!(door.fault(stranger(1), Fault::Abuse, 1000, NOW), None);
+    assert_eq!(door.remembered(), 0);
+}
+
+#[test]
+fn what_is_known_outlives_a_restart() {
+    let mut door = door();
+    door.trust(stranger(1), NOW);
+    door.trust(stranger(2), NOW - 7200 * SECOND);
+    let known = door.known(NOW);
+    assert_eq!(known, [(Network::around(stranger(1), 32), NOW.as_secs())]);
+    let mut next = Door::new(settings());
+    for (source, last) in known {
+        next.recall(source, Duration::from_secs(last));
+    }
+    assert_eq!(next.fault(stranger(1), Fault::Abuse, 10, NOW), None);
+    assert!(next.fault(stranger(2), Fault::Abuse, 10, NOW).is_some());
+}
+
+#[test]
+fn tickets_give_their_places_back_once() {
+    let admission = Arc::new(Admission::new(settings()));
+    let waiting = || admission.figures().waiting;
+    let ticket = admission.arrive(stranger(1)).unwrap();
+    let balancer = admission.arrive_unnamed(address("198.51.100.1")).unwrap();
+    assert_eq!(waiting(), 2);
+    let named = balancer.named(stranger(2)).unwrap();
+    assert_eq!(waiting(), 2);
+    ticket.logged_in(false);
+    assert_eq!(waiting(), 1);
+    drop(ticket);
+    drop(named);
+    assert_eq!(waiting(), 0);
+    // Who was logged in is known; a guest is not.
+    admission.arrive(stranger(3)).unwrap().logged_in(true);
+    let sources: Vec<_> = admission
+        .known()
+        .into_iter()
+        .map(|(source, _)| source)
+        .collect();
+    assert_eq!(sources, [Network::around(stranger(1), 32)]);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Arrive(u32, u32),
+    Leave(usize),
+    Fault(u32, usize, u32),
+    Trust(u32),
+    Lift(u32),
+    Wait(u32),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0..20_u32, 0..100_u32).prop_map(|(from, roll)| Step::Arrive(from, roll)),
+        any::<usize>().prop_map(Step::Leave),
+        (0..20_u32, 0..5_usize, 0..5_u32)
+            .prop_map(|(from, fault, times)| Step::Fault(from, fault, times)),
+        (0..20_u32).prop_map(Step::Trust),
+        (0..20_u32).prop_map(Step::Lift),
+        (0..400_u32).prop_map(Step::Wait),
+    ];
+    prop::collection::vec(step, 0..300)
+}
+
+proptest! {
+    /// Whatever comes: the bounds hold, places are neither lost nor made, no ban is too long or too
+    /// short, and who has logged in of late is never kept out by a ban.
+    #[test]
+    fn the_bounds_hold_whatever_comes(steps in steps()) {
+        let settings = Settings { max_sources: 8, ..settings() };
+        let (mut door, mut now) = (Door::new(settings.clone()), NOW);
+        let mut places = Vec::new();
+        let mut logins = std::collections::HashMap::new();
+        for step in steps {
+            match step {
+                Step::Arrive(from, roll) => match door.arrive(stranger(from), now, roll) {
+                    Ok(place) => places.push(place),
+                    Err(Refusal::Banned) => {
+                        // The table of those who are protected has room for eight.
+                        let latest = logins.values().filter(|last| *last > logins.get(&from).unwrap_or(&Duration::ZERO)).count();
+                        let is_protected = logins.get(&from).is_some_and(|last| *last + settings.trust > now);
+                        prop_assert!(!is_protected || latest >= 8);
+                    }
+                    Err(_) => {}
+                },
+                Step::Leave(which) if !places.is_empty() => {
+                    let place = places.swap_remove(which % places.len());
+                    door.leave(&place);
+                }
+                Step::Leave(_) => {}
+                Step::Fault(from, fault, times) => {
+                    let ban = door.fault(stranger(from), Fault::ALL[fault], times, now);
+                    if let Some(ban) = ban {
+                        prop_assert!(ban.left >= settings.penalties.least && ban.left <= settings.penalties.most);
+                    }
+                }
+                Step::Trust(from) => {
+                    // Each at a moment of its own.
+                    now += Duration::from_millis(1);
+                    door.trust(stranger(from), now);
+                    logins.insert(from, now);
+                }
+                Step::Lift(from) => {
+                    let network = Network::around(stranger(from), 32);
+                    door.lift(Some(network), now);
+                    prop_assert!(door.bans(now).iter().all(|ban| ban.source != network));
+                }
+                Step::Wait(seconds) => now += SECOND * seconds,
+            }
+            prop_assert_eq!(door.figures(now).waiting, places.len());
+            prop_assert!(door.remembered() <= 3 * 8);
+            prop_assert!(door.bans(now).iter().all(|ban| ban.left <= settings.penalties.most));
+        }
+        places.iter().for_each(|place| door.leave(place));
+        prop_assert_eq!(door.figures(now).waiting, 0);
+    }
+}

@@ -1,0 +1,117 @@
+//! Accepting connections: where there is room for one, and its source may come in.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Resource;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::{debug, warn};
+
+use super::shard::{Shard, hand_over};
+use crate::admission::{Admission, Refusal};
+use crate::log::Seldom;
+use crate::phase::{Phase, reached};
+
+/// After an error of accept(2), and while descriptors are short: long enough not to spin, short enough
+/// not to be noticed.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Descriptors that are left to those who are logged in, for their files; a quarter if there are few.
+const RESERVE: u64 = 1024;
+
+/// One listener, and what it needs.
+pub(super) struct Acceptor {
+    pub(super) listener: TcpListener,
+    pub(super) shards: Arc<Vec<Shard>>,
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) admission: Arc<Admission>,
+}
+
+impl Acceptor {
+    /// Accepts until the server is to stop. Nothing else ends it.
+    pub(super) async fn run(self, mut phases: watch::Receiver<Phase>) {
+        let (mut failures, mut shortages) = (Seldom::default(), Seldom::default());
+        let mut crowds = Seldom::default();
+        loop {
+            let next = async {
+                // The permit comes first: who finds no room waits in the system's queue, not in ours.
+                let permit = self.permits.clone().acquire_owned().await;
+                self.room(&mut shortages).await;
+                (permit, self.listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                next = next => next,
+                () = reached(&mut phases, Phase::Draining) => return,
+            };
+            let Ok(permit) = permit else { return };
+            match accepted {
+                Ok((tcp, peer)) => self.take(tcp, peer, permit, &mut crowds),
+                Err(failure) => {
+                    if let Some(times) = failures.now() {
+                        warn!(%failure, times, "cannot accept a connection; trying again");
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until there are descriptors for a connection.
+    async fn room(&self, shortages: &mut Seldom) {
+        while !has_room(&self.listener) {
+            if shortages.now().is_some() {
+                warn!("descriptors are short: no connection is accepted until there are more");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn take(
+        &self,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        crowds: &mut Seldom,
+    ) {
+        let Ok(tcp) = tcp.into_std() else { return };
+        // An IPv4 client of a socket for both is one of IPv4 for everybody from here on.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let is_proxied = self.admission.is_proxy(peer.ip());
+        let ticket = if is_proxied {
+            self.admission.arrive_unnamed(peer.ip())
+        } else {
+            self.admission.arrive(peer.ip())
+        };
+        match ticket {
+            Ok(ticket) => hand_over(&self.shards, tcp, peer, is_proxied, ticket, permit),
+            Err(refusal) => {
+                if refusal != Refusal::Banned
+                    && let Some(times) = crowds.now()
+                {
+                    warn!(%peer, times, "turned away: too many are not logged in yet");
+                }
+                turn_away(tcp, peer, refusal);
+            }
+        }
+    }
+}
+
+/// Closes a connection, with a word if the socket takes one at once. The log tells of a ban when it
+/// begins, and of crowds once a minute: a line for each would be a flood, too.
+pub(super) fn turn_away(mut tcp: std::net::TcpStream, peer: SocketAddr, refusal: Refusal) {
+    debug!(%peer, ?refusal, "turned away");
+    let _ = tcp.write(refusal.words().as_bytes());
+}
+
+/// The lowest free descriptor is the next: so its number tells how many are left.
+fn has_room(listener: &TcpListener) -> bool {
+    let Some(limit) = rustix::process::getrlimit(Resource::Nofile).current else {
+        return true;
+    };
+    let most = limit - RESERVE.min(limit / 4);
+    let next = rustix::io::fcntl_dupfd_cloexec(listener, 0);
+    next.is_ok_and(|next| u64::try_from(next.as_raw_fd()).is_ok_and(|next| next < most))
+}

@@ -1,0 +1,101 @@
+//! Tells clients of all host keys, and proves that they are here, so that a client can learn a new key
+//! before the old one goes (OpenSSH's PROTOCOL, section 2.5).
+
+use russh::Names;
+use russh::keys::signature::Signer as _;
+use russh::keys::ssh_encoding::Encode as _;
+use russh::keys::ssh_key::Signature;
+use russh::keys::ssh_key::private::KeypairData;
+use russh::keys::{Algorithm, HashAlg, PrivateKey};
+
+/// The server tells its keys.
+pub(super) const TOLD: &str = "hostkeys-00@openssh.com";
+/// The client asks for proofs, and the name is part of what is signed.
+pub(super) const PROVE: &str = "hostkeys-prove-00@openssh.com";
+/// A client asks once. Signing is work, so one that asks on and on gets no more.
+const MOST_PROOFS: u32 = 4;
+
+/// What a connection knows of its host keys.
+#[derive(Default)]
+pub(super) struct Rotation {
+    /// The hash that an RSA key has signed the last key exchange with, if one has: the client wants
+    /// proofs with the same.
+    hash: Option<HashAlg>,
+    proofs: u32,
+}
+
+impl Rotation {
+    /// Keys were exchanged.
+    pub(super) fn agreed(&mut self, names: &Names) {
+        self.hash = match names.key {
+            Algorithm::Rsa { hash } => hash,
+            _ => None,
+        };
+    }
+
+    /// Signatures with the keys that the client names; `None` if one of them is not here.
+    pub(super) fn prove(
+        &mut self,
+        keys: &[PrivateKey],
+        asked: &[u8],
+        session_id: &[u8],
+    ) -> Option<Vec<u8>> {
+        self.proofs += 1;
+        if self.proofs > MOST_PROOFS {
+            return None;
+        }
+        let hash = self.hash.unwrap_or(HashAlg::Sha512);
+        let blobs = strings(asked)?;
+        // Each key at most once: a client cannot have more signed than there is.
+        if blobs.len() > keys.len() {
+            return None;
+        }
+        let mut proofs = Vec::new();
+        for blob in blobs {
+            let is_it =
+                |key: &&PrivateKey| key.public_key().to_bytes().is_ok_and(|own| own == blob);
+            let key = keys.iter().find(is_it)?;
+            let mut signed = Vec::new();
+            PROVE.encode(&mut signed).ok()?;
+            session_id.encode(&mut signed).ok()?;
+            blob.encode(&mut signed).ok()?;
+            sign(key, hash, &signed)?.encode(&mut proofs).ok()?;
+        }
+        Some(proofs)
+    }
+}
+
+/// All keys, as they are told.
+pub(super) fn told(keys: &[PrivateKey]) -> Vec<u8> {
+    let mut told = Vec::new();
+    for key in keys {
+        // A key that was read can be written.
+        if let Ok(blob) = key.public_key().to_bytes() {
+            let _ = blob.encode(&mut told);
+        }
+    }
+    told
+}
+
+fn sign(key: &PrivateKey, hash: HashAlg, data: &[u8]) -> Option<Vec<u8>> {
+    let signature: Signature = match key.key_data() {
+        KeypairData::Rsa(pair) => (pair, Some(hash)).try_sign(data).ok()?,
+        _ => key.try_sign(data).ok()?,
+    };
+    let mut blob = Vec::new();
+    signature.encode(&mut blob).ok()?;
+    Some(blob)
+}
+
+/// A sequence of strings (RFC 4251, section 5), up to the end.
+fn strings(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (string, rest) = rest.split_at_checked(length)?;
+        found.push(string);
+        bytes = rest;
+    }
+    Some(found)
+}

@@ -1,0 +1,87 @@
+//! How russh is set up.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::PrivateKey;
+use russh::{Limits, SshId, server};
+use tracing::warn;
+
+use super::algorithms::{knows_etm, preferred};
+use super::auth::methods;
+use crate::config::{self, Config};
+
+/// Bytes that a client may send on a channel before it hears that more may come, which is when they
+/// have been taken up: so it bounds the requests that wait. As OpenSSH's.
+pub(super) const WINDOW: u32 = 2 * 1024 * 1024;
+
+/// The settings of russh: for nearly all clients, and for those that need other MACs.
+pub(super) struct Transports {
+    usual: Arc<server::Config>,
+    without_etm: Arc<server::Config>,
+}
+
+impl Transports {
+    pub(super) fn new(config: &Config, keys: Vec<PrivateKey>) -> Self {
+        if config.ssh.legacy {
+            warn!("SHA-1, CBC and older groups are offered to old clients: ssh.legacy is true");
+        }
+        let made =
+            |keys, knows_etm| Arc::new(transport(&config.login, &config.ssh, keys, knows_etm));
+        Self {
+            usual: made(keys.clone(), true),
+            without_etm: made(keys, false),
+        }
+    }
+
+    /// What a connection begins with.
+    pub(super) fn usual(&self) -> Arc<server::Config> {
+        self.usual.clone()
+    }
+
+    /// What it goes on with, once it is known what the client is, if that is something else.
+    pub(super) fn of(&self, identification: &[u8]) -> Option<Arc<server::Config>> {
+        (!knows_etm(identification)).then(|| self.without_etm.clone())
+    }
+
+    /// The host keys, as they are offered.
+    pub(super) fn host_keys(&self) -> &[PrivateKey] {
+        &self.usual.keys
+    }
+}
+
+fn transport(
+    login: &config::Login,
+    ssh: &config::Ssh,
+    keys: Vec<PrivateKey>,
+    knows_etm: bool,
+) -> server::Config {
+    server::Config {
+        server_id: SshId::Standard(Cow::Borrowed(concat!(
+            "SSH-2.0-Landfall_",
+            env!("CARGO_PKG_VERSION")
+        ))),
+        methods: methods(),
+        keys,
+        preferred: preferred(ssh, knows_etm),
+        limits: Limits::new(ssh.rekey_bytes, ssh.rekey_bytes, ssh.rekey_time),
+        // Refusals all take this long, so that small differences do not show. It is short, since
+        // each key that an agent offers in vain costs it too; the first "none" only asks what there
+        // is, and costs nothing.
+        auth_rejection_time: Duration::from_millis(50),
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        max_auth_attempts: login.max_attempts,
+        window_size: WINDOW,
+        grant_window_on_receipt: false,
+        maximum_packet_size: 32 * 1024,
+        // Packets that wait for the socket: enough for one write of 256 KiB while another is made.
+        event_buffer_size: 16,
+        // A peer that answers keepalives is never inactive; one that is gone, or takes nothing off
+        // its socket, is let go.
+        keepalive_interval: Some(Duration::from_secs(60)),
+        keepalive_max: 3,
+        inactivity_timeout: Some(Duration::from_secs(600)),
+        ..server::Config::default()
+    }
+}

@@ -1,0 +1,223 @@
+//! How many may be on their way to a login, floods of those who never get there, and descriptors that
+//! run out.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit};
+
+use crate::common::connection::{Connection, Options};
+use crate::common::flood::{Flood, beside, connect_from, knock, sftp_from, source};
+use crate::common::wire::{code, flag};
+use crate::common::{HOST, STEP, TestServer, against_openssh, run_ok, wait_until};
+
+const TURNED_AWAY: &str = "Exceeded MaxStartups\r\n";
+
+fn waiting(server: &TestServer) -> usize {
+    let page = crate::common::metrics::page(server);
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix("landfall_waiting_connections "));
+    line.unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_source_has_so_many_places_and_takes_none_of_the_others() {
+    if against_openssh() {
+        return;
+    }
+    let server =
+        TestServer::start_with(&[("admission.per_source", "4"), ("metrics.listen", "\"0\"")]);
+    let from = source(101);
+    let connect = || connect_from(from, server.address()).unwrap();
+    let mut held: Vec<_> = (0..4).map(|_| connect()).collect();
+    wait_until("they are there", STEP, || waiting(&server) == 4);
+    assert_eq!(knock(&server, from, b""), TURNED_AWAY);
+    run_ok(&mut sftp_from(&server, source(102)), STEP);
+    // Who is logged in takes no place.
+    held.pop();
+    wait_until("there is a place", STEP, || waiting(&server) == 3);
+    let options = Options {
+        from: Some(from),
+        ..Options::default()
+    };
+    let connection = Connection::open(&server, &options);
+    assert!(
+        connection
+            .key(server.user(), &server.key(), None)
+            .unwrap()
+            .success()
+    );
+    assert_eq!(waiting(&server), 3);
+    // And has made its source known: it may have more.
+    held.extend((0..10).map(|_| connect()));
+    wait_until("they are there", STEP, || waiting(&server) == 13);
+}
+
+#[test]
+fn strangers_are_turned_away_at_random_and_then_all_but_who_is_known_is_not() {
+    if against_openssh() {
+        return;
+    }
+    let settings = [
+        ("admission.max_startups", "\"10:50:30\""),
+        ("metrics.listen", "\"0\""),
+    ];
+    let server = TestServer::start_with(&settings);
+    let known = source(111);
+    run_ok(&mut sftp_from(&server, known), STEP);
+    let streams: Vec<_> = (0..200)
+        .map(|number| connect_from(source(200 + number), server.address()).unwrap())
+        .collect();
+    wait_until("all places are taken", STEP, || waiting(&server) == 30);
+    let page = crate::common::metrics::page(&server);
+    let counted = "\nlandfall_refused_connections_total{reason=\"startups\"} 170\n";
+    assert!(page.contains(counted), "{page}");
+    assert_eq!(knock(&server, source(112), b""), TURNED_AWAY);
+    for _ in 0..5 {
+        run_ok(&mut sftp_from(&server, known), STEP);
+    }
+    drop(streams);
+    wait_until("the places are free", STEP, || waiting(&server) == 0);
+    run_ok(&mut sftp_from(&server, source(112)), STEP);
+    // Refusals are one line in the log.
+    assert_eq!(server.log().matches("turned away: too many").count(), 1);
+    assert!(server.log().lines().count() < 100, "{}", server.log());
+}
+
+#[test]
+fn strangers_leave_half_of_a_small_server_to_those_who_are_known() {
+    if against_openssh() {
+        return;
+    }
+    let server =
+        TestServer::start_with(&[("server.max_connections", "6"), ("metrics.listen", "\"0\"")]);
+    let known = source(121);
+    run_ok(&mut sftp_from(&server, known), STEP);
+    let _streams: Vec<_> = (0..50)
+        .map(|number| connect_from(source(400 + number), server.address()).unwrap())
+        .collect();
+    wait_until("their places are taken", STEP, || waiting(&server) == 3);
+    let options = Options {
+        from: Some(known),
+        ..Options::default()
+    };
+    let sessions: Vec<_> = (0..3)
+        .map(|_| {
+            let connection = Connection::open(&server, &options);
+            assert!(
+                connection
+                    .key(server.user(), &server.key(), None)
+                    .unwrap()
+                    .success()
+            );
+            connection
+        })
+        .collect();
+    sessions
+        .iter()
+        .for_each(|session| session.sftp().assert_alive());
+}
+
+/// Nobody who means well is turned away beside it, and all is as before when it is over.
+#[track_caller]
+fn survives(
+    flood: Flood,
+    connections: usize,
+    sources: usize,
+    legitimate: Ipv4Addr,
+    is_known: bool,
+) {
+    if against_openssh() {
+        return;
+    }
+    let server = TestServer::start_with(&[("metrics.listen", "\"0\"")]);
+    let mut session = Connection::logged_in(&server).sftp();
+    if is_known {
+        run_ok(&mut sftp_from(&server, legitimate), STEP);
+    }
+    let outcome = beside(&server, flood, (connections, sources), (legitimate, 10));
+    assert_eq!(outcome.failures, 0, "{outcome:?}");
+    session.assert_alive();
+    wait_until("the flood is over", STEP, || waiting(&server) == 0);
+    let lines = server.log().lines().count();
+    assert!(lines < 2000, "{lines} lines in the log");
+}
+
+#[test]
+fn five_thousand_that_say_nothing_turn_nobody_away() {
+    survives(Flood::Silent, 5000, 1, source(131), false);
+    survives(Flood::Silent, 5000, 500, source(132), true);
+}
+
+#[test]
+fn five_thousand_that_stop_in_the_key_exchange_turn_nobody_away() {
+    survives(Flood::Stuck, 5000, 1, source(133), false);
+    survives(Flood::Stuck, 5000, 500, source(134), true);
+}
+
+#[test]
+fn those_that_fail_to_log_in_turn_nobody_away() {
+    survives(Flood::Failing, 1000, 20, source(135), false);
+}
+
+#[test]
+fn without_descriptors_the_server_waits_and_who_is_logged_in_goes_on() {
+    if against_openssh() {
+        return;
+    }
+    let settings = [
+        ("admission.per_source", "1000"),
+        ("admission.max_startups", "\"1000:100:1000\""),
+        ("server.max_connections", "5000"),
+    ];
+    let server = TestServer::start_with(&settings);
+    let mut session = Connection::logged_in(&server).sftp();
+    let pid = Pid::from_raw(i32::try_from(server.process_id()).unwrap());
+    let most = 200;
+    let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let limit = |current| {
+        let limit = Rlimit { current, maximum };
+        let old = rustix::process::prlimit(pid, Resource::Nofile, limit);
+        old.unwrap().current
+    };
+    let old = limit(Some(most));
+    let strangers: Vec<_> = (0..300)
+        .map(|_| connect_from(source(141), server.address()).unwrap())
+        .collect();
+    wait_until("the log tells it", STEP, || {
+        server.log().contains("descriptors are short")
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    let open = server.open_files() as u64;
+    assert!(
+        open > most / 2 && open <= most * 3 / 4 + 5,
+        "{open} descriptors"
+    );
+    // Files can be opened all the same, a good many of them.
+    let handles: Vec<_> = (0..30)
+        .map(|number| session.opened(format!("/file-{number}"), flag::WRITE | flag::CREAT))
+        .collect();
+    for handle in &handles {
+        session.close(handle);
+    }
+    assert_eq!(fs::read_dir(server.home()).unwrap().count(), 30);
+    let mentions = server.log().matches("descriptors are short").count();
+    assert_eq!(mentions, 1, "{}", server.log());
+    let held = session.opened("/held", flag::WRITE | flag::CREAT);
+    // Those who wait are let in when there are descriptors.
+    drop(strangers);
+    run_ok(&mut server.sftp_batch(&[], "pwd\n"), STEP);
+
+    // Not even one is left: accept(2) fails, and nothing ends.
+    limit(Some(10));
+    let waiting = connect_from(source(142), server.address()).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(session.write(&held, 0, b"goes on"), code::OK);
+    limit(old);
+    drop(waiting);
+    run_ok(server.ssh().args([HOST, "help"]), STEP);
+    let lines = server.log().lines().count();
+    assert!(lines < 400, "{lines} lines in the log: {}", server.log());
+}
