@@ -12,5 +12,8 @@
 mod bandwidth;
 #[allow(dead_code, unused_imports)]
 mod common;
+#[allow(dead_code)]
+mod disks;
 mod fair_share;
 mod login_timing;
+mod stuck_timing;

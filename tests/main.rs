@@ -49,6 +49,7 @@ mod scp;
 mod sessions;
 mod sftp_openssh;
 mod stop;
+mod stuck;
 mod supervisor;
 mod top;
 mod under_load;

@@ -6,7 +6,7 @@ use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -35,6 +35,8 @@ use crate::transfers::Direction;
 const CONNECTIONS: usize = 16;
 /// Time that a client has to send its next request, or to take an answer.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// Time that the disk has to remove the socket.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// After an error of accept(2).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Failed logins that `landfall top` is told of.
@@ -110,8 +112,16 @@ impl Control {
 }
 
 impl Drop for Control {
+    /// Not for a disk that hangs: then it stays, as that of a server that was killed.
     fn drop(&mut self) {
-        let _ = fs::remove_file(self.folder.socket());
+        let Ok(folder) = self.folder.try_clone() else {
+            return;
+        };
+        let (told, done) = mpsc::channel();
+        std::thread::spawn(move || {
+            let _ = told.send(fs::remove_file(folder.socket()));
+        });
+        let _ = done.recv_timeout(FAREWELL);
     }
 }
 

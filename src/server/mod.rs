@@ -4,7 +4,7 @@ mod accept;
 mod control;
 mod fences;
 mod known_sources;
-mod proxy;
+pub mod proxy;
 mod reload;
 mod shard;
 mod stop;
@@ -15,6 +15,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::net::sockopt;
@@ -22,7 +23,8 @@ use rustix::process::{Resource, Rlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tokio::time::timeout;
+use tracing::{error, info, warn};
 
 use self::accept::Acceptor;
 use self::control::{Control, Powers};
@@ -46,6 +48,9 @@ use crate::session;
 use crate::sessions::Sessions;
 use crate::ssh::{Context, PrivateKey, host_keys};
 use crate::sweep;
+
+/// Time that the disk of the data folder has at the end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Connections that may wait in the system's queue; it has a limit of its own.
 const BACKLOG: u32 = 1024;
@@ -191,7 +196,12 @@ async fn run(
     if let Some(writer) = writer {
         writer.finish();
     }
-    ledgers.end_serving().await
+    let Ok(ended) = timeout(FAREWELL, ledgers.end_serving()).await else {
+        error!("the disk of the data folder hangs: what is used will be counted anew");
+        // To close the database would wait for the disk, too.
+        std::process::exit(1);
+    };
+    ended
 }
 
 /// What a process needs that serves many: every permission bit decided by the store alone, and as

@@ -20,7 +20,7 @@ const MOST: usize = 2048;
 
 /// Why a connection from a balancer is not served.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unproxied {
+pub enum Unproxied {
     /// It does not begin as it must.
     #[error("it does not begin with a header of the PROXY protocol, version 2")]
     NoHeader,
@@ -34,7 +34,10 @@ pub(super) enum Unproxied {
 
 /// Reads the header, and not a byte more. Gives the client's address; `None` if the balancer speaks
 /// for itself, as in a check of health.
-pub(super) async fn client(
+///
+/// # Errors
+/// There is no such header, or none that can be used, or it does not come in time.
+pub async fn client(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<SocketAddr>, Unproxied> {
     let read = timeout(PATIENCE, async {

@@ -31,3 +31,15 @@ pub fn page(server: &TestServer) -> String {
     let answer = ask(server, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
+
+/// One sample, by its name with its labels.
+pub fn value(server: &TestServer, name: &str) -> f64 {
+    let page = page(server);
+    let line = page.lines().find_map(|line| {
+        let (found, value) = line.rsplit_once(' ')?;
+        (found == name).then_some(value)
+    });
+    line.unwrap_or_else(|| panic!("no {name} in {page}"))
+        .parse()
+        .unwrap()
+}

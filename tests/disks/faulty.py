@@ -58,6 +58,9 @@ class Faulty(mfusepy.Operations):
         self.fail("create")
         return os.open(self.real(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
 
+    def mknod(self, path, mode, dev):
+        os.mknod(self.real(path), mode, dev)
+
     def open(self, path, flags):
         # The kernel has seen to append and truncate.
         return os.open(self.real(path), os.O_RDWR)

@@ -207,7 +207,7 @@ impl Clients {
         let connect = format!("ssh -a -x -F {}", self.local("ssh_config").display());
         let mut lftp = self.program("lftp");
         lftp.arg("-c").arg(format!(
-            "set cmd:fail-exit yes; set net:max-retries 1; set net:timeout 30; set net:reconnect-interval-base 1; set xfer:clobber on; \
+            "set cmd:fail-exit yes; set cmd:move-background no; set net:max-retries 1; set net:timeout 30; set net:reconnect-interval-base 1; set xfer:clobber on; \
              set sftp:connect-program \"{connect}\"; \
              open -u {},x -p {} sftp://{HOST}; {script}",
             self.user, self.port

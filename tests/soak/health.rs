@@ -99,7 +99,7 @@ impl Health {
         ];
         for name in idle {
             wait_until(&format!("{name} is 0"), STEP, || {
-                sample(server, name) == 0.0
+                metrics::value(server, name) == 0.0
             });
         }
         for account in accounts {
@@ -148,16 +148,4 @@ impl Health {
             "{middle} KiB, then {last} KiB"
         );
     }
-}
-
-/// One sample, by its name with its labels.
-fn sample(server: &TestServer, name: &str) -> f64 {
-    let page = metrics::page(server);
-    let line = page.lines().find_map(|line| {
-        let (found, value) = line.rsplit_once(' ')?;
-        (found == name).then_some(value)
-    });
-    line.unwrap_or_else(|| panic!("no {name} in {page}"))
-        .parse()
-        .unwrap()
 }

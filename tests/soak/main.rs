@@ -162,13 +162,14 @@ fn after_every_round_the_server_is_as_at_its_start() {
             health.last().unwrap()
         );
     }
+    println!(
+        "SEED={seed}, {} s:
+{}",
+        began.elapsed().as_secs(),
+        totals.lines()
+    );
     health.assert_flat();
     drop(workers);
     server.admin(&["audit", "--json"], "").ok();
     assert!(server.stop().unwrap().success());
-    println!(
-        "SEED={seed}, {} s:\n{}",
-        began.elapsed().as_secs(),
-        totals.lines()
-    );
 }

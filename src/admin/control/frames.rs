@@ -4,22 +4,26 @@ use std::io::{Error, ErrorKind};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
 /// The longest line: far more than any request or reply takes.
 const MAX_LINE: usize = 64 * 1024;
 
 /// A stream of lines, each one value in JSON.
-pub(crate) struct Frames(BufReader<UnixStream>);
+pub struct Frames<S = UnixStream>(BufReader<S>);
 
-impl Frames {
-    pub(crate) fn new(stream: UnixStream) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
+    /// Over a stream that nothing was read of.
+    pub fn new(stream: S) -> Self {
         Self(BufReader::new(stream))
     }
 
     /// The next value; `None` at the end of the stream.
-    pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> std::io::Result<Option<T>> {
+    ///
+    /// # Errors
+    /// Of the stream; `InvalidData` if a line is too long, or is no such value.
+    pub async fn receive<T: DeserializeOwned>(&mut self) -> std::io::Result<Option<T>> {
         let mut line = Vec::new();
         loop {
             let ready = self.0.fill_buf().await?;
@@ -45,7 +49,10 @@ impl Frames {
     }
 
     /// Sends values, a line each.
-    pub(crate) async fn send<T: Serialize>(&mut self, values: &[T]) -> std::io::Result<()> {
+    ///
+    /// # Errors
+    /// Of the stream.
+    pub async fn send<T: Serialize>(&mut self, values: &[T]) -> std::io::Result<()> {
         let mut lines = Vec::new();
         for value in values {
             serde_json::to_writer(&mut lines, value)?;

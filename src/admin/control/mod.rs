@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{Refusal, Server};
-pub(crate) use self::frames::Frames;
+pub use self::frames::Frames;
 
 /// The name of the socket in the data folder.
 const SOCKET: &str = "control.sock";
@@ -205,6 +205,11 @@ impl Folder {
     pub(crate) fn open(data: &Path) -> rustix::io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(data, flags, Mode::empty()).map(Self)
+    }
+
+    /// The same folder, for another thread.
+    pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
+        self.0.try_clone().map(Self)
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

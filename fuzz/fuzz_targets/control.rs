@@ -1,0 +1,111 @@
+//! However lines come in at the control socket, they are the same requests, which are sent as they were
+//! read; what is no request ends it, and no line is longer than it may be.
+//!
+//! The input: the length of the pieces in which the rest comes, and the rest.
+#![no_main]
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use landfall::admin::control::{Frames, Reply, Request};
+use libfuzzer_sys::fuzz_target;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
+
+thread_local! {
+    static RUNTIME: Runtime = Builder::new_current_thread().build().unwrap();
+}
+
+fuzz_target!(|input: &[u8]| RUNTIME.with(|runtime| {
+    let Some((&piece, lines)) = input.split_first() else {
+        return;
+    };
+    runtime.block_on(async {
+        check::<Request>(lines, usize::from(piece)).await;
+        check::<Reply>(lines, usize::from(piece)).await;
+    });
+}));
+
+async fn check<T: Serialize + DeserializeOwned>(lines: &[u8], piece: usize) {
+    let (whole, end) = read::<T>(lines, usize::MAX).await;
+    assert_eq!(read::<T>(lines, piece.max(1)).await, (whole.clone(), end));
+    assert!(whole.len() <= lines.split(|byte| *byte == b'\n').count());
+    // What was sent is read again as the same.
+    let sent = whole.concat();
+    if !sent.is_empty() {
+        assert_eq!(read::<T>(&sent, piece.max(1)).await, (whole, None));
+    }
+}
+
+/// All values, each as it is sent, and why there are no more.
+async fn read<T: Serialize + DeserializeOwned>(
+    lines: &[u8],
+    piece: usize,
+) -> (Vec<Vec<u8>>, Option<ErrorKind>) {
+    let stream = Stream {
+        lines,
+        piece,
+        sent: None,
+    };
+    let mut frames = Frames::new(stream);
+    let mut values = Vec::new();
+    loop {
+        match frames.receive::<T>().await {
+            Ok(Some(value)) => {
+                let mut sent = Vec::new();
+                let out = Stream {
+                    lines: &[],
+                    piece: 0,
+                    sent: Some(&mut sent),
+                };
+                Frames::new(out).send(&[value]).await.unwrap();
+                values.push(sent);
+            }
+            Ok(None) => return (values, None),
+            Err(failure) => return (values, Some(failure.kind())),
+        }
+    }
+}
+
+/// Gives lines in pieces, and keeps what is sent.
+struct Stream<'a> {
+    lines: &'a [u8],
+    piece: usize,
+    sent: Option<&'a mut Vec<u8>>,
+}
+
+impl AsyncRead for Stream<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let length = self.piece.min(out.remaining()).min(self.lines.len());
+        let (now, later) = self.lines.split_at(length);
+        out.put_slice(now);
+        self.lines = later;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.sent.as_mut().unwrap().extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,260 @@
+//! Disks that hang and clients that stop: nobody else notices, the operator sees it and can act, the
+//! server ends in its time, and the figures are exact afterwards. (A client that does not read:
+//! `under_load`; a disk that is full or fails: `quota::full_disk`, `quota::faulty_disk`; the audit trail
+//! on one that hangs: `audit::disks`.)
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::common::connection::Connection;
+use crate::common::files::disk_use;
+use crate::common::metrics::{self, ON};
+use crate::common::raw::{Ended, RawSftp};
+use crate::common::wire::{self, code, flag};
+use crate::common::{MIB, STEP, TestServer, bytes_of, wait_until};
+use crate::disks::faulty::FaultyDisk;
+
+/// ENOSYS.
+const NOT_THERE: i32 = 38;
+/// Whose home is on the disk that hangs.
+const SLOW: &str = "slow";
+const SESSIONS: usize = 8;
+
+fn with_slow_home(disk: &FaultyDisk, settings: &[(&str, &str)]) -> TestServer {
+    let server = TestServer::start_with(&[&[ON], settings].concat());
+    let key = server.public_key();
+    let home = disk.home();
+    let [key, home] = [&key, &home].map(|path| path.to_str().unwrap());
+    let add = [
+        "user",
+        "add",
+        SLOW,
+        "--no-password",
+        "--key",
+        key,
+        "--home",
+        home,
+    ];
+    server.admin(&add, "").ok();
+    ask_no_flush(disk);
+    server
+}
+
+/// From now on the kernel closes files of the disk though it hangs: as it is, not even a process that was
+/// killed could end then.
+fn ask_no_flush(disk: &FaultyDisk) {
+    disk.fail(&[("flush", NOT_THERE)]);
+    let probe = disk.home().join("probe");
+    fs::write(&probe, "").unwrap();
+    fs::remove_file(probe).unwrap();
+}
+
+#[track_caller]
+fn log_in(server: &TestServer, user: &str) -> Connection {
+    let connection = Connection::open(server, &Default::default());
+    let result = connection.key(user, &server.key(), None);
+    assert!(result.unwrap().success(), "the key was refused");
+    connection
+}
+
+fn sessions_of(server: &TestServer, user: &str) -> usize {
+    let listed = server.admin(&["session", "list", "--json"], "").ok().out();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let sessions = listed.as_array().unwrap().iter();
+    sessions.filter(|session| session["user"] == user).count()
+}
+
+/// Another account moves a file both ways, on a connection of its own, as if nothing were wrong.
+#[track_caller]
+fn assert_others_work(server: &TestServer) {
+    let began = Instant::now();
+    let data = bytes_of(4 * MIB, 1);
+    let mut sftp = Connection::logged_in(server).sftp();
+    sftp.put("/others", &data);
+    assert!(sftp.get("/others") == data);
+    assert_eq!(sftp.remove("/others"), code::OK);
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+/// Uploads a part, and then one that the disk does not take any more.
+fn begin_upload(sftp: &mut RawSftp, path: &str) -> Vec<u8> {
+    let handle = sftp.opened(path, flag::WRITE | flag::CREAT);
+    assert_eq!(sftp.write(&handle, 0, &bytes_of(100_000, 2)), code::OK);
+    handle
+}
+
+fn send_more(sftp: &mut RawSftp, handle: &[u8]) {
+    let body = sftp.body(wire::WRITE).string(handle).u64(100_000);
+    sftp.send(&body.string(bytes_of(30_000, 3)));
+}
+
+/// What the account uses, once the server has told it, is what is on the disk.
+#[track_caller]
+fn assert_exact(server: &TestServer, disk: &FaultyDisk) {
+    let there = disk_use(&disk.home());
+    let shown = || {
+        let shown = server
+            .admin(&["quota", "show", SLOW, "--json"], "")
+            .ok()
+            .out();
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        let figure = |key: &str| shown[0][key].as_u64();
+        (figure("used_bytes"), figure("used_files"))
+    };
+    wait_until(&format!("the figures are {there:?}"), STEP, || {
+        shown() == (Some(there.0), Some(there.1))
+    });
+    server.admin(&["quota", "recount", SLOW], "").ok();
+    assert_eq!(shown(), (Some(there.0), Some(there.1)));
+}
+
+#[test]
+fn a_home_on_a_disk_that_hangs_holds_up_nobody_else_and_its_sessions_can_be_ended() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let server = with_slow_home(&disk, &[]);
+    let mut waiting: Vec<_> = (0..SESSIONS)
+        .map(|number| {
+            let mut sftp = log_in(&server, SLOW).sftp();
+            let handle = begin_upload(&mut sftp, &format!("/f{number}"));
+            (sftp, handle)
+        })
+        .collect();
+    disk.hang(true);
+    for (sftp, handle) in &mut waiting {
+        send_more(sftp, handle);
+    }
+    wait_until("all wait for the disk", STEP, || {
+        metrics::value(&server, "landfall_blocking_tasks") >= SESSIONS as f64
+    });
+    assert_others_work(&server);
+    // Who comes now is answered: with a session that waits, or with a refusal; and so are the others.
+    let late = log_in(&server, SLOW);
+    let mut late = late.subsystem();
+    late.send(&wire::Body::new(wire::INIT, 3));
+    assert_others_work(&server);
+    assert_eq!(sessions_of(&server, SLOW), SESSIONS + 1);
+
+    let said = server.admin(&["session", "kill", "--user", SLOW, "--reason", "disk"], "");
+    said.ok();
+    for (sftp, _) in &mut waiting {
+        sftp.until_closed();
+    }
+    wait_until("their sessions are gone", STEP, || {
+        sessions_of(&server, SLOW) == 0
+    });
+    assert_others_work(&server);
+
+    disk.hang(false);
+    wait_until("nothing waits any more", STEP, || {
+        metrics::value(&server, "landfall_blocking_tasks") == 0.0
+            && metrics::value(&server, "landfall_connections") == 0.0
+    });
+    assert_exact(&server, &disk);
+    let mut sftp = log_in(&server, SLOW).sftp();
+    let whole = [bytes_of(100_000, 2), bytes_of(30_000, 3)].concat();
+    for number in 0..SESSIONS {
+        // What the server had taken was carried out, unheard.
+        assert!(sftp.get(&format!("/f{number}")) == whole);
+    }
+}
+
+#[test]
+fn requests_that_wait_for_a_disk_are_answered_when_it_goes_on() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let server = with_slow_home(&disk, &[]);
+    let mut sftp = log_in(&server, SLOW).sftp();
+    let handle = begin_upload(&mut sftp, "/f");
+    disk.hang(true);
+    send_more(&mut sftp, &handle);
+    assert_eq!(
+        sftp.try_packet(Duration::from_secs(1)),
+        Err(Ended::Deadline)
+    );
+    disk.hang(false);
+    assert_eq!(sftp.reply().code(), code::OK);
+    assert_eq!(sftp.close(&handle), code::OK);
+    assert_exact(&server, &disk);
+}
+
+#[test]
+fn a_server_whose_homes_hang_ends_in_its_time() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let mut server = with_slow_home(&disk, &[("server.stop_grace", "\"2s\"")]);
+    let mut sftp = log_in(&server, SLOW).sftp();
+    let handle = begin_upload(&mut sftp, "/f");
+    disk.hang(true);
+    send_more(&mut sftp, &handle);
+    let began = Instant::now();
+    server.terminate();
+    let status = server.wait(STEP).unwrap();
+    assert!(status.success(), "{status}");
+    // The time for transfers, for the connection to end, and for the disk.
+    assert!(
+        began.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        began.elapsed()
+    );
+    disk.hang(false);
+    server.serve();
+    assert_exact(&server, &disk);
+}
+
+#[test]
+fn a_data_folder_on_a_disk_that_hangs_stops_logins_and_no_transfer_and_the_server_still_ends() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let data = disk.home().join("data");
+    let shown = format!("{:?}", data.to_str().unwrap());
+    let settings = [ON, ("server.data", &shown), ("server.stop_grace", "\"2s\"")];
+    let mut server = TestServer::start_with(&settings);
+    let home = server.path("home");
+    fs::create_dir(&home).unwrap();
+    let set = [
+        "user",
+        "set",
+        server.user(),
+        "--home",
+        home.to_str().unwrap(),
+    ];
+    server.admin(&set, "").ok();
+    let mut sftp = Connection::logged_in(&server).sftp();
+    sftp.put("/before", b"before");
+    ask_no_flush(&disk);
+    disk.hang(true);
+    for round in 0..3 {
+        let began = Instant::now();
+        let data = bytes_of(4 * MIB, round);
+        sftp.put("/file", &data);
+        assert!(sftp.get("/file") == data);
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            began.elapsed()
+        );
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert_eq!(metrics::value(&server, "landfall_sessions"), 1.0);
+    // The kernel keeps a process whose fsync waits for such a disk; but it has come to its end.
+    server.terminate();
+    wait_until("the server gives up on the disk", STEP, || {
+        server.log().contains("the disk of the data folder hangs")
+    });
+    disk.hang(false);
+    assert_eq!(server.wait(STEP).unwrap().code(), Some(1));
+    server.serve();
+    let mut sftp = Connection::logged_in(&server).sftp();
+    assert_eq!(sftp.get("/before"), b"before");
+}
