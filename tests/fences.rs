@@ -239,11 +239,11 @@ fn a_server_starts_though_the_disk_of_a_home_hangs() {
         return;
     }
     server.stop();
-    disk.hang(true);
+    let hanging = disk.hangs();
     server.serve();
     Connection::logged_in(&server).sftp().put("f", b"there");
     let log = server.log();
-    disk.hang(false);
+    drop(hanging);
     assert!(log.contains("does not answer"), "{log}");
 }
 

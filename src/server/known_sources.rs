@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::admission::Admission;
@@ -54,9 +55,10 @@ impl KnownSources {
         }
     }
 
-    /// Writes it as it is now.
-    pub(super) fn save(&self) {
-        self.write(&self.text());
+    /// Writes it as it is now, but waits no longer than this for the disk.
+    pub(super) async fn save(self: Arc<Self>, patience: Duration) {
+        let writing = spawn_blocking(move || self.write(&self.text()));
+        let _ = timeout(patience, writing).await;
     }
 
     fn text(&self) -> String {

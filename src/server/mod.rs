@@ -188,7 +188,7 @@ async fn run(
     supervisor::ready();
     server.run(&phases).await?;
     beside.shutdown().await;
-    known_sources.save();
+    known_sources.save(FAREWELL).await;
     if let Some(telling) = telling {
         telling.abort();
     }

@@ -194,6 +194,7 @@ impl Engine {
             return false;
         };
         let answer = match Request::decode(packet_type, &mut frame) {
+            Ok(request) if !self.heard && request.only_asks() => return true,
             Ok(request) => self.answer(id, request),
             Err(Truncated) => Err(Error::Invalid("Packet too short for its fields")),
         };
@@ -422,9 +423,6 @@ impl Engine {
 
     fn read(&mut self, id: u32, handle: &[u8], offset: u64, length: u32) -> Outcome {
         let file = self.handles.file(handle)?;
-        if !self.heard {
-            return Ok(Answer::Eof);
-        }
         let length = length.min(MAX_DATA) as usize;
         let vfs = &self.vfs;
         match self

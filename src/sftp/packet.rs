@@ -164,6 +164,24 @@ pub enum Request {
 }
 
 impl Request {
+    /// Does it change nothing, so that it need not be carried out for somebody who is gone?
+    pub fn only_asks(&self) -> bool {
+        match self {
+            Self::Read { .. }
+            | Self::Lstat { .. }
+            | Self::Fstat { .. }
+            | Self::Stat { .. }
+            | Self::Readdir { .. }
+            | Self::Realpath { .. }
+            | Self::Readlink { .. } => true,
+            Self::Extended(extended) => matches!(
+                extended,
+                Extended::Statvfs { .. } | Extended::CheckFile(_) | Extended::SpaceAvailable { .. }
+            ),
+            _ => false,
+        }
+    }
+
     /// Reads the fields of a request of this type. Bytes after the last field are ignored: Debian's
     /// rclone 1.60 sends some.
     pub fn decode(packet_type: u8, frame: &mut Frame) -> Result<Self, Truncated> {

@@ -137,7 +137,7 @@ fn a_disk_that_hangs_slows_nobody_and_what_it_does_not_take_is_counted() {
     }
     let made = |events: &[serde_json::Value]| of_kind(events, "mkdir").len();
     wait_until("they are noted", STEP, || made(&trail(&server)) == 12);
-    disk.hang(true);
+    let hanging = disk.hangs();
     let began = Instant::now();
     sftp.put("/file", &bytes_of(16 * MIB, 1));
     assert!(sftp.get("/file") == bytes_of(16 * MIB, 1));
@@ -163,7 +163,7 @@ fn a_disk_that_hangs_slows_nobody_and_what_it_does_not_take_is_counted() {
     }
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     assert!(server.memory_kib("VmRSS") < 200 * 1024);
-    disk.hang(false);
+    drop(hanging);
     wait_until("it is noted how many were lost", STEP, || {
         !of_kind(&trail(&server), "lost").is_empty()
     });

@@ -375,6 +375,15 @@ impl TestServer {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
+    /// Has its process come to its end? What is left of it may be held by the kernel, for a disk that hangs.
+    pub fn has_exited(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process_id()));
+        stat.map_or(true, |stat| {
+            let (_, state) = stat.rsplit_once(')').unwrap();
+            state.trim_start().starts_with(['Z', 'X'])
+        })
+    }
+
     pub fn process_id(&self) -> u32 {
         self.process
             .as_ref()

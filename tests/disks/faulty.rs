@@ -56,6 +56,12 @@ impl FaultyDisk {
         fs::write(self.folder.join("faults"), lines.concat()).unwrap();
     }
 
+    /// Whoever asks it anything waits until this is dropped.
+    pub fn hangs(&self) -> Hanging<'_> {
+        self.hang(true);
+        Hanging(self)
+    }
+
     /// From now on, or no more, whoever asks it anything waits.
     pub fn hang(&self, hangs: bool) {
         if let Some(program) = &self.program {
@@ -66,6 +72,16 @@ impl FaultyDisk {
     /// From now on no byte of a file can be written at or behind this offset.
     pub fn fail_writes_from(&self, offset: usize) {
         fs::write(self.folder.join("faults"), format!("write {IO} {offset}\n")).unwrap();
+    }
+}
+
+/// The disk hangs for as long as this is there. To be declared behind the server, which otherwise would be
+/// waited for while its disk hangs.
+pub struct Hanging<'a>(&'a FaultyDisk);
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        self.0.hang(false);
     }
 }
 

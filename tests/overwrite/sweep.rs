@@ -138,7 +138,7 @@ fn what_a_session_has_open_stays_however_old_it_looks() {
     scene.put_on_disk("f", "old");
     scene.put_on_disk(stale, "stale");
     age(&scene, stale, DAY * 30);
-    disk.hang(true);
+    let hanging = disk.hangs();
     scene.server.serve();
     let mut s = scene.log_in();
     let file = s.opened("/f", NEW);
@@ -149,7 +149,7 @@ fn what_a_session_has_open_stays_however_old_it_looks() {
     };
     assert_eq!(s.fsetstat(&file, &long_ago), code::OK);
     assert!(scene.has(stale));
-    disk.hang(false);
+    drop(hanging);
     wait_until("the stale one is swept", STEP, || {
         log_tells(&scene, "removed what was left of uploads")
     });
