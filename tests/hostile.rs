@@ -5,9 +5,10 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use crate::common::connection::{Connection, Options};
 use crate::common::raw::{Ended, RawSftp};
 use crate::common::wire::{self, Reply, flag};
-use crate::common::{KIB, MIB, STEP, TestServer, bytes_of};
+use crate::common::{KIB, MIB, PASSWORD, STEP, TestServer, USER, bytes_of};
 
 const SESSIONS: usize = 100;
 /// What one of them may hold of the server's memory.
@@ -127,4 +128,28 @@ fn a_hundred_sessions_that_never_read_hold_less_than_four_mebibytes_each() {
     for sftp in &mut sessions {
         assert!(!matches!(sftp.try_packet(STEP), Err(Ended::Closed)));
     }
+}
+
+/// A hash of a password takes 19 MiB, and strangers can ask for as many as they like.
+#[test]
+fn guessing_passwords_takes_the_memory_of_the_hashes_at_work_and_no_more() {
+    const AT_WORK: u64 = 2;
+    let server = TestServer::start_with(&[
+        ("login.argon2_memory", "\"19MiB\""),
+        ("login.parallel_hashes", &AT_WORK.to_string()),
+    ]);
+    let before = server.memory_kib("VmHWM");
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                for _ in 0..8 {
+                    let connection = Connection::open(&server, &Options::default());
+                    assert!(connection.password(USER, PASSWORD).unwrap().success());
+                }
+            });
+        }
+    });
+    let grown = server.memory_kib("VmHWM").saturating_sub(before);
+    println!("48 logins by password: grown by {grown} KiB");
+    assert!(grown < (AT_WORK * 19 + 16) * 1024, "grown by {grown} KiB");
 }

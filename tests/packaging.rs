@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::common::operator::Operator;
-use crate::common::{STEP, have, run_ok};
+use crate::common::{STEP, TRANSFER, have, run_ok};
 
 #[test]
 fn bash_completes_the_commands() {
@@ -75,7 +75,7 @@ fn a_debian_package_can_be_made() {
         Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/deb"))
             .args(["--program", env!("CARGO_BIN_EXE_landfall")])
             .arg(operator.path("")),
-        STEP,
+        TRANSFER,
     );
     let file = made.out().trim().to_owned();
     let list = run_ok(Command::new("dpkg-deb").args(["--contents", &file]), STEP).out();

@@ -4,6 +4,7 @@ mod certificates;
 mod changes;
 mod declared;
 mod guest;
+mod hash_memory;
 mod homes;
 mod keys;
 mod login;

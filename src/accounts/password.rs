@@ -4,14 +4,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
+use argon2::password_hash::Error as HashError;
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as PhcHash, Salt};
-use argon2::password_hash::{Error as HashError, PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use super::hash_memory::HashMemory;
 use crate::config::Login;
 
 /// The longest password, in bytes: hashing one costs the same whatever its length.
@@ -116,6 +117,7 @@ pub async fn hash_password(login: &Login, password: &Password) -> anyhow::Result
 /// Hashes and verifies passwords, a bounded number at the same time.
 pub(super) struct Hasher {
     argon2: Argon2<'static>,
+    memory: Arc<HashMemory>,
     pub(super) permits: Arc<Semaphore>,
     /// The hash of no password: who has none costs as much as who has one.
     nobody: String,
@@ -143,6 +145,7 @@ impl Hasher {
         .map_err(|e| anyhow!("the argon2 settings cannot be used together: {e}"))?;
         let nobody = hash_of_nothing(&params)?;
         Ok(Self {
+            memory: Arc::new(HashMemory::new(params.block_count())),
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             permits: Arc::new(Semaphore::new(login.parallel_hashes)),
             nobody,
@@ -151,16 +154,16 @@ impl Hasher {
 
     /// The hash of a password, with a salt of its own, as a PHC string.
     pub(super) async fn hash(&self, password: &Password) -> anyhow::Result<String> {
-        let argon2 = self.argon2.clone();
+        let (argon2, memory) = (self.argon2.clone(), self.memory.clone());
         let password = password.0.clone();
         self.work(move || {
             let mut salt = [0; SALT];
             SysRng
                 .try_fill_bytes(&mut salt)
                 .context("the system has no random numbers")?;
-            let hash = argon2
-                .hash_password_with_salt(password.as_bytes(), &salt)
-                .map_err(|e| anyhow!("cannot hash a password: {e}"))?;
+            let output = output(&argon2, password.as_bytes(), &salt, &memory);
+            let hash = output.and_then(|output| phc(argon2.params(), &salt, output));
+            let hash = hash.map_err(|e| anyhow!("cannot hash a password: {e}"))?;
             Ok(hash.to_string())
         })
         .await
@@ -173,7 +176,7 @@ impl Hasher {
         password: Zeroizing<String>,
         hash: Option<String>,
     ) -> anyhow::Result<Verdict> {
-        let argon2 = self.argon2.clone();
+        let (argon2, memory) = (self.argon2.clone(), self.memory.clone());
         let password = Password::new(password).ok();
         let possible = password.is_some() && hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
@@ -183,11 +186,11 @@ impl Hasher {
             let bytes = password
                 .as_ref()
                 .map_or(&b""[..], |password| password.as_str().as_bytes());
-            match argon2.verify_password(bytes, &hash) {
-                Ok(()) if !possible => Ok(Verdict::Wrong),
-                Ok(()) if is_current(argon2.params(), &hash) => Ok(Verdict::Right),
-                Ok(()) => Ok(Verdict::RightButOutdated),
-                Err(HashError::PasswordInvalid) => Ok(Verdict::Wrong),
+            match is_of(bytes, &hash, &memory) {
+                Ok(true) if !possible => Ok(Verdict::Wrong),
+                Ok(true) if is_current(argon2.params(), &hash) => Ok(Verdict::Right),
+                Ok(true) => Ok(Verdict::RightButOutdated),
+                Ok(false) => Ok(Verdict::Wrong),
                 Err(e) => Err(anyhow!("a password hash in the database is damaged: {e}")),
             }
         })
@@ -211,6 +214,45 @@ impl Hasher {
     }
 }
 
+/// Is this the hash of the password?
+fn is_of(password: &[u8], hash: &PhcHash, memory: &HashMemory) -> Result<bool, HashError> {
+    let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
+        return Err(HashError::PasswordInvalid);
+    };
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str())?;
+    let version = Version::try_from(hash.version.unwrap_or(Version::V0x13.into()))?;
+    let argon2 = Argon2::new(algorithm, version, Params::try_from(hash)?);
+    // The comparison takes the same time wherever they differ.
+    Ok(output(&argon2, password, salt, memory)? == *expected)
+}
+
+fn output(
+    argon2: &Argon2<'_>,
+    password: &[u8],
+    salt: &[u8],
+    memory: &HashMemory,
+) -> Result<Output, HashError> {
+    let params = argon2.params();
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let mut output = [0; Output::MAX_LENGTH];
+    let output = output.get_mut(..length).ok_or(HashError::OutputSize)?;
+    memory.lend(params.block_count(), |blocks| {
+        argon2.hash_password_into_with_memory(password, salt, output, blocks)
+    })?;
+    Ok(Output::new(output)?)
+}
+
+/// A hash in the form in which it is kept.
+fn phc(params: &Params, salt: &[u8], output: Output) -> Result<PhcHash, HashError> {
+    Ok(PhcHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(params)?,
+        salt: Some(Salt::new(salt)?),
+        hash: Some(output),
+    })
+}
+
 fn is_current(params: &Params, hash: &PhcHash) -> bool {
     Params::try_from(hash).is_ok_and(|old| {
         (old.m_cost(), old.t_cost(), old.p_cost())
@@ -225,16 +267,9 @@ fn hash_of_nothing(params: &Params) -> anyhow::Result<String> {
         .try_fill_bytes(&mut random)
         .context("the system has no random numbers")?;
     let (salt, output) = random.split_at(SALT);
-    let build = || -> Result<_, HashError> {
-        Ok(PhcHash {
-            algorithm: Algorithm::Argon2id.ident(),
-            version: Some(Version::V0x13.into()),
-            params: ParamsString::try_from(params)?,
-            salt: Some(Salt::new(salt)?),
-            hash: Some(Output::new(output)?),
-        })
-    };
-    let hash = build().map_err(|e| anyhow!("the argon2 settings cannot be used together: {e}"))?;
+    let made = Output::new(output).map_err(HashError::from);
+    let hash = made.and_then(|output| phc(params, salt, output));
+    let hash = hash.map_err(|e| anyhow!("the argon2 settings cannot be used together: {e}"))?;
     Ok(hash.to_string())
 }
 

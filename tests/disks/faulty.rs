@@ -66,6 +66,10 @@ impl FaultyDisk {
     pub fn hang(&self, hangs: bool) {
         if let Some(program) = &self.program {
             program.signal(if hangs { Signal::STOP } else { Signal::CONT });
+            // Some of its threads may have gone on for a moment, and answered.
+            wait_until("the disk hangs, or no more", STEP, || {
+                has_stopped(program.id()) == hangs
+            });
         }
     }
 
@@ -73,6 +77,16 @@ impl FaultyDisk {
     pub fn fail_writes_from(&self, offset: usize) {
         fs::write(self.folder.join("faults"), format!("write {IO} {offset}\n")).unwrap();
     }
+}
+
+/// Have all threads of the process been stopped by a signal?
+fn has_stopped(process: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit_once(')').map(|(_, state)| state.trim_start());
+        state.is_some_and(|state| state.starts_with('T'))
+    })
 }
 
 /// The disk hangs for as long as this is there. To be declared behind the server, which otherwise would be
