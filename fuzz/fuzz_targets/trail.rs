@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| FOLDER.with(|folder| {
     let folder = folder.get_or_init(|| tempfile::tempdir().unwrap()).path();
     let cut = input.iter().position(|byte| *byte == 0xff);
     let (old, current) = input.split_at(cut.unwrap_or(0));
-    fs::write(folder.join("audit-000001.jsonl"), old).unwrap();
+    fs::write(folder.join("audit-000001-20260101T000000Z.jsonl"), old).unwrap();
     fs::write(folder.join("audit.jsonl"), current).unwrap();
     let mut reader = Reader::new(folder);
     let mut lines = Vec::new();
