@@ -24,20 +24,7 @@ const SESSIONS: usize = 8;
 
 fn with_slow_home(disk: &FaultyDisk, settings: &[(&str, &str)]) -> TestServer {
     let server = TestServer::start_with(&[&[ON], settings].concat());
-    let key = server.public_key();
-    let home = disk.home();
-    let [key, home] = [&key, &home].map(|path| path.to_str().unwrap());
-    let add = [
-        "user",
-        "add",
-        SLOW,
-        "--no-password",
-        "--key",
-        key,
-        "--home",
-        home,
-    ];
-    server.admin(&add, "").ok();
+    disk.add_user(&server, SLOW);
     ask_no_flush(disk);
     server
 }
@@ -53,10 +40,7 @@ fn ask_no_flush(disk: &FaultyDisk) {
 
 #[track_caller]
 fn log_in(server: &TestServer, user: &str) -> Connection {
-    let connection = Connection::open(server, &Default::default());
-    let result = connection.key(user, &server.key(), None);
-    assert!(result.unwrap().success(), "the key was refused");
-    connection
+    Connection::logged_in_to(server, user, &Default::default())
 }
 
 fn sessions_of(server: &TestServer, user: &str) -> usize {

@@ -51,26 +51,9 @@ fn a_small_request_beside_a_home_that_hangs_takes_less_than_twice_as_long() {
         return;
     };
     let server = TestServer::start();
-    let (key, home) = (server.public_key(), disk.home());
-    let [key, home] = [&key, &home].map(|path| path.to_str().unwrap());
-    let add = [
-        "user",
-        "add",
-        "slow",
-        "--no-password",
-        "--key",
-        key,
-        "--home",
-        home,
-    ];
-    server.admin(&add, "").ok();
+    disk.add_user(&server, "slow");
     let sessions: Vec<_> = (0..STUCK)
-        .map(|_| {
-            let connection = Connection::open(&server, &Default::default());
-            let login = connection.key("slow", &server.key(), None);
-            assert!(login.unwrap().success());
-            connection.sftp()
-        })
+        .map(|_| Connection::logged_in_to(&server, "slow", &Default::default()).sftp())
         .collect();
     let sessions = std::sync::Mutex::new(sessions);
     assert_little_slower("32 sessions at a disk that hangs", &server, |hangs| {

@@ -9,17 +9,14 @@ use rustix::process::{Pid, Resource, Rlimit};
 
 use crate::common::connection::{Connection, Options};
 use crate::common::flood::{Flood, beside, connect_from, knock, sftp_from, source};
+use crate::common::metrics;
 use crate::common::wire::{code, flag};
 use crate::common::{HOST, STEP, TestServer, against_openssh, run_ok, wait_until};
 
 const TURNED_AWAY: &str = "Exceeded MaxStartups\r\n";
 
 fn waiting(server: &TestServer) -> usize {
-    let page = crate::common::metrics::page(server);
-    let line = page
-        .lines()
-        .find_map(|line| line.strip_prefix("landfall_waiting_connections "));
-    line.unwrap().parse().unwrap()
+    metrics::value(server, "landfall_waiting_connections") as usize
 }
 
 #[test]
@@ -42,13 +39,7 @@ fn a_source_has_so_many_places_and_takes_none_of_the_others() {
         from: Some(from),
         ..Options::default()
     };
-    let connection = Connection::open(&server, &options);
-    assert!(
-        connection
-            .key(server.user(), &server.key(), None)
-            .unwrap()
-            .success()
-    );
+    let _connection = Connection::logged_in_as(&server, &options);
     assert_eq!(waiting(&server), 3);
     // And has made its source known: it may have more.
     held.extend((0..10).map(|_| connect()));
@@ -74,7 +65,7 @@ fn strangers_are_turned_away_at_random_and_then_all_but_who_is_known_is_not() {
     wait_until("all places are taken", STEP, || waiting(&server) == 30);
     let counted = "\nlandfall_refused_connections_total{reason=\"startups\"} 570\n";
     wait_until("the others are turned away", STEP, || {
-        crate::common::metrics::page(&server).contains(counted)
+        metrics::page(&server).contains(counted)
     });
     assert_eq!(knock(&server, source(112), b""), TURNED_AWAY);
     for _ in 0..5 {
@@ -106,16 +97,7 @@ fn strangers_leave_half_of_a_small_server_to_those_who_are_known() {
         ..Options::default()
     };
     let sessions: Vec<_> = (0..3)
-        .map(|_| {
-            let connection = Connection::open(&server, &options);
-            assert!(
-                connection
-                    .key(server.user(), &server.key(), None)
-                    .unwrap()
-                    .success()
-            );
-            connection
-        })
+        .map(|_| Connection::logged_in_as(&server, &options))
         .collect();
     sessions
         .iter()

@@ -159,8 +159,14 @@ impl Connection {
 
     #[track_caller]
     pub fn logged_in_as(server: &TestServer, options: &Options) -> Self {
+        Self::logged_in_to(server, server.user(), options)
+    }
+
+    /// Logs in to an account that has the same key.
+    #[track_caller]
+    pub fn logged_in_to(server: &TestServer, user: &str, options: &Options) -> Self {
         let connection = Self::open(server, options);
-        let result = connection.key(server.user(), &server.key(), None);
+        let result = connection.key(user, &server.key(), None);
         assert!(result.unwrap().success(), "the key was refused");
         connection
     }

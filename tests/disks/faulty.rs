@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::common::{Running, STEP, have, python, random_name, run, wait_until};
+use crate::common::{Running, STEP, TestServer, have, python, random_name, run, wait_until};
 
 /// EIO.
 pub const IO: i32 = 5;
@@ -54,6 +54,15 @@ impl FaultyDisk {
             .map(|(operation, errno)| format!("{operation} {errno}\n"))
             .collect();
         fs::write(self.folder.join("faults"), lines.concat()).unwrap();
+    }
+
+    /// Makes an account whose home is here, with the usual key.
+    pub fn add_user(&self, server: &TestServer, name: &str) {
+        let (key, home) = (server.public_key(), self.home());
+        let [key, home] = [&key, &home].map(|path| path.to_str().unwrap());
+        let with = ["--no-password", "--key", key, "--home", home];
+        let add = [&["user", "add", name], &with[..]].concat();
+        server.admin(&add, "").ok();
     }
 
     /// Whoever asks it anything waits until this is dropped.
