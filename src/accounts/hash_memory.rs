@@ -3,7 +3,7 @@
 //! A hash takes 19 MiB, by its purpose. Allocated for each, on whichever thread it runs, it would stay with
 //! the allocator of that thread: with glibc, strangers who guess passwords made a server keep 600 MB.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use argon2::Block;
 
@@ -34,7 +34,7 @@ impl HashMemory {
         result
     }
 
-    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
+    fn free(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -345,6 +345,14 @@ impl Accounts {
         self.details(None).await
     }
 
+    /// The homes that are not the folder of their account under data/homes.
+    pub async fn homes_elsewhere(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut change = self.inner.rows.change().await?;
+        let rows = change.homes_but_of("", true).await?;
+        let stored = rows.into_iter().filter_map(|(_, home)| home);
+        Ok(stored.map(PathBuf::from).collect())
+    }
+
     /// One account.
     pub async fn find(&self, name: &UserName) -> anyhow::Result<Details> {
         self.details(Some(name.as_str()))

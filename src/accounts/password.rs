@@ -217,7 +217,7 @@ impl Hasher {
 /// Is this the hash of the password?
 fn is_of(password: &[u8], hash: &PhcHash, memory: &HashMemory) -> Result<bool, HashError> {
     let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
-        return Err(HashError::PasswordInvalid);
+        return Ok(false);
     };
     let algorithm = Algorithm::try_from(hash.algorithm.as_str())?;
     let version = Version::try_from(hash.version.unwrap_or(Version::V0x13.into()))?;

@@ -10,6 +10,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use crate::log::Seldom;
+
 /// Who asks sends no more than this.
 const MOST_ASKED: usize = 8 << 10;
 /// From the connection to the last byte of the answer.
@@ -26,6 +28,7 @@ where
 {
     let page = Arc::new(page);
     let permits = Arc::new(Semaphore::new(AT_ONCE));
+    let mut failures = Seldom::default();
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else {
             return;
@@ -41,7 +44,9 @@ where
                 });
             }
             Err(failure) => {
-                warn!(%failure, "cannot accept a request for the metrics; trying again");
+                if let Some(times) = failures.now() {
+                    warn!(%failure, times, "cannot accept a request for the metrics; trying again");
+                }
                 sleep(PAUSE).await;
             }
         }

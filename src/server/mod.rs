@@ -83,16 +83,15 @@ fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
     outcome
 }
 
-/// Makes the declared users what the config says, and so their homes; gives all homes that there are, and
-/// what makes this server the one of its data.
+/// Makes the declared users what the config says, and so their homes; gives the homes that do not lie in
+/// the data folder by themselves, and what makes this server the one of its data.
 async fn prepare_homes(config: &Config) -> anyhow::Result<(File, Vec<PathBuf>)> {
     let accounts = Accounts::open(config).await?;
     let alone = database::serve_alone(&config.server.data)?;
     let live = Live::new(accounts.clone(), Arc::default());
     let declared = live.declare(config).await?;
     declared.told().iter().for_each(|line| info!("{line}"));
-    let users = accounts.list().await?;
-    let mut homes: Vec<_> = users.into_iter().map(|user| user.account.home).collect();
+    let mut homes = accounts.homes_elsewhere().await?;
     if let Some(home) = config.guest.home.as_ref().filter(|_| config.guest.enabled) {
         homes.push(accounts::make_home(home)?);
     }

@@ -176,7 +176,10 @@ impl Request {
             | Self::Readlink { .. } => true,
             Self::Extended(extended) => matches!(
                 extended,
-                Extended::Statvfs { .. } | Extended::CheckFile(_) | Extended::SpaceAvailable { .. }
+                Extended::Statvfs { .. }
+                    | Extended::Fstatvfs { .. }
+                    | Extended::CheckFile(_)
+                    | Extended::SpaceAvailable { .. }
             ),
             _ => false,
         }
