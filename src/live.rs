@@ -1,6 +1,7 @@
 //! Keeps the open sessions as their accounts are: what an operator changes holds for them within a
 //! second; see docs/adr/0010.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,12 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::accounts::{Accounts, Declared, Lost, Standing, UserName};
+use crate::accounts::{
+    Account, Accounts, Declared, Held, Lost, Refusal, Standing, TrustStamp, UserName,
+};
 use crate::calendar;
 use crate::config::Config;
+use crate::log::Seldom;
 use crate::quota::Limits;
 use crate::rules::KeptOut;
 use crate::session::Session;
@@ -52,6 +56,8 @@ impl Live {
     pub async fn run(self: Arc<Self>) {
         // No session is older than the server; what is noticed twice does no harm.
         let mut seen = 0;
+        let mut trusted = Trusted::default();
+        let mut failures = Seldom::default();
         loop {
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
@@ -61,6 +67,14 @@ impl Live {
                 warn!("cannot read what has changed: {failure:#}");
             }
             self.end_expired();
+            if let Err(failure) = self.look_at_trust(&mut trusted).await
+                && let Some(times) = failures.now()
+            {
+                warn!(
+                    times,
+                    "cannot see whether open sessions are still trusted: {failure:#}"
+                );
+            }
         }
     }
 
@@ -90,12 +104,10 @@ impl Live {
         let standing = self.accounts.standing(name).await?;
         let mut outcome = Outcome::default();
         for open in self.sessions.of(name.as_str()) {
-            match must_end(&open.session, standing.as_ref()) {
-                Some(words) => outcome.ended += usize::from(open.end(words)),
-                None => {
-                    if let Some(standing) = &standing {
-                        change(&open.session, standing);
-                    }
+            match goes_on(&open.session, standing.as_ref()) {
+                Err(words) => outcome.ended += usize::from(open.end(words)),
+                Ok((account, until)) => {
+                    change(&open.session, account, until);
                     outcome.changed += 1;
                 }
             }
@@ -118,47 +130,99 @@ impl Live {
 
     /// The date may come while a session is open.
     fn end_expired(&self) {
+        let now = calendar::now();
         for open in self.sessions.all() {
             let account = open.session.account();
-            if account.settings.rules.has_expired(calendar::now()) {
+            if account.settings.rules.has_expired(now) {
                 open.end(EXPIRED);
+            } else if open.session.has_expired(now) {
+                open.end("The key or certificate of this session has expired");
             }
         }
     }
+
+    /// Ends the sessions whose key was revoked, or whose certificate is not trusted any more. Each is
+    /// looked at once, since its login may have been proven before the last change, and after each
+    /// change of the files.
+    async fn look_at_trust(&self, trusted: &mut Trusted) -> anyhow::Result<()> {
+        let stamp = self.accounts.trust_stamp().await?;
+        if trusted.by.as_ref() != Some(&stamp) {
+            trusted.sessions.clear();
+        }
+        let open = self.sessions.all();
+        let ids: BTreeSet<u64> = open.iter().map(|open| open.id).collect();
+        let (open, held): (Vec<_>, Vec<_>) = open
+            .into_iter()
+            .filter(|open| !trusted.sessions.contains(&open.id))
+            .filter_map(|open| held(&open.session).map(|held| (open, held)))
+            .unzip();
+        if stamp.has_files() && !held.is_empty() {
+            let refusals = self.accounts.still_trusted(held).await?;
+            for (open, refusal) in open.iter().zip(refusals) {
+                match refusal {
+                    Some(Refusal::Revoked) => open.end("The key of this session has been revoked"),
+                    Some(_) => open.end("The certificate of this session is not trusted any more"),
+                    None => continue,
+                };
+            }
+        }
+        *trusted = Trusted {
+            by: Some(stamp),
+            sessions: ids,
+        };
+        Ok(())
+    }
+}
+
+/// The open sessions that were trusted, by what the files of keys said.
+#[derive(Default)]
+struct Trusted {
+    by: Option<TrustStamp>,
+    sessions: BTreeSet<u64>,
+}
+
+/// By what a session was let in, unless that was a password.
+fn held(session: &Session) -> Option<Held> {
+    session.basis().credential().map(|credential| Held {
+        user: session.account().name.clone(),
+        credential: credential.clone(),
+        from: session.peer().ip(),
+    })
 }
 
 const EXPIRED: &str = "This account has expired";
 
-/// Why a session cannot go on, in words for its client; `None` if it can.
-fn must_end(session: &Session, standing: Option<&Standing>) -> Option<&'static str> {
+/// The account with which a session goes on, and until when; or why it cannot, in words for its client.
+fn goes_on<'a>(
+    session: &Session,
+    standing: Option<&'a Standing>,
+) -> Result<(&'a Account, Option<i64>), &'static str> {
     const REMOVED: &str = "This account has been removed";
-    let Some(standing) = standing else {
-        return Some(REMOVED);
-    };
-    match standing.still_has(session.basis()) {
-        Err(Lost::Account) => return Some(REMOVED),
-        Err(Lost::Password) => return Some("The password of this account has been changed"),
-        Err(Lost::Key) => return Some("The key of this session has been removed"),
-        Ok(()) => {}
-    }
+    let standing = standing.ok_or(REMOVED)?;
+    let until = standing
+        .still_has(session.basis())
+        .map_err(|lost| match lost {
+            Lost::Account => REMOVED,
+            Lost::Password => "The password of this account has been changed",
+            Lost::Key => "The key of this session has been removed",
+        })?;
     let account = &standing.account;
     let rules = &account.settings.rules;
     match rules.keep_out(session.peer().ip(), calendar::now()) {
-        Some(KeptOut::Disabled) => Some("This account has been disabled"),
-        Some(KeptOut::Expired) => Some(EXPIRED),
-        Some(KeptOut::Elsewhere) => Some("This account may not be used from your address any more"),
+        Some(KeptOut::Disabled) => Err("This account has been disabled"),
+        Some(KeptOut::Expired) => Err(EXPIRED),
+        Some(KeptOut::Elsewhere) => Err("This account may not be used from your address any more"),
         None if account.home != session.home() => {
-            Some("The home of this account has moved; please log in again")
+            Err("The home of this account has moved; please log in again")
         }
-        None => None,
+        None => Ok((account, until)),
     }
 }
 
-fn change(session: &Session, standing: &Standing) {
-    let account = standing.account.clone();
+fn change(session: &Session, account: &Account, until: Option<i64>) {
     session.ledger().set_limits(Limits {
         bytes: account.settings.allowance.bytes,
         files: account.settings.allowance.files,
     });
-    session.change(account);
+    session.change(account.clone(), until);
 }

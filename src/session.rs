@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -27,6 +27,8 @@ pub struct Session {
     home: PathBuf,
     account: RwLock<Arc<Account>>,
     basis: Basis,
+    /// When what it was let in by expires: seconds since 1970-01-01 00:00 UTC.
+    until: AtomicI64,
     /// How often the account was changed.
     generation: AtomicU32,
     made: Made,
@@ -73,6 +75,7 @@ impl Session {
             user: account.name.clone(),
             home: account.home.clone(),
             account: RwLock::new(Arc::new(account)),
+            until: AtomicI64::new(basis.until().unwrap_or(i64::MAX)),
             basis,
             generation: AtomicU32::new(0),
             made: Made::default(),
@@ -98,9 +101,12 @@ impl Session {
         account.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on the account is this. What its new rules forbid is refused from the next request
-    /// on, on what is open too; the home stays the one that was opened.
-    pub fn change(&self, account: Account) {
+    /// From now on the account is this, and what it was let in by expires then. What its new rules
+    /// forbid is refused from the next request on, on what is open too; the home stays the one that was
+    /// opened.
+    pub fn change(&self, account: Account, until: Option<i64>) {
+        self.until
+            .store(until.unwrap_or(i64::MAX), Ordering::Relaxed);
         self.share.set(account.settings.rules.bandwidth);
         let now = self.account.write();
         *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(account);
@@ -121,6 +127,11 @@ impl Session {
     /// What it was let in by.
     pub fn basis(&self) -> &Basis {
         &self.basis
+    }
+
+    /// Has the key or certificate expired by which it was let in?
+    pub fn has_expired(&self, now: i64) -> bool {
+        self.until.load(Ordering::Relaxed) <= now
     }
 
     /// Where the client is.

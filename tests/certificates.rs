@@ -1,15 +1,23 @@
 //! Certificates of OpenSSH for users: who is let in by them, and who is not.
 
+use std::cell::Cell;
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::common::connection::{Connection, Options};
+use crate::common::held::Held;
 use crate::common::server::make_key;
-use crate::common::{HOST, Output, PASSWORD, STEP, TestServer, USER, run, run_ok};
+use crate::common::{HOST, Output, PASSWORD, STEP, TestServer, USER, run, run_ok, wait_until};
+
+/// Within so much time the server notices what it is not told of, on a busy machine.
+const NOTICED: Duration = Duration::from_secs(5);
 
 /// A server that trusts the authority `ca`, and revokes what stands in `revoked`.
 struct Scene {
     server: TestServer,
+    /// So many sessions the server has ended.
+    ended: Cell<usize>,
 }
 
 impl Scene {
@@ -24,7 +32,10 @@ impl Scene {
         let files = "login.user_ca_keys = \"ca.pub\"\nlogin.revoked_keys = \"revoked\"\n";
         fs::write(server.path("config.toml"), config + files).unwrap();
         server.serve();
-        Self { server }
+        Self {
+            server,
+            ended: Cell::new(0),
+        }
     }
 
     /// Signs the key of the user: `user-cert.pub`.
@@ -74,6 +85,19 @@ impl Scene {
             line.is_some_and(|line| line.contains(reason)),
             "{reason}: {log}"
         );
+    }
+
+    /// The server ends one more session by itself, and tells its client why.
+    #[track_caller]
+    fn ends(&self, held: Held, words: &str) {
+        let nth = self.ended.get() + 1;
+        self.ended.set(nth);
+        wait_until(&format!("session {nth} is ended"), STEP, || {
+            self.server.log().matches("a session is ended").count() == nth
+        });
+        let output = held.ended();
+        assert!(!output.status.success());
+        assert!(output.err().contains(words), "{}", output.describe());
     }
 
     fn revoke(&self, list: impl AsRef<[u8]>) {
@@ -333,4 +357,86 @@ fn the_rules_of_the_account_hold_for_certificates() {
         set(open);
         scene.sftp().ok();
     }
+}
+
+#[test]
+fn a_session_ends_when_its_certificate_expires() {
+    let scene = Scene::new();
+    scene.sign("ca", &[&ALICE[..], &["-V", "-5m:+6s"]].concat());
+    let held = Held::over(scene.client("sftp", "user"));
+    let mut by_key = Held::open(&scene.server);
+    scene.ends(held, "has expired");
+    by_key.assert_alive();
+}
+
+#[test]
+fn a_session_ends_when_its_certificate_is_not_trusted_any_more() {
+    let scene = Scene::new();
+    scene.sign("ca", &ALICE);
+    let log_in = || Held::over(scene.client("sftp", "user"));
+    let mut by_key = Held::open(&scene.server);
+    let authorities = scene.server.path("ca.pub");
+    let trusted = fs::read(&authorities).unwrap();
+
+    // Another file in the place of the old one, as who changes it should.
+    let held = log_in();
+    let new = scene.server.path("new");
+    fs::write(&new, fs::read(scene.server.local("user.pub")).unwrap()).unwrap();
+    fs::rename(&new, &authorities).unwrap();
+    scene.ends(held, "not trusted any more");
+    fs::write(&authorities, &trusted).unwrap();
+
+    // What cannot be read ends nobody; once it can be again, it holds.
+    let mut held = log_in();
+    fs::write(&authorities, "nonsense\n").unwrap();
+    wait_until("the log says so", NOTICED, || {
+        let log = scene.server.log();
+        log.contains("cannot see whether open sessions are still trusted")
+    });
+    held.assert_alive();
+    fs::write(&authorities, &trusted).unwrap();
+    held.assert_alive();
+
+    // So does another file that a changed config names.
+    let config = scene.server.path("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("\"ca.pub\"", "\"\"")).unwrap();
+    scene.server.admin(&["reload"], "").ok();
+    scene.ends(held, "not trusted any more");
+    by_key.assert_alive();
+}
+
+#[test]
+fn a_session_ends_when_its_key_is_revoked() {
+    let scene = Scene::new();
+    scene.sign("ca", &ALICE);
+    let by_certificate = Held::over(scene.client("sftp", "user"));
+    let by_key = Held::open(&scene.server);
+    let by_password = Connection::open(&scene.server, &Options::default());
+    assert!(by_password.password(USER, PASSWORD).unwrap().success());
+    scene.revoke(fs::read(scene.server.local("user.pub")).unwrap());
+    scene.ends(by_certificate, "has been revoked");
+    scene.revoke(fs::read(scene.server.public_key()).unwrap());
+    scene.ends(by_key, "has been revoked");
+    by_password.sftp().assert_alive();
+}
+
+#[test]
+fn a_session_ends_when_its_key_expires() {
+    let scene = Scene::new();
+    let soon = UNIX_EPOCH.elapsed().unwrap().as_secs() + 6;
+    let soon = landfall::calendar::rfc3339(i64::try_from(soon).unwrap());
+    let digits: String = soon.chars().filter(char::is_ascii_digit).collect();
+    let key = fs::read_to_string(scene.server.local("user.pub")).unwrap();
+    let limited = scene.server.local("limited.pub");
+    fs::write(&limited, format!("expiry-time=\"{digits}Z\" {key}")).unwrap();
+    let add = ["user", "key", "add", USER, limited.to_str().unwrap()];
+    scene.server.admin(&add, "").ok();
+    let mut held = Held::over(scene.client("sftp", "user"));
+    // A change of something else leaves the key its time.
+    let set = ["user", "set", USER, "--quota", "1GiB"];
+    scene.server.admin(&set, "").ok();
+    held.assert_alive();
+    scene.ends(held, "has expired");
+    Held::open(&scene.server).assert_alive();
 }

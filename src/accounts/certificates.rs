@@ -33,9 +33,11 @@ pub struct Certificate {
     pub is_signed_with_sha1: bool,
 }
 
-/// What a certificate lets its owner do.
+/// What a key or certificate lets its owner do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Allowed {
+    /// Until then: seconds since 1970-01-01 00:00 UTC.
+    pub(super) until: Option<i64>,
     /// Nothing but SFTP.
     pub(super) only_sftp: bool,
 }
@@ -83,7 +85,10 @@ pub(super) fn check(
 /// All critical options must be understood, or nothing is allowed.
 fn options(certificate: &Certificate, from: IpAddr) -> Result<Allowed, Refusal> {
     let refused = |reason| Err(Refusal::Certificate(reason));
-    let mut allowed = Allowed { only_sftp: false };
+    let mut allowed = Allowed {
+        until: i64::try_from(certificate.valid_before).ok(),
+        only_sftp: false,
+    };
     for (option, value) in &certificate.critical_options {
         match (option.as_str(), value.as_str()) {
             ("source-address", networks) => {

@@ -1,27 +1,58 @@
 //! What a server that runs wants to know of changes: which there were, and how an account stands.
 
-use super::{Account, Accounts, UserName, stored_name};
+use std::sync::Arc;
+
+use super::login::{Credential, Entry};
+use super::sql::AccountRow;
+use super::{Account, Accounts, AuthorizedKey, UserName, keys, stored_name};
 
 /// What a session was let in by. As long as the account [still has](Standing::still_has) it, the
 /// session may go on.
 #[derive(Debug, Clone)]
 pub struct Basis {
     /// The change that made the account: another one of its name is not it.
-    pub(super) made_by: i64,
+    made_by: i64,
     /// The change that gave the account the password, if it was proven by one.
-    pub(super) password_by: Option<i64>,
-    /// The key, if it was proven by one.
-    pub(super) key: Option<String>,
-    /// A certificate allows nothing but SFTP.
-    pub(super) only_sftp: bool,
+    password_by: Option<i64>,
+    /// The key or certificate, if it was proven by one.
+    entry: Option<Entry>,
     /// The last change of any account that was known when it was proven.
-    pub(super) as_of: i64,
+    as_of: i64,
 }
 
 impl Basis {
+    /// To be let in to this account.
+    pub(super) fn of(row: &AccountRow, entry: Option<Entry>, as_of: i64) -> Self {
+        Self {
+            made_by: row.made_by,
+            password_by: None,
+            entry,
+            as_of,
+        }
+    }
+
+    /// Its password was proven, too.
+    pub(super) fn and_password(self, row: &AccountRow) -> Self {
+        Self {
+            password_by: Some(row.password_by),
+            ..self
+        }
+    }
+
+    /// The key or certificate, if it was proven by one.
+    pub fn credential(&self) -> Option<&Arc<Credential>> {
+        self.entry.as_ref().map(|entry| &entry.credential)
+    }
+
+    /// When that expires: seconds since 1970-01-01 00:00 UTC.
+    pub fn until(&self) -> Option<i64> {
+        self.entry.as_ref().and_then(|entry| entry.allowed.until)
+    }
+
     /// Is nothing allowed but SFTP, whatever is asked for?
     pub fn only_sftp(&self) -> bool {
-        self.only_sftp
+        let mut entry = self.entry.iter();
+        entry.any(|entry| entry.allowed.only_sftp)
     }
 
     /// The last change of any account that was known when the login was proven.
@@ -37,7 +68,7 @@ pub struct Standing {
     pub account: Account,
     made_by: i64,
     password_by: i64,
-    keys: Vec<String>,
+    keys: Vec<AuthorizedKey>,
 }
 
 /// What a session was let in by, and is not there any more.
@@ -52,18 +83,22 @@ pub enum Lost {
 }
 
 impl Standing {
-    /// Is all still there that a session was let in by?
-    pub fn still_has(&self, basis: &Basis) -> Result<(), Lost> {
-        let has_key = |key: &String| self.keys.contains(key);
+    /// Is all still there that a session was let in by? Gives when that expires: seconds since
+    /// 1970-01-01 00:00 UTC.
+    pub fn still_has(&self, basis: &Basis) -> Result<Option<i64>, Lost> {
         if self.made_by != basis.made_by {
-            Err(Lost::Account)
-        } else if basis.password_by.is_some_and(|by| by != self.password_by) {
-            Err(Lost::Password)
-        } else if !basis.key.as_ref().is_none_or(has_key) {
-            Err(Lost::Key)
-        } else {
-            Ok(())
+            return Err(Lost::Account);
         }
+        if basis.password_by.is_some_and(|by| by != self.password_by) {
+            return Err(Lost::Password);
+        }
+        let Some(Credential::Key(blob)) = basis.credential().map(|credential| &**credential) else {
+            return Ok(basis.until());
+        };
+        let public_key = keys::from_wire(blob);
+        let mut own = self.keys.iter();
+        let key = own.find(|key| Some(&key.public_key) == public_key.as_ref());
+        key.map(|key| key.expires_at).ok_or(Lost::Key)
     }
 }
 
@@ -74,11 +109,10 @@ impl Accounts {
         let Some(row) = rows.account(name.as_str()).await? else {
             return Ok(None);
         };
-        let keys = rows.keys(name.as_str()).await?.into_iter();
         Ok(Some(Standing {
             made_by: row.made_by,
             password_by: row.password_by,
-            keys: keys.map(|key| key.public_key).collect(),
+            keys: rows.keys(name.as_str()).await?,
             account: self.account(row)?,
         }))
     }

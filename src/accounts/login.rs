@@ -1,6 +1,7 @@
 //! Who somebody is: checks of passwords, keys and certificates.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use tracing::warn;
 use zeroize::Zeroizing;
@@ -37,6 +38,15 @@ impl Proof {
     }
 }
 
+/// What a client shows to log in, but for a password.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// A key, as on the wire (RFC 4253, section 6.6).
+    Key(Vec<u8>),
+    /// A certificate for a key.
+    Certificate(Certificate),
+}
+
 /// What a key that was proven is worth.
 #[derive(Debug)]
 pub enum KeyProof {
@@ -50,7 +60,7 @@ pub enum KeyProof {
 #[derive(Debug)]
 pub struct Given {
     name: UserName,
-    key: Entry,
+    entry: Entry,
 }
 
 impl Given {
@@ -60,12 +70,11 @@ impl Given {
     }
 }
 
-/// What let a key in.
+/// What lets somebody in, and to do what.
 #[derive(Debug, Clone)]
-struct Entry {
-    /// The key, unless a certificate stands for it.
-    key: Option<String>,
-    only_sftp: bool,
+pub(super) struct Entry {
+    pub(super) credential: Arc<Credential>,
+    pub(super) allowed: Allowed,
 }
 
 /// Why somebody is not let in: for the log, and never for a stranger.
@@ -123,13 +132,8 @@ impl Accounts {
                 }
             }
         }
-        let basis = Basis {
-            made_by: row.made_by,
-            password_by: Some(row.password_by),
-            key: given.and_then(|given| given.key.key.clone()),
-            only_sftp: given.is_some_and(|given| given.key.only_sftp),
-            as_of,
-        };
+        let entry = given.map(|given| given.entry.clone());
+        let basis = Basis::of(&row, entry, as_of).and_password(&row);
         Ok(Ok(self.proof(row, basis)?))
     }
 
@@ -152,75 +156,32 @@ impl Accounts {
         rows.refresh_password(&row.name, old, &new).await
     }
 
-    /// May this key log in to the account, from this address? `key_blob` is the key as on the wire
-    /// (RFC 4253, section 6.6). The name and the key may be anything that a peer can send.
-    pub async fn accepts_key(
+    /// Could this key or certificate log in to the account, from this address, once it is proven? The
+    /// name and the key may be anything that a peer can send.
+    pub async fn accepts(
         &self,
         name: &str,
-        key_blob: &[u8],
+        credential: Credential,
         from: IpAddr,
     ) -> anyhow::Result<Result<(), Refusal>> {
         if self.trust().is_guest(name) {
             return Ok(Ok(()));
         }
-        let key = looked_up_key(key_blob);
-        let found = self.login_with_key(name, &key, key_blob, from).await?;
+        let found = self.entry(name, credential, from).await?;
         Ok(found.map(|_| ()))
     }
 
-    /// As [`Accounts::accepts_key`]; the caller must have verified a signature by the key over this
-    /// session, or the proof is none.
-    pub async fn check_key(
+    /// As [`Accounts::accepts`]; the caller must have verified a signature by the key over this session,
+    /// and that of who issued a certificate, or the proof is none.
+    pub async fn check(
         &self,
         name: &str,
-        key_blob: &[u8],
+        credential: Credential,
         from: IpAddr,
     ) -> anyhow::Result<Result<KeyProof, Refusal>> {
         let as_of = self.inner.rows.last_change().await?;
-        let key = looked_up_key(key_blob);
-        match self.login_with_key(name, &key, key_blob, from).await? {
-            Ok(row) => {
-                let entry = Entry {
-                    key: Some(key),
-                    only_sftp: false,
-                };
-                self.key_proof(row, entry, as_of).map(Ok)
-            }
-            Err(refusal) => Ok(Err(refusal)),
-        }
-    }
-
-    /// Could this certificate log in to that account, once its key is proven?
-    pub async fn accepts_certificate(
-        &self,
-        name: &str,
-        certificate: Certificate,
-        from: IpAddr,
-    ) -> anyhow::Result<Result<(), Refusal>> {
-        if self.trust().is_guest(name) {
-            return Ok(Ok(()));
-        }
-        let found = self.login_with_certificate(name, certificate, from).await?;
-        Ok(found.map(|_| ()))
-    }
-
-    /// As [`Accounts::check_key`] with a certificate of OpenSSH; the caller must have verified the
-    /// signature of who issued it, too.
-    pub async fn check_certificate(
-        &self,
-        name: &str,
-        certificate: Certificate,
-        from: IpAddr,
-    ) -> anyhow::Result<Result<KeyProof, Refusal>> {
-        let as_of = self.inner.rows.last_change().await?;
-        match self.login_with_certificate(name, certificate, from).await? {
-            Ok((row, allowed)) => {
-                let entry = Entry {
-                    key: None,
-                    only_sftp: allowed.only_sftp,
-                };
-                self.key_proof(row, entry, as_of).map(Ok)
-            }
+        match self.entry(name, credential, from).await? {
+            Ok((row, entry)) => self.key_proof(row, entry, as_of).map(Ok),
             Err(refusal) => Ok(Err(refusal)),
         }
     }
@@ -243,27 +204,64 @@ impl Accounts {
         if let Some(kept_out) = row.settings.rules.keep_out(from, calendar::now()) {
             return Ok(Some(Err(kept_out.into())));
         }
-        let basis = Basis {
-            made_by: row.made_by,
-            password_by: None,
-            key: None,
-            only_sftp: false,
-            as_of,
-        };
+        let basis = Basis::of(&row, None, as_of);
         Ok(Some(Ok(self.proof(row, basis)?)))
     }
 
-    async fn login_with_certificate(
+    /// The account, and what lets in to it.
+    async fn entry(
         &self,
         name: &str,
-        certificate: Certificate,
+        credential: Credential,
+        from: IpAddr,
+    ) -> anyhow::Result<Result<(AccountRow, Entry), Refusal>> {
+        let name = looked_up(name);
+        match &credential {
+            Credential::Key(blob) => self.account_with_key(name, blob, from).await,
+            Credential::Certificate(one) => self.account_with_certificate(name, one, from).await,
+        }
+        .map(|found| {
+            found.map(|(row, allowed)| {
+                (
+                    row,
+                    Entry {
+                        credential: Arc::new(credential),
+                        allowed,
+                    },
+                )
+            })
+        })
+    }
+
+    async fn account_with_key(
+        &self,
+        name: &str,
+        blob: &[u8],
         from: IpAddr,
     ) -> anyhow::Result<Result<(AccountRow, Allowed), Refusal>> {
-        let name = looked_up(name);
-        let now = calendar::now();
-        let trust = self.trust();
-        let accepted = trust.certificate(certificate, name, from, now).await?;
-        let allowed = match accepted {
+        let (rows, now) = (&self.inner.rows, calendar::now());
+        let key = keys::from_wire(blob).unwrap_or_else(|| NO_KEY.to_owned());
+        let Some((row, until)) = rows.account_with_key(name, &key, now).await? else {
+            return Ok(Err(Refusal::Wrong));
+        };
+        if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
+            return Ok(Err(kept_out.into()));
+        }
+        if self.trust().is_revoked(blob).await? {
+            return Ok(Err(Refusal::Revoked));
+        }
+        let only_sftp = false;
+        Ok(Ok((row, Allowed { until, only_sftp })))
+    }
+
+    async fn account_with_certificate(
+        &self,
+        name: &str,
+        certificate: &Certificate,
+        from: IpAddr,
+    ) -> anyhow::Result<Result<(AccountRow, Allowed), Refusal>> {
+        let (trust, now) = (self.trust(), calendar::now());
+        let allowed = match trust.certificate(certificate, name, from, now).await? {
             Ok(allowed) => allowed,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -276,38 +274,12 @@ impl Accounts {
         Ok(Ok((row, allowed)))
     }
 
-    async fn login_with_key(
-        &self,
-        name: &str,
-        key: &str,
-        key_blob: &[u8],
-        from: IpAddr,
-    ) -> anyhow::Result<Result<AccountRow, Refusal>> {
-        let (rows, now) = (&self.inner.rows, calendar::now());
-        let Some(row) = rows.account_with_key(looked_up(name), key, now).await? else {
-            return Ok(Err(Refusal::Wrong));
-        };
-        if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
-            return Ok(Err(kept_out.into()));
-        }
-        if self.trust().is_revoked(key_blob).await? {
-            return Ok(Err(Refusal::Revoked));
-        }
-        Ok(Ok(row))
-    }
-
     fn key_proof(&self, row: AccountRow, entry: Entry, as_of: i64) -> anyhow::Result<KeyProof> {
         if row.settings.rules.login_policy == LoginPolicy::KeyAndPassword {
             let name = super::stored_name(&row.name)?;
-            return Ok(KeyProof::PasswordNext(Given { name, key: entry }));
+            return Ok(KeyProof::PasswordNext(Given { name, entry }));
         }
-        let basis = Basis {
-            made_by: row.made_by,
-            password_by: None,
-            key: entry.key,
-            only_sftp: entry.only_sftp,
-            as_of,
-        };
+        let basis = Basis::of(&row, Some(entry), as_of);
         Ok(KeyProof::Login(Box::new(self.proof(row, basis)?)))
     }
 
@@ -327,11 +299,6 @@ fn refusal_of_password(row: &AccountRow, from: IpAddr, given: Option<&Given>) ->
         LoginPolicy::KeyAndPassword if given.is_none() => Some(Refusal::KeyWanted),
         LoginPolicy::KeyAndPassword | LoginPolicy::Any => None,
     })
-}
-
-/// The key to look up for what a peer shows.
-fn looked_up_key(key_blob: &[u8]) -> String {
-    keys::from_wire(key_blob).unwrap_or_else(|| NO_KEY.to_owned())
 }
 
 /// The name to look up for what a peer calls itself.

@@ -34,8 +34,9 @@ pub use self::changes::{Basis, Lost, Standing};
 pub use self::declared::Declared;
 pub use self::homes::ready as make_home;
 pub use self::keys::AuthorizedKey;
-pub use self::login::{Given, KeyProof, Proof, Refusal};
+pub use self::login::{Credential, Given, KeyProof, Proof, Refusal};
 pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};
+pub use self::trust::{Held, TrustStamp};
 pub use crate::user_name::{NotAName, UserName};
 
 /// An account as it stands in the database.

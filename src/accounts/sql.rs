@@ -107,15 +107,15 @@ impl Rows {
         row.map(|row| AccountRow::new(&row)).transpose()
     }
 
-    /// The account if it has the key and the key has not expired.
+    /// The account if it has the key and the key has not expired, and when that will.
     pub(super) async fn account_with_key(
         &self,
         name: &str,
         public_key: &str,
         now: i64,
-    ) -> anyhow::Result<Option<AccountRow>> {
+    ) -> anyhow::Result<Option<(AccountRow, Option<i64>)>> {
         let row = sqlx::query(
-            "SELECT account.* FROM account JOIN account_key ON account_key.account = account.name
+            "SELECT account.*, account_key.expires_at AS key_expires_at FROM account JOIN account_key ON account_key.account = account.name
              WHERE account.name = $1 AND account_key.public_key = $2
              AND (account_key.expires_at IS NULL OR account_key.expires_at > $3)",
         )
@@ -124,7 +124,8 @@ impl Rows {
         .bind(now)
         .fetch_optional(self.database.pool())
         .await?;
-        row.map(|row| AccountRow::new(&row)).transpose()
+        let found = |row: SqliteRow| Ok((AccountRow::new(&row)?, row.try_get("key_expires_at")?));
+        row.map(found).transpose()
     }
 
     pub(super) async fn last_change(&self) -> anyhow::Result<i64> {

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::keys::AuthorizedKey;
-use super::{Accounts, KeyProof, NewAccount, Password, UserName};
+use super::{Accounts, Credential, KeyProof, NewAccount, Password, UserName};
 use crate::config::Config;
 
 const ED25519: &str =
@@ -176,6 +176,7 @@ fn only_a_key_of_the_account_logs_in() {
         let later = format!("expiry-time=\"29991231Z\" {OTHER_ED25519}");
         accounts.add(account("new", None, &[&later])).await.unwrap();
         let (key, other) = (wire(ED25519), wire(OTHER_ED25519));
+        let shown = |blob: &Vec<u8>| Credential::Key(blob.clone());
         let longer = [key.as_slice(), b"x"].concat();
         let huge = vec![0; 1 << 20];
         for (name, blob, good) in [
@@ -192,14 +193,14 @@ fn only_a_key_of_the_account_logs_in() {
         ] {
             assert_eq!(
                 accounts
-                    .accepts_key(name, blob, HERE)
+                    .accepts(name, shown(blob), HERE)
                     .await
                     .unwrap()
                     .is_ok(),
                 good,
                 "{name}"
             );
-            let proof = accounts.check_key(name, blob, HERE).await.unwrap();
+            let proof = accounts.check(name, shown(blob), HERE).await.unwrap();
             assert_eq!(proof.is_ok(), good, "{name}");
             if let Ok(KeyProof::Login(proof)) = proof {
                 assert_eq!(proof.account().name.as_str(), name);
@@ -212,7 +213,7 @@ fn only_a_key_of_the_account_logs_in() {
             .unwrap();
         assert!(
             accounts
-                .accepts_key("ann", &key, HERE)
+                .accepts("ann", shown(&key), HERE)
                 .await
                 .unwrap()
                 .is_err()
@@ -221,7 +222,7 @@ fn only_a_key_of_the_account_logs_in() {
         accounts.add(account("new", None, &[])).await.unwrap();
         assert!(
             accounts
-                .accepts_key("new", &other, HERE)
+                .accepts("new", shown(&other), HERE)
                 .await
                 .unwrap()
                 .is_err(),

@@ -1,9 +1,11 @@
 //! What the config trusts for logins: authorities that sign certificates, keys that are revoked, and
-//! whether there is a guest. The files are read at each login that asks for them, as OpenSSH does.
+//! whether there is a guest. The files are read at each login that asks for them, as OpenSSH does, and
+//! for the open sessions whenever they have changed.
 
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +14,10 @@ use tokio::task::spawn_blocking;
 
 use super::certificates::{self, Allowed, Certificate};
 use super::keys::AuthorizedKey;
-use super::login::Refusal;
+use super::login::{Credential, Refusal};
 use super::revoked::Revoked;
+use super::{Accounts, UserName};
+use crate::calendar;
 use crate::config::Config;
 
 /// No file of keys is larger than this.
@@ -58,16 +62,22 @@ impl Trust {
     /// May this certificate log in to the account of this name, and to do what?
     pub(super) async fn certificate(
         self: &Arc<Self>,
-        certificate: Certificate,
+        certificate: &Certificate,
         name: &str,
         from: IpAddr,
         now: i64,
     ) -> anyhow::Result<Result<Allowed, Refusal>> {
-        let name = name.to_owned();
+        let (certificate, name) = (certificate.clone(), name.to_owned());
         self.with_files(move |authorities, revoked| {
             certificates::check(&certificate, &name, from, now, authorities, revoked)
         })
         .await
+    }
+
+    /// The files that are named, as they stand. May block.
+    fn stamp(&self) -> TrustStamp {
+        let named = [&self.authorities, &self.revoked].map(Option::as_ref);
+        TrustStamp(named.map(|file| file.map(|file| (file.clone(), version(file)))))
     }
 
     /// Lets `ask` look at what is in the files.
@@ -88,6 +98,69 @@ impl Trust {
             anyhow::Ok(ask(&authorities, &revoked))
         });
         asked.await.context("the files of keys could not be read")?
+    }
+}
+
+/// The files of keys at one time: another one after any of them was changed, or others were named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustStamp([Option<(PathBuf, Option<Version>)>; 2]);
+
+impl TrustStamp {
+    /// Are any files named?
+    pub fn has_files(&self) -> bool {
+        self.0.iter().any(Option::is_some)
+    }
+}
+
+/// Device, inode, bytes, and when it was changed: seconds and nanoseconds.
+type Version = (u64, u64, u64, i64, i64);
+
+/// `None` if there is no such file.
+fn version(file: &Path) -> Option<Version> {
+    let file = fs::metadata(file).ok()?;
+    Some((
+        file.dev(),
+        file.ino(),
+        file.len(),
+        file.ctime(),
+        file.ctime_nsec(),
+    ))
+}
+
+/// By what somebody was let in, who is still there.
+pub struct Held {
+    /// Whose account it is.
+    pub user: UserName,
+    /// The key or certificate.
+    pub credential: Arc<Credential>,
+    /// Where they are.
+    pub from: IpAddr,
+}
+
+impl Accounts {
+    /// The files of keys that the config names, as they stand.
+    pub async fn trust_stamp(&self) -> anyhow::Result<TrustStamp> {
+        let trust = self.trust();
+        let stamp = spawn_blocking(move || trust.stamp());
+        stamp
+            .await
+            .context("the files of keys could not be looked at")
+    }
+
+    /// Asks the files once more, for all at once: why each of these would not be let in now.
+    pub async fn still_trusted(&self, held: Vec<Held>) -> anyhow::Result<Vec<Option<Refusal>>> {
+        let now = calendar::now();
+        let ask = move |authorities: &[AuthorizedKey], revoked: &Revoked| {
+            let refusal = |held: &Held| match &*held.credential {
+                Credential::Key(blob) => revoked.has_key(blob).then_some(Refusal::Revoked),
+                Credential::Certificate(one) => {
+                    let name = held.user.as_str();
+                    certificates::check(one, name, held.from, now, authorities, revoked).err()
+                }
+            };
+            held.iter().map(refusal).collect()
+        };
+        self.trust().with_files(ask).await
     }
 }
 

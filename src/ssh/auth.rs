@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::Context;
 use super::algorithms::SSH_RSA;
 use super::visit::Visit;
-use crate::accounts::{self, Accounts, Given, KeyProof, Proof, Refusal};
+use crate::accounts::{self, Accounts, Credential, Given, KeyProof, Proof, Refusal};
 use crate::audit::{self, Audit, Event, Who, shown};
 use crate::failed_logins::FailedLogins;
 use crate::metrics::Metrics;
@@ -59,10 +59,6 @@ const NONE: Means = Means {
 };
 
 impl Means {
-    fn key(key: &PublicKey) -> Self {
-        Self::of(key, None)
-    }
-
     fn of(key: &PublicKey, certificate: Option<&Certificate>) -> Self {
         Self {
             method: match certificate {
@@ -197,18 +193,18 @@ impl Login {
         if let Some(refused) = self.refused_unseen(user, &means) {
             return refused;
         }
-        let from = self.peer.ip();
-        let accepted = match offer.certificate {
-            None => self.accounts.accepts_key(user, &blob, from).await,
-            Some(certificate) => {
-                let Some(certificate) = facts(certificate) else {
-                    return refused();
-                };
-                let accepted = self.accounts.accepts_certificate(user, certificate, from);
-                accepted.await
-            }
+        let credential = match offer.certificate {
+            None => Some(Credential::Key(blob)),
+            Some(certificate) => facts(certificate).map(Credential::Certificate),
         };
-        match accepted {
+        let Some(credential) = credential else {
+            return refused();
+        };
+        match self
+            .accounts
+            .accepts(user, credential, self.peer.ip())
+            .await
+        {
             Ok(Ok(())) => Auth::Accept,
             // An agent offers all that it has: this is not worth a line in the log.
             Ok(Err(Refusal::Wrong)) => {
@@ -231,16 +227,9 @@ impl Login {
         let Some(blob) = self.acceptable(key, algorithm) else {
             return refused();
         };
-        let means = Means::key(key);
-        if let Some(refused) = self.refused_unseen(user, &means) {
-            return refused;
-        }
-        if let Some(guest) = self.guest(user, &means).await {
-            return guest;
-        }
         self.signed_by_ssh_rsa = *algorithm == SSH_RSA;
-        let checked = self.accounts.check_key(user, &blob, self.peer.ip()).await;
-        self.conclude_key(user, means, checked)
+        let means = Means::of(key, None);
+        self.proven(user, means, Credential::Key(blob)).await
     }
 
     /// The possession of the key of this certificate has been proven, and the signature of who has
@@ -251,25 +240,18 @@ impl Login {
         let Some(certificate) = facts(certificate) else {
             return refused();
         };
+        let credential = Credential::Certificate(certificate);
+        self.proven(user, means, credential).await
+    }
+
+    async fn proven(&mut self, user: &str, means: Means, credential: Credential) -> Auth {
         if let Some(refused) = self.refused_unseen(user, &means) {
             return refused;
         }
         if let Some(guest) = self.guest(user, &means).await {
             return guest;
         }
-        let from = self.peer.ip();
-        let checked = self.accounts.check_certificate(user, certificate, from);
-        let checked = checked.await;
-        self.conclude_key(user, means, checked)
-    }
-
-    fn conclude_key(
-        &mut self,
-        user: &str,
-        means: Means,
-        checked: anyhow::Result<Result<KeyProof, Refusal>>,
-    ) -> Auth {
-        match checked {
+        match self.accounts.check(user, credential, self.peer.ip()).await {
             Ok(Ok(KeyProof::Login(proof))) => self.conclude(user, means, Ok(*proof)),
             Ok(Ok(KeyProof::PasswordNext(given))) => {
                 let (peer, method) = (self.peer, means.method);

@@ -89,7 +89,7 @@ impl Scene {
                 .permissions
                 .set(rule.parse().unwrap());
         }
-        self.session.change(account);
+        self.session.change(account, None);
     }
 
     fn home(&self) -> std::path::PathBuf {
