@@ -1,16 +1,17 @@
-//! How fast files may move: for each account over all its sessions together, and for the whole server.
+//! How fast files may move, and requests come: for each account over all its sessions together, and of
+//! files for the whole server, too.
 //!
-//! A bucket fills at its rate, and who moves bytes takes them out of it; who finds it empty waits, as a
+//! A bucket fills at its rate, and who moves bytes, or asks for something, takes them out of it; who finds it empty waits, as a
 //! task and never as a thread. Turns are short and in order, so that all who wait are served alike.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync;
 use tokio::time::{Instant, sleep};
 
+use crate::by_account::ByAccount;
 use crate::metrics::Direction;
 use crate::pipe::Pipe;
 use crate::rules::Bandwidth;
@@ -26,10 +27,10 @@ const MOST_TURN: u64 = 256 << 10;
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const NO_LIMIT: u64 = 0;
 
-/// One direction.
+/// Of bytes in one direction, or of requests.
 #[derive(Debug)]
 struct Bucket {
-    /// Bytes a second.
+    /// So many a second.
     rate: AtomicU64,
     /// Whoever holds it has the turn; tokio hands it on in the order in which they came.
     level: sync::Mutex<Level>,
@@ -37,8 +38,8 @@ struct Bucket {
 
 #[derive(Debug)]
 struct Level {
-    /// What may be taken now, in bytes; below 0 after a turn that took more.
-    bytes: f64,
+    /// What may be taken now; below 0 after a turn that took more.
+    amount: f64,
     /// When that was so.
     at: Instant,
 }
@@ -46,7 +47,7 @@ struct Level {
 impl Bucket {
     fn new(rate: Option<u64>) -> Self {
         let level = Level {
-            bytes: 0.0,
+            amount: 0.0,
             at: Instant::now(),
         };
         let bucket = Self {
@@ -66,9 +67,9 @@ impl Bucket {
         (rate != NO_LIMIT).then_some(rate)
     }
 
-    /// Waits until so many bytes may move.
-    async fn take(&self, mut bytes: u64) {
-        while bytes > 0 {
+    /// Waits until so much may be taken.
+    async fn take(&self, mut amount: u64) {
+        while amount > 0 {
             if self.rate().is_none() {
                 return;
             }
@@ -76,12 +77,15 @@ impl Bucket {
             let Some(rate) = level.wait_until_filled(self).await else {
                 return;
             };
-            let most = (rate as f64 * TURN.as_secs_f64()) as u64;
-            let taken = bytes.min(most.clamp(LEAST_TURN, MOST_TURN));
-            level.bytes -= taken as f64;
-            bytes -= taken;
+            let taken = amount.min(in_a_turn(rate).clamp(LEAST_TURN, MOST_TURN));
+            level.amount -= taken as f64;
+            amount -= taken;
         }
     }
+}
+
+fn in_a_turn(rate: u64) -> u64 {
+    (rate as f64 * TURN.as_secs_f64()) as u64
 }
 
 impl Level {
@@ -92,29 +96,31 @@ impl Level {
             let now = Instant::now();
             let come = now.duration_since(self.at).as_secs_f64() * rate as f64;
             let most = rate as f64 * BURST.as_secs_f64();
-            self.bytes = (self.bytes + come).min(most);
+            self.amount = (self.amount + come).min(most);
             self.at = now;
-            if self.bytes >= 0.0 {
+            if self.amount >= 0.0 {
                 return Some(rate);
             }
-            let missing = Duration::try_from_secs_f64(-self.bytes / rate as f64);
+            let missing = Duration::try_from_secs_f64(-self.amount / rate as f64);
             sleep(missing.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)).await;
         }
     }
 }
 
-/// Both directions.
+/// Both directions, and requests.
 #[derive(Debug)]
 struct Lane {
     up: Bucket,
     down: Bucket,
+    requests: Bucket,
 }
 
 impl Lane {
-    fn new(limits: Bandwidth) -> Self {
+    fn new(limits: Bandwidth, requests: Option<u64>) -> Self {
         Self {
             up: Bucket::new(limits.up),
             down: Bucket::new(limits.down),
+            requests: Bucket::new(requests),
         }
     }
 
@@ -135,35 +141,35 @@ impl Lane {
 #[derive(Debug)]
 pub struct Lanes {
     server: Arc<Lane>,
-    /// By account; those that nobody has a share in are gone.
-    accounts: Mutex<HashMap<String, Weak<Lane>>>,
+    accounts: ByAccount<Lane>,
+    /// Of each account; 0 is no limit.
+    requests: AtomicU64,
 }
 
 impl Lanes {
-    /// With limits for the server as a whole.
-    pub fn new(limits: Bandwidth) -> Self {
+    /// With limits for the server as a whole, and one for the requests of each account in a second.
+    pub fn new(limits: Bandwidth, requests: Option<u64>) -> Self {
         Self {
-            server: Arc::new(Lane::new(limits)),
-            accounts: Mutex::default(),
+            server: Arc::new(Lane::new(limits, None)),
+            accounts: ByAccount::default(),
+            requests: AtomicU64::new(requests.unwrap_or(NO_LIMIT)),
         }
     }
 
-    /// Other limits for the server as a whole, from now on.
-    pub fn set(&self, limits: Bandwidth) {
+    /// Other limits from now on.
+    pub fn set(&self, limits: Bandwidth, requests: Option<u64>) {
         self.server.set(limits);
+        let of_each = requests.unwrap_or(NO_LIMIT);
+        self.requests.store(of_each, Ordering::Relaxed);
+        for account in self.accounts.all() {
+            account.requests.set(requests);
+        }
     }
 
     /// A session of this account begins; these limits hold from now on for all of them.
     pub fn join(&self, user: &str, limits: Bandwidth) -> Share {
-        let accounts = self.accounts.lock();
-        let mut accounts = accounts.unwrap_or_else(PoisonError::into_inner);
-        let account = accounts.get(user).and_then(Weak::upgrade);
-        let account = account.unwrap_or_else(|| {
-            accounts.retain(|_, lane| lane.strong_count() > 0);
-            let lane = Arc::new(Lane::new(limits));
-            accounts.insert(user.to_owned(), Arc::downgrade(&lane));
-            lane
-        });
+        let requests = Some(self.requests.load(Ordering::Relaxed));
+        let account = self.accounts.join(user, || Lane::new(limits, requests));
         account.set(limits);
         Share {
             account,
@@ -189,6 +195,26 @@ impl Share {
     pub fn limit(&self, direction: Direction) -> Option<u64> {
         let rates = [&self.account, &self.server].map(|lane| lane.bucket(direction).rate());
         rates.into_iter().flatten().min()
+    }
+
+    /// So many requests may be carried out in one go.
+    pub fn requests_at_once(&self) -> usize {
+        let rate = self.account.requests.rate();
+        rate.map_or(usize::MAX, |rate| {
+            usize::try_from(in_a_turn(rate))
+                .unwrap_or(usize::MAX)
+                .max(1)
+        })
+    }
+
+    /// Waits until so many requests may be carried out, or until nobody is left to whom that matters.
+    pub async fn take_requests<P: Pipe>(&self, requests: usize, pipe: &P) {
+        if requests > 0 && self.account.requests.rate().is_some() {
+            tokio::select! {
+                () = self.account.requests.take(requests as u64) => {}
+                () = pipe.gone() => {}
+            }
+        }
     }
 
     /// Waits until so many bytes may move, or until nobody is left to whom that matters.
@@ -235,7 +261,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_account_keeps_to_its_limit_and_its_sessions_share_it_alike() {
-        let lanes = Lanes::new(Bandwidth::default());
+        let lanes = Lanes::new(Bandwidth::default(), None);
         let ours = || lanes.join("ours", LIMITED);
         let sums = moved(&[(ours(), 32_000), (ours(), 255_000)]).await;
         let all: u64 = sums.iter().sum();
@@ -245,7 +271,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_server_keeps_to_its_own_limit_too() {
-        let lanes = Lanes::new(LIMITED);
+        let lanes = Lanes::new(LIMITED, None);
         let (one, other) = (Bandwidth::default(), Bandwidth::default());
         let shares = [("one", one), ("other", other)];
         let shares = shares.map(|(user, limits)| (lanes.join(user, limits), 32_000));
@@ -255,7 +281,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_changed_limit_is_felt_by_who_waits() {
-        let lanes = Lanes::new(Bandwidth::default());
+        let lanes = Lanes::new(Bandwidth::default(), None);
         let slow = Bandwidth {
             up: Some(1),
             down: None,

@@ -20,7 +20,8 @@
 //! | `pieces`, `blocks`, `pool` | what has come of a stream; memory for downloads; the blocking pool |
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`], [`sessions`] | the proof of a login; all that are open |
-//! | [`bandwidth`] | how fast files may move |
+//! | [`bandwidth`], [`descriptors`] | how fast files may move; how many an account may hold open |
+//! | `by_account` | what all sessions of an account have in common |
 //! | [`failed_logins`] | those that were none, for whoever watches |
 //! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
@@ -42,12 +43,14 @@ pub mod admission;
 pub mod audit;
 pub mod bandwidth;
 mod blocks;
+mod by_account;
 pub mod calendar;
 pub mod cli;
 pub mod command_line;
 pub mod commands;
 pub mod config;
 pub mod database;
+pub mod descriptors;
 pub mod error;
 pub mod failed_logins;
 pub mod fence;

@@ -11,6 +11,7 @@ use crate::accounts::{Account, Basis, Proof, UserName};
 use crate::audit::{Event, Login, milliseconds};
 use crate::bandwidth::Share;
 use crate::config;
+use crate::descriptors::Holdings;
 use crate::error::Error;
 use crate::hashes::Hashes;
 use crate::quota::{Ledger, Member, Usage};
@@ -35,7 +36,7 @@ pub struct Session {
     client: Client,
     terms: Terms,
     member: Member,
-    share: Share,
+    shares: Shares,
     hashes: Arc<Hashes>,
     witness: Witness,
     /// Once it is let in.
@@ -49,6 +50,14 @@ pub struct Client {
     pub address: SocketAddr,
     /// Its identification string, without line end.
     pub identification: Vec<u8>,
+}
+
+/// What a session has of what many share.
+pub struct Shares {
+    /// How fast it may be.
+    pub speed: Share,
+    /// Which files and directories it may hold open.
+    pub open: Holdings,
 }
 
 /// What the config says of sessions.
@@ -66,7 +75,7 @@ impl Session {
         client: Client,
         terms: Terms,
         member: Member,
-        share: Share,
+        shares: Shares,
         hashes: Arc<Hashes>,
         witness: Witness,
     ) -> Self {
@@ -82,7 +91,7 @@ impl Session {
             client,
             terms,
             member,
-            share,
+            shares,
             hashes,
             transfers: Arc::new(Transfers::new(witness.metrics().clone())),
             witness,
@@ -107,7 +116,7 @@ impl Session {
     pub fn change(&self, account: Account, until: Option<i64>) {
         self.until
             .store(until.unwrap_or(i64::MAX), Ordering::Relaxed);
-        self.share.set(account.settings.rules.bandwidth);
+        self.shares.speed.set(account.settings.rules.bandwidth);
         let now = self.account.write();
         *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(account);
         self.generation.fetch_add(1, Ordering::Release);
@@ -189,9 +198,9 @@ impl Session {
         &self.transfers
     }
 
-    /// How fast it may move files.
-    pub fn share(&self) -> &Share {
-        &self.share
+    /// What it has of what many share.
+    pub fn shares(&self) -> &Shares {
+        &self.shares
     }
 
     /// The hashes that are known.

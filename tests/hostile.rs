@@ -3,24 +3,28 @@
 
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::common::connection::{Connection, Options};
-use crate::common::raw::{Ended, RawSftp};
-use crate::common::wire::{self, Reply, flag};
-use crate::common::{KIB, MIB, PASSWORD, STEP, TestServer, USER, bytes_of};
+use crate::common::raw::{Ended, InFlight, RawSftp};
+use crate::common::wire::{self, Reply, code, flag};
+use crate::common::{
+    HOST, KIB, MIB, PASSWORD, STEP, TestServer, USER, bytes_of, run_ok, wait_until,
+};
 
 const SESSIONS: usize = 100;
 /// What one of them may hold of the server's memory.
 const EACH_KIB: u64 = 4 * 1024;
 const NAMES: usize = 3000;
+/// All attackers together may have 5000 open where a process has 20,000 descriptors.
+const DIRECTORIES: usize = 140;
 
 /// What a hostile client asks for, again and again.
 #[derive(Clone, Copy, Debug)]
 enum Flood {
     /// The largest READs.
     Reads,
-    /// READDIRs of a large directory, with as many directories open as the server lets it.
+    /// READDIRs of a large directory, with many directories open.
     Lists,
     /// Small requests with small replies.
     Stats,
@@ -28,19 +32,35 @@ enum Flood {
 
 const ALL: [Flood; 3] = [Flood::Reads, Flood::Lists, Flood::Stats];
 
+/// Another account, of somebody who means well.
+const HONEST: &str = "bob";
+/// That of the attackers who open as many directories as they can.
+const GREEDY: &str = "eve";
+
+/// In all homes the same.
 fn server() -> TestServer {
     let server = TestServer::start_with(&[("server.max_connections", "300")]);
-    fs::write(server.at_home("file"), bytes_of(MIB, 1)).unwrap();
-    fs::create_dir(server.at_home("names")).unwrap();
-    for number in 0..NAMES {
-        fs::write(server.at_home(&format!("names/{number:0>40}")), "").unwrap();
+    for user in [HONEST, GREEDY] {
+        server.add_user(user, PASSWORD, &[&server.public_key()]);
+    }
+    for user in [USER, HONEST, GREEDY] {
+        let home = server.path("data/homes").join(user);
+        fs::write(home.join("file"), bytes_of(MIB, 1)).unwrap();
+        fs::create_dir(home.join("names")).unwrap();
+        for number in 0..NAMES {
+            fs::write(home.join(format!("names/{number:0>40}")), "").unwrap();
+        }
     }
     server
 }
 
 /// A session that is ready to flood, and what it sends.
 fn attacker(server: &TestServer, flood: Flood) -> (RawSftp, Vec<u8>) {
-    let mut sftp = RawSftp::over_ssh(server.ssh().args(["-o", "LogLevel=QUIET"]));
+    let user = match flood {
+        Flood::Lists => GREEDY,
+        Flood::Reads | Flood::Stats => USER,
+    };
+    let mut sftp = RawSftp::over_ssh(server.ssh().args(["-o", "LogLevel=QUIET", "-l", user]));
     sftp.init();
     let mut block = Vec::new();
     match flood {
@@ -53,11 +73,13 @@ fn attacker(server: &TestServer, flood: Flood) -> (RawSftp, Vec<u8>) {
         }
         Flood::Lists => {
             let mut handles = Vec::new();
-            while let Reply::Handle { handle, .. } = sftp.with_string(wire::OPENDIR, "names") {
+            while handles.len() < DIRECTORIES {
+                let Reply::Handle { handle, .. } = sftp.with_string(wire::OPENDIR, "names") else {
+                    panic!("{} directories are open", handles.len());
+                };
                 sftp.with_string(wire::READDIR, &handle);
                 handles.push(handle);
             }
-            assert_eq!(handles.len(), 256);
             for handle in handles.iter().cycle().take(1000) {
                 block.extend(sftp.body(wire::READDIR).string(handle).packet());
             }
@@ -84,7 +106,7 @@ fn send_all_it_can(sftp: &mut RawSftp, block: &[u8]) {
 fn a_hundred_sessions_that_never_read_hold_less_than_four_mebibytes_each() {
     let server = server();
     let honest = |server: &TestServer| {
-        let mut sftp = RawSftp::over_ssh(&mut server.ssh());
+        let mut sftp = RawSftp::over_ssh(server.ssh().args(["-l", HONEST]));
         sftp.init();
         let handle = sftp.opened("file", flag::READ);
         let read = sftp.body(wire::READ).string(&handle).u64(0).u32(1000);
@@ -128,6 +150,99 @@ fn a_hundred_sessions_that_never_read_hold_less_than_four_mebibytes_each() {
     for sftp in &mut sessions {
         assert!(!matches!(sftp.try_packet(STEP), Err(Ended::Closed)));
     }
+}
+
+#[test]
+fn one_account_cannot_take_the_descriptors_of_all() {
+    const MOST: usize = 400;
+    let mut server = TestServer::start();
+    server.add_user(HONEST, PASSWORD, &[&server.public_key()]);
+    server.stop();
+    server.serve_with_descriptors(MOST);
+    let fill = |sftp: &mut RawSftp| {
+        let mut handles = Vec::new();
+        loop {
+            match sftp.with_string(wire::OPENDIR, "/") {
+                Reply::Handle { handle, .. } => handles.push(handle),
+                Reply::Status { message, .. } => return (handles, message),
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let (greedy, other) = (
+        Connection::logged_in(&server),
+        Connection::logged_in(&server),
+    );
+    let (mut first, mut second) = (greedy.sftp(), other.sftp());
+    let (taken, message) = fill(&mut first);
+    assert_eq!(
+        taken.len(),
+        MOST / 4,
+        "a half of the half that is for files"
+    );
+    assert_eq!(
+        message,
+        "Too many files and directories are open in the sessions of this account (limit 100)"
+    );
+    let (more, _) = fill(&mut second);
+    assert_eq!(more.len(), 0, "another session of the same account");
+    // Others have as much room as before, new sessions too, and new accounts.
+    let honest = Connection::logged_in_to(&server, HONEST, &Options::default());
+    let (of_honest, _) = fill(&mut honest.sftp());
+    assert_eq!(of_honest.len(), MOST / 8);
+    run_ok(server.ssh().args([HOST, "df"]), STEP);
+    // What is closed can be opened again, by any session.
+    assert_eq!(first.close(&taken[0]), code::OK);
+    let again = second.opened("file", flag::WRITE | flag::CREAT);
+    assert_eq!(second.close(&again), code::OK);
+    drop((first, greedy));
+    wait_until("a session that has ended holds nothing", STEP, || {
+        !fill(&mut second).0.is_empty()
+    });
+}
+
+/// Requests in a second, of all sessions of an account together.
+#[test]
+fn requests_keep_to_their_rate_and_others_do_not_wait_for_it() {
+    const RATE: u32 = 50;
+    let server = TestServer::start_with(&[("sftp.requests_per_second", &RATE.to_string())]);
+    server.add_user(HONEST, PASSWORD, &[&server.public_key()]);
+    let ask = |sftp: &mut RawSftp, times: u32| {
+        let mut in_flight = InFlight::default();
+        for _ in 0..times {
+            let body = sftp.body(wire::STAT).string("/");
+            in_flight.send(sftp, &body);
+        }
+        for _ in 0..times {
+            assert!(matches!(in_flight.reply(sftp), Reply::Attrs { .. }));
+        }
+    };
+    let mut sessions = [(); 2].map(|()| Connection::logged_in(&server).sftp());
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for sftp in &mut sessions {
+            scope.spawn(|| ask(sftp, 2 * RATE));
+        }
+        thread::sleep(Duration::from_millis(500));
+        let honest = Connection::logged_in_to(&server, HONEST, &Options::default());
+        let mut honest = honest.sftp();
+        let asked = Instant::now();
+        ask(&mut honest, 5);
+        assert!(asked.elapsed() < Duration::from_secs(2));
+    });
+    let took = began.elapsed();
+    let least = Duration::from_secs(3);
+    assert!((least..3 * least).contains(&took), "{took:?}");
+    // Without limit it is done at once, in open sessions too.
+    let config = server.path("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let limit = format!("requests_per_second = {RATE}");
+    assert!(text.contains(&limit));
+    fs::write(&config, text.replace(&limit, "requests_per_second = 0")).unwrap();
+    server.admin(&["reload"], "").ok();
+    let began = Instant::now();
+    ask(&mut sessions[0], 10 * RATE);
+    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 /// A hash of a password takes 19 MiB, and strangers can ask for as many as they like.

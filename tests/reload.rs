@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use crate::common::connection::{Connection, Options};
 use crate::common::held::Held;
 use crate::common::raw::RawSftp;
@@ -33,11 +31,6 @@ fn configure(server: &TestServer, settings: &[(&str, &str)]) {
 #[track_caller]
 fn reload(server: &TestServer) -> String {
     server.admin(&["reload"], "").accepted()
-}
-
-fn hang_up(server: &TestServer) {
-    let id = i32::try_from(server.process_id()).unwrap();
-    kill_process(Pid::from_raw(id).unwrap(), Signal::HUP).unwrap();
 }
 
 /// How many files a session may hold open.
@@ -131,7 +124,7 @@ fn a_faulty_config_is_refused_with_all_its_faults_and_the_old_one_stays() {
         assert!(refused.contains(words), "{refused}");
         assert!(server.log().contains(words), "{}", server.log());
     }
-    hang_up(&server);
+    server.hang_up();
     wait_until("the log says so again", STEP, || {
         server.log().matches("reload refused").count() >= 4
     });
@@ -181,7 +174,7 @@ fn the_log_level_passwords_and_connections_follow_a_hangup() {
             ("login.argon2_passes", "2"),
         ],
     );
-    hang_up(&server);
+    server.hang_up();
     wait_until("it is taken up", STEP, || {
         server.log().contains("reload: changed")
     });
@@ -225,7 +218,7 @@ fn fifty_reloads_beside_a_transfer_disturb_nothing() {
         if number % 2 == 0 {
             reload(&server);
         } else {
-            hang_up(&server);
+            server.hang_up();
         }
     }
     held.assert_alive();

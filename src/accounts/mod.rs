@@ -4,7 +4,6 @@ mod certificates;
 mod changes;
 mod declared;
 mod guest;
-mod hash_memory;
 mod homes;
 mod keys;
 mod login;

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use argon2::password_hash::Error as HashError;
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as PhcHash, Salt};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::hash_memory::HashMemory;
 use crate::config::Login;
 
 /// The longest password, in bytes: hashing one costs the same whatever its length.
@@ -117,7 +116,6 @@ pub async fn hash_password(login: &Login, password: &Password) -> anyhow::Result
 /// Hashes and verifies passwords, a bounded number at the same time.
 pub(super) struct Hasher {
     argon2: Argon2<'static>,
-    memory: Arc<HashMemory>,
     pub(super) permits: Arc<Semaphore>,
     /// The hash of no password: who has none costs as much as who has one.
     nobody: String,
@@ -145,7 +143,6 @@ impl Hasher {
         .map_err(|e| anyhow!("the argon2 settings cannot be used together: {e}"))?;
         let nobody = hash_of_nothing(&params)?;
         Ok(Self {
-            memory: Arc::new(HashMemory::new(params.block_count())),
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             permits: Arc::new(Semaphore::new(login.parallel_hashes)),
             nobody,
@@ -154,14 +151,14 @@ impl Hasher {
 
     /// The hash of a password, with a salt of its own, as a PHC string.
     pub(super) async fn hash(&self, password: &Password) -> anyhow::Result<String> {
-        let (argon2, memory) = (self.argon2.clone(), self.memory.clone());
+        let argon2 = self.argon2.clone();
         let password = password.0.clone();
         self.work(move || {
             let mut salt = [0; SALT];
             SysRng
                 .try_fill_bytes(&mut salt)
                 .context("the system has no random numbers")?;
-            let output = output(&argon2, password.as_bytes(), &salt, &memory);
+            let output = output(&argon2, password.as_bytes(), &salt);
             let hash = output.and_then(|output| phc(argon2.params(), &salt, output));
             let hash = hash.map_err(|e| anyhow!("cannot hash a password: {e}"))?;
             Ok(hash.to_string())
@@ -176,7 +173,7 @@ impl Hasher {
         password: Zeroizing<String>,
         hash: Option<String>,
     ) -> anyhow::Result<Verdict> {
-        let (argon2, memory) = (self.argon2.clone(), self.memory.clone());
+        let argon2 = self.argon2.clone();
         let password = Password::new(password).ok();
         let possible = password.is_some() && hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
@@ -186,7 +183,7 @@ impl Hasher {
             let bytes = password
                 .as_ref()
                 .map_or(&b""[..], |password| password.as_str().as_bytes());
-            match is_of(bytes, &hash, &memory) {
+            match is_of(bytes, &hash) {
                 Ok(true) if !possible => Ok(Verdict::Wrong),
                 Ok(true) if is_current(argon2.params(), &hash) => Ok(Verdict::Right),
                 Ok(true) => Ok(Verdict::RightButOutdated),
@@ -215,7 +212,7 @@ impl Hasher {
 }
 
 /// Is this the hash of the password?
-fn is_of(password: &[u8], hash: &PhcHash, memory: &HashMemory) -> Result<bool, HashError> {
+fn is_of(password: &[u8], hash: &PhcHash) -> Result<bool, HashError> {
     let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
         return Ok(false);
     };
@@ -223,23 +220,27 @@ fn is_of(password: &[u8], hash: &PhcHash, memory: &HashMemory) -> Result<bool, H
     let version = Version::try_from(hash.version.unwrap_or(Version::V0x13.into()))?;
     let argon2 = Argon2::new(algorithm, version, Params::try_from(hash)?);
     // The comparison takes the same time wherever they differ.
-    Ok(output(&argon2, password, salt, memory)? == *expected)
+    Ok(output(&argon2, password, salt)? == *expected)
 }
 
-fn output(
-    argon2: &Argon2<'_>,
-    password: &[u8],
-    salt: &[u8],
-    memory: &HashMemory,
-) -> Result<Output, HashError> {
+fn output(argon2: &Argon2<'_>, password: &[u8], salt: &[u8]) -> Result<Output, HashError> {
     let params = argon2.params();
     let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
     let mut output = [0; Output::MAX_LENGTH];
     let output = output.get_mut(..length).ok_or(HashError::OutputSize)?;
-    memory.lend(params.block_count(), |blocks| {
-        argon2.hash_password_into_with_memory(password, salt, output, blocks)
-    })?;
+    let mut memory = memory(params.block_count());
+    argon2.hash_password_into_with_memory(password, salt, output, &mut memory)?;
     Ok(Output::new(output)?)
+}
+
+/// The memory of one hash, 19 MiB by default. glibc gives back to the system at once what it took for more
+/// than 32 MiB (malloc(3), M_MMAP_THRESHOLD). Less would stay with the heap of each thread that has hashed
+/// a password, 600 MB of it where strangers guess. What is not used of it is never touched, and is none.
+fn memory(blocks: usize) -> Vec<Block> {
+    const GIVEN_BACK: usize = (32 << 20) / size_of::<Block>() + 1;
+    let mut memory = Vec::with_capacity(blocks.max(GIVEN_BACK));
+    memory.resize(blocks, Block::new());
+    memory
 }
 
 /// A hash in the form in which it is kept.

@@ -214,9 +214,14 @@ fn parts(event: &Value, kind: &str) -> Vec<String> {
             parts
         }
         "lost" => vec![format!("{} events", count("count"))],
-        _ => known(&[
-            "action", "name", "source", "path", "reason", "line", "message", "version",
-        ]),
+        _ => {
+            let mut parts: Vec<_> = known(&[
+                "action", "name", "source", "path", "reason", "line", "version",
+            ]);
+            let message = event.get("message").and_then(Value::as_str);
+            parts.extend(message.map(|lines| output::visible(&lines.replace('\n', "; "))));
+            parts
+        }
     }
 }
 
@@ -271,7 +276,7 @@ pub(super) fn note_reload(config: &Config, message: &str) {
         config,
         &Event::Reload {
             message: message.trim_end(),
-            operator: operator(),
+            operator: Some(operator()),
         },
     );
 }

@@ -145,7 +145,7 @@ pub enum Event<'a> {
         name: &'a str,
         /// As the operator was told.
         message: &'a str,
-        /// By whom; missing where the server did it by itself.
+        /// By whom; missing where the server did it by itself, or as config.toml declares.
         #[serde(skip_serializing_if = "Option::is_none")]
         operator: Option<Operator>,
     },
@@ -153,8 +153,9 @@ pub enum Event<'a> {
     Reload {
         /// As the operator was told.
         message: &'a str,
-        /// By whom.
-        operator: Operator,
+        /// By whom; missing where it was a signal.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        operator: Option<Operator>,
     },
     /// The operator has ended a session.
     Kill {

@@ -214,6 +214,7 @@ impl Config {
             },
             sftp: Sftp {
                 max_handles: 0,
+                requests_per_second: None,
                 max_channels: 0,
                 umask: 0,
             },

@@ -95,6 +95,8 @@ pub struct Sftp {
     pub max_handles: usize,
     /// Channels (SFTP sessions and commands) that one connection may hold open.
     pub max_channels: usize,
+    /// Requests in a second, of all sessions of an account together.
+    pub requests_per_second: Option<u64>,
     /// Permission bits that new files and directories do not get.
     pub umask: u32,
 }

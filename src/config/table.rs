@@ -404,6 +404,16 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         section: "sftp",
+        name: "requests_per_second",
+        default: "0",
+        doc: "Requests that all sessions of an account together may make in a second; 0 is without limit.",
+        set: |config, value, _| {
+            let most = value::integer(value, 0..=1_000_000)?;
+            Ok(config.sftp.requests_per_second = (most > 0).then_some(most))
+        },
+    },
+    Key {
+        section: "sftp",
         name: "umask",
         default: "\"022\"",
         doc: "Permission bits that new files and folders do not get, in octal.",
@@ -579,6 +589,7 @@ pub(super) const LIVE: &[(&str, &str)] = &[
     ("guest", "max_sessions"),
     ("sftp", "max_handles"),
     ("sftp", "max_channels"),
+    ("sftp", "requests_per_second"),
     ("sftp", "umask"),
     ("uploads", "safe_overwrite"),
     ("uploads", "fsync_on_close"),

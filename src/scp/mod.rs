@@ -53,11 +53,11 @@ pub fn request(line: &[u8]) -> Option<Result<Request, Fault>> {
 pub async fn serve<P: Pipe>(vfs: Vfs, request: Request, mut pipe: P) -> u32 {
     let outcome = match request.direction {
         Direction::To => {
-            let share = vfs.session().share().clone();
+            let share = vfs.session().shares().speed.clone();
             receive(Sink::new(vfs, request), &share, &mut pipe).await
         }
         Direction::From => {
-            let share = vfs.session().share().clone();
+            let share = vfs.session().shares().speed.clone();
             send(Source::new(vfs, request), &share, &mut pipe).await
         }
     };

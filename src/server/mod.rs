@@ -29,10 +29,10 @@ use tracing::{error, info, warn};
 use self::accept::Acceptor;
 use self::control::{Control, Powers};
 use self::known_sources::KnownSources;
-use self::reload::Reload;
+use self::reload::{Reload, note_declared};
 use self::shard::Shard;
 use self::told::{Told, start_audit};
-use crate::accounts::{self, Accounts};
+use crate::accounts::{self, Accounts, Declared};
 use crate::admin::{self, first_run};
 use crate::admission::Admission;
 use crate::audit::Event;
@@ -67,10 +67,10 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         None => info!("there is no config.toml here: every setting has its default"),
     }
     prepare_process();
-    let (_alone, homes) = on_a_runtime(prepare_homes(&config))?;
+    let prepared = on_a_runtime(prepare_homes(&config))?;
     let host_keys = host_keys::load_or_make(&config.server.keys)?;
-    let fence = fences::raise(&config, homes)?;
-    on_a_runtime(run(config, log, host_keys, fence))
+    let fence = fences::raise(&config, prepared.homes)?;
+    on_a_runtime(run(config, log, host_keys, fence, prepared.declared))
 }
 
 fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -83,9 +83,17 @@ fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
     outcome
 }
 
-/// Makes the declared users what the config says, and so their homes; gives the homes that do not lie in
-/// the data folder by themselves, and what makes this server the one of its data.
-async fn prepare_homes(config: &Config) -> anyhow::Result<(File, Vec<PathBuf>)> {
+/// What is there before the fence is raised.
+struct Prepared {
+    /// Makes this server the one of its data.
+    _alone: File,
+    /// The homes that do not lie in the data folder by themselves.
+    homes: Vec<PathBuf>,
+    declared: Declared,
+}
+
+/// Makes the declared users what the config says, and so their homes.
+async fn prepare_homes(config: &Config) -> anyhow::Result<Prepared> {
     let accounts = Accounts::open(config).await?;
     let alone = database::serve_alone(&config.server.data)?;
     let live = Live::new(accounts.clone(), Arc::default());
@@ -96,7 +104,11 @@ async fn prepare_homes(config: &Config) -> anyhow::Result<(File, Vec<PathBuf>)> 
         homes.push(accounts::make_home(home)?);
     }
     accounts.close().await;
-    Ok((alone, homes))
+    Ok(Prepared {
+        _alone: alone,
+        homes,
+        declared,
+    })
 }
 
 async fn run(
@@ -104,6 +116,7 @@ async fn run(
     log: Log,
     host_keys: Vec<PrivateKey>,
     fence: Option<Fence>,
+    declared: Declared,
 ) -> anyhow::Result<()> {
     let accounts = Accounts::open(&config).await?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
@@ -164,6 +177,7 @@ async fn run(
     ledgers.begin_serving().await?;
     let version = env!("CARGO_PKG_VERSION");
     audit.note(None, &Event::Start { version });
+    note_declared(&audit, &declared);
     let failed_logins = reload.context().borrow().failed_logins().clone();
     let mut beside = JoinSet::new();
     beside.spawn(live.clone().run());

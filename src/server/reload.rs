@@ -9,8 +9,9 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Declared};
 use crate::admission::Admission;
+use crate::audit::{Audit, Event};
 use crate::config::{Config, Difference};
 use crate::live::Live;
 use crate::log::Log;
@@ -94,6 +95,7 @@ impl Reload {
         self.accounts.adopt(&new).await?;
         let context = self.context.borrow().renewed(&new, keys);
         let declared = self.live.declare(&new).await?;
+        note_declared(context.audit(), &declared);
         self.context.send_replace(Arc::new(context));
         self.log.set(new.log.level);
         self.admission.set(new.admission.clone());
@@ -148,7 +150,38 @@ impl Reload {
         };
         while hangup.recv().await.is_some() {
             // What was wrong is in the log.
-            let _ = self.reload().await;
+            let Ok(lines) = self.reload().await else {
+                continue;
+            };
+            // A command notes by itself who gave it.
+            let reload = Event::Reload {
+                message: &lines.join("\n"),
+                operator: None,
+            };
+            self.context.borrow().audit().note(None, &reload);
+        }
+    }
+}
+
+/// Notes in the trail what became of the declared users.
+pub(super) fn note_declared(audit: &Audit, declared: &Declared) {
+    for (action, users, message) in [
+        ("add", &declared.added, "Added, as config.toml declares"),
+        ("set", &declared.changed, "Changed, as config.toml declares"),
+        (
+            "remove",
+            &declared.removed,
+            "Removed, since config.toml does not declare it any more; its files stay",
+        ),
+    ] {
+        for user in users {
+            let account = Event::Account {
+                action,
+                name: user.as_str(),
+                message,
+                operator: None,
+            };
+            audit.note(None, &account);
         }
     }
 }

@@ -66,7 +66,7 @@ impl Engine {
                 gid: ids.1,
                 name: session.user().to_owned(),
             },
-            handles: Handles::new(session.limits().max_handles),
+            handles: Handles::new(session.limits().max_handles, session.shares().open.clone()),
             vfs,
             replies: Replies::default(),
             notices: Vec::new(),
@@ -406,10 +406,10 @@ impl Engine {
             // announced must fit.
             permissions: attrs.permissions,
         };
-        self.handles.check_room()?;
+        let room = self.handles.room()?;
         self.last_notice = None;
         let file = self.vfs.open(&path, how, attrs.size)?;
-        let handle = self.handles.insert(Open::File(file))?;
+        let handle = self.handles.insert(room, Open::File(file));
         self.replies.handle(id, &handle);
         Ok(Answer::Replied)
     }
@@ -454,9 +454,9 @@ impl Engine {
 
     fn opendir(&mut self, id: u32, path: &[u8]) -> Outcome {
         let path = VPath::parse(path)?;
-        self.handles.check_room()?;
+        let room = self.handles.room()?;
         let directory = self.vfs.open_directory(&path)?;
-        let handle = self.handles.insert(Open::Directory(directory))?;
+        let handle = self.handles.insert(room, Open::Directory(directory));
         self.replies.handle(id, &handle);
         Ok(Answer::Replied)
     }

@@ -1,5 +1,6 @@
 //! The handles of one SFTP session: capped, and never mistaken for one another.
 
+use crate::descriptors::{Held, Holdings};
 use crate::error::Error;
 use crate::vfs::{OpenDirectory, OpenFile};
 
@@ -20,27 +21,36 @@ const SLOT_BITS: u32 = 20;
 const STAMP_BITS: u32 = 52;
 
 pub(super) struct Handles {
-    slots: Vec<Option<(u64, Open)>>,
+    slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     max: usize,
+    holdings: Holdings,
+}
+
+struct Slot {
+    stamp: u64,
+    open: Open,
+    _held: Held,
 }
 
 const NOT_A_FILE: Error = Error::Handle("Handle is a directory's");
 const UNKNOWN: Error = Error::Handle("Invalid handle");
 
 impl Handles {
-    pub(super) fn new(max: usize) -> Self {
+    /// So many at most, of those that the account may hold.
+    pub(super) fn new(max: usize, holdings: Holdings) -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
             max,
+            holdings,
         }
     }
 
     /// May one more be opened? Asked before opening, so that a refused OPEN changes nothing.
-    pub(super) fn check_room(&self) -> Result<(), Error> {
+    pub(super) fn room(&self) -> Result<Held, Error> {
         if self.slots.len() - self.free.len() < self.max {
-            Ok(())
+            self.holdings.take()
         } else {
             Err(Error::Limit(
                 "Too many open files and directories",
@@ -49,33 +59,37 @@ impl Handles {
         }
     }
 
-    pub(super) fn insert(&mut self, open: Open) -> Result<[u8; WIRE_LENGTH], Error> {
-        self.check_room()?;
+    /// What was opened in the room that was found for it.
+    pub(super) fn insert(&mut self, held: Held, open: Open) -> [u8; WIRE_LENGTH] {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             (self.slots.len() - 1) as u32
         });
         let stamp = rand::random::<u64>() >> (u64::BITS - STAMP_BITS);
         if let Some(place) = self.slots.get_mut(slot as usize) {
-            *place = Some((stamp, open));
+            *place = Some(Slot {
+                stamp,
+                open,
+                _held: held,
+            });
         }
-        Ok(written(slot, stamp))
+        written(slot, stamp)
     }
 
     pub(super) fn get(&mut self, wire: &[u8]) -> Result<&mut Open, Error> {
         let (slot, stamp) = parse(wire)?;
         match self.slots.get_mut(slot as usize) {
-            Some(Some((held, open))) if *held == stamp => Ok(open),
+            Some(Some(slot)) if slot.stamp == stamp => Ok(&mut slot.open),
             _ => Err(UNKNOWN),
         }
     }
 
     pub(super) fn remove(&mut self, wire: &[u8]) -> Result<Open, Error> {
         self.get(wire)?;
-        let (slot, _) = parse(wire)?;
-        let held = self.slots.get_mut(slot as usize).and_then(Option::take);
-        self.free.push(slot);
-        held.map(|(_, open)| open).ok_or(UNKNOWN)
+        let (number, _) = parse(wire)?;
+        let slot = self.slots.get_mut(number as usize).and_then(Option::take);
+        self.free.push(number);
+        slot.map(|slot| slot.open).ok_or(UNKNOWN)
     }
 
     pub(super) fn any(&self) -> bool {
@@ -88,7 +102,7 @@ impl Handles {
         std::mem::take(&mut self.slots)
             .into_iter()
             .flatten()
-            .map(|(_, open)| open)
+            .map(|slot| slot.open)
     }
 
     pub(super) fn file(&mut self, wire: &[u8]) -> Result<&mut OpenFile, Error> {
@@ -102,8 +116,10 @@ impl Handles {
     pub(super) fn shared(&self, wire: &[u8]) -> Result<&OpenFile, Error> {
         let (slot, stamp) = parse(wire)?;
         match self.slots.get(slot as usize) {
-            Some(Some((held, Open::File(file)))) if *held == stamp => Ok(file),
-            Some(Some((held, Open::Directory(_)))) if *held == stamp => Err(NOT_A_FILE),
+            Some(Some(slot)) if slot.stamp == stamp => match &slot.open {
+                Open::File(file) => Ok(file),
+                Open::Directory(_) => Err(NOT_A_FILE),
+            },
             _ => Err(UNKNOWN),
         }
     }
@@ -149,6 +165,7 @@ fn parse(wire: &[u8]) -> Result<(u32, u64), Error> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::descriptors::Descriptors;
     use crate::store::{Directory, Entry, Identity, Metadata, Space};
 
     struct Empty;
@@ -174,16 +191,22 @@ mod tests {
         }
     }
 
-    fn directory() -> Open {
-        Open::Directory(OpenDirectory::granted_nothing(Box::new(Empty)))
+    fn handles(max: usize) -> Handles {
+        Handles::new(max, Descriptors::of_process().join("somebody"))
+    }
+
+    fn insert(handles: &mut Handles) -> Result<[u8; WIRE_LENGTH], Error> {
+        let directory = OpenDirectory::granted_nothing(Box::new(Empty));
+        let held = handles.room()?;
+        Ok(handles.insert(held, Open::Directory(directory)))
     }
 
     #[test]
     fn a_closed_handle_is_not_the_new_one_in_its_slot() {
-        let mut handles = Handles::new(10);
-        let old = handles.insert(directory()).unwrap();
+        let mut handles = handles(10);
+        let old = insert(&mut handles).unwrap();
         handles.remove(&old).unwrap();
-        let new = handles.insert(directory()).unwrap();
+        let new = insert(&mut handles).unwrap();
         assert_eq!(parse(&old).unwrap().0, parse(&new).unwrap().0);
         assert!(handles.get(&new).is_ok());
         assert!(matches!(handles.get(&old), Err(Error::Handle(_))));
@@ -202,21 +225,21 @@ mod tests {
 
     #[test]
     fn the_cap_holds_and_closing_makes_room() {
-        let mut handles = Handles::new(2);
-        let first = handles.insert(directory()).unwrap();
-        handles.insert(directory()).unwrap();
+        let mut handles = handles(2);
+        let first = insert(&mut handles).unwrap();
+        insert(&mut handles).unwrap();
         assert_eq!(
-            handles.insert(directory()),
+            insert(&mut handles),
             Err(Error::Limit("Too many open files and directories", 2))
         );
         handles.remove(&first).unwrap();
-        assert!(handles.insert(directory()).is_ok());
+        assert!(insert(&mut handles).is_ok());
     }
 
     #[test]
     fn nonsense_is_no_handle() {
-        let mut handles = Handles::new(2);
-        handles.insert(directory()).unwrap();
+        let mut handles = handles(2);
+        insert(&mut handles).unwrap();
         for wire in [
             &b""[..],
             b"x",

@@ -38,14 +38,18 @@ const BATCH_BYTES: usize = 512 * 1024;
 /// Requests take effect, and their replies leave, in the order in which they came. Everything that
 /// was received whole takes effect, even when the peer has left without waiting for the reply.
 pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
-    let share = engine.session().share().clone();
+    let share = engine.session().shares().speed.clone();
     let mut framer = Framer::default();
     let mut ready = VecDeque::new();
     let mut ending = None;
     loop {
         let is_held_back = share.limit(Direction::Upload).is_some();
-        if ending.is_none() && gather(&mut framer, &mut ready, is_held_back, &mut pipe).is_err() {
-            ending = Some(1);
+        if ending.is_none() {
+            let (known, most) = (ready.len(), share.requests_at_once().min(BATCH_REQUESTS));
+            if gather(&mut framer, &mut ready, most, is_held_back, &mut pipe).is_err() {
+                ending = Some(1);
+            }
+            share.take_requests(ready.len() - known, &pipe).await;
         }
         if ready.is_empty() {
             if let Some(exit_status) = ending {
@@ -92,16 +96,17 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
     }
 }
 
-/// Cuts what has come into requests, about a batch. Where uploads are held back, what is behind a WRITE
+/// Cuts what has come into requests, so many at most, about a batch. Where uploads are held back, what is behind a WRITE
 /// stays in the window, so that the peer sends no faster than it is served.
 fn gather<P: Pipe>(
     framer: &mut Framer,
     ready: &mut VecDeque<Frame>,
+    most: usize,
     is_held_back: bool,
     pipe: &mut P,
 ) -> Result<(), Broken> {
     let mut bytes: usize = ready.iter().map(Frame::remaining).sum();
-    while ready.len() < BATCH_REQUESTS
+    while ready.len() < most
         && bytes < BATCH_BYTES
         && !(is_held_back && ready.back().is_some_and(is_write))
     {

@@ -41,12 +41,13 @@ use crate::audit::{self, Audit, Who, shown};
 use crate::bandwidth::Lanes;
 use crate::commands::Command;
 use crate::config::{self, Config};
+use crate::descriptors::Descriptors;
 use crate::failed_logins::FailedLogins;
 use crate::hashes::Hashes;
 use crate::metrics::Metrics;
 use crate::phase::{Phase, STOPPING, reached};
 use crate::quota::{Ledgers, Limits};
-use crate::session::{Client, Session, Terms};
+use crate::session::{Client, Session, Shares, Terms};
 use crate::sessions::{Ending, Entry, Sessions};
 use crate::witness::Witness;
 
@@ -64,6 +65,7 @@ pub struct Context {
     audit: Audit,
     metrics: Arc<Metrics>,
     lanes: Arc<Lanes>,
+    descriptors: Arc<Descriptors>,
     login: config::Login,
     ssh: config::Ssh,
     sftp: config::Sftp,
@@ -90,12 +92,21 @@ impl Context {
             hashes: Arc::new(Hashes::new(config.server.shards)),
             audit,
             metrics,
-            lanes: Arc::new(Lanes::new(config.bandwidth)),
+            lanes: Arc::new(Lanes::new(
+                config.bandwidth,
+                config.sftp.requests_per_second,
+            )),
+            descriptors: Arc::new(Descriptors::of_process()),
             login: config.login.clone(),
             ssh: config.ssh.clone(),
             sftp: config.sftp.clone(),
             uploads: config.uploads.clone(),
         }
+    }
+
+    /// The audit trail.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// The logins that failed last.
@@ -105,11 +116,13 @@ impl Context {
 
     /// The same server under another config, with these host keys.
     pub fn renewed(&self, config: &Config, host_keys: Vec<PrivateKey>) -> Self {
-        self.lanes.set(config.bandwidth);
+        self.lanes
+            .set(config.bandwidth, config.sftp.requests_per_second);
         Self {
             failed_logins: self.failed_logins.clone(),
             hashes: self.hashes.clone(),
             lanes: self.lanes.clone(),
+            descriptors: self.descriptors.clone(),
             ..Self::new(
                 config,
                 self.accounts.clone(),
@@ -389,13 +402,16 @@ impl Handler for Connection {
             limits: context.sftp.clone(),
             uploads: context.uploads.clone(),
         };
-        let share = context.lanes.join(user, account.settings.rules.bandwidth);
+        let shares = Shares {
+            speed: context.lanes.join(user, account.settings.rules.bandwidth),
+            open: context.descriptors.join(user),
+        };
         let session = Session::new(
             proof,
             client,
             terms,
             member,
-            share,
+            shares,
             context.hashes.clone(),
             witness,
         );

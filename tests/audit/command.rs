@@ -47,6 +47,21 @@ fn it_shows_what_was_asked_for_and_does_nothing_to_a_terminal() {
     // For programs: the lines themselves.
     let text = fs::read_to_string(server.path("data/audit.jsonl")).unwrap();
     assert_eq!(show(&["--json"]), text);
+    // What a command has said in lines is one here.
+    let set = [
+        "user",
+        "set",
+        "bob",
+        "--quota",
+        "1MiB",
+        "--max-sessions",
+        "3",
+    ];
+    let said = server.admin(&set, "").ok().out();
+    assert_eq!(said.lines().count(), 2, "{said}");
+    let said = said.trim_end().replace('\n', "; ");
+    let bobs = show(&["--user", "bob"]);
+    assert!(bobs.lines().any(|line| line.contains(&said)), "{bobs}");
 
     for (args, complaint) in [
         (["audit", "--event", "nonsense"], "possible values: login"),

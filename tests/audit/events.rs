@@ -423,3 +423,49 @@ fn attributes_are_noted_as_they_were_asked_for() {
     noted(&server, "the last", |one| one["event"] == "mkdir");
     assert!(of_kind(&trail(&server), "refused").is_empty());
 }
+
+#[test]
+fn what_config_declares_and_a_signal_takes_up_is_noted() {
+    let mut server = TestServer::start();
+    assert!(server.stop().unwrap().success());
+    let config = server.path("config.toml");
+    let plain = fs::read_to_string(&config).unwrap();
+    let declare = |users: &str| fs::write(&config, format!("{plain}\n{users}")).unwrap();
+    declare("[user.anna]\n");
+    server.serve();
+    let changed = |action: &str, message: &str| {
+        let account = noted(&server, action, |one| {
+            one["event"] == "account" && one["action"] == action && one["name"] == "anna"
+        });
+        assert!(account["message"].as_str().unwrap().starts_with(message));
+        assert_eq!(account.get("operator"), None);
+    };
+    changed("add", "Added, as config.toml declares");
+
+    declare("[user.anna]\nquota = \"1MiB\"\n");
+    server.hang_up();
+    changed("set", "Changed, as config.toml declares");
+    let by_signal = noted(&server, "the reload", |one| one["event"] == "reload");
+    assert_eq!(by_signal.get("operator"), None);
+    let told = by_signal["message"].as_str().unwrap();
+    assert!(told.contains("declared users changed: anna"), "{told}");
+
+    // A command notes itself who gave it, once.
+    declare("");
+    server.admin(&["reload"], "").ok();
+    changed("remove", "Removed");
+    let by_command = noted(&server, "the other", |one| {
+        one["event"] == "reload" && one.get("operator").is_some()
+    });
+    assert!(by_command["message"].as_str().unwrap().contains("anna"));
+    assert_eq!(of_kind(&trail(&server), "reload").len(), 2);
+    assert_fits_the_schema(&server);
+
+    // What is refused changes nothing, and is in the log.
+    fs::write(&config, "nonsense").unwrap();
+    server.hang_up();
+    wait_until("the log says so", STEP, || {
+        server.log().contains("reload refused")
+    });
+    assert_eq!(of_kind(&trail(&server), "reload").len(), 2);
+}

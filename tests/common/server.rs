@@ -163,7 +163,18 @@ impl TestServer {
 
     /// Starts the server (again) on the folder as it is, and waits until it accepts.
     pub fn serve(&mut self) {
-        self.start_process(Command::new(env!("CARGO_BIN_EXE_landfall")).arg("serve"));
+        self.serve_by(&mut Command::new(env!("CARGO_BIN_EXE_landfall")));
+    }
+
+    /// The same with so many descriptors.
+    pub fn serve_with_descriptors(&mut self, most: usize) {
+        let limit = format!("--nofile={most}");
+        let mut program = Command::new("prlimit");
+        self.serve_by(program.args([&limit, env!("CARGO_BIN_EXE_landfall")]));
+    }
+
+    fn serve_by(&mut self, program: &mut Command) {
+        self.start_process(program.arg("serve"));
         let mut port = None;
         wait_until("the server says where it listens", STEP, || {
             port = self.listening_port();
@@ -319,8 +330,17 @@ impl TestServer {
 
     /// Sends the running server SIGTERM.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends the running server SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    fn signal(&self, signal: Signal) {
         if let Some(process) = &self.process {
-            let _ = rustix::process::kill_process(Pid::from_child(process), Signal::TERM);
+            let _ = rustix::process::kill_process(Pid::from_child(process), signal);
         }
     }
 

@@ -8,12 +8,13 @@ use landfall::accounts::{Accounts, NewAccount, Password};
 use landfall::audit::{Audit, Who};
 use landfall::bandwidth::Lanes;
 use landfall::config::Config;
+use landfall::descriptors::Descriptors;
 use landfall::error::Error;
 use landfall::hashes::{Algorithm, Hashes};
 use landfall::path::VPath;
 use landfall::quota::{Ledgers, Limits};
 use landfall::rules::{Bandwidth, Denied, Permission};
-use landfall::session::{Client, Session, Terms, count_home};
+use landfall::session::{Client, Session, Shares, Terms, count_home};
 use landfall::store::{Changes, OpenHow};
 use landfall::vfs::Vfs;
 use landfall::witness::Witness;
@@ -67,7 +68,10 @@ impl Scene {
             client,
             terms,
             member,
-            Lanes::new(Bandwidth::default()).join("ann", Bandwidth::default()),
+            Shares {
+                speed: Lanes::new(Bandwidth::default(), None).join("ann", Bandwidth::default()),
+                open: Descriptors::of_process().join("ann"),
+            },
             Arc::new(Hashes::new(1)),
             Witness::new(Audit::off(), Arc::default(), who),
         ));

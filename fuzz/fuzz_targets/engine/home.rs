@@ -10,12 +10,13 @@ use std::sync::Arc;
 use landfall::accounts::{Accounts, NewAccount, Password};
 use landfall::audit::{Audit, Who};
 use landfall::bandwidth::Lanes;
+use landfall::descriptors::Descriptors;
 use landfall::config::Config;
 use landfall::error::Error;
 use landfall::hashes::Hashes;
 use landfall::quota::{Ledgers, Limits, Usage};
 use landfall::rules::Bandwidth;
-use landfall::session::{Client, Session, Terms, count_home};
+use landfall::session::{Client, Session, Shares, Terms, count_home};
 use landfall::witness::Witness;
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, linkat, mknodat, open, openat, statat,
@@ -209,7 +210,10 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
             uploads.safe_overwrite = number % 2 == 1;
             let member = ledgers.join("anna", home, QUOTA).await.unwrap();
             let hashes = Arc::new(Hashes::new(1));
-            let share = Lanes::new(Bandwidth::default()).join("anna", Bandwidth::default());
+            let shares = Shares {
+                speed: Lanes::new(Bandwidth::default(), None).join("anna", Bandwidth::default()),
+                open: Descriptors::of_process().join("anna"),
+            };
             let who = Who {
                 user: "anna".to_owned(),
                 peer: client.address,
@@ -217,7 +221,7 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
             };
             let witness = Witness::new(Audit::off(), Arc::default(), who);
             let terms = Terms { limits, uploads };
-            let session = Session::new(proof, client, terms, member, share, hashes, witness);
+            let session = Session::new(proof, client, terms, member, shares, hashes, witness);
             sessions.push(Arc::new(session));
         }
         sessions

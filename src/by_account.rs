@@ -1,0 +1,34 @@
+//! Something that all sessions of an account have in common, for as long as it has any.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// One for each account that has sessions.
+#[derive(Debug)]
+pub(crate) struct ByAccount<T>(Mutex<HashMap<String, Weak<T>>>);
+
+impl<T> Default for ByAccount<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> ByAccount<T> {
+    /// That of an account; made if no session has it.
+    pub(crate) fn join(&self, user: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = accounts.get(user).and_then(Weak::upgrade) {
+            return there;
+        }
+        accounts.retain(|_, one| one.strong_count() > 0);
+        let new = Arc::new(make());
+        accounts.insert(user.to_owned(), Arc::downgrade(&new));
+        new
+    }
+
+    /// Those of all accounts that have sessions.
+    pub(crate) fn all(&self) -> Vec<Arc<T>> {
+        let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.values().filter_map(Weak::upgrade).collect()
+    }
+}
