@@ -38,6 +38,9 @@ pub enum Error {
     /// A new file could not take the place of the old one.
     #[error("{0}")]
     Unfinished(Unfinished),
+    /// A file is closed of which a part could not be written, and something behind it was.
+    #[error("A part of what was written is missing: a WRITE was refused before")]
+    Missing,
     /// A limit of the server is reached; the number is the limit.
     #[error("{0} (limit {1})")]
     Limit(&'static str, u64),

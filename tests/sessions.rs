@@ -190,6 +190,45 @@ fn a_client_that_takes_nothing_any_more_is_ended_too() {
     wait_until("its file is closed", STEP, || !open("alice/big"));
 }
 
+/// A connection that is half open, from where the server is: nothing comes from it any more, and nobody
+/// says that it has ended.
+#[test]
+fn who_does_not_answer_any_more_is_let_go_and_who_only_waits_is_not() {
+    const UPLOADED: usize = 8 * MIB;
+    let server = TestServer::start_with(&[("ssh.keepalive", "\"1s\"")]);
+    let big = fs::File::create(server.at_home("big")).unwrap();
+    big.set_len(4 << 30).unwrap();
+    fs::write(server.local("up"), bytes_of(UPLOADED, 3)).unwrap();
+    let slow = ["user", "set", USER, "--upload-rate", "1MiB/s"];
+    server.admin(&slow, "").ok();
+    let mut waiting = Held::open(&server);
+    let [mut idle, mut uploading, mut downloading] = [(); 3].map(|()| Held::open(&server));
+    idle.assert_alive();
+    uploading.say("put up");
+    downloading.say("get big");
+    for there in [server.at_home("up"), server.local("big")] {
+        wait_until("the transfer has begun", STEP, || {
+            fs::metadata(&there).is_ok_and(|found| found.len() > 100_000)
+        });
+    }
+    for silent in [&idle, &uploading, &downloading] {
+        silent.running.signal_group(Signal::STOP);
+    }
+    wait_until("those that say nothing are gone", STEP, || {
+        ids(&server).len() == 1
+    });
+    waiting.assert_alive();
+    // What had come of the upload stays, and counts.
+    let stored = fs::metadata(server.at_home("up")).unwrap().len();
+    let said = server
+        .admin(&["quota", "show", USER, "--json"], "")
+        .accepted();
+    let shown: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(shown[0]["used_bytes"], stored + (4 << 30));
+    assert!(stored < UPLOADED as u64);
+    waiting.leave();
+}
+
 #[test]
 fn the_list_shows_which_file_moves_how_far_and_how_fast() {
     let server = TestServer::start();

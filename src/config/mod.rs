@@ -199,6 +199,7 @@ impl Config {
                 post_quantum_only: false,
                 rekey_bytes: 0,
                 rekey_time: Duration::ZERO,
+                keepalive: Duration::ZERO,
             },
             fences: Fences {
                 landlock: false,

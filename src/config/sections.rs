@@ -60,6 +60,8 @@ pub struct Ssh {
     pub rekey_bytes: usize,
     /// Time after which they are.
     pub rekey_time: Duration,
+    /// Time without a word from a peer after which it is asked for one.
+    pub keepalive: Duration,
 }
 
 /// `[fences]`

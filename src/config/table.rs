@@ -320,6 +320,16 @@ pub(super) const KEYS: &[Key] = &[
         },
     },
     Key {
+        section: "ssh",
+        name: "keepalive",
+        default: "\"60s\"",
+        doc: "Time without a word from a client after which it is asked for one; who owes four is gone.",
+        set: |config, value, _| {
+            let range = Duration::from_secs(1)..=HOUR;
+            Ok(config.ssh.keepalive = value::duration(value, range)?)
+        },
+    },
+    Key {
         section: "fences",
         name: "landlock",
         default: "true",
@@ -580,6 +590,7 @@ pub(super) const LIVE: &[(&str, &str)] = &[
     ("ssh", "post_quantum_only"),
     ("ssh", "rekey_bytes"),
     ("ssh", "rekey_time"),
+    ("ssh", "keepalive"),
     ("guest", "enabled"),
     ("guest", "name"),
     ("guest", "home"),

@@ -325,7 +325,7 @@ impl Sink {
             return Phase::Data(incoming);
         }
         let Incoming {
-            file,
+            mut file,
             path,
             mut at_its_end,
             error,
@@ -338,7 +338,7 @@ impl Sink {
         let changed = if at_its_end == Changes::default() {
             Ok(())
         } else {
-            self.vfs.change_file(&file, &at_its_end)
+            self.vfs.change_file(&mut file, &at_its_end)
         };
         let closed = self.vfs.close(file);
         let error = error.or(changed.err()).or(closed.err());

@@ -79,9 +79,9 @@ fn transport(
         event_buffer_size: 16,
         // A peer that answers keepalives is never inactive; one that is gone, or takes nothing off
         // its socket, is let go.
-        keepalive_interval: Some(Duration::from_secs(60)),
+        keepalive_interval: Some(ssh.keepalive),
         keepalive_max: 3,
-        inactivity_timeout: Some(Duration::from_secs(600)),
+        inactivity_timeout: Some(10 * ssh.keepalive),
         ..server::Config::default()
     }
 }

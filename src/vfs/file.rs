@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
+use super::gap::Gap;
 use super::open::READING;
 use super::record::{Deed, Used};
 use super::replace::{End, Overwrite};
@@ -43,6 +44,8 @@ pub(super) struct Story {
     pub(super) is_new: AtomicBool,
     /// Something that should have been written to it was not.
     pub(super) has_failed: AtomicBool,
+    /// What of that its client may not notice.
+    gap: Gap,
     /// What its client reads; `None` where the server uses it for itself.
     pub(super) download: Option<UnderWay>,
     /// What its client writes.
@@ -173,7 +176,10 @@ impl OpenFile {
         }
     }
 
-    fn was_written(&self, start: u64, length: usize) {
+    fn was_written(&mut self, start: u64, length: usize) {
+        self.story
+            .gap
+            .written(start..start.saturating_add(length as u64));
         if let Some(upload) = self.upload() {
             upload.moved(start, length as u64);
         }
@@ -219,6 +225,12 @@ impl Vfs {
             Some(overwrite) => self.end_overwrite(&overwrite, file, &path, synced, end),
             None => synced.and(file.close()),
         };
+        let is_missed = end == End::Closed && story.gap.is_hidden();
+        let closed = closed.and(if is_missed {
+            Err(Error::Missing)
+        } else {
+            Ok(())
+        });
         drop(tracked);
         let outcome = match new_in {
             Some(directory) if end == End::Closed => closed.and(directory.sync_names()),
@@ -298,6 +310,11 @@ impl Vfs {
             Err((start, stored, error)) => {
                 if stored > 0 {
                     file.was_written(start, stored);
+                }
+                // What is appended has no place to which it could be repeated.
+                if !file.how.append {
+                    let whole = start..start.saturating_add(length as u64);
+                    file.story.gap.refused(whole);
                 }
                 // The others that were under way fail too: that is one event.
                 let is_known = mem::replace(file.story.has_failed.get_mut(), true);
@@ -389,10 +406,13 @@ impl Vfs {
     }
 
     /// Changes the open file itself, whatever its name is by now.
-    pub fn change_file(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
+    pub fn change_file(&self, file: &mut OpenFile, changes: &Changes) -> Result<(), Error> {
         let outcome = self
             .check_change(file, changes)
             .and_then(|()| self.change_allowed(file, changes));
+        if let (Ok(()), Some(size)) = (&outcome, changes.size) {
+            file.story.gap.cut(size);
+        }
         self.record(Deed::Change(&file.path, changes), outcome)
     }
 

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 mod access;
 mod copy;
 mod file;
+mod gap;
 mod hash;
 mod names;
 mod open;

@@ -136,7 +136,10 @@ async fn reads_and_writes_ask_what_holds_now() {
         size: Some(100),
         ..Changes::default()
     };
-    assert_eq!(vfs.change_file(&file, &longer), lacks(Permission::Upload));
+    assert_eq!(
+        vfs.change_file(&mut file, &longer),
+        lacks(Permission::Upload)
+    );
     assert_eq!(
         vfs.copy(&file, 0, None, &target, 0),
         lacks(Permission::Upload)

@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::common::files::assert_same;
 use crate::common::programs::{Mount, curl, lftp, psftp, putty_password};
 use crate::common::{
-    HOST, Output, PASSWORD, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok,
-    wait_until,
+    HOST, Output, PASSWORD, Running, STEP, TRANSFER, TestServer, USER, have, random_file, run,
+    run_ok, wait_until,
 };
 use crate::quota::scene::{LIMIT, Scene, below};
 
@@ -278,4 +278,29 @@ fn a_person_asks_for_the_quota_over_ssh() {
     // Other commands are refused as ever.
     let other = run(scene.server.ssh().args([HOST, "ls"]), STEP).failed();
     assert!(!other.err().is_empty());
+}
+
+#[test]
+fn an_upload_with_a_gap_is_never_taken_for_whole() {
+    const SIZE: u64 = 8 * LIMIT;
+    let scene = Scene::with(2 * SIZE, 10);
+    let server = &scene.server;
+    random_file(&server.local("f"), SIZE, 5);
+    // So that many WRITEs are under way while the quota is smaller for a moment.
+    let slow = ["user", "set", USER, "--upload-rate", "1MiB/s"];
+    server.admin(&slow, "").ok();
+    let upload = Running::start(&mut server.sftp_batch(&[], "put f\n"));
+    let trail = server.path("data/audit.jsonl");
+    let refused = || fs::read_to_string(&trail).unwrap().contains("\"refused\"");
+    wait_until("some of it is there", STEP, || {
+        below(&scene.at_home("")).bytes > LIMIT
+    });
+    scene.set_limits(LIMIT / 2, 10);
+    wait_until("a WRITE is refused", STEP, refused);
+    scene.set_limits(2 * SIZE, 10);
+    let output = upload.wait(TRANSFER);
+    let stored = fs::read(scene.at_home("f")).unwrap();
+    let is_whole = stored == fs::read(server.local("f")).unwrap();
+    assert!(!is_whole, "nothing is missing: {}", output.describe());
+    output.failed();
 }

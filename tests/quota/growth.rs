@@ -3,9 +3,9 @@
 use std::fs;
 
 use crate::common::bytes_of;
-use crate::common::wire::{Reply, code, flag};
+use crate::common::wire::{self, Reply, code, flag};
 use crate::quota::scene::{
-    LIMIT, NEW, Scene, Use, assert_done, assert_exceeded, is_exceeded, sized,
+    LIMIT, NEW, Scene, Session, Use, assert_done, assert_exceeded, is_exceeded, sized,
 };
 
 #[test]
@@ -295,4 +295,45 @@ fn a_copied_file_counts_and_one_that_does_not_fit_is_not_begun() {
             files: 3
         }
     );
+}
+
+/// A client that asks on before it hears of a refusal goes by what it hears last.
+#[test]
+fn close_tells_of_what_is_missing_in_the_middle() {
+    let scene = Scene::with(1000, 10);
+    let mut s = scene.log_in();
+    let piece = |number| bytes_of(1000, number);
+    let file = s.opened("/f", NEW);
+    assert_eq!(s.write(&file, 0, &piece(0)), code::OK);
+    assert_exceeded(&s.try_write(&file, 1000, &piece(1)));
+    assert_eq!(
+        s.close(&file),
+        code::OK,
+        "nothing came behind what was refused"
+    );
+
+    let refused = |s: &mut Session, path: &str| {
+        scene.set_limits(1000, 10);
+        let file = s.opened(path, flag::WRITE | flag::CREAT);
+        assert_exceeded(&s.try_write(&file, 1000, &piece(1)));
+        scene.set_limits(100_000, 10);
+        assert_eq!(s.write(&file, 2000, &piece(2)), code::OK);
+        file
+    };
+    let file = refused(&mut s, "/f");
+    let Reply::Status { code, message, .. } = s.with_string(wire::CLOSE, &file) else {
+        panic!("no status");
+    };
+    assert_eq!(code, code::FAILURE);
+    assert!(message.contains("missing"), "{message}");
+    // It is closed all the same, and what is there stays.
+    assert_eq!(s.close(&file), code::FAILURE);
+    assert_eq!(scene.size_of("f"), 3000);
+    assert_eq!(s.remove("/f"), code::OK);
+
+    // Who writes it after all is told that all is well.
+    let file = refused(&mut s, "/g");
+    assert_eq!(s.write(&file, 1000, &piece(1)), code::OK);
+    assert_eq!(s.close(&file), code::OK);
+    scene.assert_exact(&mut s);
 }

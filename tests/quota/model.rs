@@ -45,6 +45,9 @@ pub struct Open {
     appends: bool,
     /// It was to replace a file, and could not: its CLOSE says so.
     pub failed: bool,
+    /// First and last byte of what was refused and not written since, and is something behind it?
+    refused: Option<(u64, u64)>,
+    hidden: bool,
 }
 
 /// The home and its open files.
@@ -126,10 +129,7 @@ impl Model {
                 offset,
                 length,
             } => self.write(*file, *offset, *length),
-            Op::Fsetstat { file, size } => match self.open.get(file) {
-                Some(open) if open.writes => self.resize(open.inode, *size),
-                _ => Failed,
-            },
+            Op::Fsetstat { file, size } => self.resize_open(*file, *size),
             Op::Setstat { path, size } => match self.find(path, true) {
                 Some(id) => self.resize(self.as_written(id, session), *size),
                 None => Failed,
@@ -284,6 +284,8 @@ impl Model {
             writes,
             appends: has(flag::APPEND),
             failed: false,
+            refused: None,
+            hidden: false,
         };
         self.open.insert(file, open);
         Done
@@ -296,7 +298,7 @@ impl Model {
         let replaced = self.end(file, true);
         self.open.remove(&file);
         self.let_go(open.inode);
-        if open.failed || !replaced {
+        if open.failed || open.hidden || !replaced {
             Failed
         } else {
             Done
@@ -318,9 +320,49 @@ impl Model {
         if length == 0 {
             return Done;
         }
-        let size = self.length(open.inode);
-        let start = if open.appends { size } else { offset };
-        self.resize(open.inode, size.max(start + length))
+        let start = self.start(open, offset);
+        let outcome = self.put(open, start, length);
+        let open = self.open.get_mut(&file).unwrap();
+        let last = start + length - 1;
+        match (&outcome, open.refused) {
+            (Done, Some((first, _))) if start > first => open.hidden = true,
+            (Done, Some((first, end))) if last >= first => {
+                open.refused = (last < end).then_some((last + 1, end));
+                open.hidden &= open.refused.is_some();
+            }
+            (Done, _) => {}
+            _ if open.appends => {}
+            (_, known) => {
+                let (first, end) = known.unwrap_or((start, last));
+                open.refused = Some((first.min(start), end.max(last)));
+            }
+        }
+        outcome
+    }
+
+    fn start(&self, open: Open, offset: u64) -> u64 {
+        match open.appends {
+            true => self.length(open.inode),
+            false => offset,
+        }
+    }
+
+    fn put(&mut self, open: Open, start: u64, length: u64) -> Outcome {
+        let end = if length == 0 { 0 } else { start + length };
+        self.resize(open.inode, self.length(open.inode).max(end))
+    }
+
+    /// A file that is open gets another size.
+    fn resize_open(&mut self, file: u64, size: u64) -> Outcome {
+        let Some(open) = self.open.get(&file).copied().filter(|open| open.writes) else {
+            return Failed;
+        };
+        let outcome = self.resize(open.inode, size);
+        let open = self.open.get_mut(&file).unwrap();
+        if outcome == Done && open.refused.is_none_or(|(first, _)| first >= size) {
+            (open.refused, open.hidden) = (None, false);
+        }
+        outcome
     }
 
     fn resize(&mut self, id: Id, new: u64) -> Outcome {
@@ -340,6 +382,7 @@ impl Model {
         let (Some(source), Some(target)) = (self.open.get(&from.0), self.open.get(&to.0)) else {
             return Failed;
         };
+        let (source, target) = (*source, *target);
         if !source.reads || !target.writes {
             return Failed;
         }
@@ -347,7 +390,7 @@ impl Model {
         let count = if from.2 == 0 { there } else { from.2 };
         // The test asks for no range that is not there, and for none within one file.
         assert!(count <= there && source.inode != target.inode);
-        self.write(to.0, to.1, count)
+        self.put(target, self.start(target, to.1), count)
     }
 
     pub fn next_id(&self) -> Id {

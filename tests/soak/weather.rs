@@ -17,7 +17,6 @@ const TIGHT: [&str; 2] = ["carol", "dave"];
 pub struct Weather {
     random: Random,
     rounds: u64,
-    room: u64,
 }
 
 impl Weather {
@@ -25,19 +24,15 @@ impl Weather {
         Self {
             random: Random::new(!seed),
             rounds: 0,
-            room: ROOM,
         }
     }
 
     /// Before a round: there is room again.
-    pub fn calm(&mut self, server: &TestServer) {
+    pub fn calm(&self, server: &TestServer) {
         self.set_room(server, ROOM);
     }
 
-    /// It only shrinks while files are uploaded: if an earlier WRITE of OpenSSH's sftp is refused and a
-    /// later one under way is not, it takes the file for whole.
-    fn set_room(&mut self, server: &TestServer, room: u64) {
-        self.room = room;
+    fn set_room(&self, server: &TestServer, room: u64) {
         for name in TIGHT {
             let quota = format!("{room}MiB");
             let set = ["user", "set", name, "--quota", &quota];
@@ -96,8 +91,8 @@ impl Weather {
                 totals.add("accounts disabled and enabled", 1);
             }
             3 | 4 => {
-                let room = 2 + self.random.below(self.room - 2);
-                self.set_room(server, room.max(4));
+                let room = 4 + self.random.below(ROOM - 4);
+                self.set_room(server, room);
                 totals.add("quotas changed", 1);
             }
             5 => {
