@@ -211,9 +211,8 @@ pub struct Login<'a> {
     /// Fingerprint of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,
-    /// The client's identification, once it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client: Option<Cow<'a, str>>,
+    /// The client's identification.
+    pub client: Cow<'a, str>,
 }
 
 /// A file that was moved, in part or whole.

@@ -27,6 +27,8 @@ pub(super) struct Login {
     failed: Arc<FailedLogins>,
     visit: Arc<Visit>,
     peer: SocketAddr,
+    /// The client's identification (RFC 4253, section 4.2), once it has come.
+    client: Vec<u8>,
     /// The first of two steps was taken.
     given: Option<Given>,
     /// Are signatures with SHA-1 taken, and was one?
@@ -106,11 +108,17 @@ impl Login {
             failed: context.failed_logins.clone(),
             visit,
             peer,
+            client: Vec::new(),
             given: None,
             takes_ssh_rsa: context.ssh.legacy,
             signed_by_ssh_rsa: false,
             proof: None,
         }
+    }
+
+    /// This is the client, by its own words.
+    pub(super) fn identified(&mut self, client: &[u8]) {
+        self.client = client.to_vec();
     }
 
     /// The proof, and by what it was given, once the login has succeeded.
@@ -309,7 +317,7 @@ impl Login {
             method: means.method,
             reason: Some(reason),
             key: means.key.as_deref(),
-            client: None,
+            client: shown(&self.client),
         };
         self.metrics.login(means.method, false);
         self.audit.note(Some(&who), &Event::Login(refused));

@@ -289,6 +289,7 @@ impl Handler for Connection {
     type Error = russh::Error;
 
     fn config_for(&mut self, identification: &[u8]) -> Option<Arc<server::Config>> {
+        self.login.identified(identification);
         self.context.transports.of(identification)
     }
 
@@ -424,7 +425,7 @@ impl Handler for Connection {
             method: means.method,
             reason: refused.as_deref(),
             key: means.key.as_deref(),
-            client: Some(shown(session.identification())),
+            client: shown(session.identification()),
         });
         match entered {
             Ok(entry) => self.entry = Some(entry),

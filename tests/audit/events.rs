@@ -154,12 +154,10 @@ fn what_real_clients_and_the_operator_do_is_noted_and_fits_the_schema() {
     let fingerprint = shown.split_whitespace().nth(1).unwrap();
     assert_eq!(logins[0]["key"], fingerprint);
     assert_eq!(logins[0]["ok"], true);
-    assert!(
-        logins[0]["client"]
-            .as_str()
-            .unwrap()
-            .starts_with("SSH-2.0-OpenSSH")
-    );
+    let client = |one: &Value| one["client"].as_str().unwrap().to_owned();
+    assert!(client(logins[0]).starts_with("SSH-2.0-OpenSSH"));
+    // Those who were refused, too.
+    assert!(logins.iter().all(|one| client(one).starts_with("SSH-2.0-")));
     let refusals: BTreeSet<_> = logins
         .iter()
         .filter(|one| one["ok"] == false)
