@@ -54,10 +54,13 @@ impl Live {
 
     /// Notices changes by itself, told or not. Never ends by itself.
     pub async fn run(self: Arc<Self>) {
+        // A disk that hangs below the one must not keep the other waiting.
+        tokio::join!(self.watch_accounts(), self.watch_trust());
+    }
+
+    async fn watch_accounts(&self) {
         // No session is older than the server; what is noticed twice does no harm.
         let mut seen = 0;
-        let mut trusted = Trusted::default();
-        let mut failures = Seldom::default();
         loop {
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
@@ -67,6 +70,14 @@ impl Live {
                 warn!("cannot read what has changed: {failure:#}");
             }
             self.end_expired();
+        }
+    }
+
+    async fn watch_trust(&self) {
+        let mut trusted = Trusted::default();
+        let mut failures = Seldom::default();
+        loop {
+            sleep(LOOK_EVERY).await;
             if let Err(failure) = self.look_at_trust(&mut trusted).await
                 && let Some(times) = failures.now()
             {
