@@ -1,7 +1,7 @@
 //! upload-only: what is put in cannot be seen, read or changed, but each session can finish its own.
 
 use super::*;
-use crate::common::programs::curl;
+use crate::common::programs::{curl, lftp, rclone};
 use crate::common::wire::{code, flag};
 use crate::common::{HOST, STEP, have, run, run_ok};
 
@@ -246,4 +246,42 @@ fn safe_overwrites_do_not_go_round_it() {
     let mut names: Vec<_> = snapshot(server.home()).into_keys().collect();
     names.sort();
     assert_eq!(names, ["mine", "theirs"]);
+}
+
+#[test]
+fn rclone_and_lftp_put_files_and_are_told_where_something_is() {
+    if !have(&["rclone", "lftp"]) {
+        return;
+    }
+    let (server, _connection) = drop_box();
+    fs::create_dir(server.local("tree")).unwrap();
+    for file in ["f", "tree/g"] {
+        fs::write(server.local(file), b"content").unwrap();
+    }
+    // With the checks of size and hash that it makes by itself.
+    run_ok(
+        &mut rclone(&server, &["copyto", "f", "there:by rclone"]),
+        STEP,
+    );
+    run_ok(&mut rclone(&server, &["copy", "tree", "there:tree"]), STEP);
+    run_ok(&mut lftp(&server, "put f -o by-lftp"), STEP);
+    for path in ["by rclone", "tree/g", "by-lftp"] {
+        assert_eq!(
+            fs::read(server.at_home(path)).unwrap(),
+            b"content",
+            "{path}"
+        );
+    }
+    for refused in [
+        rclone(&server, &["--retries", "1", "copyto", "f", "there:theirs"]),
+        rclone(&server, &["--retries", "1", "lsf", "there:"]),
+        lftp(&server, "get theirs"),
+        lftp(&server, "put f -o theirs"),
+        lftp(&server, "cls"),
+    ]
+    .iter_mut()
+    {
+        run(refused, STEP).failed();
+    }
+    assert_eq!(fs::read(server.at_home("theirs")).unwrap(), b"secret");
 }
