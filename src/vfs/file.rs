@@ -207,6 +207,13 @@ impl Vfs {
     }
 
     fn end(&self, file: OpenFile, end: End) -> Result<(), Error> {
+        let gap = file.story.gap.hidden_at();
+        if let Some(start) = gap
+            && start >= file.story.size
+        {
+            // Who resumes goes by the size. Nothing of what was there before is lost.
+            let _ = self.resize(&file, start, None);
+        }
         let synced = match end {
             End::Closed => self.sync_if_asked(&file),
             End::Cut => Ok(()),
@@ -225,12 +232,10 @@ impl Vfs {
             Some(overwrite) => self.end_overwrite(&overwrite, file, &path, synced, end),
             None => synced.and(file.close()),
         };
-        let is_missed = end == End::Closed && story.gap.is_hidden();
-        let closed = closed.and(if is_missed {
-            Err(Error::Missing)
-        } else {
-            Ok(())
-        });
+        let closed = match gap {
+            Some(_) if end == End::Closed => closed.and(Err(Error::Missing)),
+            _ => closed,
+        };
         drop(tracked);
         let outcome = match new_in {
             Some(directory) if end == End::Closed => closed.and(directory.sync_names()),

@@ -40,9 +40,10 @@ impl Gap {
         }
     }
 
-    /// Was something written behind what is missing?
-    pub(super) fn is_hidden(&self) -> bool {
-        self.is_hidden
+    /// Where something is missing that something was written behind.
+    pub(super) fn hidden_at(&self) -> Option<u64> {
+        let refused = self.refused.as_ref().filter(|_| self.is_hidden);
+        refused.map(|refused| refused.start)
     }
 }
 
@@ -56,21 +57,21 @@ mod tests {
         gap.written(0..10);
         gap.refused(10..20);
         gap.refused(20..30);
-        assert!(!gap.is_hidden(), "nothing came behind it");
+        assert_eq!(gap.hidden_at(), None, "nothing came behind it");
         gap.written(30..40);
-        assert!(gap.is_hidden());
+        assert_eq!(gap.hidden_at(), Some(10));
         gap.written(0..10);
         gap.written(10..20);
-        assert!(gap.is_hidden(), "a part is still missing");
+        assert_eq!(gap.hidden_at(), Some(20), "a part is still missing");
         gap.written(20..40);
-        assert!(!gap.is_hidden());
+        assert_eq!(gap.hidden_at(), None);
         gap.written(50..60);
-        assert!(!gap.is_hidden(), "it is forgotten");
+        assert_eq!(gap.hidden_at(), None, "it is forgotten");
         gap.refused(10..20);
         gap.written(20..30);
         gap.cut(15);
-        assert!(gap.is_hidden(), "a part of it is left");
+        assert_eq!(gap.hidden_at(), Some(10), "a part of it is left");
         gap.cut(10);
-        assert!(!gap.is_hidden(), "it is gone with the end of the file");
+        assert_eq!(gap.hidden_at(), None, "it is gone with the end of the file");
     }
 }

@@ -326,9 +326,22 @@ fn close_tells_of_what_is_missing_in_the_middle() {
     };
     assert_eq!(code, code::FAILURE);
     assert!(message.contains("missing"), "{message}");
-    // It is closed all the same, and what is there stays.
+    // It is closed all the same, and ends where a resume must go on.
     assert_eq!(s.close(&file), code::FAILURE);
-    assert_eq!(scene.size_of("f"), 3000);
+    assert_eq!(scene.size_of("f"), 1000);
+    scene.assert_exact(&mut s);
+    // What was there before stays.
+    let file = s.opened("/g", NEW);
+    assert_eq!(s.write(&file, 4900, &piece(3)), code::OK);
+    assert_eq!(s.close(&file), code::OK);
+    scene.set_limits(1000, 10);
+    let file = s.opened("/g", flag::WRITE);
+    assert_exceeded(&s.try_write(&file, 5400, &piece(1)));
+    scene.set_limits(100_000, 10);
+    assert_eq!(s.write(&file, 5600, &piece(2)), code::OK);
+    assert_eq!(s.close(&file), code::FAILURE);
+    assert_eq!(scene.size_of("g"), 6600);
+    assert_eq!(s.remove("/g"), code::OK);
     assert_eq!(s.remove("/f"), code::OK);
 
     // Who writes it after all is told that all is well.

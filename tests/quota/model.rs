@@ -48,6 +48,8 @@ pub struct Open {
     /// First and last byte of what was refused and not written since, and is something behind it?
     refused: Option<(u64, u64)>,
     hidden: bool,
+    /// Its size when it was opened.
+    size: u64,
 }
 
 /// The home and its open files.
@@ -277,8 +279,10 @@ impl Model {
             None if !self.fits(announced.unwrap_or(0), 1) => return Exceeded,
             None => self.add(place, Kind::File(0)),
         };
+        let size = self.length(inode);
         self.inodes.get_mut(&inode).unwrap().handles += 1;
         let open = Open {
+            size,
             inode,
             reads: has(flag::READ) || !writes,
             writes,
@@ -295,6 +299,7 @@ impl Model {
         let Some(open) = self.open.get(&file).copied() else {
             return Failed;
         };
+        self.cut_gap(file);
         let replaced = self.end(file, true);
         self.open.remove(&file);
         self.let_go(open.inode);
@@ -302,6 +307,16 @@ impl Model {
             Failed
         } else {
             Done
+        }
+    }
+
+    /// Who resumes goes by the size.
+    pub fn cut_gap(&mut self, file: u64) {
+        if let Some(open) = self.open.get(&file).copied()
+            && let (true, Some((first, _))) = (open.hidden, open.refused)
+            && first >= open.size
+        {
+            self.resize(open.inode, first);
         }
     }
 

@@ -183,6 +183,7 @@ impl Model {
 
     /// A session has ended with this file open.
     pub fn cut(&mut self, file: u64) {
+        self.cut_gap(file);
         self.end(file, false);
         if let Some(open) = self.open.get_mut(&file) {
             open.failed = false;
