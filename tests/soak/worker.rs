@@ -117,6 +117,8 @@ impl Entry {
     }
 }
 
+const CURL_PUT: &str = "curl put";
+
 /// What an account is like.
 #[derive(Clone, Copy)]
 pub struct Account {
@@ -204,7 +206,7 @@ impl Worker {
     }
 
     /// Runs a client, now and then with its way cut or itself killed. `None`: it failed, and had a
-    /// reason to.
+    /// reason to; or it may have.
     fn run(
         &mut self,
         what: &str,
@@ -235,11 +237,13 @@ impl Worker {
         let killed = fate == 1 && !output.status.success();
         totals.add("connections cut", u64::from(was_cut));
         totals.add("clients killed", u64::from(killed));
-        if output.status.success() {
+        let excused = was_cut || killed || trouble.since(before, self.account.name);
+        // curl ends with 0 though its CLOSE was not answered (docs/clients.md).
+        let is_sure = !(excused && what == CURL_PUT);
+        if output.status.success() && is_sure {
             return Some(output);
         }
         let refused = self.account.is_tight && what.ends_with("put");
-        let excused = was_cut || killed || trouble.since(before, self.account.name);
         assert!(
             excused || refused,
             "{} of {} failed for no reason: {}",
