@@ -1,8 +1,9 @@
 //! How fast files may move, and requests come: for each account over all its sessions together, and of
 //! files for the whole server, too.
 //!
-//! A bucket fills at its rate, and who moves bytes, or asks for something, takes them out of it; who finds it empty waits, as a
-//! task and never as a thread. Turns are short and in order, so that all who wait are served alike.
+//! A bucket fills at its rate, and who moves bytes, or asks for something, takes out of it; who finds it
+//! empty waits, as a task and never as a thread. Turns are short and in order, so that all who wait are
+//! served alike.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -210,26 +211,27 @@ impl Share {
     /// Waits until so many requests may be carried out, or until nobody is left to whom that matters.
     pub async fn take_requests<P: Pipe>(&self, requests: usize, pipe: &P) {
         if requests > 0 && self.account.requests.rate().is_some() {
-            tokio::select! {
-                () = self.account.requests.take(requests as u64) => {}
-                () = pipe.gone() => {}
-            }
+            unless_gone(self.account.requests.take(requests as u64), pipe).await;
         }
     }
 
     /// Waits until so many bytes may move, or until nobody is left to whom that matters.
     pub async fn take_unless_gone<P: Pipe>(&self, direction: Direction, bytes: u64, pipe: &P) {
         if bytes > 0 && self.limit(direction).is_some() {
-            tokio::select! {
-                () = self.take(direction, bytes) => {}
-                () = pipe.gone() => {}
-            }
+            unless_gone(self.take(direction, bytes), pipe).await;
         }
     }
 
     async fn take(&self, direction: Direction, bytes: u64) {
         self.account.bucket(direction).take(bytes).await;
         self.server.bucket(direction).take(bytes).await;
+    }
+}
+
+async fn unless_gone<P: Pipe>(waits: impl Future<Output = ()>, pipe: &P) {
+    tokio::select! {
+        () = waits => {}
+        () = pipe.gone() => {}
     }
 }
 

@@ -167,7 +167,7 @@ impl Live {
             .filter(|open| !trusted.sessions.contains(&open.id))
             .filter_map(|open| held(&open.session).map(|held| (open, held)))
             .unzip();
-        if stamp.has_files() && !held.is_empty() {
+        if !held.is_empty() {
             let refusals = self.accounts.still_trusted(held).await?;
             for (open, refusal) in open.iter().zip(refusals) {
                 match refusal {

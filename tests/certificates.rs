@@ -404,6 +404,18 @@ fn a_session_ends_when_its_certificate_is_not_trusted_any_more() {
     scene.server.admin(&["reload"], "").ok();
     scene.ends(held, "not trusted any more");
     by_key.assert_alive();
+
+    // And one that names no file at all.
+    fs::write(&config, &text).unwrap();
+    scene.server.admin(&["reload"], "").ok();
+    let held = log_in();
+    let none = text
+        .replace("\"ca.pub\"", "\"\"")
+        .replace("\"revoked\"", "\"\"");
+    fs::write(&config, none).unwrap();
+    scene.server.admin(&["reload"], "").ok();
+    scene.ends(held, "not trusted any more");
+    by_key.assert_alive();
 }
 
 #[test]

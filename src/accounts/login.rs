@@ -216,21 +216,16 @@ impl Accounts {
         from: IpAddr,
     ) -> anyhow::Result<Result<(AccountRow, Entry), Refusal>> {
         let name = looked_up(name);
-        match &credential {
-            Credential::Key(blob) => self.account_with_key(name, blob, from).await,
-            Credential::Certificate(one) => self.account_with_certificate(name, one, from).await,
-        }
-        .map(|found| {
-            found.map(|(row, allowed)| {
-                (
-                    row,
-                    Entry {
-                        credential: Arc::new(credential),
-                        allowed,
-                    },
-                )
-            })
-        })
+        let found = match &credential {
+            Credential::Key(blob) => self.account_with_key(name, blob, from).await?,
+            Credential::Certificate(one) => self.account_with_certificate(name, one, from).await?,
+        };
+        let credential = Arc::new(credential);
+        let entry = |allowed| Entry {
+            credential,
+            allowed,
+        };
+        Ok(found.map(|(row, allowed)| (row, entry(allowed))))
     }
 
     async fn account_with_key(

@@ -347,8 +347,7 @@ impl Accounts {
 
     /// The homes that are not the folder of their account under data/homes.
     pub async fn homes_elsewhere(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let mut change = self.inner.rows.change().await?;
-        let rows = change.homes_but_of("", true).await?;
+        let rows = self.inner.rows.homes_elsewhere().await?;
         let stored = rows.into_iter().filter_map(|(_, home)| home);
         Ok(stored.map(PathBuf::from).collect())
     }

@@ -115,7 +115,8 @@ impl Rows {
         now: i64,
     ) -> anyhow::Result<Option<(AccountRow, Option<i64>)>> {
         let row = sqlx::query(
-            "SELECT account.*, account_key.expires_at AS key_expires_at FROM account JOIN account_key ON account_key.account = account.name
+            "SELECT account.*, account_key.expires_at AS key_expires_at
+             FROM account JOIN account_key ON account_key.account = account.name
              WHERE account.name = $1 AND account_key.public_key = $2
              AND (account_key.expires_at IS NULL OR account_key.expires_at > $3)",
         )
@@ -184,6 +185,11 @@ impl Rows {
         keys(self.database.pool(), name).await
     }
 
+    /// Names and homes of all accounts whose home is not their own folder under data/homes.
+    pub(super) async fn homes_elsewhere(&self) -> anyhow::Result<Vec<(String, Stored)>> {
+        homes_but_of(self.database.pool(), "", true).await
+    }
+
     /// Starts a change: all of it happens at [`Change::commit`], or nothing.
     pub(super) async fn change(&self) -> anyhow::Result<Change> {
         self.database.begin_write().await.map(Change)
@@ -211,6 +217,22 @@ async fn keys(
         })
     };
     rows.into_iter().map(key).collect()
+}
+
+async fn homes_but_of(
+    database: impl sqlx::Executor<'_, Database = Sqlite>,
+    name: &str,
+    only_elsewhere: bool,
+) -> anyhow::Result<Vec<(String, Stored)>> {
+    let sql = if only_elsewhere {
+        "SELECT name, home FROM account WHERE name <> $1 AND home IS NOT NULL"
+    } else {
+        "SELECT name, home FROM account WHERE name <> $1"
+    };
+    let rows = sqlx::query(sql).bind(name).fetch_all(database).await?;
+    rows.into_iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
 }
 
 /// A change that is under way; no other runs beside it.
@@ -270,15 +292,7 @@ impl Change {
         name: &str,
         only_elsewhere: bool,
     ) -> anyhow::Result<Vec<(String, Stored)>> {
-        let sql = if only_elsewhere {
-            "SELECT name, home FROM account WHERE name <> $1 AND home IS NOT NULL"
-        } else {
-            "SELECT name, home FROM account WHERE name <> $1"
-        };
-        let rows = sqlx::query(sql).bind(name).fetch_all(&mut *self.0).await?;
-        rows.into_iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect()
+        homes_but_of(&mut *self.0, name, only_elsewhere).await
     }
 
     /// The account, in this change.

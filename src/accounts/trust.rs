@@ -74,10 +74,9 @@ impl Trust {
         .await
     }
 
-    /// The files that are named, as they stand. May block.
-    fn stamp(&self) -> TrustStamp {
-        let named = [&self.authorities, &self.revoked].map(Option::as_ref);
-        TrustStamp(named.map(|file| file.map(|file| (file.clone(), version(file)))))
+    /// The files that are named.
+    fn files(&self) -> [Option<PathBuf>; 2] {
+        [self.authorities.clone(), self.revoked.clone()]
     }
 
     /// Lets `ask` look at what is in the files.
@@ -102,15 +101,8 @@ impl Trust {
 }
 
 /// The files of keys at one time: another one after any of them was changed, or others were named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustStamp([Option<(PathBuf, Option<Version>)>; 2]);
-
-impl TrustStamp {
-    /// Are any files named?
-    pub fn has_files(&self) -> bool {
-        self.0.iter().any(Option::is_some)
-    }
-}
 
 /// Device, inode, bytes, and when it was changed: seconds and nanoseconds.
 type Version = (u64, u64, u64, i64, i64);
@@ -140,8 +132,15 @@ pub struct Held {
 impl Accounts {
     /// The files of keys that the config names, as they stand.
     pub async fn trust_stamp(&self) -> anyhow::Result<TrustStamp> {
-        let trust = self.trust();
-        let stamp = spawn_blocking(move || trust.stamp());
+        let files = self.trust().files();
+        if files.iter().all(Option::is_none) {
+            return Ok(TrustStamp::default());
+        }
+        let stamped = |file: PathBuf| {
+            let version = version(&file);
+            (file, version)
+        };
+        let stamp = spawn_blocking(move || TrustStamp(files.map(|file| file.map(stamped))));
         stamp
             .await
             .context("the files of keys could not be looked at")

@@ -383,20 +383,14 @@ pub(super) const KEYS: &[Key] = &[
         name: "max_files",
         default: "0",
         doc: "Most files that the guest may have; 0 is without limit.",
-        set: |config, value, _| {
-            let files = value::integer(value, 0..=i64::MAX as u64)?;
-            Ok(config.guest.quota.1 = (files > 0).then_some(files))
-        },
+        set: |config, value, _| Ok(config.guest.quota.1 = value::limit(value, i64::MAX as u64)?),
     },
     Key {
         section: "guest",
         name: "max_sessions",
         default: "10",
         doc: "Sessions that guests may have at the same time; 0 is without limit.",
-        set: |config, value, _| {
-            let sessions = value::integer(value, 0..=1_000_000)?;
-            Ok(config.guest.max_sessions = (sessions > 0).then_some(sessions))
-        },
+        set: |config, value, _| Ok(config.guest.max_sessions = value::limit(value, 1_000_000)?),
     },
     Key {
         section: "sftp",
@@ -418,8 +412,7 @@ pub(super) const KEYS: &[Key] = &[
         default: "0",
         doc: "Requests that all sessions of an account together may make in a second; 0 is without limit.",
         set: |config, value, _| {
-            let most = value::integer(value, 0..=1_000_000)?;
-            Ok(config.sftp.requests_per_second = (most > 0).then_some(most))
+            Ok(config.sftp.requests_per_second = value::limit(value, 1_000_000)?)
         },
     },
     Key {

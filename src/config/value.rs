@@ -60,6 +60,15 @@ fn text<'v>(value: &'v Value<'_>, such_as: &str) -> Parsed<&'v str> {
     }
 }
 
+/// A whole number up to the most; 0 is without limit.
+pub(super) fn limit<T>(value: &Value<'_>, most: T) -> Parsed<Option<T>>
+where
+    T: TryFrom<u64> + PartialOrd + Display + Default,
+{
+    let limit = integer(value, T::default()..=most)?;
+    Ok((limit > T::default()).then_some(limit))
+}
+
 /// A whole number within the range.
 pub(super) fn integer<T>(value: &Value<'_>, range: RangeInclusive<T>) -> Parsed<T>
 where
