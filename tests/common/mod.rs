@@ -22,9 +22,9 @@ pub use server::{HOST, PASSWORD, TestServer, USER, against_openssh};
 use std::time::Duration;
 
 /// Enough for a small step on a busy machine, and far too little for something that hangs.
-pub const STEP: Duration = Duration::from_secs(30);
+pub const STEP: Duration = Duration::from_secs(60);
 /// Enough for moving hundreds of megabytes in a debug build on a busy machine.
-pub const TRANSFER: Duration = Duration::from_secs(180);
+pub const TRANSFER: Duration = Duration::from_secs(300);
 
 /// Kibibytes and mebibytes, in bytes.
 pub const KIB: usize = 1024;

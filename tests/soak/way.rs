@@ -63,6 +63,11 @@ impl Way {
         self.state.left.store(bytes, Ordering::SeqCst);
     }
 
+    /// Was something cut?
+    pub fn is_cut(&self) -> bool {
+        self.state.left.load(Ordering::SeqCst) <= 0
+    }
+
     /// Lets everything pass again; was something cut?
     pub fn mend(&self) -> bool {
         self.state.left.swap(WHOLE, Ordering::SeqCst) <= 0
