@@ -12,6 +12,7 @@ pub mod operator;
 pub mod programs;
 pub mod raw;
 pub mod server;
+pub mod session;
 pub mod wire;
 
 pub use command::{Output, Running, run, run_ok};

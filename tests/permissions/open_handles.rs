@@ -4,27 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::{Bytes, BytesMut};
-use landfall::accounts::{Accounts, NewAccount, Password};
-use landfall::audit::{Audit, Who};
-use landfall::bandwidth::Lanes;
-use landfall::config::Config;
-use landfall::descriptors::Descriptors;
 use landfall::error::Error;
-use landfall::hashes::{Algorithm, Hashes};
+use landfall::hashes::Algorithm;
 use landfall::path::VPath;
-use landfall::quota::{Ledgers, Limits};
-use landfall::rules::{Bandwidth, Denied, Permission};
-use landfall::session::{Client, Session, Shares, Terms, count_home};
+use landfall::quota::Limits;
+use landfall::rules::{Denied, Permission};
+use landfall::session::{Session, count_home};
 use landfall::store::{Changes, OpenHow};
 use landfall::vfs::Vfs;
-use landfall::witness::Witness;
 use tempfile::TempDir;
 
 use super::*;
+use crate::common::session::Entrance;
 
 /// A session in this process, on a home on the disk.
 struct Scene {
-    folder: TempDir,
+    _folder: TempDir,
     session: Arc<Session>,
     vfs: Vfs,
 }
@@ -32,53 +27,13 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let file = folder.path().join("config.toml");
-        fs::write(&file, "[login]\nargon2_memory = \"8MiB\"\n").unwrap();
-        let config = Config::load(&file).unwrap();
-        let accounts = Accounts::open(&config).await.unwrap();
-        let password = || "a password".to_owned().into();
-        let new = NewAccount {
-            password: Some(Password::new(password()).unwrap()),
-            ..NewAccount::new("ann".parse().unwrap())
-        };
-        let account = accounts.add(new).await.unwrap();
-        let here = [127, 0, 0, 1].into();
-        let proof = accounts.check_password("ann", password(), here, None).await;
-        let ledgers = Ledgers::new(accounts.database().clone(), count_home);
-        let limits = Limits {
-            bytes: None,
-            files: None,
-        };
-        let member = ledgers.join("ann", &account.home, limits).await.unwrap();
-        let client = Client {
-            address: ([127, 0, 0, 1], 22).into(),
-            identification: b"SSH-2.0-Test".to_vec(),
-        };
-        let who = Who {
-            user: "ann".to_owned(),
-            peer: client.address,
-            session: None,
-        };
-        let terms = Terms {
-            limits: config.sftp.clone(),
-            uploads: config.uploads.clone(),
-        };
-        let session = Arc::new(Session::new(
-            proof.unwrap().unwrap(),
-            client,
-            terms,
-            member,
-            Shares {
-                speed: Lanes::new(Bandwidth::default(), None).join("ann", Bandwidth::default()),
-                open: Descriptors::of_process().join("ann"),
-            },
-            Arc::new(Hashes::new(1)),
-            Witness::new(Audit::off(), Arc::default(), who),
-        ));
+        let entrance = Entrance::new(folder.path(), "", None, count_home).await;
+        let client = entrance.log_in("Test", Limits::default(), entrance.terms());
+        let session = client.await;
         let store = session.open_store().unwrap();
         let vfs = Vfs::new(session.clone(), store, Arc::new(AtomicBool::new(false)));
         Self {
-            folder,
+            _folder: folder,
             session,
             vfs,
         }
@@ -96,8 +51,8 @@ impl Scene {
         self.session.change(account, None);
     }
 
-    fn home(&self) -> std::path::PathBuf {
-        self.folder.path().join("data/homes/ann")
+    fn home(&self) -> &std::path::Path {
+        self.session.home()
     }
 }
 
@@ -191,7 +146,7 @@ async fn a_directory_that_is_open_is_listed_no_further() {
 async fn rules_for_a_directory_that_come_later_hold_for_what_was_opened_through_a_link() {
     let scene = Scene::new().await;
     lay_out(
-        &scene.home(),
+        scene.home(),
         &[
             "in/",
             "in/file=secret",

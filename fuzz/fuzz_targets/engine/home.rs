@@ -7,23 +7,20 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use landfall::accounts::{Accounts, NewAccount, Password};
-use landfall::audit::{Audit, Who};
-use landfall::bandwidth::Lanes;
-use landfall::config::Config;
-use landfall::descriptors::Descriptors;
 use landfall::error::Error;
-use landfall::hashes::Hashes;
-use landfall::quota::{Ledgers, Limits, Usage};
-use landfall::rules::Bandwidth;
-use landfall::session::{Client, Session, Shares, Terms, count_home};
-use landfall::witness::Witness;
+use landfall::quota::{Limits, Usage};
+use landfall::session::{Session, count_home};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, linkat, mknodat, open, openat, statat,
     unlinkat,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+
+use self::session::Entrance;
+
+#[path = "../../../tests/common/session.rs"]
+mod session;
 
 /// What no reply may ever hold.
 pub const CANARY: &[u8] = b"<what lies outside of the home>";
@@ -44,8 +41,6 @@ const CLIENTS: &[&str] = &[
     "libssh2_1.11.1",
     "other",
 ];
-
-const CONFIG: &str = "[login]\nargon2_memory = \"8MiB\"\nargon2_passes = 1\nargon2_lanes = 1\n";
 
 /// Everything that a process makes once: a folder with a home, a canary beside it, and an account.
 pub struct World {
@@ -174,55 +169,18 @@ impl World {
     }
 }
 
-/// Logs in once for each kind of client, in the only way there is.
+/// Logs in once for each kind of client.
 fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
-    let file = base.join("config/config.toml");
-    fs::create_dir(base.join("config")).unwrap();
-    fs::write(
-        &file,
-        format!("{CONFIG}[sftp]\nmax_handles = {MAX_HANDLES}\n"),
-    )
-    .unwrap();
-    let config = Config::load(&file).unwrap();
+    let folder = base.join("config");
+    fs::create_dir(&folder).unwrap();
+    let lines = format!("[sftp]\nmax_handles = {MAX_HANDLES}\n");
     runtime.block_on(async {
-        let accounts = Accounts::open(&config).await.unwrap();
-        let password = || String::from("a password").into();
-        let account = NewAccount {
-            home: Some(home.to_owned()),
-            password: Some(Password::new(password()).unwrap()),
-            ..NewAccount::new("anna".parse().unwrap())
-        };
-        accounts.add(account).await.unwrap();
-        let ledgers = Ledgers::new(accounts.database().clone(), count_home);
+        let entrance = Entrance::new(&folder, &lines, Some(home), count_home).await;
         let mut sessions = Vec::new();
         for (number, client) in CLIENTS.iter().enumerate() {
-            let proof = accounts
-                .check_password("anna", password(), [127, 0, 0, 1].into(), None)
-                .await
-                .unwrap()
-                .unwrap();
-            let client = Client {
-                address: ([127, 0, 0, 1], 22).into(),
-                identification: format!("SSH-2.0-{client}").into_bytes(),
-            };
-            let limits = config.sftp.clone();
-            let mut uploads = config.uploads.clone();
-            uploads.safe_overwrite = number % 2 == 1;
-            let member = ledgers.join("anna", home, QUOTA).await.unwrap();
-            let hashes = Arc::new(Hashes::new(1));
-            let shares = Shares {
-                speed: Lanes::new(Bandwidth::default(), None).join("anna", Bandwidth::default()),
-                open: Descriptors::of_process().join("anna"),
-            };
-            let who = Who {
-                user: "anna".to_owned(),
-                peer: client.address,
-                session: None,
-            };
-            let witness = Witness::new(Audit::off(), Arc::default(), who);
-            let terms = Terms { limits, uploads };
-            let session = Session::new(proof, client, terms, member, shares, hashes, witness);
-            sessions.push(Arc::new(session));
+            let mut terms = entrance.terms();
+            terms.uploads.safe_overwrite = number % 2 == 1;
+            sessions.push(entrance.log_in(client, QUOTA, terms).await);
         }
         sessions
     })

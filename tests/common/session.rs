@@ -1,0 +1,90 @@
+//! Sessions in this process, without a server: for what is to be seen, or measured, below SSH. Who logs
+//! in is checked as always, since nothing else makes a session.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use landfall::accounts::{Accounts, NewAccount, Password};
+use landfall::audit::{Audit, Who};
+use landfall::bandwidth::Lanes;
+use landfall::config::Config;
+use landfall::descriptors::Descriptors;
+use landfall::hashes::Hashes;
+use landfall::quota::{CountHome, Ledgers, Limits};
+use landfall::rules::Bandwidth;
+use landfall::session::{Client, Session, Shares, Terms};
+use landfall::witness::Witness;
+
+/// The account.
+const USER: &str = "anna";
+const PASSWORD: &str = "a password";
+
+/// Logging in is not what is looked at.
+const CHEAP_LOGIN: &str =
+    "[login]\nargon2_memory = \"8MiB\"\nargon2_passes = 1\nargon2_lanes = 1\n";
+
+/// Where one account logs in.
+pub struct Entrance {
+    config: Config,
+    accounts: Accounts,
+    ledgers: Arc<Ledgers>,
+    home: PathBuf,
+}
+
+impl Entrance {
+    /// Makes a config of these lines in the folder, and the account, with this home or else where the
+    /// server puts it.
+    pub async fn new(folder: &Path, lines: &str, home: Option<&Path>, count: CountHome) -> Self {
+        let file = folder.join("config.toml");
+        fs::write(&file, format!("{CHEAP_LOGIN}{lines}")).unwrap();
+        let config = Config::load(&file).unwrap();
+        let accounts = Accounts::open(&config).await.unwrap();
+        let account = NewAccount {
+            home: home.map(Path::to_owned),
+            password: Some(Password::new(PASSWORD.to_owned().into()).unwrap()),
+            ..NewAccount::new(USER.parse().unwrap())
+        };
+        let home = accounts.add(account).await.unwrap().home;
+        let ledgers = Ledgers::new(accounts.database().clone(), count);
+        Self {
+            config,
+            accounts,
+            ledgers,
+            home,
+        }
+    }
+
+    /// What the config says of sessions.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            limits: self.config.sftp.clone(),
+            uploads: self.config.uploads.clone(),
+        }
+    }
+
+    /// A session of a client with this identification.
+    pub async fn log_in(&self, client: &str, quota: Limits, terms: Terms) -> Arc<Session> {
+        let client = Client {
+            address: ([127, 0, 0, 1], 22).into(),
+            identification: format!("SSH-2.0-{client}").into_bytes(),
+        };
+        let (password, from) = (PASSWORD.to_owned().into(), client.address.ip());
+        let checked = self.accounts.check_password(USER, password, from, None);
+        let proof = checked.await.unwrap().unwrap();
+        let member = self.ledgers.join(USER, &self.home, quota).await.unwrap();
+        let shares = Shares {
+            speed: Lanes::new(Bandwidth::default(), None).join(USER, Bandwidth::default()),
+            open: Descriptors::of_process().join(USER),
+        };
+        let who = Who {
+            user: USER.to_owned(),
+            peer: client.address,
+            session: None,
+        };
+        let witness = Witness::new(Audit::off(), Arc::default(), who);
+        let hashes = Arc::new(Hashes::new(1));
+        let session = Session::new(proof, client, terms, member, shares, hashes, witness);
+        Arc::new(session)
+    }
+}
