@@ -1,0 +1,98 @@
+//! How many instructions the hot requests take, as callgrind counts them: times are noisy, these are
+//! not.
+//!
+//!     cargo test --bench instructions                as everything is built for the tests
+//!     cargo bench --bench instructions               as it is released
+//!     ... -- --write                                 takes what is counted for what should be
+//!
+//! What should be is kept beside this file, for each of these builds. More than that by more than
+//! [`TOLERANCE`] is a failure; less is said loudly, so that it is kept. The program runs itself beneath
+//! valgrind ([`callgrind`]) to do what is counted ([`works`]).
+
+#![allow(
+    unreachable_pub, // Of what is shared with the tests.
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use std::process::ExitCode;
+
+use kept::Kept;
+
+mod callgrind;
+mod disk;
+mod kept;
+#[allow(dead_code)] // Shared with the tests, which use all of it.
+#[path = "../../tests/common/missing.rs"]
+mod missing;
+#[path = "../requests/mod.rs"]
+mod requests;
+mod works;
+
+/// In percent. Runs differ by less than one: handles, and the keys of hash maps, are random.
+const TOLERANCE: f64 = 3.0;
+
+/// What one piece of work takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Count {
+    work: String,
+    instructions: u64,
+}
+
+fn main() -> ExitCode {
+    let is_asked = |for_what| std::env::args().any(|argument| argument == for_what);
+    if is_asked(callgrind::BENEATH) {
+        works::do_all();
+        return ExitCode::SUCCESS;
+    }
+    if !missing::have(&["valgrind"]) {
+        return ExitCode::SUCCESS;
+    }
+    let counted = callgrind::run();
+    if is_asked("--write") {
+        Kept::write(&counted);
+        return ExitCode::SUCCESS;
+    }
+    compare(&Kept::read(), &counted)
+}
+
+/// Prints both, and fails if anything takes more than it should, or is on one side only.
+fn compare(kept: &Kept, counted: &[Count]) -> ExitCode {
+    let (mut has_more, mut has_less) = (false, false);
+    println!("{:>12} {:>12}          instructions for", "kept", "counted");
+    for Count { work, instructions } in counted {
+        let Some(should) = kept.of(work) else {
+            println!("{:>12} {instructions:>12}          {work}: NOT KEPT", "-");
+            has_more = true;
+            continue;
+        };
+        let percent = (*instructions as f64 / should as f64 - 1.0) * 100.0;
+        let verdict = if percent > TOLERANCE {
+            has_more = true;
+            ": MORE"
+        } else if percent < -TOLERANCE {
+            has_less = true;
+            ": LESS"
+        } else {
+            ""
+        };
+        println!("{should:>12} {instructions:>12} {percent:>+7.1} % {work}{verdict}");
+    }
+    for gone in kept.others_than(counted) {
+        println!("{gone}: NOT COUNTED");
+        has_more = true;
+    }
+    if has_more || has_less {
+        kept.tell_how_to_renew();
+    }
+    if has_less {
+        println!("LESS THAN WAS KEPT: renew it, or nobody notices when it is lost again.");
+    }
+    if has_more {
+        println!("MORE THAN WAS KEPT: find out why, or say in the commit what it is good for.");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,32 @@
+//! The small steps that requests take, alone: `cargo bench --bench micro`, or with a name behind `--`
+//! those whose names hold it. What whole requests take in instructions: `--bench instructions`.
+
+#![allow(
+    unreachable_pub, // Of what is shared with the tests.
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use criterion::{criterion_group, criterion_main};
+
+mod codec;
+mod engine;
+mod ledger;
+#[path = "../requests/mod.rs"]
+mod requests;
+mod text;
+
+criterion_group!(
+    benches,
+    codec::decode,
+    codec::encode,
+    text::paths,
+    text::long_names,
+    text::scp_lines,
+    ledger::changes,
+    ledger::open_inodes,
+    engine::requests,
+);
+criterion_main!(benches);

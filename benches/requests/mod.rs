@@ -1,0 +1,142 @@
+//! What clients ask for all day, and a channel on which the engine answers it; no SSH around it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use landfall::quota::{CountHome, Limits};
+use landfall::session::Session;
+use landfall::sftp::engine::Engine;
+use landfall::sftp::packet::VERSION;
+use landfall::sftp::wire::Framer;
+use landfall::store::Store;
+use landfall::vfs::Vfs;
+use tokio::runtime::Runtime;
+
+use self::session::Entrance;
+use self::wire::{Attrs, Body, Reply};
+
+#[path = "../../tests/common/session.rs"]
+mod session;
+#[allow(dead_code)] // Shared with the tests, which use all of it.
+#[path = "../../tests/common/wire.rs"]
+pub(crate) mod wire;
+
+/// Bytes in a READ or WRITE, as most clients choose.
+pub(crate) const DATA: usize = 32 * 1024;
+
+/// The bytes in which a channel brings more than that.
+const LONGEST_PIECE: usize = 32 * 1024;
+
+/// A session with quotas, in a folder of its own. `count` says what its home holds.
+pub(crate) fn log_in(folder: &Path, count: CountHome) -> (Runtime, Arc<Session>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let quota = Limits {
+        bytes: Some(1 << 50),
+        files: Some(1 << 30),
+    };
+    let session = runtime.block_on(async {
+        let entrance = Entrance::new(folder, "[sftp]\nmax_handles = 1000\n", None, count).await;
+        let terms = entrance.terms();
+        entrance.log_in("OpenSSH_9.9", quota, terms).await
+    });
+    (runtime, session)
+}
+
+/// A request as it comes from the wire: in pieces.
+pub(crate) type Request = Vec<Bytes>;
+
+fn request(body: Body) -> Request {
+    let mut packet = Bytes::from(body.packet());
+    let mut pieces = Vec::new();
+    while packet.len() > LONGEST_PIECE {
+        pieces.push(packet.split_to(LONGEST_PIECE));
+    }
+    pieces.push(packet);
+    pieces
+}
+
+pub(crate) fn open(path: &str, flags: u32) -> Request {
+    let body = Body::new(wire::OPEN, 1).string(path).u32(flags);
+    request(body.attrs(&Attrs::default()))
+}
+
+pub(crate) fn close(handle: &[u8]) -> Request {
+    request(Body::new(wire::CLOSE, 2).string(handle))
+}
+
+pub(crate) fn read(handle: &[u8], offset: usize) -> Request {
+    let body = Body::new(wire::READ, 3).string(handle).u64(offset as u64);
+    request(body.u32(DATA as u32))
+}
+
+pub(crate) fn write(handle: &[u8], offset: usize) -> Request {
+    let body = Body::new(wire::WRITE, 4).string(handle).u64(offset as u64);
+    request(body.string([7; DATA]))
+}
+
+pub(crate) fn stat(path: &str) -> Request {
+    request(Body::new(wire::STAT, 5).string(path))
+}
+
+pub(crate) fn open_directory(path: &str) -> Request {
+    request(Body::new(wire::OPENDIR, 6).string(path))
+}
+
+pub(crate) fn list(handle: &[u8]) -> Request {
+    request(Body::new(wire::READDIR, 7).string(handle))
+}
+
+/// A channel, without the client.
+pub(crate) struct Channel {
+    framer: Framer,
+    engine: Engine,
+}
+
+impl Channel {
+    /// One that has been greeted.
+    pub(crate) fn new(session: Arc<Session>, store: Arc<dyn Store>) -> Self {
+        let vfs = Vfs::new(session, store, Arc::new(AtomicBool::new(false)));
+        let mut channel = Self {
+            framer: Framer::default(),
+            engine: Engine::new(vfs, (1000, 1000)),
+        };
+        let greeting = request(Body::new(wire::INIT, VERSION));
+        assert!(matches!(channel.answer(&greeting), Reply::Version { .. }));
+        channel
+    }
+
+    /// Carries out requests one after the other; `hear` gets each reply.
+    pub(crate) fn carry_out(&mut self, requests: &[Request], mut hear: impl FnMut(&Bytes)) {
+        for piece in requests.iter().flatten() {
+            self.framer.push(piece.clone());
+            while let Some(frame) = self.framer.next_frame().unwrap() {
+                if !self.engine.carry_out_now(&frame) {
+                    assert!(self.engine.carry_out(frame));
+                }
+                while let Some(reply) = self.engine.replies().take() {
+                    hear(&reply);
+                }
+            }
+        }
+    }
+
+    /// The answers to requests.
+    pub(crate) fn answers(&mut self, requests: &[Request]) -> Vec<Reply> {
+        let mut answers = Vec::new();
+        self.carry_out(requests, |reply| answers.push(Reply::parse(&reply[4..])));
+        answers
+    }
+
+    /// The answer to one request.
+    pub(crate) fn answer(&mut self, request: &Request) -> Reply {
+        let mut answers = self.answers(std::slice::from_ref(request));
+        assert_eq!(answers.len(), 1);
+        answers.remove(0)
+    }
+}
