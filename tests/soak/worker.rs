@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::clients::{ALL, Clients, Kind, Verb};
 use crate::common::files::{Random, sha256_of};
-use crate::common::{KIB, MIB, Output, Running, TRANSFER, TestServer, bytes_of};
+use crate::common::{KIB, MIB, Output, Running, TRANSFER, TestServer, bytes_of, run};
 use crate::trouble::Trouble;
 use crate::way::Way;
 
