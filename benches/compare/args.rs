@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
-use crate::servers::Peer;
+use crate::servers::{Peer, Programs};
 use crate::workloads::{ALL, Workload};
 
 /// Measures Landfall beside OpenSSH's sshd: the same sftp program, the same files, in turns.
@@ -31,6 +32,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, value_name = "SERVER")]
     server: Vec<Peer>,
 
+    /// All further servers that are on this machine, too: rclone, ProFTPD, SFTPGo (`bash
+    /// benches/peers` installs them)
+    #[arg(long, conflicts_with = "server")]
+    peers: bool,
+
     /// A smoke run: everything once, with little
     #[arg(long, conflicts_with_all = ["rounds", "size", "sessions"])]
     quick: bool,
@@ -38,6 +44,14 @@ pub(crate) struct Arguments {
     /// Writes every sample to this file too
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+
+    /// Writes a plot of the big file's transfers to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+
+    /// Measures nothing, but draws what an earlier run wrote with --json
+    #[arg(long, value_name = "FILE", requires = "svg")]
+    pub(crate) from: Option<PathBuf>,
 
     /// Where files and homes are made; its file system is part of what is measured
     #[arg(long, value_name = "DIR", default_value = env!("CARGO_TARGET_TMPDIR"))]
@@ -126,12 +140,31 @@ impl Arguments {
         }
     }
 
-    /// The first is what the others are held against.
-    pub(crate) fn peers(&self) -> Vec<Peer> {
+    /// Who takes part; the first is what the others are held against. Says who is left out because
+    /// it is not on this machine.
+    pub(crate) fn peers(&self, programs: &Programs) -> Result<Vec<Peer>> {
         let changed = self.before.is_some() || !self.before_with.is_empty();
-        let there = |peer: &Peer| *peer != Peer::Before || changed;
-        let wanted = |peer: &Peer| self.server.is_empty() || self.server.contains(peer);
-        Peer::ALL.into_iter().filter(there).filter(wanted).collect()
+        let wanted = |peer: &Peer| match peer {
+            Peer::Before if !changed => false,
+            _ if !self.server.is_empty() => self.server.contains(peer),
+            _ => self.peers || !peer.is_further(),
+        };
+        let mut peers = Vec::new();
+        for peer in Peer::ALL.into_iter().filter(wanted) {
+            if programs.server(peer).is_some() {
+                peers.push(peer);
+                continue;
+            }
+            let missing = format!(
+                "{} is not on this machine: bash benches/peers installs it",
+                peer.name()
+            );
+            if !self.peers {
+                bail!(missing);
+            }
+            eprintln!("LEFT OUT: {missing}");
+        }
+        Ok(peers)
     }
 
     pub(crate) fn workloads(&self) -> Vec<&'static Workload> {
@@ -142,7 +175,7 @@ impl Arguments {
 }
 
 /// Reads "1GiB", "64MiB", "4KiB" or a number of bytes.
-fn bytes(text: &str) -> Result<u64, String> {
+fn bytes(text: &str) -> std::result::Result<u64, String> {
     const UNITS: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let (number, shift) = UNITS
         .iter()

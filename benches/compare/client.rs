@@ -41,7 +41,7 @@ pub(crate) fn sftp(
     let mut command = Command::new(&fixture.programs.sftp);
     command
         .args(["-q", "-b", "-"])
-        .args(options(fixture, cipher));
+        .args(options(fixture, server.peer.cipher(cipher)));
     command
         .arg("-P")
         .arg(server.port.to_string())
@@ -67,7 +67,9 @@ pub(crate) fn scp(
     (from, to): (&str, &str),
 ) -> Result<Duration> {
     let mut command = Command::new(&fixture.programs.scp);
-    command.args(["-O", "-q"]).args(options(fixture, cipher));
+    command
+        .args(["-O", "-q"])
+        .args(options(fixture, server.peer.cipher(cipher)));
     command.arg("-P").arg(server.port.to_string());
     command.args([from, to]).current_dir(fixture.source());
     run(command, b"", Stdout::Discard)
@@ -89,7 +91,9 @@ pub(crate) fn run_command(
     line: &str,
 ) -> Result<(Duration, String)> {
     let mut command = Command::new(&fixture.programs.ssh);
-    command.arg("-n").args(options(fixture, AES));
+    command
+        .arg("-n")
+        .args(options(fixture, server.peer.cipher(AES)));
     command
         .arg("-p")
         .arg(server.port.to_string())
@@ -118,7 +122,7 @@ impl IdleSession {
         // SSH_FXP_INIT, version 3.
         const INIT: [u8; 9] = [0, 0, 0, 5, 1, 0, 0, 0, 3];
         let mut client = Command::new(&fixture.programs.ssh)
-            .args(options(fixture, AES))
+            .args(options(fixture, server.peer.cipher(AES)))
             .arg("-p")
             .arg(server.port.to_string())
             .args(["-s", &format!("{}@127.0.0.1", server.user), "sftp"])
@@ -164,7 +168,7 @@ fn options(fixture: &Fixture, cipher: Cipher) -> Vec<String> {
     let mut options = vec!["-F".to_owned(), "none".to_owned()];
     for option in [
         format!("Ciphers={cipher}"),
-        // The same work for both in a login: servers differ in the methods that they know.
+        // The same work for all in a login: servers differ in the methods that they know.
         "KexAlgorithms=curve25519-sha256".to_owned(),
         "HostKeyAlgorithms=ssh-ed25519".to_owned(),
         format!("IdentityFile={}", path(&fixture.client_key())),

@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
 use rand::rngs::StdRng;
@@ -28,6 +29,8 @@ pub(crate) struct Fixture {
     folder: PathBuf,
     /// The programs of this machine.
     pub(crate) programs: Programs,
+    /// How many new names have been given out.
+    names: AtomicU32,
 }
 
 impl Fixture {
@@ -36,6 +39,7 @@ impl Fixture {
         let fixture = Self {
             folder: folder.to_path_buf(),
             programs: programs.clone(),
+            names: AtomicU32::new(0),
         };
         for folder in [fixture.home(), fixture.source(), fixture.fetched()] {
             fs::create_dir(folder)?;
@@ -51,6 +55,12 @@ impl Fixture {
     /// What every server serves.
     pub(crate) fn home(&self) -> PathBuf {
         self.folder.join("home")
+    }
+
+    /// A name that nothing in the home has had yet: a server may remember what it has seen there, and
+    /// what is put is removed behind its back.
+    pub(crate) fn new_name(&self) -> String {
+        format!("put-{}", self.names.fetch_add(1, Ordering::Relaxed))
     }
 
     /// What clients put.

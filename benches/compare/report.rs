@@ -3,12 +3,15 @@
 use std::fmt;
 use std::fs;
 
-use serde_json::{Value, json};
+use landfall::calendar;
 
 use crate::args::Scale;
+use crate::client::AES;
 use crate::fixture::Fixture;
+use crate::record::{Record, SampleRecord, ServerRecord};
 use crate::rounds::Sample;
 use crate::servers::Peer;
+use crate::spread::Spread;
 use crate::workloads::{Goal, Measure, Workload};
 
 /// More of the machine than this for others, and the figures say little.
@@ -19,13 +22,14 @@ pub(crate) struct Machine {
     cpu: String,
     cores: usize,
     kernel: String,
-    openssh: String,
     file_system: String,
+    /// Of those who take part, in their own words.
+    versions: Vec<String>,
 }
 
 impl Machine {
     /// Asks the system.
-    pub(crate) fn describe(fixture: &Fixture) -> Self {
+    pub(crate) fn describe(fixture: &Fixture, peers: &[Peer]) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let cpu = read("/proc/cpuinfo")
             .lines()
@@ -35,8 +39,11 @@ impl Machine {
             cpu,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            openssh: fixture.programs.version(),
             file_system: fixture.file_system(),
+            versions: peers
+                .iter()
+                .map(|peer| fixture.programs.version(*peer))
+                .collect(),
         }
     }
 }
@@ -48,41 +55,6 @@ pub(crate) struct Report {
     pub(crate) peers: Vec<Peer>,
     pub(crate) workloads: Vec<&'static Workload>,
     pub(crate) samples: Vec<Sample>,
-}
-
-/// A median with its spread.
-struct Spread {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let upper = *values.get(middle)?;
-        let median = match values.len() % 2 {
-            0 => f64::midpoint(*values.get(middle - 1)?, upper),
-            _ => upper,
-        };
-        Some(Self {
-            median,
-            least: *values.first()?,
-            most: *values.last()?,
-        })
-    }
-}
-
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = if self.median >= 100.0 { 0 } else { 2 };
-        write!(
-            f,
-            "{:.digits$} ({:.digits$}-{:.digits$})",
-            self.median, self.least, self.most
-        )
-    }
 }
 
 impl Goal {
@@ -127,70 +99,121 @@ impl Report {
             .collect()
     }
 
-    fn row(&self, work: &Workload, index: usize, measure: &Measure) -> Vec<String> {
-        let spread = |values| Spread::of(values).map_or_else(|| "-".to_owned(), |s| s.to_string());
-        let mut row = vec![format!("{}: {}", (work.title)(&self.scale), measure.title)];
-        for peer in &self.peers {
-            let values = self
-                .values(work, index, *peer)
-                .into_iter()
-                .map(|(_, value)| value);
-            row.push(spread(values.collect()));
+    /// The figures in a cell.
+    fn cell(&self, work: &Workload, index: usize, peer: Peer) -> Option<Spread> {
+        let values = self.values(work, index, peer).into_iter();
+        Spread::of(values.map(|(_, value)| value).collect())
+    }
+
+    fn goals_head(peers: &[Peer]) -> Vec<String> {
+        let mut head: Vec<String> = peers.iter().map(|peer| peer.name().to_owned()).collect();
+        for peer in peers.iter().skip(1) {
+            head.push(format!("{} ratio", peer.name()));
+            head.extend(["goal", "met"].map(str::to_owned));
         }
+        head
+    }
+
+    /// What was measured, the ratios, and whether they are what they should be.
+    fn goals_row(
+        &self,
+        peers: &[Peer],
+        work: &Workload,
+        index: usize,
+        measure: &Measure,
+    ) -> Vec<String> {
+        let mut row: Vec<String> = peers
+            .iter()
+            .map(|peer| or_dash(self.cell(work, index, *peer)))
+            .collect();
         // The goals are against OpenSSH, not against an earlier build.
-        let against_openssh = self.peers.first() == Some(&Peer::Openssh);
+        let against_openssh = peers.first() == Some(&Peer::Openssh);
         let goal = measure.goal.filter(|_| against_openssh);
-        let dash = || "-".to_owned();
-        for peer in self.compared() {
-            let ratio = Spread::of(self.ratios(work, index, peer));
+        for peer in peers.iter().skip(1) {
+            let ratio = Spread::of(self.ratios(work, index, *peer));
             let met = ratio
                 .as_ref()
                 .zip(goal)
                 .map(|(ratio, goal)| goal.is_met(ratio.median));
-            row.push(ratio.map_or_else(dash, |ratio| ratio.to_string()));
-            row.push(goal.map_or_else(dash, |goal| goal.to_string()));
-            row.push(met.map_or_else(dash, |met| if met { "yes" } else { "no" }.to_owned()));
+            row.push(or_dash(ratio));
+            row.push(or_dash(goal));
+            row.push(or_dash(met.map(|met| if met { "yes" } else { "no" })));
         }
         row
     }
 
-    /// Everyone but the reference.
-    fn compared(&self) -> impl Iterator<Item = Peer> {
-        self.peers.iter().copied().skip(1)
+    /// What was measured, each with its median ratio: short, for many servers.
+    fn row_of_all(&self, work: &Workload, index: usize) -> Vec<String> {
+        let cell = |(number, peer): (usize, &Peer)| {
+            let figures = self.cell(work, index, *peer)?.to_string();
+            if number == 0 {
+                return Some(figures);
+            }
+            let ratio = Spread::of(self.ratios(work, index, *peer));
+            let ratio = ratio.map(|ratio| format!("{:.2}x", ratio.median));
+            Some(format!("{figures} {}", or_dash(ratio)))
+        };
+        let cells = self.peers.iter().enumerate().map(cell);
+        cells.map(or_dash).collect()
+    }
+
+    /// A table with a row for each measure of each work.
+    fn write_table(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        head: Vec<String>,
+        row: impl Fn(&Workload, usize, &Measure) -> Vec<String>,
+    ) -> fmt::Result {
+        let mut rows = vec![head];
+        let mut titles = vec!["work".to_owned()];
+        for work in &self.workloads {
+            for (index, measure) in work.measures.iter().enumerate() {
+                rows.push(row(work, index, measure));
+                let title = (work.title)(&self.scale);
+                titles.push(format!("{title}: {}", measure.title));
+            }
+        }
+        for (row, title) in rows.iter_mut().zip(titles) {
+            row.insert(0, title);
+        }
+        write_aligned(f, &rows)
     }
 
     /// Every sample, and where it was taken.
-    pub(crate) fn json(&self) -> Value {
-        let samples: Vec<Value> = self
-            .samples
-            .iter()
-            .map(|sample| {
-                let measures = self.workloads.iter().find(|work| work.name == sample.work);
-                let values: serde_json::Map<String, Value> = measures
-                    .into_iter()
-                    .flat_map(|work| work.measures)
-                    .zip(&sample.values)
-                    .map(|(measure, value)| (measure.title.to_owned(), json!(value)))
-                    .collect();
-                json!({
-                    "work": sample.work,
-                    "server": sample.peer.name(),
-                    "round": sample.round + 1,
-                    "values": values,
-                    "others_cores": sample.others,
-                })
-            })
-            .collect();
-        json!({
-            "cpu": self.machine.cpu,
-            "cores": self.machine.cores,
-            "kernel": self.machine.kernel,
-            "openssh": self.machine.openssh,
-            "file_system": self.machine.file_system,
-            "size": self.scale.size,
-            "rounds": self.scale.rounds,
-            "samples": samples,
-        })
+    pub(crate) fn record(&self) -> Record {
+        let samples = self.samples.iter().map(|sample| {
+            let measures = self.workloads.iter().find(|work| work.name == sample.work);
+            let values = measures
+                .into_iter()
+                .flat_map(|work| work.measures)
+                .zip(&sample.values)
+                .map(|(measure, value)| (measure.title.to_owned(), *value));
+            SampleRecord {
+                work: sample.work.to_owned(),
+                server: sample.peer.name().to_owned(),
+                round: sample.round + 1,
+                values: values.collect(),
+                others_cores: sample.others,
+            }
+        });
+        let servers = self.peers.iter().zip(&self.machine.versions);
+        let servers = servers.map(|(peer, version)| ServerRecord {
+            name: peer.name().to_owned(),
+            version: version.clone(),
+            aes_gcm: peer.cipher(AES).to_owned(),
+        });
+        let today = calendar::rfc3339(calendar::now());
+        Record {
+            date: today.split('T').next().unwrap_or_default().to_owned(),
+            cpu: self.machine.cpu.clone(),
+            cores: self.machine.cores,
+            kernel: self.machine.kernel.clone(),
+            file_system: self.machine.file_system.clone(),
+            size: self.scale.size,
+            rounds: self.scale.rounds,
+            servers: servers.collect(),
+            samples: samples.collect(),
+        }
     }
 }
 
@@ -205,7 +228,8 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{}; files on {}, in memory",
-            machine.openssh, machine.file_system
+            machine.versions.join("; "),
+            machine.file_system
         )?;
         writeln!(
             f,
@@ -225,23 +249,42 @@ impl fmt::Display for Report {
                 )?;
             }
         }
+        for peer in self.peers.iter().filter(|peer| peer.cipher(AES) != AES) {
+            let (name, cipher) = (peer.name(), peer.cipher(AES));
+            writeln!(f, "{name} has {cipher} where the others have {AES}")?;
+        }
         writeln!(f)?;
 
-        let mut rows = vec![vec!["work".to_owned()]];
-        if let Some(head) = rows.first_mut() {
-            head.extend(self.peers.iter().map(|peer| peer.name().to_owned()));
-            for peer in self.compared() {
-                head.push(format!("{} ratio", peer.name()));
-                head.extend(["goal", "met"].map(str::to_owned));
-            }
+        let ours: Vec<Peer> = self
+            .peers
+            .iter()
+            .copied()
+            .filter(|peer| !peer.is_further())
+            .collect();
+        let with_others = ours.len() < self.peers.len();
+        // One alone, between others, says nothing that the second table does not.
+        let with_goals = ours.len() > 1 || !with_others;
+        if with_goals {
+            self.write_table(f, Self::goals_head(&ours), |work, index, measure| {
+                self.goals_row(&ours, work, index, measure)
+            })?;
         }
-        for work in &self.workloads {
-            for (index, measure) in work.measures.iter().enumerate() {
-                rows.push(self.row(work, index, measure));
-            }
+        if with_goals && with_others {
+            writeln!(f)?;
         }
-        write_aligned(f, &rows)
+        if with_others {
+            writeln!(f, "All of them; behind the figures the median ratio\n")?;
+            let head = self.peers.iter().map(|peer| peer.name().to_owned());
+            self.write_table(f, head.collect(), |work, index, _| {
+                self.row_of_all(work, index)
+            })?;
+        }
+        Ok(())
     }
+}
+
+fn or_dash(value: Option<impl fmt::Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// Writes a Markdown table that is readable as text too.

@@ -43,7 +43,7 @@ pub(crate) fn run(
     };
 
     for work in workloads {
-        for server in &servers {
+        for server in who_can(work, servers.iter()) {
             eprintln!("verify  {:<11} {}", work.name, server.peer.name());
             (work.verify)(&bench(server))?;
         }
@@ -51,7 +51,7 @@ pub(crate) fn run(
     let mut samples = Vec::new();
     for round in 0..scale.rounds {
         for work in workloads.iter().filter(|work| round == 0 || !work.once) {
-            for server in in_turn(&servers, round) {
+            for server in who_can(work, in_turn(&servers, round)) {
                 let sample = measure(work, &bench(server), round)?;
                 let values: Vec<String> = work
                     .measures
@@ -71,6 +71,16 @@ pub(crate) fn run(
         }
     }
     Ok(samples)
+}
+
+/// The servers that can do a work.
+fn who_can<'a>(
+    work: &Workload,
+    servers: impl IntoIterator<Item = &'a Server>,
+) -> impl Iterator<Item = &'a Server> {
+    let needs = work.needs;
+    let servers = servers.into_iter();
+    servers.filter(move |server| server.peer.can(needs))
 }
 
 /// The first goes first in one round and last in the next: what drifts hits all alike.

@@ -10,12 +10,19 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::args::Arguments;
+use crate::client::{AES, Cipher};
 use crate::fixture::Fixture;
 use crate::processes::{Memory, Tree};
 
+pub(crate) use programs::Programs;
+
+mod free_port;
 mod landfall;
 mod openssh;
+mod proftpd;
+mod programs;
+mod rclone;
+mod sftpgo;
 
 /// How long a server may take to accept connections, or to let go of what has ended.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -29,17 +36,77 @@ pub(crate) enum Peer {
     Before,
     /// Landfall.
     Landfall,
+    /// `rclone serve sftp`.
+    Rclone,
+    /// ProFTPD with mod_sftp.
+    Proftpd,
+    /// SFTPGo.
+    Sftpgo,
+}
+
+/// What a work may need of a server besides SFTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ability {
+    /// The cipher chacha20-poly1305.
+    ChaCha,
+    /// scp's older protocol.
+    Scp,
+    /// The command sha256sum.
+    Sha256sum,
 }
 
 impl Peer {
     /// All of them; the first that takes part is what the others are held against.
-    pub(crate) const ALL: [Self; 3] = [Self::Openssh, Self::Before, Self::Landfall];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Openssh,
+        Self::Before,
+        Self::Landfall,
+        Self::Rclone,
+        Self::Proftpd,
+        Self::Sftpgo,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Openssh => "OpenSSH",
             Self::Before => "Before",
             Self::Landfall => "Landfall",
+            Self::Rclone => "rclone",
+            Self::Proftpd => "ProFTPD",
+            Self::Sftpgo => "SFTPGo",
+        }
+    }
+
+    /// Is it one of those that take part only when they are asked for?
+    pub(crate) fn is_further(self) -> bool {
+        match self {
+            Self::Openssh | Self::Before | Self::Landfall => false,
+            Self::Rclone | Self::Proftpd | Self::Sftpgo => true,
+        }
+    }
+
+    /// What it cannot do, so what is not asked of it.
+    fn lacks(self) -> &'static [Ability] {
+        match self {
+            Self::Openssh | Self::Before | Self::Landfall | Self::Sftpgo => &[],
+            // 1.60: md5sum and sha1sum only.
+            Self::Rclone => &[Ability::Scp, Ability::Sha256sum],
+            // 1.3.8: no such cipher, and no command but scp.
+            Self::Proftpd => &[Ability::ChaCha, Ability::Sha256sum],
+        }
+    }
+
+    /// Can it do a work that needs this?
+    pub(crate) fn can(self, need: Option<Ability>) -> bool {
+        need.is_none_or(|ability| !self.lacks().contains(&ability))
+    }
+
+    /// The cipher that it is measured with where the others have the wanted one.
+    pub(crate) fn cipher(self, wanted: Cipher) -> Cipher {
+        match self {
+            // Debian's 1.60 knows no longer key, and this is less work.
+            Self::Rclone if wanted == AES => "aes128-gcm@openssh.com",
+            _ => wanted,
         }
     }
 
@@ -49,87 +116,11 @@ impl Peer {
         match self {
             Self::Openssh => openssh::start(fixture, &folder),
             Self::Before | Self::Landfall => landfall::start(self, fixture, &folder),
+            Self::Rclone => rclone::start(fixture, &folder),
+            Self::Proftpd => proftpd::start(fixture, &folder),
+            Self::Sftpgo => sftpgo::start(fixture, &folder),
         }
         .with_context(|| format!("cannot start {}", self.name()))
-    }
-}
-
-/// The programs of this machine that a run needs.
-#[derive(Debug, Clone)]
-pub(crate) struct Programs {
-    pub(crate) ssh: PathBuf,
-    pub(crate) sftp: PathBuf,
-    pub(crate) scp: PathBuf,
-    pub(crate) ssh_keygen: PathBuf,
-    pub(crate) sshd: PathBuf,
-    /// `None`: sshd's internal one.
-    pub(crate) sftp_server: Option<PathBuf>,
-    pub(crate) landfall: PathBuf,
-    /// Another build of Landfall.
-    pub(crate) before: Option<PathBuf>,
-    /// What its config has besides.
-    pub(crate) before_with: Vec<String>,
-}
-
-impl Programs {
-    /// Finds them, or says all that is missing.
-    pub(crate) fn find(arguments: &Arguments) -> Result<Self> {
-        let mut missing = Vec::new();
-        let mut find = |name: &str| {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            // Debian keeps sshd where a user's PATH does not look.
-            let folders = std::env::split_paths(&path)
-                .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
-            folders
-                .map(|folder| folder.join(name))
-                .find(|file| file.is_file())
-                .unwrap_or_else(|| {
-                    missing.push(name.to_owned());
-                    PathBuf::new()
-                })
-        };
-        let programs = Self {
-            ssh: find("ssh"),
-            sftp: find("sftp"),
-            scp: find("scp"),
-            ssh_keygen: find("ssh-keygen"),
-            sshd: find("sshd"),
-            sftp_server: [
-                "/usr/lib/openssh/sftp-server",
-                "/usr/libexec/openssh/sftp-server",
-                "/usr/lib/ssh/sftp-server",
-            ]
-            .map(PathBuf::from)
-            .into_iter()
-            .find(|file| file.is_file()),
-            landfall: arguments.landfall.clone(),
-            before: arguments.before.clone(),
-            before_with: arguments.before_with.clone(),
-        };
-        for landfall in [&programs.landfall].into_iter().chain(&programs.before) {
-            if !landfall.is_file() {
-                missing.push(landfall.display().to_string());
-            }
-        }
-        if missing.is_empty() {
-            return Ok(programs);
-        }
-        bail!(
-            "missing: {} (on Debian: apt-get install openssh-client openssh-server)",
-            missing.join(", ")
-        )
-    }
-
-    /// OpenSSH's version, as `ssh -V` says it.
-    pub(crate) fn version(&self) -> String {
-        let output = Command::new(&self.ssh)
-            .arg("-V")
-            .stdin(Stdio::null())
-            .output();
-        output.map_or_else(
-            |error| error.to_string(),
-            |output| String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        )
     }
 }
 
@@ -220,7 +211,7 @@ struct Supervised {
 impl Supervised {
     /// Starts it, with its log (stderr) in the folder.
     fn start(command: &Command, folder: &Path, stdout: Stdio) -> Result<Self> {
-        let log = folder.join("log");
+        let log = log_in(folder);
         let mut supervisor = Command::new(std::env::current_exe()?);
         supervisor
             .arg("supervise")
@@ -230,7 +221,7 @@ impl Supervised {
         let child = supervisor
             .stdin(Stdio::null())
             .stdout(stdout)
-            .stderr(fs::File::create(&log)?)
+            .stderr(appended(&log)?)
             .spawn()?;
         Ok(Self { child, log })
     }
@@ -252,6 +243,16 @@ fn stop(supervisor: &mut Child) {
     let _ = supervisor.wait();
 }
 
+/// Where a server's log is.
+fn log_in(folder: &Path) -> PathBuf {
+    folder.join("log")
+}
+
+/// Several may write to it.
+fn appended(log: &Path) -> Result<fs::File> {
+    Ok(fs::File::options().create(true).append(true).open(log)?)
+}
+
 fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
@@ -259,4 +260,11 @@ fn tail(log: &Path) -> String {
         .get(lines.len().saturating_sub(20)..)
         .unwrap_or_default()
         .join("\n")
+}
+
+/// What `id` says of the user that this runs as.
+fn id(what: &str) -> Result<String> {
+    let output = Command::new("id").arg(what).stdin(Stdio::null()).output()?;
+    let text = String::from_utf8(output.stdout).context("a name that is not text")?;
+    Ok(text.trim().to_owned())
 }

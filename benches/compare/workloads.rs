@@ -1,4 +1,4 @@
-//! What is measured: one table, a row for each work, with its goals.
+//! What is measured: a [table], a row for each work with its goals, and how each work is done.
 
 use std::fs::{self, File};
 use std::process::Command;
@@ -7,9 +7,13 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 
 use crate::args::Scale;
-use crate::client::{self, AES, CHACHA, Cipher, IdleSession, Stdout};
+use crate::client::{self, AES, Cipher, IdleSession, Stdout};
 use crate::fixture::{Fixture, same_file, same_files};
-use crate::servers::{Peer, Server};
+use crate::servers::{Ability, Peer, Server};
+
+pub(crate) use table::ALL;
+
+mod table;
 
 /// Clients that transfer at once.
 const TRANSFERS_AT_ONCE: usize = 4;
@@ -24,6 +28,8 @@ pub(crate) struct Workload {
     pub(crate) title: fn(&Scale) -> String,
     /// What `run` returns, in this order.
     pub(crate) measures: &'static [Measure],
+    /// What a server needs for it besides SFTP.
+    pub(crate) needs: Option<Ability>,
     /// Whether a single round says it all: it is slow, and memory has no noise.
     pub(crate) once: bool,
     /// Does it once without measuring and looks at every byte of the result.
@@ -31,6 +37,11 @@ pub(crate) struct Workload {
     /// Does it and measures.
     pub(crate) run: fn(&Bench) -> Result<Vec<f64>>,
 }
+
+/// What is plotted of a transfer.
+pub(crate) const THROUGHPUT: &str = "MiB/s";
+/// The same.
+pub(crate) const CPU: &str = "server CPU s/GiB";
 
 /// A figure of a work.
 pub(crate) struct Measure {
@@ -54,196 +65,6 @@ pub(crate) struct Bench<'a> {
     pub(crate) server: &'a Server,
 }
 
-/// All works, in the order of the table.
-pub(crate) const ALL: &[Workload] = &[
-    Workload {
-        name: "get-aes",
-        title: |scale| format!("get {}, aes256-gcm", size(scale.size)),
-        measures: &transfer_measures(Goal::AtLeast(1.2), Goal::AtMost(0.25)),
-        once: false,
-        verify: |bench| bench.verify_get(AES),
-        run: |bench| bench.get(AES),
-    },
-    Workload {
-        name: "put-aes",
-        title: |scale| format!("put {}, aes256-gcm", size(scale.size)),
-        measures: &transfer_measures(Goal::AtLeast(1.4), Goal::AtMost(0.33)),
-        once: false,
-        verify: |bench| bench.verify_put(AES),
-        run: |bench| bench.put(AES),
-    },
-    Workload {
-        name: "get-chacha",
-        title: |scale| format!("get {}, chacha20-poly1305", size(scale.size)),
-        measures: &transfer_measures(Goal::AtLeast(1.0), Goal::AtMost(0.6)),
-        once: false,
-        verify: |bench| bench.verify_get(CHACHA),
-        run: |bench| bench.get(CHACHA),
-    },
-    Workload {
-        name: "put-chacha",
-        title: |scale| format!("put {}, chacha20-poly1305", size(scale.size)),
-        measures: &transfer_measures(Goal::AtLeast(1.0), Goal::AtMost(0.6)),
-        once: false,
-        verify: |bench| bench.verify_put(CHACHA),
-        run: |bench| bench.put(CHACHA),
-    },
-    Workload {
-        name: "scp-get",
-        title: |scale| format!("scp -O from there, {}, aes256-gcm", size(scale.size)),
-        measures: &transfer_measures(Goal::AtLeast(1.0), Goal::AtMost(0.5)),
-        once: false,
-        verify: |bench| bench.verify_scp_get(),
-        run: |bench| bench.scp_get(),
-    },
-    Workload {
-        name: "scp-put",
-        title: |scale| format!("scp -O to there, {}, aes256-gcm", size(scale.size)),
-        measures: &transfer_measures(Goal::AtLeast(1.0), Goal::AtMost(0.5)),
-        once: false,
-        verify: |bench| bench.verify_scp_put(),
-        run: |bench| bench.scp_put(),
-    },
-    Workload {
-        name: "get-4",
-        title: |scale| {
-            format!(
-                "{TRANSFERS_AT_ONCE} gets of {} at once",
-                size(scale.size / 2)
-            )
-        },
-        measures: &transfer_measures_of_many(Goal::AtLeast(1.4)),
-        once: false,
-        verify: |bench| bench.verify_get(AES),
-        run: |bench| bench.get_at_once(),
-    },
-    Workload {
-        name: "put-4",
-        title: |scale| {
-            format!(
-                "{TRANSFERS_AT_ONCE} puts of {} at once",
-                size(scale.size / 2)
-            )
-        },
-        measures: &transfer_measures_of_many(Goal::AtLeast(1.4)),
-        once: false,
-        verify: |bench| bench.verify_put(AES),
-        run: |bench| bench.put_at_once(),
-    },
-    Workload {
-        name: "get-small",
-        title: |scale| format!("get -r {} files of 4 KiB", scale.small_files),
-        measures: &[Measure {
-            title: "s",
-            goal: Some(Goal::AtMost(0.7)),
-        }],
-        once: false,
-        verify: |bench| bench.get_small().map(drop),
-        run: |bench| bench.get_small(),
-    },
-    Workload {
-        name: "put-small",
-        title: |scale| format!("put -r {} files of 4 KiB", scale.small_files),
-        measures: &[Measure {
-            title: "s",
-            goal: Some(Goal::AtMost(0.7)),
-        }],
-        once: false,
-        verify: |bench| bench.put_small().map(drop),
-        run: |bench| bench.put_small(),
-    },
-    Workload {
-        name: "list",
-        title: |scale| format!("ls -l of {} names", scale.names),
-        measures: &[Measure {
-            title: "s",
-            goal: Some(Goal::AtMost(0.5)),
-        }],
-        once: false,
-        verify: |bench| bench.verify_list(),
-        run: |bench| Ok(vec![bench.sftp(AES, "ls -l names")?.as_secs_f64()]),
-    },
-    Workload {
-        name: "hash",
-        title: |scale| format!("sha256sum of {} by ssh", size(scale.size)),
-        measures: &transfer_measures(Goal::AtLeast(1.0), Goal::AtMost(1.0)),
-        once: false,
-        verify: |bench| bench.verify_hash(),
-        run: |bench| bench.transfer(bench.scale.size, || bench.hash().map(|(time, _)| time)),
-    },
-    Workload {
-        name: "login",
-        title: |_| "log in, open sftp, quit".to_owned(),
-        measures: &[Measure {
-            title: "ms",
-            goal: Some(Goal::AtMost(0.3)),
-        }],
-        once: false,
-        verify: |bench| bench.sftp(AES, "quit").map(drop),
-        run: |bench| bench.log_in(),
-    },
-    Workload {
-        name: "logins",
-        title: |_| format!("logins, {LOGINS_AT_ONCE} at once"),
-        measures: &[
-            Measure {
-                title: "a second",
-                goal: Some(Goal::AtLeast(4.0)),
-            },
-            Measure {
-                title: "server CPU ms each",
-                goal: None,
-            },
-        ],
-        once: false,
-        verify: |bench| bench.sftp(AES, "quit").map(drop),
-        run: |bench| bench.log_in_at_once(),
-    },
-    Workload {
-        name: "memory",
-        title: |scale| format!("idle session, of {}", scale.sessions),
-        measures: &[
-            Measure {
-                title: "PSS KiB",
-                goal: Some(Goal::AtMost(0.05)),
-            },
-            Measure {
-                title: "RSS KiB",
-                goal: None,
-            },
-        ],
-        once: true,
-        verify: |_| Ok(()),
-        run: |bench| bench.weigh_idle_sessions(),
-    },
-];
-
-const fn transfer_measures(throughput: Goal, cpu: Goal) -> [Measure; 2] {
-    [
-        Measure {
-            title: "MiB/s",
-            goal: Some(throughput),
-        },
-        Measure {
-            title: "server CPU s/GiB",
-            goal: Some(cpu),
-        },
-    ]
-}
-
-const fn transfer_measures_of_many(throughput: Goal) -> [Measure; 2] {
-    [
-        Measure {
-            title: "MiB/s in all",
-            goal: Some(throughput),
-        },
-        Measure {
-            title: "server CPU s/GiB",
-            goal: None,
-        },
-    ]
-}
-
 impl Bench<'_> {
     fn sftp(&self, cipher: Cipher, batch: &str) -> Result<Duration> {
         let (elapsed, _) = client::sftp(self.fixture, self.server, cipher, batch, Stdout::Discard)?;
@@ -255,8 +76,10 @@ impl Bench<'_> {
     }
 
     fn put(&self, cipher: Cipher) -> Result<Vec<f64>> {
-        let figures = self.transfer(self.scale.size, || self.sftp(cipher, "put big put"))?;
-        fs::remove_file(self.fixture.home().join("put"))?;
+        let name = self.fixture.new_name();
+        let batch = format!("put big {name}");
+        let figures = self.transfer(self.scale.size, || self.sftp(cipher, &batch))?;
+        fs::remove_file(self.fixture.home().join(name))?;
         Ok(figures)
     }
 
@@ -265,7 +88,7 @@ impl Bench<'_> {
         match self.server.peer {
             // Only its sftp-server can be told to begin in the folder that is served.
             Peer::Openssh => self.fixture.home().join(name).display().to_string(),
-            Peer::Before | Peer::Landfall => name.to_owned(),
+            _ => name.to_owned(),
         }
     }
 
@@ -284,9 +107,10 @@ impl Bench<'_> {
     }
 
     fn scp_put(&self) -> Result<Vec<f64>> {
-        let to = self.there("put");
+        let name = self.fixture.new_name();
+        let to = self.there(&name);
         let figures = self.transfer(self.scale.size, || self.scp("big", &to))?;
-        fs::remove_file(self.fixture.home().join("put"))?;
+        fs::remove_file(self.fixture.home().join(name))?;
         Ok(figures)
     }
 
@@ -298,8 +122,9 @@ impl Bench<'_> {
     }
 
     fn verify_scp_put(&self) -> Result<()> {
-        self.scp("big", &self.there("put"))?;
-        let target = self.fixture.home().join("put");
+        let name = self.fixture.new_name();
+        self.scp("big", &self.there(&name))?;
+        let target = self.fixture.home().join(name);
         same_file(&self.fixture.source().join("big"), &target)?;
         Ok(fs::remove_file(target)?)
     }
@@ -311,13 +136,14 @@ impl Bench<'_> {
     }
 
     fn put_at_once(&self) -> Result<Vec<f64>> {
+        let name = self.fixture.new_name();
         let figures = self.transfer(self.scale.size / 2 * TRANSFERS_AT_ONCE as u64, || {
             at_once(TRANSFERS_AT_ONCE, |number| {
-                self.sftp(AES, &format!("put half put-{number}"))
+                self.sftp(AES, &format!("put half {name}-{number}"))
             })
         })?;
         for number in 0..TRANSFERS_AT_ONCE {
-            fs::remove_file(self.fixture.home().join(format!("put-{number}")))?;
+            fs::remove_file(self.fixture.home().join(format!("{name}-{number}")))?;
         }
         Ok(figures)
     }
@@ -331,9 +157,13 @@ impl Bench<'_> {
     }
 
     fn put_small(&self) -> Result<Vec<f64>> {
-        let elapsed = self.sftp(AES, "put -r small put-small")?;
-        let target = self.fixture.home().join("put-small");
-        same_files(&self.fixture.source().join("small"), &target)?;
+        let name = self.fixture.new_name();
+        // `put -r` asks for the real path of the folder before it makes it, and ProFTPD tells none of what
+        // is not there: so it is made before, for all of them.
+        let batch = format!("mkdir {name}\nmkdir {name}/small\nput -r small {name}");
+        let elapsed = self.sftp(AES, &batch)?;
+        let target = self.fixture.home().join(name);
+        same_files(&self.fixture.source().join("small"), &target.join("small"))?;
         fs::remove_dir_all(target)?;
         Ok(vec![elapsed.as_secs_f64()])
     }
@@ -415,8 +245,9 @@ impl Bench<'_> {
     }
 
     fn verify_put(&self, cipher: Cipher) -> Result<()> {
-        self.sftp(cipher, "put big put")?;
-        let target = self.fixture.home().join("put");
+        let name = self.fixture.new_name();
+        self.sftp(cipher, &format!("put big {name}"))?;
+        let target = self.fixture.home().join(name);
         same_file(&self.fixture.source().join("big"), &target)?;
         Ok(fs::remove_file(target)?)
     }

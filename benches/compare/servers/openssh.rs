@@ -3,23 +3,19 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{PATIENCE, Peer, Server, Supervised};
+use super::{Peer, Server, free_port, id};
 use crate::client;
 use crate::fixture::Fixture;
 
-/// Tries to find a free port: sshd cannot choose one itself, and another may take it first.
-const TRIES: usize = 5;
-
 pub(super) fn start(fixture: &Fixture, folder: &Path) -> Result<Server> {
-    let user = whoami()?;
+    // The user that this runs as is the one that sshd can log in.
+    let user = id("-un")?;
     if user == "root" {
         // sshd started by root insists on it; Debian's service makes it at each start.
         fs::create_dir_all("/run/sshd").context("cannot make sshd's folder /run/sshd")?;
@@ -30,30 +26,16 @@ pub(super) fn start(fixture: &Fixture, folder: &Path) -> Result<Server> {
         folder.join("authorized_keys"),
     )?;
 
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
-        let config = folder.join("sshd_config");
+    let config = folder.join("sshd_config");
+    let (port, supervised) = free_port::start(folder, |port| {
         fs::write(&config, config_text(fixture, folder, port)?)?;
         let mut command = Command::new(&fixture.programs.sshd);
         command.arg("-D").arg("-e").arg("-f").arg(&config);
-        let mut supervised = Supervised::start(&command, folder, Stdio::null())?;
-        match wait_until_it_answers(port, &mut supervised) {
-            Ok(()) => {
-                // The connection that asked for an answer has a process of its own to the end.
-                std::thread::sleep(Duration::from_millis(100));
-                let server =
-                    Server::started(Peer::Openssh, port, user, supervised, fixture, &host_key)?;
-                check_accounting(fixture, &server)?;
-                return Ok(server);
-            }
-            Err(error) if tries == TRIES => return Err(supervised.failed(&error.to_string())),
-            Err(_) => drop(supervised.failed("")),
-        }
-    }
+        Ok(command)
+    })?;
+    let server = Server::started(Peer::Openssh, port, user, supervised, fixture, &host_key)?;
+    check_accounting(fixture, &server)?;
+    Ok(server)
 }
 
 fn config_text(fixture: &Fixture, folder: &Path, port: u16) -> Result<String> {
@@ -112,41 +94,4 @@ fn check_accounting(fixture: &Fixture, server: &Server) -> Result<()> {
         bail!("CPU accounting is off: {expected:?} were used beneath sshd, {seen:?} were seen");
     }
     Ok(())
-}
-
-fn wait_until_it_answers(port: u16, supervised: &mut Supervised) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            let mut banner = [0; 4];
-            stream
-                .read_exact(&mut banner)
-                .context("sshd says nothing")?;
-            return if &banner == b"SSH-" {
-                Ok(())
-            } else {
-                bail!("port {port} is not sshd's")
-            };
-        }
-        if supervised.child.try_wait()?.is_some() {
-            bail!("sshd ended at once");
-        }
-        if Instant::now() > deadline {
-            bail!("sshd does not listen");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// The user that this runs as, and so the one that sshd can log in.
-fn whoami() -> Result<String> {
-    let output = Command::new("id")
-        .arg("-un")
-        .stdin(Stdio::null())
-        .output()?;
-    Ok(String::from_utf8(output.stdout)
-        .context("a user name that is not text")?
-        .trim()
-        .to_owned())
 }

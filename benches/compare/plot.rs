@@ -1,0 +1,266 @@
+//! A plot for the README: throughput and the server's CPU time of the big file's transfers, a row for
+//! each server. Plain SVG with a ground of its own, so that it is readable on a light page and on a
+//! dark one. It names no machine: what the machine was stands in docs/performance.md.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::client::AES;
+use crate::record::{Record, ServerRecord};
+use crate::servers::Peer;
+use crate::spread::Spread;
+use crate::workloads::{CPU, THROUGHPUT, size};
+
+const WIDTH: f64 = 840.0;
+/// Where the first row begins.
+const TOP: f64 = 92.0;
+/// From one server's row to the next.
+const ROW: f64 = 46.0;
+const BAR: f64 = 15.0;
+
+/// Both ways of a transfer: the work's name in the run, and the class of its bars.
+const WAYS: [(&str, &str); 2] = [("get-aes", "get"), ("put-aes", "put")];
+
+/// A measure's half of the plot.
+struct Panel {
+    title: &'static str,
+    hint: &'static str,
+    measure: &'static str,
+    digits: usize,
+    left: f64,
+    /// Of the longest bar.
+    width: f64,
+}
+
+const PANELS: [Panel; 2] = [
+    Panel {
+        title: "Throughput, MiB/s",
+        hint: "more is better",
+        measure: THROUGHPUT,
+        digits: 0,
+        left: 140.0,
+        width: 280.0,
+    },
+    Panel {
+        title: "Server's CPU, seconds per GiB",
+        hint: "less is better",
+        measure: CPU,
+        digits: 2,
+        left: 500.0,
+        width: 280.0,
+    },
+];
+
+/// The style sheet. Of the media query's two answers either is readable on any page.
+const STYLE: &str = "\
+text { font: 13px -apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif; fill: #1f2328 }
+.title { font-size: 16px; font-weight: 600 }
+.heading, .own { font-weight: 600 }
+.small { font-size: 11px; fill: #59636e }
+.ground { fill: #ffffff; stroke: #d1d9e0 }
+.axis { stroke: #59636e }
+.spread { stroke: #1f2328 }
+.get { fill: #0969da }
+.put { fill: #e16f24 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #f0f6fc }
+  .small { fill: #9198a1 }
+  .ground { fill: #0d1117; stroke: #3d444d }
+  .axis { stroke: #9198a1 }
+  .spread { stroke: #f0f6fc }
+  .get { fill: #4493f8 }
+  .put { fill: #db6d28 }
+}
+";
+
+/// Draws a run into a file.
+pub(crate) fn write(run: &Record, file: &Path) -> Result<()> {
+    let text = svg(run)?;
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn svg(run: &Record) -> Result<String> {
+    let servers = rows(run);
+    if servers.is_empty() {
+        let [(get, _), (put, _)] = WAYS;
+        bail!("nothing to plot: that run has no server that did {get} and {put}");
+    }
+    let bottom = TOP + ROW * servers.len() as f64;
+    let height = bottom + 34.0;
+    let title = format!(
+        "One file of {} over one connection, AES-GCM",
+        size(run.size)
+    );
+
+    let mut out = String::new();
+    writeln!(
+        out,
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" aria-labelledby="title desc">"#
+    )?;
+    writeln!(out, r#"<title id="title">{}</title>"#, escaped(&title))?;
+    let told = escaped(&description(run, &servers));
+    writeln!(out, r#"<desc id="desc">{told}</desc>"#)?;
+    writeln!(out, "<style>\n{STYLE}</style>")?;
+    writeln!(
+        out,
+        r#"<rect class="ground" x="0.5" y="0.5" width="{}" height="{}" rx="6"/>"#,
+        WIDTH - 1.0,
+        height - 1.0
+    )?;
+    text(&mut out, 16.0, 30.0, "title", &title)?;
+    for ((_, way), left) in WAYS.iter().zip([700.0, 764.0]) {
+        writeln!(
+            out,
+            r#"<rect class="{way}" x="{left}" y="19" width="12" height="12"/>"#
+        )?;
+        text(&mut out, left + 18.0, 30.0, "label", way)?;
+    }
+    for (number, server) in servers.iter().enumerate() {
+        let top = TOP + ROW * number as f64;
+        let class = if is_ours(server) { "own" } else { "label" };
+        text(&mut out, 16.0, top + 14.0, class, &server.name)?;
+        text(&mut out, 16.0, top + 29.0, "small", short(&server.version))?;
+    }
+    for panel in &PANELS {
+        draw(&mut out, run, &servers, panel)?;
+    }
+    text(
+        &mut out,
+        16.0,
+        height - 14.0,
+        "small",
+        &footer(run, &servers),
+    )?;
+    writeln!(out, "</svg>")?;
+    Ok(out)
+}
+
+/// Who did both ways; Landfall first.
+fn rows(run: &Record) -> Vec<&ServerRecord> {
+    let did_both = |server: &&ServerRecord| {
+        WAYS.iter()
+            .all(|(work, _)| !run.values(work, &server.name, THROUGHPUT).is_empty())
+    };
+    let mut servers: Vec<_> = run.servers.iter().filter(did_both).collect();
+    servers.sort_by_key(|server| !is_ours(server));
+    servers
+}
+
+fn is_ours(server: &ServerRecord) -> bool {
+    server.name == Peer::Landfall.name()
+}
+
+fn draw(out: &mut String, run: &Record, servers: &[&ServerRecord], panel: &Panel) -> Result<()> {
+    let Panel {
+        title,
+        hint,
+        measure,
+        digits,
+        left,
+        width,
+    } = panel;
+    text(out, *left, 62.0, "heading", title)?;
+    text(out, *left, 79.0, "small", hint)?;
+
+    let mut bars = Vec::new();
+    for (number, server) in servers.iter().enumerate() {
+        let row = TOP + ROW * number as f64;
+        for ((work, way), top) in WAYS.iter().zip([row, row + BAR + 1.0]) {
+            let figures = Spread::of(run.values(work, &server.name, measure));
+            bars.extend(figures.map(|figures| (figures, *way, top)));
+        }
+    }
+    let longest = bars.iter().map(|(figures, ..)| figures.most);
+    let unit = width / longest.fold(f64::MIN_POSITIVE, f64::max);
+    for (figures, way, top) in &bars {
+        let (length, middle) = (figures.median * unit, top + BAR / 2.0);
+        let (least, most) = (left + figures.least * unit, left + figures.most * unit);
+        writeln!(
+            out,
+            r#"<rect class="{way}" x="{left}" y="{top}" width="{length:.1}" height="{BAR}"/>"#
+        )?;
+        writeln!(
+            out,
+            r#"<line class="spread" x1="{least:.1}" y1="{middle}" x2="{most:.1}" y2="{middle}"/>"#
+        )?;
+        let label = format!("{:.digits$}", figures.median);
+        text(out, most + 5.0, top + 12.0, "label", &label)?;
+    }
+    let bottom = TOP + ROW * servers.len() as f64 - 11.0;
+    writeln!(
+        out,
+        r#"<line class="axis" x1="{left}" y1="{}" x2="{left}" y2="{bottom}"/>"#,
+        TOP - 4.0
+    )?;
+    Ok(())
+}
+
+/// When and how, and whose cipher is another.
+fn footer(run: &Record, servers: &[&ServerRecord]) -> String {
+    let cipher = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
+    let mut footer = format!(
+        "{}. Medians of {}; thin lines from the least to the most. {}",
+        run.date,
+        rounds(run),
+        cipher(AES)
+    );
+    for server in servers.iter().filter(|server| server.aes_gcm != AES) {
+        let _ = write!(footer, "; {}: {}", server.name, cipher(&server.aes_gcm));
+    }
+    footer
+}
+
+/// All figures, for those who do not see the bars.
+fn description(run: &Record, servers: &[&ServerRecord]) -> String {
+    let mut told = format!("{}, medians of {}.", run.date, rounds(run));
+    for server in servers {
+        let _ = write!(told, " {} {}:", server.name, short(&server.version));
+        for (number, (work, way)) in WAYS.iter().enumerate() {
+            let median = |measure| {
+                let figures = Spread::of(run.values(work, &server.name, measure));
+                figures.map_or(0.0, |figures| figures.median)
+            };
+            let (throughput, cpu) = (median(THROUGHPUT), median(CPU));
+            let comma = if number == 0 { "" } else { "," };
+            let _ = write!(
+                told,
+                "{comma} {way} {throughput:.0} MiB/s at {cpu:.2} s of CPU per GiB"
+            );
+        }
+        told.push('.');
+    }
+    told
+}
+
+fn rounds(run: &Record) -> String {
+    match run.rounds {
+        1 => "1 round".to_owned(),
+        rounds => format!("{rounds} rounds"),
+    }
+}
+
+fn text(out: &mut String, x: f64, y: f64, class: &str, what: &str) -> Result<()> {
+    let what = escaped(what);
+    Ok(writeln!(
+        out,
+        r#"<text class="{class}" x="{x:.1}" y="{y:.1}">{what}</text>"#
+    )?)
+}
+
+/// The number in what a program says of its version.
+fn short(version: &str) -> &str {
+    version
+        .split([' ', '_', ',', ';'])
+        .map(|word| word.trim_start_matches('v'))
+        .find(|word| word.starts_with(|first: char| first.is_ascii_digit()))
+        .unwrap_or(version)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}

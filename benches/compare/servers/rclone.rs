@@ -1,0 +1,36 @@
+//! `rclone serve sftp` of a folder, with its defaults: no cache of files (`--vfs-cache-mode off`, so
+//! nothing is written twice), names kept in memory for five minutes, which is part of what it is.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{Peer, Server, free_port};
+use crate::fixture::Fixture;
+
+/// With keys, rclone takes any name.
+const USER: &str = "bench";
+
+pub(super) fn start(fixture: &Fixture, folder: &Path) -> Result<Server> {
+    let programs = &fixture.programs;
+    let program = programs
+        .server(Peer::Rclone)
+        .context("it is not installed")?;
+    let host_key = fixture.make_key(folder.join("host_key"))?;
+    let (port, supervised) = free_port::start(folder, |port| {
+        let mut command = Command::new(program);
+        command.args(["serve", "sftp"]).arg(fixture.home());
+        command.args(["--addr", &format!("127.0.0.1:{port}")]);
+        command.arg("--key").arg(&host_key);
+        command
+            .arg("--authorized-keys")
+            .arg(fixture.client_key().with_extension("pub"));
+        // Nothing of the user's own.
+        command.args(["--config", "/dev/null"]);
+        command.arg("--cache-dir").arg(folder.join("cache"));
+        Ok(command)
+    })?;
+    let user = USER.to_owned();
+    Server::started(Peer::Rclone, port, user, supervised, fixture, &host_key)
+}
