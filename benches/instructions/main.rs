@@ -31,8 +31,9 @@ mod missing;
 mod requests;
 mod works;
 
-/// In percent. Runs differ by less than one: handles, and the keys of hash maps, are random.
-const TOLERANCE: f64 = 3.0;
+/// In percent. Runs differ by less than one: handles, and the keys of hash maps, are random. But a change
+/// elsewhere can make the compiler divide the crate otherwise, and inline otherwise: up to seven.
+const TOLERANCE: f64 = 10.0;
 
 /// What one piece of work takes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -180,6 +180,7 @@ impl Config {
                 keys: PathBuf::new(),
                 shards: 0,
                 max_connections: 0,
+                max_memory: None,
                 proxies: Arc::default(),
                 stop_grace: Duration::ZERO,
             },

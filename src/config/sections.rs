@@ -22,6 +22,9 @@ pub struct Server {
     pub shards: usize,
     /// Connections at once, logged in or not.
     pub max_connections: usize,
+    /// Bytes of memory beyond which connections are accepted slowly; without it, what the system lets the
+    /// process have.
+    pub max_memory: Option<u64>,
     /// Where balancers are, who say by the PROXY protocol for whom they connect.
     pub proxies: Arc<[Network]>,
     /// Time that transfers have to come to their end once the server is to stop.

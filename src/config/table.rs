@@ -82,6 +82,13 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         section: "server",
+        name: "max_memory",
+        default: "\"none\"",
+        doc: "Memory beyond which one connection a second is accepted; \"none\" is near the limit of the cgroup.",
+        set: |config, value, _| Ok(config.server.max_memory = value::size_or_none(value)?),
+    },
+    Key {
+        section: "server",
         name: "proxies",
         default: "[]",
         doc: "Networks of balancers that begin each connection with PROXY protocol v2.",

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{debug, warn};
 
+use super::memory::Memory;
 use super::shard::{Shard, hand_over};
 use crate::admission::{Admission, Refusal};
 use crate::log::Seldom;
@@ -19,6 +20,9 @@ use crate::phase::{Phase, reached};
 /// After an error of accept(2), and while descriptors are short: long enough not to spin, short enough
 /// not to be noticed.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Between two connections while memory is short: newcomers still come in, and what they hold grows no
+/// faster than others can let go.
+const SLOWLY: Duration = Duration::from_secs(1);
 /// Descriptors that are left to those who are logged in, for their files; a quarter if there are few.
 const RESERVE: u64 = 1024;
 
@@ -28,13 +32,21 @@ pub(super) struct Acceptor {
     pub(super) shards: Arc<Vec<Shard>>,
     pub(super) permits: Arc<Semaphore>,
     pub(super) admission: Arc<Admission>,
+    pub(super) memory: Arc<Memory>,
+}
+
+/// What was told of shortages.
+#[derive(Default)]
+struct Shortages {
+    of_descriptors: Seldom,
+    of_memory: Seldom,
 }
 
 impl Acceptor {
     /// Accepts until the server is to stop. Nothing else ends it.
     pub(super) async fn run(self, mut phases: watch::Receiver<Phase>) {
-        let (mut failures, mut shortages) = (Seldom::default(), Seldom::default());
-        let mut crowds = Seldom::default();
+        let (mut failures, mut crowds) = (Seldom::default(), Seldom::default());
+        let mut shortages = Shortages::default();
         loop {
             let next = async {
                 // The permit comes first: who finds no room waits in the system's queue, not in ours.
@@ -59,13 +71,19 @@ impl Acceptor {
         }
     }
 
-    /// Waits until there are descriptors for a connection.
-    async fn room(&self, shortages: &mut Seldom) {
+    /// Waits until there are descriptors for a connection, and for a while if memory is short.
+    async fn room(&self, shortages: &mut Shortages) {
         while !has_room(&self.listener) {
-            if shortages.now().is_some() {
+            if shortages.of_descriptors.now().is_some() {
                 warn!("descriptors are short: no connection is accepted until there are more");
             }
             tokio::time::sleep(PAUSE).await;
+        }
+        if self.memory.is_short() {
+            if shortages.of_memory.now().is_some() {
+                warn!("memory is short: one connection a second is accepted until there is more");
+            }
+            tokio::time::sleep(SLOWLY).await;
         }
     }
 

@@ -4,6 +4,7 @@ mod accept;
 mod control;
 mod fences;
 mod known_sources;
+mod memory;
 pub mod proxy;
 mod reload;
 mod shard;
@@ -29,6 +30,7 @@ use tracing::{error, info, warn};
 use self::accept::Acceptor;
 use self::control::{Control, Powers};
 use self::known_sources::KnownSources;
+use self::memory::Memory;
 use self::reload::{Reload, note_declared};
 use self::shard::Shard;
 use self::told::{Told, start_audit};
@@ -69,8 +71,16 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     prepare_process();
     let prepared = on_a_runtime(prepare_homes(&config))?;
     let host_keys = host_keys::load_or_make(&config.server.keys)?;
+    let memory = Arc::new(Memory::new(config.server.max_memory));
     let fence = fences::raise(&config, prepared.homes)?;
-    on_a_runtime(run(config, log, host_keys, fence, prepared.declared))
+    on_a_runtime(run(
+        config,
+        log,
+        host_keys,
+        fence,
+        memory,
+        prepared.declared,
+    ))
 }
 
 fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -116,6 +126,7 @@ async fn run(
     log: Log,
     host_keys: Vec<PrivateKey>,
     fence: Option<Fence>,
+    memory: Arc<Memory>,
     declared: Declared,
 ) -> anyhow::Result<()> {
     let accounts = Accounts::open(&config).await?;
@@ -150,6 +161,7 @@ async fn run(
         reload: reload.clone(),
         permits,
         admission: admission.clone(),
+        memory,
         sessions: sessions.clone(),
         shards: config.server.shards,
     };
@@ -240,6 +252,7 @@ struct Server {
     reload: Arc<Reload>,
     permits: Arc<Semaphore>,
     admission: Arc<Admission>,
+    memory: Arc<Memory>,
     sessions: Arc<Sessions>,
     shards: usize,
 }
@@ -277,6 +290,7 @@ impl Server {
                 shards: shards.clone(),
                 permits: self.permits.clone(),
                 admission: self.admission.clone(),
+                memory: self.memory.clone(),
             };
             accepting.spawn(acceptor.run(phases.subscribe()));
         }

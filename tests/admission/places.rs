@@ -1,9 +1,9 @@
-//! How many may be on their way to a login, floods of those who never get there, and descriptors that
-//! run out.
+//! How many may be on their way to a login, floods of those who never get there, and descriptors and
+//! memory that run out.
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit};
 
@@ -204,4 +204,31 @@ fn without_descriptors_the_server_waits_and_who_is_logged_in_goes_on() {
     run_ok(server.ssh().args([HOST, "help"]), STEP);
     let lines = server.log().lines().count();
     assert!(lines < 400, "{lines} lines in the log: {}", server.log());
+}
+
+#[test]
+fn with_little_memory_newcomers_come_in_slowly_and_who_is_logged_in_goes_on() {
+    if against_openssh() {
+        return;
+    }
+    // It holds more than that from the beginning.
+    let server = TestServer::start_with(&[("server.max_memory", "\"1MiB\"")]);
+    let began = Instant::now();
+    let mut session = Connection::logged_in(&server).sftp();
+    let streams: Vec<_> = (0..4)
+        .map(|_| connect_from(source(151), server.address()).unwrap())
+        .collect();
+    // Those are before it in the system's queue.
+    run_ok(&mut server.sftp_batch(&[], "pwd\n"), 2 * STEP);
+    assert!(began.elapsed() > Duration::from_secs(5), "six connections");
+    drop(streams);
+    // Sixty requests would be a minute.
+    let began = Instant::now();
+    let handle = session.opened("/file", flag::WRITE | flag::CREAT);
+    for offset in 0..60 {
+        assert_eq!(session.write(&handle, offset, b"x"), code::OK);
+    }
+    assert!(began.elapsed() < Duration::from_secs(10));
+    let mentions = server.log().matches("memory is short").count();
+    assert_eq!(mentions, 1, "{}", server.log());
 }
