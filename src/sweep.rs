@@ -21,20 +21,35 @@ use crate::vfs;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Names that are found before they are removed: a bound on the memory that they take.
 const AT_ONCE: usize = 1000;
+/// Accounts that are read before their homes are looked at: the same.
+const ACCOUNTS_AT_ONCE: i64 = 1000;
 
 /// Sweeps all homes, one after the other, and again every day. Never ends by itself.
 pub async fn run(accounts: Accounts, ledgers: Arc<Ledgers>, config: watch::Receiver<Arc<Config>>) {
     loop {
         let after = config.borrow().uploads.sweep_after;
-        match accounts.list().await {
-            Ok(users) => {
-                for user in users {
-                    sweep_home(&accounts, &ledgers, user.account, after).await;
-                }
-            }
-            Err(failure) => warn!("cannot look for what is left of uploads: {failure:#}"),
+        if let Err(failure) = sweep_all(&accounts, &ledgers, after).await {
+            warn!("cannot look for what is left of uploads: {failure:#}");
         }
         tokio::time::sleep(DAY).await;
+    }
+}
+
+async fn sweep_all(
+    accounts: &Accounts,
+    ledgers: &Arc<Ledgers>,
+    after: Duration,
+) -> anyhow::Result<()> {
+    let mut last = None;
+    loop {
+        let some = accounts.after(last.as_ref(), ACCOUNTS_AT_ONCE).await?;
+        let Some(user) = some.last() else {
+            return Ok(());
+        };
+        last = Some(user.account.name.clone());
+        for user in some {
+            sweep_home(accounts, ledgers, user.account, after).await;
+        }
     }
 }
 

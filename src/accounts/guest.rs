@@ -9,7 +9,7 @@ impl Accounts {
     /// Makes the guest's account as the config has it; closed, if there shall be none.
     pub(super) async fn keep_guest(&self, guest: &Guest) -> anyhow::Result<()> {
         let name: UserName = guest.name.parse()?;
-        let found = self.details(Some(name.as_str())).await?.pop();
+        let found = self.find_any(&name).await?;
         let Some(found) = found else {
             if !guest.enabled {
                 return Ok(());

@@ -40,6 +40,12 @@ impl Homes {
         stored.map_or_else(|| self.homes.join(name.as_str()), PathBuf::from)
     }
 
+    /// Does it lie beneath data/homes? Only there it can overlap the own folder of an account: one that
+    /// data/homes would lie in is never [chosen](Self::choose).
+    pub(super) fn is_among_own(&self, home: &Path) -> bool {
+        home.starts_with(&self.homes)
+    }
+
     /// Where an account's home shall lie, if it may lie there by itself.
     pub(super) fn choose(&self, name: &UserName, wish: Option<&Path>) -> anyhow::Result<Stored> {
         let own = self.homes.join(name.as_str());

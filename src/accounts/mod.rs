@@ -270,13 +270,15 @@ impl Accounts {
     ) -> anyhow::Result<homes::Stored> {
         let homes = &self.inner.homes;
         let stored = homes.choose(name, wish)?;
-        // Folders of their own under data/homes cannot overlap each other.
-        let rows = change.homes_but_of(name.as_str(), stored.is_none()).await?;
+        let home = homes.absolute(name, stored.clone());
+        // Folders of their own under data/homes cannot overlap each other, nor what lies elsewhere.
+        let only_elsewhere = stored.is_none() || !homes.is_among_own(&home);
+        let rows = change.homes_but_of(name.as_str(), only_elsewhere).await?;
         let others = rows
             .into_iter()
             .map(|(name, home)| Ok((stored_name(&name)?, home)))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        homes.refuse_overlap(&homes.absolute(name, stored.clone()), others)?;
+        homes.refuse_overlap(&home, others)?;
         Ok(stored)
     }
 
@@ -342,7 +344,15 @@ impl Accounts {
 
     /// All accounts, by name.
     pub async fn list(&self) -> anyhow::Result<Vec<Details>> {
-        self.details(None).await
+        self.after(None, i64::MAX).await
+    }
+
+    /// So many accounts, by name: the first ones, or those that come after one. Who goes through all
+    /// need not hold all of them.
+    pub async fn after(&self, name: Option<&UserName>, limit: i64) -> anyhow::Result<Vec<Details>> {
+        let name = name.map_or("", UserName::as_str);
+        let rows = self.inner.rows.accounts_after(name, limit).await?;
+        rows.into_iter().map(|found| self.details(found)).collect()
     }
 
     /// The homes that are not the folder of their account under data/homes.
@@ -354,23 +364,23 @@ impl Accounts {
 
     /// One account.
     pub async fn find(&self, name: &UserName) -> anyhow::Result<Details> {
-        self.details(Some(name.as_str()))
-            .await?
-            .pop()
-            .ok_or_else(|| no_such_user(name))
+        let found = self.find_any(name).await?;
+        found.ok_or_else(|| no_such_user(name))
     }
 
-    async fn details(&self, name: Option<&str>) -> anyhow::Result<Vec<Details>> {
-        let rows = self.inner.rows.accounts(name).await?;
-        let details = |(row, keys): (AccountRow, i64)| {
-            Ok(Details {
-                has_password: row.password_hash.is_some(),
-                keys: u64::try_from(keys)?,
-                created_at: row.created_at,
-                account: self.account(row)?,
-            })
-        };
-        rows.into_iter().map(details).collect()
+    /// The same; `None` if there is none.
+    async fn find_any(&self, name: &UserName) -> anyhow::Result<Option<Details>> {
+        let found = self.inner.rows.account_and_keys(name.as_str()).await?;
+        found.map(|found| self.details(found)).transpose()
+    }
+
+    fn details(&self, (row, keys): (AccountRow, i64)) -> anyhow::Result<Details> {
+        Ok(Details {
+            has_password: row.password_hash.is_some(),
+            keys: u64::try_from(keys)?,
+            created_at: row.created_at,
+            account: self.account(row)?,
+        })
     }
 
     /// The keys of an account, in the order in which they were added.

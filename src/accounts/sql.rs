@@ -87,6 +87,22 @@ fn joined(networks: &[Network]) -> String {
     networks.join(" ")
 }
 
+/// Accounts with the number of their keys, of which it is said which.
+macro_rules! counting_keys {
+    ($which:literal) => {
+        concat!(
+            "SELECT account.*, (SELECT COUNT(*) FROM account_key
+                 WHERE account_key.account = account.name) AS keys
+             FROM account WHERE ",
+            $which
+        )
+    };
+}
+
+fn with_keys(row: &SqliteRow) -> anyhow::Result<(AccountRow, i64)> {
+    Ok((AccountRow::new(row)?, row.try_get("keys")?))
+}
+
 impl Rows {
     pub(super) fn new(database: Database) -> Self {
         Self { database }
@@ -163,21 +179,32 @@ impl Rows {
         Ok(())
     }
 
-    /// All accounts by name, or the one of that name, and how many keys each has.
-    pub(super) async fn accounts(
+    /// The accounts after a name, in the order of their names, and how many keys each has.
+    pub(super) async fn accounts_after(
         &self,
-        name: Option<&str>,
+        name: &str,
+        limit: i64,
     ) -> anyhow::Result<Vec<(AccountRow, i64)>> {
-        let rows = sqlx::query(
-            "SELECT account.*, (SELECT COUNT(*) FROM account_key
-                 WHERE account_key.account = account.name) AS keys
-             FROM account WHERE $1 IS NULL OR name = $1 ORDER BY name",
-        )
-        .bind(name)
-        .fetch_all(self.database.pool())
-        .await?;
-        let account = |row: &SqliteRow| Ok((AccountRow::new(row)?, row.try_get("keys")?));
-        rows.iter().map(account).collect()
+        let rows = sqlx::query(counting_keys!("name > $1 ORDER BY name LIMIT $2"))
+            .bind(name)
+            .bind(limit)
+            // Row by row: of many accounts, the rows are larger than what is made of them.
+            .map(|row| with_keys(&row))
+            .fetch_all(self.database.pool())
+            .await?;
+        rows.into_iter().collect()
+    }
+
+    /// The account of that name, and how many keys it has.
+    pub(super) async fn account_and_keys(
+        &self,
+        name: &str,
+    ) -> anyhow::Result<Option<(AccountRow, i64)>> {
+        let row = sqlx::query(counting_keys!("name = $1"))
+            .bind(name)
+            .fetch_optional(self.database.pool())
+            .await?;
+        row.map(|row| with_keys(&row)).transpose()
     }
 
     /// The keys of an account in the order in which they were added.
@@ -225,7 +252,8 @@ async fn homes_but_of(
     only_elsewhere: bool,
 ) -> anyhow::Result<Vec<(String, Stored)>> {
     let sql = if only_elsewhere {
-        "SELECT name, home FROM account WHERE name <> $1 AND home IS NOT NULL"
+        // None is empty. SQLite finds what is compared by the index of homes, and NOT NULL is not.
+        "SELECT name, home FROM account WHERE name <> $1 AND home > ''"
     } else {
         "SELECT name, home FROM account WHERE name <> $1"
     };

@@ -320,3 +320,25 @@ fn a_data_folder_that_others_can_change_is_refused() {
         }
     });
 }
+
+#[test]
+fn accounts_are_gone_through_in_parts() {
+    let folder = TempDir::new().unwrap();
+    run(async {
+        let accounts = Accounts::open(&config(folder.path(), CHEAP)).await.unwrap();
+        for new in ["ann", "bob", "cid"] {
+            accounts.add(account(new, None, &[])).await.unwrap();
+        }
+        let names = async |after: Option<&str>, limit| -> Vec<String> {
+            let after = after.map(name);
+            let some = accounts.after(after.as_ref(), limit).await.unwrap();
+            let names = some.iter().map(|user| user.account.name.to_string());
+            names.collect()
+        };
+        assert_eq!(names(None, 2).await, ["ann", "bob"]);
+        assert_eq!(names(Some("bob"), 2).await, ["cid"]);
+        // One that is gone by now has a place, too.
+        assert_eq!(names(Some("b"), 9).await, ["bob", "cid"]);
+        assert!(names(Some("cid"), 2).await.is_empty());
+    });
+}

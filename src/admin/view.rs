@@ -1,5 +1,7 @@
 //! Users as the operator sees them: tables for people, JSON for programs.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::output;
@@ -7,7 +9,7 @@ use super::settings::{self, ShownSettings, limit};
 use crate::accounts::{Accounts, AuthorizedKey, Details};
 use crate::calendar;
 use crate::metrics;
-use crate::quota::{Usage, figures_of_all};
+use crate::quota::{Usage, figures_of, figures_of_all};
 use crate::units::{show_rounded, show_size};
 
 /// A user, and what they use.
@@ -19,22 +21,24 @@ pub(super) struct Use {
 
 impl Use {
     pub(super) async fn of(accounts: &Accounts, details: Details) -> anyhow::Result<Self> {
-        let figures = figures_of_all(accounts.database()).await?;
-        Ok(Self::among(&figures, details))
+        let name = details.account.name.as_str();
+        let counted = figures_of(accounts.database(), name).await?;
+        Ok(Self::new(details, counted.as_ref()))
     }
 
     pub(super) async fn of_all(accounts: &Accounts) -> anyhow::Result<Vec<Self>> {
         let figures = figures_of_all(accounts.database()).await?;
         let users = accounts.list().await?.into_iter();
-        Ok(users.map(|user| Self::among(&figures, user)).collect())
+        let user = |user: Details| {
+            let counted = figures.get(user.account.name.as_str());
+            Self::new(user, counted)
+        };
+        Ok(users.map(user).collect())
     }
 
-    fn among(
-        figures: &std::collections::HashMap<String, (std::path::PathBuf, Usage)>,
-        details: Details,
-    ) -> Self {
-        let used = figures
-            .get(details.account.name.as_str())
+    /// The figures are of the home that was counted, which may be another one by now.
+    fn new(details: Details, counted: Option<&(PathBuf, Usage)>) -> Self {
+        let used = counted
             .filter(|(home, _)| home.to_string_lossy() == details.account.home.to_string_lossy())
             .map(|(_, used)| *used);
         Self { details, used }

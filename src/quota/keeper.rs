@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
@@ -390,16 +391,55 @@ pub async fn figures_of_all(
     database: &Database,
 ) -> anyhow::Result<HashMap<String, (PathBuf, Usage)>> {
     let rows = sqlx::query("SELECT account, home, bytes, files FROM account_usage")
+        .map(|row: SqliteRow| anyhow::Ok((row.try_get("account")?, counted_home(&row)?)))
         .fetch_all(database.pool())
         .await?;
-    rows.into_iter()
-        .map(|row| {
-            let used = Usage {
-                bytes: u64::try_from(row.try_get::<i64, _>(2)?)?,
-                files: u64::try_from(row.try_get::<i64, _>(3)?)?,
-            };
-            let home: String = row.try_get(1)?;
-            Ok((row.try_get(0)?, (home.into(), used)))
-        })
-        .collect()
+    rows.into_iter().collect()
+}
+
+/// The same of one account.
+pub async fn figures_of(
+    database: &Database,
+    user: &str,
+) -> anyhow::Result<Option<(PathBuf, Usage)>> {
+    let row = sqlx::query("SELECT home, bytes, files FROM account_usage WHERE account = $1")
+        .bind(user)
+        .fetch_optional(database.pool())
+        .await?;
+    row.map(|row| counted_home(&row)).transpose()
+}
+
+fn counted_home(row: &SqliteRow) -> anyhow::Result<(PathBuf, Usage)> {
+    let home: String = row.try_get("home")?;
+    let used = Usage {
+        bytes: u64::try_from(row.try_get::<i64, _>("bytes")?)?,
+        files: u64::try_from(row.try_get::<i64, _>("files")?)?,
+    };
+    Ok((home.into(), used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How SQLite would find what a statement asks for.
+    async fn plan(database: &Database, statement: &str) -> String {
+        let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let rows = sqlx::query(plan).fetch_all(database.pool()).await.unwrap();
+        let steps = rows.iter().map(|row| row.get::<String, _>("detail"));
+        steps.collect::<Vec<_>>().join("\n")
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_every_second_does_not_read_all_accounts() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let database = Database::open(&folder.path().join("data")).await.unwrap();
+        for (statement, index) in [
+            (REQUESTED, "account_usage_recount"),
+            (UNCLEAN, "account_usage_unclean"),
+        ] {
+            let plan = plan(&database, statement).await;
+            assert!(plan.ends_with(&format!("USING INDEX {index}")), "{plan}");
+        }
+    }
 }

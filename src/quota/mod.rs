@@ -33,7 +33,7 @@ use self::inodes::OpenInodes;
 use self::keeper::Keeper;
 
 pub use self::inodes::Tracked;
-pub use self::keeper::{Kept, figures_of_all};
+pub use self::keeper::{Kept, figures_of, figures_of_all};
 pub use self::ledgers::{CountHome, Ledgers, Member};
 
 /// Bytes and names.
