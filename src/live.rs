@@ -96,16 +96,20 @@ impl Live {
                 return Err(failure);
             }
         }
-        let (changed, last) = self.accounts.changed_since(*seen).await?;
-        self.sessions.know_until(last);
-        for name in changed {
-            // Of most accounts nobody is there.
-            if !self.sessions.of(name.as_str()).is_empty() {
-                self.apply(&name).await?;
+        loop {
+            let (changed, last) = self.accounts.changed_since(*seen).await?;
+            self.sessions.know_until(last);
+            if changed.is_empty() {
+                return Ok(());
             }
+            for name in changed {
+                // Of most accounts nobody is there.
+                if !self.sessions.of(name.as_str()).is_empty() {
+                    self.apply(&name).await?;
+                }
+            }
+            *seen = last;
         }
-        *seen = last;
-        Ok(())
     }
 
     /// Reads an account, and has its open sessions go on with it or end.

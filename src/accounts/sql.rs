@@ -152,12 +152,20 @@ impl Rows {
         Ok(row.try_get(0)?)
     }
 
-    /// The accounts whose last change has a greater number, with that.
-    pub(super) async fn changed_since(&self, number: i64) -> anyhow::Result<Vec<(String, i64)>> {
-        let rows = sqlx::query("SELECT account, number FROM account_change WHERE number > $1")
-            .bind(number)
-            .fetch_all(self.database.pool())
-            .await?;
+    /// The next accounts whose last change has a greater number, with that, in its order.
+    pub(super) async fn changed_since(
+        &self,
+        number: i64,
+        limit: i64,
+    ) -> anyhow::Result<Vec<(String, i64)>> {
+        let rows = sqlx::query(
+            "SELECT account, number FROM account_change
+             WHERE number > $1 ORDER BY number LIMIT $2",
+        )
+        .bind(number)
+        .bind(limit)
+        .fetch_all(self.database.pool())
+        .await?;
         rows.into_iter()
             .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
             .collect()

@@ -342,3 +342,32 @@ fn accounts_are_gone_through_in_parts() {
         assert!(names(Some("cid"), 2).await.is_empty());
     });
 }
+
+#[test]
+fn many_changes_are_told_in_parts() {
+    let folder = TempDir::new().unwrap();
+    run(async {
+        let accounts = Accounts::open(&config(folder.path(), CHEAP)).await.unwrap();
+        sqlx::query(
+            "WITH RECURSIVE numbers (n) AS
+                 (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2500)
+             INSERT INTO account_change (account, number) SELECT 'user' || n, n FROM numbers",
+        )
+        .execute(accounts.database().pool())
+        .await
+        .unwrap();
+        let (mut seen, mut told) = (0, Vec::new());
+        loop {
+            let (names, last) = accounts.changed_since(seen).await.unwrap();
+            if names.is_empty() {
+                assert_eq!(last, seen);
+                break;
+            }
+            assert!(names.len() <= 1000 && last > seen);
+            told.extend(names.iter().map(ToString::to_string));
+            seen = last;
+        }
+        let all: Vec<String> = (1..=2500).map(|n| format!("user{n}")).collect();
+        assert_eq!(told, all);
+    });
+}
