@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 use crate::common::files::{assert_same, random_tree, tree_of};
-use crate::common::{HOST, MIB, STEP, TRANSFER, TestServer, random_file, run, run_ok};
+use crate::common::{HOST, KIB, MIB, STEP, TRANSFER, TestServer, random_file, run, run_ok};
 
 /// Runs sftp's commands, which must all succeed; returns what it printed.
 fn sftp(server: &TestServer, lines: &str) -> String {
@@ -274,4 +274,22 @@ fn a_directory_of_20_000_names_is_listed_whole() {
         .filter(|line| line.starts_with("many/"))
         .count();
     assert_eq!(names, 20_000);
+}
+
+/// Over a long way an upload is as fast as there is window under way (docs/performance.md, "Growth"): so
+/// no large part of it is kept back.
+#[test]
+fn a_window_is_given_back_in_small_steps() {
+    let server = TestServer::start();
+    random_file(&server.local("file"), (32 * MIB) as u64, 7);
+    let mut put = server.sftp_batch(&["-o", "LogLevel=DEBUG2"], "put file\n");
+    let said = run_ok(&mut put, TRANSFER).err();
+    let steps: Vec<usize> = said
+        .lines()
+        .filter_map(|line| line.split_once("rcvd adjust ")?.1.trim().parse().ok())
+        .collect();
+    let given: usize = steps.iter().sum();
+    assert!(given >= 30 * MIB, "{given} bytes of window in {steps:?}");
+    let mean = given / steps.len();
+    assert!(mean < 192 * KIB, "steps of {mean} bytes: {steps:?}");
 }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::error;
 
 use super::inbox::Inbox;
-use super::transport::WINDOW;
+use super::transport::PACKET;
 use crate::command_line::words;
 use crate::commands::{self, Command};
 use crate::metrics::Metrics;
@@ -151,9 +151,9 @@ struct ChannelPipe<'a> {
     terminal: bool,
 }
 
-/// The peer is told of new window in steps of this size: often enough that it need not stop, and seldom
-/// enough that it costs nothing.
-const GRANT: u32 = WINDOW / 4;
+/// The peer is told of new window in steps of this size, three packets, as by OpenSSH's server. What was
+/// not told yet is not under way, which is what limits an upload over a long way.
+const GRANT: u32 = 3 * PACKET;
 
 impl Pipe for ChannelPipe<'_> {
     async fn receive(&mut self) -> Option<Bytes> {

@@ -14,7 +14,10 @@ use crate::config::{self, Config};
 
 /// Bytes that a client may send on a channel before it hears that more may come, which is when they
 /// have been taken up: so it bounds the requests that wait. As OpenSSH's.
-pub(super) const WINDOW: u32 = 2 * 1024 * 1024;
+const WINDOW: u32 = 2 * 1024 * 1024;
+
+/// Bytes of a channel in one packet.
+pub(super) const PACKET: u32 = 32 * 1024;
 
 /// The settings of russh: for nearly all clients, and for those that need other MACs.
 pub(super) struct Transports {
@@ -74,7 +77,7 @@ fn transport(
         max_auth_attempts: login.max_attempts,
         window_size: WINDOW,
         grant_window_on_receipt: false,
-        maximum_packet_size: 32 * 1024,
+        maximum_packet_size: PACKET,
         // Packets that wait for the socket: enough for one write of 256 KiB while another is made.
         event_buffer_size: 16,
         // A peer that answers keepalives is never inactive; one that is gone, or takes nothing off
