@@ -276,8 +276,7 @@ fn a_directory_of_20_000_names_is_listed_whole() {
     assert_eq!(names, 20_000);
 }
 
-/// Over a long way an upload is as fast as there is window under way (docs/performance.md, "Growth"): so
-/// no large part of it is kept back.
+/// Over a long way an upload is as fast as there is window under way: so no large part of it is kept back.
 #[test]
 fn a_window_is_given_back_in_small_steps() {
     let server = TestServer::start();
