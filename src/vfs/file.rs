@@ -211,8 +211,9 @@ impl Vfs {
         if let Some(start) = gap
             && start >= file.story.size
         {
-            // Who resumes goes by the size. Nothing of what was there before is lost.
-            let _ = self.resize(&file, start, None);
+            // Who resumes goes by the size. Nothing of what was there before is lost, and what another has cut
+            // meanwhile stays cut.
+            let _ = self.resize_from(&file, None, |size| (start < size).then_some(start));
         }
         let synced = match end {
             End::Closed => self.sync_if_asked(&file),
@@ -383,10 +384,23 @@ impl Vfs {
     /// Sets the size of an open file. `room` is what it will hold, if the client has told: refused
     /// before anything is cut.
     pub(super) fn resize(&self, file: &OpenFile, new: u64, room: Option<u64>) -> Result<(), Error> {
+        self.resize_from(file, room, |_| Some(new))
+    }
+
+    /// The same, where the new size goes by the one that it has; `None` leaves it.
+    fn resize_from(
+        &self,
+        file: &OpenFile,
+        room: Option<u64>,
+        new: impl FnOnce(u64) -> Option<u64>,
+    ) -> Result<(), Error> {
         let target = file.writable()?;
         let change = self.ledger().begin();
         let mut size = file.tracked.hold_size(|| file.size_on_disk())?;
         let before = size.get();
+        let Some(new) = new(before) else {
+            return Ok(());
+        };
         if let Some(room) = room {
             change.check_room(Usage::bytes(room.saturating_sub(before)))?;
         }

@@ -315,6 +315,7 @@ impl Model {
         if let Some(open) = self.open.get(&file).copied()
             && let (true, Some((first, _))) = (open.hidden, open.refused)
             && first >= open.size
+            && first < self.length(open.inode)
         {
             self.resize(open.inode, first);
         }
