@@ -350,3 +350,24 @@ fn close_tells_of_what_is_missing_in_the_middle() {
     assert_eq!(s.close(&file), code::OK);
     scene.assert_exact(&mut s);
 }
+
+/// Each of two handles has a gap of its own, and the one that is closed last has the later one.
+#[test]
+fn what_one_handle_has_cut_no_other_makes_longer() {
+    let scene = Scene::with(1000, 10);
+    let mut s = scene.log_in();
+    let late = s.opened("/f", NEW);
+    let early = s.opened("/f", flag::WRITE);
+    for (file, offset) in [(&late, 1000), (&early, 400)] {
+        assert_exceeded(&s.try_write(file, offset, &bytes_of(1000, 1)));
+    }
+    scene.set_limits(100_000, 10);
+    for (file, offset) in [(&late, 2000), (&early, 3000)] {
+        assert_eq!(s.write(file, offset, b"behind it"), code::OK);
+    }
+    for file in [&early, &late] {
+        assert_eq!(s.close(file), code::FAILURE);
+        assert_eq!(scene.size_of("f"), 400);
+    }
+    scene.assert_exact(&mut s);
+}
