@@ -32,6 +32,16 @@ fn duration() -> Duration {
     Duration::from_secs(if long { 300 } else { 10 })
 }
 
+/// Is there still time? A busy machine gets more of it, to come upon enough.
+fn goes_on(began: Instant, has_enough: bool) -> bool {
+    let most = if has_enough {
+        duration()
+    } else {
+        6 * duration()
+    };
+    began.elapsed() < most
+}
+
 /// A file that is open: its number, whose it is, and its handle.
 struct Held {
     number: u64,
@@ -381,9 +391,7 @@ fn requests_agree_with_the_model(safe: bool) {
         CHANGE_EVERY
     };
     let began = Instant::now();
-    // A busy machine gets longer to come upon everything.
-    while began.elapsed() < duration() || !run.has_met_enough() && began.elapsed() < 6 * duration()
-    {
+    while goes_on(began, run.has_met_enough()) {
         run.step += 1;
         run.one_request();
         if run.step.is_multiple_of(LOOK_EVERY) {
@@ -434,11 +442,8 @@ fn sessions_act_at_once(safe: bool) {
             }
         });
         let began = Instant::now();
-        let goes_on = || {
-            let longer = looks.load(Ordering::Relaxed) <= LOOKS && began.elapsed() < 6 * duration();
-            !watcher.is_finished() && (began.elapsed() < duration() || longer)
-        };
-        while goes_on() {
+        let has_looked_enough = || looks.load(Ordering::Relaxed) > LOOKS;
+        while goes_on(began, has_looked_enough()) && !watcher.is_finished() {
             std::thread::scope(|scope| {
                 for load in &mut loads {
                     scope.spawn(|| {

@@ -41,7 +41,7 @@ pub(crate) fn sftp(
     let mut command = Command::new(&fixture.programs.sftp);
     command
         .args(["-q", "-b", "-"])
-        .args(options(fixture, server.peer.cipher(cipher)));
+        .args(options(fixture, server, cipher));
     command
         .arg("-P")
         .arg(server.port.to_string())
@@ -69,7 +69,7 @@ pub(crate) fn scp(
     let mut command = Command::new(&fixture.programs.scp);
     command
         .args(["-O", "-q"])
-        .args(options(fixture, server.peer.cipher(cipher)));
+        .args(options(fixture, server, cipher));
     command.arg("-P").arg(server.port.to_string());
     command.args([from, to]).current_dir(fixture.source());
     run(command, b"", Stdout::Discard)
@@ -91,9 +91,7 @@ pub(crate) fn run_command(
     line: &str,
 ) -> Result<(Duration, String)> {
     let mut command = Command::new(&fixture.programs.ssh);
-    command
-        .arg("-n")
-        .args(options(fixture, server.peer.cipher(AES)));
+    command.arg("-n").args(options(fixture, server, AES));
     command
         .arg("-p")
         .arg(server.port.to_string())
@@ -122,7 +120,7 @@ impl IdleSession {
         // SSH_FXP_INIT, version 3.
         const INIT: [u8; 9] = [0, 0, 0, 5, 1, 0, 0, 0, 3];
         let mut client = Command::new(&fixture.programs.ssh)
-            .args(options(fixture, server.peer.cipher(AES)))
+            .args(options(fixture, server, AES))
             .arg("-p")
             .arg(server.port.to_string())
             .args(["-s", &format!("{}@127.0.0.1", server.user), "sftp"])
@@ -162,8 +160,10 @@ impl Drop for IdleSession {
     }
 }
 
-/// Options for ssh, sftp and scp. Nothing of the user's or the machine's own set-up takes part.
-fn options(fixture: &Fixture, cipher: Cipher) -> Vec<String> {
+/// Options for ssh, sftp and scp, with the cipher that this server has for the wanted one. Nothing of the
+/// user's or the machine's own set-up takes part.
+fn options(fixture: &Fixture, server: &Server, wanted: Cipher) -> Vec<String> {
+    let cipher = server.peer.cipher(wanted);
     let path = |path: &Path| path.display().to_string();
     let mut options = vec!["-F".to_owned(), "none".to_owned()];
     for option in [

@@ -113,12 +113,14 @@ impl Peer {
     /// Starts the server; it ends when the value is dropped.
     pub(crate) fn start(self, fixture: &Fixture) -> Result<Server> {
         let folder = fixture.server_folder(self.name())?;
+        let program = fixture.programs.server(self);
+        let program = program.with_context(|| format!("{} is not installed", self.name()))?;
         match self {
-            Self::Openssh => openssh::start(fixture, &folder),
-            Self::Before | Self::Landfall => landfall::start(self, fixture, &folder),
-            Self::Rclone => rclone::start(fixture, &folder),
-            Self::Proftpd => proftpd::start(fixture, &folder),
-            Self::Sftpgo => sftpgo::start(fixture, &folder),
+            Self::Openssh => openssh::start(program, fixture, &folder),
+            Self::Before | Self::Landfall => landfall::start(self, program, fixture, &folder),
+            Self::Rclone => rclone::start(program, fixture, &folder),
+            Self::Proftpd => proftpd::start(program, fixture, &folder),
+            Self::Sftpgo => sftpgo::start(program, fixture, &folder),
         }
         .with_context(|| format!("cannot start {}", self.name()))
     }

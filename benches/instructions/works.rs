@@ -10,7 +10,7 @@ use landfall::store::Store;
 
 use crate::disk::{Disk, NAMES};
 use crate::requests::wire::{Reply, code, flag};
-use crate::requests::{self, Channel, DATA, Request};
+use crate::requests::{self, Channel, DATA, PATH, Request};
 
 /// The functions in which callgrind begins and ends to count, and before which it puts down what it has
 /// counted.
@@ -73,8 +73,6 @@ pub(crate) fn do_all() {
         }
     });
 }
-
-const PATH: &str = "/reports/2026/november/summary.pdf";
 
 fn all(request: impl Fn(usize) -> Request) -> Vec<Request> {
     (0..TIMES).map(request).collect()

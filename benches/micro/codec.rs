@@ -9,11 +9,10 @@ use landfall::sftp::status::code;
 use landfall::sftp::wire::Framer;
 
 use crate::requests::wire::flag;
-use crate::requests::{self, DATA};
+use crate::requests::{self, DATA, PATH};
 use crate::text::metadata;
 
 const HANDLE: &[u8] = b"0123456789ab";
-const PATH: &str = "/reports/2026/november/summary.pdf";
 
 pub(crate) fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");

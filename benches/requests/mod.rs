@@ -26,6 +26,9 @@ pub(crate) mod wire;
 /// Bytes in a READ or WRITE, as most clients choose.
 pub(crate) const DATA: usize = 32 * 1024;
 
+/// A path such as clients ask for.
+pub(crate) const PATH: &str = "/reports/2026/november/summary.pdf";
+
 /// The bytes in which a channel brings more than that.
 const LONGEST_PIECE: usize = 32 * 1024;
 

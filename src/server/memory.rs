@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -112,8 +112,7 @@ fn of_cgroup() -> Option<u64> {
 
 /// The least number in files of these names, in this group below the root or in those around it.
 fn least(root: &Path, group: &str, names: &[&str]) -> Option<u64> {
-    let group: PathBuf = root.join(group);
-    group
+    root.join(group)
         .ancestors()
         .take_while(|group| group.starts_with(root))
         .flat_map(|group| names.iter().map(|name| group.join(name)))

@@ -141,11 +141,24 @@ impl Running {
 
     /// Waits for its end; past the deadline kills it and fails the test with what it said.
     #[track_caller]
-    pub fn wait(mut self, deadline: Duration) -> Output {
+    pub fn wait(self, deadline: Duration) -> Output {
+        self.wait_unless(deadline, |_| false)
+    }
+
+    /// The same; it is killed as soon as `gives_up` says so, which is told how long it has run.
+    #[track_caller]
+    pub fn wait_unless(
+        mut self,
+        deadline: Duration,
+        gives_up: impl Fn(Duration) -> bool,
+    ) -> Output {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return self.output(status);
+            }
+            if gives_up(began.elapsed()) {
+                return self.kill();
             }
             if began.elapsed() > deadline {
                 self.signal_group(Signal::KILL);

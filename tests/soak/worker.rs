@@ -121,19 +121,6 @@ const CURL_PUT: &str = "curl put";
 /// For a client to notice that its connection has ended.
 const LONG_ENOUGH: Duration = Duration::from_secs(30);
 
-/// Waits for the end of a client. rclone 1.60 may wait for ever if its connection ends just when it opens
-/// a channel (docs/clients.md): it is killed then, and only then.
-fn wait_for(mut client: Running, gives_up: impl Fn() -> bool) -> Output {
-    let began = Instant::now();
-    while client.is_running() && began.elapsed() < TRANSFER {
-        if began.elapsed() > LONG_ENOUGH && gives_up() {
-            return client.kill();
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    client.wait(Duration::ZERO)
-}
-
 /// What an account is like.
 #[derive(Clone, Copy)]
 pub struct Account {
@@ -247,7 +234,9 @@ impl Worker {
         } else {
             let client = Running::start(command.stdin(std::process::Stdio::null()));
             let is_lost = || self.way.is_cut() || trouble.since(before, self.account.name);
-            wait_for(client, || what.starts_with("rclone") && is_lost())
+            // rclone 1.60 may wait for ever if its connection ends just when it opens a channel (docs/clients.md).
+            let hangs = |ran| what.starts_with("rclone") && ran > LONG_ENOUGH && is_lost();
+            client.wait_unless(TRANSFER, hangs)
         };
         let was_cut = self.way.mend();
         totals.add(format!("steps: {what}"), 1);

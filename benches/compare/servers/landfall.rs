@@ -17,15 +17,15 @@ const USER: &str = "bench";
 const CONFIG: &str =
     "server.listen = [\"127.0.0.1:0\"]\nserver.data = \"data\"\nserver.keys = \"keys\"\n";
 
-pub(super) fn start(peer: Peer, fixture: &Fixture, folder: &Path) -> Result<Server> {
-    let programs = &fixture.programs;
-    let program = match (peer, &programs.before) {
-        (Peer::Before, Some(before)) => before,
-        _ => &programs.landfall,
-    };
+pub(super) fn start(
+    peer: Peer,
+    program: &Path,
+    fixture: &Fixture,
+    folder: &Path,
+) -> Result<Server> {
     let config = folder.join("config.toml");
     let besides = match peer {
-        Peer::Before => programs.before_with.join("\n"),
+        Peer::Before => fixture.programs.before_with.join("\n"),
         _ => String::new(),
     };
     fs::write(&config, format!("{CONFIG}{besides}\n"))?;

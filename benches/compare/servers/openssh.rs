@@ -13,7 +13,7 @@ use super::{Peer, Server, free_port, id};
 use crate::client;
 use crate::fixture::Fixture;
 
-pub(super) fn start(fixture: &Fixture, folder: &Path) -> Result<Server> {
+pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<Server> {
     // The user that this runs as is the one that sshd can log in.
     let user = id("-un")?;
     if user == "root" {
@@ -29,7 +29,7 @@ pub(super) fn start(fixture: &Fixture, folder: &Path) -> Result<Server> {
     let config = folder.join("sshd_config");
     let (port, supervised) = free_port::start(folder, |port| {
         fs::write(&config, config_text(fixture, folder, port)?)?;
-        let mut command = Command::new(&fixture.programs.sshd);
+        let mut command = Command::new(program);
         command.arg("-D").arg("-e").arg("-f").arg(&config);
         Ok(command)
     })?;

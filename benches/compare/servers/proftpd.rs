@@ -15,11 +15,7 @@ use crate::fixture::Fixture;
 
 const USER: &str = "bench";
 
-pub(super) fn start(fixture: &Fixture, folder: &Path) -> Result<Server> {
-    let programs = &fixture.programs;
-    let program = programs
-        .server(Peer::Proftpd)
-        .context("it is not installed")?;
+pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<Server> {
     let host_key = fixture.make_key(folder.join("host_key"))?;
     add_user(fixture, folder)?;
     let config = folder.join("proftpd.conf");

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{Peer, Server, free_port};
 use crate::fixture::Fixture;
@@ -12,11 +12,7 @@ use crate::fixture::Fixture;
 /// With keys, rclone takes any name.
 const USER: &str = "bench";
 
-pub(super) fn start(fixture: &Fixture, folder: &Path) -> Result<Server> {
-    let programs = &fixture.programs;
-    let program = programs
-        .server(Peer::Rclone)
-        .context("it is not installed")?;
+pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<Server> {
     let host_key = fixture.make_key(folder.join("host_key"))?;
     let (port, supervised) = free_port::start(folder, |port| {
         let mut command = Command::new(program);

@@ -13,11 +13,7 @@ use crate::fixture::Fixture;
 
 const USER: &str = "bench";
 
-pub(super) fn start(fixture: &Fixture, folder: &Path) -> Result<Server> {
-    let programs = &fixture.programs;
-    let program = programs
-        .server(Peer::Sftpgo)
-        .context("it is not installed")?;
+pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<Server> {
     let host_key = fixture.make_key(folder.join("host_key"))?;
     let key = fs::read_to_string(fixture.client_key().with_extension("pub"))?;
     // It does not start without those of mails that it will not send: from benches/peers, or where its
