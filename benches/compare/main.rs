@@ -4,8 +4,8 @@
 //! out. The flow: an outer process owns the temporary folder and everything that is started in it,
 //! and cleans up however the run ends ([`supervise`]); beneath it the same program makes the files
 //! ([`fixture`]), starts the servers ([`servers`]), lets the real `sftp` work ([`client`],
-//! [`workloads`]) in interleaved rounds ([`rounds`]), prints the table ([`report`]), and writes every
-//! sample ([`record`]) and a plot ([`plot`]).
+//! [`workloads`]) in interleaved rounds ([`rounds`]), beside what nobody can leave out ([`floor`]), prints the
+//! table ([`report`]), and writes every sample ([`record`]) and a plot ([`plot`]).
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -22,6 +22,7 @@ use servers::Programs;
 mod args;
 mod client;
 mod fixture;
+mod floor;
 mod plot;
 mod processes;
 mod record;

@@ -22,6 +22,9 @@ pub(crate) struct Record {
     /// The first is what the others were held against.
     pub(crate) servers: Vec<ServerRecord>,
     pub(crate) samples: Vec<SampleRecord>,
+    /// CPU seconds for each GiB that the floor of a work took, in the order of the rounds.
+    #[serde(default)]
+    pub(crate) floors: BTreeMap<String, Vec<f64>>,
 }
 
 /// Who took part.

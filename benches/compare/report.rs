@@ -9,10 +9,10 @@ use crate::args::Scale;
 use crate::client::AES;
 use crate::fixture::Fixture;
 use crate::record::{Record, SampleRecord, ServerRecord};
-use crate::rounds::Sample;
+use crate::rounds::Samples;
 use crate::servers::Peer;
 use crate::spread::Spread;
-use crate::workloads::{Goal, Measure, Workload};
+use crate::workloads::{CPU, Goal, Measure, Workload};
 
 /// More of the machine than this for others, and the figures say little.
 const OTHERS_MAY_USE: f64 = 0.1;
@@ -54,7 +54,7 @@ pub(crate) struct Report {
     pub(crate) scale: Scale,
     pub(crate) peers: Vec<Peer>,
     pub(crate) workloads: Vec<&'static Workload>,
-    pub(crate) samples: Vec<Sample>,
+    pub(crate) samples: Samples,
 }
 
 impl Goal {
@@ -78,31 +78,38 @@ impl fmt::Display for Goal {
 impl Report {
     /// The figures of one measure of one work: (round, value), in the order of the rounds.
     fn values(&self, work: &Workload, measure: usize, peer: Peer) -> Vec<(u32, f64)> {
-        self.samples
-            .iter()
+        let samples = self.samples.servers.iter();
+        samples
             .filter(|sample| sample.work == work.name && sample.peer == peer)
             .filter_map(|sample| Some((sample.round, *sample.values.get(measure)?)))
             .collect()
     }
 
-    /// Ratios to the reference. Each is within a round: the two were measured right after each
-    /// other, so what slowed one down most likely slowed down the other.
+    /// What the floor of a work took: (round, value).
+    fn floors(&self, work: &Workload) -> Vec<(u32, f64)> {
+        let floors = self.samples.floors.iter();
+        floors
+            .filter(|floor| floor.work == work.name)
+            .map(|floor| (floor.round, floor.cpu))
+            .collect()
+    }
+
+    /// Ratios to the reference.
     fn ratios(&self, work: &Workload, measure: usize, peer: Peer) -> Vec<f64> {
         let reference = self.peers.first();
         let reference = reference.map_or_else(Vec::new, |peer| self.values(work, measure, *peer));
-        self.values(work, measure, peer)
-            .into_iter()
-            .filter_map(|(round, value)| {
-                let (_, other) = reference.iter().find(|(other, _)| *other == round)?;
-                Some(value / other)
-            })
-            .collect()
+        ratios(self.values(work, measure, peer), &reference)
+    }
+
+    /// How busy the machine was with anything else.
+    fn others(&self) -> Option<Spread> {
+        let samples = self.samples.servers.iter();
+        Spread::of(samples.map(|sample| sample.others).collect())
     }
 
     /// The figures in a cell.
     fn cell(&self, work: &Workload, index: usize, peer: Peer) -> Option<Spread> {
-        let values = self.values(work, index, peer).into_iter();
-        Spread::of(values.map(|(_, value)| value).collect())
+        Spread::of(values(&self.values(work, index, peer)))
     }
 
     fn goals_head(peers: &[Peer]) -> Vec<String> {
@@ -179,9 +186,40 @@ impl Report {
         write_aligned(f, &rows)
     }
 
+    /// The CPU time of each server as a multiple of the floor.
+    fn write_floors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut head = vec!["work".to_owned(), "floor, CPU s/GiB".to_owned()];
+        head.extend(self.peers.iter().map(|peer| peer.name().to_owned()));
+        let mut rows = vec![head];
+        for work in &self.workloads {
+            let floors = self.floors(work);
+            let cpu = work
+                .measures
+                .iter()
+                .position(|measure| measure.title == CPU);
+            let Some((spread, cpu)) = Spread::of(values(&floors)).zip(cpu) else {
+                continue;
+            };
+            let mut row = vec![(work.title)(&self.scale), spread.to_string()];
+            row.extend(self.peers.iter().map(|peer| {
+                let multiples = ratios(self.values(work, cpu, *peer), &floors);
+                or_dash(Spread::of(multiples))
+            }));
+            rows.push(row);
+        }
+        if rows.len() > 1 {
+            writeln!(
+                f,
+                "\nServer CPU as a multiple of what nobody can leave out\n"
+            )?;
+            write_aligned(f, &rows)?;
+        }
+        Ok(())
+    }
+
     /// Every sample, and where it was taken.
     pub(crate) fn record(&self) -> Record {
-        let samples = self.samples.iter().map(|sample| {
+        let samples = self.samples.servers.iter().map(|sample| {
             let measures = self.workloads.iter().find(|work| work.name == sample.work);
             let values = measures
                 .into_iter()
@@ -202,6 +240,10 @@ impl Report {
             version: version.clone(),
             aes_gcm: peer.cipher(AES).to_owned(),
         });
+        let floors = self.workloads.iter().filter_map(|work| {
+            let values = values(&self.floors(work));
+            (!values.is_empty()).then(|| (work.name.to_owned(), values))
+        });
         let today = calendar::rfc3339(calendar::now());
         Record {
             date: today.split('T').next().unwrap_or_default().to_owned(),
@@ -213,6 +255,7 @@ impl Report {
             rounds: self.scale.rounds,
             servers: servers.collect(),
             samples: samples.collect(),
+            floors: floors.collect(),
         }
     }
 }
@@ -236,7 +279,7 @@ impl fmt::Display for Report {
             "Medians (least-most) of {} rounds; ratios are within a round",
             self.scale.rounds
         )?;
-        if let Some(others) = Spread::of(self.samples.iter().map(|s| s.others).collect()) {
+        if let Some(others) = self.others() {
             writeln!(
                 f,
                 "Busy with other things meanwhile: {others} of {} cores",
@@ -279,8 +322,23 @@ impl fmt::Display for Report {
                 self.row_of_all(work, index)
             })?;
         }
-        Ok(())
+        self.write_floors(f)
     }
+}
+
+/// Without the rounds.
+fn values(figures: &[(u32, f64)]) -> Vec<f64> {
+    figures.iter().map(|(_, value)| *value).collect()
+}
+
+/// Ratios of (round, value) to a reference. Each is within a round: the two were measured right after each
+/// other, so what slowed one down most likely slowed down the other.
+fn ratios(figures: Vec<(u32, f64)>, reference: &[(u32, f64)]) -> Vec<f64> {
+    let ratio = |(round, value)| {
+        let (_, other) = reference.iter().find(|(other, _)| *other == round)?;
+        Some(value / other)
+    };
+    figures.into_iter().filter_map(ratio).collect()
 }
 
 fn or_dash(value: Option<impl fmt::Display>) -> String {

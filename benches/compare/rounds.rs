@@ -9,7 +9,7 @@ use crate::args::Scale;
 use crate::fixture::Fixture;
 use crate::processes::{Tree, machine_busy};
 use crate::servers::{Peer, Server};
-use crate::workloads::{Bench, Workload};
+use crate::workloads::{Bench, Workload, for_a_gibibyte};
 
 /// What one server did in one round.
 pub(crate) struct Sample {
@@ -25,13 +25,30 @@ pub(crate) struct Sample {
     pub(crate) others: f64,
 }
 
+/// What the floor of a work took in one round.
+pub(crate) struct FloorSample {
+    /// Name of the work.
+    pub(crate) work: &'static str,
+    /// In which round, from 0.
+    pub(crate) round: u32,
+    /// CPU seconds for each GiB.
+    pub(crate) cpu: f64,
+}
+
+/// All that was measured.
+#[derive(Default)]
+pub(crate) struct Samples {
+    pub(crate) servers: Vec<Sample>,
+    pub(crate) floors: Vec<FloorSample>,
+}
+
 /// Starts the servers and measures. Everything that is started has ended when this returns.
 pub(crate) fn run(
     fixture: &Fixture,
     scale: &Scale,
     peers: &[Peer],
     workloads: &[&'static Workload],
-) -> Result<Vec<Sample>> {
+) -> Result<Samples> {
     let servers = peers
         .iter()
         .map(|peer| peer.start(fixture))
@@ -48,7 +65,7 @@ pub(crate) fn run(
             (work.verify)(&bench(server))?;
         }
     }
-    let mut samples = Vec::new();
+    let mut samples = Samples::default();
     for round in 0..scale.rounds {
         for work in workloads.iter().filter(|work| round == 0 || !work.once) {
             for server in who_can(work, in_turn(&servers, round)) {
@@ -66,7 +83,20 @@ pub(crate) fn run(
                     server.peer.name(),
                     values.join(", ")
                 );
-                samples.push(sample);
+                samples.servers.push(sample);
+            }
+            if let Some(floor) = work.floor {
+                let cpu = for_a_gibibyte(floor.run(fixture, scale.size)?, scale.size);
+                eprintln!(
+                    "round {:<2} {:<10} floor     {cpu:.2} CPU s/GiB",
+                    round + 1,
+                    work.name
+                );
+                samples.floors.push(FloorSample {
+                    work: work.name,
+                    round,
+                    cpu,
+                });
             }
         }
     }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::args::Scale;
 use crate::client::{self, AES, Cipher, IdleSession, Stdout};
 use crate::fixture::{Fixture, same_file, same_files};
+use crate::floor::Floor;
 use crate::servers::{Ability, Peer, Server};
 
 pub(crate) use table::ALL;
@@ -30,6 +31,8 @@ pub(crate) struct Workload {
     pub(crate) measures: &'static [Measure],
     /// What a server needs for it besides SFTP.
     pub(crate) needs: Option<Ability>,
+    /// What its CPU time is held against besides: the least that it can take.
+    pub(crate) floor: Option<Floor>,
     /// Whether a single round says it all: it is slow, and memory has no noise.
     pub(crate) once: bool,
     /// Does it once without measuring and looks at every byte of the result.
@@ -287,12 +290,17 @@ impl Bench<'_> {
         let before = self.server.cpu()?;
         let elapsed = work()?;
         let cpu = self.server.cpu()? - before;
-        let mebibytes = bytes as f64 / MEBIBYTE;
         Ok(vec![
-            mebibytes / elapsed.as_secs_f64(),
-            cpu.as_secs_f64() * 1024.0 / mebibytes,
+            bytes as f64 / MEBIBYTE / elapsed.as_secs_f64(),
+            for_a_gibibyte(cpu, bytes),
         ])
     }
+}
+
+/// CPU seconds for each GiB.
+pub(crate) fn for_a_gibibyte(cpu: Duration, bytes: u64) -> f64 {
+    const GIBIBYTE: f64 = (1_u64 << 30) as f64;
+    cpu.as_secs_f64() * GIBIBYTE / bytes as f64
 }
 
 /// Does the same from several threads; the time from the first start to the last end.
