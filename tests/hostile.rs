@@ -24,13 +24,15 @@ const DIRECTORIES: usize = 140;
 enum Flood {
     /// The largest READs.
     Reads,
+    /// READs of a single byte.
+    Bytes,
     /// READDIRs of a large directory, with many directories open.
     Lists,
     /// Small requests with small replies.
     Stats,
 }
 
-const ALL: [Flood; 3] = [Flood::Reads, Flood::Lists, Flood::Stats];
+const ALL: [Flood; 4] = [Flood::Reads, Flood::Bytes, Flood::Lists, Flood::Stats];
 
 /// Another account, of somebody who means well.
 const HONEST: &str = "bob";
@@ -58,17 +60,21 @@ fn server() -> TestServer {
 fn attacker(server: &TestServer, flood: Flood) -> (RawSftp, Vec<u8>) {
     let user = match flood {
         Flood::Lists => GREEDY,
-        Flood::Reads | Flood::Stats => USER,
+        Flood::Reads | Flood::Bytes | Flood::Stats => USER,
     };
     let mut sftp = RawSftp::over_ssh(server.ssh().args(["-o", "LogLevel=QUIET", "-l", user]));
     sftp.init();
     let mut block = Vec::new();
     match flood {
-        Flood::Reads => {
+        Flood::Reads | Flood::Bytes => {
+            let length = match flood {
+                Flood::Bytes => 1,
+                _ => 255 * KIB as u32,
+            };
             let handle = sftp.opened("file", flag::READ);
             for _ in 0..1000 {
                 let read = sftp.body(wire::READ).string(&handle);
-                block.extend(read.u64(0).u32(255 * KIB as u32).packet());
+                block.extend(read.u64(0).u32(length).packet());
             }
         }
         Flood::Lists => {

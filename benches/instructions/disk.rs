@@ -131,8 +131,8 @@ impl Store for Disk {
 struct OnDisk(Metadata);
 
 impl File for OnDisk {
-    fn read_now(&self, _: u64, out: &mut [u8]) -> usize {
-        out.len()
+    fn read_now(&self, _: u64, out: &mut [u8]) -> Option<usize> {
+        Some(out.len())
     }
 
     fn read(&self, _: u64, _: usize, _: &mut BytesMut) -> Result<usize, Error> {

@@ -165,7 +165,8 @@ impl Source {
         let is_there = outgoing.error.is_none()
             && block
                 .room(length)
-                .is_some_and(|room| self.vfs.read_now(&outgoing.file, outgoing.sent, room));
+                .and_then(|room| self.vfs.read_now(&outgoing.file, outgoing.sent, room))
+                == Some(length);
         if !is_there {
             return false;
         }

@@ -155,14 +155,13 @@ impl Engine {
         };
         let vfs = &self.vfs;
         let length = length.min(MAX_DATA) as usize;
-        let is_done = length > 0
-            && self
-                .replies
-                .data_now(id, length, |out| vfs.read_now(file, offset, out));
-        if is_done {
-            self.read += length as u64;
+        let read = |out: &mut [u8]| vfs.read_now(file, offset, out);
+        match self.replies.data_now(id, length, read) {
+            Some(0) => self.replies.end_of_file(id),
+            Some(count) => self.read += count as u64,
+            None => return false,
         }
-        is_done
+        true
     }
 
     /// Carries out one request. False if the stream makes no sense any more: then the channel must
@@ -201,7 +200,7 @@ impl Engine {
         match answer {
             Ok(Answer::Replied) => {}
             Ok(Answer::Done) => self.replies.status(id, code::OK, "Success"),
-            Ok(Answer::Eof) => self.replies.status(id, code::EOF, "End of file"),
+            Ok(Answer::Eof) => self.replies.end_of_file(id),
             Err(error) => self.refuse(id, error),
         }
         if !self.heard {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::extensions::Extended;
+use super::status::code;
 use super::wire::{Frame, MAX_PACKET, Truncated};
 use crate::blocks::{BLOCK, Block};
 use crate::metrics;
@@ -354,6 +355,11 @@ impl Replies {
         });
     }
 
+    /// STATUS that there is nothing more.
+    pub fn end_of_file(&mut self, id: u32) {
+        self.status(id, code::EOF, "End of file");
+    }
+
     /// HANDLE
     pub fn handle(&mut self, id: u32, handle: &[u8]) {
         self.packet(kind::HANDLE, Some(id), |out| put_string(out, handle));
@@ -379,13 +385,14 @@ impl Replies {
         self.packet(kind::EXTENDED_REPLY, Some(id), body);
     }
 
-    /// DATA with `length` bytes, if `fill` says that it has filled them; else nothing is left behind.
+    /// DATA with at most `length` bytes, as many as `fill` says that it has filled; with none, or `None`,
+    /// nothing is left behind.
     pub fn data_now(
         &mut self,
         id: u32,
         length: usize,
-        fill: impl FnOnce(&mut [u8]) -> bool,
-    ) -> bool {
+        fill: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Option<usize> {
         self.complete_buffer();
         let whole = DATA_HEADER + length;
         if self
@@ -396,18 +403,13 @@ impl Replies {
             self.complete_block();
         }
         let block = self.block.get_or_insert_with(Block::take);
-        let Some((header, data)) = block
-            .room(whole)
-            .and_then(|room| room.split_at_mut_checked(DATA_HEADER))
-        else {
-            return false;
-        };
-        let filled = fill(data);
-        if filled {
-            put_data_header(header, id, length);
-            block.keep(whole);
+        let (header, data) = block.room(whole)?.split_at_mut_checked(DATA_HEADER)?;
+        let count = fill(data)?;
+        if count > 0 {
+            put_data_header(header, id, count);
+            block.keep(DATA_HEADER + count);
         }
-        filled
+        Some(count)
     }
 
     /// DATA, if `fill` appends any bytes; else nothing is left behind. `fill` gets the buffer and

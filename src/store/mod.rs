@@ -151,9 +151,9 @@ pub struct Entry {
 /// An open file. The same object may be read and written from several threads.
 pub trait File: Send + Sync {
     /// Fills `out` from `offset` without ever waiting for a disk (`preadv2` with `RWF_NOWAIT`).
-    /// Returns how many bytes were in memory; what it means if they are fewer than asked for needs
-    /// [`File::read`] to decide.
-    fn read_now(&self, offset: u64, out: &mut [u8]) -> usize;
+    /// Returns how many bytes there are, fewer than asked for only at the end of the file; `None` if
+    /// that needs [`File::read`] to tell.
+    fn read_now(&self, offset: u64, out: &mut [u8]) -> Option<usize>;
 
     /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file. Returns
     /// how many.

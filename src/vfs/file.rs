@@ -271,16 +271,14 @@ impl Vfs {
         }
     }
 
-    /// Fills `out` without ever waiting for a disk, as [`File::read_now`]; false if that cannot be.
-    pub fn read_now(&self, file: &OpenFile, offset: u64, out: &mut [u8]) -> bool {
-        let filled = self.is_granted_now(file, Permission::Download)
-            && file
-                .readable()
-                .is_ok_and(|source| source.read_now(offset, out) == out.len());
-        if filled {
-            file.was_read(offset, out.len());
+    /// Fills `out` without ever waiting for a disk, as [`File::read_now`]; `None` if that cannot be.
+    pub fn read_now(&self, file: &OpenFile, offset: u64, out: &mut [u8]) -> Option<usize> {
+        if !self.is_granted_now(file, Permission::Download) {
+            return None;
         }
-        filled
+        let count = file.readable().ok()?.read_now(offset, out)?;
+        file.was_read(offset, count);
+        Some(count)
     }
 
     /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file.

@@ -129,23 +129,34 @@ impl LocalFile {
 }
 
 impl File for LocalFile {
-    fn read_now(&self, offset: u64, out: &mut [u8]) -> usize {
+    fn read_now(&self, offset: u64, out: &mut [u8]) -> Option<usize> {
         if !self.readable
             || self.always_waits.load(Ordering::Relaxed)
             || !is_range(offset, out.len())
         {
-            return 0;
+            return None;
         }
-        let out = &mut [IoSliceMut::new(out)];
-        match preadv2(&self.fd, out, offset, ReadWriteFlags::NOWAIT) {
-            Ok(read) => read,
-            Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
-                self.always_waits.store(true, Ordering::Relaxed);
-                0
+        let mut count = 0;
+        while let Some(rest) = out.get_mut(count..).filter(|rest| !rest.is_empty()) {
+            let rest = &mut [IoSliceMut::new(rest)];
+            match preadv2(
+                &self.fd,
+                rest,
+                offset + count as u64,
+                ReadWriteFlags::NOWAIT,
+            ) {
+                // The end of the file. Less than there is was only what is in memory.
+                Ok(0) => break,
+                Ok(read) => count += read,
+                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
+                    self.always_waits.store(true, Ordering::Relaxed);
+                    return None;
+                }
+                // Not in memory, or a disk error: that is for `read` to meet.
+                Err(_) => return None,
             }
-            // Not in memory, or a disk error: that is for `read` to meet.
-            Err(_) => 0,
         }
+        Some(count)
     }
 
     fn read(&self, offset: u64, length: usize, out: &mut BytesMut) -> Result<usize, Error> {

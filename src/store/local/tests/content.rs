@@ -112,7 +112,7 @@ fn reading_and_writing_keep_to_their_handles() {
     assert_eq!(reader.read(10, 100, &mut out), Ok(0));
     assert_eq!(reader.read(1000, 100, &mut out), Ok(0));
     assert!(matches!(writer.read(0, 4, &mut out), Err(Error::Handle(_))));
-    assert_eq!(writer.read_now(0, &mut [0; 4]), 0);
+    assert_eq!(writer.read_now(0, &mut [0; 4]), None);
     assert_eq!(&out[..], b"before89");
 
     let refused = reader.write(0, &[Bytes::from_static(b"x")]);
@@ -131,15 +131,26 @@ fn read_now_gives_what_is_in_memory_and_no_garbage() {
     let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
     f.put("file", &content);
     let file = opened(f.store.open(&path("file"), &READ));
+    // What was just written is in memory; where the file system cannot say so, nothing is said at all.
     let mut out = vec![7; 65_536];
-    let read = file.read_now(4, &mut out);
-    assert_eq!(out[..read], content[4..4 + read]);
-    assert!(out[read..].iter().all(|byte| *byte == 7));
+    let is_known = file.read_now(4, &mut out) == Some(out.len());
+    if is_known {
+        assert_eq!(out, content[4..4 + 65_536]);
+    }
 
-    // At the end it never says that all is there.
-    let read = file.read_now(content.len() as u64 - 10, &mut out[..100]);
-    assert!(read <= 10);
-    assert_eq!(out[..read], content[content.len() - 10..][..read]);
+    // At the end there is less, and then nothing.
+    let end = content.len() as u64;
+    out.fill(7);
+    let last = is_known.then_some(10);
+    assert_eq!(file.read_now(end - 10, &mut out[..100]), last);
+    if is_known {
+        assert_eq!(out[..10], content[content.len() - 10..]);
+        assert!(out[10..].iter().all(|byte| *byte == 7));
+    }
+    for offset in [end, end + 1] {
+        let nothing = is_known.then_some(0);
+        assert_eq!(file.read_now(offset, &mut out), nothing);
+    }
 }
 
 #[test]
@@ -153,7 +164,7 @@ fn offsets_beyond_what_the_kernel_counts_are_refused() {
     let file = opened(f.store.open(&path("file"), &how));
     let mut out = BytesMut::new();
     for offset in [1 << 63, u64::MAX - 1, u64::MAX] {
-        assert_eq!(file.read_now(offset, &mut [0; 4]), 0);
+        assert_eq!(file.read_now(offset, &mut [0; 4]), None);
         assert_eq!(file.read(offset, 4, &mut out), Err(Errno::INVAL.into()));
         let written = file.write(offset, &[Bytes::from_static(b"x")]);
         assert_eq!(written, Err((0, Errno::FBIG.into())));
@@ -169,7 +180,7 @@ fn offsets_beyond_what_the_kernel_counts_are_refused() {
     assert_eq!(file.read(last, 5, &mut out), Err(Errno::INVAL.into()));
     assert!(file.write(last, &[Bytes::from_static(b"x")]).is_err());
     // None of this has made it forget how to read what is in memory.
-    assert!(matches!(file.read_now(0, &mut [0; 10]), 0 | 10));
+    assert!(matches!(file.read_now(0, &mut [0; 10]), None | Some(10)));
     assert_eq!(f.content("file"), b"0123456789");
 }
 
@@ -444,8 +455,8 @@ struct FullAfter {
 }
 
 impl File for FullAfter {
-    fn read_now(&self, _: u64, _: &mut [u8]) -> usize {
-        0
+    fn read_now(&self, _: u64, _: &mut [u8]) -> Option<usize> {
+        None
     }
     fn read(&self, _: u64, _: usize, _: &mut BytesMut) -> Result<usize, Error> {
         Err(Errno::BADF.into())
