@@ -2,8 +2,6 @@
 //! (draft-ietf-secsh-filexfer-02, section 7; in the very form of OpenSSH's sftp-server, which
 //! FileZilla and WinSCP parse).
 
-use std::io::Write;
-
 use crate::calendar::civil;
 use crate::store::Metadata;
 
@@ -38,29 +36,55 @@ impl Owners {
 }
 
 /// Appends the line. Times are in UTC, since nobody knows the zone of the client; `now` is in
-/// seconds since 1970.
+/// seconds since 1970. Without `core::fmt`, which took four fifths of a READDIR.
 pub fn long_name(out: &mut Vec<u8>, name: &[u8], metadata: &Metadata, owners: &Owners, now: i64) {
-    let mode = mode_string(metadata.mode);
-    let mode = String::from_utf8_lossy(&mode);
-    let Metadata {
-        links,
-        size,
-        uid,
-        gid,
-        mtime,
-        ..
-    } = *metadata;
-    let date = date(mtime, now);
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{mode} {links:>4} ");
-    for (known, id) in [(owners.user(uid), uid), (owners.group(gid), gid)] {
-        let _ = match known {
-            Some(known) => write!(out, "{known:<8} "),
-            None => write!(out, "{id:<8} "),
-        };
-    }
-    let _ = write!(out, "{size:>8} {date} ");
+    out.extend_from_slice(&mode_string(metadata.mode));
+    out.push(b' ');
+    put_number(out, metadata.links, 4, b' ');
+    out.push(b' ');
+    put_owner(out, owners.user(metadata.uid), metadata.uid);
+    put_owner(out, owners.group(metadata.gid), metadata.gid);
+    put_number(out, metadata.size, 8, b' ');
+    out.push(b' ');
+    put_date(out, metadata.mtime, now);
+    out.push(b' ');
     out.extend_from_slice(name);
+}
+
+/// A number in decimal, with `fill` in front of it up to this width.
+fn put_number(out: &mut Vec<u8>, number: u64, width: usize, fill: u8) {
+    // As long as u64::MAX.
+    let mut digits = [fill; 20];
+    let mut count = 0;
+    let mut rest = number;
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        count += 1;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let (_, shown) = digits.split_at(digits.len() - width.clamp(count, digits.len()));
+    out.extend_from_slice(shown);
+}
+
+/// A name, or else the id, at least eight wide, and a space.
+fn put_owner(out: &mut Vec<u8>, name: Option<&str>, id: u32) {
+    const WIDTH: usize = 8;
+    let width = match name {
+        Some(name) => {
+            out.extend_from_slice(name.as_bytes());
+            name.chars().count()
+        }
+        None => {
+            let before = out.len();
+            put_number(out, id.into(), 0, b' ');
+            out.len() - before
+        }
+    };
+    let spaces = WIDTH.saturating_sub(width) + 1;
+    out.resize(out.len() + spaces, b' ');
 }
 
 fn mode_string(mode: u32) -> [u8; 10] {
@@ -97,30 +121,46 @@ fn mode_string(mode: u32) -> [u8; 10] {
 }
 
 /// `Nov 21 01:19` for what is recent, `Nov 21  2024` for the rest, always twelve wide.
-fn date(mtime: i64, now: i64) -> String {
+fn put_date(out: &mut Vec<u8>, mtime: i64, now: i64) {
     let (year, month, day) = civil(mtime.div_euclid(86_400));
     let month = MONTHS.get(month as usize - 1).copied().unwrap_or("???");
+    out.extend_from_slice(month.as_bytes());
+    out.push(b' ');
+    put_number(out, day.unsigned_abs(), 2, b' ');
     let age = now.saturating_sub(mtime);
     if (0..RECENT).contains(&age) {
-        let second = mtime.rem_euclid(86_400);
-        format!(
-            "{month} {day:>2} {:02}:{:02}",
-            second / 3600,
-            second / 60 % 60
-        )
+        let minute = mtime.rem_euclid(86_400).unsigned_abs() / 60;
+        out.push(b' ');
+        put_number(out, minute / 60, 2, b'0');
+        out.push(b':');
+        put_number(out, minute % 60, 2, b'0');
     } else {
-        format!("{month} {day:>2}  {year}")
+        out.extend_from_slice(if year < 0 { b"  -" } else { b"  " });
+        put_number(out, year.unsigned_abs(), 0, b' ');
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: i64 = 1_795_219_200; // 2026-11-21 00:00 UTC
 
-    fn line(mode: u32, mtime: i64, uid: u32) -> String {
-        let metadata = Metadata {
+    fn line_of(metadata: &Metadata, name: &str) -> String {
+        let owners = Owners {
+            uid: 1000,
+            gid: 1000,
+            name: name.into(),
+        };
+        let mut out = Vec::new();
+        long_name(&mut out, b"a b", metadata, &owners, NOW);
+        String::from_utf8(out).unwrap_or_default()
+    }
+
+    fn metadata(mode: u32, mtime: i64, uid: u32) -> Metadata {
+        Metadata {
             mode,
             size: 1234,
             links: 1,
@@ -131,15 +171,38 @@ mod tests {
             mtime_nanoseconds: 0,
             ctime: (0, 0),
             inode: (0, 0),
-        };
-        let owners = Owners {
-            uid: 1000,
-            gid: 1000,
-            name: "anna".into(),
-        };
-        let mut out = Vec::new();
-        long_name(&mut out, b"a b", &metadata, &owners, NOW);
-        String::from_utf8(out).unwrap_or_default()
+        }
+    }
+
+    fn line(mode: u32, mtime: i64, uid: u32) -> String {
+        line_of(&metadata(mode, mtime, uid), "anna")
+    }
+
+    proptest! {
+        /// As `core::fmt` would have it, which says what "wide" means.
+        #[test]
+        fn numbers_and_names_are_as_wide_as_the_standard_library_makes_them(
+            links: u64,
+            size: u64,
+            mtime in prop_oneof![NOW - RECENT - 9..NOW + 9, -99_999_999_999_i64..999_999_999_999],
+            uid in prop_oneof![Just(1000_u32), any::<u32>()],
+            name in "[a-zäß]{0,12}",
+        ) {
+            let found = Metadata { links, size, ..metadata(0o100_644, mtime, uid) };
+            let (year, month, day) = civil(mtime.div_euclid(86_400));
+            let month = MONTHS.get(month as usize - 1).copied().unwrap_or_default();
+            let when = if (0..RECENT).contains(&(NOW - mtime)) {
+                let minute = mtime.rem_euclid(86_400) / 60;
+                format!("{:02}:{:02}", minute / 60, minute % 60)
+            } else {
+                format!(" {year}")
+            };
+            let owner = if uid == 1000 { name.clone() } else { uid.to_string() };
+            let wanted = format!(
+                "-rw-r--r-- {links:>4} {owner:<8} {name:<8} {size:>8} {month} {day:>2} {when} a b"
+            );
+            prop_assert_eq!(line_of(&found, &name), wanted);
+        }
     }
 
     #[test]

@@ -133,16 +133,19 @@ impl Frame {
             return Err(Truncated);
         }
         let mut array = [0; N];
-        for byte in &mut array {
+        let mut missing = array.as_mut_slice();
+        while !missing.is_empty() {
             let Some(front) = self.pieces.front_mut() else {
                 return Err(Truncated);
             };
-            *byte = front.get_u8();
-            self.remaining -= 1;
+            let (part, rest) = missing.split_at_mut(front.len().min(missing.len()));
+            front.copy_to_slice(part);
+            missing = rest;
             if front.is_empty() {
                 self.pieces.pop_front();
             }
         }
+        self.remaining -= N;
         Ok(array)
     }
 
