@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
-use crate::servers::{Peer, Programs};
+use crate::common::inner::Inner;
+use crate::common::servers::{Builds, Peer, Programs};
+use crate::common::sizes::bytes;
 use crate::workloads::{ALL, Workload};
 
 /// Measures Landfall beside OpenSSH's sshd: the same sftp program, the same files, in turns.
@@ -79,24 +81,6 @@ pub(crate) struct Arguments {
     pub(crate) inner: Option<Inner>,
 }
 
-/// What the program starts of itself.
-#[derive(Debug, Subcommand)]
-#[command(disable_help_subcommand = true)]
-pub(crate) enum Inner {
-    /// The run itself, in a folder that the caller removes
-    #[command(hide = true)]
-    Measure { folder: PathBuf },
-    /// A server, with all that it starts gathered beneath one process
-    #[command(hide = true)]
-    Supervise {
-        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-        command: Vec<std::ffi::OsString>,
-    },
-    /// A known load
-    #[command(hide = true)]
-    Burn { milliseconds: u64 },
-}
-
 /// How much of everything.
 #[derive(Debug, Clone)]
 pub(crate) struct Scale {
@@ -140,6 +124,15 @@ impl Arguments {
         }
     }
 
+    /// The builds of Landfall that take part.
+    pub(crate) fn builds(&self) -> Builds {
+        Builds {
+            landfall: self.landfall.clone(),
+            before: self.before.clone(),
+            before_with: self.before_with.clone(),
+        }
+    }
+
     /// Who takes part; the first is what the others are held against. Says who is left out because
     /// it is not on this machine.
     pub(crate) fn peers(&self, programs: &Programs) -> Result<Vec<Peer>> {
@@ -171,21 +164,5 @@ impl Arguments {
         let wanted =
             |work: &&Workload| self.only.is_empty() || self.only.iter().any(|w| w == work.name);
         ALL.iter().filter(wanted).collect()
-    }
-}
-
-/// Reads "1GiB", "64MiB", "4KiB" or a number of bytes.
-fn bytes(text: &str) -> std::result::Result<u64, String> {
-    const UNITS: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    let (number, shift) = UNITS
-        .iter()
-        .find_map(|(unit, shift)| text.strip_suffix(unit).map(|number| (number, *shift)))
-        .unwrap_or((text, 0));
-    let number: u64 = number
-        .parse()
-        .map_err(|_| "wanted: a number, or one with KiB, MiB or GiB")?;
-    match number.checked_mul(1 << shift) {
-        Some(bytes) if bytes >= 1 << 20 => Ok(bytes),
-        _ => Err("from 1MiB upwards".into()),
     }
 }

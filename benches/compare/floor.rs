@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::fixture::Fixture;
+use crate::common::fixture::Fixture;
 
 /// Bytes of data in a packet: as much as clients take in one.
 const DATA: usize = 32 * 1024;

@@ -2,35 +2,37 @@
 //!
 //! `cargo bench --bench compare -- --help` says how to run it; docs/performance.md says what came
 //! out. The flow: an outer process owns the temporary folder and everything that is started in it,
-//! and cleans up however the run ends ([`supervise`]); beneath it the same program makes the files
-//! ([`fixture`]), starts the servers ([`servers`]), lets the real `sftp` work ([`client`],
-//! [`workloads`]) in interleaved rounds ([`rounds`]), beside what nobody can leave out ([`floor`]), prints the
-//! table ([`report`]), and writes every sample ([`record`]) and a plot ([`plot`]).
+//! and cleans up however the run ends ([`common::inner`]); beneath it the same program makes the files
+//! ([`files`]), starts the servers ([`common::servers`]), lets the real `sftp` work
+//! ([`common::client`], [`workloads`]) in interleaved rounds ([`rounds`]), beside what nobody can leave
+//! out ([`floor`]), prints the table ([`report`]), and writes every sample ([`record`]) and a plot
+//! ([`plot`]).
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use args::{Arguments, Inner};
-use fixture::Fixture;
+use args::Arguments;
+use common::fixture::Fixture;
+use common::inner::{self, Inner};
+use common::machine::Machine;
+use common::servers::Programs;
+use common::{processes, supervise};
 use record::Record;
-use report::{Machine, Report};
-use servers::Programs;
+use report::Report;
 
 mod args;
-mod client;
-mod fixture;
+#[allow(dead_code)] // Shared with growth; each uses all of what it needs.
+#[path = "../common/mod.rs"]
+mod common;
+mod files;
 mod floor;
 mod plot;
-mod processes;
 mod record;
 mod report;
 mod rounds;
-mod servers;
-mod spread;
-mod supervise;
 mod workloads;
 
 fn main() -> ExitCode {
@@ -56,38 +58,26 @@ fn draw(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The outer process: whatever happens to the inner one, no process and no file stays behind.
+/// The outer process.
 fn measure_in_a_folder_of_its_own(arguments: &Arguments) -> Result<ExitCode> {
     // What is missing is said before anything is made.
-    Programs::find(arguments)?;
-    let folder = tempfile::Builder::new()
-        .prefix("compare-")
-        .tempdir_in(&arguments.dir)
-        .with_context(|| format!("cannot make a folder in {}", arguments.dir.display()))?;
-    let mut inner = Command::new(std::env::current_exe()?);
-    inner
-        .args(std::env::args_os().skip(1))
-        .arg("measure")
-        .arg(folder.path());
-    let code = supervise::run(&mut inner)?;
-    folder
-        .close()
-        .context("cannot remove the temporary folder")?;
-    Ok(code)
+    Programs::find(&arguments.builds())?;
+    inner::in_a_folder_of_its_own("compare-", &arguments.dir)
 }
 
 /// The inner process: one run, from the files to the table.
 fn measure(arguments: &Arguments, folder: &Path) -> Result<ExitCode> {
     supervise::end_with_parent()?;
     let scale = arguments.scale();
-    let programs = Programs::find(arguments)?;
+    let programs = Programs::find(&arguments.builds())?;
     let peers = arguments.peers(&programs)?;
-    let fixture = Fixture::make(folder, &scale, &programs)?;
+    let fixture = Fixture::make(folder, &programs)?;
+    files::make(&fixture, &scale).context("cannot make the files to move")?;
     let workloads = arguments.workloads();
 
     let samples = rounds::run(&fixture, &scale, &peers, &workloads)?;
     let report = Report {
-        machine: Machine::describe(&fixture, &peers),
+        machine: Machine::describe(&programs, folder, &peers),
         scale,
         peers,
         workloads,

@@ -1,6 +1,5 @@
 //! A plot for the README: throughput and the server's CPU time of the big file's transfers, a row for
-//! each server. Plain SVG with a ground of its own, so that it is readable on a light page and on a
-//! dark one. It names no machine: what the machine was stands in docs/performance.md.
+//! each server.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,11 +7,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::client::AES;
+use crate::common::client::AES;
+use crate::common::servers::Peer;
+use crate::common::sizes::size;
+use crate::common::spread::Spread;
+use crate::common::svg::{self, Page, rounds, text};
 use crate::record::{Record, ServerRecord};
-use crate::servers::Peer;
-use crate::spread::Spread;
-use crate::workloads::{CPU, THROUGHPUT, size};
+use crate::workloads::{CPU, THROUGHPUT};
 
 const WIDTH: f64 = 840.0;
 /// Where the first row begins.
@@ -54,27 +55,11 @@ const PANELS: [Panel; 2] = [
     },
 ];
 
-/// The style sheet. Of the media query's two answers either is readable on any page.
-const STYLE: &str = "\
-text { font: 13px -apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif; fill: #1f2328 }
-.title { font-size: 16px; font-weight: 600 }
-.heading, .own { font-weight: 600 }
-.small { font-size: 11px; fill: #59636e }
-.ground { fill: #ffffff; stroke: #d1d9e0 }
-.axis { stroke: #59636e }
-.spread { stroke: #1f2328 }
-.get { fill: #0969da }
-.put { fill: #e16f24 }
-@media (prefers-color-scheme: dark) {
-  text { fill: #f0f6fc }
-  .small { fill: #9198a1 }
-  .ground { fill: #0d1117; stroke: #3d444d }
-  .axis { stroke: #9198a1 }
-  .spread { stroke: #f0f6fc }
-  .get { fill: #4493f8 }
-  .put { fill: #db6d28 }
-}
-";
+/// How the bars look, on a light page and on a dark one.
+const STYLES: (&str, &str) = (
+    ".get { fill: #0969da }\n.put { fill: #e16f24 }\n",
+    "  .get { fill: #4493f8 }\n  .put { fill: #db6d28 }\n",
+);
 
 /// Draws a run into a file.
 pub(crate) fn write(run: &Record, file: &Path) -> Result<()> {
@@ -95,22 +80,13 @@ fn svg(run: &Record) -> Result<String> {
         size(run.size)
     );
 
-    let mut out = String::new();
-    writeln!(
-        out,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" aria-labelledby="title desc">"#
-    )?;
-    writeln!(out, r#"<title id="title">{}</title>"#, escaped(&title))?;
-    let told = escaped(&description(run, &servers));
-    writeln!(out, r#"<desc id="desc">{told}</desc>"#)?;
-    writeln!(out, "<style>\n{STYLE}</style>")?;
-    writeln!(
-        out,
-        r#"<rect class="ground" x="0.5" y="0.5" width="{}" height="{}" rx="6"/>"#,
-        WIDTH - 1.0,
-        height - 1.0
-    )?;
-    text(&mut out, 16.0, 30.0, "title", &title)?;
+    let mut out = svg::begin(&Page {
+        width: WIDTH,
+        height,
+        title: &title,
+        description: &description(run, &servers),
+        styles: STYLES,
+    })?;
     for ((_, way), left) in WAYS.iter().zip([700.0, 764.0]) {
         writeln!(
             out,
@@ -134,8 +110,7 @@ fn svg(run: &Record) -> Result<String> {
         "small",
         &footer(run, &servers),
     )?;
-    writeln!(out, "</svg>")?;
-    Ok(out)
+    Ok(svg::end(out))
 }
 
 /// Who did both ways; Landfall first.
@@ -204,7 +179,7 @@ fn footer(run: &Record, servers: &[&ServerRecord]) -> String {
     let mut footer = format!(
         "{}. Medians of {}; thin lines from the least to the most. {}",
         run.date,
-        rounds(run),
+        rounds(run.rounds),
         cipher(AES)
     );
     for server in servers.iter().filter(|server| server.aes_gcm != AES) {
@@ -215,7 +190,7 @@ fn footer(run: &Record, servers: &[&ServerRecord]) -> String {
 
 /// All figures, for those who do not see the bars.
 fn description(run: &Record, servers: &[&ServerRecord]) -> String {
-    let mut told = format!("{}, medians of {}.", run.date, rounds(run));
+    let mut told = format!("{}, medians of {}.", run.date, rounds(run.rounds));
     for server in servers {
         let _ = write!(told, " {} {}:", server.name, short(&server.version));
         for (number, (work, way)) in WAYS.iter().enumerate() {
@@ -235,21 +210,6 @@ fn description(run: &Record, servers: &[&ServerRecord]) -> String {
     told
 }
 
-fn rounds(run: &Record) -> String {
-    match run.rounds {
-        1 => "1 round".to_owned(),
-        rounds => format!("{rounds} rounds"),
-    }
-}
-
-fn text(out: &mut String, x: f64, y: f64, class: &str, what: &str) -> Result<()> {
-    let what = escaped(what);
-    Ok(writeln!(
-        out,
-        r#"<text class="{class}" x="{x:.1}" y="{y:.1}">{what}</text>"#
-    )?)
-}
-
 /// The number in what a program says of its version.
 fn short(version: &str) -> &str {
     version
@@ -257,10 +217,4 @@ fn short(version: &str) -> &str {
         .map(|word| word.trim_start_matches('v'))
         .find(|word| word.starts_with(|first: char| first.is_ascii_digit()))
         .unwrap_or(version)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }

@@ -1,52 +1,16 @@
 //! The table and the JSON.
 
 use std::fmt;
-use std::fs;
-
-use landfall::calendar;
 
 use crate::args::Scale;
-use crate::client::AES;
-use crate::fixture::Fixture;
+use crate::common::client::AES;
+use crate::common::machine::{Machine, today};
+use crate::common::servers::Peer;
+use crate::common::spread::Spread;
+use crate::common::table::{or_dash, write_aligned};
 use crate::record::{Record, SampleRecord, ServerRecord};
 use crate::rounds::Samples;
-use crate::servers::Peer;
-use crate::spread::Spread;
 use crate::workloads::{CPU, Goal, Measure, Workload};
-
-/// More of the machine than this for others, and the figures say little.
-const OTHERS_MAY_USE: f64 = 0.1;
-
-/// Where a run took place.
-pub(crate) struct Machine {
-    cpu: String,
-    cores: usize,
-    kernel: String,
-    file_system: String,
-    /// Of those who take part, in their own words.
-    versions: Vec<String>,
-}
-
-impl Machine {
-    /// Asks the system.
-    pub(crate) fn describe(fixture: &Fixture, peers: &[Peer]) -> Self {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let cpu = read("/proc/cpuinfo")
-            .lines()
-            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-            .map_or_else(|| "unknown CPU".to_owned(), |(_, name)| name.to_owned());
-        Self {
-            cpu,
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            file_system: fixture.file_system(),
-            versions: peers
-                .iter()
-                .map(|peer| fixture.programs.version(*peer))
-                .collect(),
-        }
-    }
-}
 
 /// All that a run has found.
 pub(crate) struct Report {
@@ -244,9 +208,8 @@ impl Report {
             let values = values(&self.floors(work));
             (!values.is_empty()).then(|| (work.name.to_owned(), values))
         });
-        let today = calendar::rfc3339(calendar::now());
         Record {
-            date: today.split('T').next().unwrap_or_default().to_owned(),
+            date: today(),
             cpu: self.machine.cpu.clone(),
             cores: self.machine.cores,
             kernel: self.machine.kernel.clone(),
@@ -263,34 +226,14 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let machine = &self.machine;
-        writeln!(
-            f,
-            "\n{} x {}, Linux {}",
-            machine.cores, machine.cpu, machine.kernel
-        )?;
-        writeln!(
-            f,
-            "{}; files on {}, in memory",
-            machine.versions.join("; "),
-            machine.file_system
-        )?;
+        write!(f, "\n{machine}")?;
         writeln!(
             f,
             "Medians (least-most) of {} rounds; ratios are within a round",
             self.scale.rounds
         )?;
         if let Some(others) = self.others() {
-            writeln!(
-                f,
-                "Busy with other things meanwhile: {others} of {} cores",
-                machine.cores
-            )?;
-            if others.median > OTHERS_MAY_USE * machine.cores as f64 {
-                writeln!(
-                    f,
-                    "THE MACHINE IS NOT QUIET: absolute figures mean little, ratios are rough"
-                )?;
-            }
+            machine.write_others(f, &others)?;
         }
         for peer in self.peers.iter().filter(|peer| peer.cipher(AES) != AES) {
             let (name, cipher) = (peer.name(), peer.cipher(AES));
@@ -339,34 +282,4 @@ fn ratios(figures: Vec<(u32, f64)>, reference: &[(u32, f64)]) -> Vec<f64> {
         Some(value / other)
     };
     figures.into_iter().filter_map(ratio).collect()
-}
-
-fn or_dash(value: Option<impl fmt::Display>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-}
-
-/// Writes a Markdown table that is readable as text too.
-fn write_aligned(f: &mut fmt::Formatter<'_>, rows: &[Vec<String>]) -> fmt::Result {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(String::len)
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    for (number, row) in rows.iter().enumerate() {
-        for (cell, width) in row.iter().zip(&widths) {
-            write!(f, "| {cell:<width$} ")?;
-        }
-        writeln!(f, "|")?;
-        if number == 0 {
-            for width in &widths {
-                write!(f, "|{}", "-".repeat(width + 2))?;
-            }
-            writeln!(f, "|")?;
-        }
-    }
-    Ok(())
 }

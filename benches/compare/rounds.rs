@@ -1,15 +1,13 @@
 //! One run: everything verified once, then measured in rounds in which the servers take turns.
 
-use std::os::unix::process::parent_id;
-use std::time::{Duration, Instant};
-
 use anyhow::Result;
 
 use crate::args::Scale;
-use crate::fixture::Fixture;
-use crate::processes::{Tree, machine_busy};
-use crate::servers::{Peer, Server};
-use crate::workloads::{Bench, Workload, for_a_gibibyte};
+use crate::common::fixture::Fixture;
+use crate::common::processes::for_a_gibibyte;
+use crate::common::servers::{Peer, Server};
+use crate::common::turns::{beside_others, in_turn};
+use crate::workloads::{Bench, Workload};
 
 /// What one server did in one round.
 pub(crate) struct Sample {
@@ -68,7 +66,7 @@ pub(crate) fn run(
     let mut samples = Samples::default();
     for round in 0..scale.rounds {
         for work in workloads.iter().filter(|work| round == 0 || !work.once) {
-            for server in who_can(work, in_turn(&servers, round)) {
+            for server in who_can(work, in_turn(servers.iter(), round)) {
                 let sample = measure(work, &bench(server), round)?;
                 let values: Vec<String> = work
                     .measures
@@ -113,31 +111,13 @@ fn who_can<'a>(
     servers.filter(move |server| server.peer.can(needs))
 }
 
-/// The first goes first in one round and last in the next: what drifts hits all alike.
-fn in_turn(servers: &[Server], round: u32) -> Vec<&Server> {
-    if round.is_multiple_of(2) {
-        servers.iter().collect()
-    } else {
-        servers.iter().rev().collect()
-    }
-}
-
 fn measure(work: &Workload, bench: &Bench, round: u32) -> Result<Sample> {
-    let before = used_by_others()?;
-    let started = Instant::now();
-    let values = (work.run)(bench)?;
-    let elapsed = started.elapsed();
-    let others = used_by_others()?.saturating_sub(before);
+    let (values, others) = beside_others(|| (work.run)(bench))?;
     Ok(Sample {
         work: work.name,
         peer: bench.server.peer,
         round,
         values,
-        others: others.as_secs_f64() / elapsed.as_secs_f64(),
+        others,
     })
-}
-
-/// CPU time of the machine that nothing of this run has used: all beneath the outer process is ours.
-fn used_by_others() -> Result<Duration> {
-    Ok(machine_busy()?.saturating_sub(Tree::below(parent_id())?.cpu()))
 }

@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 
 use crate::args::Scale;
-use crate::client::{self, AES, Cipher, IdleSession, Stdout};
-use crate::fixture::{Fixture, same_file, same_files};
+use crate::common::client::{self, AES, Cipher, IdleSession, Stdout, at_once};
+use crate::common::fixture::{Fixture, same_file, same_files};
+use crate::common::processes::for_a_gibibyte;
+use crate::common::servers::{Ability, Peer, Server};
 use crate::floor::Floor;
-use crate::servers::{Ability, Peer, Server};
 
 pub(crate) use table::ALL;
 
@@ -294,38 +295,5 @@ impl Bench<'_> {
             bytes as f64 / MEBIBYTE / elapsed.as_secs_f64(),
             for_a_gibibyte(cpu, bytes),
         ])
-    }
-}
-
-/// CPU seconds for each GiB.
-pub(crate) fn for_a_gibibyte(cpu: Duration, bytes: u64) -> f64 {
-    const GIBIBYTE: f64 = (1_u64 << 30) as f64;
-    cpu.as_secs_f64() * GIBIBYTE / bytes as f64
-}
-
-/// Does the same from several threads; the time from the first start to the last end.
-fn at_once<T>(threads: usize, work: impl Fn(usize) -> Result<T> + Sync) -> Result<Duration> {
-    let started = std::time::Instant::now();
-    std::thread::scope(|scope| {
-        let work = &work;
-        let running: Vec<_> = (0..threads)
-            .map(|number| scope.spawn(move || work(number).map(drop)))
-            .collect();
-        running
-            .into_iter()
-            .try_for_each(|thread| match thread.join() {
-                Ok(outcome) => outcome,
-                Err(_) => bail!("a client's thread panicked"),
-            })
-    })?;
-    Ok(started.elapsed())
-}
-
-/// A size for people.
-pub(crate) fn size(bytes: u64) -> String {
-    match bytes {
-        bytes if bytes % (1 << 30) == 0 => format!("{} GiB", bytes >> 30),
-        bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
-        bytes => format!("{bytes} bytes"),
     }
 }

@@ -1,9 +1,10 @@
 //! The works and their goals.
 
-use super::{CPU, Goal, LOGINS_AT_ONCE, Measure, THROUGHPUT, TRANSFERS_AT_ONCE, Workload, size};
-use crate::client::{AES, CHACHA};
+use super::{CPU, Goal, LOGINS_AT_ONCE, Measure, THROUGHPUT, TRANSFERS_AT_ONCE, Workload};
+use crate::common::client::{AES, CHACHA};
+use crate::common::servers::Ability;
+use crate::common::sizes::size;
 use crate::floor::Floor;
-use crate::servers::Ability;
 
 /// All works, in the order of the table.
 pub(crate) const ALL: &[Workload] = &[

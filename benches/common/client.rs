@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::fixture::Fixture;
-use crate::servers::Server;
+use crate::common::fixture::Fixture;
+use crate::common::servers::Server;
 
 /// No single client may take longer: then something hangs.
-const LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 /// A cipher by its name in SSH.
 pub(crate) type Cipher = &'static str;
@@ -162,7 +162,7 @@ impl Drop for IdleSession {
 
 /// Options for ssh, sftp and scp, with the cipher that this server has for the wanted one. Nothing of the
 /// user's or the machine's own set-up takes part.
-fn options(fixture: &Fixture, server: &Server, wanted: Cipher) -> Vec<String> {
+pub(crate) fn options(fixture: &Fixture, server: &Server, wanted: Cipher) -> Vec<String> {
     let cipher = server.peer.cipher(wanted);
     let path = |path: &Path| path.display().to_string();
     let mut options = vec!["-F".to_owned(), "none".to_owned()];
@@ -210,26 +210,52 @@ fn run(mut command: Command, input: &[u8], stdout: Stdout) -> Result<(Duration, 
         .write_all(input)
         .context("it takes no input")?;
 
+    let output = finish(child, &program, LIMIT)?;
+    Ok((started.elapsed(), output))
+}
+
+/// Waits until a client ends, or kills it when it takes too long.
+pub(crate) fn finish(child: Child, program: &str, limit: Duration) -> Result<Output> {
     let pid = Pid::from_raw(i32::try_from(child.id())?).context("a process without an id")?;
     let handle = pidfd_open(pid, PidfdFlags::empty())?;
     let (done, waiting) = mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
-        let late = waiting.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout);
+        let late = waiting.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
         if late {
             let _ = pidfd_send_signal(&handle, Signal::KILL);
         }
         late
     });
     let output = child.wait_with_output()?;
-    let elapsed = started.elapsed();
     drop(done);
     match watchdog.join() {
-        Ok(false) => Ok((elapsed, output)),
-        _ => bail!("{program} did not end within {LIMIT:?}"),
+        Ok(false) => Ok(output),
+        _ => bail!("{program} did not end within {limit:?}"),
     }
 }
 
-fn succeeded(output: Output) -> Result<String> {
+/// Does the same from several threads; the time from the first start to the last end.
+pub(crate) fn at_once<T>(
+    threads: usize,
+    work: impl Fn(usize) -> Result<T> + Sync,
+) -> Result<Duration> {
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> = (0..threads)
+            .map(|number| scope.spawn(move || work(number).map(drop)))
+            .collect();
+        running
+            .into_iter()
+            .try_for_each(|thread| match thread.join() {
+                Ok(outcome) => outcome,
+                Err(_) => bail!("a client's thread panicked"),
+            })
+    })?;
+    Ok(started.elapsed())
+}
+
+pub(crate) fn succeeded(output: Output) -> Result<String> {
     if !output.status.success() {
         bail!(
             "{}: {}",

@@ -1,4 +1,4 @@
-//! The servers that are compared, each started with what it needs on a port of its own.
+//! The servers that are measured, each started with what it needs on a port of its own.
 
 use std::fs;
 use std::io::Write;
@@ -10,11 +10,12 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::client::{AES, Cipher};
-use crate::fixture::Fixture;
-use crate::processes::{Memory, Tree};
+use crate::common::client::{AES, Cipher};
+use crate::common::fixture::Fixture;
+use crate::common::processes::{Memory, Tree};
 
-pub(crate) use programs::Programs;
+pub(crate) use landfall::Installed;
+pub(crate) use programs::{Builds, Programs};
 
 mod free_port;
 mod landfall;
@@ -117,7 +118,9 @@ impl Peer {
         let program = program.with_context(|| format!("{} is not installed", self.name()))?;
         match self {
             Self::Openssh => openssh::start(program, fixture, &folder),
-            Self::Before | Self::Landfall => landfall::start(self, program, fixture, &folder),
+            Self::Before | Self::Landfall => {
+                Installed::new(self, program, fixture, folder).and_then(|it| it.start(fixture))
+            }
             Self::Rclone => rclone::start(program, fixture, &folder),
             Self::Proftpd => proftpd::start(program, fixture, &folder),
             Self::Sftpgo => sftpgo::start(program, fixture, &folder),
@@ -131,6 +134,8 @@ pub(crate) struct Server {
     pub(crate) peer: Peer,
     pub(crate) port: u16,
     pub(crate) user: String,
+    /// Its public part.
+    host_key: String,
     supervisor: Child,
     log: PathBuf,
     /// Processes that it has when nobody is connected.
@@ -150,20 +155,27 @@ impl Server {
         let public = host_key.with_extension("pub");
         let public = fs::read_to_string(&public)
             .with_context(|| format!("cannot read the host key {}", public.display()))?;
-        let mut known = fs::OpenOptions::new()
-            .append(true)
-            .open(fixture.known_hosts())?;
-        writeln!(known, "[127.0.0.1]:{port} {}", public.trim())?;
         let Supervised { child, log } = supervised;
         let at_rest = Tree::below(child.id())?.running().len();
-        Ok(Self {
+        let server = Self {
             peer,
             port,
             user,
+            host_key: public.trim().to_owned(),
             supervisor: child,
             log,
             at_rest,
-        })
+        };
+        server.make_known(fixture, port)?;
+        Ok(server)
+    }
+
+    /// Has clients know the server at a port: its own, or that of a proxy.
+    pub(crate) fn make_known(&self, fixture: &Fixture, port: u16) -> Result<()> {
+        let mut known = fs::OpenOptions::new()
+            .append(true)
+            .open(fixture.known_hosts())?;
+        Ok(writeln!(known, "[127.0.0.1]:{port} {}", self.host_key)?)
     }
 
     /// CPU time of all its processes since it started, those that have ended included. Waits until
@@ -185,6 +197,11 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// The same while sessions are open.
+    pub(crate) fn cpu_so_far(&self) -> Result<Duration> {
+        Ok(Tree::below(self.supervisor.id())?.cpu())
     }
 
     /// Memory of all its processes.

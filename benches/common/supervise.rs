@@ -13,7 +13,7 @@ use rustix::process::{self, Pid, Signal, WaitOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::processes::Tree;
+use crate::common::processes::Tree;
 
 /// How long a program may take to end by itself once it was asked to.
 const GRACE: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::{Peer, Server, free_port, id};
-use crate::fixture::Fixture;
+use crate::common::fixture::Fixture;
 
 const USER: &str = "bench";
 

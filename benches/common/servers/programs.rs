@@ -6,10 +6,19 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 use super::Peer;
-use crate::args::Arguments;
 
 /// Where `benches/peers` puts what it builds.
 const PEERS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../peers");
+
+/// The builds of Landfall that take part.
+#[derive(Debug, Clone)]
+pub(crate) struct Builds {
+    pub(crate) landfall: PathBuf,
+    /// Another one.
+    pub(crate) before: Option<PathBuf>,
+    /// What its config has besides.
+    pub(crate) before_with: Vec<String>,
+}
 
 /// Where each program is.
 #[derive(Debug, Clone)]
@@ -21,11 +30,7 @@ pub(crate) struct Programs {
     pub(crate) sshd: PathBuf,
     /// `None`: sshd's internal one.
     pub(crate) sftp_server: Option<PathBuf>,
-    pub(crate) landfall: PathBuf,
-    /// Another build of Landfall.
-    pub(crate) before: Option<PathBuf>,
-    /// What its config has besides.
-    pub(crate) before_with: Vec<String>,
+    pub(crate) builds: Builds,
     /// The further peers, as far as they are here.
     rclone: Option<PathBuf>,
     proftpd: Option<PathBuf>,
@@ -34,7 +39,7 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Finds them, or says all that is missing of what every run needs.
-    pub(crate) fn find(arguments: &Arguments) -> Result<Self> {
+    pub(crate) fn find(builds: &Builds) -> Result<Self> {
         let mut missing = Vec::new();
         let mut need = |name: &str| {
             find(name).unwrap_or_else(|| {
@@ -56,14 +61,12 @@ impl Programs {
             .map(PathBuf::from)
             .into_iter()
             .find(|file| file.is_file()),
-            landfall: arguments.landfall.clone(),
-            before: arguments.before.clone(),
-            before_with: arguments.before_with.clone(),
+            builds: builds.clone(),
             rclone: find("rclone"),
             proftpd: find("proftpd"),
             sftpgo: find("sftpgo"),
         };
-        for landfall in [&programs.landfall].into_iter().chain(&programs.before) {
+        for landfall in [&builds.landfall].into_iter().chain(&builds.before) {
             if !landfall.is_file() {
                 missing.push(landfall.display().to_string());
             }
@@ -81,8 +84,8 @@ impl Programs {
     pub(crate) fn server(&self, peer: Peer) -> Option<&Path> {
         match peer {
             Peer::Openssh => Some(&self.sshd),
-            Peer::Before => Some(self.before.as_ref().unwrap_or(&self.landfall)),
-            Peer::Landfall => Some(&self.landfall),
+            Peer::Before => Some(self.builds.before.as_ref().unwrap_or(&self.builds.landfall)),
+            Peer::Landfall => Some(&self.builds.landfall),
             Peer::Rclone => self.rclone.as_deref(),
             Peer::Proftpd => self.proftpd.as_deref(),
             Peer::Sftpgo => self.sftpgo.as_deref(),

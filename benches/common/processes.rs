@@ -136,6 +136,12 @@ pub(crate) fn burn(milliseconds: u64) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// CPU seconds for each GiB.
+pub(crate) fn for_a_gibibyte(cpu: Duration, bytes: u64) -> f64 {
+    const GIBIBYTE: f64 = (1_u64 << 30) as f64;
+    cpu.as_secs_f64() * GIBIBYTE / bytes as f64
+}
+
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name stands in parentheses and may hold anything, so count from the last one:

@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::{Peer, Server, free_port, id};
-use crate::client;
-use crate::fixture::Fixture;
+use crate::common::client;
+use crate::common::fixture::Fixture;
 
 pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<Server> {
     // The user that this runs as is the one that sshd can log in.

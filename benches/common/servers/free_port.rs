@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::{PATIENCE, Supervised, appended, log_in};
-use crate::processes::Tree;
+use crate::common::processes::Tree;
 
 /// Tries to find a free port: another may take it before the server does.
 const TRIES: usize = 5;

@@ -1,30 +1,26 @@
-//! The files of a run. All lie in one folder, so on one file system:
+//! The folder that servers and clients work in. All of it lies on one file system:
 //!
 //! ```text
-//! home/          what every server serves: big, half, small/, names/, and what clients put there
-//! source/        what clients put: big, half (of its size) and small/ (hard links: the same pages in memory)
+//! home/          what every server serves, and what clients put there
+//! source/        what clients put; what is in both are hard links: the same pages in memory
 //! fetched/       what clients get and keep
 //! client_key, known_hosts
 //! OpenSSH-1/ ... one folder for each server that is started: config, host key, log
 //! ```
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
+use rand::Rng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 
-use crate::args::Scale;
-use crate::servers::Programs;
+use crate::common::servers::Programs;
 
-/// Size of a small file in bytes.
-const SMALL: usize = 4096;
-
-/// The folder of a run.
+/// The folder of a run, or of a part of one.
 pub(crate) struct Fixture {
     folder: PathBuf,
     /// The programs of this machine.
@@ -34,8 +30,8 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// Makes all files.
-    pub(crate) fn make(folder: &Path, scale: &Scale, programs: &Programs) -> Result<Self> {
+    /// Makes it, without files to move.
+    pub(crate) fn make(folder: &Path, programs: &Programs) -> Result<Self> {
         let fixture = Self {
             folder: folder.to_path_buf(),
             programs: programs.clone(),
@@ -44,9 +40,6 @@ impl Fixture {
         for folder in [fixture.home(), fixture.source(), fixture.fetched()] {
             fs::create_dir(folder)?;
         }
-        fixture
-            .make_files(scale)
-            .context("cannot make the files to move")?;
         fixture.make_key("client_key")?;
         fs::write(fixture.known_hosts(), "")?;
         Ok(fixture)
@@ -97,7 +90,7 @@ impl Fixture {
     pub(crate) fn make_key(&self, name: impl AsRef<Path>) -> Result<PathBuf> {
         let path = self.folder.join(name);
         let output = Command::new(&self.programs.ssh_keygen)
-            .args(["-q", "-t", "ed25519", "-N", "", "-C", "compare", "-f"])
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f"])
             .arg(&path)
             .stdin(Stdio::null())
             .output()
@@ -111,53 +104,26 @@ impl Fixture {
         Ok(path)
     }
 
-    /// The file system that all of this lies on.
-    pub(crate) fn file_system(&self) -> String {
-        // Longest mount point that the folder is beneath: "... mount-point ... - type source ..."
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        mounts
-            .lines()
-            .filter_map(|line| {
-                let (before, after) = line.split_once(" - ")?;
-                let point = Path::new(before.split(' ').nth(4)?);
-                let kind = after.split(' ').next()?;
-                self.folder
-                    .starts_with(point)
-                    .then(|| (point.as_os_str().len(), kind.to_owned()))
-            })
-            .max()
-            .map_or_else(|| "unknown".to_owned(), |(_, kind)| kind)
+    /// Makes a file of random bytes that clients put, and that is in the home too.
+    pub(crate) fn make_file(&self, name: &str, size: u64, random: &mut StdRng) -> io::Result<()> {
+        let mut block = vec![0; 1 << 20];
+        let mut file = File::create(self.source().join(name))?;
+        let mut left = size;
+        while left > 0 {
+            random.fill_bytes(&mut block);
+            left -= io::copy(&mut block.as_slice().take(left), &mut file)?;
+        }
+        // What is still to be written to the disk would be written while we measure.
+        file.sync_all()?;
+        fs::hard_link(self.source().join(name), self.home().join(name))
     }
 
-    fn make_files(&self, scale: &Scale) -> io::Result<()> {
-        let mut random = StdRng::seed_from_u64(1);
-        let mut block = vec![0; 1 << 20];
-        for (name, size) in [("big", scale.size), ("half", scale.size / 2)] {
-            let mut file = File::create(self.source().join(name))?;
-            let mut left = size;
-            while left > 0 {
-                random.fill_bytes(&mut block);
-                left -= io::copy(&mut block.as_slice().take(left), &mut file)?;
-            }
-            // What is still to be written to the disk would be written while we measure.
-            file.sync_all()?;
-            fs::hard_link(self.source().join(name), self.home().join(name))?;
-        }
-
-        for folder in [self.source(), self.home()] {
-            fs::create_dir(folder.join("small"))?;
-        }
-        let mut small = vec![0; SMALL];
-        for number in 0..scale.small_files {
-            let name = format!("small/{number:04}");
-            random.fill_bytes(&mut small);
-            File::create(self.source().join(&name))?.write_all(&small)?;
-            fs::hard_link(self.source().join(&name), self.home().join(&name))?;
-        }
-
-        fs::create_dir(self.home().join("names"))?;
-        for number in 0..scale.names {
-            File::create(self.home().join(format!("names/a-file-{number:05}")))?;
+    /// Makes a directory of empty files in the home.
+    pub(crate) fn make_names(&self, directory: &str, names: u32) -> io::Result<()> {
+        let directory = self.home().join(directory);
+        fs::create_dir(&directory)?;
+        for number in 0..names {
+            File::create(directory.join(format!("a-file-{number:05}")))?;
         }
         Ok(())
     }

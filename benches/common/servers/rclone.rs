@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::{Peer, Server, free_port};
-use crate::fixture::Fixture;
+use crate::common::fixture::Fixture;
 
 /// With keys, rclone takes any name.
 const USER: &str = "bench";

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::{Peer, Server, free_port};
-use crate::fixture::Fixture;
+use crate::common::fixture::Fixture;
 
 const USER: &str = "bench";
 

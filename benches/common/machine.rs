@@ -1,0 +1,94 @@
+//! Where a run took place, and when.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use landfall::calendar;
+
+use super::servers::{Peer, Programs};
+use super::spread::Spread;
+
+/// More of the machine than this for others, and the figures say little.
+const OTHERS_MAY_USE: f64 = 0.1;
+
+/// Where a run took place.
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    /// That the files of the run lie on.
+    pub(crate) file_system: String,
+    /// Of those who take part, in their own words.
+    pub(crate) versions: Vec<String>,
+}
+
+impl Machine {
+    /// Asks the system.
+    pub(crate) fn describe(programs: &Programs, folder: &Path, peers: &[Peer]) -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let cpu = read("/proc/cpuinfo")
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+            .map_or_else(|| "unknown CPU".to_owned(), |(_, name)| name.to_owned());
+        Self {
+            cpu,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            file_system: file_system(folder),
+            versions: peers.iter().map(|peer| programs.version(*peer)).collect(),
+        }
+    }
+
+    /// How busy it was with anything else, and whether that was too much.
+    pub(crate) fn write_others(&self, f: &mut fmt::Formatter<'_>, others: &Spread) -> fmt::Result {
+        writeln!(
+            f,
+            "Busy with other things meanwhile: {others} of {} cores",
+            self.cores
+        )?;
+        if others.median > OTHERS_MAY_USE * self.cores as f64 {
+            writeln!(
+                f,
+                "THE MACHINE IS NOT QUIET: absolute figures mean little, ratios are rough"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} x {}, Linux {}", self.cores, self.cpu, self.kernel)?;
+        writeln!(
+            f,
+            "{}; files on {}, in memory",
+            self.versions.join("; "),
+            self.file_system
+        )
+    }
+}
+
+/// The day in UTC, as in 2026-11-21.
+pub(crate) fn today() -> String {
+    let now = calendar::rfc3339(calendar::now());
+    now.split('T').next().unwrap_or_default().to_owned()
+}
+
+/// The file system that a folder lies on.
+fn file_system(folder: &Path) -> String {
+    // Longest mount point that the folder is beneath: "... mount-point ... - type source ..."
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let (before, after) = line.split_once(" - ")?;
+            let point = Path::new(before.split(' ').nth(4)?);
+            let kind = after.split(' ').next()?;
+            folder
+                .starts_with(point)
+                .then(|| (point.as_os_str().len(), kind.to_owned()))
+        })
+        .max()
+        .map_or_else(|| "unknown".to_owned(), |(_, kind)| kind)
+}

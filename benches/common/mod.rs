@@ -1,0 +1,15 @@
+//! What the benches have in common that put servers beside each other: the servers, the client, the ruler,
+//! and what is written of a run.
+
+pub(crate) mod client;
+pub(crate) mod fixture;
+pub(crate) mod inner;
+pub(crate) mod machine;
+pub(crate) mod processes;
+pub(crate) mod servers;
+pub(crate) mod sizes;
+pub(crate) mod spread;
+pub(crate) mod supervise;
+pub(crate) mod svg;
+pub(crate) mod table;
+pub(crate) mod turns;
