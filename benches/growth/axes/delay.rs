@@ -1,0 +1,91 @@
+//! The time of a round trip, by a proxy that holds everything back. One connection, one file.
+
+use std::fs;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Axis, mebibytes, random, start_all};
+use crate::common::fixture::{Fixture, same_file};
+use crate::common::processes::for_a_gibibyte;
+use crate::common::servers::Server;
+use crate::proxy::Proxy;
+use crate::rounds::{Place, Run, Values};
+use crate::session::{Session, patience};
+
+const GET: &str = "get: MiB/s";
+const GET_TRIP: &str = "get: MiB in a round trip";
+const GET_CPU: &str = "get: server CPU s/GiB";
+const PUT: &str = "put: MiB/s";
+const PUT_TRIP: &str = "put: MiB in a round trip";
+const PUT_CPU: &str = "put: server CPU s/GiB";
+
+pub(super) const AXIS: Axis = Axis {
+    name: "delay",
+    title: "round trip",
+    label: |milliseconds| format!("{milliseconds} ms"),
+    measures: &[GET, GET_TRIP, GET_CPU, PUT, PUT_TRIP, PUT_CPU],
+    places,
+};
+
+/// What is moved.
+const NAME: &str = "file";
+
+fn places(run: &Run) -> Result<Vec<Place>> {
+    let fixture = Rc::new(run.fixture(AXIS.name)?);
+    let size = run.scale.delayed;
+    fixture.make_file(NAME, size, &mut random())?;
+    let servers = start_all(&fixture)?;
+    let mut places = Vec::new();
+    for &delay in &run.scale.delays {
+        for server in &servers {
+            let round_trip = Duration::from_millis(delay);
+            let proxy = Proxy::start(server.port, round_trip)?;
+            server.make_known(&fixture, proxy.port)?;
+            let (fixture, server) = (fixture.clone(), server.clone());
+            places.push(Place {
+                at: delay,
+                peer: server.peer,
+                measure: Box::new(move || measure(&fixture, &server, &proxy, round_trip, size)),
+            });
+        }
+    }
+    Ok(places)
+}
+
+fn measure(
+    fixture: &Fixture,
+    server: &Server,
+    proxy: &Proxy,
+    round_trip: Duration,
+    size: u64,
+) -> Result<Values> {
+    let mut session = Session::open(fixture, server, proxy.port)?;
+    let mut transfer = |line: &str| -> Result<_> {
+        let before = server.cpu_so_far()?;
+        let (elapsed, _) = session.carry_out(line, patience(size))?;
+        let cpu = server.cpu_so_far()? - before;
+        let speed = mebibytes(size) / elapsed.as_secs_f64();
+        Ok((speed, for_a_gibibyte(cpu, size)))
+    };
+    let (get, get_cpu) = transfer(&format!("get {NAME} /dev/null"))?;
+    let new = fixture.new_name();
+    let (put, put_cpu) = transfer(&format!("put {NAME} {new}"))?;
+    session.end()?;
+
+    let new = fixture.home().join(new);
+    same_file(&fixture.source().join(NAME), &new)?;
+    fs::remove_file(new)?;
+    let mut values = vec![
+        (GET, get),
+        (GET_CPU, get_cpu),
+        (PUT, put),
+        (PUT_CPU, put_cpu),
+    ];
+    if !round_trip.is_zero() {
+        let trip = round_trip.as_secs_f64();
+        values.extend([(GET_TRIP, get * trip), (PUT_TRIP, put * trip)]);
+    }
+    Ok(values)
+}

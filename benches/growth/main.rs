@@ -1,0 +1,74 @@
+//! What becomes of throughput, CPU and memory as things grow: connections, files in a home, accounts, the
+//! size of a file, and the delay of the path. Landfall, and OpenSSH's sshd beside it where it has the same.
+//!
+//! `cargo bench --bench growth -- --help` says how to run it; docs/performance.md ("Growth") says what came
+//! out. The flow: an outer process owns the temporary folder and everything that is started in it
+//! ([`common::inner`]); beneath it the same program makes, for one axis after the other ([`axes`]), what
+//! each of its points needs, has all of them measured in rounds and in turns ([`rounds`]), prints a table
+//! for each ([`report`]), and writes every sample ([`record`]) and the plots ([`plot`]).
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use args::Arguments;
+use common::inner::{self, Inner};
+use common::servers::Programs;
+use common::{processes, supervise};
+use report::Report;
+use rounds::Run;
+
+mod args;
+mod axes;
+#[allow(dead_code)] // Shared with compare; each uses all of what it needs.
+#[path = "../common/mod.rs"]
+mod common;
+mod plot;
+mod proxy;
+mod record;
+mod report;
+mod rounds;
+mod session;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match &arguments.inner {
+        None => measure_in_a_folder_of_its_own(&arguments),
+        Some(Inner::Measure { folder }) => measure(&arguments, folder),
+        Some(Inner::Supervise { command }) => supervise::program(command),
+        Some(Inner::Burn { milliseconds }) => processes::burn(*milliseconds),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("growth: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The outer process.
+fn measure_in_a_folder_of_its_own(arguments: &Arguments) -> Result<ExitCode> {
+    // What is missing is said before anything is made.
+    Programs::find(&arguments.builds())?;
+    inner::in_a_folder_of_its_own("growth-", &arguments.dir)
+}
+
+/// The inner process: one run, from the files to the tables.
+fn measure(arguments: &Arguments, folder: &Path) -> Result<ExitCode> {
+    supervise::end_with_parent()?;
+    let run = Run::new(folder, &arguments.builds(), arguments.scale())?;
+    let mut axes = Vec::new();
+    for axis in arguments.axes() {
+        axes.push((axis, run.measure(axis)?));
+    }
+    let report = Report::new(&run, axes);
+    println!("{report}");
+    let record = report.record();
+    if let Some(file) = &arguments.json {
+        record.write(file)?;
+    }
+    if let Some(folder) = &arguments.svg {
+        plot::write_all(&report, folder)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,92 @@
+//! A path with a delay: everything that comes in at one end goes out at the other one half of a round trip
+//! later. What is on its way is not limited, neither is the speed.
+//!
+//! Each end has its own TCP, on loopback, which takes everything at once. So TCP's windows and its slow
+//! start are not delayed; what waits for the round trip is SSH and SFTP alone.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+/// As much is read at once.
+const PIECE: usize = 256 * 1024;
+
+/// Takes connections until it is dropped; those that it has taken go on to their ends.
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    /// A path to a port of this machine.
+    pub(crate) fn start(to: u16, round_trip: Duration) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        let stopped = Arc::new(AtomicBool::new(false));
+        let until = stopped.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if until.load(Ordering::Relaxed) {
+                    return;
+                }
+                if let Err(error) = connect(client, to, round_trip / 2) {
+                    eprintln!("the proxy cannot connect: {error}");
+                }
+            }
+        });
+        Ok(Self { port, stopped })
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        // So that it looks.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+}
+
+fn connect(client: TcpStream, to: u16, delay: Duration) -> io::Result<()> {
+    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, to))?;
+    for stream in [&client, &server] {
+        stream.set_nodelay(true)?;
+    }
+    one_way(client.try_clone()?, server.try_clone()?, delay);
+    one_way(server, client, delay);
+    Ok(())
+}
+
+/// One thread takes what comes and notes when; the other sends it when its time has come.
+fn one_way(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
+    let (under_way, arriving) = mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        let mut memory = vec![0; PIECE];
+        loop {
+            let taken = match from.read(&mut memory) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Ok(taken) => taken,
+                Err(_) => 0,
+            };
+            let piece = memory.get(..taken).unwrap_or_default().to_vec();
+            // An empty piece is the end.
+            if under_way.send((Instant::now() + delay, piece)).is_err() || taken == 0 {
+                return;
+            }
+        }
+    });
+    thread::spawn(move || {
+        for (due, piece) in arriving {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if piece.is_empty() || to.write_all(&piece).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+}
