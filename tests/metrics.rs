@@ -65,9 +65,10 @@ fn they_tell_what_a_real_client_did() {
     let settings = [ON, ("metrics.accounts", "true")];
     let server = TestServer::start_with(&settings);
     assert_eq!(address(&server).ip().to_string(), "127.0.0.1");
-    // Who looked whether it is there has left.
+    // Who looked whether it is there has come and left.
     wait_until("nobody is there", STEP, || {
-        scrape(&server)["landfall_connections"] == 0.0
+        let now = scrape(&server);
+        now["landfall_connections_total"] >= 1.0 && now["landfall_connections"] == 0.0
     });
     let before = scrape(&server);
     assert_eq!(
