@@ -1,6 +1,6 @@
 //! Accounts that the server has. The one that logs in stands in the midst of the others, each of which has
-//! a password, a key, a quota, figures of its use, and a home with nothing in it. Homes are links
-//! to one folder: a million folders would measure how fast the disk finds them. sshd has no accounts of its own.
+//! a password, a key, a quota, figures of its use, and a home with nothing in it. Homes are links to one
+//! folder: a million folders would measure how fast the disk finds them. sshd has no accounts of its own.
 
 use std::fs;
 use std::os::unix::fs::symlink;
