@@ -4,7 +4,9 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use anyhow::{Context, Result};
 use landfall::calendar;
+use serde::{Deserialize, Serialize};
 
 use super::servers::{Peer, Programs};
 use super::spread::Spread;
@@ -14,16 +16,38 @@ const OTHERS_MAY_USE: f64 = 0.1;
 
 /// Where a run took place.
 pub(crate) struct Machine {
-    pub(crate) cpu: String,
-    pub(crate) cores: usize,
-    pub(crate) kernel: String,
+    cpu: String,
+    cores: usize,
+    kernel: String,
     /// That the files of the run lie on.
-    pub(crate) file_system: String,
+    file_system: String,
     /// Of those who take part, in their own words.
     pub(crate) versions: Vec<String>,
 }
 
+/// When and where, as it is written down.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Site {
+    /// When the run ended: a day in UTC, as in 2026-11-21.
+    pub(crate) date: String,
+    cpu: String,
+    cores: usize,
+    kernel: String,
+    file_system: String,
+}
+
 impl Machine {
+    /// To be written down now.
+    pub(crate) fn site(&self) -> Site {
+        Site {
+            date: today(),
+            cpu: self.cpu.clone(),
+            cores: self.cores,
+            kernel: self.kernel.clone(),
+            file_system: self.file_system.clone(),
+        }
+    }
+
     /// Asks the system.
     pub(crate) fn describe(programs: &Programs, folder: &Path, peers: &[Peer]) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -73,6 +97,12 @@ impl fmt::Display for Machine {
 pub(crate) fn today() -> String {
     let now = calendar::rfc3339(calendar::now());
     now.split('T').next().unwrap_or_default().to_owned()
+}
+
+/// Writes down what a run has found, as JSON.
+pub(crate) fn write_down(found: &impl Serialize, file: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(found)?;
+    fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The file system that a folder lies on.

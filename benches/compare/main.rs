@@ -17,7 +17,7 @@ use clap::Parser;
 use args::Arguments;
 use common::fixture::Fixture;
 use common::inner::{self, Inner};
-use common::machine::Machine;
+use common::machine::{Machine, write_down};
 use common::servers::Programs;
 use common::{processes, supervise};
 use record::Record;
@@ -86,7 +86,7 @@ fn measure(arguments: &Arguments, folder: &Path) -> Result<ExitCode> {
     println!("{report}");
     let record = report.record();
     if let Some(file) = &arguments.json {
-        record.write(file)?;
+        write_down(&record, file)?;
     }
     if let Some(file) = &arguments.svg {
         plot::write(&record, file)?;

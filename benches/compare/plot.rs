@@ -178,7 +178,7 @@ fn footer(run: &Record, servers: &[&ServerRecord]) -> String {
     let cipher = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
     let mut footer = format!(
         "{}. Medians of {}; thin lines from the least to the most. {}",
-        run.date,
+        run.site.date,
         rounds(run.rounds),
         cipher(AES)
     );
@@ -190,7 +190,7 @@ fn footer(run: &Record, servers: &[&ServerRecord]) -> String {
 
 /// All figures, for those who do not see the bars.
 fn description(run: &Record, servers: &[&ServerRecord]) -> String {
-    let mut told = format!("{}, medians of {}.", run.date, rounds(run.rounds));
+    let mut told = format!("{}, medians of {}.", run.site.date, rounds(run.rounds));
     for server in servers {
         let _ = write!(told, " {} {}:", server.name, short(&server.version));
         for (number, (work, way)) in WAYS.iter().enumerate() {

@@ -7,15 +7,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::common::machine::Site;
+
 /// A run.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// When it ended: a day in UTC, as in 2026-11-21.
-    pub(crate) date: String,
-    pub(crate) cpu: String,
-    pub(crate) cores: usize,
-    pub(crate) kernel: String,
-    pub(crate) file_system: String,
+    #[serde(flatten)]
+    pub(crate) site: Site,
     /// Of the big file, in bytes.
     pub(crate) size: u64,
     pub(crate) rounds: u32,
@@ -55,11 +53,6 @@ impl Record {
         let name = file.display();
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
         serde_json::from_str(&text).with_context(|| format!("{name} is not of a run"))
-    }
-
-    pub(crate) fn write(&self, file: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)?;
-        fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// What was measured of a server, in the order of the rounds.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::args::Scale;
 use crate::common::client::AES;
-use crate::common::machine::{Machine, today};
+use crate::common::machine::Machine;
 use crate::common::servers::Peer;
 use crate::common::spread::Spread;
 use crate::common::table::{or_dash, write_aligned};
@@ -209,11 +209,7 @@ impl Report {
             (!values.is_empty()).then(|| (work.name.to_owned(), values))
         });
         Record {
-            date: today(),
-            cpu: self.machine.cpu.clone(),
-            cores: self.machine.cores,
-            kernel: self.machine.kernel.clone(),
-            file_system: self.machine.file_system.clone(),
+            site: self.machine.site(),
             size: self.scale.size,
             rounds: self.scale.rounds,
             servers: servers.collect(),

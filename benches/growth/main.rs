@@ -15,6 +15,7 @@ use clap::Parser;
 
 use args::Arguments;
 use common::inner::{self, Inner};
+use common::machine::write_down;
 use common::servers::Programs;
 use common::{processes, supervise};
 use report::Report;
@@ -63,9 +64,8 @@ fn measure(arguments: &Arguments, folder: &Path) -> Result<ExitCode> {
     }
     let report = Report::new(&run, axes);
     println!("{report}");
-    let record = report.record();
     if let Some(file) = &arguments.json {
-        record.write(file)?;
+        write_down(&report.record(), file)?;
     }
     if let Some(folder) = &arguments.svg {
         plot::write_all(&report, folder)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::axes::{Axis, PEERS};
-use crate::common::machine::{Machine, today};
+use crate::common::machine::Machine;
 use crate::common::servers::Peer;
 use crate::common::spread::Spread;
 use crate::common::table::{or_dash, write_aligned};
@@ -100,11 +100,7 @@ impl Report {
             })
         });
         Record {
-            date: today(),
-            cpu: self.machine.cpu.clone(),
-            cores: self.machine.cores,
-            kernel: self.machine.kernel.clone(),
-            file_system: self.machine.file_system.clone(),
+            site: self.machine.site(),
             rounds: self.rounds,
             versions: self.machine.versions.clone(),
             left_out: self.left_out.clone(),
