@@ -249,7 +249,7 @@ pub(crate) fn at_once<T>(
             .into_iter()
             .try_for_each(|thread| match thread.join() {
                 Ok(outcome) => outcome,
-                Err(_) => bail!("a client's thread panicked"),
+                Err(_) => bail!("a thread panicked"),
             })
     })?;
     Ok(started.elapsed())

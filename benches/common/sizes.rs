@@ -16,6 +16,12 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Bytes in MiB.
+pub(crate) fn mebibytes(bytes: u64) -> f64 {
+    const MEBIBYTE: f64 = (1 << 20) as f64;
+    bytes as f64 / MEBIBYTE
+}
+
 /// A size for people.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {

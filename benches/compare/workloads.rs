@@ -11,6 +11,7 @@ use crate::common::client::{self, AES, Cipher, IdleSession, Stdout, at_once};
 use crate::common::fixture::{Fixture, same_file, same_files};
 use crate::common::processes::for_a_gibibyte;
 use crate::common::servers::{Ability, Peer, Server};
+use crate::common::sizes::mebibytes;
 use crate::floor::Floor;
 
 pub(crate) use table::ALL;
@@ -287,12 +288,11 @@ impl Bench<'_> {
 
     /// Throughput in MiB/s and the server's CPU seconds per GiB.
     fn transfer(&self, bytes: u64, work: impl FnOnce() -> Result<Duration>) -> Result<Vec<f64>> {
-        const MEBIBYTE: f64 = (1 << 20) as f64;
         let before = self.server.cpu()?;
         let elapsed = work()?;
         let cpu = self.server.cpu()? - before;
         Ok(vec![
-            bytes as f64 / MEBIBYTE / elapsed.as_secs_f64(),
+            mebibytes(bytes) / elapsed.as_secs_f64(),
             for_a_gibibyte(cpu, bytes),
         ])
     }

@@ -13,9 +13,10 @@ use landfall::database;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
-use super::{Axis, mebibytes, milliseconds, on_all_processors, thousands, until_quiet};
+use super::{Axis, milliseconds, on_all_processors, thousands, until_quiet};
 use crate::common::fixture::Fixture;
 use crate::common::servers::{Installed, Peer};
+use crate::common::sizes::mebibytes;
 use crate::rounds::{Place, Run, Values};
 use crate::session::Session;
 

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{Axis, PEERS, mebibytes, random, thousands};
+use super::{Axis, PEERS, random, thousands};
 use crate::common::fixture::Fixture;
 use crate::common::processes::for_a_gibibyte;
 use crate::common::servers::Peer;
+use crate::common::sizes::mebibytes;
 use crate::rounds::{Place, Run, Values};
 use crate::session::{Session, patience};
 

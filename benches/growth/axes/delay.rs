@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Axis, mebibytes, random, start_all};
+use super::{Axis, moved, random, start_all};
 use crate::common::fixture::{Fixture, same_file};
-use crate::common::processes::for_a_gibibyte;
 use crate::common::servers::Server;
 use crate::proxy::Proxy;
 use crate::rounds::{Place, Run, Values};
-use crate::session::{Session, patience};
+use crate::session::Session;
 
 const GET: &str = "get: MiB/s";
 const GET_TRIP: &str = "get: MiB in a round trip";
@@ -62,30 +61,24 @@ fn measure(
     size: u64,
 ) -> Result<Values> {
     let mut session = Session::open(fixture, server, proxy.port)?;
-    let mut transfer = |line: &str| -> Result<_> {
-        let before = server.cpu_so_far()?;
-        let (elapsed, _) = session.carry_out(line, patience(size))?;
-        let cpu = server.cpu_so_far()? - before;
-        let speed = mebibytes(size) / elapsed.as_secs_f64();
-        Ok((speed, for_a_gibibyte(cpu, size)))
-    };
-    let (get, get_cpu) = transfer(&format!("get {NAME} /dev/null"))?;
+    let mut moved = |line: &str| moved(server, &mut session, line, size);
+    let get = moved(&format!("get {NAME} /dev/null"))?;
     let new = fixture.new_name();
-    let (put, put_cpu) = transfer(&format!("put {NAME} {new}"))?;
+    let put = moved(&format!("put {NAME} {new}"))?;
     session.end()?;
 
     let new = fixture.home().join(new);
     same_file(&fixture.source().join(NAME), &new)?;
     fs::remove_file(new)?;
     let mut values = vec![
-        (GET, get),
-        (GET_CPU, get_cpu),
-        (PUT, put),
-        (PUT_CPU, put_cpu),
+        (GET, get.speed),
+        (GET_CPU, get.cpu),
+        (PUT, put.speed),
+        (PUT_CPU, put.cpu),
     ];
     if !round_trip.is_zero() {
         let trip = round_trip.as_secs_f64();
-        values.extend([(GET_TRIP, get * trip), (PUT_TRIP, put * trip)]);
+        values.extend([(GET_TRIP, get.speed * trip), (PUT_TRIP, put.speed * trip)]);
     }
     Ok(values)
 }

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rustix::fs::statvfs;
 
-use super::{Axis, mebibytes, milliseconds, on_all_processors, random, thousands, until_quiet};
+use super::{Axis, milliseconds, on_all_processors, random, thousands, until_quiet};
 use crate::common::client::LIMIT;
 use crate::common::fixture::Fixture;
 use crate::common::servers::{Installed, Peer, Server};
+use crate::common::sizes::mebibytes;
 use crate::rounds::{Place, Run, Values};
 use crate::session::Session;
 

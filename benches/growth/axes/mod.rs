@@ -8,9 +8,13 @@ use anyhow::{Result, bail};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::common::client::at_once;
 use crate::common::fixture::Fixture;
+use crate::common::processes::for_a_gibibyte;
 use crate::common::servers::{Peer, Server};
+use crate::common::sizes::mebibytes;
 use crate::rounds::{Place, Run};
+use crate::session::{Session, patience};
 
 mod accounts;
 mod connections;
@@ -77,22 +81,33 @@ fn until_quiet(server: &Server) -> Result<Duration> {
 
 /// Runs a work for each of so many numbers on all processors, each with a stretch of them.
 fn on_all_processors(numbers: u64, work: impl Fn(u64) -> std::io::Result<()> + Sync) -> Result<()> {
-    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
-    let stretch = numbers.div_ceil(threads).max(1);
-    let work = &work;
-    thread::scope(|scope| {
-        let working: Vec<_> = (0..threads)
-            .map(|thread| {
-                let end = numbers.min((thread + 1) * stretch);
-                scope.spawn(move || (thread * stretch..end).try_for_each(work))
-            })
-            .collect();
-        working
-            .into_iter()
-            .try_for_each(|thread| match thread.join() {
-                Ok(outcome) => Ok(outcome?),
-                Err(_) => bail!("a thread panicked"),
-            })
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let stretch = numbers.div_ceil(threads as u64).max(1);
+    at_once(threads, |thread| {
+        let begin = thread as u64 * stretch;
+        Ok((begin..numbers.min(begin + stretch)).try_for_each(&work)?)
+    })?;
+    Ok(())
+}
+
+/// What it took to move a file, or several.
+struct Moved {
+    elapsed: Duration,
+    /// MiB/s.
+    speed: f64,
+    /// The server's CPU seconds for each GiB.
+    cpu: f64,
+}
+
+/// Has a session carry out lines that move so many bytes.
+fn moved(server: &Server, session: &mut Session, lines: &str, bytes: u64) -> Result<Moved> {
+    let before = server.cpu_so_far()?;
+    let (elapsed, _) = session.carry_out(lines, patience(bytes))?;
+    let cpu = server.cpu_so_far()? - before;
+    Ok(Moved {
+        elapsed,
+        speed: mebibytes(bytes) / elapsed.as_secs_f64(),
+        cpu: for_a_gibibyte(cpu, bytes),
     })
 }
 
@@ -116,9 +131,4 @@ fn thousands(number: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-fn mebibytes(bytes: u64) -> f64 {
-    const MEBIBYTE: f64 = (1 << 20) as f64;
-    bytes as f64 / MEBIBYTE
 }

@@ -2,14 +2,12 @@
 
 use std::fs::{self, File};
 use std::rc::Rc;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rustix::fs::statvfs;
 
-use super::{Axis, mebibytes, random, start_all};
+use super::{Axis, Moved, milliseconds, moved, random, start_all};
 use crate::common::fixture::{Fixture, same_file};
-use crate::common::processes::for_a_gibibyte;
 use crate::common::servers::Server;
 use crate::common::sizes::size as written;
 use crate::rounds::{Place, Run, Values};
@@ -104,11 +102,11 @@ fn measure(fixture: &Fixture, server: &Server, size: u64) -> Result<Values> {
     let name = name(size);
     let mut session = Session::open(fixture, server, server.port)?;
     let gets = vec![format!("get {name} /dev/null"); times as usize];
-    let (get, get_cpu) = transfer(server, &mut session, &gets, bytes)?;
+    let get = moved(server, &mut session, &gets.join("\n"), bytes)?;
 
     let new: Vec<_> = (0..times).map(|_| fixture.new_name()).collect();
     let puts: Vec<_> = new.iter().map(|new| format!("put {name} {new}")).collect();
-    let (put, put_cpu) = transfer(server, &mut session, &puts, bytes)?;
+    let put = moved(server, &mut session, &puts.join("\n"), bytes)?;
     session.end()?;
 
     for new in new {
@@ -120,25 +118,13 @@ fn measure(fixture: &Fixture, server: &Server, size: u64) -> Result<Values> {
         }
         fs::remove_file(new)?;
     }
-    let each = |time: Duration| time.as_secs_f64() * 1e3 / times as f64;
-    let mut values = vec![
-        (GET, mebibytes(bytes) / get.as_secs_f64()),
-        (GET_CPU, for_a_gibibyte(get_cpu, bytes)),
-        (PUT, mebibytes(bytes) / put.as_secs_f64()),
-        (PUT_CPU, for_a_gibibyte(put_cpu, bytes)),
-    ];
-    values.extend([(GET_EACH, each(get)), (PUT_EACH, each(put))]);
-    Ok(values)
-}
-
-/// The time that it takes, and the server's CPU time.
-fn transfer(
-    server: &Server,
-    session: &mut Session,
-    lines: &[String],
-    bytes: u64,
-) -> Result<(Duration, Duration)> {
-    let before = server.cpu_so_far()?;
-    let (elapsed, _) = session.carry_out(&lines.join("\n"), patience(bytes))?;
-    Ok((elapsed, server.cpu_so_far()? - before))
+    let each = |moved: &Moved| milliseconds(moved.elapsed) / times as f64;
+    Ok(vec![
+        (GET, get.speed),
+        (GET_CPU, get.cpu),
+        (GET_EACH, each(&get)),
+        (PUT, put.speed),
+        (PUT_CPU, put.cpu),
+        (PUT_EACH, each(&put)),
+    ])
 }
