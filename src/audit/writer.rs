@@ -13,6 +13,9 @@ use super::{Event, Job, Shared, Trail, event};
 
 /// Lines are written together, up to about so many bytes.
 const BATCH: usize = 256 << 10;
+/// How long an event waits for others: it is on the disk a little later, but who notes the next one
+/// does not have to wake this thread again, which costs as much as a small request.
+const COMPANY: Duration = Duration::from_millis(5);
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_STEP: Duration = Duration::from_millis(50);
@@ -54,10 +57,13 @@ pub(super) fn run(trail: &Trail, jobs: &Receiver<Job>, shared: &Shared) {
     }
 }
 
-/// Waits for what is to be written, and takes what else is there.
+/// Waits for what is to be written, and takes what else comes soon.
 fn gather(jobs: &Receiver<Job>, shared: &Shared) -> Batch {
     let mut batch = Batch::default();
     let mut next = jobs.recv().map_err(|_| TryRecvError::Disconnected);
+    if let Ok(Job::Line(_)) = next {
+        thread::sleep(COMPANY);
+    }
     loop {
         match next {
             Ok(Job::Line(line)) => batch.lines.extend_from_slice(line.as_bytes()),
