@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
@@ -167,8 +167,12 @@ impl AsyncRead for Stream {
             ready!(tcp.poll_read_ready(context))?;
             let wanted = buffer.initialize_unfilled();
             let room = wanted.len();
+            let most = room + ahead.len();
             match tcp.try_read_vectored(&mut [IoSliceMut::new(wanted), IoSliceMut::new(ahead)]) {
                 Ok(count) => {
+                    if (1..most).contains(&count) {
+                        is_drained(tcp);
+                    }
                     buffer.advance(count.min(room));
                     *unread = 0..count.saturating_sub(room);
                     return Poll::Ready(self.handed_out(count.min(room)));
@@ -178,6 +182,16 @@ impl AsyncRead for Stream {
             }
         }
     }
+}
+
+/// Tells tokio that less has come than there was room for, so that the next read waits for more instead
+/// of asking in vain: what comes from now on makes epoll tell (`EPOLLET`). As tokio's own `poll_read`,
+/// which takes but one buffer, does it. To be called right after the read, by the thread of the runtime:
+/// nobody else can have seen more come meanwhile.
+fn is_drained(tcp: &TcpStream) {
+    let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+    // It is the error that does it.
+    let _ = tcp.try_io(Interest::READABLE, nothing);
 }
 
 impl AsyncWrite for Stream {
