@@ -28,7 +28,10 @@ fuzz_target!(|input: &[u8]| FOLDER.with(|folder| {
         assert!(lines.len() <= input.len());
     }
     let whole = [old, current].into_iter().flat_map(|file| {
-        let end = file.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = file
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         file[..end].split_inclusive(|byte| *byte == b'\n')
     });
     let whole: Vec<&[u8]> = whole.map(|line| &line[..line.len() - 1]).collect();

@@ -138,7 +138,10 @@ impl World {
 
     /// Is all around the home as it was, and what it holds as it is in the ledger?
     pub fn check(&self) {
-        assert_eq!(self.sessions[0].ledger().used(), Some(self.count().unwrap()));
+        assert_eq!(
+            self.sessions[0].ledger().used(),
+            Some(self.count().unwrap())
+        );
         assert_eq!(self.around(), self.around);
         let told = fs::read(self.base.path().join("outside/canary")).unwrap();
         assert_eq!(told, CANARY);

@@ -60,8 +60,8 @@ pub enum Answer {
     Done,
     /// Only ever with an error.
     Refused,
-    /// `Done`, and a handle is no longer open.
-    Closed,
+    /// `Done`; and whatever is said, this handle is no longer open if it was told whole.
+    Closed(Vec<u8>),
     Handle,
     /// At most so many bytes.
     Data(usize),
@@ -118,7 +118,11 @@ impl<'a> Generator<'a> {
                 let body = new(wire::OPEN).string(self.path()).u32(self.open_flags());
                 (body.attrs(&self.attrs()), Answer::Handle)
             }
-            4 => (new(wire::CLOSE).string(self.handle()), Answer::Closed),
+            4 => {
+                let handle = self.handle();
+                let body = new(wire::CLOSE).string(&handle);
+                (body, Answer::Closed(handle))
+            }
             5 | 6 => {
                 let body = new(wire::READ).string(self.handle()).u64(self.of(OFFSETS));
                 let length = self.of(LENGTHS);
