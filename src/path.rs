@@ -42,7 +42,8 @@ impl VPath {
         if raw.contains(&0) {
             return Err(PathError::Nul);
         }
-        if raw.len() >= PATH_MAX {
+        // The kernel is never told the slash, so the longest path is one as the user knows it, too.
+        if raw.strip_prefix(b"/").unwrap_or(raw).len() >= PATH_MAX {
             return Err(PathError::PathTooLong);
         }
         let mut bytes = Vec::with_capacity(raw.len());
@@ -151,6 +152,14 @@ mod tests {
             Err(PathError::PathTooLong)
         );
         assert!(VPath::parse(&b"a/".repeat(2047)).is_ok());
+    }
+
+    #[test]
+    fn the_longest_path_can_be_told_and_asked_for() {
+        let relative = [&b"a/".repeat(2047)[..], b"a"].concat();
+        let path = VPath::parse(&relative).unwrap();
+        assert_eq!(path.relative().len(), PATH_MAX - 1);
+        assert_eq!(VPath::parse(&path.absolute()), Ok(path));
     }
 
     #[test]
