@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 /// For the whole process, as its shards have pools of their own.
 static AT_WORK: AtomicUsize = AtomicUsize::new(0);
@@ -14,12 +14,16 @@ static AT_WORK: AtomicUsize = AtomicUsize::new(0);
 pub(crate) async fn run<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, JoinError> {
+    begin(work).await
+}
+
+/// The same for who does not wait for it.
+pub(crate) fn begin<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     let counted = AtWork::new();
     spawn_blocking(move || {
         let _counted = counted;
         work()
     })
-    .await
 }
 
 /// Threads that are at work, and work that waits for one.

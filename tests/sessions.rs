@@ -190,6 +190,25 @@ fn a_client_that_takes_nothing_any_more_is_ended_too() {
     wait_until("its file is closed", STEP, || !open("alice/big"));
 }
 
+/// Files that were only read are closed many at once, which no session waits for.
+#[test]
+fn what_was_read_is_closed_soon_though_the_session_goes_on() {
+    let server = TestServer::start();
+    let names: Vec<_> = (0..100).map(|number| format!("/f{number}")).collect();
+    for name in &names {
+        fs::write(server.at_home(&name[1..]), name).unwrap();
+    }
+    let mut sftp = Connection::logged_in(&server).sftp();
+    let before = server.open_files();
+    for name in names.iter().cycle().take(500) {
+        assert_eq!(sftp.get(name), name.as_bytes());
+        let open = server.open_files() - before;
+        assert!(open < 64, "{open}");
+    }
+    wait_until("all are closed", STEP, || server.open_files() <= before);
+    sftp.assert_alive();
+}
+
 /// A connection that is half open, from where the server is: nothing comes from it any more, and nobody
 /// says that it has ended.
 #[test]

@@ -12,7 +12,7 @@ use crate::common::connection::Connection;
 use crate::common::files::disk_use;
 use crate::common::metrics::{self, ON};
 use crate::common::raw::{Ended, RawSftp};
-use crate::common::wire::{self, code, flag};
+use crate::common::wire::{self, Attrs, code, flag};
 use crate::common::{MIB, STEP, TestServer, bytes_of, wait_until};
 use crate::disks::faulty::FaultyDisk;
 
@@ -147,6 +147,38 @@ fn a_home_on_a_disk_that_hangs_holds_up_nobody_else_and_its_sessions_can_be_ende
     for number in 0..SESSIONS {
         // What the server had taken was carried out, unheard.
         assert!(sftp.get(&format!("/f{number}")) == whole);
+    }
+}
+
+#[test]
+fn a_disk_that_hangs_within_a_home_holds_up_nobody_else() {
+    let Some(disk) = FaultyDisk::mount_known(3600) else {
+        return;
+    };
+    let server = TestServer::start_with(&[ON]);
+    disk.add_user_above(&server, SLOW);
+    ask_no_flush(&disk);
+    fs::write(disk.home().join("f"), "known").unwrap();
+    // On each shard is one of them, and the path is in memory.
+    let mut waiting: Vec<_> = (0..SESSIONS)
+        .map(|_| log_in(&server, SLOW).sftp())
+        .collect();
+    for sftp in &mut waiting {
+        assert_eq!(sftp.get("/disk/home/f"), b"known");
+    }
+    let hanging = disk.hangs();
+    for sftp in &mut waiting {
+        let body = sftp.body(wire::OPEN).string("/disk/home/f");
+        sftp.send(&body.u32(flag::READ).attrs(&Attrs::default()));
+    }
+    wait_until("all wait for the disk", STEP, || {
+        metrics::value(&server, "landfall_blocking_tasks") >= SESSIONS as f64
+    });
+    assert_others_work(&server);
+    drop(hanging);
+    for sftp in &mut waiting {
+        let handle = sftp.reply().handle();
+        assert_eq!(sftp.close(&handle), code::OK);
     }
 }
 

@@ -63,12 +63,20 @@ impl Store for Disk {
         Ok(Box::new(OnDisk(file_at(path))))
     }
 
+    fn open_now(&self, path: &VPath) -> Option<Box<dyn File>> {
+        Some(Box::new(OnDisk(file_at(path))))
+    }
+
     fn open_directory(&self, _: &VPath) -> Result<Box<dyn Directory>, Error> {
         Ok(Box::new(Listing { next: 0 }))
     }
 
     fn metadata(&self, path: &VPath, _: bool) -> Result<Metadata, Error> {
         Ok(file_at(path))
+    }
+
+    fn metadata_now(&self, path: &VPath, _: bool) -> Option<Metadata> {
+        Some(file_at(path))
     }
 
     fn replacement(&self, _: &VPath, _: &OpenHow, _: &Metadata) -> Result<NewFile, Error> {

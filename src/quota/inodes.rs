@@ -95,6 +95,12 @@ impl Tracked {
         Ok(HeldSize(size))
     }
 
+    /// Has it a name left?
+    pub fn has_name(&self) -> bool {
+        let inodes = lock(&self.ledger.open);
+        inodes.open.get(&self.id).is_some_and(|open| open.named)
+    }
+
     /// Its last name is gone.
     pub fn lost_its_name(&self) {
         let mut inodes = lock(&self.ledger.open);

@@ -101,6 +101,9 @@ struct Books {
     members: usize,
 }
 
+/// A file that is no longer in use. Dropping it closes it, which may wait for a disk.
+pub type Spent = Box<dyn Send>;
+
 /// The account book of one home. All sessions in it share one.
 pub struct Ledger {
     user: String,
@@ -109,6 +112,7 @@ pub struct Ledger {
     gate: RwLock<()>,
     names: RwLock<()>,
     open: Mutex<OpenInodes>,
+    spent: Mutex<Vec<Spent>>,
     books: Mutex<Books>,
     counted: Condvar,
 }
@@ -123,6 +127,7 @@ impl Ledger {
             gate: RwLock::default(),
             names: RwLock::default(),
             open: Mutex::default(),
+            spent: Mutex::default(),
             books: Mutex::new(Books {
                 used: saved.map_or_else(Usage::default, |kept| kept.used),
                 limits: Limits::default(),
@@ -203,9 +208,30 @@ impl Ledger {
         marked.is_ok()
     }
 
+    /// Keeps a file that is no longer in use until there is time to close it, at the latest when a name
+    /// is to go: without one it would still use what it has.
+    pub fn close_later(&self, spent: Spent) {
+        lock(&self.spent).push(spent);
+    }
+
+    /// How many there are.
+    pub fn spent(&self) -> usize {
+        lock(&self.spent).len()
+    }
+
+    /// All of them, to be closed.
+    pub fn take_spent(&self) -> Vec<Spent> {
+        std::mem::take(&mut *lock(&self.spent))
+    }
+
     /// Held while a file is opened by its name, until it is tracked.
     pub fn opening(&self) -> RwLockReadGuard<'_, ()> {
         read(&self.names)
+    }
+
+    /// The same, if nobody is in the way.
+    pub fn opening_now(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        self.names.try_read().ok()
     }
 
     /// Takes what was counted for what is used. `count` runs while nothing changes; reading goes on.
@@ -259,6 +285,7 @@ impl Ledger {
     }
 
     fn leave(&self) {
+        drop(self.take_spent());
         lock(&self.books).members -= 1;
         self.save_if_idle();
     }
@@ -291,6 +318,7 @@ pub struct Change<'a> {
 impl<'a> Change<'a> {
     /// Held while names are added, taken or replaced.
     pub fn names(&self) -> RwLockWriteGuard<'a, ()> {
+        drop(self.ledger.take_spent());
         let names = &self.ledger.names;
         names.write().unwrap_or_else(PoisonError::into_inner)
     }

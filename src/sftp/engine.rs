@@ -1,11 +1,12 @@
 //! The engine: carries out one request after the other on the verbs of the vfs, and encodes the
-//! replies. Synchronous: it runs on the blocking pool, but for [`Engine::carry_out_now`].
+//! replies. Synchronous: it runs on the blocking pool, but for what [`now`] has.
 
 use std::time::{Instant, SystemTime};
 
 use bytes::BufMut;
 
 mod check_file;
+mod now;
 
 use super::client::Client;
 use super::extensions::{Extended, advertised, put_names, put_space};
@@ -106,7 +107,7 @@ impl Engine {
 
     /// Are files or directories open, so that ending the session may block?
     pub fn holds_handles(&self) -> bool {
-        self.handles.any()
+        self.handles.any() || self.vfs.spent() > 0
     }
 
     /// Ends the session: closes what is open.
@@ -117,51 +118,12 @@ impl Engine {
                 let _ = self.vfs.abandon(file);
             }
         }
-    }
-
-    /// Carries out a READ whose bytes are in memory; false if it must go to the blocking pool.
-    pub fn carry_out_now(&mut self, frame: &Frame) -> bool {
-        let began = Instant::now();
-        let is_done = self.read_now(frame);
-        if is_done {
-            self.count(kind::READ, began);
-        }
-        is_done
+        drop(self.vfs.take_spent());
     }
 
     fn count(&self, packet_type: u8, began: Instant) {
         let metrics = self.session().witness().metrics();
         metrics.request(counted_as(packet_type), began.elapsed());
-    }
-
-    fn read_now(&mut self, frame: &Frame) -> bool {
-        if frame.peek() != Some(kind::READ) || !self.initialised || !self.heard {
-            return false;
-        }
-        let mut frame = frame.clone();
-        let (Ok(packet_type), Ok(id)) = (frame.byte(), frame.uint32()) else {
-            return false;
-        };
-        let Ok(Request::Read {
-            handle,
-            offset,
-            length,
-        }) = Request::decode(packet_type, &mut frame)
-        else {
-            return false;
-        };
-        let Ok(file) = self.handles.file(&handle) else {
-            return false;
-        };
-        let vfs = &self.vfs;
-        let length = length.min(MAX_DATA) as usize;
-        let read = |out: &mut [u8]| vfs.read_now(file, offset, out);
-        match self.replies.data_now(id, length, read) {
-            Some(0) => self.replies.end_of_file(id),
-            Some(count) => self.read += count as u64,
-            None => return false,
-        }
-        true
     }
 
     /// Carries out one request. False if the stream makes no sense any more: then the channel must
@@ -414,7 +376,8 @@ impl Engine {
     }
 
     fn close(&mut self, handle: &[u8]) -> Outcome {
-        if let Open::File(file) = self.handles.remove(handle)? {
+        let (open, _held) = self.handles.remove(handle)?;
+        if let Open::File(file) = open {
             self.vfs.close(file)?;
         }
         Ok(Answer::Done)

@@ -30,7 +30,7 @@ pub(super) struct Handles {
 struct Slot {
     stamp: u64,
     open: Open,
-    _held: Held,
+    held: Held,
 }
 
 const NOT_A_FILE: Error = Error::Handle("Handle is a directory's");
@@ -67,11 +67,7 @@ impl Handles {
         });
         let stamp = rand::random::<u64>() >> (u64::BITS - STAMP_BITS);
         if let Some(place) = self.slots.get_mut(slot as usize) {
-            *place = Some(Slot {
-                stamp,
-                open,
-                _held: held,
-            });
+            *place = Some(Slot { stamp, open, held });
         }
         written(slot, stamp)
     }
@@ -84,12 +80,13 @@ impl Handles {
         }
     }
 
-    pub(super) fn remove(&mut self, wire: &[u8]) -> Result<Open, Error> {
+    /// What it stood for, and the descriptor that this holds until it is closed.
+    pub(super) fn remove(&mut self, wire: &[u8]) -> Result<(Open, Held), Error> {
         self.get(wire)?;
         let (number, _) = parse(wire)?;
         let slot = self.slots.get_mut(number as usize).and_then(Option::take);
         self.free.push(number);
-        slot.map(|slot| slot.open).ok_or(UNKNOWN)
+        slot.map(|slot| (slot.open, slot.held)).ok_or(UNKNOWN)
     }
 
     pub(super) fn any(&self) -> bool {

@@ -4,7 +4,10 @@
 //! other and knows nothing of channels. PROTOCOL.md lists every request, extension and deviation.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use bytes::Bytes;
+use tokio::time::timeout;
 use tracing::{debug, error};
 
 pub mod client;
@@ -33,6 +36,10 @@ const SEND_AT: usize = 64 * 1024;
 const BATCH_REQUESTS: usize = 128;
 const BATCH_BYTES: usize = 512 * 1024;
 
+/// So many files that are no longer in use stay open at most, and for so long.
+const MOST_SPENT: usize = 16;
+const SPENT_AT_MOST: Duration = Duration::from_millis(20);
+
 /// Serves SFTP until the peer ends it. Returns the exit status: 0, or 1 after broken framing.
 ///
 /// Requests take effect, and their replies leave, in the order in which they came. Everything that
@@ -57,7 +64,7 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
                 return exit_status;
             }
             // Only now, so that no more is taken up than is carried out.
-            match pipe.receive().await {
+            match receive(&mut engine, &mut pipe).await {
                 Some(piece) => framer.push(piece),
                 None => ending = Some(0),
             }
@@ -68,6 +75,9 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
                 break;
             }
             ready.pop_front();
+            if engine.spent() >= MOST_SPENT {
+                close_spent(&engine);
+            }
         }
         if !ready.is_empty() && engine.replies().len() < SEND_AT {
             let mut most = ready.len();
@@ -94,6 +104,24 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
             engine.unheard();
         }
     }
+}
+
+/// Waits for the next piece. Where that takes a while, files that are no longer in use are closed: many
+/// at once, since each time another thread has to be waked for it.
+async fn receive<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Option<Bytes> {
+    if engine.spent() > 0 {
+        if let Ok(piece) = timeout(SPENT_AT_MOST, pipe.receive()).await {
+            return piece;
+        }
+        close_spent(engine);
+    }
+    pipe.receive().await
+}
+
+/// Has the files closed that are no longer in use.
+fn close_spent(engine: &Engine) {
+    let spent = engine.take_spent();
+    pool::begin(move || drop(spent));
 }
 
 /// Cuts what has come into requests, so many at most, about a batch. Where uploads are held back, what is behind a WRITE

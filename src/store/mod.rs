@@ -1,7 +1,8 @@
 //! What a store is: the file system of one home, as the verbs of the vfs see it.
 //!
 //! Paths are [`VPath`]s and nothing resolves outside the home. All calls may block; callers run
-//! them on the blocking pool. The one exception is [`File::read_now`].
+//! them on the blocking pool. The exceptions are those whose names end in `_now`: they know from memory,
+//! or say that they do not.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -108,6 +109,17 @@ pub struct OpenHow {
     /// Permission bits of a file that is made; the store masks them with 01777.
     pub permissions: Option<u32>,
 }
+
+/// To read what is there.
+pub const READING: OpenHow = OpenHow {
+    read: true,
+    write: false,
+    append: false,
+    create: false,
+    truncate: false,
+    exclusive: false,
+    permissions: None,
+};
 
 /// Space and inodes of a file system or of a quota, in the terms of `statvfs(3)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,6 +269,10 @@ pub trait Store: Send + Sync {
     /// with [`Error::Refused`], a directory with `EISDIR`.
     fn open(&self, path: &VPath, how: &OpenHow) -> Result<Box<dyn File>, Error>;
 
+    /// Opens a regular file for reading without ever waiting for a disk (`openat2` with
+    /// `RESOLVE_CACHED`). `None` if that needs [`Store::open`] to tell.
+    fn open_now(&self, path: &VPath) -> Option<Box<dyn File>>;
+
     /// Makes a new file, opened as asked, that is to take the place of the `old` one, to which the
     /// path leads. It has that one's mode, and its owner where the server can give files away.
     fn replacement(&self, path: &VPath, how: &OpenHow, old: &Metadata) -> Result<NewFile, Error>;
@@ -270,6 +286,9 @@ pub trait Store: Send + Sync {
 
     /// `stat(2)`, or `lstat(2)` if `follow` is false.
     fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error>;
+
+    /// The same without ever waiting for a disk; `None` if that needs [`Store::metadata`] to tell.
+    fn metadata_now(&self, path: &VPath, follow: bool) -> Option<Metadata>;
 
     /// What tells a file, directory or link from all others; unsupported where a file system does not
     /// keep when it was made.

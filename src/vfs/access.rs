@@ -199,7 +199,7 @@ impl Vfs {
         outcome
     }
 
-    fn place<'a>(
+    pub(super) fn place<'a>(
         &'a self,
         permissions: &Permissions,
         generation: u32,

@@ -8,7 +8,6 @@ use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
 use super::gap::Gap;
-use super::open::READING;
 use super::record::{Deed, Used};
 use super::replace::{End, Overwrite};
 use super::{Last, Pass, Place, Verb, Vfs};
@@ -16,8 +15,7 @@ use crate::error::Error;
 use crate::hashes::Algorithm;
 use crate::path::VPath;
 use crate::quota::{Tracked, Usage};
-use crate::rules::Permission;
-use crate::store::{Changes, Directory, File, Metadata, OpenHow};
+use crate::store::{Changes, Directory, File, Metadata, OpenHow, READING};
 use crate::transfers::{Direction, Transfers, UnderWay};
 
 /// A file that a session holds open, and what it did with it.
@@ -26,13 +24,13 @@ pub struct OpenFile {
     pub(super) file: Arc<dyn File>,
     pub(super) tracked: Arc<Tracked>,
     pub(super) path: VPath,
-    how: OpenHow,
+    pub(super) how: OpenHow,
     /// It is to take the place of another file.
     pub(super) overwrite: Option<Arc<Overwrite>>,
     /// Where its name is new, if that must be durable.
-    new_in: Option<Box<dyn Directory>>,
+    pub(super) new_in: Option<Box<dyn Directory>>,
     pub(super) pass: Pass,
-    story: Box<Story>,
+    pub(super) story: Box<Story>,
 }
 
 /// What there is to tell of a file at its end.
@@ -170,7 +168,7 @@ impl OpenFile {
         self.story.upload.as_ref()
     }
 
-    fn was_read(&self, offset: u64, length: usize) {
+    pub(super) fn was_read(&self, offset: u64, length: usize) {
         if let Some(download) = self.download() {
             download.moved(offset, length as u64);
         }
@@ -269,16 +267,6 @@ impl Vfs {
         } else {
             Ok(())
         }
-    }
-
-    /// Fills `out` without ever waiting for a disk, as [`File::read_now`]; `None` if that cannot be.
-    pub fn read_now(&self, file: &OpenFile, offset: u64, out: &mut [u8]) -> Option<usize> {
-        if !self.is_granted_now(file, Permission::Download) {
-            return None;
-        }
-        let count = file.readable().ok()?.read_now(offset, out)?;
-        file.was_read(offset, count);
-        Some(count)
     }
 
     /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file.

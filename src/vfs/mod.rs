@@ -1,7 +1,7 @@
 //! The verbs that sftp, scp and the small commands share: each checks what it must, lets the store
 //! act, and records what came of it. Nothing reaches a home in any other way.
 //!
-//! All verbs may block and run on the blocking pool; [`Vfs::read_now`] is the exception.
+//! All verbs may block and run on the blocking pool, but for those whose names end in `_now`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,7 @@ mod file;
 mod gap;
 mod hash;
 mod names;
+mod now;
 mod open;
 mod record;
 mod replace;

@@ -7,17 +7,7 @@ use super::{EXISTS, Last, OpenFile, Pass, Place, Verb, Vfs};
 use crate::error::Error;
 use crate::path::VPath;
 use crate::quota::Usage;
-use crate::store::{Changes, Directory, Entry, File, Metadata, OpenHow};
-
-pub(super) const READING: OpenHow = OpenHow {
-    read: true,
-    write: false,
-    append: false,
-    create: false,
-    truncate: false,
-    exclusive: false,
-    permissions: None,
-};
+use crate::store::{Changes, Directory, Entry, File, Metadata, OpenHow, READING};
 
 pub(super) const WRITING: OpenHow = OpenHow {
     read: false,

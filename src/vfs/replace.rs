@@ -28,7 +28,7 @@ impl Overwrites {
         pending.iter().find(|one| one.inode == inode).cloned()
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         lock(&self.0).is_empty()
     }
 

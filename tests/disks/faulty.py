@@ -1,10 +1,10 @@
 """A file system that passes everything on to a folder, and fails as it is told to.
 
-    faulty.py FOLDER MOUNTPOINT FAULTS
+    faulty.py FOLDER MOUNTPOINT FAULTS SECONDS
 
 Each line of the file FAULTS is an operation and an errno, and for "write" the offset of the byte
 that cannot be written, nor any behind it: "write 5 100000". The file is read anew at each operation.
-Runs until it is unmounted.
+For so many seconds the kernel knows what it has asked for. Runs until it is unmounted.
 """
 
 import os
@@ -129,9 +129,9 @@ class Faulty(mfusepy.Operations):
 
 
 if __name__ == "__main__":
-    folder, mountpoint, faults = sys.argv[1:]
-    # What the kernel remembers would hide faults.
+    folder, mountpoint, faults, known = sys.argv[1:]
+    # What the kernel remembers hides faults.
     mfusepy.FUSE(
-        Faulty(folder, faults), mountpoint, foreground=True, attr_timeout=0, entry_timeout=0,
+        Faulty(folder, faults), mountpoint, foreground=True, attr_timeout=int(known), entry_timeout=int(known),
         default_permissions=True, fsname="faulty",
     )

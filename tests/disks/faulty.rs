@@ -22,6 +22,11 @@ pub struct FaultyDisk {
 impl FaultyDisk {
     /// `None`: this machine cannot have it, which was told loudly.
     pub fn mount() -> Option<Self> {
+        Self::mount_known(0)
+    }
+
+    /// The same; for so many seconds the kernel knows names and attributes that it has asked for.
+    pub fn mount_known(seconds: u32) -> Option<Self> {
         let python = python()?;
         if !have(&["fusermount3"]) {
             return None;
@@ -36,7 +41,8 @@ impl FaultyDisk {
                 env!("CARGO_MANIFEST_DIR"),
                 "/tests/disks/faulty.py"
             ))
-            .args(["real", "disk", "faults"].map(|part| folder.join(part)));
+            .args(["real", "disk", "faults"].map(|part| folder.join(part)))
+            .arg(seconds.to_string());
         let program = Some(Running::start(&mut program));
         let disk = Self { folder, program };
         wait_until("the disk is there", STEP, || disk.home().is_dir());
@@ -58,7 +64,16 @@ impl FaultyDisk {
 
     /// Makes an account whose home is here, with the usual key.
     pub fn add_user(&self, server: &TestServer, name: &str) {
-        let (key, home) = (server.public_key(), self.home());
+        self.add_user_at(server, name, self.home());
+    }
+
+    /// The same with a home on the usual disk, where this one lies beneath `disk`.
+    pub fn add_user_above(&self, server: &TestServer, name: &str) {
+        self.add_user_at(server, name, self.folder.clone());
+    }
+
+    fn add_user_at(&self, server: &TestServer, name: &str, home: PathBuf) {
+        let key = server.public_key();
         let [key, home] = [&key, &home].map(|path| path.to_str().unwrap());
         let with = ["--no-password", "--key", key, "--home", home];
         let add = [&["user", "add", name], &with[..]].concat();

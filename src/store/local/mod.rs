@@ -21,6 +21,7 @@ mod directory;
 mod file;
 mod inode;
 mod leftovers;
+mod now;
 mod replacement;
 mod resolve;
 #[cfg(test)]
@@ -40,10 +41,12 @@ use rustix::io::Errno;
 use self::directory::LocalDirectory;
 use self::file::{LocalFile, resize};
 use self::inode::Reach;
+use self::now::AtOnce;
 use self::replacement::LocalReplacement;
-use self::resolve::{Home, Parent};
+use self::resolve::{Home, Parent, path_only};
 use super::{
-    Changes, Counted, Directory, File, Identity, Kind, Metadata, NewFile, OpenHow, Space, Store,
+    Changes, Counted, Directory, File, Identity, Kind, Metadata, NewFile, OpenHow, READING, Space,
+    Store,
 };
 use crate::error::Error;
 use crate::path::{PATH_MAX, PathError, VPath};
@@ -63,6 +66,7 @@ const NOT_OF_A_LINK: Error =
 pub struct LocalStore {
     home: Home,
     umask: Mode,
+    at_once: Arc<AtOnce>,
 }
 
 impl LocalStore {
@@ -72,8 +76,10 @@ impl LocalStore {
     /// `umask` are the permission bits that new files and directories do not get. The process's own
     /// umask takes off more, so it should be 0.
     pub fn open(home: &Path, umask: u32) -> Result<Self, Error> {
+        let home = Home::open(home)?;
         Ok(Self {
-            home: Home::open(home)?,
+            at_once: Arc::new(AtOnce::of(home.fd())),
+            home,
             umask: Mode::from_raw_mode(umask),
         })
     }
@@ -117,6 +123,7 @@ impl Store for LocalStore {
         Arc::new(Self {
             home: self.home.without_links(),
             umask: self.umask,
+            at_once: self.at_once.clone(),
         })
     }
 
@@ -129,6 +136,15 @@ impl Store for LocalStore {
         };
         let fd = self.open_regular(path, flags, mode)?;
         Ok(Box::new(LocalFile::new(fd, how)))
+    }
+
+    fn open_now(&self, path: &VPath) -> Option<Box<dyn File>> {
+        let flags = OFlags::RDONLY | AT_ONCE;
+        let fd = self
+            .at_once
+            .ask(|| self.home.resolve_now(path.relative(), flags))?;
+        let is_file = inode::metadata(&fd).is_ok_and(|found| found.kind() == Kind::File);
+        is_file.then(|| Box::new(LocalFile::new(fd, &READING)) as Box<dyn File>)
     }
 
     fn replacement(&self, path: &VPath, how: &OpenHow, old: &Metadata) -> Result<NewFile, Error> {
@@ -149,6 +165,14 @@ impl Store for LocalStore {
 
     fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error> {
         inode::metadata(self.home.inode(path.relative(), follow)?)
+    }
+
+    fn metadata_now(&self, path: &VPath, follow: bool) -> Option<Metadata> {
+        let flags = path_only(follow);
+        let fd = self
+            .at_once
+            .ask(|| self.home.resolve_now(path.relative(), flags))?;
+        inode::metadata(fd).ok()
     }
 
     fn identity(&self, path: &VPath, follow: bool) -> Result<Identity, Error> {

@@ -106,11 +106,16 @@ impl Home {
         }
     }
 
+    /// Opens a path without ever waiting for a disk; `None` if anything on the way is not in memory, is
+    /// on another file system, or makes the kernel look twice.
+    pub(super) fn resolve_now(&self, path: &[u8], flags: OFlags) -> Option<OwnedFd> {
+        let how = self.how | ResolveFlags::CACHED | ResolveFlags::NO_XDEV;
+        openat2(&self.fd, path, flags | OFlags::CLOEXEC, Mode::empty(), how).ok()
+    }
+
     /// A descriptor that stands for the path's inode without opening it.
     pub(super) fn inode(&self, path: &[u8], follow: bool) -> Result<OwnedFd, Error> {
-        let mut flags = OFlags::PATH;
-        flags.set(OFlags::NOFOLLOW, !follow);
-        self.resolve(path, flags, Mode::empty())
+        self.resolve(path, path_only(follow), Mode::empty())
     }
 
     /// The directory that holds the path's last name, and that name.
@@ -171,6 +176,13 @@ impl Home {
         }
         Ok(Place::At(below.to_vec()))
     }
+}
+
+/// To get a descriptor that stands for an inode without opening it.
+pub(super) fn path_only(follow: bool) -> OFlags {
+    let mut flags = OFlags::PATH;
+    flags.set(OFlags::NOFOLLOW, !follow);
+    flags
 }
 
 /// The name by which /proc lets this process reach the inode of an `O_PATH` descriptor, for the

@@ -90,6 +90,11 @@ fn try_everything(store: &LocalStore, way: &str) {
             let _ = open.change(&CHANGES);
         }
     }
+    for target in [path(way), file.clone(), at("deep/canary")] {
+        if let Some(open) = store.open_now(&target) {
+            assert_ne!(read_all(&*open).unwrap(), b"outside", "{target:?}");
+        }
+    }
     for target in [path(way), file.clone()] {
         replace_every_way(store, &target);
     }

@@ -5,6 +5,7 @@ mod content;
 mod count;
 mod listings;
 mod names;
+mod now;
 mod races;
 mod replacement;
 mod verbs;
@@ -20,17 +21,8 @@ use tempfile::TempDir;
 use super::LocalStore;
 use crate::error::Error;
 use crate::path::VPath;
-use crate::store::{File, OpenHow, Store};
+use crate::store::{File, OpenHow, READING as READ, Store};
 
-const READ: OpenHow = OpenHow {
-    read: true,
-    write: false,
-    append: false,
-    create: false,
-    truncate: false,
-    exclusive: false,
-    permissions: None,
-};
 const WRITE: OpenHow = OpenHow {
     read: false,
     write: true,
