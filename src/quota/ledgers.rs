@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
@@ -46,7 +47,17 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         self.ledger.leave();
-        self.ledgers.forget_idle(&self.ledger.home);
+        // Each session closes what is no longer in use at its end, unless that was a panic.
+        match Handle::try_current() {
+            Ok(runtime) if self.ledger.has_spent() => {
+                let (ledgers, ledger) = (self.ledgers.clone(), self.ledger.clone());
+                runtime.spawn_blocking(move || {
+                    ledger.close_spent();
+                    ledgers.forget_idle(&ledger.home);
+                });
+            }
+            _ => self.ledgers.forget_idle(&self.ledger.home),
+        }
     }
 }
 

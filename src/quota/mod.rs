@@ -17,6 +17,7 @@
 mod inodes;
 mod keeper;
 mod ledgers;
+mod spent;
 #[cfg(test)]
 mod tests;
 
@@ -31,10 +32,12 @@ use crate::error::{Error, Exceeded};
 
 use self::inodes::OpenInodes;
 use self::keeper::Keeper;
+use self::spent::SpentFiles;
 
 pub use self::inodes::Tracked;
 pub use self::keeper::{Kept, figures_of, figures_of_all};
 pub use self::ledgers::{CountHome, Ledgers, Member};
+pub use self::spent::{AT_MOST, Closer, Spent};
 
 /// Bytes and names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -101,9 +104,6 @@ struct Books {
     members: usize,
 }
 
-/// A file that is no longer in use. Dropping it closes it, which may wait for a disk.
-pub type Spent = Box<dyn Send>;
-
 /// The account book of one home. All sessions in it share one.
 pub struct Ledger {
     user: String,
@@ -112,7 +112,7 @@ pub struct Ledger {
     gate: RwLock<()>,
     names: RwLock<()>,
     open: Mutex<OpenInodes>,
-    spent: Mutex<Vec<Spent>>,
+    spent: SpentFiles,
     books: Mutex<Books>,
     counted: Condvar,
 }
@@ -127,7 +127,7 @@ impl Ledger {
             gate: RwLock::default(),
             names: RwLock::default(),
             open: Mutex::default(),
-            spent: Mutex::default(),
+            spent: SpentFiles::default(),
             books: Mutex::new(Books {
                 used: saved.map_or_else(Usage::default, |kept| kept.used),
                 limits: Limits::default(),
@@ -208,22 +208,6 @@ impl Ledger {
         marked.is_ok()
     }
 
-    /// Keeps a file that is no longer in use until there is time to close it, at the latest when a name
-    /// is to go: without one it would still use what it has.
-    pub fn close_later(&self, spent: Spent) {
-        lock(&self.spent).push(spent);
-    }
-
-    /// How many there are.
-    pub fn spent(&self) -> usize {
-        lock(&self.spent).len()
-    }
-
-    /// All of them, to be closed.
-    pub fn take_spent(&self) -> Vec<Spent> {
-        std::mem::take(&mut *lock(&self.spent))
-    }
-
     /// Held while a file is opened by its name, until it is tracked.
     pub fn opening(&self) -> RwLockReadGuard<'_, ()> {
         read(&self.names)
@@ -285,7 +269,6 @@ impl Ledger {
     }
 
     fn leave(&self) {
-        drop(self.take_spent());
         lock(&self.books).members -= 1;
         self.save_if_idle();
     }
@@ -318,9 +301,10 @@ pub struct Change<'a> {
 impl<'a> Change<'a> {
     /// Held while names are added, taken or replaced.
     pub fn names(&self) -> RwLockWriteGuard<'a, ()> {
-        drop(self.ledger.take_spent());
-        let names = &self.ledger.names;
-        names.write().unwrap_or_else(PoisonError::into_inner)
+        let names = self.ledger.names.write();
+        let names = names.unwrap_or_else(PoisonError::into_inner);
+        self.ledger.spent.close();
+        names
     }
 
     /// Would so much more fit now?

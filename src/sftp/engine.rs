@@ -15,6 +15,7 @@ use super::names::{Owners, long_name};
 use super::packet::{Replies, Request, counted_as, kind, open_flag, put_attrs, put_string};
 use super::status::{code, code_for, deserves_notice};
 use super::wire::{Frame, MAX_PACKET, Truncated};
+use crate::descriptors::Held;
 use crate::error::Error;
 use crate::path::VPath;
 use crate::session::Session;
@@ -107,7 +108,7 @@ impl Engine {
 
     /// Are files or directories open, so that ending the session may block?
     pub fn holds_handles(&self) -> bool {
-        self.handles.any() || self.vfs.spent() > 0
+        self.handles.any() || self.vfs.has_spent()
     }
 
     /// Ends the session: closes what is open.
@@ -118,7 +119,7 @@ impl Engine {
                 let _ = self.vfs.abandon(file);
             }
         }
-        drop(self.vfs.take_spent());
+        self.vfs.close_spent();
     }
 
     fn count(&self, packet_type: u8, began: Instant) {
@@ -130,6 +131,7 @@ impl Engine {
     /// end.
     pub fn carry_out(&mut self, frame: Frame) -> bool {
         let began = Instant::now();
+        self.vfs.close_spent();
         let packet_type = frame.peek();
         let goes_on = self.respond(frame);
         if let Some(packet_type) = packet_type {
@@ -351,6 +353,14 @@ impl Engine {
         }
     }
 
+    /// For one more handle; what is no longer in use makes room first.
+    fn room(&self) -> Result<Held, Error> {
+        self.handles.room().or_else(|_| {
+            self.vfs.close_spent();
+            self.handles.room()
+        })
+    }
+
     fn open(&mut self, id: u32, path: &[u8], flags: u32, attrs: &Changes) -> Outcome {
         let path = VPath::parse(path)?;
         let has = |flag: u32| flags & flag != 0;
@@ -367,7 +377,7 @@ impl Engine {
             // announced must fit.
             permissions: attrs.permissions,
         };
-        let room = self.handles.room()?;
+        let room = self.room()?;
         self.last_notice = None;
         let file = self.vfs.open(&path, how, attrs.size)?;
         let handle = self.handles.insert(room, Open::File(file));
@@ -416,7 +426,7 @@ impl Engine {
 
     fn opendir(&mut self, id: u32, path: &[u8]) -> Outcome {
         let path = VPath::parse(path)?;
-        let room = self.handles.room()?;
+        let room = self.room()?;
         let directory = self.vfs.open_directory(&path)?;
         let handle = self.handles.insert(room, Open::Directory(directory));
         self.replies.handle(id, &handle);

@@ -4,7 +4,6 @@
 //! other and knows nothing of channels. PROTOCOL.md lists every request, extension and deviation.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -27,6 +26,7 @@ use crate::bandwidth::Share;
 use crate::metrics::Direction;
 use crate::pipe::{Gone, Pipe};
 use crate::pool;
+use crate::quota;
 
 /// Replies are sent on when this many bytes wait.
 const SEND_AT: usize = 64 * 1024;
@@ -35,10 +35,6 @@ const SEND_AT: usize = 64 * 1024;
 /// blocking pool before their replies leave.
 const BATCH_REQUESTS: usize = 128;
 const BATCH_BYTES: usize = 512 * 1024;
-
-/// So many files that are no longer in use stay open at most, and for so long.
-const MOST_SPENT: usize = 16;
-const SPENT_AT_MOST: Duration = Duration::from_millis(20);
 
 /// Serves SFTP until the peer ends it. Returns the exit status: 0, or 1 after broken framing.
 ///
@@ -75,9 +71,7 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
                 break;
             }
             ready.pop_front();
-            if engine.spent() >= MOST_SPENT {
-                close_spent(&engine);
-            }
+            close_spent(&engine);
         }
         if !ready.is_empty() && engine.replies().len() < SEND_AT {
             let mut most = ready.len();
@@ -106,11 +100,10 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
     }
 }
 
-/// Waits for the next piece. Where that takes a while, files that are no longer in use are closed: many
-/// at once, since each time another thread has to be waked for it.
+/// Waits for the next piece. Where that takes a while, files that are no longer in use are closed.
 async fn receive<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Option<Bytes> {
-    if engine.spent() > 0 {
-        if let Ok(piece) = timeout(SPENT_AT_MOST, pipe.receive()).await {
+    while engine.has_spent() {
+        if let Ok(piece) = timeout(quota::AT_MOST, pipe.receive()).await {
             return piece;
         }
         close_spent(engine);
@@ -118,10 +111,12 @@ async fn receive<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Option<Bytes> {
     pipe.receive().await
 }
 
-/// Has the files closed that are no longer in use.
+/// Has the files closed that are no longer in use, if it is time: many at once, since another thread has to
+/// be waked for it.
 fn close_spent(engine: &Engine) {
-    let spent = engine.take_spent();
-    pool::begin(move || drop(spent));
+    if let Some(closer) = engine.must_close_spent() {
+        pool::begin(move || closer.close());
+    }
 }
 
 /// Cuts what has come into requests, so many at most, about a batch. Where uploads are held back, what is behind a WRITE

@@ -24,12 +24,14 @@ pub struct OpenFile {
     pub(super) file: Arc<dyn File>,
     pub(super) tracked: Arc<Tracked>,
     pub(super) path: VPath,
-    pub(super) how: OpenHow,
+    how: OpenHow,
     /// It is to take the place of another file.
     pub(super) overwrite: Option<Arc<Overwrite>>,
     /// Where its name is new, if that must be durable.
-    pub(super) new_in: Option<Box<dyn Directory>>,
+    new_in: Option<Box<dyn Directory>>,
     pub(super) pass: Pass,
+    /// It was opened to be read, and that without waiting for a disk.
+    pub(super) from_memory: bool,
     pub(super) story: Box<Story>,
 }
 
@@ -66,6 +68,7 @@ impl OpenFile {
             overwrite: None,
             new_in: None,
             pass: place.pass,
+            from_memory: false,
             story: Box::new(Story {
                 size,
                 ..Story::default()
@@ -112,6 +115,7 @@ impl OpenFile {
             overwrite: None,
             new_in: None,
             pass: self.pass,
+            from_memory: false,
             story: Box::default(),
         }
     }

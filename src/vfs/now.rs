@@ -1,7 +1,7 @@
 //! What is done at once, in a thread that must not wait for a disk: only what is in memory, is plainly
 //! allowed, and is in nobody's way. Whatever else there is to say, the verbs themselves say it.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use super::file::OpenFile;
 use super::record::{Deed, Used};
@@ -9,7 +9,7 @@ use super::replace::End;
 use super::{Last, Place, Verb, Vfs};
 use crate::descriptors::Held;
 use crate::path::VPath;
-use crate::quota::{Spent, Tracked};
+use crate::quota::{Closer, Tracked};
 use crate::rules::Permission;
 use crate::store::{File, Metadata, READING};
 
@@ -26,6 +26,8 @@ impl Vfs {
     pub fn metadata_now(&self, path: &VPath, follow: bool) -> Option<Metadata> {
         let place = self.place_now(path, Last::of(path, follow))?;
         place.check(Verb::Look).ok()?;
+        // Nobody takes its last name away meanwhile, so that nothing is given back here.
+        let _opening = self.ledger().opening_now()?;
         place.store.metadata_now(&place.path, place.is_followed())
     }
 
@@ -37,7 +39,8 @@ impl Vfs {
         let file = place.store.open_now(&place.path)?;
         let file = self.tracked(file, &place, &READING).ok()?;
         drop(opening);
-        let file = file.for_client(self.session.transfers(), None);
+        let mut file = file.for_client(self.session.transfers(), None);
+        file.from_memory = true;
         self.record(Deed::Open(path), Ok(file)).ok()
     }
 
@@ -64,16 +67,19 @@ impl Vfs {
         Some(count)
     }
 
-    /// Can its use end at once? Nothing was written by it, nothing is to be read for the operator, and
-    /// nothing is given back by closing it.
-    pub fn can_close_now(&self, file: &OpenFile) -> bool {
-        let is_only_read = !file.how.write && file.overwrite.is_none() && file.new_in.is_none();
-        is_only_read && file.tracked.has_name() && !self.session.witness().wants_hashes()
+    /// Can its use end at once? Only if it was opened so, still has a name, and is not to be read once more
+    /// for the operator. Nobody takes its name away while the result is held.
+    pub fn can_close_now(&self, file: &OpenFile) -> Option<RwLockReadGuard<'_, ()>> {
+        if !file.from_memory || self.session.witness().wants_hashes() {
+            return None;
+        }
+        let opening = self.ledger().opening_now()?;
+        file.tracked.has_name().then_some(opening)
     }
 
     /// As [`Vfs::close`] of a file that [can be closed at once](Self::can_close_now), but for close(2),
-    /// which is [put off](Self::take_spent).
-    pub fn close_now(&self, file: OpenFile, held: Held) {
+    /// which is [put off](crate::quota::Ledger::close_later).
+    pub fn close_now(&self, file: OpenFile, held: Held, opening: RwLockReadGuard<'_, ()>) {
         let OpenFile {
             file,
             tracked,
@@ -81,6 +87,13 @@ impl Vfs {
             story,
             ..
         } = file;
+        let closing = Closing {
+            _file: file,
+            _tracked: tracked,
+            _held: held,
+        };
+        self.ledger().close_later(&opening, Box::new(closing));
+        drop(opening);
         self.record_moves(&Used {
             path: &path,
             story: &story,
@@ -89,20 +102,22 @@ impl Vfs {
             sha256: &|| None,
         });
         let _: Result<(), _> = self.record(Deed::Close(&path), Ok(()));
-        self.ledger().close_later(Box::new(Closing {
-            _file: file,
-            _tracked: tracked,
-            _held: held,
-        }));
     }
 
-    /// How many files there are in this home that are no longer in use, and open.
-    pub fn spent(&self) -> usize {
-        self.ledger().spent()
+    /// Are there files in this home that are no longer in use, and open?
+    pub fn has_spent(&self) -> bool {
+        self.ledger().has_spent()
     }
 
-    /// All of these, to be closed where it may block.
-    pub fn take_spent(&self) -> Vec<Spent> {
-        self.ledger().take_spent()
+    /// Who is to close them, if it is time to.
+    pub fn must_close_spent(&self) -> Option<Closer> {
+        self.ledger().must_close_spent()
+    }
+
+    /// Closes them, which may wait for a disk.
+    pub fn close_spent(&self) {
+        if self.has_spent() {
+            self.ledger().close_spent();
+        }
     }
 }

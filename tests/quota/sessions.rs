@@ -289,6 +289,34 @@ fn open_in_home(scene: &Scene) -> usize {
         .count()
 }
 
+/// A file that was read is open a little longer than its handle, which nobody may notice.
+#[test]
+fn what_was_read_gives_back_its_room_as_soon_as_it_is_removed() {
+    let scene = Scene::with(1000, 20);
+    let mut sessions = [scene.log_in(), scene.log_in()];
+    let names: Vec<_> = (0..20).map(|number| format!("/f{number}")).collect();
+    for round in 0..40 {
+        let [reader, remover] = [round & 1, (round >> 1) & 1];
+        for name in &names {
+            sessions[remover].put(name, &[1; 50]);
+        }
+        for name in &names {
+            assert_eq!(sessions[reader].get(name), [1; 50]);
+        }
+        for (number, name) in names.iter().enumerate() {
+            let remover = &mut sessions[remover];
+            assert_eq!(remover.remove(name), code::OK);
+            let left = 19 - number as u64;
+            let left = Use {
+                bytes: left * 50,
+                files: left,
+            };
+            assert_eq!(remover.used(), left);
+        }
+        scene.assert_exact(&mut sessions[reader]);
+    }
+}
+
 #[test]
 fn a_quota_that_was_lowered_below_use_lets_everything_go_on_that_adds_nothing() {
     let scene = Scene::new();

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Engine;
 use crate::path::VPath;
-use crate::quota::Spent;
+use crate::quota::Closer;
 use crate::sftp::engine::MAX_DATA;
 use crate::sftp::handles::Open;
 use crate::sftp::packet::{Request, kind, open_flag};
@@ -26,14 +26,14 @@ impl Engine {
         is_done
     }
 
-    /// How many files of this home are no longer in use, and open.
-    pub fn spent(&self) -> usize {
-        self.vfs.spent()
+    /// Are there files in this home that are no longer in use, and open?
+    pub fn has_spent(&self) -> bool {
+        self.vfs.has_spent()
     }
 
-    /// All of these, to be closed where it may block.
-    pub fn take_spent(&self) -> Vec<Spent> {
-        self.vfs.take_spent()
+    /// Who is to close them, if it is time to.
+    pub fn must_close_spent(&self) -> Option<Closer> {
+        self.vfs.must_close_spent()
     }
 
     fn answer_now(&mut self, packet_type: u8, frame: &Frame) -> Option<()> {
@@ -88,11 +88,9 @@ impl Engine {
     }
 
     fn close_now(&mut self, id: u32, handle: &[u8]) -> Option<()> {
-        if !self.vfs.can_close_now(self.handles.file(handle).ok()?) {
-            return None;
-        }
+        let opening = self.vfs.can_close_now(self.handles.file(handle).ok()?)?;
         if let (Open::File(file), held) = self.handles.remove(handle).ok()? {
-            self.vfs.close_now(file, held);
+            self.vfs.close_now(file, held, opening);
         }
         self.replies.status(id, code::OK, "Success");
         Some(())

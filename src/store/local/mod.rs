@@ -78,7 +78,7 @@ impl LocalStore {
     pub fn open(home: &Path, umask: u32) -> Result<Self, Error> {
         let home = Home::open(home)?;
         Ok(Self {
-            at_once: Arc::new(AtOnce::of(home.fd())),
+            at_once: AtOnce::of(home.fd()),
             home,
             umask: Mode::from_raw_mode(umask),
         })
@@ -142,7 +142,7 @@ impl Store for LocalStore {
         let flags = OFlags::RDONLY | AT_ONCE;
         let fd = self
             .at_once
-            .ask(|| self.home.resolve_now(path.relative(), flags))?;
+            .open(|| self.home.resolve_now(path.relative(), flags))?;
         let is_file = inode::metadata(&fd).is_ok_and(|found| found.kind() == Kind::File);
         is_file.then(|| Box::new(LocalFile::new(fd, &READING)) as Box<dyn File>)
     }
@@ -171,7 +171,7 @@ impl Store for LocalStore {
         let flags = path_only(follow);
         let fd = self
             .at_once
-            .ask(|| self.home.resolve_now(path.relative(), flags))?;
+            .look(|| self.home.resolve_now(path.relative(), flags))?;
         inode::metadata(fd).ok()
     }
 

@@ -1,11 +1,13 @@
 //! What is answered from memory, in a thread that must not wait: the `_now` calls of
 //! [`Store`](crate::store::Store).
 
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FsWord, fstatfs};
+use rustix::fs::{FsWord, fstat, fstatfs};
 
 /// File systems that answer for what is in memory without asking anybody (linux/magic.h): ext2 to
 /// ext4, XFS, Btrfs, F2FS and tmpfs. Others ask a server or a program, even for what they know.
@@ -16,43 +18,66 @@ const SELF_RELIANT: [FsWord; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010
 /// fanotify(7)).
 const LONG: Duration = Duration::from_millis(5);
 
-/// So many quick answers make good for one that took long.
-const QUICK_FOR_ONE: u32 = 100;
-/// What a store begins with, and never has more of: room for two that take long, one after the other.
+/// So many files that were opened quickly make good for one that took long.
+const QUICK_FOR_ONE: u32 = 1000;
+/// What a file system begins with, and never has more of: room for two that take long, one after the
+/// other.
 const CREDIT: u32 = 3 * QUICK_FOR_ONE;
 
-/// May a store answer at once? Not where the file system does not, and not any more when the credit is
-/// used up.
+/// Of each file system of a home, by its device. There are few.
+static KNOWN: Mutex<BTreeMap<u64, Arc<AtOnce>>> = Mutex::new(BTreeMap::new());
+
+/// May the stores on a file system answer at once?
 #[derive(Debug)]
 pub(super) struct AtOnce {
+    answers: bool,
+    /// When it is used up, no file is opened at once any more.
     credit: AtomicU32,
 }
 
 impl AtOnce {
     /// Depends on the file system of the home.
-    pub(super) fn of(home: BorrowedFd<'_>) -> Self {
+    pub(super) fn of(home: BorrowedFd<'_>) -> Arc<Self> {
         let found = fstatfs(home).map(|found| found.f_type);
         let answers = found.is_ok_and(|found| SELF_RELIANT.contains(&found));
-        Self {
-            credit: AtomicU32::new(if answers { CREDIT } else { 0 }),
+        let new = || {
+            Arc::new(Self {
+                answers,
+                credit: AtomicU32::new(CREDIT),
+            })
+        };
+        let Ok(found) = fstat(home) else {
+            return new();
+        };
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let at_once = known.entry(found.st_dev).or_insert_with(new);
+        if at_once.answers != answers {
+            // Another one has come by the same number.
+            *at_once = new();
         }
+        at_once.clone()
     }
 
-    /// Asks, unless that takes long.
-    pub(super) fn ask<T>(&self, ask: impl FnOnce() -> Option<T>) -> Option<T> {
+    /// Looks for something, which nobody is told of.
+    pub(super) fn look<T>(&self, look: impl FnOnce() -> Option<T>) -> Option<T> {
+        if self.answers { look() } else { None }
+    }
+
+    /// Opens something, unless that has often taken long.
+    pub(super) fn open<T>(&self, open: impl FnOnce() -> Option<T>) -> Option<T> {
         let credit = self.credit.load(Ordering::Relaxed);
-        if credit == 0 {
+        if !self.answers || credit == 0 {
             return None;
         }
         let began = Instant::now();
-        let answer = ask();
+        let opened = open();
         let credit = if began.elapsed() > LONG {
             credit.saturating_sub(QUICK_FOR_ONE)
         } else {
             CREDIT.min(credit + 1)
         };
         self.credit.store(credit, Ordering::Relaxed);
-        answer
+        opened
     }
 }
 
@@ -66,6 +91,7 @@ mod tests {
 
     fn answering() -> AtOnce {
         AtOnce {
+            answers: true,
             credit: AtomicU32::new(CREDIT),
         }
     }
@@ -79,21 +105,21 @@ mod tests {
     fn who_is_held_up_again_and_again_asks_no_more() {
         let at_once = answering();
         for _ in 0..3 {
-            assert!(at_once.ask(slowly).is_some());
+            assert!(at_once.open(slowly).is_some());
         }
         for _ in 0..2 {
-            assert!(at_once.ask(|| Some(())).is_none());
+            assert!(at_once.open(|| Some(())).is_none());
         }
     }
 
     #[test]
     fn who_is_held_up_now_and_then_goes_on() {
         let at_once = answering();
-        for _ in 0..20 {
-            assert!(at_once.ask(slowly).is_some());
+        for _ in 0..5 {
+            assert!(at_once.open(slowly).is_some());
             // More of them, since this thread may be held up, too.
             for _ in 0..5 * QUICK_FOR_ONE {
-                assert!(at_once.ask(|| Some(())).is_some());
+                assert!(at_once.open(|| Some(())).is_some());
             }
         }
     }
@@ -102,6 +128,7 @@ mod tests {
     fn a_file_system_that_asks_others_is_not_asked() {
         let proc = std::fs::File::open("/proc").unwrap();
         let at_once = AtOnce::of(proc.as_fd());
-        assert!(at_once.ask(|| Some(())).is_none());
+        assert!(at_once.look(|| Some(())).is_none());
+        assert!(at_once.open(|| Some(())).is_none());
     }
 }
