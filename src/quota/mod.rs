@@ -37,7 +37,7 @@ use self::spent::SpentFiles;
 pub use self::inodes::Tracked;
 pub use self::keeper::{Kept, figures_of, figures_of_all};
 pub use self::ledgers::{CountHome, Ledgers, Member};
-pub use self::spent::{AT_MOST, Closer, Spent};
+pub use self::spent::{Closer, SPENT_AT_MOST, Spent};
 
 /// Bytes and names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

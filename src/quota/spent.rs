@@ -17,7 +17,7 @@ pub type Spent = Box<dyn Send>;
 /// It is time to close them when there are so many.
 const MOST: usize = 16;
 /// Or when the first of them has waited for so long.
-pub const AT_MOST: Duration = Duration::from_millis(20);
+pub const SPENT_AT_MOST: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
 pub(super) struct SpentFiles(Mutex<Waiting>);
@@ -32,15 +32,14 @@ struct Waiting {
 }
 
 impl SpentFiles {
-    fn take(&self) -> Vec<Spent> {
-        let mut waiting = lock(&self.0);
-        waiting.since = None;
-        std::mem::take(&mut waiting.files)
-    }
-
     /// Closes them. The caller holds the names.
     pub(super) fn close(&self) {
-        drop(self.take());
+        let mut waiting = lock(&self.0);
+        waiting.since = None;
+        let files = std::mem::take(&mut waiting.files);
+        // Nobody waits for the list as long as this may take.
+        drop(waiting);
+        drop(files);
     }
 }
 
@@ -52,17 +51,17 @@ impl Ledger {
         waiting.since.get_or_insert_with(Instant::now);
     }
 
-    /// Are there any?
+    /// Are there files that are no longer in use, and open?
     pub fn has_spent(&self) -> bool {
         !lock(&self.spent.0).files.is_empty()
     }
 
-    /// Is it time to close them, and nobody about to do so? Who is told so does it.
+    /// Is it time to close them, and is nobody about to do so? Who is told so does it.
     pub fn must_close_spent(self: &Arc<Self>) -> Option<Closer> {
         let mut waiting = lock(&self.spent.0);
         let is_late = waiting
             .since
-            .is_some_and(|since| since.elapsed() >= AT_MOST);
+            .is_some_and(|since| since.elapsed() >= SPENT_AT_MOST);
         let must = (waiting.files.len() >= MOST || is_late) && !waiting.awaited;
         must.then(|| {
             waiting.awaited = true;
@@ -72,9 +71,10 @@ impl Ledger {
 
     /// Closes them, which may wait for a disk.
     pub fn close_spent(&self) {
-        let opening = self.opening();
-        self.spent.close();
-        drop(opening);
+        if self.has_spent() {
+            let _opening = self.opening();
+            self.spent.close();
+        }
     }
 }
 

@@ -108,7 +108,7 @@ impl Engine {
 
     /// Are files or directories open, so that ending the session may block?
     pub fn holds_handles(&self) -> bool {
-        self.handles.any() || self.vfs.has_spent()
+        self.handles.any() || self.session().ledger().has_spent()
     }
 
     /// Ends the session: closes what is open.
@@ -119,7 +119,7 @@ impl Engine {
                 let _ = self.vfs.abandon(file);
             }
         }
-        self.vfs.close_spent();
+        self.session().ledger().close_spent();
     }
 
     fn count(&self, packet_type: u8, began: Instant) {
@@ -131,7 +131,6 @@ impl Engine {
     /// end.
     pub fn carry_out(&mut self, frame: Frame) -> bool {
         let began = Instant::now();
-        self.vfs.close_spent();
         let packet_type = frame.peek();
         let goes_on = self.respond(frame);
         if let Some(packet_type) = packet_type {
@@ -356,7 +355,7 @@ impl Engine {
     /// For one more handle; what is no longer in use makes room first.
     fn room(&self) -> Result<Held, Error> {
         self.handles.room().or_else(|_| {
-            self.vfs.close_spent();
+            self.session().ledger().close_spent();
             self.handles.room()
         })
     }

@@ -26,7 +26,7 @@ use crate::bandwidth::Share;
 use crate::metrics::Direction;
 use crate::pipe::{Gone, Pipe};
 use crate::pool;
-use crate::quota;
+use crate::quota::SPENT_AT_MOST;
 
 /// Replies are sent on when this many bytes wait.
 const SEND_AT: usize = 64 * 1024;
@@ -102,8 +102,8 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
 
 /// Waits for the next piece. Where that takes a while, files that are no longer in use are closed.
 async fn receive<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Option<Bytes> {
-    while engine.has_spent() {
-        if let Ok(piece) = timeout(quota::AT_MOST, pipe.receive()).await {
+    while engine.session().ledger().has_spent() {
+        if let Ok(piece) = timeout(SPENT_AT_MOST, pipe.receive()).await {
             return piece;
         }
         close_spent(engine);
@@ -114,7 +114,7 @@ async fn receive<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Option<Bytes> {
 /// Has the files closed that are no longer in use, if it is time: many at once, since another thread has to
 /// be waked for it.
 fn close_spent(engine: &Engine) {
-    if let Some(closer) = engine.must_close_spent() {
+    if let Some(closer) = engine.session().ledger().must_close_spent() {
         pool::begin(move || closer.close());
     }
 }
@@ -179,6 +179,7 @@ async fn carry_out(
     let mut batch = std::mem::replace(ready, later);
     let user = engine.session().user().to_owned();
     let done = pool::run(move || {
+        engine.session().ledger().close_spent();
         let mut bytes = 0;
         let mut whole = true;
         while whole && bytes < BATCH_BYTES && engine.replies().len() < SEND_AT {

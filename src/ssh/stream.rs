@@ -171,7 +171,7 @@ impl AsyncRead for Stream {
             match tcp.try_read_vectored(&mut [IoSliceMut::new(wanted), IoSliceMut::new(ahead)]) {
                 Ok(count) => {
                     if (1..most).contains(&count) {
-                        is_drained(tcp);
+                        mark_drained(tcp);
                     }
                     buffer.advance(count.min(room));
                     *unread = 0..count.saturating_sub(room);
@@ -188,7 +188,7 @@ impl AsyncRead for Stream {
 /// of asking in vain: what comes from now on makes epoll tell (`EPOLLET`). As tokio's own `poll_read`,
 /// which takes but one buffer, does it. To be called right after the read, by the thread of the runtime:
 /// nobody else can have seen more come meanwhile.
-fn is_drained(tcp: &TcpStream) {
+fn mark_drained(tcp: &TcpStream) {
     let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
     // It is the error that does it.
     let _ = tcp.try_io(Interest::READABLE, nothing);

@@ -9,7 +9,7 @@ use super::replace::End;
 use super::{Last, Place, Verb, Vfs};
 use crate::descriptors::Held;
 use crate::path::VPath;
-use crate::quota::{Closer, Tracked};
+use crate::quota::Tracked;
 use crate::rules::Permission;
 use crate::store::{File, Metadata, READING};
 
@@ -102,22 +102,5 @@ impl Vfs {
             sha256: &|| None,
         });
         let _: Result<(), _> = self.record(Deed::Close(&path), Ok(()));
-    }
-
-    /// Are there files in this home that are no longer in use, and open?
-    pub fn has_spent(&self) -> bool {
-        self.ledger().has_spent()
-    }
-
-    /// Who is to close them, if it is time to.
-    pub fn must_close_spent(&self) -> Option<Closer> {
-        self.ledger().must_close_spent()
-    }
-
-    /// Closes them, which may wait for a disk.
-    pub fn close_spent(&self) {
-        if self.has_spent() {
-            self.ledger().close_spent();
-        }
     }
 }

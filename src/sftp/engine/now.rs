@@ -3,10 +3,8 @@
 
 use std::time::Instant;
 
-use super::Engine;
+use super::{Engine, MAX_DATA};
 use crate::path::VPath;
-use crate::quota::Closer;
-use crate::sftp::engine::MAX_DATA;
 use crate::sftp::handles::Open;
 use crate::sftp::packet::{Request, kind, open_flag};
 use crate::sftp::status::code;
@@ -24,16 +22,6 @@ impl Engine {
             self.count(packet_type, began);
         }
         is_done
-    }
-
-    /// Are there files in this home that are no longer in use, and open?
-    pub fn has_spent(&self) -> bool {
-        self.vfs.has_spent()
-    }
-
-    /// Who is to close them, if it is time to.
-    pub fn must_close_spent(&self) -> Option<Closer> {
-        self.vfs.must_close_spent()
     }
 
     fn answer_now(&mut self, packet_type: u8, frame: &Frame) -> Option<()> {
