@@ -225,15 +225,12 @@ fn a_server_whose_homes_hang_ends_in_its_time() {
     assert_exact(&server, &disk);
 }
 
-#[test]
-fn a_data_folder_on_a_disk_that_hangs_stops_logins_and_no_transfer_and_the_server_still_ends() {
-    let Some(disk) = FaultyDisk::mount() else {
-        return;
-    };
+/// The data folder is on the disk, and the home is not.
+fn with_data_on(disk: &FaultyDisk) -> TestServer {
     let data = disk.home().join("data");
     let shown = format!("{:?}", data.to_str().unwrap());
     let settings = [ON, ("server.data", &shown), ("server.stop_grace", "\"2s\"")];
-    let mut server = TestServer::start_with(&settings);
+    let server = TestServer::start_with(&settings);
     let home = server.path("home");
     fs::create_dir(&home).unwrap();
     let set = [
@@ -244,9 +241,18 @@ fn a_data_folder_on_a_disk_that_hangs_stops_logins_and_no_transfer_and_the_serve
         home.to_str().unwrap(),
     ];
     server.admin(&set, "").ok();
+    ask_no_flush(disk);
+    server
+}
+
+#[test]
+fn a_data_folder_on_a_disk_that_hangs_stops_logins_and_no_transfer_and_the_server_still_ends() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let mut server = with_data_on(&disk);
     let mut sftp = Connection::logged_in(&server).sftp();
     sftp.put("/before", b"before");
-    ask_no_flush(&disk);
     let hanging = disk.hangs();
     for round in 0..3 {
         let began = Instant::now();
@@ -271,4 +277,25 @@ fn a_data_folder_on_a_disk_that_hangs_stops_logins_and_no_transfer_and_the_serve
     server.serve();
     let mut sftp = Connection::logged_in(&server).sftp();
     assert_eq!(sftp.get("/before"), b"before");
+}
+
+#[test]
+fn a_data_folder_on_a_busy_disk_is_waited_for_at_the_end() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let mut server = with_data_on(&disk);
+    let mut sftp = Connection::logged_in(&server).sftp();
+    sftp.put("/file", b"counted");
+    drop(sftp);
+    let hanging = disk.hangs();
+    server.terminate();
+    // As long as others' data may be on their way to the disk before.
+    std::thread::sleep(Duration::from_secs(8));
+    assert!(!server.has_exited());
+    drop(hanging);
+    assert_eq!(server.wait(STEP).unwrap().code(), Some(0));
+    server.serve();
+    let log = server.log();
+    assert!(!log.contains("the disk of the data folder hangs"), "{log}");
 }

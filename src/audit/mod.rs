@@ -27,8 +27,6 @@ pub use self::trail::{Rotation, Trail};
 const MOST_WAITING: usize = 8 << 20;
 /// A write that takes so long is one that fails.
 const STUCK: Duration = Duration::from_secs(5);
-/// What a server that ends leaves to a disk to take the last events.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A handle of the trail, cheap to clone.
 #[derive(Clone)]
@@ -184,11 +182,11 @@ impl Shared {
 }
 
 impl Writer {
-    /// Waits until all that was noted is written, but not for a disk that hangs.
-    pub fn finish(self) {
+    /// Waits until all that was noted is written, but no longer than this for the disk.
+    pub fn finish(self, patience: Duration) {
         self.shared.ending.store(true, Ordering::Relaxed);
         let _ = self.lines.send(Job::End);
-        if self.done.recv_timeout(FAREWELL).is_err() {
+        if self.done.recv_timeout(patience).is_err() {
             error!("the disk does not take the last events of the audit trail: they are lost");
         }
     }

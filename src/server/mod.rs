@@ -23,7 +23,7 @@ use rustix::net::sockopt;
 use rustix::process::{Resource, Rlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
@@ -51,8 +51,9 @@ use crate::sessions::Sessions;
 use crate::ssh::{Context, PrivateKey, host_keys};
 use crate::sweep;
 
-/// Time that the disk of the data folder has at the end.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Time that a disk has at the end, to take what is left. One that has much to write out for others takes
+/// several seconds; the figures of all users would have to be counted anew for it.
+const FAREWELL: Duration = Duration::from_secs(20);
 
 /// Connections that may wait in the system's queue; it has a limit of its own.
 const BACKLOG: u32 = 1024;
@@ -213,15 +214,17 @@ async fn run(
     supervisor::ready();
     server.run(&phases).await?;
     beside.shutdown().await;
-    known_sources.save(FAREWELL).await;
     if let Some(telling) = telling {
         telling.abort();
     }
     audit.note(None, &Event::Stop);
-    if let Some(writer) = writer {
-        writer.finish();
-    }
-    let Ok(ended) = timeout(FAREWELL, ledgers.end_serving()).await else {
+    // Side by side: the trail may be on another disk.
+    let (_, _, ended) = tokio::join!(
+        spawn_blocking(move || writer.map(|writer| writer.finish(FAREWELL))),
+        known_sources.save(FAREWELL),
+        timeout(FAREWELL, ledgers.end_serving()),
+    );
+    let Ok(ended) = ended else {
         error!("the disk of the data folder hangs: what is used will be counted anew");
         // To close the database would wait for the disk, too.
         std::process::exit(1);
@@ -303,7 +306,7 @@ impl Server {
         stop::drain(&self.sessions, grace, phases).await;
         if let Some(shards) = Arc::into_inner(shards) {
             for shard in shards {
-                tokio::task::spawn_blocking(move || shard.join()).await?;
+                spawn_blocking(move || shard.join()).await?;
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ pub mod held;
 pub mod metrics;
 pub mod missing;
 pub mod operator;
+pub mod process;
 pub mod programs;
 pub mod raw;
 pub mod server;

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use super::command::{Output, run_ok, run_with_input, tail};
 use super::missing::program;
+use super::process::threads_of;
 use super::{STEP, files::wait_until};
 
 /// The account that every test server has (OpenSSH: the user who runs the tests).
@@ -313,11 +314,12 @@ impl TestServer {
         .unwrap();
     }
 
-    /// Ends the server by SIGTERM, by SIGKILL if it does not end within 5 s. `None`: it was not
-    /// running any more; a status that is no success: it did not end well.
+    /// Ends the server by SIGTERM, by SIGKILL if that takes too long: its farewell waits for the disk, which
+    /// the tests beside it keep busy. `None`: it was not running any more; a status that is no success: it
+    /// did not end well.
     pub fn stop(&mut self) -> Option<ExitStatus> {
         self.terminate();
-        self.wait(Duration::from_secs(5))
+        self.wait(STEP)
     }
 
     /// Ends the server by SIGKILL, as a power cut does, but for what was not on the disk yet.
@@ -354,6 +356,7 @@ impl TestServer {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        eprintln!("the server goes on:\n{}", threads_of(process.id()));
         let _ = process.kill();
         Some(process.wait().unwrap())
     }
@@ -499,33 +502,6 @@ impl TestServer {
         let mut command = self.sftp();
         command.args(options).arg("-b").arg(batch).arg(HOST);
         command
-    }
-
-    // ---- what the operating system knows of the server's process
-
-    /// Open file descriptors, but for those of the database, which come and go as they are needed.
-    pub fn open_files(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.process_id()))
-            .unwrap()
-            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-            .filter(|file| !file.to_string_lossy().contains("/landfall.db"))
-            .count()
-    }
-
-    /// A line of /proc/PID/status, in kB: VmHWM (highest resident memory), VmRSS.
-    pub fn memory_kib(&self, field: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    /// CPU time that the server's process used so far.
-    pub fn cpu_time(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process_id())).unwrap();
-        let (_, after) = stat.rsplit_once(')').unwrap();
-        let fields: Vec<&str> = after.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
     }
 }
 

@@ -1,0 +1,46 @@
+//! What the operating system knows of the server's process.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::TestServer;
+
+impl TestServer {
+    /// Open file descriptors, but for those of the database, which come and go as they are needed.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process_id()))
+            .unwrap()
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+            .filter(|file| !file.to_string_lossy().contains("/landfall.db"))
+            .count()
+    }
+
+    /// A line of /proc/PID/status, in kB: VmHWM (highest resident memory), VmRSS.
+    pub fn memory_kib(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// CPU time that the server's process used so far.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process_id())).unwrap();
+        let (_, after) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+    }
+}
+
+/// What each thread of a process waits for, as far as the system tells: its calls in the kernel only to
+/// root.
+pub fn threads_of(process: u32) -> String {
+    let tasks = fs::read_dir(format!("/proc/{process}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let told = |task: &Path, file: &str| fs::read_to_string(task.join(file)).unwrap_or_default();
+    tasks
+        .map(|entry| entry.path())
+        .map(|task| format!("{}{}\n", told(&task, "comm"), told(&task, "stack")))
+        .collect()
+}
