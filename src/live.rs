@@ -120,7 +120,11 @@ impl Live {
         let mut outcome = Outcome::default();
         for open in self.sessions.of(name.as_str()) {
             match goes_on(&open.session, standing.as_ref()) {
-                Err(words) => outcome.ended += usize::from(open.end(words)),
+                Err(words) => {
+                    open.end(words);
+                    // One on its way out, too: [`Live::run`] may have been quicker than who tells of the change.
+                    outcome.ended += 1;
+                }
                 Ok((account, until)) => {
                     change(&open.session, account, until);
                     outcome.changed += 1;

@@ -53,14 +53,12 @@ pub struct Open {
 }
 
 impl Open {
-    /// Ends it: the client is told these words. False if it was ended before.
-    pub fn end(&self, words: &str) -> bool {
-        let first = self.ending.end(words);
-        if first {
+    /// Ends it: the client is told these words, unless it was ended before.
+    pub fn end(&self, words: &str) {
+        if self.ending.end(words) {
             let (user, peer) = (self.session.user(), self.session.peer());
             info!(user, %peer, id = self.id, words, "a session is ended");
         }
-        first
     }
 }
 

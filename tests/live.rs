@@ -110,8 +110,8 @@ fn rclone_in_the_middle_of_an_upload_ends_with_its_account() {
     };
     wait_until("the upload has begun", STEP, uploads);
     assert!(running.is_running());
-    let said = set(&server, &["--disabled"]);
-    assert!(said.contains("ended\n"), "{said}");
+    // How many it has ended is not asked here: the server may have noticed, and rclone left, before it is told.
+    set(&server, &["--disabled"]);
     let output = running.wait(STEP);
     assert!(!output.status.success(), "{}", output.describe());
     let said = server.admin(&["session", "list"], "").accepted();
