@@ -1,9 +1,11 @@
 //! Who gets in, and who does not.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::common::command::run_with_input;
 use crate::common::connection::{Connection, Options};
@@ -365,4 +367,61 @@ fn the_host_key_is_made_once_and_kept_from_others() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let refused = run(&mut server.command(&["serve"]), STEP).failed();
     assert!(refused.err().contains("chmod 600"), "{}", refused.err());
+}
+
+/// A message as it goes over the wire before there are keys (RFC 4253, section 6).
+fn packet(message: &[u8]) -> Vec<u8> {
+    let padding = 16 - (5 + message.len()) % 8;
+    let length = u32::try_from(1 + message.len() + padding).unwrap();
+    let mut packet = length.to_be_bytes().to_vec();
+    packet.push(u8::try_from(padding).unwrap());
+    packet.extend_from_slice(message);
+    packet.resize(packet.len() + padding, 0);
+    packet
+}
+
+/// How long it takes until the second of two packets in a row is carried out, for which there is no answer to
+/// the first, and the client's system holds it back until it knows of that one (Nagle's algorithm).
+fn time_of_a_second_packet(server: &TestServer) -> Duration {
+    let cipher: &[u8] = b"aes256-gcm@openssh.com";
+    let mac: &[u8] = b"hmac-sha2-256";
+    let (exchange, host_key): (&[u8], &[u8]) = (b"curve25519-sha256", b"ssh-ed25519");
+    let none: &[u8] = b"none";
+    let lists = [
+        exchange, host_key, cipher, cipher, mac, mac, none, none, b"", b"",
+    ];
+    // SSH_MSG_KEXINIT and SSH_MSG_DISCONNECT (RFC 4253, sections 7.1 and 11.1).
+    let mut key_exchange = vec![20];
+    key_exchange.extend_from_slice(&[7; 16]);
+    lists
+        .iter()
+        .for_each(|list| string(&mut key_exchange, list));
+    key_exchange.extend_from_slice(&[0; 5]);
+    let mut disconnect = vec![1, 0, 0, 0, 11];
+    string(&mut disconnect, b"done");
+    string(&mut disconnect, b"");
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(STEP)).unwrap();
+    stream.write_all(b"SSH-2.0-test\r\n").unwrap();
+    // Its identification and its own SSH_MSG_KEXINIT.
+    let (mut seen, mut buffer) = (0, [0; 4096]);
+    while seen < 400 {
+        seen += stream.read(&mut buffer).unwrap();
+    }
+    let began = Instant::now();
+    stream.write_all(&packet(&key_exchange)).unwrap();
+    stream.write_all(&packet(&disconnect)).unwrap();
+    while stream.read(&mut buffer).unwrap() > 0 {}
+    began.elapsed()
+}
+
+#[test]
+fn nothing_is_held_back_as_the_key_exchange_begins() {
+    let server = TestServer::start_with(&[("admission.penalties", "false")]);
+    // 40 ms, as Linux delays what tells of an arrival; a busy machine may take as long for other reasons.
+    let quickest = (0..20).map(|_| time_of_a_second_packet(&server)).min();
+    assert!(
+        quickest.unwrap() < Duration::from_millis(30),
+        "{quickest:?}"
+    );
 }

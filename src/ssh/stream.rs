@@ -117,6 +117,17 @@ impl Stream {
         Ok(())
     }
 
+    /// Bytes have come. Until a login their arrival is told at once, not together with an answer (tcp(7),
+    /// TCP_QUICKACK): OpenSSH's client sends two packets in a row as it begins the key exchange, and its
+    /// system holds the second one back (Nagle's algorithm) until it knows of the first, for which there is no
+    /// answer. The system leaves this mode by itself, so that it is entered each time.
+    fn have_come(&self) {
+        if self.deadline.is_some() {
+            // Where it cannot be had, a login takes 40 ms longer.
+            let _ = self.tcp.set_quickack(true);
+        }
+    }
+
     /// Bytes are handed out: an error if that is too much for somebody who is not logged in.
     fn handed_out(&self, count: usize) -> io::Result<()> {
         if self.deadline.is_none() || count == 0 || self.visit.has_come(count) {
@@ -175,6 +186,7 @@ impl AsyncRead for Stream {
                     }
                     buffer.advance(count.min(room));
                     *unread = 0..count.saturating_sub(room);
+                    self.have_come();
                     return Poll::Ready(self.handed_out(count.min(room)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
