@@ -16,4 +16,5 @@ mod common;
 mod disks;
 mod fair_share;
 mod login_timing;
+mod near;
 mod stuck_timing;

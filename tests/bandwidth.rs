@@ -131,6 +131,8 @@ fn a_client_with_several_connections_gets_no_more() {
     for number in 0..4 {
         random_file(&server.local("up").join(number.to_string()), size, number);
     }
+    // The program may have to be read from a disk first.
+    run_ok(&mut rclone(&server, &["lsf", "there:"]), STEP);
     for (from, to) in [("up", "there:d"), ("there:d", "down")] {
         let began = Instant::now();
         run_ok(

@@ -201,6 +201,7 @@ impl Config {
                 rekey_bytes: 0,
                 rekey_time: Duration::ZERO,
                 keepalive: Duration::ZERO,
+                busy_poll: false,
             },
             fences: Fences {
                 landlock: false,

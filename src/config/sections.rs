@@ -65,6 +65,8 @@ pub struct Ssh {
     pub rekey_time: Duration,
     /// Time without a word from a peer after which it is asked for one.
     pub keepalive: Duration,
+    /// Are clients waited for awake that send each request right after a reply?
+    pub busy_poll: bool,
 }
 
 /// `[fences]`

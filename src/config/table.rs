@@ -337,6 +337,15 @@ pub(super) const KEYS: &[Key] = &[
         },
     },
     Key {
+        section: "ssh",
+        name: "busy_poll",
+        default: "true",
+        doc: "Wait awake for a client that sends each request within 200 us of a reply, where there are processors to spare.",
+        set: |config, value, _| {
+            Ok(config.ssh.busy_poll = value::boolean(value)? && processors() > 1)
+        },
+    },
+    Key {
         section: "fences",
         name: "landlock",
         default: "true",
@@ -591,6 +600,7 @@ pub(super) const LIVE: &[(&str, &str)] = &[
     ("ssh", "rekey_bytes"),
     ("ssh", "rekey_time"),
     ("ssh", "keepalive"),
+    ("ssh", "busy_poll"),
     ("guest", "enabled"),
     ("guest", "name"),
     ("guest", "home"),

@@ -21,6 +21,7 @@ mod auth;
 mod channel;
 pub mod host_keys;
 mod inbox;
+mod near;
 mod rotation;
 mod stream;
 mod transport;
@@ -30,6 +31,7 @@ pub use russh::keys::PrivateKey;
 
 use auth::Login;
 use channel::{Service, Terminal};
+use near::Near;
 use rotation::Rotation;
 use stream::{Link, Stream};
 use transport::Transports;
@@ -150,7 +152,8 @@ pub async fn serve(
     let (at_work, mut all_ended) = mpsc::channel(1);
     let visit = Arc::new(Visit::new(ticket, &context.login));
     let grace_time = context.login.grace_time;
-    let stream = Stream::new(tcp, link.clone(), visit.clone(), grace_time);
+    let near = context.ssh.busy_poll.then(Near::new);
+    let stream = Stream::new(tcp, link.clone(), visit.clone(), grace_time, near);
     let connection = Connection {
         login: Login::new(&context, visit.clone(), peer),
         visit: visit.clone(),

@@ -6,12 +6,13 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::near::Near;
 use super::visit::Visit;
 
 /// Bytes that may be read beyond what russh asks for, which is first the length of a packet and then
@@ -81,6 +82,8 @@ pub(super) struct Stream {
     visit: Arc<Visit>,
     /// Until somebody is logged in.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Nobody is waited for awake without it.
+    near: Option<Near>,
 }
 
 impl Stream {
@@ -89,6 +92,7 @@ impl Stream {
         link: Arc<Link>,
         visit: Arc<Visit>,
         grace_time: Duration,
+        near: Option<Near>,
     ) -> Self {
         Self {
             tcp,
@@ -97,6 +101,7 @@ impl Stream {
             link,
             visit,
             deadline: Some(Box::pin(sleep(grace_time))),
+            near,
         }
     }
 
@@ -121,10 +126,12 @@ impl Stream {
     /// TCP_QUICKACK): OpenSSH's client sends two packets in a row as it begins the key exchange, and its
     /// system holds the second one back (Nagle's algorithm) until it knows of the first, for which there is no
     /// answer. The system leaves this mode by itself, so that it is entered each time.
-    fn have_come(&self) {
+    fn have_come(&mut self, count: usize) {
         if self.deadline.is_some() {
             // Where it cannot be had, a login takes 40 ms longer.
             let _ = self.tcp.set_quickack(true);
+        } else if let Some(near) = &mut self.near {
+            near.came(count, Instant::now());
         }
     }
 
@@ -186,7 +193,7 @@ impl AsyncRead for Stream {
                     }
                     buffer.advance(count.min(room));
                     *unread = 0..count.saturating_sub(room);
-                    self.have_come();
+                    self.have_come(count);
                     return Poll::Ready(self.handed_out(count.min(room)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -223,7 +230,15 @@ impl AsyncWrite for Stream {
                     Poll::Pending => self.link.wait_to_write(context).map(Err),
                 }
             }
-            done => done,
+            Poll::Ready(Ok(count)) => {
+                if self.deadline.is_none()
+                    && let Some(near) = &mut self.near
+                {
+                    near.went(count, Instant::now());
+                }
+                Poll::Ready(Ok(count))
+            }
+            failed => failed,
         }
     }
 
