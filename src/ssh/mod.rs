@@ -19,6 +19,7 @@ use tracing::{debug, error, warn};
 mod algorithms;
 mod auth;
 mod channel;
+mod held_back;
 pub mod host_keys;
 mod inbox;
 mod near;

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::held_back::HeldBack;
 use super::near::Near;
 use super::visit::Visit;
 
@@ -82,6 +83,7 @@ pub(super) struct Stream {
     visit: Arc<Visit>,
     /// Until somebody is logged in.
     deadline: Option<Pin<Box<Sleep>>>,
+    held_back: HeldBack,
     /// Nobody is waited for awake without it.
     near: Option<Near>,
 }
@@ -101,6 +103,7 @@ impl Stream {
             link,
             visit,
             deadline: Some(Box::pin(sleep(grace_time))),
+            held_back: HeldBack::default(),
             near,
         }
     }
@@ -122,16 +125,28 @@ impl Stream {
         Ok(())
     }
 
-    /// Bytes have come. Until a login their arrival is told at once, not together with an answer (tcp(7),
-    /// TCP_QUICKACK): OpenSSH's client sends two packets in a row as it begins the key exchange, and its
-    /// system holds the second one back (Nagle's algorithm) until it knows of the first, for which there is no
-    /// answer. The system leaves this mode by itself, so that it is entered each time.
+    /// Bytes have come.
     fn have_come(&mut self, count: usize) {
-        if self.deadline.is_some() {
-            // Where it cannot be had, a login takes 40 ms longer.
+        let now = Instant::now();
+        if self.held_back.came(now) || self.deadline.is_some() {
+            // The system leaves this mode by itself, so it is entered each time. Where it cannot be had, the
+            // client is slower.
             let _ = self.tcp.set_quickack(true);
-        } else if let Some(near) = &mut self.near {
-            near.came(count, Instant::now());
+        }
+        if self.deadline.is_none()
+            && let Some(near) = &mut self.near
+        {
+            near.came(count, now);
+        }
+    }
+
+    /// Bytes went.
+    fn have_gone(&mut self, count: usize) {
+        self.held_back.went();
+        if self.deadline.is_none()
+            && let Some(near) = &mut self.near
+        {
+            near.went(count, Instant::now());
         }
     }
 
@@ -231,11 +246,7 @@ impl AsyncWrite for Stream {
                 }
             }
             Poll::Ready(Ok(count)) => {
-                if self.deadline.is_none()
-                    && let Some(near) = &mut self.near
-                {
-                    near.went(count, Instant::now());
-                }
+                self.have_gone(count);
                 Poll::Ready(Ok(count))
             }
             failed => failed,
