@@ -129,8 +129,8 @@ impl Stream {
     fn have_come(&mut self, count: usize) {
         let now = Instant::now();
         if self.held_back.came(now) || self.deadline.is_some() {
-            // The system leaves this mode by itself, so it is entered each time. Where it cannot be had, the
-            // client is slower.
+            // Before a login it need not be seen first: OpenSSH's client would be held back just once. The
+            // system leaves this mode by itself, so it is entered each time.
             let _ = self.tcp.set_quickack(true);
         }
         if self.deadline.is_none()
