@@ -110,10 +110,15 @@ fn rclone_in_the_middle_of_an_upload_ends_with_its_account() {
     };
     wait_until("the upload has begun", STEP, uploads);
     assert!(running.is_running());
-    // How many it has ended is not asked here: the server may have noticed, and rclone left, before it is told.
-    set(&server, &["--disabled"]);
+    let said = set(&server, &["--disabled"]);
     let output = running.wait(STEP);
     assert!(!output.status.success(), "{}", output.describe());
+    // The server may have noticed by itself, and rclone left, before the command told it and counted.
+    let log = server.log();
+    assert!(
+        log.contains("This account has been disabled"),
+        "{said}{log}"
+    );
     let said = server.admin(&["session", "list"], "").accepted();
     assert_eq!(said, "There are no open sessions\n");
 }
