@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::common::connection::Connection;
+use crate::common::process::number_in;
 use crate::common::raw::RawSftp;
 use crate::common::{STEP, TestServer, skip, wait_until};
 
@@ -19,10 +20,7 @@ fn naps_of(server: &TestServer) -> u64 {
             .ok()
             .filter(|status| status.starts_with("Name:\tshard-0\n"))
     });
-    let shard = shard.unwrap();
-    let mut lines = shard.lines();
-    let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-    count.unwrap().trim().parse().unwrap()
+    number_in(&shard.unwrap(), "voluntary_ctxt_switches")
 }
 
 /// How often the thread that serves a client sleeps while it asks so many times, with a pause after each reply.

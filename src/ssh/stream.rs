@@ -133,9 +133,7 @@ impl Stream {
             // system leaves this mode by itself, so it is entered each time.
             let _ = self.tcp.set_quickack(true);
         }
-        if self.deadline.is_none()
-            && let Some(near) = &mut self.near
-        {
+        if let Some(near) = self.near() {
             near.came(count, now);
         }
     }
@@ -143,11 +141,14 @@ impl Stream {
     /// Bytes went.
     fn have_gone(&mut self, count: usize) {
         self.held_back.went();
-        if self.deadline.is_none()
-            && let Some(near) = &mut self.near
-        {
+        if let Some(near) = self.near() {
             near.went(count, Instant::now());
         }
+    }
+
+    /// Nobody is waited for awake before a login.
+    fn near(&mut self) -> Option<&mut Near> {
+        self.near.as_mut().filter(|_| self.deadline.is_none())
     }
 
     /// Bytes are handed out: an error if that is too much for somebody who is not logged in.

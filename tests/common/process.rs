@@ -19,8 +19,7 @@ impl TestServer {
     /// A line of /proc/PID/status, in kB: VmHWM (highest resident memory), VmRSS.
     pub fn memory_kib(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        number_in(&status, field)
     }
 
     /// CPU time that the server's process used so far.
@@ -31,6 +30,12 @@ impl TestServer {
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
         Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
     }
+}
+
+/// The number of a line of a status file in /proc.
+pub fn number_in(status: &str, field: &str) -> u64 {
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// What each thread of a process waits for, as far as the system tells: its calls in the kernel only to
