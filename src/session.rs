@@ -15,7 +15,7 @@ use crate::descriptors::Holdings;
 use crate::error::Error;
 use crate::hashes::Hashes;
 use crate::quota::{Ledger, Member, Usage};
-use crate::store::local::LocalStore;
+use crate::store::local::{self, LocalStore, Remains};
 use crate::store::{Identity, Store};
 use crate::transfers::Transfers;
 use crate::witness::Witness;
@@ -274,4 +274,12 @@ pub fn count_home(home: &Path, tell: &mut dyn FnMut(u64)) -> Result<Usage, Error
         bytes: counted.bytes,
         files: counted.files,
     })
+}
+
+/// Removes a home with all that is in it; returns what could not be removed.
+///
+/// # Errors
+/// There is no such directory, a link leads to it, or files are still being made in it.
+pub fn remove_home(home: &Path) -> Result<Remains, Error> {
+    local::remove_home(home)
 }

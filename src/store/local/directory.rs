@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, RawDir, fsync, statat};
 use rustix::io::Errno;
 
-use super::inode::{self, Reach};
+use super::inode::{self, Reach, Subject};
 use crate::error::Error;
 use crate::store::{Changes, Directory, Entry, Identity, Metadata, Space};
 
@@ -112,7 +112,11 @@ impl Directory for LocalDirectory {
             Some(_) => Err(Errno::ISDIR.into()),
             None => Ok(()),
         };
-        size.and(inode::change(&self.fd, changes, Reach::Open))
+        let subject = Subject {
+            reach: Reach::Open,
+            is_home: self.is_home,
+        };
+        size.and(inode::change(&self.fd, changes, subject))
     }
 
     fn space(&self) -> Result<Space, Error> {

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use rustix::fs::{copy_file_range, fsync, ftruncate};
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, pwritev};
 
-use super::inode::{self, Reach};
+use super::inode::{self, Reach, Subject};
 use crate::error::Error;
 use crate::store::{Changes, File, Identity, Metadata, OpenHow, Space};
 
@@ -235,7 +235,11 @@ impl File for LocalFile {
             Some(size) => resize(&self.fd, size),
             None => Ok(()),
         };
-        size.and(inode::change(&self.fd, changes, Reach::Open))
+        let subject = Subject {
+            reach: Reach::Open,
+            is_home: false,
+        };
+        size.and(inode::change(&self.fd, changes, subject))
     }
 
     fn sync(&self) -> Result<(), Error> {

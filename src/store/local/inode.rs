@@ -16,6 +16,10 @@ use crate::store::{Changes, Identity, Metadata, Space};
 /// account uploads must not run as the user that owns all homes.
 const GRANTABLE: RawMode = 0o1777;
 
+const NOT_PRIVATE: Error = Error::Refused(
+    "The mode of the home itself stays at 0700: other users of the server cannot get at it",
+);
+
 /// What a descriptor can do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -23,6 +27,14 @@ pub(super) enum Reach {
     Open,
     /// Opened with `O_PATH`.
     PathOnly,
+}
+
+/// What a descriptor stands for.
+#[derive(Clone, Copy)]
+pub(super) struct Subject {
+    pub(super) reach: Reach,
+    /// The root of the home itself.
+    pub(super) is_home: bool,
 }
 
 /// The bits of a mode that a peer asked for and may have.
@@ -86,12 +98,12 @@ pub(super) fn space(fd: impl AsFd) -> Result<Space, Error> {
 /// Changes owner, permissions and times. Each is tried, whatever became of the others, as OpenSSH
 /// does: a client that sends an owner that it cannot have still gets its times. The first error
 /// is the answer.
-pub(super) fn change(fd: impl AsFd, changes: &Changes, reach: Reach) -> Result<(), Error> {
+pub(super) fn change(fd: impl AsFd, changes: &Changes, subject: Subject) -> Result<(), Error> {
     let fd = fd.as_fd();
     let owner = changes.owner.map_or(Ok(()), |owner| set_owner(fd, owner));
     let permissions = changes
         .permissions
-        .map_or(Ok(()), |wanted| set_permissions(fd, wanted, reach));
+        .map_or(Ok(()), |wanted| set_permissions(fd, wanted, subject));
     let times = changes.times.map_or(Ok(()), |times| set_times(fd, times));
     owner.and(permissions).and(times)
 }
@@ -109,17 +121,34 @@ fn set_owner(fd: impl AsFd, (uid, gid): (u32, u32)) -> Result<(), Error> {
     }
 }
 
-fn set_permissions(fd: impl AsFd, wanted: u32, reach: Reach) -> Result<(), Error> {
+fn set_permissions(fd: impl AsFd, wanted: u32, subject: Subject) -> Result<(), Error> {
     let mode = grantable(wanted);
-    match reach {
+    if subject.is_home && !keeps_private(fstat(&fd)?.st_mode, mode) {
+        return Err(NOT_PRIVATE);
+    }
+    match subject.reach {
         Reach::Open => Ok(fchmod(fd, mode)?),
-        // By this name the kernel goes straight to the inode: no path is walked again.
-        Reach::PathOnly => match chmodat(CWD, proc_name(fd), mode, AtFlags::empty()) {
-            Err(Errno::NOENT | Errno::NOTDIR) => Err(Error::Unsupported(
-                "Permissions cannot be changed: /proc is not mounted on the server",
-            )),
-            other => Ok(other?),
-        },
+        Reach::PathOnly => set_mode(fd, mode),
+    }
+}
+
+/// Whether the root of a home may get a mode: it keeps what its owner needs there, and no bits come
+/// to those of others, who could write beside the quota, or swap names under the server. Bits that
+/// the operator has given them can stay.
+fn keeps_private(now: RawMode, wanted: Mode) -> bool {
+    let others = Mode::RWXG | Mode::RWXO;
+    let given = Mode::from_raw_mode(now) & others;
+    wanted.contains(Mode::RWXU) && given.contains(wanted & others)
+}
+
+/// Changes the mode of what an `O_PATH` descriptor stands for. By the name that /proc has for it the
+/// kernel goes straight to the inode: no path is walked again, and no link is followed.
+pub(super) fn set_mode(fd: impl AsFd, mode: Mode) -> Result<(), Error> {
+    match chmodat(CWD, proc_name(fd), mode, AtFlags::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR) => Err(Error::Unsupported(
+            "Permissions cannot be changed: /proc is not mounted on the server",
+        )),
+        other => Ok(other?),
     }
 }
 

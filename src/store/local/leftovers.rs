@@ -1,19 +1,24 @@
-//! A walk through a home that people work in, for what replacements can have left.
+//! Looks through a home that people work in, for what replacements can have left.
 
+use std::ffi::CStr;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::thread::sleep;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, RawDirEntry, statat};
+use rustix::fs::{FileType, Mode, OFlags, RawDirEntry};
 
 use super::replacement::is_hidden;
 use super::resolve::Home;
+use super::walk::{Manner, Visitor, walk};
 use crate::error::Error;
 use crate::path::VPath;
 
-/// What `getdents64` fills at once.
-const BUFFER: usize = 64 << 10;
+/// Nothing of a home that is in use is changed for this.
+const MANNER: Manner = Manner {
+    needs: Mode::empty(),
+    one_mount: false,
+};
 /// A rest after so many names, since nobody waits for this walk.
 const NAMES_TO_A_REST: u64 = 1 << 12;
 const REST: Duration = Duration::from_millis(5);
@@ -25,94 +30,76 @@ pub(super) fn leftovers(
     home: &Home,
     tell: &mut dyn FnMut(VPath) -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    let mut walk = Walk {
-        buffer: Vec::with_capacity(BUFFER),
+    let mut search = Search {
+        home,
+        path: Vec::new(),
         names: 0,
         tell,
     };
-    let mut levels = Vec::new();
-    let mut next = Some((open(home, &VPath::home())?, VPath::home()));
-    loop {
-        if let Some((directory, path)) = next.take() {
-            match walk.read(&directory, path) {
-                ControlFlow::Continue(level) => levels.push(level),
-                ControlFlow::Break(()) => return Ok(()),
-            }
-        }
-        let Some(level) = levels.last_mut() else {
-            return Ok(());
-        };
-        match level.directories.pop() {
-            Some(name) => {
-                next = level
-                    .path_of(&name)
-                    .and_then(|path| Some((open(home, &path).ok()?, path)));
-            }
-            None => drop(levels.pop()),
-        }
-    }
+    walk(home.fd(), MANNER, &mut search)
 }
 
-fn open(home: &Home, path: &VPath) -> Result<OwnedFd, Error> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    home.resolve(path.relative(), flags, Mode::empty())
-}
-
-/// A directory on the way, and what is still to be walked in it.
-struct Level {
-    path: VPath,
-    directories: Vec<Vec<u8>>,
-}
-
-impl Level {
-    /// `None` if it is too long: nobody can have uploaded there.
-    fn path_of(&self, name: &[u8]) -> Option<VPath> {
-        VPath::parse(&[self.path.relative(), b"/", name].concat()).ok()
-    }
-}
-
-struct Walk<'a> {
-    buffer: Vec<u8>,
+struct Search<'a> {
+    home: &'a Home,
+    /// Of the directory in which the walk is: "/" and a name for each level.
+    path: Vec<u8>,
     names: u64,
     tell: &'a mut dyn FnMut(VPath) -> ControlFlow<()>,
 }
 
-impl Walk<'_> {
-    fn read(&mut self, directory: &OwnedFd, path: VPath) -> ControlFlow<(), Level> {
-        let mut level = Level {
-            path,
-            directories: Vec::new(),
-        };
-        let mut entries = RawDir::new(directory, self.buffer.spare_capacity_mut());
-        while let Some(Ok(entry)) = entries.next() {
-            self.names += 1;
-            if self.names.is_multiple_of(NAMES_TO_A_REST) {
-                sleep(REST);
-            }
-            let name = entry.file_name().to_bytes();
-            match kind(directory, &entry) {
-                FileType::Directory if !matches!(name, b"." | b"..") => {
-                    level.directories.push(name.to_vec());
-                }
-                FileType::RegularFile if is_hidden(name) => {
-                    if let Some(path) = level.path_of(name) {
-                        (self.tell)(path)?;
-                    }
-                }
-                _ => {}
-            }
-        }
-        ControlFlow::Continue(level)
+impl Search<'_> {
+    /// `None` if it is too long: nobody can have uploaded there.
+    fn path_of(&self, name: &[u8]) -> Option<VPath> {
+        VPath::parse(&[&self.path, b"/".as_slice(), name].concat()).ok()
     }
 }
 
-/// Not every file system tells the kinds beside the names.
-fn kind(directory: &OwnedFd, entry: &RawDirEntry<'_>) -> FileType {
-    match entry.file_type() {
-        FileType::Unknown => statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
-            .map_or(FileType::Unknown, |found| {
-                FileType::from_raw_mode(found.st_mode)
-            }),
-        known => known,
+impl Visitor for Search<'_> {
+    fn see(
+        &mut self,
+        _directory: &OwnedFd,
+        entry: &RawDirEntry<'_>,
+        kind: FileType,
+    ) -> Result<ControlFlow<()>, Error> {
+        self.names += 1;
+        if self.names.is_multiple_of(NAMES_TO_A_REST) {
+            sleep(REST);
+        }
+        let name = entry.file_name().to_bytes();
+        if kind == FileType::RegularFile
+            && is_hidden(name)
+            && let Some(path) = self.path_of(name)
+        {
+            return Ok((self.tell)(path));
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn enters(&mut self, name: &CStr) -> bool {
+        let name = name.to_bytes();
+        let can = self.path_of(name).is_some();
+        if can {
+            self.path.push(b'/');
+            self.path.extend_from_slice(name);
+        }
+        can
+    }
+
+    fn cannot_enter(&mut self, _: &OwnedFd, _: &CStr, _: Error) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        let end = self.path.iter().rposition(|byte| *byte == b'/');
+        self.path.truncate(end.unwrap_or(0));
+    }
+
+    fn find_again(&mut self, _cause: Error) -> Result<Option<OwnedFd>, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let path = VPath::parse(&[b"/", self.path.as_slice()].concat())?;
+        Ok(self
+            .home
+            .resolve(path.relative(), flags, Mode::empty())
+            .ok())
     }
 }

@@ -22,10 +22,12 @@ mod file;
 mod inode;
 mod leftovers;
 mod now;
+mod remove;
 mod replacement;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
@@ -40,8 +42,9 @@ use rustix::io::Errno;
 
 use self::directory::LocalDirectory;
 use self::file::{LocalFile, resize};
-use self::inode::Reach;
+use self::inode::{Reach, Subject};
 use self::now::AtOnce;
+pub use self::remove::{Remains, remove_home};
 use self::replacement::LocalReplacement;
 use self::resolve::{Home, Parent, path_only};
 use super::{
@@ -159,7 +162,7 @@ impl Store for LocalStore {
     fn open_directory(&self, path: &VPath) -> Result<Box<dyn Directory>, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | AT_ONCE;
         let fd = self.home.resolve(path.relative(), flags, Mode::empty())?;
-        let is_home = inode::metadata(&fd)?.inode == inode::metadata(self.home.fd())?.inode;
+        let is_home = self.home.is(&fd)?;
         Ok(Box::new(LocalDirectory::new(fd, is_home)))
     }
 
@@ -193,7 +196,11 @@ impl Store for LocalStore {
             Some(size) => (self.set_size(path, size, follow), *changes),
             None => (Ok(()), *changes),
         };
-        size.and(inode::change(&fd, &changes, Reach::PathOnly))
+        let subject = Subject {
+            reach: Reach::PathOnly,
+            is_home: changes.permissions.is_some() && self.home.is(&fd)?,
+        };
+        size.and(inode::change(&fd, &changes, subject))
     }
 
     fn remove_file(&self, path: &VPath) -> Result<(), Error> {

@@ -84,6 +84,11 @@ impl Home {
         self.fd.as_fd()
     }
 
+    /// Whether a descriptor stands for the home itself.
+    pub(super) fn is(&self, fd: &OwnedFd) -> Result<bool, Error> {
+        same_inode(fd, &self.fd)
+    }
+
     /// Opens a path. With [`OFlags::NOFOLLOW`] a link as its last name is not followed.
     pub(super) fn resolve(&self, path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Error> {
         let flags = flags | OFlags::CLOEXEC;
@@ -191,7 +196,7 @@ pub(super) fn proc_name(fd: impl AsFd) -> String {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }
 
-fn path_of(fd: impl AsFd) -> io::Result<Vec<u8>> {
+pub(super) fn path_of(fd: impl AsFd) -> io::Result<Vec<u8>> {
     Ok(readlinkat(CWD, proc_name(fd), Vec::new())?.into_bytes())
 }
 

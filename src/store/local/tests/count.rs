@@ -54,7 +54,7 @@ fn directories_that_are_closed_to_their_owner_are_counted_and_stay_closed() {
 
 #[test]
 fn a_tree_deeper_than_any_path_is_counted() {
-    let f = Fixture::new();
+    let f = Fixture::quick();
     let mut directory = rustix::fs::open(
         &f.home,
         rustix::fs::OFlags::DIRECTORY,

@@ -9,6 +9,7 @@ mod now;
 mod races;
 mod replacement;
 mod verbs;
+mod walks;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -43,7 +44,16 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let base = TempDir::new().unwrap();
+        Self::within(TempDir::new().unwrap())
+    }
+
+    /// In memory where that can be: for thousands of names.
+    fn quick() -> Self {
+        let base = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+        Self::within(base.unwrap())
+    }
+
+    fn within(base: TempDir) -> Self {
         let home = base.path().join("home");
         let outside = base.path().join("outside");
         fs::create_dir(&home).unwrap();

@@ -1,14 +1,14 @@
 //! Names and what is known of them: stat, setstat, remove, mkdir, rename, links.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use rustix::io::Errno;
 
 use super::super::{Home, rename_by_hand};
 use super::*;
 use crate::path::PathError;
-use crate::store::{Changes, Kind, Metadata};
+use crate::store::{Changes, Directory, Kind, Metadata};
 
 const NOTHING: Changes = Changes {
     size: None,
@@ -109,6 +109,47 @@ fn changes_reach_the_file_by_path_and_by_handle() {
     };
     directory.change(&wished).unwrap();
     check("sub", 0, 0o750, 9);
+}
+
+/// Whoever may change names at the root of a home can swap them under the server, and write beside the
+/// quota.
+#[test]
+fn the_root_of_a_home_stays_its_owners_alone_however_it_is_named() {
+    let f = Fixture::new();
+    f.link("..", "up");
+    fs::create_dir(f.home.join("sub")).unwrap();
+    let root = || fs::metadata(&f.home).unwrap().mode() & 0o7777;
+    fs::set_permissions(&f.home, fs::Permissions::from_mode(0o750)).unwrap();
+    let wished = |mode| Changes {
+        permissions: Some(mode),
+        times: Some((1, 2)),
+        ..NOTHING
+    };
+    for mode in [0o000, 0o500, 0o600, 0o701, 0o710 | 0o020, 0o755, 0o777] {
+        let outcomes = [
+            f.store.change(&path(""), &wished(mode), true),
+            f.store.change(&path("."), &wished(mode), false),
+            f.store.change(&path("sub/../up"), &wished(mode), true),
+            opened_directory(&f, "").change(&wished(mode)),
+            opened_directory(&f, "up").change(&wished(mode)),
+        ];
+        for outcome in outcomes {
+            assert!(matches!(outcome, Err(Error::Refused(_))), "{outcome:?}");
+        }
+        assert_eq!(root(), 0o750);
+    }
+    // What else was asked is done; and bits that the operator has given can stay, or go.
+    assert_eq!(fs::metadata(&f.home).unwrap().mtime(), 2);
+    for mode in [0o750, 0o1740, 0o700] {
+        f.store.change(&path(""), &wished(mode), true).unwrap();
+        assert_eq!(root(), mode);
+    }
+    f.store.change(&path("sub"), &wished(0o777), true).unwrap();
+    assert_eq!(f.mode("sub"), 0o777);
+}
+
+fn opened_directory(f: &Fixture, name: &str) -> Box<dyn Directory> {
+    f.store.open_directory(&path(name)).unwrap()
 }
 
 #[test]

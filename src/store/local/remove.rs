@@ -1,0 +1,144 @@
+//! Removes a home with everything in it.
+
+use std::ffi::CStr;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom, openat2, rmdir, seek, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::resolve::path_of;
+use super::walk::{BUFFER, Manner, Visitor, read, walk};
+use crate::error::Error;
+
+/// What is needed to remove names, whatever the account has taken from its own directories. What is
+/// mounted in a home is not its account's.
+const MANNER: Manner = Manner {
+    needs: Mode::RWXU,
+    one_mount: true,
+};
+/// Walks through a home into which somebody still writes.
+const TRIES: u32 = 16;
+
+/// So many of the names that remain are reported.
+const REPORTED: usize = 8;
+
+/// What of a home could not be removed.
+#[derive(Debug, Default)]
+pub struct Remains {
+    first: Vec<(String, Error)>,
+    more: usize,
+}
+
+impl Remains {
+    /// Whether all is gone.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    fn add(&mut self, path: String, cause: Error) {
+        if self.first.len() < REPORTED {
+            self.first.push((path, cause));
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+impl fmt::Display for Remains {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (path, cause) in &self.first {
+            write!(f, "\n{path}: {cause}")?;
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
+    }
+}
+
+/// Removes a home: links are removed and not followed, other file systems are not entered. Returns
+/// what could not be removed.
+///
+/// # Errors
+/// The path leads to no directory, or over a link.
+pub fn remove_home(home: &Path) -> Result<Remains, Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = openat2(CWD, home, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+    let mut buffer = Vec::with_capacity(BUFFER);
+    for _ in 0..TRIES {
+        let mut removal = Removal {
+            buffer,
+            remains: Remains::default(),
+        };
+        walk(root.as_fd(), MANNER, &mut removal)?;
+        let mut remains = removal.remains;
+        match rmdir(home) {
+            // Somebody has made a file behind the walk.
+            Err(Errno::NOTEMPTY | Errno::EXIST) if remains.is_empty() => buffer = removal.buffer,
+            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => return Ok(remains),
+            Err(errno) => {
+                remains.add(home.display().to_string(), errno.into());
+                return Ok(remains);
+            }
+        }
+    }
+    Err(Error::Refused("files are still being made in it"))
+}
+
+struct Removal {
+    buffer: Vec<u8>,
+    remains: Remains,
+}
+
+impl Removal {
+    fn note(&mut self, directory: &OwnedFd, name: &CStr, cause: Error) {
+        // A place that is too deep to have a path is known by its last name.
+        let directory = path_of(directory).unwrap_or_else(|_| b"...".to_vec());
+        let path = [directory.as_slice(), b"/", name.to_bytes()].concat();
+        let path = String::from_utf8_lossy(&path).into_owned();
+        self.remains.add(path, cause);
+    }
+}
+
+impl Visitor for Removal {
+    fn cannot_enter(
+        &mut self,
+        directory: &OwnedFd,
+        name: &CStr,
+        cause: Error,
+    ) -> Result<(), Error> {
+        match unlinkat(directory, name, AtFlags::REMOVEDIR) {
+            // Where it is no directory any more, it is removed with its level.
+            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(_) => self.note(directory, name, cause),
+        }
+        Ok(())
+    }
+
+    /// Removes all names in a directory. The directories among them are empty now, or hold what was
+    /// noted.
+    fn finish(&mut self, directory: &OwnedFd) -> Result<(), Error> {
+        seek(directory, SeekFrom::Start(0))?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let _all = read(directory, &mut buffer, |entry, kind| {
+            let name = entry.file_name();
+            let is_directory = kind == FileType::Directory;
+            let mut flags = AtFlags::empty();
+            flags.set(AtFlags::REMOVEDIR, is_directory);
+            match unlinkat(directory, name, flags) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                // Of one that could not be entered, or was filled behind the walk.
+                Err(Errno::NOTEMPTY | Errno::EXIST | Errno::BUSY) if is_directory => {}
+                Err(errno) => self.note(directory, name, errno.into()),
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        self.buffer = buffer;
+        Ok(())
+    }
+}

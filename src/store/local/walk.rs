@@ -1,0 +1,383 @@
+//! The one walk through everything below a directory: for counting, sweeping and removing.
+//!
+//! Every step goes from one open directory to the next by its last name, which is never followed if
+//! it is a link. A mode is changed by descriptor only. So a name that somebody swaps during the walk
+//! leads nowhere else.
+//!
+//! However deep and wide the tree is, the walk holds three descriptors, [`NAMES`] names and a few
+//! words for each level. Where a level has more directories, it is read again from the place where
+//! the walk has left it.
+
+use std::ffi::{CStr, CString};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RawDir, RawDirEntry, ResolveFlags, SeekFrom, Stat, fchmod,
+    fstat, openat, openat2, seek, statat,
+};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
+
+use super::inode::set_mode;
+use crate::error::Error;
+
+/// Names of directories that are held at most; see [`Walk::names`].
+pub(super) const NAMES: usize = 1024;
+/// Bytes of names that `getdents64` returns at once.
+pub(super) const BUFFER: usize = 64 << 10;
+
+const MOVED: Error = Error::Refused("A directory was moved from outside during a walk through it");
+
+/// How a walk enters directories.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    /// The owner's bits that a directory has while the walk is in it. An account can take them from
+    /// its own directories; the walk gives them back to what they were.
+    pub(super) needs: Mode,
+    /// Other file systems, and other places of this one, are not entered (`EXDEV`).
+    pub(super) one_mount: bool,
+}
+
+/// What is done on the way.
+pub(super) trait Visitor {
+    /// Sees a name for the first time. The walk ends early with [`ControlFlow::Break`].
+    fn see(
+        &mut self,
+        _directory: &OwnedFd,
+        _entry: &RawDirEntry<'_>,
+        _kind: FileType,
+    ) -> Result<ControlFlow<()>, Error> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Decides whether a directory is entered.
+    fn enters(&mut self, _name: &CStr) -> bool {
+        true
+    }
+
+    /// Notes that a directory that [was to be entered](Visitor::enters) is not.
+    fn cannot_enter(&mut self, directory: &OwnedFd, name: &CStr, cause: Error)
+    -> Result<(), Error>;
+
+    /// Finishes a directory: all below it has been walked through.
+    fn finish(&mut self, _directory: &OwnedFd) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Notes that the walk leaves a directory for the one above it.
+    fn leave(&mut self) {}
+
+    /// Finds the directory again from which the walk had entered the one that it has just left, and
+    /// which cannot be reached from there any more; passes over the rest of it with `None`.
+    fn find_again(&mut self, cause: Error) -> Result<Option<OwnedFd>, Error> {
+        Err(cause)
+    }
+}
+
+/// Walks through all that is below a directory, but not itself the directory's name. Modes are given
+/// back also after an error, as far as the way back can be found.
+pub(super) fn walk(
+    root: BorrowedFd<'_>,
+    manner: Manner,
+    visitor: &mut impl Visitor,
+) -> Result<(), Error> {
+    let (directory, level) = manner.open(fcntl_dupfd_cloexec(root, 0)?)?;
+    let mut walk = Walk {
+        manner,
+        directory,
+        level,
+        above: Vec::new(),
+        names: Vec::new(),
+        buffer: Vec::with_capacity(BUFFER),
+    };
+    let outcome = walk.run(visitor);
+    walk.give_back();
+    outcome
+}
+
+/// A directory on the way.
+struct Level {
+    inode: (u64, u64),
+    /// Directories in it that are still to be walked through.
+    left: usize,
+    /// Where reading goes on behind the last of them that was walked through.
+    resume: u64,
+    /// Where its own names begin in [`Walk::names`].
+    first: usize,
+    /// The mode to give back.
+    closed: Option<Mode>,
+}
+
+/// The name of a directory, and where its level is read on behind it.
+struct Name {
+    name: CString,
+    next: u64,
+}
+
+struct Walk {
+    manner: Manner,
+    directory: OwnedFd,
+    level: Level,
+    above: Vec<Level>,
+    /// Directories to be walked through: those of the topmost level first, of each level the next
+    /// one last. When there are too many all are forgotten, and read again.
+    names: Vec<Name>,
+    buffer: Vec<u8>,
+}
+
+impl Walk {
+    fn run(&mut self, visitor: &mut impl Visitor) -> Result<(), Error> {
+        let mut is_new = true;
+        loop {
+            if is_new && self.see_all(visitor)?.is_break() {
+                return Ok(());
+            }
+            is_new = match self.next()? {
+                Some(name) => visitor.enters(&name) && self.descend(&name, visitor)?,
+                None => {
+                    visitor.finish(&self.directory)?;
+                    if !self.ascend(visitor)? {
+                        return Ok(());
+                    }
+                    false
+                }
+            };
+        }
+    }
+
+    fn see_all(&mut self, visitor: &mut impl Visitor) -> Result<ControlFlow<()>, Error> {
+        let Self {
+            directory,
+            level,
+            names,
+            buffer,
+            ..
+        } = self;
+        level.first = names.len();
+        let outcome = read(directory, buffer, |entry, kind| {
+            if kind == FileType::Directory {
+                level.left += 1;
+                if names.len() < level.first + NAMES / 2 {
+                    names.push(Name::of(entry));
+                }
+            }
+            visitor.see(directory, entry, kind)
+        });
+        self.next_one_last();
+        outcome
+    }
+
+    /// Reads on where the walk has left this level.
+    fn read_on(&mut self) -> Result<(), Error> {
+        let Self {
+            directory,
+            level,
+            names,
+            buffer,
+            ..
+        } = self;
+        level.first = names.len();
+        seek(&*directory, SeekFrom::Start(level.resume))?;
+        let _enough = read(directory, buffer, |entry, kind| {
+            if kind == FileType::Directory {
+                names.push(Name::of(entry));
+            }
+            Ok(if names.len() < level.first + NAMES / 2 {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })?;
+        self.next_one_last();
+        Ok(())
+    }
+
+    fn next_one_last(&mut self) {
+        let own = self.names.get_mut(self.level.first..);
+        own.unwrap_or_default().reverse();
+    }
+
+    /// The next directory of this level.
+    fn next(&mut self) -> Result<Option<CString>, Error> {
+        if self.level.left > 0 && self.names.len() <= self.level.first {
+            self.read_on()?;
+        }
+        // There can be fewer than were seen: somebody removes directories meanwhile.
+        if self.level.left == 0 || self.names.len() <= self.level.first {
+            return Ok(None);
+        }
+        self.level.left -= 1;
+        Ok(self.names.pop().map(|Name { name, next }| {
+            self.level.resume = next;
+            name
+        }))
+    }
+
+    /// Enters a directory, or returns that it could not.
+    fn descend(&mut self, name: &CStr, visitor: &mut impl Visitor) -> Result<bool, Error> {
+        match self.manner.enter(self.directory.as_fd(), name) {
+            Ok((directory, level)) => {
+                if self.names.len() > NAMES / 2 {
+                    self.names.clear();
+                }
+                self.directory = directory;
+                self.above.push(std::mem::replace(&mut self.level, level));
+                Ok(true)
+            }
+            Err(cause) => {
+                visitor.cannot_enter(&self.directory, name, cause)?;
+                visitor.leave();
+                Ok(false)
+            }
+        }
+    }
+
+    /// Goes back to the nearest directory above that is found, or returns that there is none.
+    fn ascend(&mut self, visitor: &mut impl Visitor) -> Result<bool, Error> {
+        loop {
+            let Some(parent) = self.above.last() else {
+                return Ok(false);
+            };
+            visitor.leave();
+            let outer = match parent.reopen(&self.directory) {
+                Ok(outer) => Some(outer),
+                Err(cause) => visitor.find_again(cause)?.filter(|found| parent.is(found)),
+            };
+            let found = outer.is_some();
+            self.step_up(outer);
+            if found {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Gives the directory its mode back, and goes on in the one above it.
+    fn step_up(&mut self, outer: Option<OwnedFd>) {
+        if let Some(mode) = self.level.closed.take() {
+            // Nothing more can be done about it; and what the walk was for is not lost by it.
+            let _ = fchmod(&self.directory, mode);
+        }
+        let Some(parent) = self.above.pop() else {
+            return;
+        };
+        self.level = parent;
+        match outer {
+            Some(outer) => self.directory = outer,
+            // Its mode is not that of the directory that is still open.
+            None => self.level.closed = None,
+        }
+    }
+
+    /// Goes back to where the walk began, and gives all modes back on the way.
+    fn give_back(&mut self) {
+        while let Some(parent) = self.above.last() {
+            let Ok(outer) = parent.reopen(&self.directory) else {
+                break;
+            };
+            self.step_up(Some(outer));
+        }
+        self.step_up(None);
+    }
+}
+
+impl Level {
+    /// Opens this directory from one in it.
+    fn reopen(&self, inner: &OwnedFd) -> Result<OwnedFd, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let outer = openat(inner, c"..", flags, Mode::empty())?;
+        if self.is(&outer) {
+            Ok(outer)
+        } else {
+            Err(MOVED)
+        }
+    }
+
+    fn is(&self, directory: &OwnedFd) -> bool {
+        fstat(directory).is_ok_and(|found| inode(&found) == self.inode)
+    }
+}
+
+impl Name {
+    fn of(entry: &RawDirEntry<'_>) -> Self {
+        Self {
+            name: entry.file_name().to_owned(),
+            next: entry.next_entry_cookie(),
+        }
+    }
+}
+
+impl Manner {
+    fn enter(self, parent: BorrowedFd<'_>, name: &CStr) -> Result<(OwnedFd, Level), Error> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut how = ResolveFlags::NO_SYMLINKS;
+        how.set(ResolveFlags::NO_XDEV, self.one_mount);
+        // Such a descriptor needs no right to the directory, and stays at it whatever has its name.
+        let handle =
+            retry_on_intr(|| openat2(parent, name, flags | OFlags::PATH, Mode::empty(), how))?;
+        self.open(handle)
+    }
+
+    /// Opens a directory for reading, with the mode that the walk needs.
+    fn open(self, handle: OwnedFd) -> Result<(OwnedFd, Level), Error> {
+        let found = fstat(&handle)?;
+        let mode = Mode::from_raw_mode(found.st_mode);
+        let closed = (!mode.contains(self.needs)).then_some(mode);
+        // Where this is refused, the directory is another user's, and may be open all the same.
+        let closed = closed.filter(|mode| set_mode(&handle, *mode | self.needs).is_ok());
+        let opened = retry_on_intr(|| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            openat(&handle, c".", flags, Mode::empty())
+        });
+        let directory = opened.inspect_err(|_| {
+            let _ = closed.map(|mode| set_mode(&handle, mode));
+        })?;
+        let level = Level {
+            inode: inode(&found),
+            left: 0,
+            resume: 0,
+            first: 0,
+            closed,
+        };
+        Ok((directory, level))
+    }
+}
+
+/// Reads the names in a directory from where it stands.
+pub(super) fn read(
+    directory: &OwnedFd,
+    buffer: &mut Vec<u8>,
+    mut each: impl FnMut(&RawDirEntry<'_>, FileType) -> Result<ControlFlow<()>, Error>,
+) -> Result<ControlFlow<()>, Error> {
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = match entry {
+            // The directory was removed.
+            Err(Errno::NOENT) => break,
+            entry => entry?,
+        };
+        if matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            continue;
+        }
+        if each(&entry, kind(directory, &entry))?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Not every file system has the kinds beside the names.
+fn kind(directory: &OwnedFd, entry: &RawDirEntry<'_>) -> FileType {
+    match entry.file_type() {
+        FileType::Unknown => statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
+            .map_or(FileType::Unknown, |found| {
+                FileType::from_raw_mode(found.st_mode)
+            }),
+        known => known,
+    }
+}
+
+// The widths of these fields differ between architectures.
+#[allow(clippy::useless_conversion)]
+pub(super) fn inode(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev.into(), stat.st_ino.into())
+}
