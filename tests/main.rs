@@ -27,6 +27,7 @@ mod disks;
 mod docs;
 mod fences;
 mod guest;
+mod hard_walks;
 mod hashes;
 mod hostile;
 mod interop;

@@ -1,10 +1,16 @@
 //! Deleting the home of an account that was removed.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use tokio::task::spawn_blocking;
+
+use super::control::Server;
+use crate::accounts::UserName;
+use crate::session;
 
 /// Refuses what cannot be the home of one account alone: a link, the root, another file system
 /// mounted in it. To be asked before the account is removed.
@@ -23,44 +29,69 @@ pub(super) fn check(home: &Path) -> anyhow::Result<()> {
     if !metadata.is_dir() || home.parent().is_none() {
         bail!("{shown} is not deleted: it is no home");
     }
-    if let Some(mount) = other_device(home, metadata.dev())? {
+    if let Some(mount) = mount_within(home) {
         bail!(
-            "{shown} is not deleted: another file system is mounted on {mount}; unmount it first"
+            "{shown} is not deleted: another file system is mounted on {}; unmount it first",
+            mount.display()
         );
     }
     Ok(())
 }
 
-/// Deletes a home that was checked, with all that is in it; links are removed, not followed.
-pub(super) fn delete(home: &Path) -> anyhow::Result<()> {
-    check(home)?;
-    if home.symlink_metadata().is_err() {
-        return Ok(());
+/// Waits until the sessions of a removed account have left its home, and deletes it with all that is
+/// in it.
+pub(super) async fn delete(data: &Path, user: &UserName, home: PathBuf) -> anyhow::Result<()> {
+    let left = format!(
+        "{user} is removed, but not all of the files in {}",
+        home.display()
+    );
+    let sessions = Server::sessions_left(data, user).await;
+    match sessions.with_context(|| left.clone())? {
+        0 => {}
+        some => bail!(
+            "{left}: {some} of the sessions still use them; delete the folder when they have ended"
+        ),
     }
-    fs::remove_dir_all(home).with_context(|| {
-        format!(
-            "the user is gone, but some of their files are left in {}",
-            home.display()
-        )
-    })
+    let deleting = spawn_blocking(move || {
+        check(&home)?;
+        match home.symlink_metadata() {
+            Ok(_) => Ok(Some(session::remove_home(&home)?)),
+            Err(_) => anyhow::Ok(None),
+        }
+    });
+    match deleting.await?.with_context(|| left.clone())? {
+        Some(remains) if !remains.is_empty() => bail!("{left}:{remains}"),
+        _ => Ok(()),
+    }
 }
 
-/// A folder on another device below this one, if there is one.
-fn other_device(folder: &Path, device: u64) -> anyhow::Result<Option<String>> {
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let entries =
-            fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-        for entry in entries {
-            let path = entry?.path();
-            let metadata = path.symlink_metadata()?;
-            if metadata.dev() != device {
-                return Ok(Some(path.display().to_string()));
-            }
-            if metadata.is_dir() {
-                folders.push(path);
-            }
-        }
+/// A place in a folder, or the folder itself, where something is mounted. Without /proc it is found
+/// when it cannot be removed.
+fn mount_within(folder: &Path) -> Option<PathBuf> {
+    let mounts = fs::read("/proc/self/mountinfo").ok()?;
+    let mut places = mounts
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+        .map(unescaped);
+    places.find(|place| place.starts_with(folder))
+}
+
+/// A path of /proc/self/mountinfo (proc(5)), in which spaces and the like are three octal digits.
+fn unescaped(mut field: &[u8]) -> PathBuf {
+    let mut path = Vec::with_capacity(field.len());
+    while let [first, after @ ..] = field {
+        let (byte, rest) = match field {
+            [
+                b'\\',
+                a @ b'0'..=b'3',
+                b @ b'0'..=b'7',
+                c @ b'0'..=b'7',
+                rest @ ..,
+            ] => ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), rest),
+            _ => (*first, after),
+        };
+        path.push(byte);
+        field = rest;
     }
-    Ok(None)
+    OsStr::from_bytes(&path).into()
 }

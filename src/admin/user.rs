@@ -19,7 +19,7 @@ pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
     let accounts = Accounts::open(config).await?;
     let change = command.change();
     let result = match refuse_declared(config, &accounts, &command).await {
-        Ok(()) => command.run(&accounts).await,
+        Ok(()) => command.run(config, &accounts).await,
         refused => refused.map(|()| String::new()),
     };
     accounts.close().await;
@@ -92,7 +92,7 @@ impl Checked {
     }
 
     /// Does it; gives what to print.
-    async fn run(self, accounts: &Accounts) -> anyhow::Result<String> {
+    async fn run(self, config: &Config, accounts: &Accounts) -> anyhow::Result<String> {
         match self {
             Self::Add(new) => {
                 let useless = new.password.is_none() && new.keys.is_empty();
@@ -107,7 +107,7 @@ impl Checked {
                 Ok(text)
             }
             Self::Set(name, set) => change(accounts, &name, set).await,
-            Self::Remove(name, how) => remove(accounts, &name, &how).await,
+            Self::Remove(name, how) => remove(config, accounts, &name, &how).await,
             Self::Show(name, format) => {
                 let user = Use::of(accounts, accounts.find(&name).await?).await?;
                 let keys = accounts.keys(&name).await?;
@@ -244,9 +244,14 @@ fn password(source: &PasswordSource) -> anyhow::Result<Option<Password>> {
     }
 }
 
-async fn remove(accounts: &Accounts, name: &UserName, how: &cli::Remove) -> anyhow::Result<String> {
+async fn remove(
+    config: &Config,
+    accounts: &Accounts,
+    name: &UserName,
+    how: &cli::Remove,
+) -> anyhow::Result<String> {
     let home = accounts.find(name).await?.account.home;
-    let shown = home.display();
+    let shown = home.display().to_string();
     if how.delete_home {
         remove_home::check(&home)?;
     }
@@ -262,11 +267,13 @@ async fn remove(accounts: &Accounts, name: &UserName, how: &cli::Remove) -> anyh
         }
     }
     accounts.remove(name).await?;
-    if how.delete_home {
-        remove_home::delete(&home)?;
-        return Ok(format!("Removed {name} and the home {shown}\n"));
+    if !how.delete_home {
+        return Ok(format!("Removed {name}; the files are still in {shown}\n"));
     }
-    Ok(format!("Removed {name}; the files are still in {shown}\n"))
+    let data = &config.server.data;
+    let told = Server::tell_changed(data, name).await;
+    remove_home::delete(data, name, home).await?;
+    Ok(format!("Removed {name} and the home {shown}\n{told}"))
 }
 
 async fn change(accounts: &Accounts, name: &UserName, set: cli::Set) -> anyhow::Result<String> {

@@ -135,7 +135,7 @@ pub struct Remove {
     /// Do not ask before deleting.
     #[arg(long)]
     pub yes: bool,
-    /// Delete the home too, with all files in it.
+    /// Close the sessions of the user, and delete the home with all files in it.
     #[arg(long)]
     pub delete_home: bool,
 }

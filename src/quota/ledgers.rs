@@ -140,6 +140,14 @@ impl Ledgers {
         ledger.clone()
     }
 
+    /// How many members the ledgers of an account have: sessions, also such as have ended and are still
+    /// at work, and sweeps.
+    pub fn members(&self, user: &str) -> usize {
+        let in_use = lock(&self.in_use);
+        let own = in_use.values().filter(|ledger| ledger.user == user);
+        own.map(|ledger| lock(&ledger.books).members).sum()
+    }
+
     fn forget_idle(&self, home: &Path) {
         let mut in_use = lock(&self.in_use);
         if in_use.get(home).is_some_and(|ledger| ledger.is_idle()) {

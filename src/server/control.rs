@@ -27,6 +27,7 @@ use crate::failed_logins::FailedLogins;
 use crate::fence::Fence;
 use crate::live::{Live, Outcome};
 use crate::log::Seldom;
+use crate::quota::Ledgers;
 use crate::session::Session;
 use crate::sessions::{Open, Sessions};
 use crate::transfers::Direction;
@@ -52,6 +53,8 @@ pub(super) struct Powers {
     pub(super) failed_logins: Arc<FailedLogins>,
     /// Has sessions go on as their accounts are.
     pub(super) live: Arc<Live>,
+    /// Who uses which home.
+    pub(super) ledgers: Arc<Ledgers>,
     /// Takes up a changed config.
     pub(super) reload: Arc<Reload>,
     /// The accounts.
@@ -174,6 +177,9 @@ impl Powers {
             }
             Request::Top => self.top(),
             Request::Changed { user } => self.changed(&user).await,
+            Request::InUse { user } => vec![Reply::InUse {
+                sessions: self.ledgers.members(&user),
+            }],
             Request::Reload => self.reload().await,
             Request::Bans => self
                 .admission

@@ -206,6 +206,7 @@ async fn run(
         sessions,
         failed_logins,
         live,
+        ledgers: ledgers.clone(),
         reload,
         accounts,
         fence,

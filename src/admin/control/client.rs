@@ -2,11 +2,11 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::frames::Frames;
 use super::{Folder, Reply, Request};
@@ -15,6 +15,9 @@ use crate::accounts::UserName;
 /// How long an answer of the server may take: it may have to read the database, and many connections
 /// may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the server is asked whether a home is still in use.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The server that serves this data folder.
 pub struct Server(Frames);
@@ -64,6 +67,31 @@ impl Server {
         match told.await {
             Ok(words) => words,
             Err(failure) => format!("Open sessions will have it soon: {failure:#}\n"),
+        }
+    }
+
+    /// Waits until no session of an account uses its home any more, or too long; returns how many still
+    /// do.
+    ///
+    /// # Errors
+    /// The server that runs does not answer.
+    pub async fn sessions_left(data: &Path, user: &UserName) -> anyhow::Result<usize> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let Some(mut server) = Self::find(data).await? else {
+                return Ok(0);
+            };
+            let user = user.to_string();
+            let replies = server.ask(Request::InUse { user }).await?;
+            let left = replies.iter().map(|reply| match reply {
+                Reply::InUse { sessions } => *sessions,
+                _ => 0,
+            });
+            match left.sum() {
+                0 => return Ok(0),
+                some if Instant::now() > until => return Ok(some),
+                _ => sleep(LOOK_EVERY).await,
+            }
         }
     }
 

@@ -30,6 +30,11 @@ pub enum Request {
         /// Its name.
         user: String,
     },
+    /// Who still uses the home of an account: [`Reply::InUse`].
+    InUse {
+        /// Its name.
+        user: String,
+    },
     /// Take up a changed config: some [`Reply::Told`].
     Reload,
     /// What `landfall top` shows: [`Reply::Session`], [`Reply::Home`] and [`Reply::FailedLogin`].
@@ -79,6 +84,11 @@ pub enum Reply {
         changed: usize,
         /// How many were ended.
         ended: usize,
+    },
+    /// The home of an account is used by so many.
+    InUse {
+        /// Sessions, also such as have ended and are still at work.
+        sessions: usize,
     },
     /// What an operator should know.
     Told {

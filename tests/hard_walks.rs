@@ -1,0 +1,226 @@
+//! Homes that are hard to walk through, by their width, their depth, their modes or their users:
+//! `quota recount` and `user rm --delete-home`.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with};
+use tempfile::TempDir;
+
+use crate::common::connection::{Connection, Options};
+use crate::common::operator::Operator;
+use crate::common::wire::{Attrs, OPEN, flag};
+use crate::common::{PASSWORD, STEP, TestServer, run, wait_until};
+
+/// Names of 240 bytes of so many directories take 16 MiB if they are all held.
+const DIRECTORIES: usize = 60_000;
+/// What a recount of them may add to the server's memory.
+const MOST_KIB: u64 = 6 * 1024;
+
+/// Closed directories, each beside a link.
+const PAIRS: usize = 100;
+/// How long they are swapped.
+const ATTACK: Duration = Duration::from_secs(4);
+
+/// A folder in memory where there is one: making and removing so many names is not what is tested.
+fn folder_in_memory() -> TempDir {
+    TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap())
+}
+
+/// Runs a command as a user that permission bits apply to, also where root runs the tests.
+fn without_privilege(command: &Command) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        let mut same = Command::new(command.get_program());
+        same.args(command.get_args());
+        same.current_dir(command.get_current_dir().unwrap());
+        return same;
+    }
+    let mut wrapped = Command::new("setpriv");
+    wrapped
+        .arg("--bounding-set=-dac_override,-dac_read_search")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().unwrap());
+    wrapped
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+fn mode_of(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// A chain of directories, longer than any path.
+fn dig(folder: &Path, levels: usize) {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY;
+    let mut directory = openat(CWD, folder, flags, Mode::empty()).unwrap();
+    for _ in 0..levels {
+        mkdirat(&directory, "deep", Mode::RWXU).unwrap();
+        directory = openat(&directory, "deep", flags, Mode::empty()).unwrap();
+    }
+}
+
+#[test]
+fn a_recount_of_sixty_thousand_directories_in_one_takes_little_memory() {
+    let memory = folder_in_memory();
+    let home = memory.path().join("wide");
+    fs::create_dir(&home).unwrap();
+    let fences = format!("[{:?}]", memory.path());
+    let server = TestServer::start_with(&[("fences.homes", &fences)]);
+    server.add_user("wide", PASSWORD, &[]);
+    let moved = ["user", "set", "wide", "--home", home.to_str().unwrap()];
+    server.admin(&moved, "").ok();
+    let recount = || server.admin(&["quota", "recount", "wide"], "").ok().out();
+    // What the first one takes for good is not the home's.
+    recount();
+    for number in 0..DIRECTORIES {
+        fs::create_dir(home.join(format!("{number:0240}"))).unwrap();
+    }
+    let clear = format!("/proc/{}/clear_refs", server.process_id());
+    fs::write(clear, "5").unwrap();
+    let before = server.memory_kib("VmHWM");
+    let said = recount();
+    assert!(said.contains("60000"), "{said}");
+    let more = server.memory_kib("VmHWM").saturating_sub(before);
+    println!("a recount of {DIRECTORIES} directories took {more} KiB more");
+    assert!(more < MOST_KIB, "{more} KiB more");
+}
+
+/// A local user who may write to a home swaps closed directories there for links, to have the recount
+/// open up what they point to.
+#[test]
+fn names_that_are_swapped_for_links_during_recounts_open_nothing_up() {
+    let memory = folder_in_memory();
+    let folder = fs::canonicalize(memory.path()).unwrap();
+    let (home, key) = (folder.join("home"), folder.join("key"));
+    let data = folder.join("data");
+    fs::write(&key, "secret").unwrap();
+    fs::create_dir(&data).unwrap();
+    let victims = [(&key, 0o400), (&data, 0o500)];
+    for (victim, mode) in victims {
+        set_mode(victim, mode);
+    }
+    let operator = Operator::new();
+    let place = home.to_str().unwrap();
+    let add = ["user", "add", "ann", "--no-password", "--home", place];
+    operator.run(&add).accepted();
+    let pairs: Vec<_> = (0..PAIRS)
+        .map(|number| {
+            let (closed, link) = (format!("closed{number}"), format!("link{number}"));
+            (home.join(closed), home.join(link))
+        })
+        .collect();
+    for (number, (closed, link)) in pairs.iter().enumerate() {
+        fs::create_dir(closed).unwrap();
+        set_mode(closed, 0o000);
+        symlink(victims[number % 2].0, link).unwrap();
+    }
+    let (stop, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
+    let recounts = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                for (closed, link) in &pairs {
+                    renameat_with(CWD, closed, CWD, link, RenameFlags::EXCHANGE).unwrap();
+                    swaps.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        let began = Instant::now();
+        let mut recounts = 0;
+        while began.elapsed() < ATTACK {
+            // Some of them meet a swap, and fail.
+            run_it(without_privilege(
+                &operator.command(&["quota", "recount", "ann"]),
+            ));
+            recounts += 1;
+        }
+        stop.store(true, Ordering::Relaxed);
+        recounts
+    });
+    println!("{recounts} recounts, {} swaps", swaps.into_inner());
+    for (victim, mode) in victims {
+        assert_eq!(mode_of(victim), mode, "{}", victim.display());
+    }
+}
+
+#[test]
+fn a_home_with_closed_directories_and_four_thousand_levels_is_counted_and_deleted() {
+    let memory = folder_in_memory();
+    let outside = memory.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("file"), "kept").unwrap();
+    set_mode(&outside, 0o500);
+    let home = fs::canonicalize(memory.path()).unwrap().join("home");
+    let operator = Operator::new();
+    let place = home.to_str().unwrap();
+    let add = ["user", "add", "ann", "--no-password", "--home", place];
+    operator.run(&add).accepted();
+    fs::create_dir_all(home.join("closed/inner/open")).unwrap();
+    fs::write(home.join("closed/inner/open/file"), "1234").unwrap();
+    symlink(&outside, home.join("closed/link")).unwrap();
+    dig(&home, 4000);
+    set_mode(&home.join("closed/inner"), 0o000);
+    set_mode(&home.join("closed"), 0o055);
+
+    let recount = without_privilege(&operator.command(&["quota", "recount", "ann"]));
+    let said = run_it(recount).accepted();
+    assert!(said.contains("4005"), "{said}");
+    assert_eq!(mode_of(&home.join("closed")), 0o055);
+
+    let remove = operator.command(&["user", "rm", "ann", "--yes", "--delete-home"]);
+    run_it(without_privilege(&remove)).accepted();
+    assert!(!home.exists());
+    operator.run(&["user", "show", "ann"]).refused();
+    assert_eq!(
+        (mode_of(&outside), fs::read(outside.join("file")).unwrap()),
+        (0o500, b"kept".to_vec())
+    );
+}
+
+fn run_it(mut command: Command) -> crate::common::Output {
+    run(&mut command, STEP)
+}
+
+/// Four sessions that make files as fast as they can, and do not wait for replies.
+#[test]
+fn a_home_is_deleted_whole_while_its_sessions_write() {
+    let server = TestServer::start();
+    server.add_user("zoe", PASSWORD, &[&server.public_key()]);
+    let home = server.path("data/homes/zoe");
+    let made = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for session in 0..4 {
+            let (server, made) = (&server, &made);
+            scope.spawn(move || {
+                let connection = Connection::logged_in_to(server, "zoe", &Options::default());
+                let mut sftp = connection.sftp();
+                for number in 0.. {
+                    let body = sftp.body(OPEN).string(format!("/{session}-{number}"));
+                    let new = body
+                        .u32(flag::WRITE | flag::CREAT | flag::EXCL)
+                        .attrs(&Attrs::default());
+                    if connection.is_closed() || !sftp.try_send(&new, Duration::from_secs(5)) {
+                        return;
+                    }
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        wait_until("the sessions write", STEP, || {
+            made.load(Ordering::Relaxed) > 400
+        });
+        let remove = ["user", "rm", "zoe", "--delete-home", "--yes"];
+        let said = server.admin(&remove, "").accepted();
+        assert!(said.contains("4 open sessions were ended"), "{said}");
+        assert!(!home.exists());
+    });
+    // Nor has a session made it again.
+    assert!(!home.exists());
+}
