@@ -161,9 +161,10 @@ fn describe(errno: Errno) -> String {
         Errno::ROFS => "Read-only file system".into(),
         Errno::NOSPC => "No space left on the server's disk".into(),
         Errno::DQUOT => "Disk quota of the server exceeded".into(),
-        Errno::FBIG => "File too large for the server's file system".into(),
+        Errno::FBIG => "File too large for the server".into(),
         Errno::LOOP => "Too many levels of symbolic links".into(),
         Errno::NAMETOOLONG => "File name too long".into(),
+        Errno::XDEV => "On another file system".into(),
         Errno::IO => "Input/output error on the server's disk".into(),
         other => std::io::Error::from(other).to_string(),
     }

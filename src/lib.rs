@@ -71,6 +71,7 @@ pub mod server;
 pub mod session;
 pub mod sessions;
 pub mod sftp;
+pub mod signals;
 pub mod ssh;
 pub mod store;
 pub mod sweep;

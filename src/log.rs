@@ -28,6 +28,10 @@ pub enum Format {
 /// a login.
 const MOST_OF_OTHERS: Level = Level::DEBUG;
 
+/// Whether a line that cannot be written is complained of in the same place: where that is a file on a
+/// full disk, the complaint would be a panic.
+const COMPLAIN: bool = false;
+
 /// The log of this process; its level can be changed while the server runs.
 pub struct Log(Handle<Targets, Registry>);
 
@@ -40,12 +44,14 @@ impl Log {
         let (levels, handle) = reload::Layer::new(levels(log.level));
         let lines = match log.format {
             Format::Text => fmt::layer()
+                .log_internal_errors(COMPLAIN)
                 .with_writer(std::io::stderr)
                 .with_ansi(std::io::stderr().is_terminal())
                 .boxed(),
             Format::Json => fmt::layer()
                 .json()
                 .flatten_event(true)
+                .log_internal_errors(COMPLAIN)
                 .with_writer(std::io::stderr)
                 .boxed(),
             Format::Journald => tracing_journald::layer()

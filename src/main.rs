@@ -5,28 +5,29 @@ use std::process::ExitCode;
 use clap::Parser;
 use landfall::admin::control::Refusal;
 use landfall::admin::{
-    audit, backup, ban, hash_password, print, quota, reload, session, shell_help, user,
+    audit, backup, ban, complain, hash_password, print, quota, reload, session, shell_help, user,
 };
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
-use landfall::{server, top};
+use landfall::{server, signals, top};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         // One a line, each with its place first, as compilers do: editors can jump to it.
         Err(error) if error.is::<Faults>() || error.is::<Refusal>() => {
-            eprintln!("{error}");
+            complain(&error.to_string());
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("landfall: {error:#}");
+            complain(&format!("landfall: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    signals::survive_file_size_limit()?;
     // What needs no config must work with a bad one, too.
     match &cli.command {
         Command::Completions { shell } => return Ok(shell_help::completions(*shell)?),

@@ -26,6 +26,7 @@ mod declared;
 mod disks;
 mod docs;
 mod fences;
+mod file_size_limit;
 mod guest;
 mod hard_walks;
 mod hashes;

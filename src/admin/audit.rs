@@ -288,7 +288,9 @@ fn note(config: &Config, event: &Event<'_>) {
         return;
     }
     if let Err(failure) = config.trail().append(event) {
-        eprintln!("landfall: this is done, but could not be noted in the audit trail: {failure}");
+        output::complain(&format!(
+            "landfall: this is done, but could not be noted in the audit trail: {failure}"
+        ));
     }
 }
 

@@ -18,6 +18,6 @@ pub mod shell_help;
 pub mod user;
 mod view;
 
-pub use self::output::print;
 pub(crate) use self::output::visible;
+pub use self::output::{complain, print};
 pub use self::view::uses;

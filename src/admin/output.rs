@@ -11,6 +11,11 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// Prints a line to the standard error, if that can take it: it may be a file on a full disk.
+pub fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// What a stranger has chosen, for a terminal: nothing in it steers that.
 pub(crate) fn visible(text: &str) -> String {
     let shown = |c: char| {

@@ -52,7 +52,12 @@ pub fn deserves_notice(error: &Error) -> bool {
     match error {
         Error::Quota(_) | Error::Unfinished(_) | Error::Missing => true,
         Error::NotAllowed(denied) => *denied != Denied::Lacks(Permission::List),
-        Error::Os(errno) => matches!(*errno, Errno::NOSPC | Errno::DQUOT | Errno::IO),
+        Error::Os(errno) => {
+            matches!(
+                *errno,
+                Errno::NOSPC | Errno::DQUOT | Errno::FBIG | Errno::IO
+            )
+        }
         _ => false,
     }
 }

@@ -169,9 +169,13 @@ impl TestServer {
 
     /// The same with so many descriptors.
     pub fn serve_with_descriptors(&mut self, most: usize) {
-        let limit = format!("--nofile={most}");
+        self.serve_under(&[&format!("--nofile={most}")]);
+    }
+
+    /// The same with limits of the system, as prlimit takes them.
+    pub fn serve_under(&mut self, limits: &[&str]) {
         let mut program = Command::new("prlimit");
-        self.serve_by(program.args([&limit, env!("CARGO_BIN_EXE_landfall")]));
+        self.serve_by(program.args(limits).arg(env!("CARGO_BIN_EXE_landfall")));
     }
 
     fn serve_by(&mut self, program: &mut Command) {
