@@ -1,7 +1,8 @@
 //! `landfall backup`: what an operator cannot make again, in one folder.
 
-use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -52,9 +53,13 @@ fn copy_keys(keys: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The file is new, and this user's alone from the start: no mode is changed by a name.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    // The folder is this user's alone, and so are the files in it.
-    fs::copy(from, to)
-        .and_then(|_| fs::set_permissions(to, Permissions::from_mode(0o600)))
-        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+    let mut new = OpenOptions::new();
+    let copied = File::open(from).and_then(|mut from| {
+        let mut to = new.write(true).create_new(true).mode(0o600).open(to)?;
+        io::copy(&mut from, &mut to)
+    });
+    copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(())
 }
