@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::common::connection::{Connection, Options};
 use crate::common::operator::Operator;
-use crate::common::wire::{Attrs, OPEN, flag};
+use crate::common::wire::{Attrs, MKDIR};
 use crate::common::{PASSWORD, STEP, TestServer, run, wait_until};
 
 /// Names of 240 bytes of so many directories take 16 MiB if they are all held.
@@ -26,6 +26,9 @@ const MOST_KIB: u64 = 6 * 1024;
 const PAIRS: usize = 100;
 /// How long they are swapped.
 const ATTACK: Duration = Duration::from_secs(4);
+
+/// Requests of a session that writes, without their replies.
+const ON_THE_WAY: u64 = 32;
 
 /// A folder in memory where there is one: making and removing so many names is not what is tested.
 fn folder_in_memory() -> TempDir {
@@ -188,25 +191,30 @@ fn run_it(mut command: Command) -> crate::common::Output {
     run(&mut command, STEP)
 }
 
-/// Four sessions that make files as fast as they can, and do not wait for replies.
+/// Four sessions that make directories as fast as they can, always with some requests on the way.
 #[test]
 fn a_home_is_deleted_whole_while_its_sessions_write() {
-    let server = TestServer::start();
+    let memory = folder_in_memory();
+    let home = fs::canonicalize(memory.path()).unwrap().join("home");
+    let fences = format!("[{:?}]", memory.path());
+    let server = TestServer::start_with(&[("fences.homes", &fences)]);
     server.add_user("zoe", PASSWORD, &[&server.public_key()]);
-    let home = server.path("data/homes/zoe");
+    fs::create_dir(&home).unwrap();
+    let moved = ["user", "set", "zoe", "--home", home.to_str().unwrap()];
+    server.admin(&moved, "").ok();
     let made = AtomicU64::new(0);
     thread::scope(|scope| {
         for session in 0..4 {
-            let (server, made) = (&server, &made);
+            let connection = Connection::logged_in_to(&server, "zoe", &Options::default());
+            let mut sftp = connection.sftp();
+            let made = &made;
             scope.spawn(move || {
-                let connection = Connection::logged_in_to(server, "zoe", &Options::default());
-                let mut sftp = connection.sftp();
+                let _held = connection;
                 for number in 0.. {
-                    let body = sftp.body(OPEN).string(format!("/{session}-{number}"));
-                    let new = body
-                        .u32(flag::WRITE | flag::CREAT | flag::EXCL)
-                        .attrs(&Attrs::default());
-                    if connection.is_closed() || !sftp.try_send(&new, Duration::from_secs(5)) {
+                    let body = sftp.body(MKDIR).string(format!("/{session}-{number}"));
+                    let body = body.attrs(&Attrs::default());
+                    let sent = sftp.try_send(&body, STEP);
+                    if !sent || number >= ON_THE_WAY && sftp.try_packet(STEP).is_err() {
                         return;
                     }
                     made.fetch_add(1, Ordering::Relaxed);
@@ -214,13 +222,14 @@ fn a_home_is_deleted_whole_while_its_sessions_write() {
             });
         }
         wait_until("the sessions write", STEP, || {
-            made.load(Ordering::Relaxed) > 400
+            made.load(Ordering::Relaxed) > 1000
         });
         let remove = ["user", "rm", "zoe", "--delete-home", "--yes"];
         let said = server.admin(&remove, "").accepted();
         assert!(said.contains("4 open sessions were ended"), "{said}");
         assert!(!home.exists());
     });
+    println!("{} directories were made", made.into_inner());
     // Nor has a session made it again.
     assert!(!home.exists());
 }
