@@ -54,21 +54,33 @@ impl Live {
 
     /// Notices changes by itself, told or not. Never ends by itself.
     pub async fn run(self: Arc<Self>) {
-        // A disk that hangs below the one must not keep the other waiting.
-        tokio::join!(self.watch_accounts(), self.watch_trust());
+        // A disk or a database that hangs below one of them must not keep the others waiting.
+        tokio::join!(
+            self.watch_accounts(),
+            self.watch_dates(),
+            self.watch_trust()
+        );
     }
 
     async fn watch_accounts(&self) {
-        // No session is older than the server; what is noticed twice does no harm.
-        let mut seen = 0;
+        let mut changes = Changes::default();
+        let mut failures = Seldom::default();
         loop {
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
                 () = self.sessions.somebody_came_late() => {}
             }
-            if let Err(failure) = self.look(&mut seen).await {
-                warn!("cannot read what has changed: {failure:#}");
+            if let Err(failure) = self.look(&mut changes).await
+                && let Some(times) = failures.now()
+            {
+                warn!(times, "cannot read what has changed; trying again: {failure:#}");
             }
+        }
+    }
+
+    async fn watch_dates(&self) {
+        loop {
+            sleep(LOOK_EVERY).await;
             self.end_expired();
         }
     }
@@ -89,26 +101,32 @@ impl Live {
         }
     }
 
-    async fn look(&self, seen: &mut i64) -> anyhow::Result<()> {
-        for name in self.sessions.take_late() {
+    /// Reads what has changed and applies it. A change that cannot be applied stays in `changes`, and
+    /// holds up none of the others.
+    async fn look(&self, changes: &mut Changes) -> anyhow::Result<()> {
+        changes.unapplied.extend(self.sessions.take_late());
+        let mut outcome = self.read(changes).await;
+        for name in std::mem::take(&mut changes.unapplied) {
             if let Err(failure) = self.apply(&name).await {
-                self.sessions.is_late(name);
-                return Err(failure);
+                outcome = Err(failure.context(format!("the account {name}")));
+                changes.unapplied.insert(name);
             }
         }
+        outcome
+    }
+
+    async fn read(&self, changes: &mut Changes) -> anyhow::Result<()> {
         loop {
-            let (changed, last) = self.accounts.changed_since(*seen).await?;
+            let (changed, last) = self.accounts.changed_since(changes.seen).await?;
             self.sessions.know_until(last);
-            if changed.is_empty() {
+            if last == changes.seen {
                 return Ok(());
             }
-            for name in changed {
-                // Of most accounts nobody is there.
-                if !self.sessions.of(name.as_str()).is_empty() {
-                    self.apply(&name).await?;
-                }
-            }
-            *seen = last;
+            // Most accounts have no open session.
+            let has_sessions = |name: &UserName| !self.sessions.of(name.as_str()).is_empty();
+            let changed = changed.into_iter().filter(has_sessions);
+            changes.unapplied.extend(changed);
+            changes.seen = last;
         }
     }
 
@@ -191,6 +209,16 @@ impl Live {
         };
         Ok(())
     }
+}
+
+/// The changes of accounts that [`Live::look`] has read.
+#[derive(Default)]
+struct Changes {
+    /// The number of the last one. No session is older than the server, so it may begin with 0: a change
+    /// that is applied twice does no harm.
+    seen: i64,
+    /// Accounts whose open sessions may not have their last change.
+    unapplied: BTreeSet<UserName>,
 }
 
 /// The open sessions that were trusted, by what the files of keys said.

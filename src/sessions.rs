@@ -161,11 +161,6 @@ impl Sessions {
         std::mem::take(&mut self.state().late)
     }
 
-    /// A user whose account could not be read stays one of them.
-    pub fn is_late(&self, user: UserName) {
-        self.state().late.insert(user);
-    }
-
     /// What sessions are given from now on knows of this change. Who enters later, and does not, comes
     /// late.
     pub fn know_until(&self, change: i64) {

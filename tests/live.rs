@@ -1,6 +1,7 @@
 //! What an operator changes holds for sessions that are open.
 
 mod load;
+mod unreadable;
 
 use std::fs;
 use std::path::Path;
@@ -178,8 +179,10 @@ fn who_is_disabled_removed_moved_or_expired_is_told_and_gone() {
         assert!(his.key("bob", &server.key(), None).unwrap().success());
         let held = Held::open(&server);
         let said = user(&server, args);
-        assert!(said.ends_with("\n1 open session was ended\n"), "{said}");
         assert_told(&held.ended(), words);
+        // The server may have noticed by itself, and the client left, before the command told it.
+        let is_said = said.ends_with("\n1 open session was ended\n");
+        assert!(is_said || server.log().contains(words), "{said}");
         assert!(!his.is_closed(), "{args:?}");
     }
 }

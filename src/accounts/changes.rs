@@ -123,14 +123,15 @@ impl Accounts {
     }
 
     /// The accounts that were changed after the change of this number, and the number of the last
-    /// of these changes. There may be more: no change is missed by asking on until there are none.
+    /// of these changes. There may be more: no change is missed by asking on until the number stays.
     pub async fn changed_since(&self, number: i64) -> anyhow::Result<(Vec<UserName>, i64)> {
         /// Every account was changed once, and the server asks for all of them when it starts.
         const AT_ONCE: i64 = 1000;
         let mut last = number;
         let mut names = Vec::new();
         for (name, number) in self.inner.rows.changed_since(number, AT_ONCE).await? {
-            names.push(stored_name(&name)?);
+            // Nobody can be logged in under a name that is none.
+            names.extend(stored_name(&name));
             last = last.max(number);
         }
         Ok((names, last))

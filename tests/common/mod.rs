@@ -3,6 +3,7 @@
 pub mod ahead;
 pub mod command;
 pub mod connection;
+pub mod database;
 pub mod files;
 pub mod flood;
 pub mod held;
