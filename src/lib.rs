@@ -21,7 +21,7 @@
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`], [`sessions`] | the proof of a login; all that are open |
 //! | [`bandwidth`], [`descriptors`] | how fast files may move; how many an account may hold open |
-//! | `by_account` | what all sessions of an account have in common |
+//! | [`portions`], `by_account` | what one account may hold of what all share; what all its sessions have in common |
 //! | [`failed_logins`] | those that were none, for whoever watches |
 //! | [`transfers`] | which files are being moved, and how far they are |
 //! | [`accounts`] | who somebody is |
@@ -64,6 +64,7 @@ pub mod phase;
 mod pieces;
 pub mod pipe;
 mod pool;
+pub mod portions;
 pub mod quota;
 pub mod rules;
 pub mod scp;

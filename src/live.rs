@@ -73,7 +73,10 @@ impl Live {
             if let Err(failure) = self.look(&mut changes).await
                 && let Some(times) = failures.now()
             {
-                warn!(times, "cannot read what has changed; trying again: {failure:#}");
+                warn!(
+                    times,
+                    "cannot read what has changed; trying again: {failure:#}"
+                );
             }
         }
     }

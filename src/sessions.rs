@@ -34,11 +34,17 @@ impl State {
     }
 }
 
-/// An account has as many sessions as it may.
+/// An account has as many as it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("This account has as many sessions as it may have at the same time ({most})")]
-pub struct TooMany {
-    most: u32,
+pub enum TooMany {
+    /// Sessions, by its own rules.
+    #[error("This account has as many sessions as it may have at the same time ({0})")]
+    Sessions(u32),
+    /// Connections, by what other accounts have left of those of the server.
+    #[error(
+        "This account has its share of the server's connections ({0}); close one, or try again later"
+    )]
+    Connections(usize),
 }
 
 /// A session that is open.
@@ -131,7 +137,7 @@ impl Sessions {
         if let Some(most) = account.settings.rules.max_sessions {
             let own = state.of(session.user()).count();
             if u32::try_from(own).unwrap_or(u32::MAX) >= most {
-                return Err(TooMany { most });
+                return Err(TooMany::Sessions(most));
             }
         }
         if session.basis().as_of() < state.known_until {

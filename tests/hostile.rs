@@ -41,7 +41,8 @@ const GREEDY: &str = "eve";
 
 /// In all homes the same.
 fn server() -> TestServer {
-    let server = TestServer::start_with(&[("server.max_connections", "300")]);
+    // More than the attackers' share of them is.
+    let server = TestServer::start_with(&[("server.max_connections", "600")]);
     for user in [HONEST, GREEDY] {
         server.add_user(user, PASSWORD, &[&server.public_key()]);
     }

@@ -50,6 +50,7 @@ mod rules;
 mod scp;
 mod sessions;
 mod sftp_openssh;
+mod shares;
 mod stop;
 mod stuck;
 mod supervisor;

@@ -170,7 +170,8 @@ fn the_log_level_passwords_and_connections_follow_a_hangup() {
         &server,
         &[
             ("log.level", "\"info\""),
-            ("server.max_connections", "8"),
+            // A quarter of them for one account.
+            ("server.max_connections", "28"),
             ("login.argon2_passes", "2"),
         ],
     );

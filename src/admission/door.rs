@@ -105,14 +105,14 @@ impl Door {
         if pool == Pool::Strangers && self.offenders(&source).turns_away(&source, now) {
             return Err(self.refuse(Refusal::Banned));
         }
-        let startups = self.startups();
+        let startups = self.settings.startups();
         let waiting = self.waiting(pool);
         let of_source = self.by_source.get(&source).copied().unwrap_or_default();
         let refusal = match pool {
             Pool::Strangers if of_source >= self.settings.per_source => Some(Refusal::Source),
             Pool::Strangers if startups.drops(waiting, roll) => Some(Refusal::Startups),
             // Where somebody does something wrong all day, the others must find room beside them.
-            Pool::Known if of_source >= startups.start.max(self.settings.per_source) => {
+            Pool::Known if of_source >= self.most_of_known(waiting, of_source) => {
                 Some(Refusal::Source)
             }
             Pool::Known if waiting >= startups.full => Some(Refusal::Startups),
@@ -124,20 +124,21 @@ impl Door {
         }
     }
 
+    /// So many places a known source may have that has some of those that are taken: as many as others have
+    /// before newcomers are dropped, but in a small server no more than half of what the others leave.
+    fn most_of_known(&self, waiting: usize, of_source: usize) -> usize {
+        let Startups { start, full, .. } = self.settings.startups();
+        let others = waiting.saturating_sub(of_source);
+        let half = full.saturating_sub(others).div_ceil(2).max(1);
+        start.max(self.settings.per_source).min(half)
+    }
+
     pub(super) fn arrive_unnamed(&mut self, balancer: IpAddr) -> Result<Place, Refusal> {
-        if self.waiting(Pool::Unnamed) >= self.startups().full {
+        if self.waiting(Pool::Unnamed) >= self.settings.startups().full {
             return Err(self.refuse(Refusal::Startups));
         }
         let source = self.source(balancer);
         Ok(self.take(Pool::Unnamed, source))
-    }
-
-    /// What holds in a server with room for so many: strangers get at most half of it.
-    fn startups(&self) -> Startups {
-        let Startups { start, rate, full } = self.settings.startups;
-        let full = full.min(self.settings.max_connections.div_ceil(2)).max(1);
-        let start = start.min(full);
-        Startups { start, rate, full }
     }
 
     fn waiting(&self, pool: Pool) -> usize {

@@ -45,6 +45,21 @@ pub struct Settings {
     pub max_connections: usize,
 }
 
+impl Settings {
+    /// What holds in a server with room for so many: unauthenticated clients get at most half of it.
+    fn startups(&self) -> Startups {
+        let Startups { start, rate, full } = self.startups;
+        let full = full.min(self.max_connections.div_ceil(2)).max(1);
+        let start = start.min(full);
+        Startups { start, rate, full }
+    }
+
+    /// Connections that are kept free for accounts: those that unauthenticated clients never get.
+    pub fn room_for_accounts(&self) -> usize {
+        self.max_connections.saturating_sub(self.startups().full)
+    }
+}
+
 /// Random early drop (sshd_config(5), MaxStartups): from `start` connections without a login on, `rate`
 /// percent of the newcomers are turned away, more and more of them up to `full`, and then all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -75,7 +75,7 @@ pub(super) const KEYS: &[Key] = &[
         section: "server",
         name: "max_connections",
         default: "1000",
-        doc: "Connections at once, logged in or not.",
+        doc: "Connections at once, logged in or not. An account may have half of those that the others and max_startups leave.",
         set: |config, value, _| {
             Ok(config.server.max_connections = value::integer(value, 1..=1_000_000)?)
         },

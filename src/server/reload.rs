@@ -96,6 +96,7 @@ impl Reload {
         let context = self.context.borrow().renewed(&new, keys);
         let declared = self.live.declare(&new).await?;
         note_declared(context.audit(), &declared);
+        context.share_out(&new);
         self.context.send_replace(Arc::new(context));
         self.log.set(new.log.level);
         self.admission.set(new.admission.clone());

@@ -49,9 +49,10 @@ use crate::failed_logins::FailedLogins;
 use crate::hashes::Hashes;
 use crate::metrics::Metrics;
 use crate::phase::{Phase, STOPPING, reached};
+use crate::portions::{Portions, UsedUp};
 use crate::quota::{Ledgers, Limits};
 use crate::session::{Client, Session, Shares, Terms};
-use crate::sessions::{Ending, Entry, Sessions};
+use crate::sessions::{Ending, Entry, Sessions, TooMany};
 use crate::witness::Witness;
 
 /// Time that a connection has to end by itself once it was told to.
@@ -69,6 +70,8 @@ pub struct Context {
     metrics: Arc<Metrics>,
     lanes: Arc<Lanes>,
     descriptors: Arc<Descriptors>,
+    /// Connections on which somebody is logged in.
+    connections: Arc<Portions>,
     login: config::Login,
     ssh: config::Ssh,
     sftp: config::Sftp,
@@ -100,6 +103,7 @@ impl Context {
                 config.sftp.requests_per_second,
             )),
             descriptors: Arc::new(Descriptors::of_process()),
+            connections: Arc::new(Portions::new(config.admission.room_for_accounts())),
             login: config.login.clone(),
             ssh: config.ssh.clone(),
             sftp: config.sftp.clone(),
@@ -117,15 +121,23 @@ impl Context {
         &self.failed_logins
     }
 
-    /// The same server under another config, with these host keys.
-    pub fn renewed(&self, config: &Config, host_keys: Vec<PrivateKey>) -> Self {
+    /// Shares speed and connections out by this config from now on, among open sessions too.
+    pub fn share_out(&self, config: &Config) {
         self.lanes
             .set(config.bandwidth, config.sftp.requests_per_second);
+        let room = config.admission.room_for_accounts();
+        self.connections.set_budget(room);
+    }
+
+    /// The same server under another config, with these host keys. What open sessions share stays as it
+    /// is until [`Context::share_out`].
+    pub fn renewed(&self, config: &Config, host_keys: Vec<PrivateKey>) -> Self {
         Self {
             failed_logins: self.failed_logins.clone(),
             hashes: self.hashes.clone(),
             lanes: self.lanes.clone(),
             descriptors: self.descriptors.clone(),
+            connections: self.connections.clone(),
             ..Self::new(
                 config,
                 self.accounts.clone(),
@@ -421,8 +433,7 @@ impl Handler for Connection {
             witness,
         );
         let session = Arc::new(session);
-        let ending = self.ending.clone();
-        let entered = context.sessions.enter(id, session.clone(), ending);
+        let entered = self.enter(id, &session);
         let refused = entered.as_ref().err().map(ToString::to_string);
         session.tell_login(audit::Login {
             ok: refused.is_none(),
@@ -556,6 +567,15 @@ impl Handler for Connection {
 }
 
 impl Connection {
+    /// Finds the session a place among the connections of its account, and among the open sessions.
+    fn enter(&self, id: u64, session: &Arc<Session>) -> Result<Entry, TooMany> {
+        let place = self.context.connections.join(session.user()).take();
+        let place = place.map_err(|UsedUp { most }| TooMany::Connections(most))?;
+        self.link.keep(place);
+        let sessions = &self.context.sessions;
+        sessions.enter(id, session.clone(), self.ending.clone())
+    }
+
     /// A command that does not exist is granted too, so that the person is told so in words. A
     /// certificate may allow SFTP only: then it is that, whatever was asked for.
     fn grant(

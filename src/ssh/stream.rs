@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep};
 use super::held_back::HeldBack;
 use super::near::Near;
 use super::visit::Visit;
+use crate::portions::Taken;
 
 /// Bytes that may be read beyond what russh asks for, which is first the length of a packet and then
 /// the rest of it: so the length of the next one comes along, and small packets come several at a
@@ -28,6 +29,9 @@ pub(super) struct Link(Mutex<State>);
 #[derive(Default)]
 struct State {
     logged_in: bool,
+    /// The connection's place in the portion of its account. It is given back with the last handle of
+    /// this, and so when the server has done with the connection.
+    _place: Option<Taken>,
     cut: bool,
     reader: Option<Waker>,
     /// Waits for the peer to take what is sent.
@@ -37,6 +41,11 @@ struct State {
 impl Link {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the connection's place in the portion of its account.
+    pub(super) fn keep(&self, place: Taken) {
+        self.state()._place = Some(place);
     }
 
     /// The login deadline no longer holds.
