@@ -9,11 +9,8 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::accounts::{
-    Account, Accounts, Declared, Held, Lost, Refusal, Standing, TrustStamp, UserName,
-};
+use crate::accounts::{Account, Accounts, Held, Lost, Refusal, Standing, TrustStamp, UserName};
 use crate::calendar;
-use crate::config::Config;
 use crate::log::Seldom;
 use crate::quota::Limits;
 use crate::rules::KeptOut;
@@ -155,17 +152,13 @@ impl Live {
         Ok(outcome)
     }
 
-    /// Makes the declared accounts what config.toml says; their open sessions have it at once.
-    pub async fn declare(&self, config: &Config) -> anyhow::Result<Declared> {
-        let guest = &config.guest.name;
-        let declared = self.accounts.declare(&config.users, guest).await?;
-        for name in declared.touched() {
+    /// The same for several accounts, as far as it can be done now; the rest is noticed later.
+    pub async fn apply_all(&self, names: impl IntoIterator<Item = &UserName>) {
+        for name in names {
             if let Err(failure) = self.apply(name).await {
-                // It is in the database, and will be noticed there.
                 warn!("sessions of {name} do not have it yet: {failure:#}");
             }
         }
-        Ok(declared)
     }
 
     /// The date may come while a session is open.

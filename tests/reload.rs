@@ -1,5 +1,7 @@
 //! `landfall reload` and SIGHUP: a changed config holds, and no session ends for it.
 
+mod refused;
+
 use std::fs;
 
 use crate::common::connection::{Connection, Options};

@@ -3,7 +3,7 @@
 use super::sql::{AccountRow, Change};
 use super::{Accounts, UserName, add_keys, homes, stored_name};
 use crate::calendar;
-use crate::config::{DeclaredUser, Faults};
+use crate::config::{Config, DeclaredUser, Faults};
 
 /// What became of the users that config.toml declares.
 #[derive(Debug, Default)]
@@ -38,14 +38,17 @@ impl Declared {
 }
 
 impl Accounts {
-    /// Makes the declared accounts what config.toml says: all of it happens, or nothing. The guest is
-    /// kept elsewhere.
+    /// Makes the declared accounts what config.toml says. The guest is [set](Self::set_guest) elsewhere.
     ///
     /// # Errors
     /// A user cannot be so, or there is one of that name who was made by a command: with the place in
     /// config.toml.
-    pub async fn declare(&self, users: &[DeclaredUser], guest: &str) -> anyhow::Result<Declared> {
-        let mut change = self.inner.rows.change().await?;
+    pub(super) async fn set_declared(
+        &self,
+        change: &mut Change,
+        config: &Config,
+    ) -> anyhow::Result<Declared> {
+        let (users, guest) = (&config.users, config.guest.name.as_str());
         let mut done = Declared::default();
         for name in change.declared().await? {
             let name = stored_name(&name)?;
@@ -64,12 +67,12 @@ impl Accounts {
                         "there is a user {name} already, made by a command: take [user.{name}] out, or make room with landfall user rm {name} (the files stay)"
                     ),
                 )),
-                Some(row) => match self.adapt(&mut change, row, user).await {
+                Some(row) => match self.adapt(change, row, user).await {
                     Ok(true) => done.changed.push(name.clone()),
                     Ok(false) => {}
                     Err(failure) => faults.push((user.spot.clone(), format!("{failure:#}"))),
                 },
-                None => match self.declare_new(&mut change, user).await {
+                None => match self.declare_new(change, user).await {
                     Ok(()) => done.added.push(name.clone()),
                     Err(failure) => faults.push((user.spot.clone(), format!("{failure:#}"))),
                 },
@@ -78,7 +81,6 @@ impl Accounts {
         if !faults.is_empty() {
             return Err(Faults::of(faults).into());
         }
-        change.commit().await?;
         Ok(done)
     }
 

@@ -2,25 +2,26 @@
 
 use anyhow::bail;
 
+use super::sql::Change;
 use super::{Accounts, Allowance, NewAccount, Settings, UserName};
 use crate::config::Guest;
 
 impl Accounts {
     /// Makes the guest's account as the config has it; closed, if there shall be none.
-    pub(super) async fn keep_guest(&self, guest: &Guest) -> anyhow::Result<()> {
+    pub(super) async fn set_guest(&self, change: &mut Change, guest: &Guest) -> anyhow::Result<()> {
         let name: UserName = guest.name.parse()?;
-        let found = self.find_any(&name).await?;
-        let Some(found) = found else {
+        let Some(row) = change.account(name.as_str()).await? else {
             if !guest.enabled {
                 return Ok(());
             }
             let mut new = NewAccount::new(name);
             new.home = guest.home.clone();
             apply(guest, &mut new.settings);
-            self.add(new).await?;
+            self.insert(change, new, None).await?;
             return Ok(());
         };
-        if !found.account.settings.declared {
+        let found = self.account(row)?;
+        if !found.settings.declared {
             if guest.enabled {
                 bail!(
                     "guest.name is {name}, but there is a user {name} already: choose another name for the guest, or remove the user with: landfall user rm {name}"
@@ -28,14 +29,14 @@ impl Accounts {
             }
             return Ok(());
         }
-        let mut settings = found.account.settings.clone();
+        let mut settings = found.settings.clone();
         apply(guest, &mut settings);
-        if settings != found.account.settings {
-            self.set(&name, |settings| apply(guest, settings)).await?;
+        if settings != found.settings {
+            change.set_settings(name.as_str(), &settings).await?;
         }
         match &guest.home {
-            Some(home) if guest.enabled && *home != found.account.home => {
-                self.set_home(&name, home).await?;
+            Some(home) if guest.enabled && *home != found.home => {
+                self.move_home(change, &name, home).await?;
             }
             _ => {}
         }

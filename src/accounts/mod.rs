@@ -8,6 +8,7 @@ mod homes;
 mod keys;
 mod login;
 mod password;
+mod prepared;
 mod revoked;
 mod sql;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use self::homes::ready as make_home;
 pub use self::keys::AuthorizedKey;
 pub use self::login::{Credential, Given, KeyProof, Proof, Refusal};
 pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};
+pub use self::prepared::Prepared;
 pub use self::trust::{Held, TrustStamp};
 pub use crate::user_name::{NotAName, UserName};
 
@@ -144,25 +146,6 @@ impl Accounts {
         })
     }
 
-    /// Checks logins by these settings from now on.
-    ///
-    /// # Errors
-    /// The files that it names cannot be used: then all stays as it was.
-    pub async fn adopt(&self, config: &Config) -> anyhow::Result<()> {
-        let hasher = Arc::new(Hasher::new(&config.login)?);
-        let trust = Arc::new(Trust::new(config));
-        trust.check().await?;
-        self.keep_guest(&config.guest).await?;
-        let Inner {
-            hasher: old_hasher,
-            trust: old_trust,
-            ..
-        } = &*self.inner;
-        *old_hasher.write().unwrap_or_else(PoisonError::into_inner) = hasher;
-        *old_trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
-        Ok(())
-    }
-
     /// Is this the guest, as whom everybody may log in?
     pub fn is_guest(&self, name: &str) -> bool {
         self.trust().is_guest(name)
@@ -206,8 +189,10 @@ impl Accounts {
     /// Adds an account and makes its home.
     pub async fn add(&self, new: NewAccount) -> anyhow::Result<Account> {
         let hash = self.hash(new.password.as_ref()).await?;
-        let change = self.inner.rows.change().await?;
-        self.insert(change, new, hash).await
+        let mut change = self.inner.rows.change().await?;
+        let account = self.insert(&mut change, new, hash).await?;
+        change.commit().await?;
+        Ok(account)
     }
 
     /// Adds an account if there is none at all; `None` if there is one.
@@ -217,7 +202,9 @@ impl Accounts {
         if !change.is_empty().await? {
             return Ok(None);
         }
-        self.insert(change, new, hash).await.map(Some)
+        let account = self.insert(&mut change, new, hash).await?;
+        change.commit().await?;
+        Ok(Some(account))
     }
 
     async fn hash(&self, password: Option<&Password>) -> anyhow::Result<Option<String>> {
@@ -229,7 +216,7 @@ impl Accounts {
 
     async fn insert(
         &self,
-        mut change: Change,
+        change: &mut Change,
         new: NewAccount,
         hash: Option<String>,
     ) -> anyhow::Result<Account> {
@@ -243,18 +230,15 @@ impl Accounts {
         if change.exists(name.as_str()).await? {
             bail!("there is a user {name} already");
         }
-        let stored = self
-            .choose_home(&mut change, &name, home.as_deref())
-            .await?;
+        let stored = self.choose_home(change, &name, home.as_deref()).await?;
         let now = calendar::now();
         change
             .insert(name.as_str(), stored.as_deref(), hash.as_deref(), now)
             .await?;
         change.set_settings(name.as_str(), &settings).await?;
-        add_keys(&mut change, &name, keys, now).await?;
+        add_keys(change, &name, keys, now).await?;
         let home = self.inner.homes.absolute(&name, stored);
         homes::make(&home)?;
-        change.commit().await?;
         Ok(Account {
             name,
             home,
@@ -291,15 +275,25 @@ impl Accounts {
     ) -> anyhow::Result<(Account, Account)> {
         let before = self.find(name).await?.account;
         let mut change = self.inner.rows.change().await?;
-        let stored = self.choose_home(&mut change, name, Some(home)).await?;
-        change.set_home(name.as_str(), stored.as_deref()).await?;
         let after = Account {
-            home: self.inner.homes.absolute(name, stored),
+            home: self.move_home(&mut change, name, home).await?,
             ..before.clone()
         };
-        homes::make(&after.home)?;
         change.commit().await?;
         Ok((before, after))
+    }
+
+    async fn move_home(
+        &self,
+        change: &mut Change,
+        name: &UserName,
+        home: &Path,
+    ) -> anyhow::Result<PathBuf> {
+        let stored = self.choose_home(change, name, Some(home)).await?;
+        change.set_home(name.as_str(), stored.as_deref()).await?;
+        let home = self.inner.homes.absolute(name, stored);
+        homes::make(&home)?;
+        Ok(home)
     }
 
     /// Changes what is set for an account; gives what holds now. No other change comes in between.

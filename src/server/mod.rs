@@ -107,8 +107,7 @@ struct Prepared {
 async fn prepare_homes(config: &Config) -> anyhow::Result<Prepared> {
     let accounts = Accounts::open(config).await?;
     let alone = database::serve_alone(&config.server.data)?;
-    let live = Live::new(accounts.clone(), Arc::default());
-    let declared = live.declare(config).await?;
+    let declared = accounts.declare(config).await?;
     declared.told().iter().for_each(|line| info!("{line}"));
     let mut homes = accounts.homes_elsewhere().await?;
     if let Some(home) = config.guest.home.as_ref().filter(|_| config.guest.enabled) {
@@ -178,7 +177,7 @@ async fn run(
     let control = Control::open(&config.server.data)?;
     let addresses = server.addresses()?;
     let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
-    accounts.adopt(&config).await?;
+    accounts.begin(&config).await?;
     let phases = stop::obey_signals()?;
     for address in &addresses {
         admin::print(&format!("Listening on {address}\n"))?;

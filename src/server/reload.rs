@@ -29,7 +29,7 @@ pub(super) struct Reload {
     permits: Arc<Semaphore>,
     admission: Arc<Admission>,
     /// One at a time.
-    running: Mutex<()>,
+    running: Arc<Mutex<()>>,
 }
 
 impl Reload {
@@ -52,7 +52,7 @@ impl Reload {
             log,
             permits,
             admission,
-            running: Mutex::default(),
+            running: Arc::default(),
         }
     }
 
@@ -71,9 +71,19 @@ impl Reload {
     ///
     /// # Errors
     /// What is wrong with the config or the keys: all faults of it.
-    pub(super) async fn reload(&self) -> anyhow::Result<Vec<String>> {
-        let _one = self.running.lock().await;
-        let outcome = self.take_up().await;
+    pub(super) async fn reload(self: &Arc<Self>) -> anyhow::Result<Vec<String>> {
+        let one = self.running.clone().lock_owned().await;
+        let this = self.clone();
+        // A task of its own: it comes to its end though the command that waits for it gives up.
+        let reloading = tokio::spawn(async move {
+            let _one = one;
+            this.reload_alone().await
+        });
+        reloading.await.context("the reload ended in a panic")?
+    }
+
+    async fn reload_alone(&self) -> anyhow::Result<Vec<String>> {
+        let outcome = self.prepare_and_switch().await;
         match &outcome {
             Ok(lines) => lines.iter().for_each(|line| info!("reload: {line}")),
             Err(failure) => {
@@ -85,16 +95,18 @@ impl Reload {
         outcome
     }
 
-    async fn take_up(&self) -> anyhow::Result<Vec<String>> {
+    /// First everything that can be refused, and then, at once, everything that takes effect.
+    async fn prepare_and_switch(&self) -> anyhow::Result<Vec<String>> {
         let old = self.config.borrow().clone();
         let (new, keys) = {
             let at_start = self.at_start.clone();
             let reading = spawn_blocking(move || read(&at_start));
             reading.await.context("the config could not be read")??
         };
-        self.accounts.adopt(&new).await?;
+        let prepared = self.accounts.prepare(&new).await?;
         let context = self.context.borrow().renewed(&new, keys);
-        let declared = self.live.declare(&new).await?;
+        let declared = prepared.commit().await?;
+        // Nothing is refused from here on.
         note_declared(context.audit(), &declared);
         context.share_out(&new);
         self.context.send_replace(Arc::new(context));
@@ -104,6 +116,7 @@ impl Reload {
         let mut lines = self.tell(&old, &new);
         lines.extend(declared.told());
         self.config.send_replace(Arc::new(new));
+        self.live.apply_all(declared.touched()).await;
         Ok(lines)
     }
 
@@ -189,6 +202,6 @@ pub(super) fn note_declared(audit: &Audit, declared: &Declared) {
 
 fn read(at_start: &Config) -> anyhow::Result<(Config, Vec<PrivateKey>)> {
     let config = Config::find(at_start.file.as_deref())?;
-    let keys = host_keys::load_or_make(&at_start.server.keys)?;
+    let keys = host_keys::load(&at_start.server.keys)?;
     Ok((config, keys))
 }

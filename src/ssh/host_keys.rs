@@ -14,14 +14,27 @@ const DEFAULT_KEY: &str = "ssh_host_ed25519_key";
 /// Reads all keys `ssh_host_*_key` in this folder, in OpenSSH's format without a passphrase. Makes
 /// an ed25519 key if there is none. Of several of one kind, clients are shown the first by name.
 pub fn load_or_make(folder: &Path) -> anyhow::Result<Vec<PrivateKey>> {
-    let mut keys = load(folder)?;
+    let mut keys = read(folder)?;
     if keys.is_empty() {
         keys.push(make(folder)?);
     }
     Ok(keys)
 }
 
-fn load(folder: &Path) -> anyhow::Result<Vec<PrivateKey>> {
+/// As [`load_or_make`], for a server that has keys already: if there are none any more, it must not
+/// become another server to its clients.
+pub fn load(folder: &Path) -> anyhow::Result<Vec<PrivateKey>> {
+    let keys = read(folder)?;
+    if keys.is_empty() {
+        bail!(
+            "there is no host key in {} any more: put the keys back; only a start of the server makes a new one",
+            folder.display()
+        );
+    }
+    Ok(keys)
+}
+
+fn read(folder: &Path) -> anyhow::Result<Vec<PrivateKey>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
