@@ -7,12 +7,13 @@ use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::time::sleep;
 use tracing::warn;
 
 /// The name of the database in its folder.
@@ -31,6 +32,10 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// How long one command waits for another that is writing.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a command waits for a server that starts and has not brought the schema up to date yet.
+const PATIENCE_WITH_A_START: Duration = Duration::from_secs(5);
+/// And looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A transaction that will write takes SQLite's write lock at its start: then two of them wait for
 /// each other, where otherwise one would fail half-way.
@@ -43,21 +48,58 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the database in a data folder; makes both if they are not there.
+    /// Opens the database in a data folder; makes both if they are not there. Its schema is brought up to
+    /// date unless a server uses it.
     ///
     /// # Errors
-    /// One of the disk or of the database, or a folder that others can change, with what to do.
+    /// One of the disk or of the database, a folder that others can change, or a running server of an
+    /// older version, with what to do.
     pub async fn open(data: &Path) -> anyhow::Result<Self> {
         prepare_folder(data)?;
+        let began = Instant::now();
+        loop {
+            if let Some(database) = Self::open_with(data, None).await? {
+                return Ok(database);
+            }
+            if let Some(alone) = try_serving(data)? {
+                return Self::open_alone(data, &alone).await;
+            }
+            if began.elapsed() > PATIENCE_WITH_A_START {
+                bail!(
+                    "{} has an older schema, and a server uses it: restart the server with this landfall first",
+                    data.join(NAME).display()
+                );
+            }
+            // A server that starts brings it up to date by itself.
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// As [`Database::open`], for the holder of the data folder.
+    ///
+    /// # Errors
+    /// One of the disk or of the database, with what to do.
+    pub async fn open_alone(data: &Path, alone: &Alone) -> anyhow::Result<Self> {
+        let database = Self::open_with(data, Some(alone)).await?;
+        database.context("the schema of the database is older still")
+    }
+
+    /// `None` if its schema is older and nothing proves that no server uses it.
+    async fn open_with(data: &Path, alone: Option<&Alone>) -> anyhow::Result<Option<Self>> {
         let lock = data.join(OPENING);
-        let lock = private_file(&lock)
+        let _lock = private_file(&lock)
             .and_then(|file| file.lock().map(|()| file))
             .with_context(|| format!("cannot lock {}", lock.display()))?;
         let file = data.join(NAME);
         prepare_database(&file)?;
         let database = Self::connect(&file).await?;
-        drop(lock);
-        Ok(database)
+        let old = database.schema().await;
+        if old.is_none_or(|old| newest_schema() > Some(old)) && alone.is_none() {
+            database.close().await;
+            return Ok(None);
+        }
+        database.migrate(&file, old).await?;
+        Ok(Some(database))
     }
 
     /// For statements.
@@ -106,18 +148,35 @@ impl Database {
         Ok(())
     }
 
-    /// Copies a database that is about to get a newer schema; not a new one.
-    async fn keep_before_migrating(&self, file: &Path) -> anyhow::Result<()> {
+    /// The last step of the schema that was taken; `None` if there is nothing in it yet.
+    async fn schema(&self) -> Option<i64> {
         let steps =
             sqlx::query_scalar::<_, Option<i64>>("SELECT MAX(version) FROM _sqlx_migrations")
                 .fetch_one(&self.pool)
                 .await;
         // Without that table there is nothing in it yet.
-        let Ok(Some(old)) = steps else { return Ok(()) };
-        let newest = MIGRATIONS.iter().map(|step| step.version).max();
-        if newest.is_none_or(|newest| newest <= old) {
-            return Ok(());
+        steps.ok().flatten()
+    }
+
+    /// Brings the schema up to date. The one that is there last took this step, if any.
+    async fn migrate(&self, file: &Path, old: Option<i64>) -> anyhow::Result<()> {
+        let shown = file.display();
+        if let Some(old) = old.filter(|old| newest_schema() > Some(*old)) {
+            self.keep_before_migrating(file, old).await?;
         }
+        match MIGRATIONS.run(&self.pool).await {
+            Ok(()) => Ok(()),
+            Err(MigrateError::VersionMissing(version)) => Err(anyhow!(
+                "the database {shown} was written by a newer landfall (its schema is version {version}): use that landfall, or restore a backup"
+            )),
+            Err(failure) => {
+                Err(anyhow!(failure).context(format!("cannot prepare the database {shown}")))
+            }
+        }
+    }
+
+    /// Copies a database that is about to get a newer schema.
+    async fn keep_before_migrating(&self, file: &Path, old: i64) -> anyhow::Result<()> {
         let copy = file.with_extension(format!("db.schema-{old}"));
         // Left of an attempt that did not come to its end.
         match fs::remove_file(&copy) {
@@ -139,8 +198,8 @@ impl Database {
         self.pool.close().await;
     }
 
-    /// Opens the file, which must exist (it may be empty), and brings its schema up to date. Two
-    /// processes must not do this at the same time.
+    /// Opens the file, which must exist (it may be empty). Two processes must not do this at the same
+    /// time.
     async fn connect(file: &Path) -> anyhow::Result<Self> {
         let shown = file.display();
         let options = SqliteConnectOptions::new()
@@ -160,18 +219,12 @@ impl Database {
             .connect_with(options)
             .await
             .with_context(|| format!("cannot open the database {shown}"))?;
-        let database = Self { pool };
-        database.keep_before_migrating(file).await?;
-        match MIGRATIONS.run(&database.pool).await {
-            Ok(()) => Ok(database),
-            Err(MigrateError::VersionMissing(version)) => Err(anyhow!(
-                "the database {shown} was written by a newer landfall (its schema is version {version}): use that landfall, or restore a backup"
-            )),
-            Err(failure) => {
-                Err(anyhow!(failure).context(format!("cannot prepare the database {shown}")))
-            }
-        }
+        Ok(Self { pool })
     }
+}
+
+fn newest_schema() -> Option<i64> {
+    MIGRATIONS.iter().map(|step| step.version).max()
 }
 
 /// Is there a database in this data folder?
@@ -179,22 +232,25 @@ pub fn exists(data: &Path) -> bool {
     data.join(NAME).is_file()
 }
 
-/// Makes sure that one server alone serves a data folder, for as long as the file lives: each keeps
-/// account of the homes in its memory.
-pub fn serve_alone(data: &Path) -> anyhow::Result<File> {
-    match try_serving(data)? {
-        Some(file) => Ok(file),
-        None => bail!("another landfall serves {} already", data.display()),
-    }
+/// Shows that this process alone serves a data folder, for as long as this lives: a server keeps account
+/// of the homes in its memory.
+#[must_use]
+pub struct Alone {
+    _lock: File,
 }
 
-/// As [`serve_alone`], for commands that can do their work while no server runs: `None` if one does.
-pub fn try_serving(data: &Path) -> anyhow::Result<Option<File>> {
+/// Makes this process the one of a data folder, which is made if there is none: `None` if another is that,
+/// a server or a command that does its work while no server runs.
+///
+/// # Errors
+/// One of the disk, or a folder that others can change, with what to do.
+pub fn try_serving(data: &Path) -> anyhow::Result<Option<Alone>> {
+    prepare_folder(data)?;
     let path = data.join(SERVING);
     let shown = path.display();
     let file = private_file(&path).with_context(|| format!("cannot open {shown}"))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(Alone { _lock: file })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(failure)) => {
             Err(failure).with_context(|| format!("cannot lock {shown}"))
@@ -353,7 +409,7 @@ mod tests {
             let data = folder.path().join("data");
             Database::open(&data).await.unwrap().close().await;
             let names = fs::read_dir(data).unwrap().count();
-            assert_eq!(names, 2, "the database and its lock");
+            assert_eq!(names, 3, "the database and its locks");
         });
     }
 }

@@ -22,6 +22,7 @@ mod config;
 mod confinement;
 mod copy_data;
 mod copy_file;
+mod data_folder;
 mod declared;
 mod disks;
 mod docs;

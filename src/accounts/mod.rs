@@ -26,7 +26,7 @@ use self::sql::{AccountRow, Change, Rows};
 use self::trust::Trust;
 use crate::calendar;
 use crate::config::Config;
-use crate::database::Database;
+use crate::database::{Alone, Database};
 use crate::rules::Rules;
 
 pub use self::certificates::Certificate;
@@ -133,8 +133,19 @@ struct Inner {
 impl Accounts {
     /// Opens the database; makes it, and the data folder, if there is none.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        Self::of(config, Database::open(&config.server.data).await?)
+    }
+
+    /// As [`Accounts::open`], for the holder of the data folder.
+    pub async fn open_alone(config: &Config, alone: &Alone) -> anyhow::Result<Self> {
+        Self::of(
+            config,
+            Database::open_alone(&config.server.data, alone).await?,
+        )
+    }
+
+    fn of(config: &Config, database: Database) -> anyhow::Result<Self> {
         let data = &config.server.data;
-        let database = Database::open(data).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 rows: Rows::new(database.clone()),

@@ -60,24 +60,23 @@ async fn users(accounts: &Accounts, name: Option<&str>) -> anyhow::Result<Vec<Us
     }
 }
 
-/// Counts one home: here, or, if a server runs, there, where nothing changes meanwhile.
+/// Counts one home: there, where nothing changes meanwhile, as long as a server runs, and else here.
 async fn count(config: &Config, ledgers: &Ledgers, account: &Account) -> anyhow::Result<String> {
     let (user, home) = (account.name.as_str(), &account.home);
-    let used = match try_serving(&config.server.data)? {
-        Some(_alone) => ledgers.count_now(user, home).await?,
-        None => {
+    let mut is_requested = false;
+    let used = loop {
+        if let Some(_alone) = try_serving(&config.server.data)? {
+            break ledgers.count_now(user, home).await?;
+        }
+        if !is_requested {
             ledgers.request(user, home).await?;
-            loop {
-                sleep(ASK_EVERY).await;
-                match ledgers.kept(user, home).await? {
-                    Some(kept) if kept.recount => {}
-                    Some(kept) => break kept.used,
-                    None => bail!("the server could not count the files of {user}; see its log"),
-                }
-                if try_serving(&config.server.data)?.is_some() {
-                    bail!("the server has stopped; try again");
-                }
-            }
+            is_requested = true;
+        }
+        sleep(ASK_EVERY).await;
+        match ledgers.kept(user, home).await? {
+            Some(kept) if kept.recount => {}
+            Some(kept) => break kept.used,
+            None => bail!("the server could not count the files of {user}; see its log"),
         }
     };
     Ok(format!(

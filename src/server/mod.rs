@@ -12,19 +12,18 @@ mod stop;
 mod supervisor;
 mod told;
 
-use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use rustix::net::sockopt;
 use rustix::process::{Resource, Rlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use self::accept::Acceptor;
@@ -39,7 +38,7 @@ use crate::admin::{self, first_run};
 use crate::admission::Admission;
 use crate::audit::Event;
 use crate::config::Config;
-use crate::database;
+use crate::database::{self, Alone};
 use crate::fence::Fence;
 use crate::live::Live;
 use crate::log::Log;
@@ -54,6 +53,12 @@ use crate::sweep;
 /// Time that a disk has at the end, to take what is left. One that has much to write out for others takes
 /// several seconds; the figures of all users would have to be counted anew for it.
 const FAREWELL: Duration = Duration::from_secs(20);
+
+/// How long a start waits for a command that has the data folder for itself: less than systemd waits for a
+/// start.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// And looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Connections that may wait in the system's queue; it has a limit of its own.
 const BACKLOG: u32 = 1024;
@@ -81,6 +86,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         fence,
         memory,
         prepared.declared,
+        &prepared.alone,
     ))
 }
 
@@ -97,7 +103,7 @@ fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
 /// What is there before the fence is raised.
 struct Prepared {
     /// Makes this server the one of its data.
-    _alone: File,
+    alone: Alone,
     /// The homes that do not lie in the data folder by themselves.
     homes: Vec<PathBuf>,
     declared: Declared,
@@ -105,8 +111,8 @@ struct Prepared {
 
 /// Makes the declared users what the config says, and so their homes.
 async fn prepare_homes(config: &Config) -> anyhow::Result<Prepared> {
-    let accounts = Accounts::open(config).await?;
-    let alone = database::serve_alone(&config.server.data)?;
+    let alone = become_the_server(&config.server.data).await?;
+    let accounts = Accounts::open_alone(config, &alone).await?;
     let declared = accounts.declare(config).await?;
     declared.told().iter().for_each(|line| info!("{line}"));
     let mut homes = accounts.homes_elsewhere().await?;
@@ -115,10 +121,33 @@ async fn prepare_homes(config: &Config) -> anyhow::Result<Prepared> {
     }
     accounts.close().await;
     Ok(Prepared {
-        _alone: alone,
+        alone,
         homes,
         declared,
     })
+}
+
+/// Waits for a command that has the data folder for itself, such as `quota recount`, but for no other server.
+async fn become_the_server(data: &Path) -> anyhow::Result<Alone> {
+    let shown = data.display();
+    let began = Instant::now();
+    let mut is_told = false;
+    loop {
+        if let Some(alone) = database::try_serving(data)? {
+            return Ok(alone);
+        }
+        if admin::control::Server::find(data).await?.is_some() {
+            bail!("another landfall serves {shown} already");
+        }
+        if began.elapsed() > PATIENCE {
+            bail!("a landfall command still uses {shown}: start the server when that has ended");
+        }
+        if !is_told {
+            warn!("a landfall command uses {shown}; waiting {PATIENCE:?} at most for its end");
+            is_told = true;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
 }
 
 async fn run(
@@ -128,8 +157,9 @@ async fn run(
     fence: Option<Fence>,
     memory: Arc<Memory>,
     declared: Declared,
+    alone: &Alone,
 ) -> anyhow::Result<()> {
-    let accounts = Accounts::open(&config).await?;
+    let accounts = Accounts::open_alone(&config, alone).await?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
     let sessions = Arc::<Sessions>::default();
     let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));

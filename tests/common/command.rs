@@ -122,6 +122,11 @@ impl Running {
         String::from_utf8_lossy(&super::files::read_meanwhile(&self.stdout)).into_owned()
     }
 
+    /// What it has complained of until now.
+    pub fn stderr_so_far(&self) -> String {
+        String::from_utf8_lossy(&super::files::read_meanwhile(&self.stderr)).into_owned()
+    }
+
     /// Sends a signal to the program alone.
     pub fn signal(&self, signal: Signal) {
         let _ = rustix::process::kill_process(Pid::from_child(&self.child), signal);
