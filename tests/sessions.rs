@@ -1,12 +1,14 @@
 //! Sessions seen and ended from outside, and the control socket that carries it.
 
+mod frozen;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -295,27 +297,6 @@ fn the_list_shows_which_file_moves_how_far_and_how_fast() {
             .unwrap()
             .is_empty()
     );
-}
-
-#[test]
-fn commands_that_freeze_hold_up_neither_the_server_nor_other_commands() {
-    let server = TestServer::start();
-    let mut held = Held::open(&server);
-    let mut frozen = Vec::new();
-    for number in 0..40 {
-        let mut stream = UnixStream::connect(socket(&server)).unwrap();
-        // Half a request, or whole ones whose answers nobody reads.
-        let says = ["{\"request\":", "{\"request\":\"sessions\"}\n"][number % 2];
-        stream.write_all(says.as_bytes()).unwrap();
-        frozen.push(stream);
-    }
-    let began = Instant::now();
-    held.assert_alive();
-    assert!(began.elapsed() < Duration::from_secs(5));
-    // More than are served at once: the first must be given up before.
-    assert_eq!(ids(&server).len(), 1);
-    drop(frozen);
-    held.leave();
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The control socket from the side of the server: one task on the main runtime. It never waits for a client longer than a
-//! deadline, and nothing of the server waits for it.
+//! The control socket from the side of the server: one task on the main runtime for each connection. It never waits longer
+//! than a deadline, for a client or for what that has asked for, and nothing of the server waits for it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -32,10 +32,13 @@ use crate::session::Session;
 use crate::sessions::{Open, Sessions};
 use crate::transfers::Direction;
 
-/// Commands that are served at the same time; more wait in the system's queue.
-const CONNECTIONS: usize = 16;
+/// Commands that are served at the same time; more wait in the system's queue. Each of them may hang on a
+/// dead disk until its deadline, so there are far more than anybody runs at once.
+const CONNECTIONS: usize = 256;
 /// Time that a client has to send its next request, or to take an answer.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// Time that a request may take: less than a command waits for the answer.
+const LONGEST_REQUEST: Duration = Duration::from_secs(20);
 /// Time that the disk has to remove the socket.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// After an error of accept(2).
@@ -153,7 +156,10 @@ async fn converse(stream: UnixStream, powers: &Powers) -> std::io::Result<()> {
     let mut frames = Frames::new(stream);
     loop {
         let replies = match timeout(DEADLINE, frames.receive()).await? {
-            Ok(Some(request)) => powers.answer(request).await,
+            Ok(Some(request)) => {
+                let answer = timeout(LONGEST_REQUEST, powers.answer(request)).await;
+                answer.unwrap_or_else(|_| vec![Reply::Refused { text: late() }])
+            }
             Ok(None) => return Ok(()),
             Err(failure) if failure.kind() == ErrorKind::InvalidData => {
                 // Not our own program, or another version of it.
@@ -165,6 +171,12 @@ async fn converse(stream: UnixStream, powers: &Powers) -> std::io::Result<()> {
         };
         timeout(DEADLINE, frames.send(&replies)).await??;
     }
+}
+
+fn late() -> String {
+    format!(
+        "the server has not finished this within {LONGEST_REQUEST:?}, and goes on with it: a disk may hang; see its log"
+    )
 }
 
 impl Powers {
