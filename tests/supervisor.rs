@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::operator::Operator;
-use crate::common::{STEP, have, run_ok, wait_until};
+use crate::common::{Running, STEP, database, have, run_ok, wait_until};
 use rustix::process::{Pid, Signal};
 
 /// A `landfall serve` in an operator's folder, as systemd would start it.
@@ -111,6 +111,36 @@ fn a_shard_that_hangs_is_told_by_silence() {
     // It goes on as before when the shard does.
     socket.set_read_timeout(Some(STEP)).unwrap();
     while !receive(&socket).contains("WATCHDOG=1") {}
+}
+
+#[test]
+fn a_server_whose_shard_dies_ends_with_an_error_so_that_it_is_started_anew() {
+    if !have(&["strace"]) {
+        return;
+    }
+    let operator = Operator::with_config("[server]\nlisten = [\"127.0.0.1:0\"]\nshards = 2\n");
+    let mut server = Running::start(&mut operator.command(&["serve"]));
+    wait_until("the server listens", STEP, || {
+        server.stdout_so_far().contains("Listening on")
+    });
+    // No runtime lives on after such an error.
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-e", "inject=epoll_wait:error=EBADF", "-p"]);
+    strace.arg(thread(server.id(), "shard-1"));
+    let _holder = Service::start(&mut strace);
+    wait_until("the server has ended", STEP, || !server.is_running());
+    let output = server.wait(STEP).failed();
+    for words in [
+        "shard 1 has died: the server ends, so that it can be started anew",
+        "landfall: a part of the server has died: see the log",
+    ] {
+        assert!(output.err().contains(words), "{}", output.describe());
+    }
+    // Its farewell was a good one.
+    assert!(!operator.path("data/control.sock").exists());
+    let figures = operator.path("data/landfall.db");
+    let unclean = "SELECT CAST(COUNT(*) AS TEXT) FROM account_usage WHERE NOT clean";
+    assert_eq!(database::text(&figures, unclean), "0");
 }
 
 #[test]

@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use rustix::net::sockopt;
 use rustix::process::{Resource, Rlimit};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
@@ -242,7 +242,7 @@ async fn run(
         admission,
     }));
     supervisor::ready();
-    server.run(&phases).await?;
+    let served = server.run(&phases).await;
     beside.shutdown().await;
     if let Some(telling) = telling {
         telling.abort();
@@ -259,7 +259,7 @@ async fn run(
         // To close the database would wait for the disk, too.
         std::process::exit(1);
     };
-    ended
+    served.and(ended)
 }
 
 /// What a process needs that serves many: every permission bit decided by the store alone, and as
@@ -299,9 +299,14 @@ impl Server {
 
     /// Accepts until the server is to stop, lets transfers come to their end, then ends all
     /// connections.
+    ///
+    /// # Errors
+    /// A shard has died, or a task that accepts: the rest cannot do all that the server should, and is better
+    /// started anew.
     async fn run(self, phases: &watch::Sender<Phase>) -> anyhow::Result<()> {
         let config = self.reload.config();
         let watchdog = supervisor::watchdog();
+        let (died, mut dead) = mpsc::unbounded_channel();
         let mut shards = Vec::new();
         for number in 0..self.shards {
             shards.push(Shard::start(
@@ -309,6 +314,7 @@ impl Server {
                 self.reload.context(),
                 phases.subscribe(),
                 watchdog,
+                died.clone(),
             )?);
         }
         let watching = watchdog.map(|patience| {
@@ -327,20 +333,36 @@ impl Server {
             };
             accepting.spawn(acceptor.run(phases.subscribe()));
         }
-        while accepting.join_next().await.is_some() {}
+        let mut is_sound = tokio::select! {
+            have_ended_well = all_ended(&mut accepting) => have_ended_well,
+            Some(number) = dead.recv() => {
+                error!("shard {number} has died: the server ends, so that it can be started anew");
+                phases.send_replace(Phase::Draining);
+                all_ended(&mut accepting).await;
+                false
+            }
+        };
         supervisor::stopping();
         if let Some(watching) = watching {
             watching.abort();
         }
         let grace = config.borrow().server.stop_grace;
         stop::drain(&self.sessions, grace, phases).await;
-        if let Some(shards) = Arc::into_inner(shards) {
-            for shard in shards {
-                spawn_blocking(move || shard.join()).await?;
-            }
+        for shard in Arc::into_inner(shards).into_iter().flatten() {
+            is_sound &= spawn_blocking(move || shard.join()).await?;
         }
+        ensure!(is_sound, "a part of the server has died: see the log");
         Ok(())
     }
+}
+
+/// Waits for all tasks; has none of them ended in a panic?
+async fn all_ended(tasks: &mut JoinSet<()>) -> bool {
+    let mut have_ended_well = true;
+    while let Some(ended) = tasks.join_next().await {
+        have_ended_well &= ended.is_ok();
+    }
+    have_ended_well
 }
 
 /// The sockets that systemd hands over, or else those of the config.

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -24,7 +25,7 @@ use crate::ssh::{self, Context};
 /// one, so a stalled disk does not take them from the other homes.
 const BLOCKING_THREADS: usize = 1024;
 
-/// Gives the connection to the shard that has the fewest.
+/// Gives the connection to the shard that has the fewest, of those that live.
 pub(super) fn hand_over(
     shards: &[Shard],
     tcp: std::net::TcpStream,
@@ -35,6 +36,7 @@ pub(super) fn hand_over(
 ) {
     let least = shards
         .iter()
+        .filter(|shard| !shard.newcomers.is_closed())
         .min_by_key(|shard| shard.load.load(Ordering::Relaxed));
     if let Some(shard) = least {
         shard.load.fetch_add(1, Ordering::Relaxed);
@@ -78,16 +80,19 @@ pub(super) struct Shard {
     newcomers: mpsc::UnboundedSender<Newcomer>,
     load: Arc<AtomicUsize>,
     beat: Beat,
-    thread: thread::JoinHandle<()>,
+    /// Gives whether the shard lived to its end.
+    thread: thread::JoinHandle<bool>,
 }
 
 impl Shard {
-    /// `watchdog` is how long somebody waits for its sign of life, if somebody does.
+    /// `watchdog` is how long somebody waits for its sign of life, if somebody does; `died` is sent its
+    /// number if it ends in a panic. (A panic of one connection ends that connection alone.)
     pub(super) fn start(
         number: usize,
         context: watch::Receiver<Arc<Context>>,
         phases: watch::Receiver<Phase>,
         watchdog: Option<Duration>,
+        died: mpsc::UnboundedSender<usize>,
     ) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -105,9 +110,15 @@ impl Shard {
         let thread = thread::Builder::new()
             .name(format!("shard-{number}"))
             .spawn(move || {
-                runtime.block_on(life.live(arriving));
+                let living = || runtime.block_on(life.live(arriving));
+                let has_lived = catch_unwind(AssertUnwindSafe(living)).is_ok();
+                if !has_lived {
+                    // Nobody waits for it any more when the server ends by itself.
+                    let _ = died.send(number);
+                }
                 // A call that hangs on a dead disk must not keep the process from ending.
                 runtime.shutdown_timeout(Duration::from_secs(2));
+                has_lived
             })?;
         Ok(Self {
             newcomers,
@@ -121,11 +132,10 @@ impl Shard {
         self.beat.clone()
     }
 
-    pub(super) fn join(self) {
+    /// Waits for its end; did it live until now?
+    pub(super) fn join(self) -> bool {
         drop(self.newcomers);
-        if self.thread.join().is_err() {
-            error!("a shard ended in a panic");
-        }
+        self.thread.join().unwrap_or(false)
     }
 }
 
