@@ -98,6 +98,45 @@ fn assert_exact(server: &TestServer, disk: &FaultyDisk) {
     assert_eq!(shown(), (Some(there.0), Some(there.1)));
 }
 
+/// Else an account whose clients come and go would take one connection after the other.
+#[test]
+fn connections_that_wait_for_a_disk_stay_in_the_share_of_their_account() {
+    const SHARE: usize = 10;
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let server = with_slow_home(&disk, &[("server.max_connections", "40")]);
+    let mut waiting: Vec<_> = (0..SHARE)
+        .map(|number| {
+            let mut sftp = log_in(&server, SLOW).sftp();
+            let handle = begin_upload(&mut sftp, &format!("/f{number}"));
+            (sftp, handle)
+        })
+        .collect();
+    let hanging = disk.hangs();
+    for (sftp, handle) in &mut waiting {
+        send_more(sftp, handle);
+    }
+    wait_until("all wait for the disk", STEP, || {
+        metrics::value(&server, "landfall_blocking_tasks") >= SHARE as f64
+    });
+    drop(waiting);
+    wait_until("their sessions are gone", STEP, || {
+        sessions_of(&server, SLOW) == 0
+    });
+    let late = log_in(&server, SLOW);
+    wait_until("another login is refused", STEP, || late.is_closed());
+    let refused =
+        format!("login refused: This account has its share of the server's connections ({SHARE})");
+    assert!(server.log().contains(&refused), "{}", server.log());
+    assert_others_work(&server);
+    drop(hanging);
+    wait_until("nothing waits any more", STEP, || {
+        metrics::value(&server, "landfall_connections") == 0.0
+    });
+    log_in(&server, SLOW).sftp().assert_alive();
+}
+
 #[test]
 fn a_home_on_a_disk_that_hangs_holds_up_nobody_else_and_its_sessions_can_be_ended() {
     let Some(disk) = FaultyDisk::mount() else {
