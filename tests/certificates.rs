@@ -190,6 +190,44 @@ fn each_kind_of_key_can_be_certified_and_certify() {
 }
 
 #[test]
+fn a_key_that_is_too_small_is_refused_wherever_it_stands() {
+    let scene = Scene::new();
+    let server = &scene.server;
+    let small = ["-t", "rsa", "-b", "1024"];
+    for file in ["user", "user.pub"] {
+        fs::remove_file(server.local(file)).unwrap();
+    }
+    make_key(&server.local("user"), &small);
+    scene.sign("ca", &ALICE);
+    scene.refused("of a kind or size that may not log in");
+    // As a key of an account.
+    let public = server.local("user.pub");
+    let add = ["user", "key", "add", USER, public.to_str().unwrap()];
+    let refused = server.admin(&add, "").failed();
+    assert!(
+        refused.err().contains("1024 bits"),
+        "{}",
+        refused.describe()
+    );
+    // As an authority.
+    fs::copy(&public, server.path("ca.pub")).unwrap();
+    let refused = server.admin(&["reload"], "").failed();
+    assert!(
+        refused.err().contains("1024 bits"),
+        "{}",
+        refused.describe()
+    );
+    // One that is large enough.
+    fs::copy(server.local("ca.pub"), server.path("ca.pub")).unwrap();
+    for file in ["user", "user.pub"] {
+        fs::remove_file(server.local(file)).unwrap();
+    }
+    make_key(&server.local("user"), &["-t", "rsa", "-b", "2048"]);
+    scene.sign("ca", &ALICE);
+    scene.sftp().ok();
+}
+
+#[test]
 fn a_certificate_is_valid_for_its_time() {
     let scene = Scene::new();
     for (validity, good) in [
@@ -223,7 +261,7 @@ fn critical_options_are_honoured_or_the_certificate_is_refused() {
     with("critical:unknown@example.org=x");
     scene.refused("not known here");
     with("verify-required");
-    scene.refused("not known here");
+    scene.refused("cannot verify its user");
     with("no-pty");
     scene.sftp().ok();
 

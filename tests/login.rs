@@ -10,11 +10,9 @@ use std::time::{Duration, Instant};
 use crate::common::command::run_with_input;
 use crate::common::connection::{Connection, Options};
 use crate::common::server::{make_key, with_password};
+use crate::common::wire::string;
 use crate::common::{HOST, PASSWORD, STEP, TestServer, USER, have, run, run_ok};
-use ed25519_dalek::Signer as _;
-use russh::keys::agent::AgentIdentity;
-use russh::keys::{HashAlg, PublicKey};
-use sha2::{Digest, Sha256};
+use russh::keys::HashAlg;
 
 /// A batch of sftp that does nothing but log in.
 fn sftp_with_key(server: &TestServer, key: &str, algorithms: &str) -> Command {
@@ -98,80 +96,6 @@ fn rsa_with_sha1_is_refused_though_the_key_is_right() {
             .unwrap()
             .success()
     );
-}
-
-/// A security key in software (OpenSSH's PROTOCOL.u2f).
-struct SecurityKey(ed25519_dalek::SigningKey);
-
-impl SecurityKey {
-    const KIND: &str = "sk-ssh-ed25519@openssh.com";
-    const APPLICATION: &str = "ssh:";
-
-    fn public(&self) -> PublicKey {
-        let mut blob = Vec::new();
-        for field in [
-            Self::KIND.as_bytes(),
-            self.0.verifying_key().as_bytes(),
-            Self::APPLICATION.as_bytes(),
-        ] {
-            string(&mut blob, field);
-        }
-        PublicKey::from_bytes(&blob).unwrap()
-    }
-}
-
-fn string(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
-    out.extend(bytes);
-}
-
-impl russh::Signer for SecurityKey {
-    type Error = russh::SendError;
-
-    async fn auth_sign(
-        &mut self,
-        _key: &AgentIdentity,
-        _hash: Option<HashAlg>,
-        to_sign: Vec<u8>,
-    ) -> Result<Vec<u8>, Self::Error> {
-        let (flags, counter) = (1_u8, 7_u32);
-        let mut signed = Sha256::digest(Self::APPLICATION).to_vec();
-        signed.push(flags);
-        signed.extend(counter.to_be_bytes());
-        signed.extend(Sha256::digest(&to_sign));
-        let mut blob = Vec::new();
-        string(&mut blob, Self::KIND.as_bytes());
-        string(&mut blob, &self.0.sign(&signed).to_bytes());
-        blob.push(flags);
-        blob.extend(counter.to_be_bytes());
-        let mut out = to_sign;
-        string(&mut out, &blob);
-        Ok(out)
-    }
-}
-
-#[test]
-fn a_security_key_opens_the_account_and_another_does_not() {
-    let server = TestServer::start();
-    let key = SecurityKey(ed25519_dalek::SigningKey::from_bytes(&[7; 32]));
-    let public = key.public();
-    let line = server.local("sk.pub");
-    fs::write(&line, public.to_openssh().unwrap()).unwrap();
-    server
-        .admin(&["user", "key", "add", USER, line.to_str().unwrap()], "")
-        .ok();
-
-    let other = SecurityKey(ed25519_dalek::SigningKey::from_bytes(&[8; 32]));
-    let connection = Connection::open(&server, &Options::default());
-    let refused = connection.signed_by(USER, other.public(), other);
-    assert!(!refused.is_ok_and(|result| result.success()));
-    // The right public key, signed by the wrong private one.
-    let forged = SecurityKey(ed25519_dalek::SigningKey::from_bytes(&[9; 32]));
-    let connection = Connection::open(&server, &Options::default());
-    let refused = connection.signed_by(USER, public.clone(), forged);
-    assert!(!refused.is_ok_and(|result| result.success()));
-    let connection = Connection::open(&server, &Options::default());
-    assert!(connection.signed_by(USER, public, key).unwrap().success());
 }
 
 #[test]

@@ -7,7 +7,9 @@ use crate::common::command::run_with_input;
 use crate::common::connection::{Connection, Options};
 use crate::common::programs::{ppk, psftp};
 use crate::common::server::with_password;
-use crate::common::{HOST, Output, PASSWORD, STEP, TestServer, USER, have, python, run};
+use crate::common::{
+    HOST, Output, PASSWORD, STEP, TestServer, USER, have, python, run, wait_until,
+};
 
 fn set(server: &TestServer, options: &[&str]) {
     let args = [&["user", "set", USER], options].concat();
@@ -191,6 +193,127 @@ fn each_step_is_for_one_name_and_in_order() {
     assert!(!connection.password(USER, "wrong").unwrap().success());
     assert!(connection.keyboard_interactive(USER, PASSWORD).unwrap());
     connection.sftp().assert_alive();
+}
+
+#[test]
+fn the_second_step_checks_the_key_and_the_account_again() {
+    let server = TestServer::start();
+    let limited = server.local("limited.pub");
+    let public = std::fs::read_to_string(server.public_key()).unwrap();
+    let fingerprint = {
+        let key = russh::keys::PublicKey::from_openssh(&public).unwrap();
+        key.fingerprint(russh::keys::HashAlg::Sha256).to_string()
+    };
+    let admin = |args: &[&str]| {
+        let input = format!("{PASSWORD}\n");
+        server.admin(args, &input).ok();
+    };
+    let key_line = server.public_key().to_str().unwrap().to_owned();
+    let limited_line = limited.to_str().unwrap().to_owned();
+    let remove_key = ["user", "key", "rm", USER, &fingerprint];
+    let add_key = ["user", "key", "add", USER, &key_line];
+    let add_limited = ["user", "key", "add", USER, &limited_line];
+    let remove = ["user", "rm", USER];
+    let add_user = [
+        "user",
+        "add",
+        USER,
+        "--password-stdin",
+        "--login",
+        "publickey+password",
+        "--key",
+        &key_line,
+    ];
+    let set_to = |option: &'static str, value: &'static str| ["user", "set", USER, option, value];
+    let (disable, enable) = (
+        ["user", "set", USER, "--disabled"],
+        ["user", "set", USER, "--enabled"],
+    );
+    let cases: [(&str, &[&[&str]], &[&[&str]]); 6] = [
+        ("the key is removed", &[&remove_key], &[&add_key]),
+        (
+            "the key expires",
+            &[&remove_key, &add_limited],
+            &[&remove_key, &add_key],
+        ),
+        ("the account is disabled", &[&disable], &[&enable]),
+        (
+            "the account is for other addresses",
+            &[&set_to("--network", "10.0.0.0/8")],
+            &[&set_to("--network", "none")],
+        ),
+        (
+            "only a key is taken",
+            &[&set_to("--login", "publickey")],
+            &[&set_to("--login", "publickey+password")],
+        ),
+        ("the account is another one", &[&remove, &add_user], &[]),
+    ];
+    set(&server, &["--login", "publickey+password"]);
+    std::fs::write(&limited, format!("expiry-time=\"20200101Z\" {public}")).unwrap();
+    for (what, change, back) in cases {
+        let connection = Connection::open(&server, &Options::default());
+        let first = connection.key(USER, &server.key(), None).unwrap();
+        assert!(
+            format!("{first:?}").contains("partial_success: true"),
+            "{what}"
+        );
+        change.iter().for_each(|args| admin(args));
+        let second = connection.password(USER, PASSWORD).unwrap();
+        assert!(!second.success(), "{what}");
+        // It starts over, if the account lets it.
+        back.iter().for_each(|args| admin(args));
+        assert!(
+            !connection.password(USER, PASSWORD).unwrap().success(),
+            "{what}"
+        );
+        assert!(!connection.key(USER, &server.key(), None).unwrap().success());
+        assert!(
+            connection.password(USER, PASSWORD).unwrap().success(),
+            "{what}"
+        );
+        connection.sftp().assert_alive();
+    }
+    let lost = "the key of the first step is no longer accepted";
+    assert_eq!(refusals(&server, lost), 3, "{}", server.log());
+}
+
+#[test]
+fn a_change_during_the_second_step_leaves_no_session() {
+    // The hash of the password takes so long that the change comes while it is computed.
+    let server = TestServer::start_with(&[("login.argon2_passes", "60")]);
+    set(&server, &["--login", "publickey+password"]);
+    let public = server.public_key();
+    let key = public.to_str().unwrap();
+    let text = std::fs::read_to_string(&public).unwrap();
+    let fingerprint = russh::keys::PublicKey::from_openssh(&text)
+        .unwrap()
+        .fingerprint(russh::keys::HashAlg::Sha256)
+        .to_string();
+    let changes: [(&[&str], &[&str]); 2] = [
+        (
+            &["key", "rm", USER, &fingerprint],
+            &["key", "add", USER, key],
+        ),
+        (&["set", USER, "--disabled"], &["set", USER, "--enabled"]),
+    ];
+    for (change, back) in changes {
+        let connection = Connection::open(&server, &Options::default());
+        connection.key(USER, &server.key(), None).unwrap();
+        let second = {
+            let connection = connection.clone();
+            std::thread::spawn(move || connection.password(USER, PASSWORD))
+        };
+        std::thread::sleep(Duration::from_millis(100));
+        server.admin(&[&["user"], change].concat(), "").ok();
+        // It is refused, or let in by what held when it began; then it ends at once.
+        let _ = second.join().unwrap();
+        wait_until("no session is open", STEP, || {
+            let list = server.admin(&["session", "list", "--json"], "").ok();
+            !list.out().contains(USER)
+        });
+        server.admin(&[&["user"], back].concat(), "").ok();
+    }
 }
 
 #[test]

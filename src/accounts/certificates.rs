@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::keys::{self, AuthorizedKey};
 use super::login::Refusal;
 use super::revoked::Revoked;
+use super::security_key::Required;
 use crate::rules::Network;
 
 /// A certificate whose signature is that of its authority.
@@ -29,6 +30,8 @@ pub struct Certificate {
     pub valid_before: u64,
     /// What must be understood by who accepts it.
     pub critical_options: Vec<(String, String)>,
+    /// A security key need not be touched: its extension no-touch-required.
+    pub no_touch_required: bool,
     /// It is signed by RSA with SHA-1.
     pub is_signed_with_sha1: bool,
 }
@@ -40,6 +43,8 @@ pub(super) struct Allowed {
     pub(super) until: Option<i64>,
     /// Nothing but SFTP.
     pub(super) only_sftp: bool,
+    /// This, if it is a security key.
+    pub(super) required: Required,
 }
 
 /// May the certificate log in to the account of this name, from this address, at this time in seconds
@@ -62,6 +67,9 @@ pub(super) fn check(
     if !trusted {
         return refused("its authority is not trusted");
     }
+    let Some(own) = keys::from_wire(key) else {
+        return refused("its key is of a kind or size that may not log in");
+    };
     if certificate.is_signed_with_sha1 {
         return refused("it is signed with SHA-1");
     }
@@ -79,15 +87,23 @@ pub(super) fn check(
     if !certificate.principals.iter().any(|one| one == name) {
         return refused("the account is not among its principals");
     }
-    options(certificate, from)
+    options(certificate, keys::is_security_key(&own), from)
 }
 
 /// All critical options must be understood, or nothing is allowed.
-fn options(certificate: &Certificate, from: IpAddr) -> Result<Allowed, Refusal> {
+fn options(
+    certificate: &Certificate,
+    is_security_key: bool,
+    from: IpAddr,
+) -> Result<Allowed, Refusal> {
     let refused = |reason| Err(Refusal::Certificate(reason));
     let mut allowed = Allowed {
         until: i64::try_from(certificate.valid_before).ok(),
         only_sftp: false,
+        required: Required {
+            presence: !certificate.no_touch_required,
+            verification: false,
+        },
     };
     for (option, value) in &certificate.critical_options {
         match (option.as_str(), value.as_str()) {
@@ -101,6 +117,10 @@ fn options(certificate: &Certificate, from: IpAddr) -> Result<Allowed, Refusal> 
             }
             ("force-command", "internal-sftp") => allowed.only_sftp = true,
             ("force-command", _) => return refused("it is for a command that is not here"),
+            ("verify-required", _) if is_security_key => allowed.required.verification = true,
+            ("verify-required", _) => {
+                return refused("its kind of key cannot verify its user, as it requires");
+            }
             _ => return refused("it has an option that is not known here"),
         }
     }

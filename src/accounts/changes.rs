@@ -98,7 +98,11 @@ impl Standing {
         let public_key = keys::from_wire(blob);
         let mut own = self.keys.iter();
         let key = own.find(|key| Some(&key.public_key) == public_key.as_ref());
-        key.map(|key| key.expires_at).ok_or(Lost::Key)
+        let key = key.ok_or(Lost::Key)?;
+        // It may have been added again, with options that require more.
+        let required = key.required().map_err(|_| Lost::Key)?;
+        let met = required.met_by(basis.entry.as_ref().and_then(|entry| entry.flags));
+        met.map(|()| key.expires_at).map_err(|_| Lost::Key)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Public keys as they stand in an authorized_keys file (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow, bail};
 use ssh_key::public::KeyData;
 use ssh_key::{HashAlg, PublicKey};
 
+use super::security_key::Required;
 use crate::calendar;
 
 /// The kinds of key that may log in, as they name themselves in base64.
@@ -19,10 +21,10 @@ const KINDS: [&str; 7] = [
     "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
 
-/// Fewer bits than this are no protection any more.
-const LEAST_RSA_BITS: usize = 2048;
+/// An RSA key of fewer bits protects nobody, and the signatures of one with more are not verified.
+const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
-/// The longest line that is looked at, in bytes; an RSA key of 16384 bits takes 2800.
+/// The longest line that is looked at, in bytes; an RSA key of 8192 bits takes 1400.
 const MAX_LINE: usize = 16 * 1024;
 
 /// Options that ask for nothing but what holds for every session: there are no terminals, no
@@ -57,6 +59,11 @@ impl AuthorizedKey {
         self.public_key.split(' ').next().unwrap_or_default()
     }
 
+    /// What it requires of the user of a security key.
+    pub(super) fn required(&self) -> anyhow::Result<Required> {
+        required(&self.options)
+    }
+
     /// Reads one line.
     ///
     /// # Errors
@@ -80,17 +87,19 @@ impl AuthorizedKey {
         // Base64 of a key begins so: then what stands before it names its kind, and is no option.
         let unknown_kind = !options.is_empty() && kind.starts_with("AAAA");
         refuse_kind(if unknown_kind { options } else { kind })?;
-        let expires_at = honoured(options)?;
+        let Honoured {
+            expires_at,
+            for_security_keys,
+            ..
+        } = honoured(options)?;
+        if for_security_keys && !is_security_key(kind) {
+            bail!(
+                "no-touch-required and verify-required are for security keys (sk-...), and this is an {kind} key"
+            );
+        }
         let damaged = || anyhow!("this {kind} key is damaged or cut short");
         let key = PublicKey::from_openssh(&format!("{kind} {base64}")).map_err(|_| damaged())?;
-        if let KeyData::Rsa(rsa) = key.key_data() {
-            let bits = rsa.n.as_positive_bytes().map_or(0, bits);
-            if bits < LEAST_RSA_BITS {
-                bail!(
-                    "this RSA key has {bits} bits, but must have at least {LEAST_RSA_BITS}; an ssh-ed25519 key is better still"
-                );
-            }
-        }
+        refuse_unsafe(&key)?;
         Ok(Self {
             public_key: canonical(&key).ok_or_else(damaged)?,
             fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
@@ -133,13 +142,41 @@ impl FromStr for AuthorizedKey {
 #[error("{0}")]
 pub struct NotAKey(String);
 
-/// A key as a peer shows it (RFC 4253, section 6.6) in the form that the database keeps; `None` if
-/// it is none that could be there.
+/// Returns a key as a peer shows it (RFC 4253, section 6.6) in the form that the database keeps; `None`
+/// if it may not log in.
 pub(super) fn from_wire(blob: &[u8]) -> Option<String> {
     if blob.len() > MAX_LINE {
         return None;
     }
-    canonical(&PublicKey::from_bytes(blob).ok()?)
+    let key = PublicKey::from_bytes(blob).ok()?;
+    refuse_unsafe(&key).ok()?;
+    canonical(&key)
+}
+
+/// Is a key of this kind, or in this canonical form, a security key?
+pub(super) fn is_security_key(key: &str) -> bool {
+    key.starts_with("sk-")
+}
+
+/// What the options of a key require of the user of a security key.
+pub(super) fn required(options: &str) -> anyhow::Result<Required> {
+    Ok(honoured(options)?.required)
+}
+
+/// Refuses keys of a kind or size that may not log in: the one check for keys of accounts, keys in
+/// certificates and authorities.
+fn refuse_unsafe(key: &PublicKey) -> anyhow::Result<()> {
+    refuse_kind(key.algorithm().as_str())?;
+    if let KeyData::Rsa(rsa) = key.key_data() {
+        let bits = rsa.n.as_positive_bytes().map_or(0, bits);
+        let (least, most) = RSA_BITS.into_inner();
+        if !RSA_BITS.contains(&bits) {
+            bail!(
+                "this RSA key has {bits} bits, but must have at least {least} and at most {most}; an ssh-ed25519 key is better still"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn canonical(key: &PublicKey) -> Option<String> {
@@ -217,9 +254,18 @@ fn unquoted(text: &str, meant: impl Fn(char) -> bool) -> anyhow::Result<Option<u
     }
 }
 
-/// Takes the options that are honoured and refuses all others by name; gives the expiry time.
-fn honoured(options: &str) -> anyhow::Result<Option<i64>> {
-    let mut expires_at: Option<i64> = None;
+/// What the options of a key ask for.
+#[derive(Default)]
+struct Honoured {
+    expires_at: Option<i64>,
+    required: Required,
+    /// One of them is for security keys only.
+    for_security_keys: bool,
+}
+
+/// Reads the options that are honoured and refuses all others by name.
+fn honoured(options: &str) -> anyhow::Result<Honoured> {
+    let mut honoured = Honoured::default();
     let mut rest = options;
     while !rest.is_empty() {
         let (option, after) = match unquoted(rest, |c| c == ',')? {
@@ -239,15 +285,24 @@ fn honoured(options: &str) -> anyhow::Result<Option<i64>> {
             ("expiry-time", Some(value)) => {
                 let time = expiry(value)?;
                 // The earliest holds, as in OpenSSH.
-                expires_at = Some(expires_at.map_or(time, |other| other.min(time)));
+                let earliest = honoured.expires_at.map_or(time, |other| other.min(time));
+                honoured.expires_at = Some(earliest);
+            }
+            ("no-touch-required", None) => {
+                honoured.required.presence = false;
+                honoured.for_security_keys = true;
+            }
+            ("verify-required", None) => {
+                honoured.required.verification = true;
+                honoured.for_security_keys = true;
             }
             _ => bail!(
-                "the option {name:?} is not supported; take it away if the key may log in without it (supported: {}, expiry-time=\"...\")",
+                "the option {name:?} is not supported; take it away if the key may log in without it (supported: {}, no-touch-required, verify-required, expiry-time=\"...\")",
                 ALWAYS_TRUE.join(", ")
             ),
         }
     }
-    Ok(expires_at)
+    Ok(honoured)
 }
 
 fn expiry(value: &str) -> anyhow::Result<i64> {
@@ -280,8 +335,19 @@ mod tests {
     const KEY: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
+    const SECURITY_KEY: &str = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAICFo/k5LU8863u66YC9eUO2170QduohPURkQnbLa/dczAAAABHNzaDo= here";
+
     fn refused(line: &str) -> String {
         format!("{:#}", AuthorizedKey::parse(line).expect_err(line))
+    }
+
+    /// A number that looks like an RSA key of so many bits.
+    fn rsa_of(bits: usize) -> PublicKey {
+        let mut n = vec![0xff; bits.div_ceil(8)];
+        n[0] >>= (8 - bits % 8) % 8;
+        let mpint = |bytes: &[u8]| ssh_key::Mpint::from_positive_bytes(bytes).unwrap();
+        let (e, n) = (mpint(&[1, 0, 1]), mpint(&n));
+        KeyData::Rsa(ssh_key::public::RsaPublicKey { e, n }).into()
     }
 
     /// Has OpenSSH make a key; its public line and its fingerprint as ssh-keygen tells it.
@@ -331,7 +397,7 @@ mod tests {
     fn security_keys_are_taken() {
         // Keys of OpenSSH's own tests (regress/unittests/sshkey/testdata).
         for line in [
-            "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAICFo/k5LU8863u66YC9eUO2170QduohPURkQnbLa/dczAAAABHNzaDo= here",
+            SECURITY_KEY,
             "sk-ecdsa-sha2-nistp256@openssh.com AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20AAAAIbmlzdHAyNTYAAABBBIELQJ2DgvaX1yQlKFokfWM2suuaCFI2qp0eJodHyg6O4ifxc3XpRKd1OS8dNYQtE/YjdXSrA+AOnMF5ns2Nkx4AAAAEc3NoOg== here",
         ] {
             let key = AuthorizedKey::parse(line).unwrap();
@@ -344,6 +410,20 @@ mod tests {
     fn keys_that_protect_nobody_are_refused_in_plain_words() {
         let (weak, _) = generate(&["-t", "rsa", "-b", "1024"]);
         assert!(refused(&weak).contains("1024 bits"));
+        let blob = PublicKey::from_openssh(&weak).unwrap().to_bytes().unwrap();
+        assert_eq!(from_wire(&blob), None);
+        for (bits, good) in [(2047, false), (2048, true), (8192, true), (8193, false)] {
+            let key = rsa_of(bits);
+            assert_eq!(
+                AuthorizedKey::parse(&key.to_openssh().unwrap()).is_ok(),
+                good
+            );
+            assert_eq!(
+                from_wire(&key.to_bytes().unwrap()).is_some(),
+                good,
+                "{bits}"
+            );
+        }
         assert!(refused("ssh-dss AAAAB3NzaC1kc3MAAACB me").contains("DSA"));
         assert!(refused("no-pty ssh-dss AAAAB3NzaC1kc3MAAACB me").contains("DSA"));
         let certificate = "ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAx me";
@@ -387,8 +467,6 @@ mod tests {
             ("pty", "pty"),
             ("cert-authority", "cert-authority"),
             ("permitopen=\"a b\",restrict", "permitopen"),
-            ("no-touch-required", "no-touch-required"),
-            ("verify-required", "verify-required"),
             ("restrict=\"yes\"", "restrict"),
             ("restrict,,no-pty", "\"\""),
             ("environment=\"A=\\\"b c\\\"\"", "environment"),
@@ -408,6 +486,30 @@ mod tests {
             assert!(refused(&format!("{bad} {KEY}")).contains("UTC"), "{bad}");
         }
         assert!(refused(&format!("command=\"x {KEY}")).contains("quote"));
+    }
+
+    #[test]
+    fn options_of_security_keys_are_honoured_and_refused_for_other_keys() {
+        let required = |options: &str| {
+            let key = AuthorizedKey::parse(&format!("{options} {SECURITY_KEY}")).unwrap();
+            let Required {
+                presence,
+                verification,
+            } = key.required().unwrap();
+            (presence, verification)
+        };
+        assert_eq!(required(""), (true, false));
+        assert_eq!(required("restrict"), (true, false));
+        assert_eq!(required("no-touch-required"), (false, false));
+        assert_eq!(required("Verify-Required,restrict"), (true, true));
+        assert_eq!(required("verify-required,no-touch-required"), (false, true));
+        for option in ["no-touch-required", "verify-required"] {
+            let text = refused(&format!("{option} {KEY}"));
+            assert!(
+                text.contains(option) && text.contains("ssh-ed25519"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

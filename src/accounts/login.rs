@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::certificates::{Allowed, Certificate};
 use super::changes::Basis;
 use super::password::Verdict;
+use super::security_key::SecurityKeyFlags;
 use super::sql::AccountRow;
 use super::{Account, Accounts, Inner, Password, UserName, keys};
 use crate::calendar;
@@ -56,10 +57,13 @@ pub enum KeyProof {
     PasswordNext(Given),
 }
 
-/// The proof that somebody has a key of an account that wants the password, too.
+/// The first of two steps: a proven key of an account that requires the password, too. The second step
+/// checks it again.
 #[derive(Debug)]
 pub struct Given {
     name: UserName,
+    /// The change that made the account.
+    made_by: i64,
     entry: Entry,
 }
 
@@ -74,6 +78,8 @@ impl Given {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) credential: Arc<Credential>,
+    /// Those of its signature, if it is a security key.
+    pub(super) flags: Option<SecurityKeyFlags>,
     pub(super) allowed: Allowed,
 }
 
@@ -89,6 +95,12 @@ pub enum Refusal {
     /// The account takes no password, or not without a key before it.
     #[error("the account wants a key first")]
     KeyWanted,
+    /// The key was accepted as the first of two steps, and is no longer.
+    #[error("the key of the first step is no longer accepted")]
+    KeyLost,
+    /// The signature of a security key lacks what the key requires.
+    #[error("security key: {0}")]
+    SecurityKey(&'static str),
     /// The key, or what has signed it, is revoked.
     #[error("the key is revoked")]
     Revoked,
@@ -111,11 +123,14 @@ impl Accounts {
         let Inner { rows, .. } = &*self.inner;
         let hasher = self.hasher();
         let as_of = rows.last_change().await?;
+        let given = match given.filter(|given| given.user() == name) {
+            Some(given) => Some(self.still_given(given, from).await?),
+            None => None,
+        };
         let row = rows.account(looked_up(name)).await?;
-        let given = given.filter(|given| given.user() == name);
         let refusal = row
             .as_ref()
-            .and_then(|row| refusal_of_password(row, from, given));
+            .and_then(|row| refusal_of_password(row, from, given.as_ref()));
         let hash = row.as_ref().and_then(|row| row.password_hash.clone());
         let hash = hash.filter(|_| refusal.is_none());
         let verdict = hasher.verify(password.clone(), hash).await?;
@@ -132,7 +147,7 @@ impl Accounts {
                 }
             }
         }
-        let entry = given.map(|given| given.entry.clone());
+        let entry = given.and_then(Result::ok);
         let basis = Basis::of(&row, entry, as_of).and_password(&row);
         Ok(Ok(self.proof(row, basis)?))
     }
@@ -167,20 +182,22 @@ impl Accounts {
         if self.trust().is_guest(name) {
             return Ok(Ok(()));
         }
-        let found = self.entry(name, credential, from).await?;
+        let found = self.allowed(name, &credential, from).await?;
         Ok(found.map(|_| ()))
     }
 
     /// As [`Accounts::accepts`]; the caller must have verified a signature by the key over this session,
-    /// and that of who issued a certificate, or the proof is none.
+    /// whose flags are given if the key is a security key, and that of who issued a certificate, or the
+    /// proof is none.
     pub async fn check(
         &self,
         name: &str,
         credential: Credential,
+        flags: Option<SecurityKeyFlags>,
         from: IpAddr,
     ) -> anyhow::Result<Result<KeyProof, Refusal>> {
         let as_of = self.inner.rows.last_change().await?;
-        match self.entry(name, credential, from).await? {
+        match self.entry(name, Arc::new(credential), flags, from).await? {
             Ok((row, entry)) => self.key_proof(row, entry, as_of).map(Ok),
             Err(refusal) => Ok(Err(refusal)),
         }
@@ -208,24 +225,58 @@ impl Accounts {
         Ok(Some(Ok(self.proof(row, basis)?)))
     }
 
-    /// The account, and what lets in to it.
+    /// Checks a proven key or certificate; returns the account, and what lets in to it.
     async fn entry(
         &self,
         name: &str,
-        credential: Credential,
+        credential: Arc<Credential>,
+        flags: Option<SecurityKeyFlags>,
         from: IpAddr,
     ) -> anyhow::Result<Result<(AccountRow, Entry), Refusal>> {
+        let found = self.allowed(name, &credential, from).await?;
+        Ok(found.and_then(|(row, allowed)| {
+            allowed.required.met_by(flags)?;
+            let entry = Entry {
+                credential,
+                flags,
+                allowed,
+            };
+            Ok((row, entry))
+        }))
+    }
+
+    /// Checks the key of the first step again: since then it may have been removed or revoked, or its
+    /// account changed or replaced by another of the same name.
+    async fn still_given(
+        &self,
+        given: &Given,
+        from: IpAddr,
+    ) -> anyhow::Result<Result<Entry, Refusal>> {
+        let Entry {
+            credential, flags, ..
+        } = &given.entry;
+        let found = self
+            .entry(given.user(), credential.clone(), *flags, from)
+            .await?;
+        Ok(match found {
+            Ok((row, entry)) if row.made_by == given.made_by => Ok(entry),
+            Ok(_) | Err(Refusal::Wrong) => Err(Refusal::KeyLost),
+            Err(refusal) => Err(refusal),
+        })
+    }
+
+    /// The account that this key or certificate could log in to, and to do what.
+    async fn allowed(
+        &self,
+        name: &str,
+        credential: &Credential,
+        from: IpAddr,
+    ) -> anyhow::Result<Result<(AccountRow, Allowed), Refusal>> {
         let name = looked_up(name);
-        let found = match &credential {
-            Credential::Key(blob) => self.account_with_key(name, blob, from).await?,
-            Credential::Certificate(one) => self.account_with_certificate(name, one, from).await?,
-        };
-        let credential = Arc::new(credential);
-        let entry = |allowed| Entry {
-            credential,
-            allowed,
-        };
-        Ok(found.map(|(row, allowed)| (row, entry(allowed))))
+        match credential {
+            Credential::Key(blob) => self.account_with_key(name, blob, from).await,
+            Credential::Certificate(one) => self.account_with_certificate(name, one, from).await,
+        }
     }
 
     async fn account_with_key(
@@ -236,7 +287,7 @@ impl Accounts {
     ) -> anyhow::Result<Result<(AccountRow, Allowed), Refusal>> {
         let (rows, now) = (&self.inner.rows, calendar::now());
         let key = keys::from_wire(blob).unwrap_or_else(|| NO_KEY.to_owned());
-        let Some((row, until)) = rows.account_with_key(name, &key, now).await? else {
+        let Some((row, until, options)) = rows.account_with_key(name, &key, now).await? else {
             return Ok(Err(Refusal::Wrong));
         };
         if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
@@ -245,8 +296,12 @@ impl Accounts {
         if self.trust().is_revoked(blob).await? {
             return Ok(Err(Refusal::Revoked));
         }
-        let only_sftp = false;
-        Ok(Ok((row, Allowed { until, only_sftp })))
+        let allowed = Allowed {
+            until,
+            only_sftp: false,
+            required: keys::required(&options)?,
+        };
+        Ok(Ok((row, allowed)))
     }
 
     async fn account_with_certificate(
@@ -271,8 +326,11 @@ impl Accounts {
 
     fn key_proof(&self, row: AccountRow, entry: Entry, as_of: i64) -> anyhow::Result<KeyProof> {
         if row.settings.rules.login_policy == LoginPolicy::KeyAndPassword {
-            let name = super::stored_name(&row.name)?;
-            return Ok(KeyProof::PasswordNext(Given { name, entry }));
+            return Ok(KeyProof::PasswordNext(Given {
+                name: super::stored_name(&row.name)?,
+                made_by: row.made_by,
+                entry,
+            }));
         }
         let basis = Basis::of(&row, Some(entry), as_of);
         Ok(KeyProof::Login(Box::new(self.proof(row, basis)?)))
@@ -286,13 +344,21 @@ impl Accounts {
 }
 
 /// Why no password lets in, if none does.
-fn refusal_of_password(row: &AccountRow, from: IpAddr, given: Option<&Given>) -> Option<Refusal> {
+fn refusal_of_password(
+    row: &AccountRow,
+    from: IpAddr,
+    given: Option<&Result<Entry, Refusal>>,
+) -> Option<Refusal> {
     let rules = &row.settings.rules;
     let kept_out = rules.keep_out(from, calendar::now());
     kept_out.map(Refusal::from).or(match rules.login_policy {
         LoginPolicy::KeyOnly => Some(Refusal::KeyWanted),
-        LoginPolicy::KeyAndPassword if given.is_none() => Some(Refusal::KeyWanted),
-        LoginPolicy::KeyAndPassword | LoginPolicy::Any => None,
+        LoginPolicy::KeyAndPassword => match given {
+            Some(Ok(_)) => None,
+            Some(Err(refusal)) => Some(*refusal),
+            None => Some(Refusal::KeyWanted),
+        },
+        LoginPolicy::Any => None,
     })
 }
 

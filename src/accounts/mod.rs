@@ -10,6 +10,7 @@ mod login;
 mod password;
 mod prepared;
 mod revoked;
+mod security_key;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use self::keys::AuthorizedKey;
 pub use self::login::{Credential, Given, KeyProof, Proof, Refusal};
 pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};
 pub use self::prepared::Prepared;
+pub use self::security_key::SecurityKeyFlags;
 pub use self::trust::{Held, TrustStamp};
 pub use crate::user_name::{NotAName, UserName};
 

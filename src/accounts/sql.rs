@@ -123,15 +123,16 @@ impl Rows {
         row.map(|row| AccountRow::new(&row)).transpose()
     }
 
-    /// The account if it has the key and the key has not expired, and when that will.
+    /// The account if it has the key and the key has not expired; when that will, and its options.
     pub(super) async fn account_with_key(
         &self,
         name: &str,
         public_key: &str,
         now: i64,
-    ) -> anyhow::Result<Option<(AccountRow, Option<i64>)>> {
+    ) -> anyhow::Result<Option<(AccountRow, Option<i64>, String)>> {
         let row = sqlx::query(
-            "SELECT account.*, account_key.expires_at AS key_expires_at
+            "SELECT account.*, account_key.expires_at AS key_expires_at,
+                    account_key.options AS key_options
              FROM account JOIN account_key ON account_key.account = account.name
              WHERE account.name = $1 AND account_key.public_key = $2
              AND (account_key.expires_at IS NULL OR account_key.expires_at > $3)",
@@ -141,7 +142,10 @@ impl Rows {
         .bind(now)
         .fetch_optional(self.database.pool())
         .await?;
-        let found = |row: SqliteRow| Ok((AccountRow::new(&row)?, row.try_get("key_expires_at")?));
+        let found = |row: SqliteRow| {
+            let (until, options) = (row.try_get("key_expires_at")?, row.try_get("key_options")?);
+            Ok((AccountRow::new(&row)?, until, options))
+        };
         row.map(found).transpose()
     }
 

@@ -200,7 +200,7 @@ fn only_a_key_of_the_account_logs_in() {
                 good,
                 "{name}"
             );
-            let proof = accounts.check(name, shown(blob), HERE).await.unwrap();
+            let proof = accounts.check(name, shown(blob), None, HERE).await.unwrap();
             assert_eq!(proof.is_ok(), good, "{name}");
             if let Ok(KeyProof::Login(proof)) = proof {
                 assert_eq!(proof.account().name.as_str(), name);

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use russh::keys::ssh_key::Signature;
 use russh::keys::ssh_key::certificate::{CertType, Certificate};
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
-use russh::server::{Auth, PublicKeyOffer, Response};
+use russh::server::{Auth, PublicKeyOffer, Response, VerifiedPublicKey};
 use russh::{MethodKind, MethodSet};
 use tracing::{error, info, warn};
 use zeroize::Zeroizing;
@@ -14,7 +15,9 @@ use zeroize::Zeroizing;
 use super::Context;
 use super::algorithms::SSH_RSA;
 use super::visit::Visit;
-use crate::accounts::{self, Accounts, Credential, Given, KeyProof, Proof, Refusal};
+use crate::accounts::{
+    self, Accounts, Credential, Given, KeyProof, Proof, Refusal, SecurityKeyFlags,
+};
 use crate::audit::{self, Audit, Event, Who, shown};
 use crate::failed_logins::FailedLogins;
 use crate::metrics::Metrics;
@@ -226,40 +229,47 @@ impl Login {
     }
 
     /// The possession of this key has been proven.
-    pub(super) async fn public_key(
-        &mut self,
-        user: &str,
-        key: &PublicKey,
-        algorithm: &Algorithm,
-    ) -> Auth {
-        let Some(blob) = self.acceptable(key, algorithm) else {
+    pub(super) async fn public_key(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Auth {
+        let Some(blob) = self.acceptable(key.public_key, key.algorithm) else {
             return refused();
         };
-        self.signed_by_ssh_rsa = *algorithm == SSH_RSA;
-        let means = Means::of(key, None);
-        self.proven(user, means, Credential::Key(blob)).await
+        self.signed_by_ssh_rsa = *key.algorithm == SSH_RSA;
+        let means = Means::of(key.public_key, None);
+        self.proven(user, means, Credential::Key(blob), key.signature)
+            .await
     }
 
     /// The possession of the key of this certificate has been proven, and the signature of who has
     /// issued it.
-    pub(super) async fn certificate(&mut self, user: &str, certificate: &Certificate) -> Auth {
-        let key = PublicKey::from(certificate.public_key().clone());
-        let means = Means::of(&key, Some(certificate));
+    pub(super) async fn certificate(
+        &mut self,
+        user: &str,
+        certificate: &Certificate,
+        key: VerifiedPublicKey<'_>,
+    ) -> Auth {
+        let means = Means::of(key.public_key, Some(certificate));
         let Some(certificate) = facts(certificate) else {
             return refused();
         };
         let credential = Credential::Certificate(certificate);
-        self.proven(user, means, credential).await
+        self.proven(user, means, credential, key.signature).await
     }
 
-    async fn proven(&mut self, user: &str, means: Means, credential: Credential) -> Auth {
+    async fn proven(
+        &mut self,
+        user: &str,
+        means: Means,
+        credential: Credential,
+        signature: &Signature,
+    ) -> Auth {
         if let Some(refused) = self.refused_unseen(user, &means) {
             return refused;
         }
         if let Some(guest) = self.guest(user, &means).await {
             return guest;
         }
-        match self.accounts.check(user, credential, self.peer.ip()).await {
+        let (flags, from) = (security_key_flags(signature), self.peer.ip());
+        match self.accounts.check(user, credential, flags, from).await {
             Ok(Ok(KeyProof::Login(proof))) => self.conclude(user, means, Ok(*proof)),
             Ok(Ok(KeyProof::PasswordNext(given))) => {
                 let (peer, method) = (self.peer, means.method);
@@ -288,6 +298,10 @@ impl Login {
                 self.failed.note(user, peer, method);
                 self.visit.wrong();
                 self.note_refusal(user, &means, &reason.to_string());
+                // Only a wrong password leaves the first of two steps done.
+                if reason != Refusal::Wrong {
+                    self.given = None;
+                }
                 match &self.given {
                     Some(given) if given.user() == user => half_done(false),
                     _ => refused(),
@@ -345,6 +359,19 @@ impl Login {
 
 const UNKNOWN_KEY: &str = "unknown key";
 
+/// The flags in a signature of a security key (PROTOCOL.u2f); `None` for other kinds of key.
+fn security_key_flags(signature: &Signature) -> Option<SecurityKeyFlags> {
+    /// The counter follows the flags, and ends the signature.
+    const COUNTER: usize = size_of::<u32>();
+    match signature.algorithm() {
+        Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => {
+            let flags = signature.as_bytes().iter().nth_back(COUNTER);
+            Some(SecurityKeyFlags(flags.copied().unwrap_or_default()))
+        }
+        _ => None,
+    }
+}
+
 /// What a certificate says, which russh has read.
 fn facts(certificate: &Certificate) -> Option<accounts::Certificate> {
     let blob = |key: &KeyData| PublicKey::from(key.clone()).to_bytes().ok();
@@ -361,6 +388,7 @@ fn facts(certificate: &Certificate) -> Option<accounts::Certificate> {
         critical_options: options
             .map(|(option, value)| (option.clone(), value.clone()))
             .collect(),
+        no_touch_required: certificate.extensions().contains_key("no-touch-required"),
         is_signed_with_sha1: certificate.signature().algorithm() == Algorithm::Rsa { hash: None },
     })
 }

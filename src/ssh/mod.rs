@@ -369,19 +369,17 @@ impl Handler for Connection {
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
         self.visit.asks()?;
-        Ok(self
-            .login
-            .public_key(user, key.public_key, key.algorithm)
-            .await)
+        Ok(self.login.public_key(user, key).await)
     }
 
     async fn auth_openssh_certificate(
         &mut self,
         user: &str,
         certificate: &Certificate,
+        key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
         self.visit.asks()?;
-        Ok(self.login.certificate(user, certificate).await)
+        Ok(self.login.certificate(user, certificate, key).await)
     }
 
     async fn auth_succeeded(&mut self, transport: &mut Transport) -> Result<(), Self::Error> {

@@ -273,6 +273,28 @@ impl Connection {
         })
     }
 
+    /// Logs in with a certificate for a key that some other code signs with.
+    #[track_caller]
+    pub fn certificate_signed_by<S>(
+        &self,
+        user: &str,
+        certificate: &Path,
+        mut signer: S,
+    ) -> Result<AuthResult, S::Error>
+    where
+        S: russh::Signer + Send + 'static,
+        S::Error: Send,
+    {
+        let certificate = Certificate::read_file(certificate).unwrap();
+        let (handle, user) = (Arc::clone(&self.handle), user.to_owned());
+        finish("logging in with a certificate", STEP, async move {
+            let mut handle = handle.lock().await;
+            handle
+                .authenticate_certificate_with(user, certificate, None, &mut signer)
+                .await
+        })
+    }
+
     /// A session channel on which nothing was asked for yet.
     #[track_caller]
     pub fn channel(&self) -> Channel {

@@ -57,6 +57,12 @@ pub const MAX_PACKET: usize = 262_144;
 #[derive(Clone, Default)]
 pub struct Body(pub Vec<u8>);
 
+/// Appends bytes with their length (RFC 4251, section 5).
+pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
 impl Body {
     pub fn new(kind: u8, id: u32) -> Self {
         Self(vec![kind]).u32(id)
@@ -72,11 +78,9 @@ impl Body {
         self
     }
 
-    pub fn string(self, bytes: impl AsRef<[u8]>) -> Self {
-        let bytes = bytes.as_ref();
-        let mut body = self.u32(u32::try_from(bytes.len()).unwrap());
-        body.0.extend_from_slice(bytes);
-        body
+    pub fn string(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        string(&mut self.0, bytes.as_ref());
+        self
     }
 
     pub fn raw(mut self, bytes: &[u8]) -> Self {

@@ -1244,16 +1244,17 @@ impl Encrypted {
                             Ok(Verifier::verify(&pubkey, &buf, &sig).is_ok())
                         })? {
                             debug!("signature verified");
+                            let key = VerifiedPublicKey {
+                                public_key: &pubkey,
+                                algorithm: &algorithm,
+                                signature: &sig,
+                            };
                             let auth = match pk_or_cert {
-                                PublicKeyOrCertificate::PublicKey { ref key, .. } => {
-                                    let key = VerifiedPublicKey {
-                                        public_key: key,
-                                        algorithm: &algorithm,
-                                    };
+                                PublicKeyOrCertificate::PublicKey { .. } => {
                                     handler.auth_publickey(user, key).await?
                                 }
                                 PublicKeyOrCertificate::Certificate(ref cert) => {
-                                    handler.auth_openssh_certificate(user, cert).await?
+                                    handler.auth_openssh_certificate(user, cert, key).await?
                                 }
                             };
 

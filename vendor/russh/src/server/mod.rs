@@ -246,6 +246,8 @@ pub struct VerifiedPublicKey<'a> {
     /// algorithm named in the request (`ssh-rsa`, `rsa-sha2-256`,
     /// `ssh-ed25519`, ...).
     pub algorithm: &'a ssh_key::Algorithm,
+    /// The verified signature. That of a security key says whether its user was present.
+    pub signature: &'a ssh_key::Signature,
 }
 
 /// Server handler. Each client will have their own handler.
@@ -343,6 +345,7 @@ pub trait Handler: Sized {
         &mut self,
         user: &str,
         certificate: &Certificate,
+        key: VerifiedPublicKey<'_>,
     ) -> impl Future<Output = Result<Auth, Self::Error>> + Send {
         async { Ok(Auth::reject()) }
     }
