@@ -1,6 +1,6 @@
 //! What the config trusts for logins: authorities that sign certificates, keys that are revoked, and
-//! whether there is a guest. The files are read at each login that asks for them, as OpenSSH does, and
-//! for the open sessions whenever they have changed.
+//! whether there is a guest. Each login by key asks the files, which are read again only when they have
+//! changed; so do the open sessions.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -8,14 +8,17 @@ use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::certificates::{self, Allowed, Certificate};
 use super::keys::AuthorizedKey;
 use super::login::{Credential, Refusal};
 use super::revoked::Revoked;
+use super::security_key::Required;
 use super::{Accounts, UserName};
 use crate::calendar;
 use crate::config::Config;
@@ -23,26 +26,90 @@ use crate::config::Config;
 /// No file of keys is larger than this.
 const MOST: u64 = 64 << 20;
 
+/// The clock of a file system may be this coarse: a file that was changed less than this before it was
+/// read can change again without another stamp.
+const COARSE: Duration = Duration::from_secs(1);
+
 /// See the module's description.
 pub(super) struct Trust {
+    paths: Paths,
+    guest: Option<String>,
+    /// What was read last. A reader holds the lock: clients that offer keys cannot have the files read
+    /// many times at once.
+    kept: Arc<Mutex<Option<Kept>>>,
+}
+
+/// Where the files are, as far as there are any.
+#[derive(Clone)]
+struct Paths {
     authorities: Option<PathBuf>,
     revoked: Option<PathBuf>,
-    guest: Option<String>,
+}
+
+/// What is in the files.
+#[derive(Default)]
+struct Files {
+    authorities: Vec<AuthorizedKey>,
+    revoked: Revoked,
+}
+
+impl Files {
+    fn read(paths: &Paths) -> anyhow::Result<Self> {
+        Ok(Self {
+            authorities: match &paths.authorities {
+                Some(file) => read_authorities(file)?,
+                None => Vec::new(),
+            },
+            revoked: match &paths.revoked {
+                Some(file) => read_revoked(file)?,
+                None => Revoked::default(),
+            },
+        })
+    }
+}
+
+/// The outcome of reading the files, for as long as it holds.
+struct Kept {
+    files: Result<Arc<Files>, String>,
+    stamp: TrustStamp,
+    read_at: Instant,
+    /// The stamp tells all later changes.
+    is_settled: bool,
+}
+
+impl Kept {
+    fn read(paths: &Paths, stamp: TrustStamp) -> Self {
+        let (read_at, now) = (Instant::now(), calendar::now());
+        let files = Files::read(paths).map(Arc::new);
+        Self {
+            is_settled: files.is_ok() && stamp.is_older(now, COARSE),
+            files: files.map_err(|failure| format!("{failure:#}")),
+            stamp,
+            read_at,
+        }
+    }
+
+    fn holds(&self, stamp: &TrustStamp) -> bool {
+        self.stamp == *stamp && (self.is_settled || self.read_at.elapsed() < COARSE)
+    }
 }
 
 impl Trust {
     pub(super) fn new(config: &Config) -> Self {
         let guest = &config.guest;
         Self {
-            authorities: config.login.user_ca_keys.clone(),
-            revoked: config.login.revoked_keys.clone(),
+            paths: Paths {
+                authorities: config.login.user_ca_keys.clone(),
+                revoked: config.login.revoked_keys.clone(),
+            },
+            kept: Arc::default(),
             guest: guest.enabled.then(|| guest.name.clone()),
         }
     }
 
     /// Reads the files, so that what is wrong with them is known at once.
-    pub(super) async fn check(self: &Arc<Self>) -> anyhow::Result<()> {
-        self.with_files(|_, _| ()).await
+    pub(super) async fn check(&self) -> anyhow::Result<()> {
+        self.files().await.map(|_| ())
     }
 
     pub(super) fn is_guest(&self, name: &str) -> bool {
@@ -50,18 +117,16 @@ impl Trust {
     }
 
     /// Is this key revoked? Without knowing it nobody is let in.
-    pub(super) async fn is_revoked(self: &Arc<Self>, key_blob: &[u8]) -> anyhow::Result<bool> {
-        if self.revoked.is_none() {
+    pub(super) async fn is_revoked(&self, key_blob: &[u8]) -> anyhow::Result<bool> {
+        if self.paths.revoked.is_none() {
             return Ok(false);
         }
-        let blob = key_blob.to_vec();
-        self.with_files(move |_, revoked| revoked.has_key(&blob))
-            .await
+        Ok(self.files().await?.revoked.has_key(key_blob))
     }
 
     /// May this certificate log in to the account of this name, and to do what?
     pub(super) async fn certificate(
-        self: &Arc<Self>,
+        &self,
         certificate: &Certificate,
         name: &str,
         from: IpAddr,
@@ -74,29 +139,33 @@ impl Trust {
         .await
     }
 
-    /// The files that are named.
-    fn files(&self) -> [Option<PathBuf>; 2] {
-        [self.authorities.clone(), self.revoked.clone()]
+    /// Returns what is in the files, reading them if they have changed.
+    async fn files(&self) -> anyhow::Result<Arc<Files>> {
+        let paths = self.paths.clone();
+        // The thread that reads has the lock, so that a login that goes away does not give it to the next.
+        let mut kept = self.kept.clone().lock_owned().await;
+        let read = spawn_blocking(move || {
+            let stamp = TrustStamp::of(&paths);
+            let kept = match kept.take() {
+                Some(holding) if holding.holds(&stamp) => kept.insert(holding),
+                _ => kept.insert(Kept::read(&paths, stamp)),
+            };
+            kept.files.clone()
+        });
+        let read = read.await.context("the files of keys could not be read")?;
+        read.map_err(|failure| anyhow!(failure))
     }
 
-    /// Lets `ask` look at what is in the files.
+    /// Lets `ask` search the files, on a thread that may take its time.
     async fn with_files<T: Send + 'static>(
-        self: &Arc<Self>,
+        &self,
         ask: impl FnOnce(&[AuthorizedKey], &Revoked) -> T + Send + 'static,
     ) -> anyhow::Result<T> {
-        let files = self.clone();
-        let asked = spawn_blocking(move || {
-            let authorities = match &files.authorities {
-                Some(file) => authorities(file)?,
-                None => Vec::new(),
-            };
-            let revoked = match &files.revoked {
-                Some(file) => revoked(file)?,
-                None => Revoked::default(),
-            };
-            anyhow::Ok(ask(&authorities, &revoked))
-        });
-        asked.await.context("the files of keys could not be read")?
+        let files = self.files().await?;
+        let asked = spawn_blocking(move || ask(&files.authorities, &files.revoked));
+        asked
+            .await
+            .context("the files of keys could not be searched")
     }
 }
 
@@ -106,6 +175,22 @@ pub struct TrustStamp([Option<(PathBuf, Option<Version>)>; 2]);
 
 /// Device, inode, bytes, and when it was changed: seconds and nanoseconds.
 type Version = (u64, u64, u64, i64, i64);
+
+impl TrustStamp {
+    fn of(paths: &Paths) -> Self {
+        let files = [&paths.authorities, &paths.revoked];
+        let stamped = |file: &PathBuf| (file.clone(), version(file));
+        Self(files.map(|file| file.as_ref().map(stamped)))
+    }
+
+    /// Were all files changed longer ago than this?
+    fn is_older(&self, now: i64, age: Duration) -> bool {
+        let latest = now.saturating_sub_unsigned(age.as_secs());
+        let versions = self.0.iter().flatten().filter_map(|(_, version)| *version);
+        let mut changed = versions.map(|(.., seconds, _)| seconds);
+        changed.all(|seconds| seconds < latest)
+    }
+}
 
 /// `None` if there is no such file.
 fn version(file: &Path) -> Option<Version> {
@@ -132,15 +217,11 @@ pub struct Held {
 impl Accounts {
     /// The files of keys that the config names, as they stand.
     pub async fn trust_stamp(&self) -> anyhow::Result<TrustStamp> {
-        let files = self.trust().files();
-        if files.iter().all(Option::is_none) {
+        let paths = self.trust().paths.clone();
+        if paths.authorities.is_none() && paths.revoked.is_none() {
             return Ok(TrustStamp::default());
         }
-        let stamped = |file: PathBuf| {
-            let version = version(&file);
-            (file, version)
-        };
-        let stamp = spawn_blocking(move || TrustStamp(files.map(|file| file.map(stamped))));
+        let stamp = spawn_blocking(move || TrustStamp::of(&paths));
         stamp
             .await
             .context("the files of keys could not be looked at")
@@ -163,13 +244,22 @@ impl Accounts {
     }
 }
 
-fn authorities(file: &Path) -> anyhow::Result<Vec<AuthorizedKey>> {
+fn read_authorities(file: &Path) -> anyhow::Result<Vec<AuthorizedKey>> {
     let of_file = || format!("login.user_ca_keys, {}", file.display());
     let text = String::from_utf8(read(file).with_context(of_file)?).with_context(of_file)?;
-    AuthorizedKey::parse_file(&text).with_context(of_file)
+    let keys = AuthorizedKey::parse_file(&text).with_context(of_file)?;
+    for key in &keys {
+        if key.required().with_context(of_file)? != Required::default() {
+            let bad = anyhow!(
+                "no-touch-required and verify-required are for the certificates, not for the authority that signs them"
+            );
+            return Err(bad.context(of_file()));
+        }
+    }
+    Ok(keys)
 }
 
-fn revoked(file: &Path) -> anyhow::Result<Revoked> {
+fn read_revoked(file: &Path) -> anyhow::Result<Revoked> {
     let of_file = || format!("login.revoked_keys, {}", file.display());
     let bytes = read(file).with_context(of_file)?;
     Revoked::parse(&bytes).with_context(of_file)
@@ -185,4 +275,76 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
         bail!("this is larger than any list of keys");
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const KEYS: [&str; 2] = [
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFYdgUwbX9v6YExJ5VbJ4ehR+1Wp7h2oAbTqN+2XRC0V",
+    ];
+
+    fn of_file(file: &Path) -> Trust {
+        Trust {
+            paths: Paths {
+                authorities: None,
+                revoked: Some(file.to_owned()),
+            },
+            guest: None,
+            kept: Arc::default(),
+        }
+    }
+
+    /// Waits until the stamp of a file that was just changed tells all later changes.
+    async fn settle() {
+        tokio::time::sleep(2 * COARSE + Duration::from_millis(100)).await;
+    }
+
+    #[tokio::test]
+    async fn files_are_read_once_until_they_change() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("revoked");
+        let blob = |key: &str| {
+            let key = ssh_key::PublicKey::from_openssh(key).unwrap();
+            key.to_bytes().unwrap()
+        };
+        fs::write(&file, KEYS[0]).unwrap();
+        settle().await;
+        let trust = Arc::new(of_file(&file));
+        let first = trust.files().await.unwrap();
+        assert!(first.revoked.has_key(&blob(KEYS[0])));
+        let askers: Vec<_> = (0..100)
+            .map(|_| {
+                let trust = trust.clone();
+                tokio::spawn(async move { trust.files().await.unwrap() })
+            })
+            .collect();
+        for asker in askers {
+            assert!(Arc::ptr_eq(&first, &asker.await.unwrap()));
+        }
+        // As long as before: the time of the change tells.
+        fs::write(&file, KEYS[1]).unwrap();
+        assert!(!trust.is_revoked(&blob(KEYS[0])).await.unwrap());
+        assert!(trust.is_revoked(&blob(KEYS[1])).await.unwrap());
+        settle().await;
+        let second = trust.files().await.unwrap();
+        assert!(Arc::ptr_eq(&second, &trust.files().await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_is_an_error_until_it_is_mended() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("revoked");
+        let trust = of_file(&file);
+        assert!(trust.check().await.is_err());
+        fs::write(&file, "nonsense").unwrap();
+        let failure = trust.check().await.unwrap_err();
+        assert!(format!("{failure:#}").contains("line 1"), "{failure:#}");
+        fs::write(&file, KEYS[0]).unwrap();
+        trust.check().await.unwrap();
+    }
 }
