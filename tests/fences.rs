@@ -4,7 +4,9 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -54,6 +56,10 @@ fn who_is_fenced_touches_data_keys_and_config_and_nothing_else() {
     let config = Config::load(&at("config/config.toml")).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let somewhere = listener.local_addr().unwrap();
+    let abstract_name =
+        SocketAddr::from_abstract_name(crate::common::random_name("fence")).unwrap();
+    let _abstract = UnixListener::bind_addr(&abstract_name).unwrap();
+    assert!(UnixStream::connect_addr(&abstract_name).is_ok());
     let passwd = Path::new("/etc/passwd");
     assert!(fs::read(passwd).is_ok() && TcpStream::connect(somewhere).is_ok());
 
@@ -118,6 +124,7 @@ fn who_is_fenced_touches_data_keys_and_config_and_nothing_else() {
         if held == Holds::All {
             assert_eq!(kind(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))), denied);
             assert_eq!(kind(TcpStream::connect(somewhere)), denied);
+            assert_eq!(kind(UnixStream::connect_addr(&abstract_name)), denied);
         }
         held
     });

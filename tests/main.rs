@@ -50,6 +50,7 @@ mod resume;
 mod revoked_keys;
 mod rules;
 mod scp;
+mod seccomp;
 mod security_keys;
 mod sessions;
 mod sftp_openssh;

@@ -205,6 +205,7 @@ impl Config {
             },
             fences: Fences {
                 landlock: false,
+                seccomp: false,
                 homes: Vec::new(),
             },
             guest: Guest {

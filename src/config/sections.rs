@@ -74,6 +74,8 @@ pub struct Ssh {
 pub struct Fences {
     /// Does the kernel let the server touch its own files and homes alone?
     pub landlock: bool,
+    /// Does the kernel refuse system calls that a file server does not need?
+    pub seccomp: bool,
     /// Folders in which homes may be added while it runs, beside data.
     pub homes: Vec<PathBuf>,
 }

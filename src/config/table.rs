@@ -354,6 +354,13 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         section: "fences",
+        name: "seccomp",
+        default: "true",
+        doc: "Have the kernel refuse system calls that a file server does not need.",
+        set: |config, value, _| Ok(config.fences.seccomp = value::boolean(value)?),
+    },
+    Key {
+        section: "fences",
         name: "homes",
         default: "[]",
         doc: "Folders outside of data in which homes may be added while the server runs.",

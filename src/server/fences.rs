@@ -1,4 +1,4 @@
-//! The fence around the process: raised while it has one thread, so that all later ones are in it.
+//! The sandbox around the process: entered while it has one thread, so that all later ones are in it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,13 +8,27 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use crate::config::Config;
+use crate::fence::syscalls::Filter;
 use crate::fence::{Fence, Holds};
 
 /// Time that the threads of the preparations have to end; they have nothing left to do.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Raises the fence that the config wants; gives it if it holds.
+/// Enters the sandbox that the config wants; returns its part around files, if that holds.
 pub(super) fn raise(config: &Config, homes: Vec<PathBuf>) -> anyhow::Result<Option<Fence>> {
+    let fence = raise_landlock(config, homes)?;
+    if !config.fences.seccomp {
+        info!("no system call is refused: fences.seccomp is false");
+        return Ok(fence);
+    }
+    match Filter::new().and_then(|filter| filter.apply()) {
+        Ok(()) => info!("seccomp holds: system calls that a file server does not need are refused"),
+        Err(failure) => warn!("no system call is refused (fences.seccomp): {failure:#}"),
+    }
+    Ok(fence)
+}
+
+fn raise_landlock(config: &Config, homes: Vec<PathBuf>) -> anyhow::Result<Option<Fence>> {
     if !config.fences.landlock {
         info!("no fence around this process: fences.landlock is false");
         return Ok(None);

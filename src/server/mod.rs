@@ -32,6 +32,7 @@ use self::known_sources::KnownSources;
 use self::memory::Memory;
 use self::reload::{Reload, note_declared};
 use self::shard::Shard;
+use self::supervisor::Supervisor;
 use self::told::{Told, start_audit};
 use crate::accounts::{self, Accounts, Declared};
 use crate::admin::{self, first_run};
@@ -78,12 +79,14 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let prepared = on_a_runtime(prepare_homes(&config))?;
     let host_keys = host_keys::load_or_make(&config.server.keys)?;
     let memory = Arc::new(Memory::new(config.server.max_memory));
+    let supervisor = Supervisor::connect();
     let fence = fences::raise(&config, prepared.homes)?;
     on_a_runtime(run(
         config,
         log,
         host_keys,
         fence,
+        supervisor,
         memory,
         prepared.declared,
         &prepared.alone,
@@ -155,6 +158,7 @@ async fn run(
     log: Log,
     host_keys: Vec<PrivateKey>,
     fence: Option<Fence>,
+    supervisor: Supervisor,
     memory: Arc<Memory>,
     declared: Declared,
     alone: &Alone,
@@ -194,6 +198,7 @@ async fn run(
         memory,
         sessions: sessions.clone(),
         shards: config.server.shards,
+        supervisor: supervisor.clone(),
     };
     let known_sources = KnownSources::recall(&config.server.data, admission.clone());
     let known_sources = Arc::new(known_sources);
@@ -241,7 +246,7 @@ async fn run(
         fence,
         admission,
     }));
-    supervisor::ready();
+    supervisor.ready();
     let served = server.run(&phases).await;
     beside.shutdown().await;
     if let Some(telling) = telling {
@@ -288,6 +293,7 @@ struct Server {
     memory: Arc<Memory>,
     sessions: Arc<Sessions>,
     shards: usize,
+    supervisor: Supervisor,
 }
 
 impl Server {
@@ -319,7 +325,7 @@ impl Server {
         }
         let watching = watchdog.map(|patience| {
             let beats = shards.iter().map(Shard::beat).collect();
-            tokio::spawn(supervisor::watch(patience, beats))
+            tokio::spawn(supervisor::watch(self.supervisor.clone(), patience, beats))
         });
         let shards = Arc::new(shards);
         let mut accepting = JoinSet::new();
@@ -342,7 +348,7 @@ impl Server {
                 false
             }
         };
-        supervisor::stopping();
+        self.supervisor.stopping();
         if let Some(watching) = watching {
             watching.abort();
         }

@@ -1,14 +1,19 @@
 //! What systemd is told (sd_notify(3)), and what it hands over (sd_listen_fds(3)). Without it nothing
 //! happens here.
 
+use std::env;
+use std::ffi::OsStr;
+use std::io;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use listenfd::ListenFd;
-use sd_notify::NotifyState;
 use tokio::time::interval;
 use tracing::{error, warn};
 
@@ -24,20 +29,52 @@ pub(super) fn sockets() -> anyhow::Result<Vec<TcpListener>> {
     Ok(sockets)
 }
 
-/// It serves.
-pub(super) fn ready() {
-    tell(&[NotifyState::Ready]);
-}
+/// The way to systemd: a socket that is connected before the sandbox refuses to connect.
+#[derive(Clone)]
+pub(super) struct Supervisor(Option<Arc<UnixDatagram>>);
 
-/// It is on its way to its end.
-pub(super) fn stopping() {
-    tell(&[NotifyState::Stopping]);
-}
-
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(failure) = sd_notify::notify(states) {
-        warn!(%failure, "systemd cannot be told");
+impl Supervisor {
+    /// Connects to the socket that systemd has named; without one, nothing is reported.
+    pub(super) fn connect() -> Self {
+        let Some(name) = env::var_os("NOTIFY_SOCKET") else {
+            return Self(None);
+        };
+        match connected(&name) {
+            Ok(socket) => Self(Some(Arc::new(socket))),
+            Err(failure) => {
+                warn!(%failure, "systemd cannot be told");
+                Self(None)
+            }
+        }
     }
+
+    /// The server serves.
+    pub(super) fn ready(&self) {
+        self.tell("READY=1");
+    }
+
+    /// The server is on its way to its end.
+    pub(super) fn stopping(&self) {
+        self.tell("STOPPING=1");
+    }
+
+    fn tell(&self, state: &str) {
+        if let Some(socket) = &self.0
+            && let Err(failure) = socket.send(state.as_bytes())
+        {
+            warn!(%failure, "systemd cannot be told");
+        }
+    }
+}
+
+/// A name that begins with @ is in no directory (unix(7), "abstract").
+fn connected(name: &OsStr) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+        None => socket.connect(name)?,
+    }
+    Ok(socket)
 }
 
 /// The sign of life of one shard.
@@ -53,11 +90,18 @@ impl Beat {
 
 /// How long systemd waits for a sign of life before it starts us anew; `None` if it does not.
 pub(super) fn watchdog() -> Option<Duration> {
-    sd_notify::watchdog_enabled()
+    let number = |name| env::var(name).ok()?.parse::<u64>().ok();
+    // It may be meant for the process that started this one.
+    let is_other = |pid| pid != u64::from(std::process::id());
+    if number("WATCHDOG_PID").is_some_and(is_other) {
+        return None;
+    }
+    let microseconds = number("WATCHDOG_USEC").filter(|number| *number > 1);
+    microseconds.map(Duration::from_micros)
 }
 
 /// Gives systemd a sign of life for as long as every shard gives one. Never ends.
-pub(super) async fn watch(patience: Duration, beats: Vec<Beat>) {
+pub(super) async fn watch(supervisor: Supervisor, patience: Duration, beats: Vec<Beat>) {
     let mut ticks = interval(patience / 2);
     let mut seen = vec![0; beats.len()];
     ticks.tick().await;
@@ -68,7 +112,7 @@ pub(super) async fn watch(patience: Duration, beats: Vec<Beat>) {
             .map(|beat| beat.0.load(Ordering::Relaxed))
             .collect();
         if now.iter().zip(&seen).all(|(now, seen)| now != seen) {
-            tell(&[NotifyState::Watchdog]);
+            supervisor.tell("WATCHDOG=1");
         } else {
             error!("a shard gives no sign of life");
         }

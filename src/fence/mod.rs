@@ -1,6 +1,8 @@
-//! A fence of the kernel's around the server: Landlock (landlock(7)) lets it touch its own files and
-//! homes, and listen on its own ports, whatever somebody may bring its code to do
-//! ([ADR 13](../docs/adr/0013-landlock.md)).
+//! The sandbox of the server, whatever somebody may bring its code to do: Landlock (landlock(7)) lets it touch
+//! its own files and homes, and listen on its own ports; [`syscalls`] refuses what else it does not need
+//! ([ADR 13](../../docs/adr/0013-landlock.md)).
+
+pub mod syscalls;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -116,7 +118,7 @@ impl Fence {
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(RIGHTS))
             .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(RIGHTS)))
-            .and_then(|ruleset| ruleset.scope(Scope::Signal))
+            .and_then(|ruleset| ruleset.scope(Scope::from_all(RIGHTS)))
             .and_then(Ruleset::create)
             .context(cannot)?;
         for (home, opened) in &self.homes {
