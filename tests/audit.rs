@@ -5,22 +5,46 @@ mod command;
 mod disks;
 mod events;
 mod files;
+mod floods;
 
 use std::fs;
 
 use crate::common::{STEP, TestServer, wait_until};
 use serde_json::Value;
 
-/// Every line of the trail, the oldest first: each must be whole. The files are read as they are, so
-/// that this does not depend on the command.
+/// Who came, and what the operator did.
+const ACCESS: &str = "audit";
+/// What clients did.
+const OPERATIONS: &str = "audit-operations";
+
+/// Every line of both streams, the oldest first.
 fn trail(server: &TestServer) -> Vec<Value> {
-    let mut files: Vec<_> = fs::read_dir(server.path("data"))
+    let mut events = [stream(server, ACCESS), stream(server, OPERATIONS)].concat();
+    events.sort_by_key(|one| one["time"].as_str().map(str::to_owned));
+    events
+}
+
+/// The old files of a stream, the oldest first.
+fn old_files(server: &TestServer, stream: &str) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(server.path("data"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with("audit-") && name.ends_with(".jsonl"))
+        .filter(|name| {
+            let number = name
+                .strip_prefix(stream)
+                .and_then(|rest| rest.strip_prefix('-'));
+            number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        })
         .collect();
-    files.sort();
-    files.push("audit.jsonl".to_owned());
+    names.sort();
+    names
+}
+
+/// Every line of a stream, the oldest first: each must be whole. The files are read as they are, so
+/// that this does not depend on the command.
+fn stream(server: &TestServer, stream: &str) -> Vec<Value> {
+    let mut files = old_files(server, stream);
+    files.push(format!("{stream}.jsonl"));
     let texts = files
         .iter()
         .map(|name| fs::read_to_string(server.path("data").join(name)).unwrap_or_default());

@@ -132,6 +132,7 @@ fn they_tell_what_a_real_client_did() {
         ("landfall_request_seconds_count{request=\"init\"}", 2.0),
         ("landfall_backlog_bytes", 0.0),
         ("landfall_audit_lost_total", 0.0),
+        ("landfall_audit_folded_total", 0.0),
         (
             "landfall_account_bytes_limit{account=\"alice\"}",
             1_048_576.0,

@@ -1,7 +1,7 @@
-//! However the files of an audit trail are damaged, its reader comes to their end, and gives each whole
-//! line once.
+//! However the files of an audit log are damaged, its reader comes to their end, and gives each whole
+//! line once, those of a stream in their order.
 //!
-//! The input: an old file, a byte 0xff, and the file that is written to.
+//! The input: an old file, the file that is written to, and that of operations, with bytes 0xff between.
 #![no_main]
 
 use std::cell::OnceCell;
@@ -17,23 +17,29 @@ thread_local! {
 
 fuzz_target!(|input: &[u8]| FOLDER.with(|folder| {
     let folder = folder.get_or_init(|| tempfile::tempdir().unwrap()).path();
-    let cut = input.iter().position(|byte| *byte == 0xff);
-    let (old, current) = input.split_at(cut.unwrap_or(0));
+    let mut files = input.splitn(3, |byte| *byte == 0xff);
+    let [old, current, operations] = std::array::from_fn(|_| files.next().unwrap_or_default());
     fs::write(folder.join("audit-000001-20260101T000000Z.jsonl"), old).unwrap();
     fs::write(folder.join("audit.jsonl"), current).unwrap();
+    fs::write(folder.join("audit-operations.jsonl"), operations).unwrap();
     let mut reader = Reader::new(folder);
     let mut lines = Vec::new();
     while let Some(line) = reader.next_line().unwrap() {
         lines.push(line);
         assert!(lines.len() <= input.len());
     }
-    let whole = [old, current].into_iter().flat_map(|file| {
-        let end = file
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
-        file[..end].split_inclusive(|byte| *byte == b'\n')
-    });
-    let whole: Vec<&[u8]> = whole.map(|line| &line[..line.len() - 1]).collect();
-    assert_eq!(lines, whole);
+    let access = [whole_lines(old), whole_lines(current)].concat();
+    let operations = whole_lines(operations);
+    assert_eq!(lines.len(), access.len() + operations.len());
+    for stream in [access, operations] {
+        let mut rest = lines.iter();
+        assert!(stream.iter().all(|line| rest.any(|other| other == line)));
+    }
 }));
+
+fn whole_lines(file: &[u8]) -> Vec<&[u8]> {
+    let mut lines: Vec<_> = file.split(|byte| *byte == b'\n').collect();
+    // What is behind the last end of a line is none.
+    lines.pop();
+    lines
+}

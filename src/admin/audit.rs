@@ -126,6 +126,17 @@ fn for_people(event: &Value, kind: &str, time: i64) -> String {
     for part in parts(event, kind) {
         let _ = write!(line, "  {part}");
     }
+    if let Some(since) = word(event, "since") {
+        // It stands for many.
+        let count = number(event, "count").unwrap_or_default();
+        let same = event.get("same").and_then(Value::as_array);
+        let same = same.into_iter().flatten().filter_map(Value::as_str);
+        let same = same.collect::<Vec<_>>().join(", ");
+        let _ = write!(line, "  x{count} since {since}");
+        if !same.is_empty() {
+            let _ = write!(line, ", all of the same {same}");
+        }
+    }
     if let Some(peer) = word(event, "peer") {
         let _ = write!(line, "  [{peer}");
         if let Some(session) = number(event, "session") {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::text::{self, Length};
 use crate::calendar::rfc3339_millis;
 
 /// The names of all events, as they stand in `event`.
@@ -15,6 +16,28 @@ pub const KINDS: &[&str] = &[
     "link", "symlink", "copy", "refused", "command", "account", "reload", "kill", "ban", "lift",
     "start", "stop", "lost",
 ];
+
+/// The events of the audit log go to two streams, each with files of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    /// Who came, what the operator did, and how the server is. Clients cannot flood it.
+    Access,
+    /// What clients did.
+    Operations,
+}
+
+impl Stream {
+    /// Both, in the order of their numbers.
+    pub(super) const ALL: [Self; 2] = [Self::Access, Self::Operations];
+
+    /// The name of its current file, without the ending.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Access => "audit",
+            Self::Operations => "audit-operations",
+        }
+    }
+}
 
 /// Whose doing it is.
 #[derive(Debug, Clone, Serialize)]
@@ -198,6 +221,36 @@ pub enum Event<'a> {
     },
 }
 
+impl Event<'_> {
+    /// The stream that it goes to, unless there are too many of its kind.
+    pub(super) fn stream(&self) -> Stream {
+        match self {
+            Self::Login(_)
+            | Self::Logout { .. }
+            | Self::Account { .. }
+            | Self::Reload { .. }
+            | Self::Kill { .. }
+            | Self::Ban { .. }
+            | Self::Lift { .. }
+            | Self::Start { .. }
+            | Self::Stop
+            | Self::Lost { .. } => Stream::Access,
+            Self::Upload(_)
+            | Self::Download(_)
+            | Self::Rename { .. }
+            | Self::Remove { .. }
+            | Self::Mkdir { .. }
+            | Self::Rmdir { .. }
+            | Self::Setstat { .. }
+            | Self::Link { .. }
+            | Self::Symlink { .. }
+            | Self::Copy { .. }
+            | Self::Refused { .. }
+            | Self::Command { .. } => Stream::Operations,
+        }
+    }
+}
+
 /// A login, or a try.
 #[derive(Debug, Serialize)]
 pub struct Login<'a> {
@@ -258,12 +311,50 @@ struct Line<'a> {
 }
 
 /// One line, with its end.
-pub(super) fn line(who: Option<&Who>, event: &Event<'_>) -> String {
+pub(super) fn line(who: Option<&Who>, event: &Event<'_>) -> Vec<u8> {
+    let length = match event {
+        Event::Refused { .. } => Length::Refused,
+        _ => Length::Whole,
+    };
+    line_of(who, event, length)
+}
+
+/// The line of an event that stands for many: [`folded`] completes it.
+pub(super) fn brief_line(who: Option<&Who>, event: &Event<'_>) -> Vec<u8> {
+    line_of(who, event, Length::Brief)
+}
+
+fn line_of(who: Option<&Who>, event: &Event<'_>, length: Length) -> Vec<u8> {
+    let time = now();
+    let mut line = text::json(&Line { time, who, event }, length);
+    line.push(b'\n');
+    line
+}
+
+fn now() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let time = rfc3339_millis(now.unwrap_or(Duration::ZERO));
-    // There is nothing in it that JSON cannot have.
-    let mut line = serde_json::to_string(&Line { time, who, event }).unwrap_or_default();
-    line.push('\n');
+    rfc3339_millis(now.unwrap_or(Duration::ZERO))
+}
+
+/// Every line begins so: the key, and a time of a fixed length.
+const BEGINNING: usize = r#"{"time":"2026-11-21T00:00:00.000Z""#.len();
+const KEY: usize = r#"{"time":""#.len();
+
+/// Makes the line of the first of many events one of all of them: with the time of now, and of the first
+/// in `since`. `same` are the fields that all have in common.
+pub(super) fn folded(first: &[u8], count: u64, same: &[&str]) -> Vec<u8> {
+    let (beginning, rest) = first.split_at_checked(BEGINNING).unwrap_or((first, &[]));
+    let since = beginning.get(KEY..).unwrap_or_default();
+    let rest = rest.strip_suffix(b"}\n").unwrap_or(rest);
+    let mut line = format!("{{\"time\":\"{}\",\"since\":\"", now()).into_bytes();
+    line.extend_from_slice(since);
+    line.extend_from_slice(rest);
+    line.extend_from_slice(format!(",\"count\":{count},\"same\":[").as_bytes());
+    for (number, field) in same.iter().enumerate() {
+        let before = if number == 0 { "" } else { "," };
+        line.extend_from_slice(format!("{before}\"{field}\"").as_bytes());
+    }
+    line.extend_from_slice(b"]}\n");
     line
 }
 
@@ -319,8 +410,8 @@ mod tests {
             sha256: None,
         });
         let line = line(Some(&who), &event);
-        assert_eq!(line.matches('\n').count(), 1);
-        let mut value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        let mut value: serde_json::Value = serde_json::from_slice(&line).unwrap();
         let time = value.as_object_mut().unwrap().remove("time").unwrap();
         assert!(time.as_str().unwrap().ends_with('Z'));
         let expected = serde_json::json!({
@@ -328,5 +419,26 @@ mod tests {
             "path": "/a\nb", "bytes": 10, "offset": 0, "duration_ms": 3, "result": "complete",
         });
         assert_eq!(value, expected);
+    }
+    #[test]
+    fn a_folded_line_has_the_fields_of_the_first_and_both_times() {
+        let first = brief_line(
+            None,
+            &Event::Remove {
+                path: "/a".repeat(1000).into(),
+            },
+        );
+        let value: serde_json::Value = serde_json::from_slice(&first).unwrap();
+        let text = folded(&first, 12, &["user", "reason"]);
+        assert!(text.len() < 400 && text.ends_with(b"\n"));
+        let folded: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(folded["since"], value["time"]);
+        assert!(folded["time"].as_str() >= value["time"].as_str());
+        assert_eq!(folded["count"], 12);
+        assert_eq!(folded["same"], serde_json::json!(["user", "reason"]));
+        assert_eq!(
+            (&folded["event"], &folded["path"]),
+            (&value["event"], &value["path"])
+        );
     }
 }

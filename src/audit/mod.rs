@@ -1,29 +1,35 @@
-//! The audit trail: who did what, one JSON object a line in `data/audit.jsonl`. docs/audit.md has the
-//! schema.
+//! The audit log: who did what, one JSON object a line, in two streams in the data folder: `audit.jsonl`
+//! has who came and what the operator did, `audit-operations.jsonl` what clients did. docs/audit.md has
+//! the schema.
 //!
 //! Nobody who moves files ever waits for it: events are handed to one thread that writes them. What
-//! it cannot take is counted, told in the log, and noted in the trail itself as soon as that can be
-//! written.
+//! it cannot take is counted, told in the log, and noted in the audit log itself as soon as that can be
+//! written. Floods are folded before they get there: `floods`.
 
 mod event;
+mod floods;
 mod read;
+mod text;
 mod trail;
 mod writer;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tracing::error;
 
+use self::event::Stream;
+use self::floods::Floods;
+
 pub use self::event::{Ending, Event, KINDS, Login, Moved, Operator, Who, shown};
 pub use self::read::Reader;
 pub use self::trail::{Rotation, Trail};
 
-/// Bytes of events that may wait for a disk; beyond, they are lost, and counted.
+/// Bytes of events of each stream that may wait for a disk; beyond, they are lost, and counted.
 const MOST_WAITING: usize = 8 << 20;
 /// A write that takes so long is one that fails.
 const STUCK: Duration = Duration::from_secs(5);
@@ -43,11 +49,11 @@ struct Open {
 /// What the writing thread and the others know of each other.
 struct Shared {
     born: Instant,
-    /// Bytes that were handed over and are not written yet.
-    waiting: AtomicUsize,
-    /// Events that were not taken, and are not noted in the trail yet.
-    lost: AtomicU64,
+    access: Queue,
+    operations: Queue,
     lost_in_all: AtomicU64,
+    floods: Mutex<Floods>,
+    folded_in_all: AtomicU64,
     /// The last write did not succeed.
     failing: AtomicBool,
     /// When the write that is under way began, in milliseconds since `born`; 0 if there is none.
@@ -55,8 +61,19 @@ struct Shared {
     ending: AtomicBool,
 }
 
+/// What is on its way to one stream.
+#[derive(Default)]
+struct Queue {
+    /// Bytes that were handed over and are not written yet.
+    waiting: AtomicUsize,
+    /// Events that were not taken, and are not noted in the audit log yet.
+    lost: AtomicU64,
+}
+
 enum Job {
-    Line(String),
+    Line(Stream, Vec<u8>),
+    /// Something was folded, and nothing was before.
+    Folded,
     /// Everything before it is written; the thread ends.
     End,
 }
@@ -99,9 +116,11 @@ impl Audit {
     pub fn start(trail: Trail, policy: Policy) -> anyhow::Result<(Self, Writer)> {
         let shared = Arc::new(Shared {
             born: Instant::now(),
-            waiting: AtomicUsize::new(0),
-            lost: AtomicU64::new(0),
+            access: Queue::default(),
+            operations: Queue::default(),
             lost_in_all: AtomicU64::new(0),
+            floods: Mutex::new(Floods::new(Instant::now())),
+            folded_in_all: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             writing_since: AtomicU64::new(0),
             ending: AtomicBool::new(false),
@@ -116,7 +135,7 @@ impl Audit {
                 // If the server does not wait any more, it does not need to know.
                 let _ = told.send(());
             })
-            .context("cannot start the thread of the audit trail")?;
+            .context("cannot start the thread of the audit log")?;
         let writer = Writer {
             shared: shared.clone(),
             lines: lines.clone(),
@@ -133,18 +152,34 @@ impl Audit {
 
     /// Notes an event, now. Never waits.
     pub fn note(&self, who: Option<&Who>, event: &Event<'_>) {
-        let Some(Open { shared, lines, .. }) = &self.0 else {
+        let Some(open) = &self.0 else {
             return;
         };
-        let line = event::line(who, event);
-        let length = line.len();
-        let before = shared.waiting.fetch_add(length, Ordering::Relaxed);
-        if before + length > MOST_WAITING || lines.send(Job::Line(line)).is_err() {
-            shared.waiting.fetch_sub(length, Ordering::Relaxed);
-            shared.lost_in_all.fetch_add(1, Ordering::Relaxed);
-            if shared.lost.fetch_add(1, Ordering::Relaxed) == 0 {
-                error!("the audit trail is not written as fast as things happen: events are lost");
+        if !Floods::concern(event) {
+            return open.send(event.stream(), event::line(who, event));
+        }
+        let (taken, is_first) = {
+            let mut floods = open.shared.floods();
+            let had_folds = floods.has_folds();
+            let taken = floods.take(who, event, Instant::now());
+            (taken, !had_folds)
+        };
+        match taken {
+            Some((stream, line)) => open.send(stream, line),
+            None => {
+                open.shared.folded_in_all.fetch_add(1, Ordering::Relaxed);
+                if is_first {
+                    // Without a thread to write it, nothing is written.
+                    let _ = open.lines.send(Job::Folded);
+                }
             }
+        }
+    }
+
+    /// Client addresses with so many bits in common are one, as they are for the admission control.
+    pub fn count_sources_by(&self, ipv4_prefix: u8, ipv6_prefix: u8) {
+        if let Some(open) = &self.0 {
+            open.shared.floods().count_by(ipv4_prefix, ipv6_prefix);
         }
     }
 
@@ -164,13 +199,71 @@ impl Audit {
         let open = self.0.as_ref();
         open.map_or(0, |open| open.shared.lost_in_all.load(Ordering::Relaxed))
     }
+
+    /// Events since the start that were counted in a line for many.
+    pub fn folded(&self) -> u64 {
+        let open = self.0.as_ref();
+        open.map_or(0, |open| open.shared.folded_in_all.load(Ordering::Relaxed))
+    }
+}
+
+impl Open {
+    fn send(&self, stream: Stream, line: Vec<u8>) {
+        let queue = self.shared.queue(stream);
+        let length = line.len();
+        let waiting = queue.waiting(length);
+        if waiting > MOST_WAITING || self.lines.send(Job::Line(stream, line)).is_err() {
+            queue.written(length);
+            self.shared.lost_in_all.fetch_add(1, Ordering::Relaxed);
+            if queue.lost.fetch_add(1, Ordering::Relaxed) == 0 {
+                error!("the audit log is not written as fast as things happen: events are lost");
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// So many bytes more wait. Gives how many do now.
+    fn waiting(&self, bytes: usize) -> usize {
+        self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    /// So many do not any more.
+    fn written(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Shared {
+    fn queue(&self, stream: Stream) -> &Queue {
+        match stream {
+            Stream::Access => &self.access,
+            Stream::Operations => &self.operations,
+        }
+    }
+
+    fn floods(&self) -> MutexGuard<'_, Floods> {
+        self.floods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Events of each stream that were lost, and are not noted yet.
+    fn lost(&self) -> [u64; 2] {
+        Stream::ALL.map(|stream| self.queue(stream).lost.load(Ordering::Relaxed))
+    }
+
+    /// It is noted now that so many were lost.
+    fn admit(&self, counts: [u64; 2]) {
+        for (stream, count) in Stream::ALL.into_iter().zip(counts) {
+            self.queue(stream).lost.fetch_sub(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Can a login not be noted? That there are more operations than the disk takes says nothing of that.
     fn is_failing(&self) -> bool {
         let since = self.writing_since.load(Ordering::Relaxed);
         let is_stuck = || since > 0 && self.now().saturating_sub(since) > STUCK.as_millis() as u64;
-        self.failing.load(Ordering::Relaxed) || self.lost.load(Ordering::Relaxed) > 0 || is_stuck()
+        let has_lost = self.access.lost.load(Ordering::Relaxed) > 0;
+        self.failing.load(Ordering::Relaxed) || has_lost || is_stuck()
     }
 
     /// Milliseconds since it was made, and never 0.
@@ -187,7 +280,7 @@ impl Writer {
         self.shared.ending.store(true, Ordering::Relaxed);
         let _ = self.lines.send(Job::End);
         if self.done.recv_timeout(patience).is_err() {
-            error!("the disk does not take the last events of the audit trail: they are lost");
+            error!("the disk does not take the last events of the audit log: they are lost");
         }
     }
 }

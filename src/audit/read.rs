@@ -1,15 +1,23 @@
-//! Reading the trail: from the oldest file on, and further as it is written.
+//! Reading the audit log: both streams by time, from the oldest file on, and further as they are written.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::trail::{Old, current_file, old_files};
+use super::event::Stream;
+use super::trail::{Old, current_file, old_files, time_of};
 
-/// Reads a trail line by line, and follows it into the files in which it goes on.
+/// Reads the audit log line by line, and follows it into new files.
 pub struct Reader {
+    streams: [StreamReader; 2],
+    /// The next line of each stream.
+    heads: [Option<Vec<u8>>; 2],
+}
+
+struct StreamReader {
     folder: PathBuf,
+    stream: Stream,
     file: Option<Open>,
     /// Of the last old file that was begun.
     number: u64,
@@ -25,21 +33,50 @@ struct Open {
 }
 
 impl Reader {
-    /// Of the trail in this folder, from its beginning.
+    /// Reads the audit log in this folder from its beginning.
     pub fn new(folder: &Path) -> Self {
         Self {
+            streams: Stream::ALL.map(|stream| StreamReader::new(folder, stream)),
+            heads: [None, None],
+        }
+    }
+
+    /// The next line by time, without its end; `None` if there is none now. Asked later, it may have more.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        for (head, stream) in self.heads.iter_mut().zip(&mut self.streams) {
+            if head.is_none() {
+                *head = stream.next_line()?;
+            }
+        }
+        let [access, operations] = &mut self.heads;
+        let is_earlier = match (&access, &operations) {
+            // A line without a time is a torn one: it is not in the way of others.
+            (Some(one), Some(other)) => time_of(one) <= time_of(other),
+            (one, _) => one.is_some(),
+        };
+        Ok(if is_earlier {
+            access.take()
+        } else {
+            operations.take()
+        })
+    }
+}
+
+impl StreamReader {
+    fn new(folder: &Path, stream: Stream) -> Self {
+        Self {
             folder: folder.to_owned(),
+            stream,
             file: None,
             number: 0,
             line: Vec::new(),
         }
     }
 
-    /// The next line, without its end; `None` if there is none now. Asked later, it may have more.
-    ///
-    /// # Errors
-    /// Of the disk.
-    pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             let Some(open) = &mut self.file else {
                 self.file = self.next_file()?;
@@ -59,12 +96,12 @@ impl Reader {
                 continue;
             }
             let inode = open.inode;
-            if inode_of(&current_file(&self.folder))? == Some(inode) {
+            if inode_of(&current_file(&self.folder, self.stream))? == Some(inode) {
                 return Ok(None);
             }
             // It is an old one by now. What was written to it until then is still read.
             open.is_old = true;
-            let renamed = old_files(&self.folder)?
+            let renamed = old_files(&self.folder, self.stream)?
                 .into_iter()
                 .find(|old| inode_of(&old.path).is_ok_and(|found| found == Some(inode)));
             self.number = renamed.map_or(self.number + 1, |old| old.number);
@@ -75,8 +112,8 @@ impl Reader {
     fn next_file(&mut self) -> io::Result<Option<Open>> {
         loop {
             // This comes first, so that a file that becomes an old one meanwhile is among those.
-            let current = open(&current_file(&self.folder), false)?;
-            let older = old_files(&self.folder)?;
+            let current = open(&current_file(&self.folder, self.stream), false)?;
+            let older = old_files(&self.folder, self.stream)?;
             let Some(Old { number, path }) = older.into_iter().find(|old| old.number > self.number)
             else {
                 return Ok(current);

@@ -1,4 +1,7 @@
-//! The files of the trail: `audit.jsonl`, and older ones beside it, `audit-NUMBER-TIME.jsonl`.
+//! The files of the audit log. Each of its two streams has a current file (`audit.jsonl`,
+//! `audit-operations.jsonl`), and older ones beside it (`audit-NUMBER-TIME.jsonl`,
+//! `audit-operations-NUMBER-TIME.jsonl`). Each rotates by itself, so that a flood in one does not remove
+//! the files of the other.
 //!
 //! The server and the operator's commands append to the same file (O_APPEND, whole lines in one
 //! write). Only the server gives it another name, and only while it holds the file's lock; a command
@@ -10,30 +13,37 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::event::{self, Event};
+use super::event::{self, Event, Stream};
 use crate::calendar::{compact_utc, now, parse_rfc3339};
 use crate::database::NO_LINK;
 
-const CURRENT: &str = "audit.jsonl";
 /// Long enough for the time at the beginning of a line.
 const TIME_WITHIN: usize = 40;
 
-/// When the trail goes on in a new file, and what becomes of the old ones.
+/// When a stream continues in a new file, and how many old files are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Rotation {
     /// A file gets not much longer than this, in bytes.
     pub size: u64,
     /// A file is written to no longer than this.
     pub age: Duration,
-    /// So many old files are kept.
+    /// So many old files of each stream are kept.
     pub keep: usize,
 }
 
-/// The trail in a folder.
+/// The audit log in a folder.
 #[derive(Debug, Clone)]
 pub struct Trail {
     folder: PathBuf,
     rotation: Rotation,
+}
+
+/// The files of one stream.
+#[derive(Debug)]
+pub(super) struct Files {
+    folder: PathBuf,
+    rotation: Rotation,
+    stream: Stream,
 }
 
 /// The file that is being written to.
@@ -60,23 +70,39 @@ impl Trail {
         }
     }
 
+    /// The files of this stream.
+    pub(super) fn files(&self, stream: Stream) -> Files {
+        Files {
+            folder: self.folder.clone(),
+            rotation: self.rotation,
+            stream,
+        }
+    }
+
     /// Appends one event, as a command does it: beside a server that may run, or without one.
     ///
     /// # Errors
     /// Of the disk.
     pub fn append(&self, event: &Event<'_>) -> io::Result<()> {
+        let line = event::line(None, event);
+        self.files(event.stream()).append(&line)
+    }
+}
+
+impl Files {
+    fn append(&self, line: &[u8]) -> io::Result<()> {
         loop {
             let Current { mut file, .. } = self.open()?;
             file.lock()?;
             if !self.is_current(&file)? {
                 continue;
             }
-            let mut text = String::new();
+            let mut text = Vec::new();
             if !ends_whole(&file)? {
-                text.push('\n');
+                text.push(b'\n');
             }
-            text.push_str(&event::line(None, event));
-            return file.write_all(text.as_bytes());
+            text.extend_from_slice(line);
+            return file.write_all(&text);
         }
     }
 
@@ -127,7 +153,7 @@ impl Trail {
     }
 
     fn current(&self) -> PathBuf {
-        self.folder.join(CURRENT)
+        current_file(&self.folder, self.stream)
     }
 
     fn open(&self) -> io::Result<Current> {
@@ -168,11 +194,10 @@ impl Trail {
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(failure)) => return Err(failure),
         }
-        let mut files = old_files(&self.folder)?;
+        let mut files = old_files(&self.folder, self.stream)?;
         let number = files.last().map_or(1, |last| last.number + 1);
-        let path = self
-            .folder
-            .join(format!("audit-{number:06}-{}.jsonl", compact_utc(now())));
+        let (name, time) = (self.stream.name(), compact_utc(now()));
+        let path = self.folder.join(format!("{name}-{number:06}-{time}.jsonl"));
         fs::rename(self.current(), &path)?;
         file.unlock()?;
         files.push(Old { number, path });
@@ -184,17 +209,17 @@ impl Trail {
     }
 }
 
-/// The file of a folder that is being written to.
-pub(super) fn current_file(folder: &Path) -> PathBuf {
-    folder.join(CURRENT)
+/// The current file of a stream.
+pub(super) fn current_file(folder: &Path, stream: Stream) -> PathBuf {
+    folder.join(format!("{}.jsonl", stream.name()))
 }
 
-/// The files that are no longer written to, the oldest first.
-pub(super) fn old_files(folder: &Path) -> io::Result<Vec<Old>> {
+/// The old files of a stream, the oldest first.
+pub(super) fn old_files(folder: &Path, stream: Stream) -> io::Result<Vec<Old>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        if let Some(number) = name.to_str().and_then(number_of) {
+        if let Some(number) = name.to_str().and_then(|name| number_of(name, stream)) {
             let path = folder.join(name);
             files.push(Old { number, path });
         }
@@ -203,8 +228,11 @@ pub(super) fn old_files(folder: &Path) -> io::Result<Vec<Old>> {
     Ok(files)
 }
 
-fn number_of(name: &str) -> Option<u64> {
-    let rest = name.strip_prefix("audit-")?.strip_suffix(".jsonl")?;
+/// The number in the name of an old file of this stream. Those of operations are none of `audit-`: no
+/// number follows.
+fn number_of(name: &str, stream: Stream) -> Option<u64> {
+    let rest = name.strip_prefix(stream.name())?.strip_prefix('-')?;
+    let rest = rest.strip_suffix(".jsonl")?;
     let (number, _) = rest.split_once('-')?;
     number.parse().ok()
 }
@@ -214,12 +242,16 @@ fn begun(file: &File) -> i64 {
     let mut first = [0; TIME_WITHIN];
     let read = file.read_at(&mut first, 0).unwrap_or(0);
     let first = first.get(..read).unwrap_or_default();
-    let time = str::from_utf8(first)
-        .ok()
-        .and_then(|first| first.split_once("\"time\":\""))
-        .and_then(|(_, rest)| rest.split_once('"'))
-        .and_then(|(time, _)| parse_rfc3339(time));
+    let time = time_of(first).and_then(parse_rfc3339);
     time.unwrap_or_else(now)
+}
+
+/// The time at the beginning of a line; times compare as text.
+pub(super) fn time_of(line: &[u8]) -> Option<&str> {
+    let beginning = line.get(..TIME_WITHIN).unwrap_or(line);
+    let beginning = beginning.utf8_chunks().next()?.valid();
+    let (_, rest) = beginning.split_once("\"time\":\"")?;
+    rest.split_once('"').map(|(time, _)| time)
 }
 
 fn ends_whole(file: &File) -> io::Result<bool> {

@@ -1,129 +1,234 @@
-//! The thread that writes the trail.
+//! The thread that writes the audit log.
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
-use super::trail::Current;
-use super::{Event, Job, Shared, Trail, event};
+use super::event::{self, Event, Stream};
+use super::trail::{Current, Files};
+use super::{Job, Shared, Trail};
 
 /// Lines are written together, up to about so many bytes.
 const BATCH: usize = 256 << 10;
 /// How long an event waits for others: it is on the disk a little later, but who notes the next one
 /// does not have to wake this thread again, which costs as much as a small request.
 const COMPANY: Duration = Duration::from_millis(5);
+/// How often what was folded is written, and what was lost.
+const TICK: Duration = Duration::from_secs(1);
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_STEP: Duration = Duration::from_millis(50);
 
-/// Lines on their way to the disk.
-#[derive(Default)]
-struct Batch {
+/// One stream on its way to the disk.
+struct Output {
+    stream: Stream,
+    files: Files,
+    current: Option<Current>,
     lines: Vec<u8>,
-    /// What is to be taken off the count of lost events when this is written.
-    admits: u64,
+}
+
+struct Pen<'a> {
+    jobs: &'a Receiver<Job>,
+    shared: &'a Shared,
+    outputs: [Output; 2],
+    /// When what was folded or lost is to be written.
+    due: Option<Instant>,
+    /// What is to be taken off the counts of lost events when a `lost` is written.
+    admits: [u64; 2],
     /// No more will come.
     is_last: bool,
 }
 
 /// Writes until it is told to end, or nobody is left to tell anything.
 pub(super) fn run(trail: &Trail, jobs: &Receiver<Job>, shared: &Shared) {
-    let mut current = None;
+    let mut pen = Pen {
+        jobs,
+        shared,
+        outputs: Stream::ALL.map(|stream| Output {
+            stream,
+            files: trail.files(stream),
+            current: None,
+            lines: Vec::new(),
+        }),
+        due: None,
+        admits: [0; 2],
+        is_last: false,
+    };
     loop {
-        let mut batch = gather(jobs, shared);
-        while let Err(failure) = write(trail, &mut current, &mut batch, shared) {
-            tell(&failure, shared);
-            if !wait_for_retry(shared) {
-                let left = batch.lines.iter().filter(|byte| **byte == b'\n').count();
-                let left = left + jobs.try_iter().count();
-                error!(
-                    left,
-                    "the last events of the audit trail cannot be written: {failure}"
-                );
+        pen.gather();
+        pen.settle();
+        match pen.write() {
+            Ok(()) if pen.is_last => return,
+            Ok(()) => {}
+            Err(failure) if !pen.waits_for_retry() => return pen.give_up(&failure),
+            Err(_) => {}
+        }
+    }
+}
+
+impl Pen<'_> {
+    /// Waits until there is something to do, and takes what else comes soon.
+    fn gather(&mut self) {
+        let is_left = self.outputs.iter().any(|output| !output.lines.is_empty());
+        let mut next = if is_left {
+            self.jobs.try_recv()
+        } else {
+            self.wait()
+        };
+        if let Ok(Job::Line(..)) = next {
+            thread::sleep(COMPANY);
+        }
+        let mut taken = 0;
+        loop {
+            match next {
+                Ok(Job::Line(stream, line)) => {
+                    taken += line.len();
+                    self.output(stream).lines.extend_from_slice(&line);
+                }
+                Ok(Job::Folded) => self.be_due(),
+                Ok(Job::End) | Err(TryRecvError::Disconnected) => {
+                    self.is_last = true;
+                    return;
+                }
+                Err(TryRecvError::Empty) => return,
+            }
+            if taken >= BATCH {
                 return;
             }
+            next = self.jobs.try_recv();
         }
-        shared.lost.fetch_sub(batch.admits, Ordering::Relaxed);
-        if shared.failing.swap(false, Ordering::Relaxed) {
-            info!("the audit trail is written again");
+    }
+
+    fn wait(&self) -> Result<Job, TryRecvError> {
+        let Some(due) = self.due else {
+            return self.jobs.recv().map_err(|_| TryRecvError::Disconnected);
+        };
+        let left = due.saturating_duration_since(Instant::now());
+        self.jobs
+            .recv_timeout(left)
+            .map_err(|failure| match failure {
+                RecvTimeoutError::Timeout => TryRecvError::Empty,
+                RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+            })
+    }
+
+    fn be_due(&mut self) {
+        self.due.get_or_insert_with(|| Instant::now() + TICK);
+    }
+
+    fn output(&mut self, stream: Stream) -> &mut Output {
+        let [access, operations] = &mut self.outputs;
+        match stream {
+            Stream::Access => access,
+            Stream::Operations => operations,
         }
-        if batch.is_last {
+    }
+
+    /// Adds what was folded, and how many events were lost, if it is time.
+    fn settle(&mut self) {
+        let now = Instant::now();
+        let is_due = self.due.is_some_and(|due| due <= now);
+        if is_due || self.is_last {
+            self.due = None;
+            let folded = self.shared.floods().due(now, self.is_last);
+            for (stream, line) in folded {
+                self.add(stream, &line);
+            }
+            self.admit();
+        }
+        // Events are only lost while others wait, so that this always comes after them.
+        let has_lost = self.admits == [0; 2] && self.shared.lost().iter().sum::<u64>() > 0;
+        if has_lost || self.shared.floods().has_folds() {
+            self.be_due();
+        }
+    }
+
+    fn admit(&mut self) {
+        let lost = self.shared.lost();
+        let count = lost.iter().sum();
+        if count == 0 || self.admits != [0; 2] {
             return;
         }
+        self.admits = lost;
+        let line = event::line(None, &Event::Lost { count });
+        self.add(Stream::Access, &line);
+        error!(count, "events of the audit log were lost");
     }
-}
 
-/// Waits for what is to be written, and takes what else comes soon.
-fn gather(jobs: &Receiver<Job>, shared: &Shared) -> Batch {
-    let mut batch = Batch::default();
-    let mut next = jobs.recv().map_err(|_| TryRecvError::Disconnected);
-    if let Ok(Job::Line(_)) = next {
-        thread::sleep(COMPANY);
+    fn add(&mut self, stream: Stream, line: &[u8]) {
+        self.shared.queue(stream).waiting(line.len());
+        self.output(stream).lines.extend_from_slice(line);
     }
-    loop {
-        match next {
-            Ok(Job::Line(line)) => batch.lines.extend_from_slice(line.as_bytes()),
-            Ok(Job::End) | Err(TryRecvError::Disconnected) => {
-                batch.is_last = true;
-                break;
+
+    /// Writes what there is, of each stream as much as its disk takes.
+    fn write(&mut self) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for output in &mut self.outputs {
+            let written = output.write(self.shared);
+            if written.is_ok() && output.stream == Stream::Access {
+                self.shared.admit(std::mem::take(&mut self.admits));
             }
-            Err(TryRecvError::Empty) => break,
+            outcome = outcome.and(written);
         }
-        if batch.lines.len() >= BATCH {
-            break;
+        match &outcome {
+            Ok(()) => {
+                if self.shared.failing.swap(false, Ordering::Relaxed) {
+                    info!("the audit log is written again");
+                }
+            }
+            Err(failure) => {
+                if !self.shared.failing.swap(true, Ordering::Relaxed) {
+                    error!("the audit log cannot be written, and is tried again: {failure}");
+                }
+            }
         }
-        next = jobs.try_recv();
+        outcome
     }
-    // Events are only lost while others wait, so that a batch always comes after them.
-    batch.admits = shared.lost.load(Ordering::Relaxed);
-    if batch.admits > 0 {
-        let line = event::line(
-            None,
-            &Event::Lost {
-                count: batch.admits,
-            },
+
+    /// False if the server ends meanwhile.
+    fn waits_for_retry(&self) -> bool {
+        let mut waited = Duration::ZERO;
+        while waited < RETRY {
+            if self.shared.ending.load(Ordering::Relaxed) {
+                return false;
+            }
+            thread::sleep(RETRY_STEP);
+            waited += RETRY_STEP;
+        }
+        true
+    }
+
+    fn give_up(self, failure: &io::Error) {
+        let lines = self.outputs.iter().flat_map(|output| &output.lines);
+        let left = lines.filter(|byte| **byte == b'\n').count();
+        let queued = self.jobs.try_iter();
+        let left = left + queued.filter(|job| matches!(job, Job::Line(..))).count();
+        error!(
+            left,
+            "the last events of the audit log cannot be written: {failure}"
         );
-        shared.waiting.fetch_add(line.len(), Ordering::Relaxed);
-        batch.lines.extend_from_slice(line.as_bytes());
-        error!(count = batch.admits, "events of the audit trail were lost");
-    }
-    batch
-}
-
-/// Writes the lines of a batch, and leaves in it those that were not written.
-fn write(
-    trail: &Trail,
-    current: &mut Option<Current>,
-    batch: &mut Batch,
-    shared: &Shared,
-) -> io::Result<()> {
-    shared.writing_since.store(shared.now(), Ordering::Relaxed);
-    let (written, outcome) = trail.write(current, &batch.lines);
-    shared.writing_since.store(0, Ordering::Relaxed);
-    batch.lines.drain(..written);
-    shared.waiting.fetch_sub(written, Ordering::Relaxed);
-    outcome
-}
-
-fn tell(failure: &io::Error, shared: &Shared) {
-    if !shared.failing.swap(true, Ordering::Relaxed) {
-        error!("the audit trail cannot be written, and is tried again: {failure}");
     }
 }
 
-/// False if the server ends meanwhile.
-fn wait_for_retry(shared: &Shared) -> bool {
-    let mut waited = Duration::ZERO;
-    while waited < RETRY {
-        if shared.ending.load(Ordering::Relaxed) {
-            return false;
+impl Output {
+    /// Writes its lines, and leaves those that were not written.
+    fn write(&mut self, shared: &Shared) -> io::Result<()> {
+        while !self.lines.is_empty() {
+            let most = self.lines.get(..BATCH).unwrap_or(&self.lines);
+            let whole = most.iter().rposition(|byte| *byte == b'\n');
+            let batch = whole.and_then(|end| self.lines.get(..=end));
+            let batch = batch.unwrap_or(&self.lines);
+            shared.writing_since.store(shared.now(), Ordering::Relaxed);
+            let (written, outcome) = self.files.write(&mut self.current, batch);
+            shared.writing_since.store(0, Ordering::Relaxed);
+            self.lines.drain(..written);
+            shared.queue(self.stream).written(written);
+            outcome?;
         }
-        thread::sleep(RETRY_STEP);
-        waited += RETRY_STEP;
+        Ok(())
     }
-    true
 }

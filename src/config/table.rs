@@ -494,14 +494,14 @@ pub(super) const KEYS: &[Key] = &[
         section: "audit",
         name: "enabled",
         default: "true",
-        doc: "Note who did what, in audit.jsonl in the data folder (see docs/audit.md).",
+        doc: "Note who did what, in audit.jsonl and audit-operations.jsonl in the data folder (see docs/audit.md).",
         set: |config, value, _| Ok(config.audit.enabled = value::boolean(value)?),
     },
     Key {
         section: "audit",
         name: "file_size",
         default: "\"100MiB\"",
-        doc: "Size at which the trail goes on in a new file.",
+        doc: "Size at which each of the two continues in a new file.",
         set: |config, value, _| {
             Ok(config.audit.rotation.size = value::size(value, 4 << 10..=1 << 40)?)
         },
@@ -510,7 +510,7 @@ pub(super) const KEYS: &[Key] = &[
         section: "audit",
         name: "file_age",
         default: "\"30d\"",
-        doc: "Age at which the trail goes on in a new file.",
+        doc: "Age at which each of the two continues in a new file.",
         set: |config, value, _| {
             let range = Duration::from_secs(1)..=HOUR * 24 * 3660;
             Ok(config.audit.rotation.age = value::duration(value, range)?)
@@ -520,7 +520,7 @@ pub(super) const KEYS: &[Key] = &[
         section: "audit",
         name: "keep",
         default: "24",
-        doc: "Old files of the trail that are kept.",
+        doc: "Old files of each of the two that are kept.",
         set: |config, value, _| Ok(config.audit.rotation.keep = value::integer(value, 0..=100_000)?),
     },
     Key {
@@ -534,7 +534,7 @@ pub(super) const KEYS: &[Key] = &[
         section: "audit",
         name: "on_failure",
         default: "\"continue\"",
-        doc: "When the trail cannot be written: \"continue\", or \"refuse\" all further logins.",
+        doc: "When the audit log cannot be written: \"continue\", or \"refuse\" all further logins.",
         set: |config, value, _| {
             let choices = [
                 ("continue", OnFailure::Continue),

@@ -14,8 +14,10 @@ pub struct Elsewhere {
     pub banned: usize,
     /// Connections that were turned away, and why.
     pub refused: Vec<(&'static str, u64)>,
-    /// Events of the audit trail that were lost since the start.
+    /// Events of the audit log that were lost since the start.
     pub audit_lost: u64,
+    /// Those that were counted in a line for many.
+    pub audit_folded: u64,
     /// What accounts use, if that is to be told.
     pub accounts: Vec<Account>,
 }
@@ -117,9 +119,15 @@ impl Metrics {
         page.head(
             "audit_lost_total",
             "counter",
-            "Events of the audit trail that were lost.",
+            "Events of the audit log that were lost.",
         );
         page.value("audit_lost_total", &[], elsewhere.audit_lost);
+        page.head(
+            "audit_folded_total",
+            "counter",
+            "Events of the audit log that were counted in a line for many.",
+        );
+        page.value("audit_folded_total", &[], elsewhere.audit_folded);
         page.accounts(&elsewhere.accounts);
         page.0
     }

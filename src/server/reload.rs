@@ -109,6 +109,8 @@ impl Reload {
         // Nothing is refused from here on.
         note_declared(context.audit(), &declared);
         context.share_out(&new);
+        let (ipv4, ipv6) = (new.admission.ipv4_prefix, new.admission.ipv6_prefix);
+        context.audit().count_sources_by(ipv4, ipv6);
         self.context.send_replace(Arc::new(context));
         self.log.set(new.log.level);
         self.admission.set(new.admission.clone());

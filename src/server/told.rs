@@ -20,6 +20,7 @@ pub(super) fn start_audit(config: &Config) -> anyhow::Result<(Audit, Option<Writ
         return Ok((Audit::off(), None));
     }
     let (audit, writer) = Audit::start(config.trail(), config.audit.policy)?;
+    audit.count_sources_by(config.admission.ipv4_prefix, config.admission.ipv6_prefix);
     Ok((audit, Some(writer)))
 }
 
@@ -63,6 +64,7 @@ impl Told {
             banned: door.banned,
             refused: door.refused,
             audit_lost: self.audit.lost(),
+            audit_folded: self.audit.folded(),
             accounts,
         })
     }

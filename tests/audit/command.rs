@@ -45,8 +45,26 @@ fn it_shows_what_was_asked_for_and_does_nothing_to_a_terminal() {
     assert_eq!(show(&["--since", "2100-01-01"]), "");
     assert_eq!(show(&["--since", "2020-01-01T10:00"]), all);
     // For programs: the lines themselves.
-    let text = fs::read_to_string(server.path("data/audit.jsonl")).unwrap();
-    assert_eq!(show(&["--json"]), text);
+    let mut lines: Vec<_> = ["data/audit.jsonl", "data/audit-operations.jsonl"]
+        .iter()
+        .flat_map(|file| {
+            fs::read_to_string(server.path(file))
+                .unwrap()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let json = show(&["--json"]);
+    let mut shown: Vec<_> = json.lines().map(str::to_owned).collect();
+    // By time, whichever file they are in.
+    assert!(
+        shown.is_sorted_by_key(|line| line[..40].to_owned()),
+        "{json}"
+    );
+    lines.sort();
+    shown.sort();
+    assert_eq!(shown, lines);
     // What a command has said in lines is one here.
     let set = [
         "user",

@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{noted, of_kind, trail};
+use super::{ACCESS, OPERATIONS, noted, of_kind, trail};
 use crate::common::connection::{Connection, Options};
 use crate::common::wire::{Attrs, code};
 use crate::common::{MIB, STEP, TestServer, bytes_of, run_ok, wait_until};
 use crate::disks::faulty::FaultyDisk;
 use crate::disks::small::SmallDisk;
 
-/// Where the file of a trail is one of another disk, until this goes.
-struct Bound(PathBuf);
+/// Where the files of a trail are those of another disk, until this goes.
+struct Bound([PathBuf; 2]);
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        run_ok(Command::new("umount").arg("-l").arg(&self.0), STEP);
+        for path in &self.0 {
+            run_ok(Command::new("umount").arg("-l").arg(path), STEP);
+        }
     }
 }
 
@@ -25,12 +27,15 @@ impl Drop for Bound {
 fn server_with_trail_in(folder: &Path, settings: &[(&str, &str)]) -> (TestServer, Bound) {
     let mut server = TestServer::start_with(settings);
     server.stop();
-    let path = server.path("data/audit.jsonl");
-    let there = folder.join("audit.jsonl");
-    fs::write(&there, "").unwrap();
-    let mut mount = Command::new("mount");
-    run_ok(mount.arg("--bind").arg(there).arg(&path), STEP);
-    let bound = Bound(path);
+    let bound = Bound([ACCESS, OPERATIONS].map(|stream| {
+        let name = format!("{stream}.jsonl");
+        let (path, there) = (server.path("data").join(&name), folder.join(name));
+        fs::write(&there, "").unwrap();
+        fs::write(&path, "").unwrap();
+        let mut mount = Command::new("mount");
+        run_ok(mount.arg("--bind").arg(there).arg(&path), STEP);
+        path
+    }));
     server.serve();
     noted(&server, "the start", |one| one["event"] == "start");
     (server, bound)
@@ -59,7 +64,8 @@ fn a_full_disk_is_told_and_what_waits_is_noted_once_there_is_room() {
     };
     let (server, _bound) = server_with_trail_in(&disk.home(), &[]);
     let mut sftp = Connection::logged_in(&server).sftp();
-    noted(&server, "the login", |one| one["event"] == "login");
+    assert_eq!(sftp.mkdir("/first"), code::OK);
+    noted(&server, "the first", |one| one["path"] == "/first");
     fill(&disk);
     for number in 0..500 {
         assert_eq!(sftp.mkdir(format!("/{number}")), code::OK);
@@ -67,18 +73,18 @@ fn a_full_disk_is_told_and_what_waits_is_noted_once_there_is_room() {
     wait_until("it is told", STEP, || {
         server
             .log()
-            .contains("the audit trail cannot be written, and is tried again: No space left")
+            .contains("the audit log cannot be written, and is tried again: No space left")
     });
     // Nobody is kept from anything.
     assert!(can_log_in(&server));
-    let part = fs::read_to_string(disk.home().join("audit.jsonl")).unwrap();
+    let part = fs::read_to_string(disk.home().join("audit-operations.jsonl")).unwrap();
     assert!(part.ends_with('\n'), "torn");
     disk.make_room();
     wait_until("all is noted", STEP, || {
-        of_kind(&trail(&server), "mkdir").len() == 500
+        of_kind(&trail(&server), "mkdir").len() == 501
     });
     wait_until("that is told", STEP, || {
-        server.log().contains("the audit trail is written again")
+        server.log().contains("the audit log is written again")
     });
     assert!(of_kind(&trail(&server), "lost").is_empty());
 }

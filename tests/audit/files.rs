@@ -5,23 +5,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::thread;
 
-use super::{noted, of_kind, trail};
+use super::{ACCESS, OPERATIONS, noted, of_kind, old_files, stream, trail};
 use crate::common::connection::Connection;
 use crate::common::wire::code;
 use crate::common::{Running, STEP, TestServer, USER, wait_until};
 
 const SESSIONS: usize = 4;
 const EACH: usize = 300;
-
-fn old_files(server: &TestServer) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(server.path("data"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with("audit-"))
-        .collect();
-    names.sort();
-    names
-}
 
 #[test]
 fn rotation_under_load_loses_and_tears_no_line() {
@@ -60,8 +50,9 @@ fn rotation_under_load_loses_and_tears_no_line() {
     // One of the account was noted when it was made.
     let expected = (all, all, 11);
     wait_until("all is noted", STEP, || made(&trail(&server)) == expected);
-    let files = old_files(&server);
+    let mut files = old_files(&server, OPERATIONS);
     assert!(files.len() > all / 40, "{} files", files.len());
+    files.extend(old_files(&server, ACCESS));
     for name in &files {
         let found = fs::metadata(server.path("data").join(name)).unwrap();
         assert!(found.len() < 64 << 10, "{name}: {}", found.len());
@@ -97,16 +88,51 @@ fn as_many_old_files_stay_as_are_to_be_kept_and_numbers_go_on() {
     };
     make(&mut sftp, 0);
     noted(&server, "the last", |one| one["path"] == "/199");
-    let first = old_files(&server);
+    let first = old_files(&server, OPERATIONS);
     assert_eq!(first.len(), 2, "{first:?}");
     drop(sftp);
     server.stop();
     server.serve();
     make(&mut Connection::logged_in(&server).sftp(), 200);
     noted(&server, "the last", |one| one["path"] == "/399");
-    let second = old_files(&server);
+    let second = old_files(&server, OPERATIONS);
     assert_eq!(second.len(), 2, "{second:?}");
     assert!(second[0] > first[1], "{first:?} {second:?}");
+    // What clients did has not removed who came.
+    let access = stream(&server, ACCESS);
+    assert_eq!(of_kind(&access, "start").len(), 2);
+    assert_eq!(of_kind(&access, "account").len(), 1);
+    assert!(old_files(&server, ACCESS).is_empty());
+}
+
+#[test]
+fn a_log_of_one_file_for_everything_is_still_read() {
+    let mut server = TestServer::start();
+    server.stop();
+    let path = server.path("data/audit.jsonl");
+    let old = concat!(
+        "{\"time\":\"2026-01-01T00:00:00.000Z\",\"event\":\"login\"}\n",
+        "{\"time\":\"2026-01-01T00:00:01.000Z\",\"event\":\"mkdir\",\"path\":\"/old\"}\n",
+    );
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{old}{text}")).unwrap();
+    let older = old.replace("2026", "2025").replace("/old", "/older");
+    fs::write(
+        server.path("data/audit-000007-20251231T000000Z.jsonl"),
+        older,
+    )
+    .unwrap();
+    server.serve();
+    let mut sftp = Connection::logged_in(&server).sftp();
+    assert_eq!(sftp.mkdir("/new"), code::OK);
+    noted(&server, "the new one", |one| one["path"] == "/new");
+    let made = ["audit", "--json", "--event", "mkdir"];
+    let made = server.admin(&made, "").ok().out();
+    let paths: Vec<_> = made
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["path"].clone())
+        .collect();
+    assert_eq!(paths, ["/older", "/old", "/new"]);
 }
 
 #[test]
@@ -116,15 +142,15 @@ fn a_file_that_is_old_enough_is_gone_on_with_in_another() {
     let mut sftp = Connection::logged_in(&server).sftp();
     assert_eq!(sftp.mkdir("/a"), code::OK);
     noted(&server, "the directory", |one| one["path"] == "/a");
-    assert!(!old_files(&server).is_empty());
+    assert!(!old_files(&server, ACCESS).is_empty());
     // The age is that of what is in it, whatever starts in between.
     drop(sftp);
     server.stop();
-    let before = old_files(&server).len();
+    let before = old_files(&server, ACCESS).len();
     thread::sleep(std::time::Duration::from_millis(2100));
     server.serve();
     wait_until("the old one is put away", STEP, || {
-        old_files(&server).len() > before
+        old_files(&server, ACCESS).len() > before
     });
 }
 
@@ -151,10 +177,19 @@ fn half_a_line_of_a_crash_stays_by_itself_and_a_file_that_is_taken_away_is_made_
         .out();
     assert_eq!(listed.lines().count(), 4, "{listed}");
 
-    fs::rename(&path, server.path("data/taken")).unwrap();
     let mut sftp = Connection::logged_in(&server).sftp();
     assert_eq!(sftp.mkdir("/a"), code::OK);
-    noted(&server, "the directory", |one| one["path"] == "/a");
+    let operations = server.path("data/audit-operations.jsonl");
+    wait_until("the directory is noted", STEP, || {
+        fs::read_to_string(&operations).is_ok_and(|text| text.ends_with('\n'))
+    });
+    for (path, taken) in [(&path, "taken"), (&operations, "taken too")] {
+        fs::rename(path, server.path("data").join(taken)).unwrap();
+    }
+    let mut sftp = Connection::logged_in(&server).sftp();
+    assert_eq!(sftp.mkdir("/b"), code::OK);
+    noted(&server, "the next", |one| one["path"] == "/b");
+    noted(&server, "the login", |one| one["event"] == "login");
 }
 
 #[test]
@@ -163,6 +198,7 @@ fn without_it_nothing_is_noted() {
     run_something(&server);
     server.stop();
     assert!(!server.path("data/audit.jsonl").exists());
+    assert!(!server.path("data/audit-operations.jsonl").exists());
     let listed = server.admin(&["audit"], "").ok();
     assert_eq!(listed.out(), "");
 }

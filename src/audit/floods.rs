@@ -1,0 +1,610 @@
+//! Keeps floods from filling the audit log (docs/adr/0019).
+//!
+//! Each client address and each account may cause so many bytes of events that cost it nothing: refused
+//! logins, refused requests. So may all clients together that are not logged in. What goes beyond that is
+//! not written event by event but folded: of those that are alike, one line has the first, and their count.
+//! No count is lost. Sessions that an account begins and ends too fast go to the stream of operations.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hash};
+use std::time::{Duration, Instant};
+
+use super::event::{self, Event, Stream, Who};
+use crate::rules::Network;
+
+/// Client addresses, and accounts, that have a budget at the same time.
+const MOST_OWNERS: usize = 1024;
+/// How often owners are forgotten whose budget is whole.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
+
+/// What a budget allows, and how its folds are described.
+struct Terms {
+    /// Bytes that may be written at once.
+    burst: i64,
+    /// Bytes that come back each second.
+    per_second: i64,
+    stream: Stream,
+    /// Kinds of events that are counted apart.
+    kinds: usize,
+    /// The fields that all events of a kind have in common.
+    same: &'static [&'static str],
+    /// Those that all events of the budget have in common.
+    in_common: &'static [&'static str],
+}
+
+/// Refused logins of one client address.
+const SOURCE: Terms = Terms {
+    burst: 16 << 10,
+    per_second: 256,
+    stream: Stream::Access,
+    kinds: 4,
+    same: &["source", "user", "method", "reason"],
+    in_common: &["source"],
+};
+/// Refused logins of all client addresses.
+const LOGINS: Terms = Terms {
+    burst: 256 << 10,
+    per_second: 1 << 10,
+    stream: Stream::Access,
+    kinds: 8,
+    same: &["method", "reason"],
+    in_common: &[],
+};
+/// Bans of all client addresses.
+const BANS: Terms = Terms {
+    burst: 64 << 10,
+    per_second: 256,
+    stream: Stream::Access,
+    kinds: 8,
+    same: &["reason"],
+    in_common: &[],
+};
+/// Refused requests of one account.
+const ACCOUNT: Terms = Terms {
+    burst: 256 << 10,
+    per_second: 4 << 10,
+    stream: Stream::Operations,
+    kinds: 8,
+    same: &["user", "session", "action", "reason"],
+    in_common: &["user"],
+};
+/// Refused requests of all accounts for which there is no room any more.
+const OTHERS: Terms = Terms {
+    same: &["action", "reason"],
+    in_common: &[],
+    ..ACCOUNT
+};
+/// Logins and logouts of one account.
+const SESSIONS: Terms = Terms {
+    burst: 128 << 10,
+    per_second: 1 << 10,
+    ..ACCOUNT
+};
+
+/// See the module's description.
+pub(super) struct Floods {
+    /// Addresses of IPv4 and IPv6 with so many bits in common are one.
+    prefixes: (u8, u8),
+    hasher: RandomState,
+    sources: Table<Network>,
+    logins: Budget,
+    bans: Budget,
+    accounts: Table<String>,
+    others: Budget,
+    sessions: Table<String>,
+    has_folds: bool,
+}
+
+/// Which events are alike.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// Among those of one owner.
+    own: u64,
+    /// Among those of all.
+    of_all: u64,
+}
+
+/// Events that have less in common.
+const MIXED: u64 = 0;
+
+struct Fold {
+    kind: Kind,
+    /// The line of the first.
+    first: Vec<u8>,
+    count: u64,
+}
+
+struct Budget {
+    terms: &'static Terms,
+    /// Bytes; below zero if the last line was longer than what was left.
+    left: i64,
+    /// When that was computed.
+    at: Instant,
+    folds: Vec<Fold>,
+}
+
+/// The budgets of owners.
+struct Table<K> {
+    terms: &'static Terms,
+    budgets: HashMap<K, Budget>,
+    forgotten: Instant,
+}
+
+impl Floods {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            prefixes: (32, 128),
+            hasher: RandomState::new(),
+            sources: Table::new(&SOURCE, now),
+            logins: Budget::new(&LOGINS, now),
+            bans: Budget::new(&BANS, now),
+            accounts: Table::new(&ACCOUNT, now),
+            others: Budget::new(&OTHERS, now),
+            sessions: Table::new(&SESSIONS, now),
+            has_folds: false,
+        }
+    }
+
+    /// Addresses of IPv4 and of IPv6 count as one if so many of their bits are the same.
+    pub(super) fn count_by(&mut self, ipv4_prefix: u8, ipv6_prefix: u8) {
+        self.prefixes = (ipv4_prefix, ipv6_prefix);
+    }
+
+    /// Can clients cause as many of these as they like?
+    pub(super) fn concern(event: &Event<'_>) -> bool {
+        matches!(
+            event,
+            Event::Login(_) | Event::Logout { .. } | Event::Refused { .. } | Event::Ban { .. }
+        )
+    }
+
+    /// The line of an event, and where it goes; `None` if it was folded.
+    pub(super) fn take(
+        &mut self,
+        who: Option<&Who>,
+        event: &Event<'_>,
+        now: Instant,
+    ) -> Option<(Stream, Vec<u8>)> {
+        let taken = match (who, event) {
+            (Some(who), Event::Login(login)) if !login.ok => {
+                let what = (login.method, login.reason);
+                let kind = self.kind((&who.user, what), what);
+                let (ipv4, ipv6) = self.prefixes;
+                let ip = who.peer.ip().to_canonical();
+                let prefix = if ip.is_ipv4() { ipv4 } else { ipv6 };
+                let source = self.sources.get(Network::around(ip, prefix), now);
+                // An address without a budget of its own has a part in that of all.
+                let of_all = Kind {
+                    own: kind.of_all,
+                    ..kind
+                };
+                let budgets = [
+                    source.map(|own| (own, kind)),
+                    Some((&mut self.logins, of_all)),
+                ];
+                pass(budgets, Some(who), event, now)
+            }
+            (Some(who), Event::Login(_) | Event::Logout { .. }) => {
+                let line = event::line(Some(who), event);
+                let budget = self.sessions.get(who.user.clone(), now);
+                let fits = budget.is_none_or(|budget| {
+                    let fits = budget.has_room(now);
+                    if fits {
+                        budget.spend(line.len());
+                    }
+                    fits
+                });
+                let stream = if fits {
+                    Stream::Access
+                } else {
+                    Stream::Operations
+                };
+                return Some((stream, line));
+            }
+            (_, Event::Ban { reason, .. }) => {
+                let kind = self.kind(reason, reason);
+                pass([Some((&mut self.bans, kind))], who, event, now)
+            }
+            (Some(who), Event::Refused { action, reason, .. }) => {
+                let kind = self.kind((who.session, action, reason), (action, reason));
+                let budget = match self.accounts.get(who.user.clone(), now) {
+                    Some(account) => (account, kind),
+                    None => (
+                        &mut self.others,
+                        Kind {
+                            own: kind.of_all,
+                            ..kind
+                        },
+                    ),
+                };
+                pass([Some(budget)], Some(who), event, now)
+            }
+            _ => Some(event::line(who, event)),
+        };
+        self.has_folds |= taken.is_none();
+        taken.map(|line| (event.stream(), line))
+    }
+
+    /// Is anything folded that is not written yet?
+    pub(super) fn has_folds(&self) -> bool {
+        self.has_folds
+    }
+
+    /// The lines of what was folded, as far as the budgets allow it now; at the end of the server, of all.
+    pub(super) fn due(&mut self, now: Instant, is_end: bool) -> Vec<(Stream, Vec<u8>)> {
+        let mut lines = Vec::new();
+        for account in self.accounts.budgets.values_mut() {
+            account.release(now, is_end, &mut lines);
+        }
+        for source in self.sources.budgets.values_mut() {
+            if self.logins.has_room(now) {
+                let written = source.release(now, is_end, &mut lines);
+                self.logins.spend(written);
+            } else {
+                // There is no room for a line of each source.
+                for fold in source.folds.drain(..) {
+                    let kind = Kind {
+                        own: fold.kind.of_all,
+                        ..fold.kind
+                    };
+                    self.logins.fold(kind, fold.count, || fold.first);
+                }
+            }
+        }
+        let of_all = [&mut self.logins, &mut self.bans, &mut self.others];
+        self.has_folds = false;
+        for budget in of_all {
+            budget.release(now, is_end, &mut lines);
+            self.has_folds |= !budget.folds.is_empty();
+        }
+        let accounts = self.accounts.budgets.values();
+        let mut owned = accounts.chain(self.sources.budgets.values());
+        self.has_folds |= owned.any(|budget| !budget.folds.is_empty());
+        lines
+    }
+
+    fn kind(&self, own: impl Hash, of_all: impl Hash) -> Kind {
+        // Zero is that of mixed ones.
+        let hash = |hash: u64| hash.max(1);
+        Kind {
+            own: hash(self.hasher.hash_one(own)),
+            of_all: hash(self.hasher.hash_one(of_all)),
+        }
+    }
+}
+
+/// The line of an event for which all budgets have room; if one has none, it is folded there.
+fn pass<const COUNT: usize>(
+    mut budgets: [Option<(&mut Budget, Kind)>; COUNT],
+    who: Option<&Who>,
+    event: &Event<'_>,
+    now: Instant,
+) -> Option<Vec<u8>> {
+    for (budget, kind) in budgets.iter_mut().flatten() {
+        if !budget.has_room(now) {
+            budget.fold(*kind, 1, || event::brief_line(who, event));
+            return None;
+        }
+    }
+    let line = event::line(who, event);
+    for (budget, _) in budgets.iter_mut().flatten() {
+        budget.spend(line.len());
+    }
+    Some(line)
+}
+
+impl Budget {
+    fn new(terms: &'static Terms, now: Instant) -> Self {
+        Self {
+            terms,
+            left: terms.burst,
+            at: now,
+            folds: Vec::new(),
+        }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.at).as_millis();
+        let passed = i64::try_from(passed).unwrap_or(i64::MAX);
+        let back = passed.saturating_mul(self.terms.per_second) / 1000;
+        // Of a time too short for a byte nothing is forgotten.
+        if back > 0 {
+            self.left = self.left.saturating_add(back).min(self.terms.burst);
+            self.at = now;
+        }
+    }
+
+    /// May a line be written? Not before those that are folded are, so that they do not wait for ever.
+    fn has_room(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.folds.is_empty() && self.left > 0
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.left = self.left.saturating_sub(bytes);
+    }
+
+    /// Adds to those of its kind; if there are too many kinds, to the last, which is none any more.
+    fn fold(&mut self, kind: Kind, count: u64, first: impl FnOnce() -> Vec<u8>) {
+        let is_full = self.folds.len() >= self.terms.kinds;
+        if let Some(fold) = self.folds.iter_mut().find(|fold| fold.kind.own == kind.own) {
+            fold.count += count;
+        } else if let Some(last) = self.folds.last_mut().filter(|_| is_full) {
+            last.count += count;
+            last.kind = Kind {
+                own: MIXED,
+                of_all: MIXED,
+            };
+        } else {
+            self.folds.push(Fold {
+                kind,
+                first: first(),
+                count,
+            });
+        }
+    }
+
+    /// Adds the lines of its folds, if it has room for one, or must not keep them. Gives their bytes.
+    fn release(&mut self, now: Instant, is_end: bool, lines: &mut Vec<(Stream, Vec<u8>)>) -> usize {
+        self.refill(now);
+        if self.left <= 0 && !is_end {
+            return 0;
+        }
+        let mut written = 0;
+        for fold in self.folds.drain(..) {
+            let same = if fold.kind.own == MIXED {
+                self.terms.in_common
+            } else {
+                self.terms.same
+            };
+            let line = event::folded(&fold.first, fold.count, same);
+            written += line.len();
+            lines.push((self.terms.stream, line));
+        }
+        self.spend(written);
+        written
+    }
+
+    fn is_whole(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.folds.is_empty() && self.left >= self.terms.burst
+    }
+}
+
+impl<K: Hash + Eq> Table<K> {
+    fn new(terms: &'static Terms, now: Instant) -> Self {
+        Self {
+            terms,
+            budgets: HashMap::new(),
+            forgotten: now,
+        }
+    }
+
+    /// The budget of this owner; `None` if there is no room for one.
+    fn get(&mut self, owner: K, now: Instant) -> Option<&mut Budget> {
+        let is_full = |table: &Self| table.budgets.len() >= MOST_OWNERS;
+        let is_new = !self.budgets.contains_key(&owner);
+        if is_new && is_full(self) && now.saturating_duration_since(self.forgotten) > FORGET_EVERY {
+            self.forgotten = now;
+            self.budgets.retain(|_, budget| !budget.is_whole(now));
+        }
+        if is_new && is_full(self) {
+            return None;
+        }
+        let budget = self.budgets.entry(owner);
+        Some(budget.or_insert_with(|| Budget::new(self.terms, now)))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use serde_json::Value;
+
+    use super::super::event::Login;
+    use super::*;
+
+    /// Takes events, and sees what is written.
+    struct Log {
+        floods: Floods,
+        now: Instant,
+        lines: Vec<Value>,
+        bytes: [usize; 2],
+    }
+
+    impl Log {
+        fn new() -> Self {
+            let now = Instant::now();
+            Self {
+                floods: Floods::new(now),
+                now,
+                lines: Vec::new(),
+                bytes: [0; 2],
+            }
+        }
+
+        fn write(&mut self, lines: impl IntoIterator<Item = (Stream, Vec<u8>)>) {
+            for (stream, line) in lines {
+                self.bytes[stream as usize] += line.len();
+                self.lines.push(serde_json::from_slice(&line).unwrap());
+            }
+        }
+
+        fn login(&mut self, user: &str, from: u32, reason: Option<&str>) {
+            let who = Who {
+                user: user.to_owned(),
+                peer: (IpAddr::V4(Ipv4Addr::from_bits(from)), 1).into(),
+                session: None,
+            };
+            let event = Event::Login(Login {
+                ok: reason.is_none(),
+                method: "password",
+                reason,
+                key: None,
+                client: "SSH-2.0-x".into(),
+            });
+            let taken = self.floods.take(Some(&who), &event, self.now);
+            self.write(taken);
+        }
+
+        fn refused(&mut self, user: &str, session: u64, action: &str, path: &str) {
+            let who = Who {
+                user: user.to_owned(),
+                peer: ([127, 0, 0, 1], 1).into(),
+                session: Some(session),
+            };
+            let event = Event::Refused {
+                action,
+                path: path.into(),
+                reason: "permission",
+                message: "no".to_owned(),
+            };
+            let taken = self.floods.take(Some(&who), &event, self.now);
+            self.write(taken);
+        }
+
+        fn pass(&mut self, seconds: u64) {
+            for _ in 0..seconds {
+                self.now += Duration::from_secs(1);
+                let due = self.floods.due(self.now, false);
+                self.write(due);
+            }
+        }
+
+        fn end(&mut self) {
+            let due = self.floods.due(self.now, true);
+            self.write(due);
+            assert!(!self.floods.has_folds());
+        }
+
+        fn count(&self, like: impl Fn(&Value) -> bool) -> u64 {
+            let like = self.lines.iter().filter(|line| like(line));
+            like.map(|line| line["count"].as_u64().unwrap_or(1)).sum()
+        }
+    }
+
+    #[test]
+    fn what_a_client_does_now_and_then_is_written_event_by_event() {
+        let mut log = Log::new();
+        for number in 0..300 {
+            log.login("anna", 1, Some("wrong"));
+            log.refused("anna", 7, "open", &format!("/{number}"));
+            log.login("anna", 1, None);
+            log.pass(2);
+        }
+        assert_eq!(log.lines.len(), 900);
+        assert!(log.lines.iter().all(|line| line["count"].is_null()));
+    }
+
+    #[test]
+    fn a_flood_from_one_address_is_bounded_and_counted() {
+        let mut log = Log::new();
+        for second in 0..60 {
+            for number in 0..1000 {
+                log.login(&format!("user{}", number % 2), 1, Some("wrong"));
+            }
+            // Beside it another is refused, now and then.
+            log.login(
+                "anna",
+                2,
+                Some(if second % 2 == 0 { "late" } else { "early" }),
+            );
+            log.pass(1);
+        }
+        log.end();
+        let most = SOURCE.burst + 90 * SOURCE.per_second + 60 * 200;
+        assert!(log.bytes[0] < most as usize, "{}", log.bytes[0]);
+        assert_eq!(log.count(|line| line["reason"] == "wrong"), 60_000);
+        let anna = |line: &Value| line["user"] == "anna";
+        assert_eq!(log.lines.iter().filter(|line| anna(line)).count(), 60);
+        let folded = log.lines.iter().find(|line| !line["count"].is_null());
+        let same = serde_json::json!(["source", "user", "method", "reason"]);
+        assert_eq!(folded.unwrap()["same"], same);
+    }
+
+    #[test]
+    fn a_flood_from_many_addresses_is_bounded_and_counted() {
+        let mut log = Log::new();
+        for second in 0..60 {
+            for number in 0..5000_u32 {
+                let reason = if number % 10 == 0 { "late" } else { "wrong" };
+                log.login(&format!("u{number}"), second * 5000 + number, Some(reason));
+            }
+            log.pass(1);
+        }
+        let while_it_lasts = log.bytes[0];
+        log.end();
+        let most = LOGINS.burst + 60 * LOGINS.per_second;
+        assert!(while_it_lasts < most as usize + 8192, "{while_it_lasts}");
+        assert!(log.bytes[0] < most as usize + 16_384, "{}", log.bytes[0]);
+        assert_eq!(log.count(|_| true), 300_000);
+        // The reasons are counted apart.
+        assert_eq!(log.count(|line| line["reason"] == "late"), 30_000);
+        // Ten minutes later all have their budgets back.
+        log.pass(600);
+        let before = log.lines.len();
+        log.login("anna", 77, Some("wrong"));
+        assert!(log.lines.len() > before);
+    }
+
+    #[test]
+    fn a_flood_of_requests_is_bounded_and_counted_and_of_one_account() {
+        let mut log = Log::new();
+        let path = "\u{1}".repeat(10_000);
+        for _ in 0..60 {
+            for number in 0..1000 {
+                let action = ["open", "mkdir", "remove"][number % 3];
+                log.refused("mallory", number as u64 % 40, action, &path);
+            }
+            log.refused("anna", 7, "open", "/secret");
+            log.pass(1);
+        }
+        log.end();
+        let most = ACCOUNT.burst + 60 * ACCOUNT.per_second + 60 * 300;
+        assert!(log.bytes[1] < most as usize + 16_384, "{}", log.bytes[1]);
+        assert_eq!(log.count(|line| line["user"] == "mallory"), 60_000);
+        let anna = log.lines.iter().filter(|line| line["path"] == "/secret");
+        assert_eq!(anna.count(), 60);
+    }
+
+    #[test]
+    fn logins_that_come_too_fast_are_whole_in_the_other_stream() {
+        let mut log = Log::new();
+        for _ in 0..10_000 {
+            log.login("guest", 1, None);
+        }
+        log.login("anna", 1, None);
+        assert_eq!(log.lines.len(), 10_001);
+        let most = SESSIONS.burst as usize + 1000;
+        assert!(
+            log.bytes[0] < most && log.bytes[1] > most,
+            "{:?}",
+            log.bytes
+        );
+        assert!(!log.floods.has_folds());
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_is_remembered() {
+        let mut log = Log::new();
+        for number in 0..20_000 {
+            for _ in 0..3 {
+                log.login("x", number, Some("wrong"));
+            }
+            log.refused(&format!("user{number}"), 1, "open", "/x");
+        }
+        assert!(log.floods.sources.budgets.len() <= MOST_OWNERS);
+        assert!(log.floods.accounts.budgets.len() <= MOST_OWNERS);
+        log.end();
+        assert_eq!(log.count(|line| line["event"] == "login"), 60_000);
+        assert_eq!(log.count(|line| line["event"] == "refused"), 20_000);
+        // Once their budgets are whole again, others have room.
+        log.pass(600);
+        log.login("x", 1 << 30, Some("wrong"));
+        assert!(log.floods.sources.budgets.len() < 10);
+    }
+}
