@@ -1,13 +1,20 @@
-//! The log: its forms, and what never stands in it.
+//! The log: its forms, what never stands in it, and that nobody waits for its reader.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::time::Duration;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::common::connection::{Connection, Options};
 use crate::common::server::{make_key, with_password};
-use crate::common::{HOST, PASSWORD, STEP, TestServer, USER, run, run_ok, skip};
+use crate::common::wire::code;
+use crate::common::{
+    HOST, PASSWORD, STEP, TestServer, USER, metrics, run, run_ok, skip, wait_until,
+};
 use serde_json::Value;
 
 /// Where systemd's journal takes entries.
@@ -93,6 +100,89 @@ fn in_the_journal_entries_have_their_fields() {
         "{login:?}"
     );
     assert_eq!(server.log(), "");
+
+    // A journal that does not read: its socket takes a few entries, and here of nobody any more.
+    for _ in 0..30 {
+        let connection = Connection::logged_in(&server);
+        assert_eq!(connection.sftp().mkdir("/f"), code::OK);
+        fs::remove_dir(server.at_home("f")).unwrap();
+    }
+    // Once it reads again, it has all of them.
+    let mut logins = 0;
+    while logins < 30 {
+        let length = journal.recv(&mut entry).unwrap();
+        logins += usize::from(String::from_utf8_lossy(&entry[..length]).contains("login\n"));
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nobody_and_says_afterwards_what_was_dropped() {
+    // Where the metrics are told stands in the log, which cannot be read.
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let told = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listen = format!("\"{port}\"");
+    let settings = [
+        ("log.level", "\"debug\""),
+        ("metrics.listen", listen.as_str()),
+    ];
+    let mut server = TestServer::start_with(&settings);
+    server.stop();
+    let fifo = server.path("log");
+    fs::remove_file(&fifo).unwrap();
+    run_ok(Command::new("mkfifo").arg(&fifo), STEP);
+    // A pipe with a reader, who does not read.
+    let mut pipe = File::options().read(true).write(true).open(&fifo).unwrap();
+    server.serve();
+    // What a failure of this test shows of the log would wait for it, too.
+    fs::remove_file(&fifo).unwrap();
+
+    let dropped = || metrics::value_at(told, "landfall_log_dropped_total");
+    let began = Instant::now();
+    let mut sftp = Connection::logged_in(&server).sftp();
+    let path = format!("/{}", "n".repeat(250)).repeat(16);
+    while dropped() < 100.0 {
+        // A line each.
+        for _ in 0..200 {
+            assert_eq!(sftp.mkdir(&path), code::NO_SUCH_FILE);
+        }
+        assert!(began.elapsed() < 3 * STEP, "nothing was dropped");
+    }
+    for _ in 0..20 {
+        drop(Connection::logged_in(&server));
+    }
+    let memory = server.memory_kib("VmRSS");
+    assert!(memory < 100 * 1024, "{memory} KiB");
+
+    // It is read again.
+    let read = thread::spawn(move || {
+        let (mut text, mut piece) = (String::new(), vec![0; 1 << 20]);
+        loop {
+            let length = pipe.read(&mut piece).unwrap();
+            text.push_str(&String::from_utf8_lossy(&piece[..length]));
+            if let Some((_, rest)) = text.split_once("log lines were dropped since the start")
+                && let Some((line, _)) = rest.split_once('\n')
+            {
+                let (_, number) = line.split_once("dropped=").unwrap();
+                return (number.parse::<f64>().unwrap(), pipe);
+            }
+            let keep = text.rfind('\n').unwrap_or(0);
+            text.drain(..keep);
+        }
+    });
+    wait_until("it says what was dropped", STEP, || read.is_finished());
+    let (said, pipe) = read.join().unwrap();
+    assert_eq!(said, dropped());
+
+    // Nor does it keep the server from its end.
+    while dropped() == said {
+        for _ in 0..200 {
+            assert_eq!(sftp.mkdir(&path), code::NO_SUCH_FILE);
+        }
+    }
+    assert!(server.stop().unwrap().success());
+    drop(pipe);
 }
 
 struct Journal<'a>(&'a Path);

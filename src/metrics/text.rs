@@ -18,6 +18,8 @@ pub struct Elsewhere {
     pub audit_lost: u64,
     /// Those that were counted in a line for many.
     pub audit_folded: u64,
+    /// Lines of the log that were dropped.
+    pub log_dropped: u64,
     /// What accounts use, if that is to be told.
     pub accounts: Vec<Account>,
 }
@@ -128,6 +130,12 @@ impl Metrics {
             "Events of the audit log that were counted in a line for many.",
         );
         page.value("audit_folded_total", &[], elsewhere.audit_folded);
+        page.head(
+            "log_dropped_total",
+            "counter",
+            "Lines of the log that were dropped: its reader did not read.",
+        );
+        page.value("log_dropped_total", &[], elsewhere.log_dropped);
         page.accounts(&elsewhere.accounts);
         page.0
     }

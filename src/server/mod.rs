@@ -71,6 +71,12 @@ const BACKLOG: u32 = 1024;
 /// What keeps the server from serving, and what to do about it.
 pub fn serve(config: Config) -> anyhow::Result<()> {
     let log = Log::start(&config.log)?;
+    let outcome = serve_with(config, &log);
+    log.flush();
+    outcome
+}
+
+fn serve_with(config: Config, log: &Log) -> anyhow::Result<()> {
     match &config.file {
         Some(file) => info!("the settings are from {}", file.display()),
         None => info!("there is no config.toml here: every setting has its default"),
@@ -81,9 +87,10 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let memory = Arc::new(Memory::new(config.server.max_memory));
     let supervisor = Supervisor::connect();
     let fence = fences::raise(&config, prepared.homes)?;
+    log.let_nobody_wait()?;
     on_a_runtime(run(
         config,
-        log,
+        log.clone(),
         host_keys,
         fence,
         supervisor,
@@ -186,7 +193,7 @@ async fn run(
         context,
         accounts.clone(),
         live.clone(),
-        log,
+        log.clone(),
         permits.clone(),
         admission.clone(),
     ));
@@ -206,6 +213,7 @@ async fn run(
         metrics,
         admission: admission.clone(),
         audit: audit.clone(),
+        log: log.clone(),
         accounts: config.metrics.accounts.then(|| accounts.clone()),
     };
     let telling = told.tell(&config).await?;
@@ -261,6 +269,7 @@ async fn run(
     );
     let Ok(ended) = ended else {
         error!("the disk of the data folder hangs: what is used will be counted anew");
+        log.flush();
         // To close the database would wait for the disk, too.
         std::process::exit(1);
     };

@@ -12,6 +12,7 @@ use crate::admin;
 use crate::admission::Admission;
 use crate::audit::{Audit, Writer};
 use crate::config::Config;
+use crate::log::Log;
 use crate::metrics::{Elsewhere, Metrics, http};
 
 /// The audit trail, and what writes it, if the config has one.
@@ -28,6 +29,7 @@ pub(super) fn start_audit(config: &Config) -> anyhow::Result<(Audit, Option<Writ
 pub(super) struct Told {
     pub(super) metrics: Arc<Metrics>,
     pub(super) audit: Audit,
+    pub(super) log: Log,
     pub(super) admission: Arc<Admission>,
     /// Those whose use is told, too.
     pub(super) accounts: Option<Accounts>,
@@ -65,6 +67,7 @@ impl Told {
             refused: door.refused,
             audit_lost: self.audit.lost(),
             audit_folded: self.audit.folded(),
+            log_dropped: self.log.dropped(),
             accounts,
         })
     }

@@ -20,6 +20,7 @@ use crate::accounts::{
 };
 use crate::audit::{self, Audit, Event, Who, shown};
 use crate::failed_logins::FailedLogins;
+use crate::log::brief;
 use crate::metrics::Metrics;
 
 /// One connection's way to a login.
@@ -294,7 +295,7 @@ impl Login {
             }
             Err(reason) => {
                 // Debug formatting escapes what a stranger may have put into the name.
-                warn!(?user, %peer, method, key, %reason, "login refused");
+                warn!(user = ?brief(user), %peer, method, key, %reason, "login refused");
                 self.failed.note(user, peer, method);
                 self.visit.wrong();
                 self.note_refusal(user, &means, &reason.to_string());
@@ -315,7 +316,7 @@ impl Login {
         if !self.audit.refuses_logins() {
             return None;
         }
-        warn!(?user, peer = %self.peer, "login refused: the audit trail cannot be written");
+        warn!(user = ?brief(user), peer = %self.peer, "login refused: the audit trail cannot be written");
         self.note_refusal(user, means, "the audit trail cannot be written");
         Some(refused())
     }

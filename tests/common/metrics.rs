@@ -18,7 +18,11 @@ pub fn address(server: &TestServer) -> SocketAddr {
 
 /// Sends this, and gives all that is answered until the end.
 pub fn ask(server: &TestServer, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address(server)).unwrap();
+    ask_at(address(server), request)
+}
+
+fn ask_at(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(STEP)).unwrap();
     stream.write_all(request).unwrap();
     let mut answer = String::new();
@@ -28,13 +32,22 @@ pub fn ask(server: &TestServer, request: &[u8]) -> String {
 
 /// All of them, as Prometheus reads them.
 pub fn page(server: &TestServer) -> String {
-    let answer = ask(server, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    page_at(address(server))
+}
+
+fn page_at(address: SocketAddr) -> String {
+    let answer = ask_at(address, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
 /// One sample, by its name with its labels.
 pub fn value(server: &TestServer, name: &str) -> f64 {
-    let page = page(server);
+    value_at(address(server), name)
+}
+
+/// The same where they are told at this address.
+pub fn value_at(address: SocketAddr, name: &str) -> f64 {
+    let page = page_at(address);
     let line = page.lines().find_map(|line| {
         let (found, value) = line.rsplit_once(' ')?;
         (found == name).then_some(value)

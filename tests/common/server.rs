@@ -442,7 +442,25 @@ impl TestServer {
 
     /// What the server logged so far.
     pub fn log(&self) -> String {
+        self.wait_for_log();
         String::from_utf8_lossy(&fs::read(self.path("log")).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until the thread that writes the log has written all that it was given: then it sleeps.
+    fn wait_for_log(&self) {
+        let Some(process) = &self.process else { return };
+        let tasks = format!("/proc/{}/task", process.id());
+        let threads = fs::read_dir(tasks).into_iter().flatten().flatten();
+        let stats = threads.map(|thread| thread.path().join("stat"));
+        let read = |stat: &PathBuf| fs::read_to_string(stat).unwrap_or_default();
+        let Some(stat) = stats.into_iter().find(|stat| read(stat).contains("(log) ")) else {
+            return;
+        };
+        let began = Instant::now();
+        while !read(&stat).is_empty() && !read(&stat).contains("(log) S") {
+            assert!(began.elapsed() < STEP, "the log is written without an end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     // ---- the operator's commands
