@@ -16,7 +16,7 @@ use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RawDir, RawDirEntry, ResolveFlags, SeekFrom, Stat, fchmod,
     fstat, openat, openat2, seek, statat,
 };
-use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::inode::set_mode;
 use crate::error::Error;
@@ -81,7 +81,7 @@ pub(super) fn walk(
     manner: Manner,
     visitor: &mut impl Visitor,
 ) -> Result<(), Error> {
-    let (directory, level) = manner.open(fcntl_dupfd_cloexec(root, 0)?)?;
+    let (directory, level) = manner.enter_by(root)?;
     let mut walk = Walk {
         manner,
         directory,
@@ -307,38 +307,52 @@ impl Name {
 }
 
 impl Manner {
+    /// Opens a directory for reading, with the mode that the walk needs.
     fn enter(self, parent: BorrowedFd<'_>, name: &CStr) -> Result<(OwnedFd, Level), Error> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut how = ResolveFlags::NO_SYMLINKS;
         how.set(ResolveFlags::NO_XDEV, self.one_mount);
-        // Such a descriptor needs no right to the directory, and stays at it whatever has its name.
-        let handle =
-            retry_on_intr(|| openat2(parent, name, flags | OFlags::PATH, Mode::empty(), how))?;
-        self.open(handle)
+        let open =
+            |access| retry_on_intr(|| openat2(parent, name, flags | access, Mode::empty(), how));
+        match open(OFlags::RDONLY) {
+            // O_PATH needs no right to the directory, and stays at it whatever has its name.
+            Err(Errno::ACCESS) => self.enter_by(&open(OFlags::PATH)?),
+            opened => {
+                let directory = opened?;
+                let level = self.open_up(&directory)?;
+                Ok((directory, level))
+            }
+        }
     }
 
-    /// Opens a directory for reading, with the mode that the walk needs.
-    fn open(self, handle: OwnedFd) -> Result<(OwnedFd, Level), Error> {
-        let found = fstat(&handle)?;
+    /// The same for what a descriptor by `O_PATH` stands for.
+    fn enter_by(self, handle: impl AsFd) -> Result<(OwnedFd, Level), Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let level = self.open_up(&handle)?;
+        match retry_on_intr(|| openat(&handle, c".", flags, Mode::empty())) {
+            Ok(directory) => Ok((directory, level)),
+            Err(errno) => {
+                let _ = level.closed.map(|mode| set_mode(&handle, mode));
+                Err(errno.into())
+            }
+        }
+    }
+
+    /// Gives a directory the mode that the walk needs. Where that is refused, the directory is another
+    /// user's, and may be open all the same.
+    fn open_up(self, directory: impl AsFd) -> Result<Level, Error> {
+        let found = fstat(&directory)?;
         let mode = Mode::from_raw_mode(found.st_mode);
-        let closed = (!mode.contains(self.needs)).then_some(mode);
-        // Where this is refused, the directory is another user's, and may be open all the same.
-        let closed = closed.filter(|mode| set_mode(&handle, *mode | self.needs).is_ok());
-        let opened = retry_on_intr(|| {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            openat(&handle, c".", flags, Mode::empty())
-        });
-        let directory = opened.inspect_err(|_| {
-            let _ = closed.map(|mode| set_mode(&handle, mode));
-        })?;
-        let level = Level {
+        let opened = |mode: &Mode| set_mode(&directory, *mode | self.needs).is_ok();
+        Ok(Level {
             inode: inode(&found),
             left: 0,
             resume: 0,
             first: 0,
-            closed,
-        };
-        Ok((directory, level))
+            closed: Some(mode)
+                .filter(|mode| !mode.contains(self.needs))
+                .filter(opened),
+        })
     }
 }
 
