@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::common::connection::{Connection, Options};
 use crate::common::operator::Operator;
 use crate::common::wire::{Attrs, MKDIR};
-use crate::common::{PASSWORD, STEP, TestServer, run, wait_until};
+use crate::common::{PASSWORD, STEP, TestServer, run, skip, wait_until};
 
 /// Names of 240 bytes of so many directories take 16 MiB if they are all held.
 const DIRECTORIES: usize = 60_000;
@@ -189,6 +189,47 @@ fn a_home_with_closed_directories_and_four_thousand_levels_is_counted_and_delete
 
 fn run_it(mut command: Command) -> crate::common::Output {
     run(&mut command, STEP)
+}
+
+/// What is mounted in a home is somebody else's: it is found before the account is removed, and without
+/// /proc it is not entered.
+#[test]
+fn what_is_mounted_in_a_home_is_not_deleted_with_it() {
+    let can = run(Command::new("unshare").args(["--mount", "true"]), STEP);
+    if !can.status.success() {
+        return skip("unshare (as root)");
+    }
+    let operator = Operator::new();
+    let home = operator.path("data/homes/ann");
+    operator
+        .run(&["user", "add", "ann", "--no-password"])
+        .accepted();
+    for folder in [operator.path("outside"), home.join("a b/mounted")] {
+        fs::create_dir_all(&folder).unwrap();
+    }
+    fs::write(operator.path("outside/file"), "kept").unwrap();
+    let remove = |before: &str| {
+        let script = format!(
+            "set -e; mount --bind outside 'data/homes/ann/a b/mounted'; {before}\n\
+             exec {} user rm ann --yes --delete-home",
+            env!("CARGO_BIN_EXE_landfall")
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &script]);
+        command.current_dir(operator.path(""));
+        run_it(command).refused()
+    };
+    let said = remove("");
+    assert!(said.contains("is mounted on"), "{said}");
+    assert!(said.contains("a b/mounted; unmount it first"), "{said}");
+    operator.run(&["user", "show", "ann"]).accepted();
+
+    fs::write(home.join("file"), "").unwrap();
+    let said = remove("mount -t tmpfs none /proc");
+    assert!(said.contains("/mounted: On another file system"), "{said}");
+    let kept = fs::read(operator.path("outside/file")).unwrap();
+    assert_eq!(kept, b"kept");
+    assert!(!home.join("file").exists());
 }
 
 /// Four sessions that make directories as fast as they can, always with some requests on the way.

@@ -95,3 +95,20 @@ fn unescaped(mut field: &[u8]) -> PathBuf {
     }
     OsStr::from_bytes(&path).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_with_octal_digits_are_those_of_the_disk() {
+        for (field, path) in [
+            (&br"/mnt/a\040b\134"[..], &br"/mnt/a b\"[..]),
+            (br"\012\303\244", b"\n\xc3\xa4"),
+            (br"/a\04", br"/a\04"),
+            (br"/a\999", br"/a\999"),
+        ] {
+            assert_eq!(unescaped(field), Path::new(OsStr::from_bytes(path)));
+        }
+    }
+}
