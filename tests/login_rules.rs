@@ -229,7 +229,10 @@ fn the_second_step_checks_the_key_and_the_account_again() {
         ["user", "set", USER, "--disabled"],
         ["user", "set", USER, "--enabled"],
     );
-    let cases: [(&str, &[&[&str]], &[&[&str]]); 6] = [
+    /// Commands, one after the other.
+    type Commands<'a> = &'a [&'a [&'a str]];
+    // What is changed, how, and how it is undone.
+    let cases: [(&str, Commands<'_>, Commands<'_>); 6] = [
         ("the key is removed", &[&remove_key], &[&add_key]),
         (
             "the key expires",

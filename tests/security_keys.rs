@@ -29,7 +29,7 @@ const OTHER: u8 = 0x80;
 /// Of either kind.
 #[derive(Clone)]
 enum Secret {
-    Ed25519(SigningKey),
+    Ed25519(Box<SigningKey>),
     P256(Arc<EcdsaKeyPair>),
 }
 
@@ -41,7 +41,7 @@ impl Secret {
     }
 
     fn ed25519(seed: u8) -> Self {
-        Self::Ed25519(SigningKey::from_bytes(&[seed; 32]))
+        Self::Ed25519(Box::new(SigningKey::from_bytes(&[seed; 32])))
     }
 
     fn kind(&self) -> &'static str {
