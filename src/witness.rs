@@ -18,7 +18,7 @@ impl Witness {
     pub fn new(audit: Audit, metrics: Arc<Metrics>, who: Who) -> Self {
         let _session = metrics.session();
         Self {
-            audit,
+            audit: audit.of_account(&who.user),
             who,
             metrics,
             _session,

@@ -24,12 +24,14 @@ use tracing::error;
 
 use self::event::Stream;
 use self::floods::Floods;
+use crate::by_account::ByAccount;
 
 pub use self::event::{Ending, Event, KINDS, Login, Moved, Operator, Who, shown};
 pub use self::read::Reader;
 pub use self::trail::{Rotation, Trail};
 
-/// Bytes of events of each stream that may wait for a disk; beyond, they are lost, and counted.
+/// Bytes of events of each stream that may wait for a disk; beyond, they are lost, and counted. An account
+/// may have half of what the others leave of that, so that its flood does not lose their events.
 const MOST_WAITING: usize = 8 << 20;
 /// A write that takes so long is one that fails.
 const STUCK: Duration = Duration::from_secs(5);
@@ -41,6 +43,8 @@ pub struct Audit(Option<Open>);
 #[derive(Clone)]
 struct Open {
     shared: Arc<Shared>,
+    /// Of the account, or of the server itself.
+    share: Arc<Share>,
     lines: Sender<Job>,
     hashes: bool,
     refuses_logins: bool,
@@ -52,6 +56,7 @@ struct Shared {
     access: Queue,
     operations: Queue,
     lost_in_all: AtomicU64,
+    shares: ByAccount<Share>,
     floods: Mutex<Floods>,
     folded_in_all: AtomicU64,
     /// The last write did not succeed.
@@ -70,8 +75,12 @@ struct Queue {
     lost: AtomicU64,
 }
 
+/// Bytes that were handed over for one account and are not written yet.
+#[derive(Debug, Default)]
+struct Share(AtomicUsize);
+
 enum Job {
-    Line(Stream, Vec<u8>),
+    Line(Stream, Vec<u8>, Arc<Share>),
     /// Something was folded, and nothing was before.
     Folded,
     /// Everything before it is written; the thread ends.
@@ -119,6 +128,7 @@ impl Audit {
             access: Queue::default(),
             operations: Queue::default(),
             lost_in_all: AtomicU64::new(0),
+            shares: ByAccount::default(),
             floods: Mutex::new(Floods::new(Instant::now())),
             folded_in_all: AtomicU64::new(0),
             failing: AtomicBool::new(false),
@@ -143,11 +153,20 @@ impl Audit {
         };
         let open = Open {
             shared,
+            share: Arc::default(),
             lines,
             hashes: policy.sha256,
             refuses_logins: policy.on_failure == OnFailure::Refuse,
         };
         Ok((Self(Some(open)), writer))
+    }
+
+    /// The same audit log for the events of this account.
+    pub fn of_account(&self, user: &str) -> Self {
+        Self(self.0.as_ref().map(|open| Open {
+            share: open.shared.shares.join(user, Share::default),
+            ..open.clone()
+        }))
     }
 
     /// Notes an event, now. Never waits.
@@ -212,13 +231,32 @@ impl Open {
         let queue = self.shared.queue(stream);
         let length = line.len();
         let waiting = queue.waiting(length);
-        if waiting > MOST_WAITING || self.lines.send(Job::Line(stream, line)).is_err() {
+        let own = self.share.waiting(length);
+        let has_room = match stream {
+            Stream::Access => waiting <= MOST_WAITING,
+            Stream::Operations => own <= MOST_WAITING.saturating_sub(waiting),
+        };
+        let job = || Job::Line(stream, line, self.share.clone());
+        if !has_room || self.lines.send(job()).is_err() {
             queue.written(length);
+            self.share.written(length);
             self.shared.lost_in_all.fetch_add(1, Ordering::Relaxed);
             if queue.lost.fetch_add(1, Ordering::Relaxed) == 0 {
                 error!("the audit log is not written as fast as things happen: events are lost");
             }
         }
+    }
+}
+
+impl Share {
+    /// So many bytes more wait. Gives how many do now.
+    fn waiting(&self, bytes: usize) -> usize {
+        self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    /// So many do not any more.
+    fn written(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 

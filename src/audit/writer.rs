@@ -1,6 +1,8 @@
 //! The thread that writes the audit log.
 
+use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
@@ -10,7 +12,7 @@ use tracing::{error, info};
 
 use super::event::{self, Event, Stream};
 use super::trail::{Current, Files};
-use super::{Job, Shared, Trail};
+use super::{Job, Share, Shared, Trail};
 
 /// Lines are written together, up to about so many bytes.
 const BATCH: usize = 256 << 10;
@@ -29,12 +31,16 @@ struct Output {
     files: Files,
     current: Option<Current>,
     lines: Vec<u8>,
+    /// Whose lines these are, and how long each is.
+    owners: VecDeque<(Arc<Share>, usize)>,
 }
 
 struct Pen<'a> {
     jobs: &'a Receiver<Job>,
     shared: &'a Shared,
     outputs: [Output; 2],
+    /// Of what is written here by itself.
+    own: Arc<Share>,
     /// When what was folded or lost is to be written.
     due: Option<Instant>,
     /// What is to be taken off the counts of lost events when a `lost` is written.
@@ -53,11 +59,17 @@ pub(super) fn run(trail: &Trail, jobs: &Receiver<Job>, shared: &Shared) {
             files: trail.files(stream),
             current: None,
             lines: Vec::new(),
+            owners: VecDeque::new(),
         }),
+        own: Arc::default(),
         due: None,
         admits: [0; 2],
         is_last: false,
     };
+    for output in &mut pen.outputs {
+        // Both files are there from the start. That one cannot be is told when there is something to write.
+        let _ = output.attempt(0, shared);
+    }
     loop {
         pen.gather();
         pen.settle();
@@ -85,9 +97,9 @@ impl Pen<'_> {
         let mut taken = 0;
         loop {
             match next {
-                Ok(Job::Line(stream, line)) => {
+                Ok(Job::Line(stream, line, share)) => {
                     taken += line.len();
-                    self.output(stream).lines.extend_from_slice(&line);
+                    self.output(stream).add(&line, share);
                 }
                 Ok(Job::Folded) => self.be_due(),
                 Ok(Job::End) | Err(TryRecvError::Disconnected) => {
@@ -161,7 +173,9 @@ impl Pen<'_> {
 
     fn add(&mut self, stream: Stream, line: &[u8]) {
         self.shared.queue(stream).waiting(line.len());
-        self.output(stream).lines.extend_from_slice(line);
+        self.own.waiting(line.len());
+        let own = self.own.clone();
+        self.output(stream).add(line, own);
     }
 
     /// Writes what there is, of each stream as much as its disk takes.
@@ -215,20 +229,42 @@ impl Pen<'_> {
 }
 
 impl Output {
+    fn add(&mut self, line: &[u8], share: Arc<Share>) {
+        self.lines.extend_from_slice(line);
+        self.owners.push_back((share, line.len()));
+    }
+
+    /// Whole lines of so many bytes are written.
+    fn settle(&mut self, mut written: usize, shared: &Shared) {
+        self.lines.drain(..written);
+        shared.queue(self.stream).written(written);
+        while written > 0
+            && let Some((share, length)) = self.owners.pop_front()
+        {
+            share.written(length);
+            written = written.saturating_sub(length);
+        }
+    }
+
     /// Writes its lines, and leaves those that were not written.
     fn write(&mut self, shared: &Shared) -> io::Result<()> {
         while !self.lines.is_empty() {
             let most = self.lines.get(..BATCH).unwrap_or(&self.lines);
-            let whole = most.iter().rposition(|byte| *byte == b'\n');
-            let batch = whole.and_then(|end| self.lines.get(..=end));
-            let batch = batch.unwrap_or(&self.lines);
-            shared.writing_since.store(shared.now(), Ordering::Relaxed);
-            let (written, outcome) = self.files.write(&mut self.current, batch);
-            shared.writing_since.store(0, Ordering::Relaxed);
-            self.lines.drain(..written);
-            shared.queue(self.stream).written(written);
+            let end = most.iter().rposition(|byte| *byte == b'\n');
+            let length = end.map_or(self.lines.len(), |end| end + 1);
+            let (written, outcome) = self.attempt(length, shared);
+            self.settle(written, shared);
             outcome?;
         }
         Ok(())
+    }
+
+    /// Tries to write so many bytes; whoever looks sees how long it takes.
+    fn attempt(&mut self, length: usize, shared: &Shared) -> (usize, io::Result<()>) {
+        let batch = self.lines.get(..length).unwrap_or(&self.lines);
+        shared.writing_since.store(shared.now(), Ordering::Relaxed);
+        let outcome = self.files.write(&mut self.current, batch);
+        shared.writing_since.store(0, Ordering::Relaxed);
+        outcome
     }
 }

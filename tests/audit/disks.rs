@@ -134,6 +134,9 @@ fn a_disk_that_hangs_slows_nobody_and_what_it_does_not_take_is_counted() {
         server_with_trail_in(&disk.home(), &[("audit.on_failure", "\"refuse\"")]);
     let mut sftp = Connection::logged_in(&server).sftp();
     noted(&server, "the login", |one| one["event"] == "login");
+    server.add_user("bob", "another secret", &[&server.public_key()]);
+    let options = Options::default();
+    let mut bob = Connection::logged_in_to(&server, "bob", &options).sftp();
     // A long path, so that few events fill what may wait.
     let mut path = String::new();
     for _ in 0..12 {
@@ -167,6 +170,10 @@ fn a_disk_that_hangs_slows_nobody_and_what_it_does_not_take_is_counted() {
         changes += 1;
         assert!(changes < 100_000, "the queue has no end");
     }
+    // Those of another are not.
+    for number in 0..20 {
+        assert_eq!(bob.mkdir(format!("/of-bob-{number}")), code::OK);
+    }
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     assert!(server.memory_kib("VmRSS") < 200 * 1024);
     drop(hanging);
@@ -176,6 +183,9 @@ fn a_disk_that_hangs_slows_nobody_and_what_it_does_not_take_is_counted() {
     assert_eq!(sftp.mkdir("/last"), code::OK);
     noted(&server, "the last", |one| one["path"] == "/last");
     let events = trail(&server);
+    let of_bob = of_kind(&events, "mkdir");
+    let of_bob = of_bob.iter().filter(|one| one["user"] == "bob");
+    assert_eq!(of_bob.count(), 20);
     let lost: u64 = of_kind(&events, "lost")
         .iter()
         .map(|one| one["count"].as_u64().unwrap())
