@@ -4,8 +4,10 @@
 mod journal;
 mod output;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal as _;
 use std::panic;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -85,8 +87,15 @@ impl Log {
     /// # Errors
     /// If there can be no thread.
     pub fn let_nobody_wait(&self) -> anyhow::Result<()> {
-        // The message of a panic is written by who panics, otherwise.
-        panic::set_hook(Box::new(|panic| error!("{panic}")));
+        // Otherwise the thread that panics writes its message, and waits for the reader.
+        panic::set_hook(Box::new(|panic| {
+            let (thread, trace) = (thread::current(), Backtrace::capture());
+            let thread = thread.name().unwrap_or_default();
+            match trace.status() {
+                BacktraceStatus::Captured => error!(thread, "{panic}\n{trace}"),
+                _ => error!(thread, "{panic}"),
+            }
+        }));
         self.output.start_thread()
     }
 

@@ -151,6 +151,24 @@ fn a_flood_from_many_addresses_is_bounded_and_counted() {
 }
 
 #[test]
+fn addresses_of_one_network_have_one_budget_if_they_count_as_one() {
+    let mut log = Log::new();
+    log.floods.count_by(24, 64);
+    for number in 0..20_000 {
+        log.login("x", 0x0a00_0000 + number % 256, Some("wrong"));
+    }
+    assert!(
+        log.bytes[0] < SOURCE.burst as usize + 1000,
+        "{:?}",
+        log.bytes
+    );
+    log.login("x", 0x0a00_0100, Some("wrong"));
+    assert_eq!(log.lines.last().unwrap()["peer"], "10.0.1.0:1");
+    log.end();
+    assert_eq!(log.count(|_| true), 20_001);
+}
+
+#[test]
 fn a_flood_of_requests_is_bounded_and_counted_and_of_one_account() {
     let mut log = Log::new();
     let path = "\u{1}".repeat(10_000);
