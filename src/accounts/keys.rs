@@ -7,11 +7,12 @@ use anyhow::{Context as _, anyhow, bail};
 use ssh_key::public::KeyData;
 use ssh_key::{HashAlg, PublicKey};
 
+use super::key_file;
 use super::security_key::Required;
 use crate::calendar;
 
 /// The kinds of key that may log in, as they name themselves in base64.
-const KINDS: [&str; 7] = [
+pub(super) const KINDS: [&str; 7] = [
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
     "ecdsa-sha2-nistp384",
@@ -73,6 +74,11 @@ impl AuthorizedKey {
         if line.len() > MAX_LINE {
             bail!("this is longer than {MAX_LINE} bytes: no key is that long");
         }
+        if line.starts_with("---- BEGIN SSH2 PUBLIC KEY") {
+            bail!(
+                "this is a key in several lines (RFC 4716); convert it with: ssh-keygen -i -f FILE"
+            );
+        }
         refuse_other_formats(line)?;
         if line.contains(|c: char| c.is_control() && c != '\t') {
             bail!("this holds control characters");
@@ -109,16 +115,16 @@ impl AuthorizedKey {
         })
     }
 
-    /// Reads all keys of a file, which may be an authorized_keys file or a single `.pub` file.
+    /// Reads all keys of a file: an authorized_keys file, a `.pub` file, or keys in the format of RFC 4716.
     ///
     /// # Errors
     /// There is no key in it, or one line is wrong: then none is taken.
     pub fn parse_file(text: &str) -> anyhow::Result<Vec<Self>> {
         refuse_other_formats(text)?;
         let mut keys = Vec::new();
-        for (number, line) in text.lines().enumerate() {
+        for (number, line) in key_file::lines(text)? {
             if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
-                let key = Self::parse(line).with_context(|| format!("line {}", number + 1))?;
+                let key = Self::parse(&line).with_context(|| format!("line {number}"))?;
                 keys.push(key);
             }
         }
@@ -204,9 +210,6 @@ fn refuse_kind(kind: &str) -> anyhow::Result<()> {
 /// Plain words for the files that people take for a public key.
 fn refuse_other_formats(text: &str) -> anyhow::Result<()> {
     let text = text.trim_start();
-    if text.starts_with("---- BEGIN SSH2 PUBLIC KEY") {
-        bail!("this is a public key in another format; convert it with: ssh-keygen -i -f FILE");
-    }
     if text.starts_with("PuTTY-User-Key-File") {
         bail!(
             "this is a private key of PuTTY; give the line that PuTTYgen shows for authorized_keys"

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use anyhow::{Context as _, bail};
 use ssh_key::PublicKey;
 
+use super::key_file;
 use crate::hashes::{Algorithm, Hasher};
 
 /// "SSHKRL\n\0"
@@ -103,19 +104,14 @@ impl Revoked {
         if bytes.starts_with(MAGIC) {
             return parse_krl(bytes).context("this list of revoked keys is damaged, or too new");
         }
-        let text = str::from_utf8(bytes).context("this is no list of keys")?;
+        let text = key_file::decode(bytes).context("this is no list of keys")?;
         let mut revoked = Self::default();
-        for (number, line) in text.lines().enumerate() {
+        for (number, line) in key_file::lines(&text)? {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let of_line = || {
-                format!(
-                    "line {} is neither a public key nor a fingerprint",
-                    number + 1
-                )
-            };
+            let of_line = || format!("line {number} is neither a public key nor a fingerprint");
             if line.starts_with("SHA256:") {
                 let fingerprint: ssh_key::Fingerprint = line.parse().with_context(of_line)?;
                 revoked.sha256.insert(fingerprint.as_bytes().to_vec());

@@ -246,7 +246,8 @@ impl Accounts {
 
 fn read_authorities(file: &Path) -> anyhow::Result<Vec<AuthorizedKey>> {
     let of_file = || format!("login.user_ca_keys, {}", file.display());
-    let text = String::from_utf8(read(file).with_context(of_file)?).with_context(of_file)?;
+    let bytes = read(file).with_context(of_file)?;
+    let text = super::decode_keys(&bytes).with_context(of_file)?;
     let keys = AuthorizedKey::parse_file(&text).with_context(of_file)?;
     for key in &keys {
         if key.required().with_context(of_file)? != Required::default() {

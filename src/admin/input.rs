@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use zeroize::Zeroizing;
 
-use crate::accounts::{AuthorizedKey, MAX_PASSWORD, Password};
+use crate::accounts::{AuthorizedKey, MAX_PASSWORD, Password, decode_keys};
 
 /// A file of keys is not longer than this, in bytes.
 const MAX_KEY_FILE: u64 = 1 << 20;
@@ -74,13 +74,15 @@ pub(super) fn keys(file: &Path) -> anyhow::Result<Vec<AuthorizedKey>> {
     } else {
         Box::new(File::open(file).with_context(|| format!("cannot read {shown}"))?)
     };
-    let mut text = String::new();
-    let read = source.take(MAX_KEY_FILE + 1).read_to_string(&mut text);
+    let mut bytes = Vec::new();
+    let read = source.take(MAX_KEY_FILE + 1).read_to_end(&mut bytes);
     read.with_context(|| format!("cannot read {shown}"))?;
-    if u64::try_from(text.len()).is_ok_and(|length| length > MAX_KEY_FILE) {
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_KEY_FILE) {
         bail!("{shown} is longer than {MAX_KEY_FILE} bytes: it is no file of keys");
     }
-    AuthorizedKey::parse_file(&text).with_context(|| format!("no key was taken from {shown}"))
+    decode_keys(&bytes)
+        .and_then(|text| AuthorizedKey::parse_file(&text))
+        .with_context(|| format!("no key was taken from {shown}"))
 }
 
 /// Does this file name mean the standard input?

@@ -99,3 +99,63 @@ fn keys_are_added_listed_and_removed() {
     }
     operator.run(&["user", "key", "list", "bob"]).refused();
 }
+
+/// The public half of a new key of PuTTY's, in one of the formats that PuTTYgen writes.
+fn puttygen(operator: &Operator, kind: &[&str], format: &str) -> Vec<u8> {
+    let (private, public) = (operator.path("key.ppk"), operator.path("key.pub"));
+    fs::write(operator.path("empty"), "").unwrap();
+    let mut make = Command::new("puttygen");
+    make.args(kind).args(["-C", "a key of PuTTY", "-q"]);
+    make.arg("-o").arg(&private);
+    make.arg("--new-passphrase").arg(operator.path("empty"));
+    run_ok(make.args(["--random-device", "/dev/urandom"]), STEP);
+    let mut save = Command::new("puttygen");
+    save.arg(&private).args(["-O", format, "-o"]).arg(&public);
+    run_ok(&mut save, STEP);
+    fs::read(public).unwrap()
+}
+
+#[test]
+fn keys_of_puttygen_are_read_in_both_formats_and_encodings() {
+    if !crate::common::have(&["puttygen"]) {
+        return;
+    }
+    let operator = operator();
+    operator.add("ann");
+    let mut count = 0;
+    for kind in [
+        &["-t", "ed25519"][..],
+        &["-t", "rsa", "-b", "2048"],
+        &["-t", "ecdsa", "-b", "256"],
+    ] {
+        // RFC 4716, and one line.
+        for format in ["public", "public-openssh"] {
+            let file = puttygen(&operator, kind, format);
+            let is_block = file.starts_with(b"---- BEGIN SSH2 PUBLIC KEY ----");
+            assert_eq!(is_block, format == "public");
+            let text = String::from_utf8(file).unwrap();
+            let windows = text.replace('\n', "\r\n");
+            let wide = format!("\u{feff}{windows}");
+            let wide: Vec<u8> = wide.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            let marked = format!("\u{feff}{windows}").into_bytes();
+            for (number, bytes) in [marked, wide, text.into_bytes()].iter().enumerate() {
+                let name = format!("{count}-{number}.pub");
+                fs::write(operator.path(&name), bytes).unwrap();
+                let said = operator
+                    .run(&["user", "key", "add", "ann", &name])
+                    .accepted();
+                assert_eq!(said.contains("SHA256:"), number == 0, "{said}");
+            }
+            count += 1;
+        }
+    }
+    let listed = operator.json(&["user", "key", "list", "ann"]);
+    let keys = listed.as_array().unwrap();
+    assert_eq!(keys.len(), count);
+    for key in keys {
+        assert_eq!(key["comment"], "a key of PuTTY");
+    }
+    // PuTTYgen's own file, which has the private half, is refused.
+    let refused = operator.run(&["user", "key", "add", "ann", "key.ppk"]);
+    assert!(refused.refused().contains("private key of PuTTY"));
+}
