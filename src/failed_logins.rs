@@ -22,6 +22,8 @@ pub struct FailedLogin {
     pub peer: SocketAddr,
     /// What it tried.
     pub method: String,
+    /// Why it was refused.
+    pub reason: String,
 }
 
 /// See the module's description.
@@ -34,12 +36,13 @@ impl FailedLogins {
     }
 
     /// One more.
-    pub fn note(&self, user: &str, peer: SocketAddr, method: &str) {
+    pub fn note(&self, user: &str, peer: SocketAddr, method: &str, reason: &str) {
         let failed = FailedLogin {
             at: calendar::now(),
             user: user.chars().take(MAX_NAME).collect(),
             peer,
             method: method.to_owned(),
+            reason: reason.to_owned(),
         };
         let mut kept = self.kept();
         kept.truncate(KEPT - 1);

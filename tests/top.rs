@@ -184,12 +184,12 @@ fn the_chosen_session_is_ended_after_a_question() {
     screen.press(&["/", "b", "o", "b", "Enter"]);
     screen.wait_for("1 session ");
     screen.press(&["Down", "k"]);
-    screen.wait_for("End session 2? y/n");
+    screen.wait_for("End session 2 of bob from 127.0.0.1:");
     screen.press(&["n"]);
     screen.wait_for("q quit");
     assert!(!his.is_closed());
     screen.press(&["k"]);
-    screen.wait_for("End session 2? y/n");
+    screen.wait_for("End session 2 of bob from 127.0.0.1:");
     screen.press(&["y"]);
     wait_until("his session is ended", STEP, || his.is_closed());
     screen.wait_for("0 sessions");
@@ -234,17 +234,64 @@ fn any_size_of_terminal_will_do() {
 }
 
 #[test]
-fn when_the_server_goes_the_terminal_is_left_clean() {
+fn a_server_that_is_killed_is_waited_for() {
     let mut server = TestServer::start();
     let Some(screen) = Screen::open(&server, 100, 24) else {
         return;
     };
     screen.wait_for("0 sessions");
-    let id = i32::try_from(server.process_id()).unwrap();
-    kill_process(Pid::from_raw(id).unwrap(), Signal::KILL).unwrap();
+    let held = Held::open(&server);
+    screen.wait_for("1 session ");
+    server.kill();
+    screen.wait_for("reconnecting: ");
+    held.ended();
+    // Keys do nothing that needs a server, and no harm.
+    screen.press(&["Down", "k", "y", "s"]);
+    screen.wait_for("s sort: user");
+    assert!(!screen.text().contains(USER), "{}", screen.text());
+    server.serve();
+    screen.wait_for("0 sessions");
+    let held = Held::open(&server);
+    screen.wait_for("1 session ");
+    screen.wait_for(USER);
+    held.leave();
     server.stop();
-    screen.assert_left_clean(1);
-    screen.wait_for("the server went away");
+    screen.wait_for("reconnecting: no server runs on");
+    screen.press(&["q"]);
+    screen.assert_left_clean(0);
+}
+
+#[test]
+fn names_reasons_and_addresses_have_the_room_that_there_is() {
+    let server = TestServer::start();
+    let long = format!("{}-the-end", "partner.with-a-long-name".repeat(2));
+    server.add_user(&long, PASSWORD, &[]);
+    let theirs = Connection::open(&server, &Options::default());
+    assert!(theirs.password(&long, PASSWORD).unwrap().success());
+    server.admin(&["user", "set", USER, "--disabled"], "").ok();
+    let refused = Connection::open(&server, &Options::default());
+    assert!(!refused.password(USER, PASSWORD).unwrap().success());
+    let Some(screen) = Screen::open(&server, 160, 30) else {
+        return;
+    };
+    screen.wait_for("FAILED LOGINS");
+    let text = screen.text();
+    let line = |start: &str| {
+        let mut lines = text.lines();
+        lines
+            .find(|line| line.starts_with(start))
+            .unwrap()
+            .to_owned()
+    };
+    // As a session, and as an account.
+    assert!(line("1 ").contains(&long), "{text}");
+    assert!(line(&long).contains("0 bytes"), "{text}");
+    let failed = text.lines().find(|line| line.contains("password"));
+    assert!(failed.unwrap().contains("disabled"), "{text}");
+    screen.press(&["Down", "k"]);
+    screen.wait_for(&format!("End session 1 of {long} from 127.0.0.1:"));
+    screen.press(&["n", "q"]);
+    screen.assert_left_clean(0);
 }
 
 #[test]

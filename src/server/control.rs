@@ -284,6 +284,7 @@ impl Powers {
             user: failed.user,
             peer: failed.peer.to_string(),
             method: failed.method,
+            reason: failed.reason,
         });
         let sessions = open.iter().map(|open| Reply::Session(show(open)));
         let homes = homes.into_values().map(Reply::Home);

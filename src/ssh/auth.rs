@@ -296,7 +296,7 @@ impl Login {
             Err(reason) => {
                 // Debug formatting escapes what a stranger may have put into the name.
                 warn!(user = ?brief(user), %peer, method, key, %reason, "login refused");
-                self.failed.note(user, peer, method);
+                self.failed.note(user, peer, method, &reason.to_string());
                 self.visit.wrong();
                 self.note_refusal(user, &means, &reason.to_string());
                 // Only a wrong password leaves the first of two steps done.

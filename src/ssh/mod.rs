@@ -446,6 +446,8 @@ impl Handler for Connection {
                 let (user, peer) = (session.user(), self.peer);
                 warn!(user, %peer, "login refused: {refused}");
                 let words = refused.to_string();
+                let failed = &context.failed_logins;
+                failed.note(user, peer, means.method, &words);
                 // Cuts the connection of a client that stays; and here the words go out before
                 // anything that it asks for next can be refused without them.
                 self.ending.end(&words);

@@ -7,7 +7,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Cell, Paragraph, Row as TableRow, Table, TableState};
 
 use super::model::{Account, Both, Row, View};
-use crate::admin::control::{Moving, Way};
+use crate::admin::control::{FailedLogin, Moving, OpenSession, Way};
 use crate::admin::visible;
 use crate::units::show_rounded;
 
@@ -50,6 +50,10 @@ fn speed(bytes: u64) -> String {
 }
 
 fn head_line(view: &View) -> Paragraph<'static> {
+    if let Some(why) = view.lost() {
+        let text = format!("landfall   reconnecting: {}", visible(why));
+        return Paragraph::new(Line::styled(text, bold().fg(Color::Red)));
+    }
     let rows = view.rows().len();
     let Both { up, down } = view.speed();
     let (up, down) = (speed(up), speed(down));
@@ -59,8 +63,8 @@ fn head_line(view: &View) -> Paragraph<'static> {
 }
 
 fn foot_line(view: &View) -> Paragraph<'static> {
-    if let Some(id) = view.asked_to_kill() {
-        let question = format!("End session {id}? y/n");
+    if let Some(OpenSession { id, user, peer, .. }) = view.asked_to_kill() {
+        let question = format!("End session {id} of {user} from {peer}? y/n");
         return Paragraph::new(Line::styled(question, bold().fg(Color::Red)));
     }
     let filter = visible(view.filter());
@@ -81,27 +85,31 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
     // On a narrow terminal what says least goes first.
     let is_wide = area.width >= 120;
     let is_narrow = area.width < 60;
-    let mut titles = vec!["ID", "USER"];
-    let names = view.rows();
-    let names = names.iter().map(|row| row.session.user.chars().count());
-    let longest = if is_narrow { 9 } else { 20 };
-    let name = names.max().unwrap_or_default().clamp(4, longest);
-    let name = u16::try_from(name).unwrap_or(4);
-    let mut widths = vec![Constraint::Length(4), Constraint::Length(name)];
+    let rows = view.rows();
+    let longest = |text: fn(&OpenSession) -> usize| {
+        let lengths = rows.iter().map(|row| text(&row.session));
+        lengths.max().unwrap_or_default()
+    };
+    let user = longest(|session| length(&session.user));
+    let peer = longest(|session| length(&session.peer));
+    let client = longest(|session| length(software(session)));
+    let done = if is_narrow { 4 } else { BAR + 5 };
+    // Least and wanted; FILE takes what is left.
+    let mut columns = vec![("ID", 4, 4), ("USER", 9, user)];
     if !is_narrow {
-        titles.push("FROM");
-        widths.push(Constraint::Length(21));
+        columns.push(("FROM", 21, peer));
     }
     if is_wide {
-        titles.extend(["CLIENT", "SINCE"]);
-        widths.extend([Constraint::Length(16), Constraint::Length(8)]);
+        columns.extend([("CLIENT", 16, client), ("SINCE", 8, 8)]);
     }
-    titles.extend(["FILE", "DONE", "SPEED"]);
-    widths.push(Constraint::Min(8));
-    let done = if is_narrow { 4 } else { BAR + 5 };
-    widths.push(Constraint::Length(u16::try_from(done).unwrap_or(4)));
-    widths.push(Constraint::Length(11));
-    let rows = view.rows();
+    let before_file = columns.len();
+    columns.extend([("FILE", 8, 8), ("DONE", done, done), ("SPEED", 11, 11)]);
+    let titles = columns.iter().map(|(title, ..)| *title);
+    let titles = TableRow::new(titles).style(bold());
+    let mut widths = fit(&columns, area.width);
+    if let Some(file) = widths.get_mut(before_file) {
+        *file = Constraint::Min(8);
+    }
     let rows = rows.iter().map(|row| {
         let Row {
             session,
@@ -114,10 +122,9 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
             cells.push(session.peer.clone());
         }
         if is_wide {
-            let client = session.client.trim_start_matches("SSH-2.0-");
             // The time of day is enough beside the other ones.
             let time = session.since.get(11..19).unwrap_or(&session.since);
-            cells.extend([visible(client), time.to_owned()]);
+            cells.extend([visible(software(session)), time.to_owned()]);
         }
         cells.extend([
             moving.map_or_else(String::new, file),
@@ -127,10 +134,33 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
         TableRow::new(cells.into_iter().map(Cell::from))
     });
     let table = Table::new(rows, widths)
-        .header(TableRow::new(titles).style(bold()))
+        .header(titles)
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
     let mut state = TableState::new().with_selected(view.choice());
     frame.render_stateful_widget(table, area, &mut state);
+}
+
+/// What the client calls itself.
+fn software(session: &OpenSession) -> &str {
+    session.client.trim_start_matches("SSH-2.0-")
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// The widths of columns, each with a title, its least width and the one that it wants: what the least
+/// ones leave of the room goes to the first columns that want more.
+fn fit(columns: &[(&str, usize, usize)], room: u16) -> Vec<Constraint> {
+    let between = columns.len().saturating_sub(1);
+    let least = columns.iter().map(|(_, least, _)| least).sum::<usize>();
+    let mut left = usize::from(room).saturating_sub(least + between);
+    let width = |(_, least, wanted): &(&str, usize, usize)| {
+        let more = wanted.saturating_sub(*least).min(left);
+        left -= more;
+        Constraint::Length(u16::try_from(least + more).unwrap_or(u16::MAX))
+    };
+    columns.iter().map(width).collect()
 }
 
 fn file(moving: &Moving) -> String {
@@ -169,17 +199,24 @@ fn draw_accounts(frame: &mut Frame<'_>, view: &View, area: Rect) {
         ];
         TableRow::new(cells.map(Cell::from))
     });
-    let widths = [10, 8, 11, 11, 60].map(Constraint::Length);
-    let titles = ["ACCOUNT", "SESSIONS", "UP", "DOWN", "QUOTA"];
-    let table = Table::new(rows, widths).header(TableRow::new(titles).style(bold()));
-    frame.render_widget(table, area);
+    let name = view.accounts().keys().map(|name| length(name)).max();
+    let columns = [
+        ("ACCOUNT", 10, name.unwrap_or_default()),
+        ("SESSIONS", 8, 8),
+        ("UP", 11, 11),
+        ("DOWN", 11, 11),
+        ("QUOTA", BAR + 18, 60),
+    ];
+    frame.render_widget(table(&columns, rows, area.width), area);
 }
 
 fn quota(account: &Account) -> String {
     let Some(home) = &account.home else {
         return String::new();
     };
-    let used = home.used.map_or_else(|| "?".to_owned(), show_rounded);
+    let used = home
+        .used
+        .map_or_else(|| "is counted".to_owned(), show_rounded);
     match (home.used, home.quota) {
         (Some(bytes), Some(quota)) => {
             let percent = u128::from(bytes) * 100 / u128::from(quota.max(1));
@@ -199,11 +236,29 @@ fn draw_failed(frame: &mut Frame<'_>, view: &View, area: Rect) {
             visible(&failed.user),
             failed.peer.clone(),
             failed.method.clone(),
+            visible(&failed.reason),
         ];
         TableRow::new(cells.map(Cell::from))
     });
-    let widths = [13, 20, 28, 20].map(Constraint::Length);
-    let titles = ["FAILED LOGINS", "NAME", "FROM", "BY"];
-    let table = Table::new(rows, widths).header(TableRow::new(titles).style(bold()));
-    frame.render_widget(table, area);
+    let longest = |text: fn(&FailedLogin) -> &str| {
+        let shown = view.failed().iter().take(PANEL);
+        shown.map(|failed| length(text(failed))).max().unwrap_or(0)
+    };
+    let columns = [
+        ("FAILED LOGINS", 13, 13),
+        ("NAME", 8, longest(|failed| &failed.user)),
+        ("FROM", 15, longest(|failed| &failed.peer)),
+        ("BY", 9, longest(|failed| &failed.method)),
+        ("WHY", 20, longest(|failed| &failed.reason)),
+    ];
+    frame.render_widget(table(&columns, rows, area.width), area);
+}
+
+fn table<'a>(
+    columns: &[(&'a str, usize, usize)],
+    rows: impl Iterator<Item = TableRow<'a>>,
+    width: u16,
+) -> Table<'a> {
+    let titles = columns.iter().map(|(title, ..)| *title);
+    Table::new(rows, fit(columns, width)).header(TableRow::new(titles).style(bold()))
 }

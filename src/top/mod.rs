@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::model::View;
-use crate::admin::control::{Request, Server};
+use crate::admin::control::{Reply, Request, Server};
 
 /// How often the server is asked.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -28,27 +28,57 @@ enum Act {
     Kill(u64),
 }
 
-/// Shows the server of this data folder until somebody quits, or it is gone.
+/// Shows the server of this data folder until somebody quits. A server that goes away is waited for.
 ///
 /// # Errors
-/// There is no terminal, or no server any more.
+/// There is no terminal, or no server at the start.
 pub async fn run(data: &Path) -> anyhow::Result<()> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         bail!("landfall top needs a terminal; for programs there is: landfall session list --json");
     }
-    let mut server = Server::need(data).await?;
+    let server = Server::need(data).await?;
+    let mut link = Link {
+        data,
+        server: Some(server),
+    };
     let mut view = View::default();
-    view.take(server.ask(Request::Top).await?, Instant::now());
+    view.take(link.ask(Request::Top).await?, Instant::now());
     // Also has a panic leave the terminal as it was.
     let mut terminal = ratatui::try_init().context("cannot use this terminal")?;
-    let outcome = watch(&mut terminal, &mut server, &mut view).await;
+    let outcome = watch(&mut terminal, &mut link, &mut view).await;
     ratatui::restore();
     outcome
 }
 
+/// The way to the server, which may go away and come back.
+struct Link<'a> {
+    data: &'a Path,
+    server: Option<Server>,
+}
+
+impl Link<'_> {
+    /// Asks the server; connects again if there is no connection.
+    async fn ask(&mut self, request: Request) -> anyhow::Result<Vec<Reply>> {
+        let mut server = match self.server.take() {
+            Some(server) => server,
+            None => Server::need(self.data).await?,
+        };
+        let replies = server.ask(request).await?;
+        self.server = Some(server);
+        Ok(replies)
+    }
+
+    async fn refresh(&mut self, view: &mut View) {
+        match self.ask(Request::Top).await {
+            Ok(replies) => view.take(replies, Instant::now()),
+            Err(failure) => view.lose(format!("{failure:#}")),
+        }
+    }
+}
+
 async fn watch(
     terminal: &mut ratatui::DefaultTerminal,
-    server: &mut Server,
+    link: &mut Link<'_>,
     view: &mut View,
 ) -> anyhow::Result<()> {
     let mut events = events();
@@ -59,7 +89,7 @@ async fn watch(
     loop {
         terminal.draw(|frame| draw::all(frame, view))?;
         tokio::select! {
-            _ = refresh.tick() => view.take(server.ask(Request::Top).await?, Instant::now()),
+            _ = refresh.tick() => link.refresh(view).await,
             _ = terminate.recv() => return Ok(()),
             _ = hangup.recv() => return Ok(()),
             event = events.recv() => match event {
@@ -68,8 +98,10 @@ async fn watch(
                     Act::Quit => return Ok(()),
                     Act::Kill(id) => {
                         let request = Request::Kill { ids: vec![id], user: None, reason: None };
-                        server.ask(request).await?;
-                        view.take(server.ask(Request::Top).await?, Instant::now());
+                        match link.ask(request).await {
+                            Ok(_) => link.refresh(view).await,
+                            Err(failure) => view.lose(format!("{failure:#}")),
+                        }
                     }
                 },
                 // Another size: it is drawn anew in any case.
@@ -103,7 +135,7 @@ fn act(view: &mut View, key: KeyEvent) -> Act {
     if with_control && key.code == KeyCode::Char('c') {
         return Act::Quit;
     }
-    if let Some(id) = view.asked_to_kill() {
+    if let Some(id) = view.asked_to_kill().map(|session| session.id) {
         view.answered();
         return match key.code {
             KeyCode::Char('y' | 'Y') => Act::Kill(id),

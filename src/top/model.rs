@@ -108,11 +108,30 @@ pub(super) struct View {
     /// The id of the chosen session: it stays chosen wherever it moves.
     chosen: Option<u64>,
     asked_to_kill: Option<u64>,
+    /// Why there is no answer of the server now.
+    lost: Option<String>,
 }
 
 impl View {
+    /// The server does not answer. The next one that does may be another, which counts from 0.
+    pub(super) fn lose(&mut self, why: String) {
+        self.rows.clear();
+        self.accounts.clear();
+        self.failed.clear();
+        self.taken_at = None;
+        self.chosen = None;
+        self.asked_to_kill = None;
+        self.lost = Some(why);
+    }
+
+    /// Why there is no answer of the server now.
+    pub(super) fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+
     /// Takes what the server has answered.
     pub(super) fn take(&mut self, replies: Vec<Reply>, now: Instant) {
+        self.lost = None;
         let seconds = self.taken_at.replace(now);
         let seconds = seconds.map_or(1.0, |before| (now - before).as_secs_f64());
         let before: HashMap<u64, (Both, Both)> = self
@@ -262,8 +281,10 @@ impl View {
         self.asked_to_kill = row.map(|row| row.session.id);
     }
 
-    pub(super) fn asked_to_kill(&self) -> Option<u64> {
-        self.asked_to_kill
+    pub(super) fn asked_to_kill(&self) -> Option<&OpenSession> {
+        let asked = self.asked_to_kill?;
+        let row = self.rows.iter().find(|row| row.session.id == asked)?;
+        Some(&row.session)
     }
 
     pub(super) fn answered(&mut self) {
@@ -307,6 +328,19 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_is_started_again_is_another_one() {
+        let (mut view, began) = (View::default(), Instant::now());
+        view.take(vec![session(1, "a", 5000)], began);
+        view.move_choice(1);
+        view.lose("gone".to_owned());
+        assert_eq!((view.rows().len(), view.lost()), (0, Some("gone")));
+        let later = began + Duration::from_secs(2);
+        view.take(vec![session(1, "b", 9000)], later);
+        assert_eq!((view.lost(), view.choice()), (None, None));
+        assert_eq!(view.speed(), Both::default());
+    }
+
+    #[test]
     fn the_chosen_session_stays_chosen_wherever_it_moves() {
         let (mut view, now) = (View::default(), Instant::now());
         view.take(
@@ -320,13 +354,14 @@ mod tests {
         assert_eq!((ids(&view), view.choice()), (vec![3, 2, 1], Some(1)));
         "C".chars().for_each(|letter| view.type_letter(letter));
         assert_eq!((ids(&view), view.choice()), (vec![1], None));
+        let asked = |view: &View| view.asked_to_kill().map(|session| session.id);
         view.ask_to_kill();
-        assert_eq!(view.asked_to_kill(), None);
+        assert_eq!(asked(&view), None);
         view.forget_filter();
         view.ask_to_kill();
-        assert_eq!(view.asked_to_kill(), Some(2));
+        assert_eq!(asked(&view), Some(2));
         view.take(vec![session(1, "c", 1)], now);
-        assert_eq!((view.choice(), view.asked_to_kill()), (None, None));
+        assert_eq!((view.choice(), asked(&view)), (None, None));
         view.move_choice(-1);
         assert_eq!(view.choice(), Some(0));
     }

@@ -163,6 +163,8 @@ pub struct FailedLogin {
     pub peer: String,
     /// What it tried.
     pub method: String,
+    /// Why it was refused.
+    pub reason: String,
 }
 
 /// A file that is being moved. Programs rely on these names.
