@@ -7,13 +7,17 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
+use rustix::io::Errno;
+
 use crate::accounts::{Account, Basis, Proof, UserName};
 use crate::audit::{Event, Login, milliseconds};
 use crate::bandwidth::Share;
 use crate::config;
 use crate::descriptors::Holdings;
 use crate::error::Error;
+use crate::fence;
 use crate::hashes::Hashes;
+use crate::path::VPath;
 use crate::quota::{Ledger, Member, Usage};
 use crate::store::local::{self, LocalStore, Remains};
 use crate::store::{Identity, Store};
@@ -264,7 +268,17 @@ impl Drop for Session {
 
 /// Opens a home: the one place that says what kind of store it is. May block.
 pub fn open_home(home: &Path, umask: u32) -> Result<Arc<dyn Store>, Error> {
-    Ok(Arc::new(LocalStore::open(home, umask)?))
+    const OUTSIDE: &str = "the server's sandbox leaves this folder out: restart the server, or name it in fences.homes before";
+    let store = LocalStore::open(home, umask)?;
+    // The sandbox lets a folder be opened as a place, and nothing be done in it.
+    let is_outside = || {
+        let listed = store.open_directory(&VPath::home());
+        matches!(listed, Err(Error::Os(Errno::ACCESS)))
+    };
+    if fence::leaves_out(home) && is_outside() {
+        return Err(Error::Refused(OUTSIDE));
+    }
+    Ok(Arc::new(store))
 }
 
 /// Counts what lies in a home; see [`Store::count`].

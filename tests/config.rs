@@ -1,9 +1,11 @@
 //! config.toml as an operator meets it: `landfall check` and `landfall serve`.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
 
 use crate::common::operator::Operator;
-use crate::common::{STEP, run};
+use crate::common::{STEP, run, skip};
 
 /// All faults that `check` finds, and the proof that `serve` finds the same and does not start.
 fn faults(config: impl AsRef<[u8]>) -> Vec<String> {
@@ -315,4 +317,45 @@ fn paths_are_relative_to_the_config_and_not_to_the_caller() {
     assert_eq!(operator.names("."), ["conf"]);
     assert!(operator.path("conf/state/homes/ann").is_dir());
     assert!(operator.path("conf/state/landfall.db").is_file());
+}
+
+/// What `landfall serve` says that cannot listen on this address, without the privilege of low ports.
+fn refused_to_listen(address: &str) -> String {
+    let operator = Operator::with_config(format!("server.listen = [{address:?}]\n"));
+    let serve = operator.command(&["serve"]);
+    let mut program = if rustix::process::geteuid().is_root() {
+        let mut without = Command::new("setpriv");
+        without.args(["--bounding-set", "-net_bind_service"]);
+        without.args(["--inh-caps", "-net_bind_service"]);
+        without.arg(serve.get_program()).args(serve.get_args());
+        without.current_dir(operator.path(""));
+        without.env_remove("LANDFALL_CONFIG");
+        without
+    } else {
+        serve
+    };
+    run(&mut program, STEP).failed().err()
+}
+
+#[test]
+fn why_it_cannot_listen_is_said() {
+    let busy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let said = refused_to_listen(&busy.local_addr().unwrap().to_string());
+    assert!(said.contains("is another server running there?"), "{said}");
+    let said = refused_to_listen("192.0.2.1:2022");
+    assert!(
+        said.contains("no network interface of this machine"),
+        "{said}"
+    );
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if first.unwrap().trim().parse::<u16>().unwrap() <= 23 {
+        return skip("every port is free for all here (net.ipv4.ip_unprivileged_port_start)");
+    }
+    let said = refused_to_listen("127.0.0.1:23");
+    assert!(said.contains("ermission denied"), "{said}");
+    assert!(
+        said.contains("ports below 1024 need CAP_NET_BIND_SERVICE"),
+        "{said}"
+    );
+    assert!(!said.contains("another server"), "{said}");
 }

@@ -209,6 +209,13 @@ fn a_home_beyond_the_fence_is_told_and_is_within_after_a_restart() {
         run(&mut sftp, STEP)
     };
     list(&server).failed();
+    // Why is in the log: "permission denied" alone would send the operator to the modes of folders.
+    wait_until("the log has the reason", STEP, || {
+        let log = server.log();
+        let lines = log.lines();
+        let mut of_home = lines.filter(|line| line.contains("cannot be opened"));
+        of_home.any(|line| line.contains("sandbox leaves this folder out"))
+    });
     // Others are not touched by that.
     Connection::logged_in(&server).sftp().assert_alive();
     server.stop();

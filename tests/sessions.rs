@@ -163,6 +163,12 @@ fn a_wrong_id_is_refused_and_the_right_ones_are_ended() {
     ] {
         assert_eq!(server.admin(wrong, "").status.code(), Some(2), "{wrong:?}");
     }
+    let said = server.admin(&["session", "kill", USER], "").err();
+    assert!(
+        said.contains("an id is a number, as `landfall session list` shows it"),
+        "{said}"
+    );
+    assert!(said.contains("--user") && !said.contains("digit"), "{said}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub enum Session {
 #[command(group = ArgGroup::new("which").required(true).multiple(true))]
 pub struct Kill {
     /// The ids, as `session list` shows them.
-    #[arg(value_name = "ID", group = "which")]
+    #[arg(value_name = "ID", value_parser = id, group = "which")]
     pub ids: Vec<u64>,
     /// All sessions of this user.
     #[arg(long, value_name = "NAME", group = "which")]
@@ -26,6 +26,13 @@ pub struct Kill {
     /// What the clients are told: one line.
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
+}
+
+fn id(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        "an id is a number, as `landfall session list` shows it; for all sessions of a user there is --user"
+            .to_owned()
+    })
 }
 
 /// Within the limits of a message that every client shows.

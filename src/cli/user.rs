@@ -67,6 +67,8 @@ pub struct PasswordSource {
 /// `landfall user set`
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).multiple(true))]
+// The group is all options: in the usage they would stand once more.
+#[command(override_usage = "landfall user set [OPTIONS] <NAME>")]
 pub struct Set {
     /// The user.
     pub name: String,

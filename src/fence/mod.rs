@@ -7,7 +7,7 @@ pub mod syscalls;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,14 @@ pub struct Fence {
     ports: Vec<u16>,
 }
 
+/// The fence around this process.
+static AROUND: OnceLock<Fence> = OnceLock::new();
+
+/// Does the fence around this process leave this home out?
+pub fn leaves_out(home: &Path) -> bool {
+    AROUND.get().is_some_and(|fence| !fence.has_home(home))
+}
+
 /// What of it the kernel holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
@@ -93,6 +101,11 @@ impl Fence {
             read,
             ports: listen.map(SocketAddr::port).collect(),
         }
+    }
+
+    /// Remembers that it is raised around the whole process.
+    pub fn stand(self) -> &'static Self {
+        AROUND.get_or_init(|| self)
     }
 
     /// May a home lie here?

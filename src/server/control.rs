@@ -63,7 +63,7 @@ pub(super) struct Powers {
     /// The accounts.
     pub(super) accounts: Accounts,
     /// What the server may touch, if it may not touch everything.
-    pub(super) fence: Option<Fence>,
+    pub(super) fence: Option<&'static Fence>,
     /// Who is banned.
     pub(super) admission: Arc<Admission>,
 }
@@ -231,7 +231,7 @@ impl Powers {
 
     /// Says so if the server cannot reach the home of an account.
     async fn beyond_the_fence(&self, name: &UserName) -> Option<Reply> {
-        let fence = self.fence.as_ref()?;
+        let fence = self.fence?;
         // One that was removed needs none.
         let home = self.accounts.find(name).await.ok()?.account.home;
         let text = format!(

@@ -15,7 +15,10 @@ use crate::fence::{Fence, Holds};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Enters the sandbox that the config wants; returns its part around files, if that holds.
-pub(super) fn raise(config: &Config, homes: Vec<PathBuf>) -> anyhow::Result<Option<Fence>> {
+pub(super) fn raise(
+    config: &Config,
+    homes: Vec<PathBuf>,
+) -> anyhow::Result<Option<&'static Fence>> {
     let fence = raise_landlock(config, homes)?;
     if !config.fences.seccomp {
         info!("no system call is refused: fences.seccomp is false");
@@ -28,7 +31,10 @@ pub(super) fn raise(config: &Config, homes: Vec<PathBuf>) -> anyhow::Result<Opti
     Ok(fence)
 }
 
-fn raise_landlock(config: &Config, homes: Vec<PathBuf>) -> anyhow::Result<Option<Fence>> {
+fn raise_landlock(
+    config: &Config,
+    homes: Vec<PathBuf>,
+) -> anyhow::Result<Option<&'static Fence>> {
     if !config.fences.landlock {
         info!("no fence around this process: fences.landlock is false");
         return Ok(None);
@@ -47,7 +53,7 @@ fn raise_landlock(config: &Config, homes: Vec<PathBuf>) -> anyhow::Result<Option
             return Ok(None);
         }
     }
-    Ok(Some(fence))
+    Ok(Some(fence.stand()))
 }
 
 /// Waits until this is the only thread.

@@ -12,12 +12,13 @@ mod stop;
 mod supervisor;
 mod told;
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use rustix::net::sockopt;
 use rustix::process::{Resource, Rlimit};
 use tokio::net::{TcpListener, TcpSocket};
@@ -60,6 +61,9 @@ const FAREWELL: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// And looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Ports below this are for processes with a privilege (capabilities(7), CAP_NET_BIND_SERVICE).
+const PRIVILEGED: u16 = 1024;
 
 /// Connections that may wait in the system's queue; it has a limit of its own.
 const BACKLOG: u32 = 1024;
@@ -164,7 +168,7 @@ async fn run(
     config: Config,
     log: Log,
     host_keys: Vec<PrivateKey>,
-    fence: Option<Fence>,
+    fence: Option<&'static Fence>,
     supervisor: Supervisor,
     memory: Arc<Memory>,
     declared: Declared,
@@ -392,12 +396,23 @@ async fn listeners(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>>
         return Ok(listeners);
     }
     for address in addresses {
-        let listener = listen(address, addresses).with_context(|| {
-            format!("cannot listen on {address}: is another server running there?")
-        })?;
-        listeners.push(listener);
+        let listener = listen(address, addresses);
+        listeners.push(listener.map_err(|failure| cannot_listen(*address, failure))?);
     }
     Ok(listeners)
+}
+
+/// Why it cannot, and what to do about it.
+fn cannot_listen(address: SocketAddr, failure: std::io::Error) -> anyhow::Error {
+    let advice = match failure.kind() {
+        ErrorKind::AddrInUse => ": is another server running there?",
+        ErrorKind::PermissionDenied if address.port() < PRIVILEGED => {
+            ": ports below 1024 need CAP_NET_BIND_SERVICE, or a socket from systemd (landfall.socket)"
+        }
+        ErrorKind::AddrNotAvailable => ": no network interface of this machine has this address",
+        _ => "",
+    };
+    anyhow!("cannot listen on {address}: {failure}{advice}")
 }
 
 /// `[::]` takes IPv4 connections too, unless `0.0.0.0` is there for them.

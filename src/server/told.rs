@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use super::cannot_listen;
 use crate::accounts::Accounts;
 use crate::admin;
 use crate::admission::Admission;
@@ -42,7 +43,9 @@ impl Told {
             return Ok(None);
         };
         let listener = TcpListener::bind(address).await;
-        let listener = listener.with_context(|| format!("cannot tell the metrics on {address}"))?;
+        let listener = listener
+            .map_err(|failure| cannot_listen(address, failure))
+            .context("metrics.listen")?;
         info!("metrics at http://{}/metrics", listener.local_addr()?);
         let told = Arc::new(self);
         let page = move || {

@@ -330,3 +330,23 @@ fn changes_at_the_same_time_do_not_lose_each_other() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_set_of_nothing_says_once_what_can_be_set() {
+    let operator = operator();
+    operator.add("ann");
+    let said = operator.run(&["user", "set", "ann"]);
+    assert_eq!(said.status.code(), Some(2));
+    let said = said.err();
+    for option in ["--quota", "--home", "--network", "--enabled", "--login"] {
+        let bare = format!("{option}|");
+        let valued = format!("{option} <");
+        let count = said.matches(&bare).count() + said.matches(&valued).count();
+        let last = said.matches(&format!("{option}>")).count();
+        assert_eq!(count + last, 1, "{option}: {said}");
+    }
+    assert!(
+        said.contains("Usage: landfall user set [OPTIONS] <NAME>"),
+        "{said}"
+    );
+}
