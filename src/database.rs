@@ -113,9 +113,8 @@ impl Database {
         transaction.context("the database is busy; try again")
     }
 
-    /// A connection of its own, whose commits do not wait for the disk: for what may be lost in a
-    /// crash.
-    pub(crate) async fn relaxed(&self) -> anyhow::Result<SqliteConnection> {
+    /// A connection of its own, whose commits do not wait for the disk.
+    async fn relaxed(&self) -> anyhow::Result<SqliteConnection> {
         let mut connection = self.pool.acquire().await?.detach();
         sqlx::query("PRAGMA synchronous = NORMAL")
             .execute(&mut connection)
@@ -225,6 +224,29 @@ impl Database {
 
 fn newest_schema() -> Option<i64> {
     MIGRATIONS.iter().map(|step| step.version).max()
+}
+
+/// A connection for commits that need not wait for the disk: they outlive a server that is killed, and
+/// may be lost when the machine goes down. To wait would make the disk write out, at that moment, what
+/// all others have written too.
+#[derive(Default)]
+pub(crate) struct Relaxed(Option<SqliteConnection>);
+
+impl Relaxed {
+    /// Lets `act` use the connection. After a failure the next one gets a new one.
+    pub(crate) async fn run(
+        &mut self,
+        database: &Database,
+        act: impl AsyncFnOnce(&mut SqliteConnection) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut connection = match self.0.take() {
+            Some(connection) => connection,
+            None => database.relaxed().await?,
+        };
+        act(&mut connection).await?;
+        self.0 = Some(connection);
+        Ok(())
+    }
 }
 
 /// Is there a database in this data folder?
@@ -387,6 +409,12 @@ mod tests {
                 .await
                 .unwrap();
             assert_eq!(name, "ann");
+            // Of an account that is older than the record of logins, the logins before that are unknown.
+            let began: String = sqlx::query_scalar("SELECT began FROM login_record")
+                .fetch_one(&database.pool)
+                .await
+                .unwrap();
+            assert!(began.starts_with("20") && began.len() == 19, "{began}");
             database.close().await;
             let newest = MIGRATIONS.iter().map(|step| step.version).max().unwrap();
             assert_eq!(schema(&file).await, newest);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::sleep;
 use tracing::warn;
 
@@ -28,6 +28,8 @@ pub struct Live {
     /// Held from reading an account until its sessions have it, so that an older state never comes
     /// after a newer one.
     one: Mutex<()>,
+    /// The last change of any account that was noticed.
+    noticed: watch::Sender<i64>,
 }
 
 /// What became of the sessions of an account.
@@ -46,7 +48,13 @@ impl Live {
             accounts,
             sessions,
             one: Mutex::default(),
+            noticed: watch::Sender::new(0),
         }
+    }
+
+    /// The number of the last change of any account, as often as there is a new one.
+    pub fn changes(&self) -> watch::Receiver<i64> {
+        self.noticed.subscribe()
     }
 
     /// Notices changes by itself, told or not. Never ends by itself.
@@ -127,6 +135,7 @@ impl Live {
             let changed = changed.into_iter().filter(has_sessions);
             changes.unapplied.extend(changed);
             changes.seen = last;
+            self.noticed.send_replace(last);
         }
     }
 

@@ -93,10 +93,10 @@ fn they_tell_what_a_real_client_did() {
         scrape(&server)["landfall_sessions"] == 1.0
     });
     // What is used stands in the database after a second.
-    let used = format!("landfall_account_bytes{{account=\"{USER}\"}}");
+    let used = format!("landfall_account_used_bytes{{account=\"{USER}\"}}");
     wait_until("it is told what is used", STEP, || {
         let now = scrape(&server);
-        let files = now.get(&format!("landfall_account_files{{account=\"{USER}\"}}"));
+        let files = now.get(&format!("landfall_account_used_files{{account=\"{USER}\"}}"));
         (now.get(&used), files) == (Some(&600_000.0), Some(&4.0))
     });
 
@@ -134,10 +134,10 @@ fn they_tell_what_a_real_client_did() {
         ("landfall_audit_lost_total", 0.0),
         ("landfall_audit_folded_total", 0.0),
         (
-            "landfall_account_bytes_limit{account=\"alice\"}",
+            "landfall_account_quota_bytes{account=\"alice\"}",
             1_048_576.0,
         ),
-        ("landfall_account_files{account=\"alice\"}", 4.0),
+        ("landfall_account_used_files{account=\"alice\"}", 4.0),
     ] {
         // OpenSSH renames by an extension.
         assert_eq!(now[name], value, "{name}");
@@ -159,6 +159,35 @@ fn they_tell_what_a_real_client_did() {
     wait_until("all have left", STEP, || {
         let now = scrape(&server);
         now["landfall_sessions"] == 0.0 && now["landfall_connections"] == 0.0
+    });
+}
+
+#[test]
+fn every_account_is_in_them_also_after_a_restart() {
+    let mut server = TestServer::start_with(&[ON, ("metrics.accounts", "true")]);
+    server.add_user("bob", PASSWORD, &[]);
+    fs::write(server.path("data/homes/bob/f"), "content").unwrap();
+    drop(Connection::logged_in(&server));
+    let login = format!("landfall_account_last_login_timestamp_seconds{{account=\"{USER}\"}}");
+    let used = |name: &str| format!("landfall_account_used_bytes{{account=\"{name}\"}}");
+    wait_until("all are told of", STEP, || {
+        let now = scrape(&server);
+        now.contains_key(&used(USER)) && now.contains_key(&used("bob")) && now.contains_key(&login)
+    });
+    let before = scrape(&server);
+    server.stop();
+    server.serve();
+    let after = scrape(&server);
+    for name in [used(USER), used("bob"), login] {
+        assert_eq!(after[&name], before[&name], "{name}");
+    }
+    // A home that was never counted is, without a login.
+    server.stop();
+    server.add_user("eve", PASSWORD, &[]);
+    fs::write(server.path("data/homes/eve/f"), "content").unwrap();
+    server.serve();
+    wait_until("it is counted", STEP, || {
+        scrape(&server).get(&used("eve")) == Some(&7.0)
     });
 }
 

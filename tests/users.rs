@@ -1,6 +1,7 @@
 //! The user commands without a server: what each makes, what it refuses, and the disk afterwards.
 
 mod keys;
+mod list;
 mod rules;
 mod terminal;
 
@@ -100,7 +101,8 @@ fn add_makes_a_user_and_a_home_that_others_cannot_enter() {
             "quota": null, "max_files": null, "used_bytes": null, "used_files": null,
             "safe_overwrite": null, "permissions": {"/": "full"}, "networks": [], "expires": null,
             "disabled": false, "max_sessions": null, "login": "any", "upload_rate": null,
-            "download_rate": null, "declared": false,
+            "download_rate": null, "declared": false, "state": "active", "last_login": null,
+            "logins_recorded_since": created,
         })
     );
     for file in operator

@@ -7,6 +7,7 @@ mod guest;
 mod homes;
 mod key_file;
 mod keys;
+mod last_login;
 mod login;
 mod password;
 mod prepared;
@@ -23,8 +24,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use anyhow::{Context as _, anyhow, bail};
 
 use self::homes::Homes;
+use self::last_login::LastLogins;
 use self::password::Hasher;
-use self::sql::{AccountRow, Change, Rows};
+use self::sql::{AccountRow, Change, DetailsRow, Rows};
 use self::trust::Trust;
 use crate::calendar;
 use crate::config::Config;
@@ -37,6 +39,7 @@ pub use self::declared::Declared;
 pub use self::homes::ready as make_home;
 pub use self::key_file::decode as decode_keys;
 pub use self::keys::AuthorizedKey;
+pub use self::last_login::LastLogin;
 pub use self::login::{Credential, Given, KeyProof, Proof, Refusal};
 pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};
 pub use self::prepared::Prepared;
@@ -115,6 +118,19 @@ pub struct Details {
     pub keys: u64,
     /// When it was made: seconds since 1970-01-01 00:00 UTC.
     pub created_at: i64,
+    /// The last login, if one is recorded.
+    pub last_login: Option<LastLogin>,
+    /// Since when logins to it are recorded: its creation, unless it is older than the record.
+    pub recorded_since: i64,
+}
+
+impl Details {
+    /// When it was last used, as far as is known: never before it was created, nor before logins were
+    /// recorded.
+    pub fn last_used(&self) -> i64 {
+        let login = self.last_login.as_ref();
+        login.map_or(self.recorded_since, |login| login.at)
+    }
 }
 
 /// All accounts: a handle that is cheap to clone.
@@ -132,6 +148,7 @@ struct Inner {
     hasher: RwLock<Arc<Hasher>>,
     trust: RwLock<Arc<Trust>>,
     homes: Homes,
+    logins: LastLogins,
 }
 
 impl Accounts {
@@ -157,6 +174,7 @@ impl Accounts {
                 hasher: RwLock::new(Arc::new(Hasher::new(&config.login)?)),
                 trust: RwLock::new(Arc::new(Trust::new(config))),
                 homes: Homes::new(data, &config.server.keys)?,
+                logins: LastLogins::default(),
             }),
         })
     }
@@ -378,16 +396,19 @@ impl Accounts {
     }
 
     /// The same; `None` if there is none.
-    async fn find_any(&self, name: &UserName) -> anyhow::Result<Option<Details>> {
-        let found = self.inner.rows.account_and_keys(name.as_str()).await?;
+    pub async fn find_any(&self, name: &UserName) -> anyhow::Result<Option<Details>> {
+        let found = self.inner.rows.details(name.as_str()).await?;
         found.map(|found| self.details(found)).transpose()
     }
 
-    fn details(&self, (row, keys): (AccountRow, i64)) -> anyhow::Result<Details> {
+    fn details(&self, found: DetailsRow) -> anyhow::Result<Details> {
+        let row = found.account;
         Ok(Details {
             has_password: row.password_hash.is_some(),
-            keys: u64::try_from(keys)?,
+            keys: u64::try_from(found.keys)?,
             created_at: row.created_at,
+            last_login: found.last_login,
+            recorded_since: row.created_at.max(found.record_began),
             account: self.account(row)?,
         })
     }

@@ -2,11 +2,13 @@
 
 use anyhow::Context as _;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite, Transaction};
+use sqlx::{Connection as _, Row as _, Sqlite, SqliteConnection, Transaction};
 
 use super::homes::Stored;
 use super::keys::AuthorizedKey;
-use super::{Allowance, Settings};
+use super::last_login::LastLogin;
+use super::{Allowance, Settings, UserName};
+use crate::calendar;
 use crate::database::Database;
 use crate::rules::{Bandwidth, Network, Rules};
 
@@ -87,20 +89,51 @@ fn joined(networks: &[Network]) -> String {
     networks.join(" ")
 }
 
-/// Accounts with the number of their keys, of which it is said which.
-macro_rules! counting_keys {
+/// An account with what an operator wants to know of it.
+pub(super) struct DetailsRow {
+    pub(super) account: AccountRow,
+    /// The number of its keys.
+    pub(super) keys: i64,
+    pub(super) last_login: Option<LastLogin>,
+    /// Since when logins are recorded.
+    pub(super) record_began: i64,
+}
+
+/// The accounts of which `$which` is true, as a [`DetailsRow`] each.
+macro_rules! details {
     ($which:literal) => {
         concat!(
-            "SELECT account.*, (SELECT COUNT(*) FROM account_key
-                 WHERE account_key.account = account.name) AS keys
-             FROM account WHERE ",
+            "SELECT account.*, login.at, login.method, login.address,
+                 (SELECT COUNT(*) FROM account_key
+                     WHERE account_key.account = account.name) AS keys,
+                 (SELECT MIN(began) FROM login_record) AS record_began
+             FROM account LEFT JOIN account_login AS login ON login.account = account.name
+             WHERE ",
             $which
         )
     };
 }
 
-fn with_keys(row: &SqliteRow) -> anyhow::Result<(AccountRow, i64)> {
-    Ok((AccountRow::new(row)?, row.try_get("keys")?))
+impl DetailsRow {
+    fn new(row: &SqliteRow) -> anyhow::Result<Self> {
+        let login = |at| {
+            anyhow::Ok(LastLogin {
+                at,
+                method: row.try_get("method")?,
+                address: row.try_get("address")?,
+            })
+        };
+        let at: Option<i64> = row.try_get("at")?;
+        let record_began: String = row.try_get("record_began")?;
+        Ok(Self {
+            account: AccountRow::new(row)?,
+            keys: row.try_get("keys")?,
+            last_login: at.map(login).transpose()?,
+            // What CURRENT_TIMESTAMP gives is a time of RFC 3339 but for two letters.
+            record_began: calendar::parse_rfc3339(&(record_began.replace(' ', "T") + "Z"))
+                .context("the database does not say since when logins are recorded")?,
+        })
+    }
 }
 
 impl Rows {
@@ -191,32 +224,29 @@ impl Rows {
         Ok(())
     }
 
-    /// The accounts after a name, in the order of their names, and how many keys each has.
+    /// The accounts after a name, in the order of their names.
     pub(super) async fn accounts_after(
         &self,
         name: &str,
         limit: i64,
-    ) -> anyhow::Result<Vec<(AccountRow, i64)>> {
-        let rows = sqlx::query(counting_keys!("name > $1 ORDER BY name LIMIT $2"))
+    ) -> anyhow::Result<Vec<DetailsRow>> {
+        let rows = sqlx::query(details!("name > $1 ORDER BY name LIMIT $2"))
             .bind(name)
             .bind(limit)
             // Row by row: of many accounts, the rows are larger than what is made of them.
-            .map(|row| with_keys(&row))
+            .map(|row| DetailsRow::new(&row))
             .fetch_all(self.database.pool())
             .await?;
         rows.into_iter().collect()
     }
 
-    /// The account of that name, and how many keys it has.
-    pub(super) async fn account_and_keys(
-        &self,
-        name: &str,
-    ) -> anyhow::Result<Option<(AccountRow, i64)>> {
-        let row = sqlx::query(counting_keys!("name = $1"))
+    /// The account of that name.
+    pub(super) async fn details(&self, name: &str) -> anyhow::Result<Option<DetailsRow>> {
+        let row = sqlx::query(details!("name = $1"))
             .bind(name)
             .fetch_optional(self.database.pool())
             .await?;
-        row.map(|row| with_keys(&row)).transpose()
+        row.map(|row| DetailsRow::new(&row)).transpose()
     }
 
     /// The keys of an account in the order in which they were added.
@@ -233,6 +263,29 @@ impl Rows {
     pub(super) async fn change(&self) -> anyhow::Result<Change> {
         self.database.begin_write().await.map(Change)
     }
+}
+
+/// Writes the last logins of accounts. An account that is gone by now is left out.
+pub(super) async fn save_logins(
+    connection: &mut SqliteConnection,
+    logins: &[(UserName, LastLogin)],
+) -> anyhow::Result<()> {
+    let mut transaction = connection.begin().await?;
+    for (name, login) in logins {
+        sqlx::query(
+            "INSERT INTO account_login (account, at, method, address)
+             SELECT name, $2, $3, $4 FROM account WHERE name = $1
+             ON CONFLICT (account) DO UPDATE
+             SET at = excluded.at, method = excluded.method, address = excluded.address",
+        )
+        .bind(name.as_str())
+        .bind(login.at)
+        .bind(&login.method)
+        .bind(&login.address)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    Ok(transaction.commit().await?)
 }
 
 async fn keys(

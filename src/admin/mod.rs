@@ -16,6 +16,7 @@ pub mod session;
 mod settings;
 pub mod shell_help;
 pub mod user;
+mod user_list;
 mod view;
 
 pub(crate) use self::output::visible;

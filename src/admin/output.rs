@@ -1,9 +1,11 @@
 //! Printing for people and for programs.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+
+use ratatui::crossterm::terminal;
 
 /// Prints to the standard output, at once. Nobody reading it (`| head -1`) is no error.
 pub fn print(text: &str) -> io::Result<()> {
@@ -60,9 +62,101 @@ pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String 
     text
 }
 
+/// The columns of the terminal that the standard output is; `None` if it is none.
+pub(super) fn terminal_width() -> Option<usize> {
+    let size = io::stdout().is_terminal().then(terminal::size)?;
+    // A terminal that does not know its width says 0.
+    let width = size.ok().map(|(columns, _)| usize::from(columns));
+    width.filter(|width| *width > 0)
+}
+
+/// A column of a table that fits a terminal.
+pub(super) struct Column {
+    pub(super) title: &'static str,
+    /// Where there is no room, the column with the highest rank goes first.
+    pub(super) rank: usize,
+}
+
+/// Rows with titles in aligned columns. With a width, columns and ends of cells that have no room are
+/// left out, and a last line names the missing columns.
+pub(super) fn fitted<const COLUMNS: usize>(
+    columns: &[Column; COLUMNS],
+    rows: &[[String; COLUMNS]],
+    width: Option<usize>,
+) -> String {
+    let mut all = vec![columns.each_ref().map(|column| column.title.to_owned())];
+    all.extend_from_slice(rows);
+    let Some(width) = width else {
+        return table(&all);
+    };
+    let mut shown: Vec<usize> = (0..COLUMNS).collect();
+    let wide = |column: usize| {
+        let cells = all.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..COLUMNS).map(wide).collect();
+    let mut missing = Vec::new();
+    loop {
+        let sum: usize = shown.iter().filter_map(|at| widths.get(*at)).sum();
+        let between = 2 * shown.len().saturating_sub(1);
+        let rank = |at: &usize| columns.get(*at).map(|column| column.rank);
+        match shown.iter().copied().max_by_key(rank) {
+            Some(last) if sum + between > width && shown.len() > 1 => {
+                shown.retain(|at| *at != last);
+                missing.push(last);
+            }
+            _ => break,
+        }
+    }
+    let mut text = String::new();
+    for row in &all {
+        let mut line = String::new();
+        for at in &shown {
+            if let (Some(cell), Some(width)) = (row.get(*at), widths.get(*at)) {
+                line.push_str(&format!("{cell:<width$}  "));
+            }
+        }
+        text.push_str(&cut(line.trim_end(), width));
+        text.push('\n');
+    }
+    if !missing.is_empty() {
+        missing.sort_unstable();
+        let titles = missing.iter().filter_map(|at| columns.get(*at));
+        let titles: Vec<_> = titles.map(|column| column.title).collect();
+        text.push_str(&format!("No room for: {}\n", titles.join(", ")));
+    }
+    text
+}
+
+fn cut(line: &str, width: usize) -> String {
+    if line.chars().count() <= width {
+        return line.to_owned();
+    }
+    let kept = line.chars().take(width.saturating_sub(1));
+    kept.chain(['…']).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_without_room_are_left_out_by_their_rank() {
+        let columns = [("NAME", 0), ("PATH", 2), ("SIZE", 1)];
+        let columns = columns.map(|(title, rank)| Column { title, rank });
+        let rows = [["ann", "/a/long/path", "12"], ["ångström", "/", "1"]];
+        let rows = rows.map(|row| row.map(str::to_owned));
+        let at = |width| fitted(&columns, &rows, width);
+        let all =
+            "NAME      PATH          SIZE\nann       /a/long/path  12\nångström  /             1\n";
+        assert_eq!(at(None), all);
+        assert_eq!(at(Some(28)), all);
+        assert_eq!(
+            at(Some(27)),
+            "NAME      SIZE\nann       12\nångström  1\nNo room for: PATH\n"
+        );
+        assert_eq!(at(Some(5)), "NAME\nann\nångs…\nNo room for: PATH, SIZE\n");
+    }
 
     #[test]
     fn columns_are_aligned_and_lines_end_without_spaces() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::accounts::{Settings, UserName};
 use crate::calendar;
-use crate::cli;
+use crate::cli::{self, State};
 use crate::rules::{LoginPolicy, Permissions, Rules};
 use crate::units::show_size;
 
@@ -140,14 +140,14 @@ pub(super) fn rows(settings: &Settings) -> Vec<[String; 2]> {
     rows
 }
 
-/// Can somebody log in, as far as the rules go? In a word.
-pub(super) fn state(rules: &Rules) -> &'static str {
+/// Can somebody log in, as far as the rules go?
+pub(super) fn state(rules: &Rules) -> State {
     if rules.disabled {
-        "disabled"
+        State::Disabled
     } else if rules.has_expired(calendar::now()) {
-        "expired"
+        State::Expired
     } else {
-        "active"
+        State::Active
     }
 }
 

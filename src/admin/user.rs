@@ -3,8 +3,8 @@
 use anyhow::{Context as _, bail};
 
 use super::control::Server;
-use super::view::{ListedUser, ShownKey, ShownUser, Use, describe, json, list, list_keys, show};
-use super::{audit, input, output, remove_home, settings};
+use super::view::{ListedUser, ShownKey, ShownUser, Use, describe, json, list_keys, show};
+use super::{audit, input, output, remove_home, settings, user_list};
 use crate::accounts::{Accounts, AuthorizedKey, NewAccount, Password, Settings, UserName};
 use crate::cli::{self, PasswordSource};
 use crate::config::Config;
@@ -43,7 +43,7 @@ enum Checked {
     Set(UserName, cli::Set),
     Remove(UserName, cli::Remove),
     Show(UserName, cli::Format),
-    List(cli::Format),
+    List(cli::List),
     SetPassword(UserName, Option<Password>),
     AddKeys(UserName, Vec<AuthorizedKey>),
     ListKeys(UserName, cli::Format),
@@ -60,7 +60,7 @@ impl Checked {
             }
             cli::User::Rm(remove) => Self::Remove(user_name(&remove.name)?, remove),
             cli::User::Show(show) => Self::Show(user_name(&show.name)?, show.format),
-            cli::User::List(format) => Self::List(format),
+            cli::User::List(list) => Self::List(list),
             cli::User::Passwd(passwd) => {
                 let name = user_name(&passwd.name)?;
                 Self::SetPassword(name, password(&passwd.password)?)
@@ -117,12 +117,12 @@ impl Checked {
                     Ok(show(&user, &keys))
                 }
             }
-            Self::List(format) => {
-                let users = Use::of_all(accounts).await?;
-                if format.json {
+            Self::List(list) => {
+                let users = user_list::chosen(Use::of_all(accounts).await?, &list);
+                if list.format.json {
                     json(&users.iter().map(ListedUser::new).collect::<Vec<_>>())
                 } else {
-                    Ok(list(&users))
+                    Ok(user_list::table(&users, &list, output::terminal_width()))
                 }
             }
             Self::SetPassword(name, password) => {

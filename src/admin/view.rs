@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::output;
 use super::settings::{self, ShownSettings, limit};
-use crate::accounts::{Accounts, AuthorizedKey, Details};
+use crate::accounts::{Accounts, AuthorizedKey, Details, LastLogin};
 use crate::calendar;
 use crate::metrics;
 use crate::quota::{Usage, figures_of, figures_of_all};
@@ -47,15 +47,28 @@ impl Use {
     /// Bytes used and allowed, files used and allowed.
     pub(super) fn figures(&self) -> [String; 4] {
         let allowance = self.details.account.settings.allowance;
-        let unknown = || "?".to_owned();
+        let unknown = || "not counted".to_owned();
         [
             self.used
                 .map_or_else(unknown, |used| show_rounded(used.bytes)),
             limit(allowance.bytes.map(show_size)),
             self.used
-                .map_or_else(unknown, |used| used.files.to_string()),
+                .map_or_else(|| "-".to_owned(), |used| used.files.to_string()),
             limit(allowance.files.map(|files| files.to_string())),
         ]
+    }
+}
+
+/// The last login to a user, for people.
+pub(super) fn last_login(user: &Details) -> String {
+    match &user.last_login {
+        Some(login) => calendar::rfc3339(login.at),
+        None if user.recorded_since <= user.created_at => "never".to_owned(),
+        // Logins before that are not known.
+        None => {
+            let since = calendar::rfc3339(user.recorded_since);
+            format!("none since {}", since.get(..10).unwrap_or(&since))
+        }
     }
 }
 
@@ -66,60 +79,21 @@ impl Use {
 pub async fn uses(accounts: &Accounts) -> anyhow::Result<Vec<metrics::Account>> {
     let users = Use::of_all(accounts).await?.into_iter();
     let told = users.map(|user| {
+        let last_login = user.details.last_login.map(|login| login.at);
         let account = user.details.account;
         metrics::Account {
             name: account.name.to_string(),
             used: user.used.map(|used| (used.bytes, used.files)),
             bytes_limit: account.settings.allowance.bytes,
             files_limit: account.settings.allowance.files,
+            last_login,
         }
     });
     Ok(told.collect())
 }
 
-pub(super) fn list(users: &[Use]) -> String {
-    if users.is_empty() {
-        return "There are no users; add one with: landfall user add NAME\n".to_owned();
-    }
-    let titles = [
-        "NAME",
-        "STATE",
-        "PASSWORD",
-        "KEYS",
-        "PERMISSIONS",
-        "USED",
-        "QUOTA",
-        "FILES",
-        "OF",
-        "ORIGIN",
-        "CREATED",
-        "HOME",
-    ];
-    let mut rows = vec![titles.map(str::to_owned)];
-    rows.extend(users.iter().map(|user| {
-        let [used, quota, files, max_files] = user.figures();
-        let user = &user.details;
-        let rules = &user.account.settings.rules;
-        [
-            user.account.name.to_string(),
-            settings::state(rules).to_owned(),
-            yes_or_no(user.has_password),
-            user.keys.to_string(),
-            settings::permissions(&rules.permissions).join("; "),
-            used,
-            quota,
-            files,
-            max_files,
-            origin(user).to_owned(),
-            calendar::rfc3339(user.created_at),
-            user.account.home.display().to_string(),
-        ]
-    }));
-    output::table(&rows)
-}
-
 /// Where a user is changed.
-fn origin(user: &Details) -> &'static str {
+pub(super) fn origin(user: &Details) -> &'static str {
     if user.account.settings.declared {
         "config.toml"
     } else {
@@ -139,6 +113,12 @@ pub(super) fn show(user: &Use, keys: &[AuthorizedKey]) -> String {
         ["Files".to_owned(), format!("{files} of {max_files}")],
     ];
     rows.extend(settings::rows(&user.account.settings));
+    let login = user.last_login.as_ref();
+    let how = login.map(|login| format!(" by {} from {}", login.method, login.address));
+    rows.push([
+        "Last login".to_owned(),
+        last_login(user) + &how.unwrap_or_default(),
+    ]);
     rows.push(["Created".to_owned(), calendar::rfc3339(user.created_at)]);
     if keys.is_empty() {
         rows.push(["Keys".to_owned(), "none".to_owned()]);
@@ -187,7 +167,7 @@ pub(super) fn describe(key: &AuthorizedKey) -> String {
     text
 }
 
-fn yes_or_no(yes: bool) -> String {
+pub(super) fn yes_or_no(yes: bool) -> String {
     if yes { "yes" } else { "no" }.to_owned()
 }
 
@@ -229,6 +209,24 @@ impl UserQuota {
     }
 }
 
+/// The last login to a user, in JSON. Programs rely on these names.
+#[derive(Serialize)]
+struct ShownLogin {
+    time: String,
+    method: String,
+    address: String,
+}
+
+impl ShownLogin {
+    fn new(login: &LastLogin) -> Self {
+        Self {
+            time: calendar::rfc3339(login.at),
+            method: login.method.clone(),
+            address: login.address.clone(),
+        }
+    }
+}
+
 /// A user in JSON, but for the keys. Programs rely on these names.
 #[derive(Serialize)]
 struct JsonUser {
@@ -239,6 +237,10 @@ struct JsonUser {
     figures: Figures,
     #[serde(flatten)]
     settings: ShownSettings,
+    state: &'static str,
+    /// `None` if there was none since `logins_recorded_since`.
+    last_login: Option<ShownLogin>,
+    logins_recorded_since: String,
     created: String,
 }
 
@@ -252,6 +254,9 @@ impl JsonUser {
             password: user.has_password,
             figures,
             settings: ShownSettings::new(&user.account.settings),
+            state: settings::state(&user.account.settings.rules).name(),
+            last_login: user.last_login.as_ref().map(ShownLogin::new),
+            logins_recorded_since: calendar::rfc3339(user.recorded_since),
             created: calendar::rfc3339(user.created_at),
         }
     }

@@ -14,7 +14,8 @@ pub use self::audit::Audit;
 pub use self::ban::{Ban, Lift};
 pub use self::session::{Kill, Session};
 pub use self::user::{
-    Add, Key, KeyAdd, KeyRemove, Passwd, PasswordSource, Remove, Set, Settings, Show, User,
+    Add, Key, KeyAdd, KeyRemove, List, Passwd, PasswordSource, Remove, Set, Settings, Show, Sort,
+    State, User,
 };
 pub use self::values::{Choice, Expiry, Limit, Origin};
 

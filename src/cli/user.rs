@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::Format;
 use super::values::{
-    Choice, Expiry, Limit, Origin, expiry, network_or_none, number_or_none, rate_or_none,
+    Choice, Expiry, Limit, Origin, age, expiry, network_or_none, number_or_none, rate_or_none,
     sessions_or_none, size_or_none,
 };
 use crate::rules::{LoginPolicy, PermissionRule};
@@ -22,8 +22,8 @@ pub enum User {
     Rm(Remove),
     /// Show a user and their keys.
     Show(Show),
-    /// List all users.
-    List(Format),
+    /// List users. A terminal that is too narrow shows the columns that fit.
+    List(List),
     /// Give a user another password.
     Passwd(Passwd),
     /// Add, list and remove the public keys of a user.
@@ -150,6 +150,58 @@ pub struct Show {
     /// How it is shown.
     #[command(flatten)]
     pub format: Format,
+}
+
+/// `landfall user list`
+#[derive(Debug, Args)]
+pub struct List {
+    /// The order: by name, most used first, last login first, or last created first.
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t = Sort::Name)]
+    pub sort: Sort,
+    /// Only users in this state; may be given several times.
+    #[arg(long = "state", value_name = "STATE", value_enum)]
+    pub states: Vec<State>,
+    /// Only users without a login for so long: 30d, 12h. One that was created later is not among them.
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    pub inactive: Option<i64>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub format: Format,
+}
+
+/// An order of users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// By name.
+    Name,
+    /// Most used bytes first.
+    Used,
+    /// Latest login first; never logged in last.
+    LastLogin,
+    /// Newest first.
+    Created,
+}
+
+/// Whether the rules of an account let somebody log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    /// They do.
+    Active,
+    /// An operator has disabled it.
+    Disabled,
+    /// Its date of expiry has passed.
+    Expired,
+}
+
+impl State {
+    /// As it is written on the command line and shown in lists.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 /// `landfall user passwd`

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::calendar;
 use crate::rules::Network;
-use crate::units::{parse_rate, parse_size};
+use crate::units::{parse_duration, parse_rate, parse_size};
 
 /// What holds for a user, whatever the config says; or what it says.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -90,6 +90,13 @@ pub(super) fn expiry(text: &str) -> Result<Expiry, String> {
     time.map(|time| Expiry(Some(time))).ok_or_else(|| {
         "this must be a date (2027-01-31), a time (2027-01-31T18:00:00Z), or \"never\"".to_owned()
     })
+}
+
+/// A duration, in seconds.
+pub(super) fn age(text: &str) -> Result<i64, String> {
+    parse_duration(text)
+        .and_then(|age| i64::try_from(age.as_secs()).ok())
+        .ok_or_else(|| "this must be a duration such as 30d or 12h".to_owned())
 }
 
 pub(super) fn network_or_none(text: &str) -> Result<Origin, String> {

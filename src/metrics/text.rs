@@ -35,6 +35,8 @@ pub struct Account {
     pub bytes_limit: Option<u64>,
     /// The most files.
     pub files_limit: Option<u64>,
+    /// When somebody logged in last: seconds since 1970.
+    pub last_login: Option<i64>,
 }
 
 impl Metrics {
@@ -182,19 +184,28 @@ impl Page {
             return;
         }
         type Figure = fn(&Account) -> Option<u64>;
-        let figures: [(&str, &str, Figure); 4] = [
-            ("account_bytes", "Bytes that an account uses.", |account| {
-                account.used.map(|(bytes, _)| bytes)
-            }),
-            ("account_files", "Files that an account uses.", |account| {
-                account.used.map(|(_, files)| files)
-            }),
-            ("account_bytes_limit", "Bytes that it may use.", |account| {
+        let figures: [(&str, &str, Figure); 5] = [
+            (
+                "account_used_bytes",
+                "Bytes that an account uses.",
+                |account| account.used.map(|(bytes, _)| bytes),
+            ),
+            (
+                "account_used_files",
+                "Files that an account uses.",
+                |account| account.used.map(|(_, files)| files),
+            ),
+            ("account_quota_bytes", "Bytes that it may use.", |account| {
                 account.bytes_limit
             }),
             ("account_files_limit", "Files that it may use.", |account| {
                 account.files_limit
             }),
+            (
+                "account_last_login_timestamp_seconds",
+                "When somebody logged in last, since 1970.",
+                |account| account.last_login.and_then(|at| u64::try_from(at).ok()),
+            ),
         ];
         for (name, help, figure) in figures {
             self.head(name, "gauge", help);

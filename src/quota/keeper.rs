@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection as _, Row as _, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Connection as _, Row as _, Sqlite, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use super::Usage;
-use crate::database::Database;
+use crate::database::{Database, Relaxed};
 
 /// What the database has of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +26,12 @@ pub struct Kept {
 }
 
 /// An account, and its home as the database has it.
-pub(super) type Home = (String, PathBuf);
+pub type Home = (String, PathBuf);
 
 enum Job {
     Mark(Who, oneshot::Sender<anyhow::Result<()>>),
     Save(Who, Usage),
+    SaveProvisional(Who, Usage),
     Read(Who, oneshot::Sender<anyhow::Result<Option<Kept>>>),
     Publish(Vec<(Who, Usage)>),
     Counted(Who, Usage),
@@ -68,7 +70,8 @@ impl Keeper {
     pub(super) fn start(database: Database) -> Self {
         let (jobs, mut queue) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            let mut relaxed = Relaxed(None);
+            // What it loses when the machine goes down is counted anew ([`begin_serving`]).
+            let mut relaxed = Relaxed::default();
             while let Some(job) = queue.recv().await {
                 carry_out(&database, &mut relaxed, job).await;
             }
@@ -95,6 +98,12 @@ impl Keeper {
         {
             error!(user, "{STOPPED}: its use will be counted at the next start");
         }
+    }
+
+    /// Writes figures of a home of which there are none.
+    pub(super) fn save_provisional(&self, user: &str, home: &Path, used: Usage) {
+        let who = Who::new(user, home);
+        let _ = self.jobs.send(Job::SaveProvisional(who, used));
     }
 
     /// Tells the operator's commands how things stand, while they change.
@@ -153,28 +162,6 @@ impl Keeper {
     }
 }
 
-/// The connection for what need not wait for the disk: it outlives a server that is killed, and when
-/// the machine goes down everything is counted anew ([`begin_serving`]). To wait would
-/// make the disk write out, at that moment, what all others have written too.
-struct Relaxed(Option<SqliteConnection>);
-
-impl Relaxed {
-    /// Lets `act` use the connection. After a failure the next one gets a new one.
-    async fn run(
-        &mut self,
-        database: &Database,
-        act: impl AsyncFnOnce(&mut SqliteConnection) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        let mut connection = match self.0.take() {
-            Some(connection) => connection,
-            None => database.relaxed().await?,
-        };
-        act(&mut connection).await?;
-        self.0 = Some(connection);
-        Ok(())
-    }
-}
-
 /// Nobody waiting for the answer is no error.
 async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: Job) {
     match job {
@@ -190,6 +177,13 @@ async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: Job) {
                     user,
                     "cannot write what is used; the next start counts it: {failure:#}"
                 );
+            }
+        }
+        Job::SaveProvisional(who, used) => {
+            let saved = relaxed.run(database, async |to| save_provisional(to, &who, used).await);
+            if let Err(failure) = saved.await {
+                let user = &who.user;
+                warn!(user, "cannot write what was counted: {failure:#}");
             }
         }
         Job::Publish(figures) => {
@@ -239,7 +233,8 @@ async fn mark(connection: &mut SqliteConnection, who: &Who) -> anyhow::Result<()
     sqlx::query(
         "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
          SELECT name, $2, 0, 0, FALSE, FALSE FROM account WHERE name = $1
-         ON CONFLICT (account) DO UPDATE SET home = $2, clean = FALSE",
+         ON CONFLICT (account) DO UPDATE
+         SET home = $2, clean = FALSE, provisional = FALSE",
     )
     .bind(&who.user)
     .bind(&who.home)
@@ -252,8 +247,30 @@ async fn save(connection: &mut SqliteConnection, who: &Who, used: Usage) -> anyh
     sqlx::query(
         "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
          SELECT name, $2, $3, $4, TRUE, FALSE FROM account WHERE name = $1
-         ON CONFLICT (account) DO UPDATE SET bytes = $3, files = $4, clean = TRUE
+         ON CONFLICT (account) DO UPDATE
+         SET bytes = $3, files = $4, clean = TRUE, provisional = FALSE
          WHERE account_usage.home = $2",
+    )
+    .bind(&who.user)
+    .bind(&who.home)
+    .bind(figure(used.bytes))
+    .bind(figure(used.files))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn save_provisional(
+    connection: &mut SqliteConnection,
+    who: &Who,
+    used: Usage,
+) -> anyhow::Result<()> {
+    sqlx::query(
+        "INSERT INTO account_usage (account, home, bytes, files, clean, recount, provisional)
+         SELECT name, $2, $3, $4, TRUE, FALSE, TRUE FROM account WHERE name = $1
+         ON CONFLICT (account) DO UPDATE
+         SET home = $2, bytes = $3, files = $4, clean = TRUE, provisional = TRUE
+         WHERE account_usage.home <> $2",
     )
     .bind(&who.user)
     .bind(&who.home)
@@ -322,7 +339,7 @@ async fn request(database: &Database, who: &Who) -> anyhow::Result<()> {
 
 async fn kept(database: &Database, who: &Who) -> anyhow::Result<Option<Kept>> {
     let row = sqlx::query(
-        "SELECT bytes, files, clean, recount FROM account_usage
+        "SELECT bytes, files, clean AND NOT provisional, recount FROM account_usage
          WHERE account = $1 AND home = $2",
     )
     .bind(&who.user)
@@ -363,7 +380,7 @@ pub(super) async fn begin_serving(database: &Database) -> anyhow::Result<bool> {
         None => false,
     };
     if went_down {
-        sqlx::query("UPDATE account_usage SET clean = FALSE")
+        sqlx::query("UPDATE account_usage SET clean = FALSE WHERE NOT provisional")
             .execute(&mut *transaction)
             .await?;
     }
@@ -390,7 +407,26 @@ pub(super) async fn end_serving(database: &Database) -> anyhow::Result<()> {
 pub async fn figures_of_all(
     database: &Database,
 ) -> anyhow::Result<HashMap<String, (PathBuf, Usage)>> {
-    let rows = sqlx::query("SELECT account, home, bytes, files FROM account_usage")
+    let all = "SELECT account, home, bytes, files FROM account_usage";
+    figures(database, sqlx::query(all)).await
+}
+
+/// The same of the accounts from one name to another.
+pub(super) async fn figures_between(
+    database: &Database,
+    first: &str,
+    last: &str,
+) -> anyhow::Result<HashMap<String, (PathBuf, Usage)>> {
+    let some = "SELECT account, home, bytes, files FROM account_usage
+                WHERE account >= $1 AND account <= $2";
+    figures(database, sqlx::query(some).bind(first).bind(last)).await
+}
+
+async fn figures(
+    database: &Database,
+    query: Query<'_, Sqlite, SqliteArguments>,
+) -> anyhow::Result<HashMap<String, (PathBuf, Usage)>> {
+    let rows = query
         .map(|row: SqliteRow| anyhow::Ok((row.try_get("account")?, counted_home(&row)?)))
         .fetch_all(database.pool())
         .await?;

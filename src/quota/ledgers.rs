@@ -166,6 +166,29 @@ impl Ledgers {
         self.recount_unclean().await
     }
 
+    /// The accounts among these, in the order of their names, whose homes were never counted.
+    pub async fn uncounted(&self, homes: Vec<Home>) -> anyhow::Result<Vec<Home>> {
+        let (Some((first, _)), Some((last, _))) = (homes.first(), homes.last()) else {
+            return Ok(homes);
+        };
+        let known = keeper::figures_between(&self.database, first, last).await?;
+        let is_known = |(user, home): &Home| known.get(user).is_some_and(|(of, _)| of == home);
+        Ok(homes.into_iter().filter(|home| !is_known(home)).collect())
+    }
+
+    /// Counts a home for lists and metrics. Files may come by hand before somebody logs in, so the first
+    /// login counts it anew.
+    pub async fn count_uncounted(&self, (user, home): Home) -> anyhow::Result<()> {
+        let (count, keeper) = (self.count, self.keeper.clone());
+        let counting = spawn_blocking(move || match count(&home, &mut |_| {}) {
+            Ok(used) => keeper.save_provisional(&user, &home, used),
+            Err(failure) => {
+                warn!(user, %failure, "cannot count the home of a user without a login")
+            }
+        });
+        Ok(counting.await?)
+    }
+
     /// The server has stopped: waits until everything is in the database, and on the disk.
     pub async fn end_serving(&self) -> anyhow::Result<()> {
         self.keeper.flush().await?;

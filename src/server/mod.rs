@@ -11,6 +11,7 @@ mod shard;
 mod stop;
 mod supervisor;
 mod told;
+mod uncounted;
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -241,6 +242,12 @@ async fn run(
     let mut beside = JoinSet::new();
     beside.spawn(live.clone().run());
     beside.spawn(ledgers.clone().keep_informed());
+    beside.spawn(accounts.clone().keep_logins());
+    beside.spawn(uncounted::run(
+        accounts.clone(),
+        ledgers.clone(),
+        live.changes(),
+    ));
     beside.spawn(sweep::run(
         accounts.clone(),
         ledgers.clone(),
@@ -254,7 +261,7 @@ async fn run(
         live,
         ledgers: ledgers.clone(),
         reload,
-        accounts,
+        accounts: accounts.clone(),
         fence,
         admission,
     }));
@@ -269,7 +276,7 @@ async fn run(
     let (_, _, ended) = tokio::join!(
         spawn_blocking(move || writer.map(|writer| writer.finish(FAREWELL))),
         known_sources.save(FAREWELL),
-        timeout(FAREWELL, ledgers.end_serving()),
+        timeout(FAREWELL, save(&accounts, &ledgers)),
     );
     let Ok(ended) = ended else {
         error!("the disk of the data folder hangs: what is used will be counted anew");
@@ -278,6 +285,14 @@ async fn run(
         std::process::exit(1);
     };
     served.and(ended)
+}
+
+/// Writes what is still in memory to the database.
+async fn save(accounts: &Accounts, ledgers: &Ledgers) -> anyhow::Result<()> {
+    if let Err(failure) = accounts.save_logins().await {
+        warn!("cannot write the last logins: {failure:#}");
+    }
+    ledgers.end_serving().await
 }
 
 /// What a process needs that serves many: every permission bit decided by the store alone, and as

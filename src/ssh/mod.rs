@@ -441,7 +441,11 @@ impl Handler for Connection {
             client: shown(session.identification()),
         });
         match entered {
-            Ok(entry) => self.entry = Some(entry),
+            Ok(entry) => {
+                self.entry = Some(entry);
+                let (name, from) = (&session.account().name, self.peer.ip());
+                context.accounts.note_login(name, means.method, from);
+            }
             Err(refused) => {
                 let (user, peer) = (session.user(), self.peer);
                 warn!(user, %peer, "login refused: {refused}");
