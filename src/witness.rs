@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::audit::{Audit, Event, Login, Who};
-use crate::metrics::{Metrics, Presence};
+use crate::metrics::{Direction, Metrics, Presence};
 
 /// Of one session.
 pub struct Witness {
@@ -30,6 +30,14 @@ impl Witness {
         match event {
             Event::Refused { reason, .. } => self.metrics.refused(reason),
             Event::Login(Login { method, ok, .. }) => self.metrics.login(method, *ok),
+            Event::Upload(moved) => {
+                let result = moved.result.name();
+                self.metrics.transferred(Direction::Upload, result);
+            }
+            Event::Download(moved) => {
+                let result = moved.result.name();
+                self.metrics.transferred(Direction::Download, result);
+            }
             _ => {}
         }
         self.audit.note(Some(&self.who), event);

@@ -1,13 +1,16 @@
 //! The metrics: what stands in them, against what a real client did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
 
+use crate::common::command::run_with_input;
 use crate::common::connection::{Connection, Options};
-use crate::common::metrics::{ON, address, ask};
+use crate::common::metrics::{ON, address, ask, page};
+use crate::common::missing::unpacked;
 use crate::common::wire::{code, flag};
 use crate::common::{
     HOST, MIB, PASSWORD, Running, STEP, TRANSFER, TestServer, USER, random_file, run_ok, wait_until,
@@ -96,7 +99,9 @@ fn they_tell_what_a_real_client_did() {
     let used = format!("landfall_account_used_bytes{{account=\"{USER}\"}}");
     wait_until("it is told what is used", STEP, || {
         let now = scrape(&server);
-        let files = now.get(&format!("landfall_account_used_files{{account=\"{USER}\"}}"));
+        let files = now.get(&format!(
+            "landfall_account_used_files{{account=\"{USER}\"}}"
+        ));
         (now.get(&used), files) == (Some(&600_000.0), Some(&4.0))
     });
 
@@ -126,10 +131,22 @@ fn they_tell_what_a_real_client_did() {
         ),
         ("landfall_refusals_total{reason=\"quota\"}", 1.0),
         ("landfall_refusals_total{reason=\"permission\"}", 0.0),
-        ("landfall_request_seconds_count{request=\"mkdir\"}", 1.0),
-        ("landfall_request_seconds_count{request=\"rename\"}", 0.0),
-        ("landfall_request_seconds_count{request=\"open\"}", 4.0),
-        ("landfall_request_seconds_count{request=\"init\"}", 2.0),
+        (
+            "landfall_request_duration_seconds_count{request=\"mkdir\"}",
+            1.0,
+        ),
+        (
+            "landfall_request_duration_seconds_count{request=\"rename\"}",
+            0.0,
+        ),
+        (
+            "landfall_request_duration_seconds_count{request=\"open\"}",
+            4.0,
+        ),
+        (
+            "landfall_request_duration_seconds_count{request=\"init\"}",
+            2.0,
+        ),
         ("landfall_backlog_bytes", 0.0),
         ("landfall_audit_lost_total", 0.0),
         ("landfall_audit_folded_total", 0.0),
@@ -143,7 +160,7 @@ fn they_tell_what_a_real_client_did() {
         assert_eq!(now[name], value, "{name}");
     }
     // The buckets add up.
-    let writes = |part: &str| now[&format!("landfall_request_seconds_{part}")];
+    let writes = |part: &str| now[&format!("landfall_request_duration_seconds_{part}")];
     assert!(writes("count{request=\"write\"}") >= 2.0);
     assert_eq!(
         writes("bucket{request=\"write\",le=\"+Inf\"}"),
@@ -261,6 +278,8 @@ fn other_requests_are_told_what_there_is() {
     for (request, status) in [
         (&b"GET / HTTP/1.1\r\n\r\n"[..], "404 Not Found"),
         (b"GET /metricsx HTTP/1.1\r\n\r\n", "404 Not Found"),
+        (b"GET /healthz/ HTTP/1.1\r\n\r\n", "404 Not Found"),
+        (b"POST /healthz HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
         (b"POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
         (b"GET /metrics?x=1 HTTP/1.0\r\n\r\n", "200 OK"),
         (b"GET /metrics HTTP/2\r\n\r\n", "400 Bad Request"),
@@ -287,6 +306,243 @@ fn other_requests_are_told_what_there_is() {
     let _ = stream.read_to_end(&mut answer);
     scrape(&server);
     assert!(server.memory_kib("VmRSS") < 200 * 1024);
+}
+
+/// Has promtool of Prometheus check something, which must please it.
+fn promtool(arguments: &[&str], input: &str) -> bool {
+    let Some(promtool) = unpacked("prometheus", "promtool") else {
+        return false;
+    };
+    let mut check = Command::new(promtool);
+    let checked = run_with_input(check.args(arguments), input.as_bytes(), STEP);
+    assert!(
+        checked.status.success() && checked.err().is_empty(),
+        "{arguments:?}: {}{}",
+        checked.out(),
+        checked.err()
+    );
+    true
+}
+
+/// What starts like a name of one of Landfall's metrics.
+fn names(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let ours = |word: &&str| {
+        let rest = word
+            .strip_prefix("landfall_")
+            .or(word.strip_prefix("process_"));
+        rest.is_some_and(|rest| !rest.is_empty())
+    };
+    words.filter(ours).collect()
+}
+
+#[test]
+fn prometheus_likes_them_and_the_rules_and_the_dashboard_know_them() {
+    let settings = [ON, ("metrics.accounts", "true")];
+    let server = TestServer::start_with(&settings);
+    let limits = ["user", "set", USER, "--quota", "1MiB", "--max-files", "9"];
+    server.admin(&limits, "").ok();
+    drop(Connection::logged_in(&server));
+    let login = format!("landfall_account_last_login_timestamp_seconds{{account=\"{USER}\"}}");
+    wait_until("all metrics are there", STEP, || {
+        scrape(&server).contains_key(&login)
+    });
+    let page = page(&server);
+    promtool(&["check", "metrics"], &page);
+    let there = names(&page);
+    let read = |path: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+        fs::read_to_string(format!("{folder}{path}")).unwrap()
+    };
+    let rules = read("packaging/prometheus/rules.yml");
+    promtool(&["check", "rules", "/dev/stdin"], &rules);
+    let dashboard = read("packaging/prometheus/grafana.json");
+    let parsed: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = parsed["panels"].as_array().unwrap();
+    let mut expressions = String::new();
+    for panel in panels {
+        for target in panel["targets"].as_array().unwrap() {
+            let expression = target["expr"].as_str().unwrap();
+            // What Grafana puts in before it asks.
+            let asked = expression.replace("$__rate_interval", "5m");
+            expressions.push_str(&format!("      - record: a:b\n        expr: {asked:?}\n"));
+        }
+    }
+    let as_rules = format!("groups:\n  - name: all\n    rules:\n{expressions}");
+    promtool(&["check", "rules", "--lint=none", "/dev/stdin"], &as_rules);
+    for (text, least) in [(&rules, 10), (&dashboard, 15)] {
+        let named = names(text);
+        assert!(named.len() >= least, "{named:?}");
+        let unknown: Vec<_> = named.difference(&there).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+    // And the page about them has every one, but for the parts of histograms.
+    let documented = read("docs/metrics.md");
+    for name in there {
+        let family = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|part| name.strip_suffix(part));
+        let name = family.unwrap_or(name);
+        assert!(documented.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
+fn transfers_are_counted_by_how_they_ended() {
+    let server = TestServer::start_with(&[ON]);
+    let count = |direction: &str, result: &str| {
+        let labels = format!("{{direction=\"{direction}\",result=\"{result}\"}}");
+        scrape(&server)[&format!("landfall_transfers_total{labels}")]
+    };
+    for direction in ["upload", "download"] {
+        for result in ["complete", "partial", "failed", "cut"] {
+            assert_eq!(count(direction, result), 0.0);
+        }
+    }
+    server
+        .admin(&["user", "set", USER, "--quota", "1MiB"], "")
+        .ok();
+    let connection = Connection::logged_in(&server);
+    let mut sftp = connection.sftp();
+    sftp.put("/whole", &[1; 100_000]);
+    sftp.get("/whole");
+    // A part of it, closed.
+    let file = sftp.opened("/whole", flag::READ);
+    sftp.read(&file, 0, 10);
+    sftp.close(&file);
+    // One that does not fit.
+    let file = sftp.opened("/large", flag::WRITE | flag::CREAT);
+    assert_eq!(sftp.write(&file, 0, b"some"), code::OK);
+    assert_eq!(sftp.write(&file, 2 * MIB as u64, b"x"), code::FAILURE);
+    sftp.close(&file);
+    // One that the end of the connection cuts.
+    let file = sftp.opened("/cut", flag::WRITE | flag::CREAT);
+    assert_eq!(sftp.write(&file, 0, b"some"), code::OK);
+    drop((sftp, connection));
+    wait_until("all have ended", STEP, || count("upload", "cut") == 1.0);
+    assert_eq!(count("upload", "complete"), 1.0);
+    assert_eq!(count("upload", "failed"), 1.0);
+    assert_eq!(count("download", "complete"), 1.0);
+    assert_eq!(count("download", "partial"), 1.0);
+    assert_eq!(count("download", "cut"), 0.0);
+}
+
+#[test]
+fn the_process_the_disks_and_the_limits_are_in_them() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let folder = format!("[{:?}]", elsewhere.path().to_str().unwrap());
+    let server = TestServer::start_with(&[
+        ON,
+        ("fences.homes", &folder),
+        ("server.max_connections", "123"),
+    ]);
+    let now = scrape(&server);
+    let held: Vec<_> = (0..10).map(|_| Connection::logged_in(&server)).collect();
+    let later = scrape(&server);
+    let open = "process_open_fds";
+    assert!(
+        later[open] >= now[open] + 10.0,
+        "{} {}",
+        now[open],
+        later[open]
+    );
+    drop(held);
+    let soft = fs::read_to_string(format!("/proc/{}/limits", server.process_id())).unwrap();
+    let soft = soft.lines().find(|line| line.starts_with("Max open files"));
+    let soft: f64 = soft
+        .unwrap()
+        .split_whitespace()
+        .nth(3)
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(now["process_max_fds"], soft);
+    let resident = server.memory_kib("VmRSS") as f64 * 1024.0;
+    let told = later["process_resident_memory_bytes"];
+    assert!(
+        told > resident / 2.0 && told < resident * 2.0,
+        "{told} {resident}"
+    );
+    let cpu = "process_cpu_seconds_total";
+    assert!(later[cpu] > now[cpu] && later[cpu] <= server.cpu_time().as_secs_f64() + 1.0);
+    let began = now["process_start_time_seconds"];
+    let age = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    assert!((0.0..600.0).contains(&(age.as_secs_f64() - began)));
+    assert_eq!(now["landfall_max_connections"], 123.0);
+    assert!(now["landfall_max_waiting_connections"] > 0.0);
+    // One sample for each file system, however many folders are on it.
+    let size = "landfall_filesystem_size_bytes";
+    let sizes = now.iter().filter(|(name, _)| name.starts_with(size));
+    let sizes: Vec<f64> = sizes.map(|(_, size)| *size).collect();
+    assert!(
+        !sizes.is_empty() && sizes.iter().all(|size| *size > 1e6),
+        "{sizes:?}"
+    );
+    let hang = now
+        .iter()
+        .filter(|(name, _)| name.contains("filesystem_device_error"));
+    assert_eq!(hang.map(|(_, hangs)| hangs).sum::<f64>(), 0.0);
+}
+
+#[test]
+fn the_last_reload_is_in_them() {
+    let server = TestServer::start_with(&[ON]);
+    let (applied, at) = (
+        "landfall_config_last_reload_successful",
+        "landfall_config_last_reload_success_timestamp_seconds",
+    );
+    let first = scrape(&server);
+    assert_eq!(first[applied], 1.0);
+    let config = fs::read_to_string(server.path("config.toml")).unwrap();
+    fs::write(
+        server.path("config.toml"),
+        format!("{config}\nnonsense = 1\n"),
+    )
+    .unwrap();
+    server.admin(&["reload"], "").failed();
+    let refused = scrape(&server);
+    assert_eq!((refused[applied], refused[at]), (0.0, first[at]));
+    let more = config.replace(
+        "metrics.listen",
+        "server.max_connections = 77\nmetrics.listen",
+    );
+    fs::write(server.path("config.toml"), more).unwrap();
+    // The time is in whole seconds.
+    std::thread::sleep(Duration::from_millis(1100));
+    server.admin(&["reload"], "").ok();
+    let again = scrape(&server);
+    assert_eq!(again[applied], 1.0);
+    assert!(again[at] > first[at]);
+    assert_eq!(again["landfall_max_connections"], 77.0);
+}
+
+#[test]
+fn a_health_check_is_answered_until_the_server_stops() {
+    let mut server = TestServer::start_with(&[ON, ("server.stop_grace", "\"30s\"")]);
+    let health = |server: &TestServer| ask(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    let well = health(&server);
+    assert!(
+        well.starts_with("HTTP/1.1 200 OK") && well.ends_with("\r\n\r\nok\n"),
+        "{well}"
+    );
+    let head = ask(&server, b"HEAD /healthz HTTP/1.1\r\n\r\n");
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+    // A transfer keeps the server from its end.
+    let mut sftp = Connection::logged_in(&server).sftp();
+    let file = sftp.opened("/f", flag::WRITE | flag::CREAT);
+    assert_eq!(sftp.write(&file, 0, b"some"), code::OK);
+    server.terminate();
+    wait_until("it says that it stops", STEP, || {
+        let ill = health(&server);
+        ill.starts_with("HTTP/1.1 503") && ill.contains("the server is stopping")
+    });
+    drop(sftp);
+    server.stop();
 }
 
 #[test]

@@ -301,6 +301,18 @@ pub enum Ending {
     Cut,
 }
 
+impl Ending {
+    /// As it stands in `result`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Cut => "cut",
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     time: String,

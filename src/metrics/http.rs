@@ -21,10 +21,22 @@ const AT_ONCE: usize = 16;
 /// After an error of accept(2).
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers for ever. `page` makes what is told at `/metrics`.
-pub async fn serve<F>(listener: TcpListener, page: impl Fn() -> F + Send + Sync + 'static)
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// `/metrics`
+    Metrics,
+    /// `/healthz`: is the server well?
+    Health,
+}
+
+/// The text of a page; an error is for a server that is not well.
+pub type Text = Result<String, String>;
+
+/// Answers for ever. `page` makes what is told.
+pub async fn serve<F>(listener: TcpListener, page: impl Fn(Page) -> F + Send + Sync + 'static)
 where
-    F: Future<Output = String> + Send,
+    F: Future<Output = Text> + Send,
 {
     let page = Arc::new(page);
     let permits = Arc::new(Semaphore::new(AT_ONCE));
@@ -53,14 +65,20 @@ where
     }
 }
 
-async fn answer<F: Future<Output = String>>(
+async fn answer<F: Future<Output = Text>>(
     mut stream: TcpStream,
-    page: &(impl Fn() -> F + Sync),
+    page: &(impl Fn(Page) -> F + Sync),
 ) -> std::io::Result<()> {
     let head = read_head(&mut stream).await?;
     let (status, body) = match asked(&head) {
-        Asked::Metrics { .. } => ("200 OK", page().await),
-        Asked::SomethingElse => ("404 Not Found", "There is /metrics here\n".to_owned()),
+        Asked::For { what, .. } => match page(what).await {
+            Ok(text) => ("200 OK", text),
+            Err(text) => ("503 Service Unavailable", text),
+        },
+        Asked::SomethingElse => (
+            "404 Not Found",
+            "There are /metrics and /healthz here\n".to_owned(),
+        ),
         Asked::ToChange => ("405 Method Not Allowed", "GET or HEAD\n".to_owned()),
         Asked::Nonsense => ("400 Bad Request", "This is no HTTP/1.1\n".to_owned()),
     };
@@ -69,7 +87,13 @@ async fn answer<F: Future<Output = String>>(
          Content-Length: {}\r\nAllow: GET, HEAD\r\nConnection: close\r\n\r\n",
         body.len()
     );
-    if !matches!(asked(&head), Asked::Metrics { head_alone: true }) {
+    if !matches!(
+        asked(&head),
+        Asked::For {
+            head_alone: true,
+            ..
+        }
+    ) {
         answer.push_str(&body);
     }
     stream.write_all(answer.as_bytes()).await?;
@@ -91,7 +115,7 @@ async fn read_head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
 }
 
 enum Asked {
-    Metrics { head_alone: bool },
+    For { what: Page, head_alone: bool },
     SomethingElse,
     ToChange,
     Nonsense,
@@ -107,12 +131,17 @@ fn asked(head: &[u8]) -> Asked {
     else {
         return Asked::Nonsense;
     };
-    let path = target.split(|byte| *byte == b'?').next();
-    match (method, path) {
-        (b"GET" | b"HEAD", Some(b"/metrics")) => Asked::Metrics {
+    let what = match target.split(|byte| *byte == b'?').next() {
+        Some(b"/metrics") => Some(Page::Metrics),
+        Some(b"/healthz") => Some(Page::Health),
+        _ => None,
+    };
+    match (method, what) {
+        (b"GET" | b"HEAD", Some(what)) => Asked::For {
+            what,
             head_alone: method == b"HEAD",
         },
-        (b"GET" | b"HEAD", _) => Asked::SomethingElse,
+        (b"GET" | b"HEAD", None) => Asked::SomethingElse,
         _ => Asked::ToChange,
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::calendar;
 
-pub use self::text::{Account, Elsewhere};
+pub use self::text::{Account, Elsewhere, FileSystem, Process, Space};
 
 /// All numbers of a server.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Metrics {
     logins_refused: ByLabel<{ METHODS.len() }>,
     uploaded: Counter,
     downloaded: Counter,
+    uploads: ByLabel<{ RESULTS.len() }>,
+    downloads: ByLabel<{ RESULTS.len() }>,
     requests: [Histogram; REQUESTS.len()],
     refusals: ByLabel<5>,
     backlog: Gauge,
@@ -46,6 +48,8 @@ const METHODS: [&str; 5] = [
     "certificate",
     "none",
 ];
+/// How a transfer ends, as in the audit log.
+const RESULTS: [&str; 4] = ["complete", "partial", "failed", "cut"];
 /// Why something is refused, as in the audit trail.
 const REASONS: [&str; 5] = ["permission", "confinement", "quota", "disk", "limit"];
 
@@ -176,6 +180,8 @@ impl Default for Metrics {
             logins_refused: ByLabel::new(METHODS),
             uploaded: Counter::default(),
             downloaded: Counter::default(),
+            uploads: ByLabel::new(RESULTS),
+            downloads: ByLabel::new(RESULTS),
             requests: std::array::from_fn(|_| Histogram::default()),
             refusals: ByLabel::new(REASONS),
             backlog: Gauge::default(),
@@ -209,6 +215,14 @@ impl Metrics {
         match direction {
             Direction::Upload => self.uploaded.add(bytes),
             Direction::Download => self.downloaded.add(bytes),
+        }
+    }
+
+    /// A file was closed after bytes of it were moved, or its session has ended.
+    pub fn transferred(&self, direction: Direction, result: &str) {
+        match direction {
+            Direction::Upload => self.uploads.count(result),
+            Direction::Download => self.downloads.count(result),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The text that Prometheus reads: its exposition format, version 0.0.4.
 
 use std::fmt::{Display, Write as _};
+use std::time::Duration;
 
 use super::{BUCKETS, Counter, Histogram, Metrics, REQUESTS};
 use crate::pool;
@@ -8,6 +9,18 @@ use crate::pool;
 /// What is counted elsewhere.
 #[derive(Debug, Default)]
 pub struct Elsewhere {
+    /// The process itself.
+    pub process: Process,
+    /// The file systems of the data folder and the homes.
+    pub file_systems: Vec<FileSystem>,
+    /// Was the config that was read last applied?
+    pub is_reloaded: bool,
+    /// When a config was applied last: seconds since 1970.
+    pub reloaded_at: i64,
+    /// Connections that may be open at the same time.
+    pub max_connections: usize,
+    /// Connections without a login from which on all others are turned away.
+    pub max_waiting: usize,
     /// Connections on which nobody is logged in.
     pub waiting: usize,
     /// Sources that are banned.
@@ -22,6 +35,43 @@ pub struct Elsewhere {
     pub log_dropped: u64,
     /// What accounts use, if that is to be told.
     pub accounts: Vec<Account>,
+}
+
+/// What the process uses of the system; `None` is what the system does not say.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// CPU time, in user and kernel mode.
+    pub cpu: Duration,
+    /// Bytes of memory that are in RAM.
+    pub resident: Option<u64>,
+    /// Bytes of address space.
+    pub virtual_memory: Option<u64>,
+    /// Descriptors that are open.
+    pub open_descriptors: Option<u64>,
+    /// Descriptors that may be open.
+    pub most_descriptors: Option<u64>,
+}
+
+/// A file system.
+#[derive(Debug)]
+pub struct FileSystem {
+    /// A folder on it.
+    pub folder: String,
+    /// `None` if it does not answer.
+    pub space: Option<Space>,
+}
+
+/// Space on a file system.
+#[derive(Debug)]
+pub struct Space {
+    /// In bytes.
+    pub size: u64,
+    /// In bytes, for a user who is not root.
+    pub available: u64,
+    /// Inodes; 0 if there is no limit.
+    pub files: u64,
+    /// Free inodes.
+    pub files_free: u64,
 }
 
 /// What an account uses, and may use.
@@ -45,14 +95,15 @@ impl Metrics {
         let mut page = Page::default();
         page.head("build_info", "gauge", "The version that runs.");
         page.value("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        page.head(
-            "start_time_seconds",
-            "gauge",
-            "When it started, since 1970.",
-        );
-        page.value("start_time_seconds", &[], self.began);
+        page.process(&elsewhere.process, self.began);
         page.head("connections", "gauge", "Connections, logged in or not.");
         page.value("connections", &[], self.connections.get());
+        page.head(
+            "max_connections",
+            "gauge",
+            "Connections that may be open at the same time.",
+        );
+        page.value("max_connections", &[], elsewhere.max_connections);
         page.head(
             "connections_total",
             "counter",
@@ -65,6 +116,12 @@ impl Metrics {
             "Connections on which nobody is logged in.",
         );
         page.value("waiting_connections", &[], elsewhere.waiting);
+        page.head(
+            "max_waiting_connections",
+            "gauge",
+            "Connections without a login from which on all others are turned away.",
+        );
+        page.value("max_waiting_connections", &[], elsewhere.max_waiting);
         page.head(
             "refused_connections_total",
             "counter",
@@ -97,6 +154,17 @@ impl Metrics {
             page.value("file_bytes_total", &[("direction", direction)], bytes.get());
         }
         page.head(
+            "transfers_total",
+            "counter",
+            "Files that were uploaded or downloaded, by how that ended.",
+        );
+        for (direction, transfers) in [("upload", &self.uploads), ("download", &self.downloads)] {
+            for (result, count) in transfers.each() {
+                let labels = [("direction", direction), ("result", result)];
+                page.value("transfers_total", &labels, count);
+            }
+        }
+        page.head(
             "refusals_total",
             "counter",
             "What was not allowed or had no room.",
@@ -105,12 +173,12 @@ impl Metrics {
             page.value("refusals_total", &[("reason", reason)], count);
         }
         page.head(
-            "request_seconds",
+            "request_duration_seconds",
             "histogram",
             "SFTP requests, and how long each took to carry out.",
         );
         for (request, histogram) in REQUESTS.iter().zip(&self.requests) {
-            page.histogram("request_seconds", ("request", request), histogram);
+            page.histogram("request_duration_seconds", ("request", request), histogram);
         }
         page.head("backlog_bytes", "gauge", "Bytes of requests that wait.");
         page.value("backlog_bytes", &[], self.backlog.get());
@@ -138,6 +206,24 @@ impl Metrics {
             "Lines of the log that were dropped: its reader did not read.",
         );
         page.value("log_dropped_total", &[], elsewhere.log_dropped);
+        page.head(
+            "config_last_reload_successful",
+            "gauge",
+            "Whether the config that was read last was applied.",
+        );
+        let applied = u8::from(elsewhere.is_reloaded);
+        page.value("config_last_reload_successful", &[], applied);
+        page.head(
+            "config_last_reload_success_timestamp_seconds",
+            "gauge",
+            "When a config was applied last, since 1970.",
+        );
+        page.value(
+            "config_last_reload_success_timestamp_seconds",
+            &[],
+            elsewhere.reloaded_at,
+        );
+        page.file_systems(&elsewhere.file_systems);
         page.accounts(&elsewhere.accounts);
         page.0
     }
@@ -148,15 +234,21 @@ struct Page(String);
 
 impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a string does not fail.
-        let _ = writeln!(
-            self.0,
-            "# HELP landfall_{name} {help}\n# TYPE landfall_{name} {kind}"
-        );
+        self.full_head(&format!("landfall_{name}"), kind, help);
     }
 
     fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        let _ = write!(self.0, "landfall_{name}");
+        self.full_value(&format!("landfall_{name}"), labels, value);
+    }
+
+    /// Of a metric that is not Landfall's own.
+    fn full_head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn full_value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let _ = write!(self.0, "{name}");
         for (number, (label, text)) in labels.iter().enumerate() {
             let before = if number == 0 { '{' } else { ',' };
             let text = escape(text);
@@ -179,6 +271,80 @@ impl Page {
         self.value(&format!("{name}_count"), &[label], count);
     }
 
+    /// By the names that all clients of Prometheus use.
+    fn process(&mut self, process: &Process, began: i64) {
+        let cpu = "process_cpu_seconds_total";
+        self.full_head(cpu, "counter", "CPU time, in user and kernel mode.");
+        self.full_value(cpu, &[], process.cpu.as_secs_f64());
+        for (name, help, value) in [
+            (
+                "process_resident_memory_bytes",
+                "Memory that is in RAM.",
+                process.resident,
+            ),
+            (
+                "process_virtual_memory_bytes",
+                "Address space.",
+                process.virtual_memory,
+            ),
+            (
+                "process_open_fds",
+                "Descriptors that are open.",
+                process.open_descriptors,
+            ),
+            (
+                "process_max_fds",
+                "Descriptors that may be open.",
+                process.most_descriptors,
+            ),
+            (
+                "process_start_time_seconds",
+                "When the server started, since 1970.",
+                u64::try_from(began).ok(),
+            ),
+        ] {
+            if let Some(value) = value {
+                self.full_head(name, "gauge", help);
+                self.full_value(name, &[], value);
+            }
+        }
+    }
+
+    fn file_systems(&mut self, all: &[FileSystem]) {
+        self.head(
+            "filesystem_device_error",
+            "gauge",
+            "Whether the file system of a folder does not answer.",
+        );
+        for one in all {
+            let labels = [("folder", one.folder.as_str())];
+            let hangs = u8::from(one.space.is_none());
+            self.value("filesystem_device_error", &labels, hangs);
+        }
+        type Figure = fn(&Space) -> u64;
+        let figures: [(&str, &str, Figure); 4] = [
+            ("filesystem_size_bytes", "Size in bytes.", |space| {
+                space.size
+            }),
+            ("filesystem_avail_bytes", "Free bytes.", |space| {
+                space.available
+            }),
+            ("filesystem_files", "Inodes.", |space| space.files),
+            ("filesystem_files_free", "Free inodes.", |space| {
+                space.files_free
+            }),
+        ];
+        for (name, help, figure) in figures {
+            self.head(name, "gauge", help);
+            for one in all {
+                if let Some(space) = &one.space {
+                    let labels = [("folder", one.folder.as_str())];
+                    self.value(name, &labels, figure(space));
+                }
+            }
+        }
+    }
+
     fn accounts(&mut self, accounts: &[Account]) {
         if accounts.is_empty() {
             return;
@@ -198,7 +364,7 @@ impl Page {
             ("account_quota_bytes", "Bytes that it may use.", |account| {
                 account.bytes_limit
             }),
-            ("account_files_limit", "Files that it may use.", |account| {
+            ("account_quota_files", "Files that it may use.", |account| {
                 account.files_limit
             }),
             (

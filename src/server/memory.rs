@@ -75,7 +75,7 @@ impl Memory {
 }
 
 /// What a file of /proc says now.
-fn now(file: &File) -> String {
+pub(super) fn now(file: &File) -> String {
     let mut text = vec![0; LONGEST];
     let length = file.read_at(&mut text, 0).unwrap_or(0);
     text.truncate(length);
@@ -83,7 +83,7 @@ fn now(file: &File) -> String {
 }
 
 /// The value of a line such as `MemTotal:  8000 kB` (proc_meminfo(5), proc_pid_status(5)).
-fn bytes(text: &str, name: &str) -> Option<u64> {
+pub(super) fn bytes(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)

@@ -3,8 +3,10 @@
 mod accept;
 mod control;
 mod fences;
+mod file_systems;
 mod known_sources;
 mod memory;
+mod process;
 pub mod proxy;
 mod reload;
 mod shard;
@@ -30,8 +32,10 @@ use tracing::{error, info, warn};
 
 use self::accept::Acceptor;
 use self::control::{Control, Powers};
+use self::file_systems::FileSystems;
 use self::known_sources::KnownSources;
 use self::memory::Memory;
+use self::process::Process;
 use self::reload::{Reload, note_declared};
 use self::shard::Shard;
 use self::supervisor::Supervisor;
@@ -91,6 +95,7 @@ fn serve_with(config: Config, log: &Log) -> anyhow::Result<()> {
     let host_keys = host_keys::load_or_make(&config.server.keys)?;
     let memory = Arc::new(Memory::new(config.server.max_memory));
     let supervisor = Supervisor::connect();
+    let process = Arc::new(Process::open());
     let fence = fences::raise(&config, prepared.homes)?;
     log.let_nobody_wait()?;
     on_a_runtime(run(
@@ -100,6 +105,7 @@ fn serve_with(config: Config, log: &Log) -> anyhow::Result<()> {
         fence,
         supervisor,
         memory,
+        process,
         prepared.declared,
         &prepared.alone,
     ))
@@ -172,6 +178,7 @@ async fn run(
     fence: Option<&'static Fence>,
     supervisor: Supervisor,
     memory: Arc<Memory>,
+    process: Arc<Process>,
     declared: Declared,
     alone: &Alone,
 ) -> anyhow::Result<()> {
@@ -214,19 +221,24 @@ async fn run(
     };
     let known_sources = KnownSources::recall(&config.server.data, admission.clone());
     let known_sources = Arc::new(known_sources);
+    let phases = stop::obey_signals()?;
     let told = Told {
         metrics,
         admission: admission.clone(),
         audit: audit.clone(),
         log: log.clone(),
-        accounts: config.metrics.accounts.then(|| accounts.clone()),
+        accounts: accounts.clone(),
+        tells_accounts: config.metrics.accounts,
+        reload: reload.clone(),
+        process,
+        file_systems: FileSystems::new(&config, accounts.clone()),
+        phases: phases.subscribe(),
     };
     let telling = told.tell(&config).await?;
     let control = Control::open(&config.server.data)?;
     let addresses = server.addresses()?;
     let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
     accounts.begin(&config).await?;
-    let phases = stop::obey_signals()?;
     for address in &addresses {
         admin::print(&format!("Listening on {address}\n"))?;
     }

@@ -12,6 +12,7 @@ use tracing::{error, info};
 use crate::accounts::{Accounts, Declared};
 use crate::admission::Admission;
 use crate::audit::{Audit, Event};
+use crate::calendar;
 use crate::config::{Config, Difference};
 use crate::live::Live;
 use crate::log::Log;
@@ -30,6 +31,16 @@ pub(super) struct Reload {
     admission: Arc<Admission>,
     /// One at a time.
     running: Arc<Mutex<()>>,
+    last: watch::Sender<LastReload>,
+}
+
+/// How the last reload ended; the start counts as one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LastReload {
+    /// The config that was read last was applied.
+    pub(super) is_applied: bool,
+    /// When one was applied: seconds since 1970-01-01 00:00 UTC.
+    pub(super) applied_at: i64,
 }
 
 impl Reload {
@@ -53,7 +64,16 @@ impl Reload {
             permits,
             admission,
             running: Arc::default(),
+            last: watch::Sender::new(LastReload {
+                is_applied: true,
+                applied_at: calendar::now(),
+            }),
         }
+    }
+
+    /// How the last reload ended.
+    pub(super) fn last(&self) -> LastReload {
+        *self.last.borrow()
     }
 
     /// The newest config.
@@ -84,6 +104,12 @@ impl Reload {
 
     async fn reload_alone(&self) -> anyhow::Result<Vec<String>> {
         let outcome = self.prepare_and_switch().await;
+        self.last.send_modify(|last| {
+            last.is_applied = outcome.is_ok();
+            if last.is_applied {
+                last.applied_at = calendar::now();
+            }
+        });
         match &outcome {
             Ok(lines) => lines.iter().for_each(|line| info!("reload: {line}")),
             Err(failure) => {

@@ -1,20 +1,28 @@
 //! What the server tells of itself: the audit trail, and the metrics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::cannot_listen;
+use super::file_systems::FileSystems;
+use super::process::Process;
+use super::reload::Reload;
 use crate::accounts::Accounts;
 use crate::admin;
 use crate::admission::Admission;
 use crate::audit::{Audit, Writer};
 use crate::config::Config;
 use crate::log::Log;
-use crate::metrics::{Elsewhere, Metrics, http};
+use crate::metrics::http::{self, Page, Text};
+use crate::metrics::{Elsewhere, Metrics};
+use crate::phase::Phase;
 
 /// The audit trail, and what writes it, if the config has one.
 pub(super) fn start_audit(config: &Config) -> anyhow::Result<(Audit, Option<Writer>)> {
@@ -32,9 +40,17 @@ pub(super) struct Told {
     pub(super) audit: Audit,
     pub(super) log: Log,
     pub(super) admission: Arc<Admission>,
-    /// Those whose use is told, too.
-    pub(super) accounts: Option<Accounts>,
+    pub(super) accounts: Accounts,
+    /// Is what each account uses told, too?
+    pub(super) tells_accounts: bool,
+    pub(super) reload: Arc<Reload>,
+    pub(super) process: Arc<Process>,
+    pub(super) file_systems: FileSystems,
+    pub(super) phases: watch::Receiver<Phase>,
 }
+
+/// Time that the database has to answer when somebody asks whether the server is well.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Told {
     /// Answers Prometheus, if the config says where.
@@ -48,22 +64,32 @@ impl Told {
             .context("metrics.listen")?;
         info!("metrics at http://{}/metrics", listener.local_addr()?);
         let told = Arc::new(self);
-        let page = move || {
+        let page = move |page| {
             let told = told.clone();
-            async move { told.page().await }
+            async move {
+                match page {
+                    Page::Metrics => Ok(told.page().await),
+                    Page::Health => told.health().await,
+                }
+            }
         };
         Ok(Some(tokio::spawn(http::serve(listener, page))))
     }
 
     async fn page(&self) -> String {
-        let accounts = match &self.accounts {
-            Some(accounts) => admin::uses(accounts).await.unwrap_or_else(|failure| {
+        let accounts = match self.tells_accounts {
+            true => admin::uses(&self.accounts).await.unwrap_or_else(|failure| {
                 warn!("the metrics lack what accounts use: {failure:#}");
                 Vec::new()
             }),
-            None => Vec::new(),
+            false => Vec::new(),
         };
+        let file_systems = self.file_systems.look().await;
+        let process = self.process.clone();
+        let process = spawn_blocking(move || process.look()).await;
         let door = self.admission.figures();
+        let reloaded = self.reload.last();
+        let config = self.reload.config().borrow().clone();
         self.metrics.text(&Elsewhere {
             waiting: door.waiting,
             banned: door.banned,
@@ -72,6 +98,30 @@ impl Told {
             audit_folded: self.audit.folded(),
             log_dropped: self.log.dropped(),
             accounts,
+            process: process.unwrap_or_default(),
+            file_systems,
+            is_reloaded: reloaded.is_applied,
+            reloaded_at: reloaded.applied_at,
+            max_connections: config.server.max_connections,
+            max_waiting: config.admission.startups.full,
         })
+    }
+
+    /// Can somebody log in now? If not, why.
+    async fn health(&self) -> Text {
+        if *self.phases.borrow() != Phase::Serving {
+            return Err("the server is stopping\n".to_owned());
+        }
+        if self.audit.refuses_logins() {
+            return Err("the audit log cannot be written: logins are refused\n".to_owned());
+        }
+        match timeout(PATIENCE, self.accounts.last_change()).await {
+            Ok(Ok(_)) => Ok("ok\n".to_owned()),
+            Ok(Err(failure)) => {
+                warn!("the database cannot be read: {failure:#}");
+                Err("the database cannot be read: see the log of the server\n".to_owned())
+            }
+            Err(_) => Err("the database does not answer\n".to_owned()),
+        }
     }
 }

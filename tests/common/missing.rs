@@ -19,6 +19,18 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
+/// A program that `tests/run` unpacks of a Debian package if it is not installed; without it, says so as
+/// [`skip`] does.
+pub fn unpacked(package: &str, name: &str) -> Option<PathBuf> {
+    let clients = concat!(env!("CARGO_MANIFEST_DIR"), "/target/clients");
+    let unpacked = PathBuf::from(format!("{clients}/{package}/usr/bin/{name}"));
+    let found = program(name).or(Some(unpacked).filter(|program| program.exists()));
+    if found.is_none() {
+        skip(&format!("`{name}` is not installed (tests/run does it)"));
+    }
+    found
+}
+
 /// Are all these programs here? If not, says so as [`skip`] does.
 #[must_use]
 pub fn have(programs: &[&str]) -> bool {

@@ -3,10 +3,10 @@
 //! FileZilla drives it. tests/run installs them.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use crate::common::missing::program;
+use crate::common::missing::unpacked;
 use crate::common::programs::ppk;
 use crate::common::{PASSWORD, TRANSFER, TestServer, have, python, run_ok, skip};
 
@@ -73,23 +73,11 @@ fn ssh2_of_node_streams_resumes_and_knows_the_extensions() {
     exercise(&server, Path::new("node"), "ssh2_client.js", &[]);
 }
 
-/// As installed, or as tests/run has unpacked it.
-fn fzsftp() -> Option<PathBuf> {
-    let unpacked = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/target/clients/filezilla/usr/bin/fzsftp"
-    );
-    let unpacked = Some(PathBuf::from(unpacked)).filter(|path| path.exists());
-    let found = program("fzsftp").or(unpacked);
-    if found.is_none() {
-        skip("FileZilla's fzsftp is not installed (tests/run does it)");
-    }
-    found
-}
-
 #[test]
 fn filezilla_moves_resumes_lists_and_manages() {
-    let Some(fzsftp) = fzsftp() else { return };
+    let Some(fzsftp) = unpacked("filezilla", "fzsftp") else {
+        return;
+    };
     if !have(&["python3", "puttygen"]) {
         return;
     }
