@@ -1,6 +1,7 @@
 //! What is installed beside the program: completions, manual pages, the Debian package.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::common::operator::Operator;
@@ -85,10 +86,16 @@ fn a_debian_package_can_be_made() {
         "./usr/lib/systemd/system/landfall.service",
         "./usr/share/man/man1/landfall-user-add.1.gz",
         "./usr/share/bash-completion/completions/landfall",
-        "./usr/share/doc/landfall/operations.md",
+        "./usr/share/doc/landfall/copyright",
+        "./usr/share/doc/landfall/docs/operations.md",
+        "./usr/share/doc/landfall/packaging/prometheus/rules.yml",
     ] {
         assert!(list.contains(path), "{path}\n{list}");
     }
+    let config = list
+        .lines()
+        .find(|line| line.ends_with("/etc/landfall/config.toml"));
+    assert!(config.unwrap().starts_with("-rw-r----- "), "{config:?}");
     // Its config is valid, and its program runs.
     let root = operator.path("root");
     run_ok(
@@ -105,4 +112,50 @@ fn a_debian_package_can_be_made() {
             .arg(root.join("etc/landfall/config.toml")),
         STEP,
     );
+    let documents = root.join("usr/share/doc/landfall");
+    assert_every_link_leads_somewhere(&documents);
+    let copyright = fs::read_to_string(documents.join("copyright")).unwrap();
+    assert!(
+        copyright.contains("\nLicense: MIT or Apache-2.0\n"),
+        "{copyright}"
+    );
+    assert!(
+        copyright.contains("Permission is hereby granted"),
+        "{copyright}"
+    );
+    for library in ["\n tokio v", "\n russh v", "\n sqlx v"] {
+        let line = copyright
+            .lines()
+            .find(|line| line.starts_with(&library[1..]));
+        assert!(
+            line.is_some_and(|line| line.contains(" MIT") || line.contains(" Apache-2.0")),
+            "{copyright}"
+        );
+    }
+}
+
+/// Every link of a document to another file leads to one that is there.
+fn assert_every_link_leads_somewhere(documents: &Path) {
+    let pages = run_ok(
+        Command::new("find").arg(documents).args(["-name", "*.md"]),
+        STEP,
+    )
+    .out();
+    let mut links = 0;
+    for page in pages.lines().map(Path::new) {
+        let text = fs::read_to_string(page).unwrap();
+        for rest in text.split("](").skip(1) {
+            let link = rest.split([')', '#']).next().unwrap();
+            if link.is_empty() || link.contains("://") {
+                continue;
+            }
+            links += 1;
+            assert!(
+                page.parent().unwrap().join(link).exists(),
+                "{}: {link}",
+                page.display()
+            );
+        }
+    }
+    assert!(links > 50, "{links}");
 }
