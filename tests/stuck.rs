@@ -306,6 +306,8 @@ fn a_data_folder_on_a_disk_that_hangs_stops_logins_and_no_transfer_and_the_serve
         std::thread::sleep(Duration::from_secs(1));
     }
     assert_eq!(metrics::value(&server, "landfall_sessions"), 1.0);
+    let health = metrics::ask(&server, b"GET /healthz HTTP/1.1\r\n\r\n");
+    assert!(health.contains("the database does not answer"), "{health}");
     // The kernel keeps a process whose fsync waits for such a disk; but it has come to its end.
     server.terminate();
     wait_until("the server gives up on the disk", STEP, || {

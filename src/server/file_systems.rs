@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 use tracing::warn;
 
 use crate::accounts::Accounts;
@@ -82,12 +82,16 @@ impl FileSystems {
     /// Brings the list of folders up to date. Of homes elsewhere their parents are looked at: many homes
     /// lie side by side.
     async fn list(&self, folders: &mut Folders) {
-        let homes = match self.accounts.homes_elsewhere().await {
-            Ok(homes) => homes,
-            Err(failure) => {
+        folders.listed = Some(Instant::now());
+        let homes = match timeout(PATIENCE, self.accounts.homes_elsewhere()).await {
+            Ok(Ok(homes)) => homes,
+            Ok(Err(failure)) => {
                 warn!("the metrics lack the file systems of some homes: {failure:#}");
                 Vec::new()
             }
+            // The disk of the database hangs.
+            Err(_) if !folders.asked.is_empty() => return,
+            Err(_) => Vec::new(),
         };
         let parents = homes.iter().filter_map(|home| home.parent());
         let all: BTreeSet<&Path> = parents.take(MOST * MOST).collect();
@@ -99,7 +103,6 @@ impl FileSystems {
                 (folder.to_owned(), known.unwrap_or_default())
             })
             .collect();
-        folders.listed = Some(Instant::now());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -21,7 +21,7 @@ use crate::audit::{Audit, Writer};
 use crate::config::Config;
 use crate::log::Log;
 use crate::metrics::http::{self, Page, Text};
-use crate::metrics::{Elsewhere, Metrics};
+use crate::metrics::{self, Elsewhere, Metrics};
 use crate::phase::Phase;
 
 /// The audit trail, and what writes it, if the config has one.
@@ -49,8 +49,8 @@ pub(super) struct Told {
     pub(super) phases: watch::Receiver<Phase>,
 }
 
-/// Time that the database has to answer when somebody asks whether the server is well.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time that the database has to answer, within the deadline of a request.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 impl Told {
     /// Answers Prometheus, if the config says where.
@@ -78,10 +78,7 @@ impl Told {
 
     async fn page(&self) -> String {
         let accounts = match self.tells_accounts {
-            true => admin::uses(&self.accounts).await.unwrap_or_else(|failure| {
-                warn!("the metrics lack what accounts use: {failure:#}");
-                Vec::new()
-            }),
+            true => self.uses().await,
             false => Vec::new(),
         };
         let file_systems = self.file_systems.look().await;
@@ -104,6 +101,17 @@ impl Told {
             reloaded_at: reloaded.applied_at,
             max_connections: config.server.max_connections,
             max_waiting: config.admission.startups.full,
+        })
+    }
+
+    async fn uses(&self) -> Vec<metrics::Account> {
+        let uses = match timeout(PATIENCE, admin::uses(&self.accounts)).await {
+            Ok(uses) => uses,
+            Err(_) => Err(anyhow!("the database does not answer")),
+        };
+        uses.unwrap_or_else(|failure| {
+            warn!("the metrics lack what accounts use: {failure:#}");
+            Vec::new()
         })
     }
 
