@@ -103,7 +103,12 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
         columns.extend([("CLIENT", 16, client), ("SINCE", 8, 8)]);
     }
     let before_file = columns.len();
-    columns.extend([("FILE", 8, 8), ("DONE", done, done), ("SPEED", 11, 11)]);
+    let path = if is_narrow { 8 } else { 20 };
+    columns.extend([
+        ("FILE", path, path),
+        ("DONE", done, done),
+        ("SPEED", 11, 11),
+    ]);
     let titles = columns.iter().map(|(title, ..)| *title);
     let titles = TableRow::new(titles).style(bold());
     let mut widths = fit(&columns, area.width);
