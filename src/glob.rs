@@ -47,6 +47,7 @@ impl Expansion {
             return Err(PathError::PathTooLong.into());
         }
         let root = if pattern.starts_with(b"/") { "/" } else { "" };
+        let end: &[u8] = if pattern.ends_with(b"/") { b"/" } else { b"" };
         let mut found = vec![root.as_bytes().to_vec()];
         for name in pattern.split(|byte| *byte == b'/') {
             if name.is_empty() {
@@ -57,6 +58,9 @@ impl Expansion {
                 None => self.in_directories(vfs, &found, name)?,
             };
         }
+        found
+            .iter_mut()
+            .for_each(|path| path.extend_from_slice(end));
         found
             .retain(|path| VPath::parse(path).is_ok_and(|path| vfs.metadata(&path, false).is_ok()));
         Ok(found)

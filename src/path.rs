@@ -1,5 +1,6 @@
 //! Paths as a peer writes them: bytes, relative to nothing but the account's home.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// Linux's PATH_MAX, which counts the terminating NUL.
@@ -22,10 +23,13 @@ pub enum PathError {
 }
 
 /// A path inside a home, normalised as far as that is safe without looking at the disk: no empty
-/// components, no ".", no leading or trailing slash. The home itself is the empty path.
+/// components, no ".", no leading slash. The home itself is the empty path.
 ///
 /// ".." stays: what it means depends on links, so only the kernel can say (see `store::local`).
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+///
+/// One slash at the end stays as well: "x/" and "x/." are only ever a directory, which the kernel checks.
+/// It is no part of the place that a path names: paths are compared, shown and taken apart without it.
+#[derive(Clone, Default)]
 pub struct VPath {
     bytes: Vec<u8>,
 }
@@ -42,7 +46,7 @@ impl VPath {
         if raw.contains(&0) {
             return Err(PathError::Nul);
         }
-        // The kernel is never told the slash, so the longest path is one as the user knows it, too.
+        // The kernel never gets the slash at the start, so the longest path is one as the user knows it, too.
         if raw.strip_prefix(b"/").unwrap_or(raw).len() >= PATH_MAX {
             return Err(PathError::PathTooLong);
         }
@@ -59,10 +63,28 @@ impl VPath {
             }
             bytes.extend_from_slice(name);
         }
-        Ok(Self { bytes })
+        let mut path = Self { bytes };
+        if (raw.ends_with(b"/") || raw.ends_with(b"/.")) && !path.names_directory() {
+            path.bytes.push(b'/');
+        }
+        Ok(path)
     }
 
-    /// The path relative to the home, without a leading slash; "." for the home itself.
+    /// Can this only be a directory? It ends in a slash, in "/." or in "..", or is the home.
+    pub fn names_directory(&self) -> bool {
+        matches!(
+            *self.bytes,
+            [] | [.., b'/'] | [b'.', b'.'] | [.., b'/', b'.', b'.']
+        )
+    }
+
+    /// The place alone, without the slash at its end.
+    fn place(&self) -> &[u8] {
+        self.bytes.strip_suffix(b"/").unwrap_or(&self.bytes)
+    }
+
+    /// The path relative to the home, for the kernel: without a leading slash, and with one at its end if
+    /// it was written so; "." for the home itself.
     pub fn relative(&self) -> &[u8] {
         if self.bytes.is_empty() {
             b"."
@@ -71,11 +93,11 @@ impl VPath {
         }
     }
 
-    /// The path as the user knows it: with a leading slash.
+    /// The path as the user knows it: with a leading slash, and none at its end.
     pub fn absolute(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes.len() + 1);
         out.push(b'/');
-        out.extend_from_slice(&self.bytes);
+        out.extend_from_slice(self.place());
         out
     }
 
@@ -86,7 +108,7 @@ impl VPath {
 
     /// Is this the directory, or below it? Letter by letter: neither path may have ".." or links in it.
     pub fn is_within(&self, directory: &Self) -> bool {
-        match self.bytes.strip_prefix(directory.bytes.as_slice()) {
+        match self.place().strip_prefix(directory.place()) {
             Some(rest) => rest.is_empty() || directory.is_home() || rest.starts_with(b"/"),
             None => false,
         }
@@ -97,12 +119,13 @@ impl VPath {
     /// A path without a last name of its own (the home, or one that ends in "..") gives itself and
     /// ".": the kernel then refuses to remove, rename or create it, which is right.
     pub fn split_last(&self) -> (&[u8], &[u8]) {
-        let (parent, last) = match self.bytes.iter().rposition(|b| *b == b'/') {
+        let place = self.place();
+        let (parent, last) = match place.iter().rposition(|b| *b == b'/') {
             Some(slash) => {
-                let (parent, rest) = self.bytes.split_at(slash);
+                let (parent, rest) = place.split_at(slash);
                 (parent, rest.get(1..).unwrap_or_default())
             }
-            None => (&b"."[..], self.bytes.as_slice()),
+            None => (&b"."[..], place),
         };
         if last.is_empty() || last == b".." {
             (self.relative(), b".")
@@ -110,17 +133,49 @@ impl VPath {
             (parent, last)
         }
     }
+
+    /// As [`Self::split_last`], with the slash at the end of the name: for calls that never follow a link
+    /// as the last name, whatever stands behind it.
+    pub fn split_as_written(&self) -> (&[u8], &[u8]) {
+        let (parent, last) = self.split_last();
+        let length = last.len() + 1;
+        let with_slash = self.bytes.len().checked_sub(length);
+        match with_slash.and_then(|start| self.bytes.get(start..)) {
+            Some(written @ [.., b'/']) => (parent, written),
+            _ => (parent, last),
+        }
+    }
+}
+
+impl PartialEq for VPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for VPath {}
+
+impl PartialOrd for VPath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for VPath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(other.place())
+    }
 }
 
 impl fmt::Debug for VPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{}", self.bytes.escape_ascii())
+        write!(f, "/{}", self.place().escape_ascii())
     }
 }
 
 impl fmt::Display for VPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{}", String::from_utf8_lossy(&self.bytes))
+        write!(f, "/{}", String::from_utf8_lossy(self.place()))
     }
 }
 
@@ -140,6 +195,32 @@ mod tests {
         assert_eq!(parsed(b"//a/./b//"), b"/a/b");
         assert_eq!(parsed(b"a/../b"), b"/a/../b");
         assert_eq!(parsed(b"\xff\xfe/x"), b"/\xff\xfe/x");
+    }
+
+    #[test]
+    fn a_slash_at_the_end_is_kept_for_the_kernel_and_is_no_part_of_the_place() {
+        for (raw, relative, split) in [
+            (&b"a/"[..], &b"a/"[..], (&b"."[..], &b"a/"[..])),
+            (b"/a/b//./", b"a/b/", (b"a", b"b/")),
+            (b"a/b/.", b"a/b/", (b"a", b"b/")),
+            (b"a/..//", b"a/..", (b"a/..", b".")),
+            (b"/", b".", (b".", b".")),
+            (b"./.", b".", (b".", b".")),
+        ] {
+            let path = VPath::parse(raw).unwrap();
+            assert!(path.names_directory(), "{path}");
+            assert_eq!(path.relative(), relative, "{path}");
+            assert_eq!(path.split_as_written(), split, "{path}");
+            let plain = VPath::parse(&path.absolute()).unwrap();
+            assert_eq!(path, plain);
+            assert_eq!(path.split_last(), plain.split_last());
+            assert!(path.is_within(&plain) && plain.is_within(&path));
+        }
+        for raw in [&b"a"[..], b"/a/b", b"a.", b"a/..b", b".a", b"a/b.."] {
+            let path = VPath::parse(raw).unwrap();
+            assert!(!path.names_directory(), "{path}");
+            assert_eq!(path.split_as_written(), path.split_last());
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What clients rely on beyond the letter of the draft, packet by packet. With
 //! TESTS_AGAINST=openssh the same tests run against OpenSSH's server.
 
+mod slash;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 

@@ -270,10 +270,7 @@ impl Source {
         Phase::Finished(None)
     }
 
-    fn begin(&mut self, mut path: Vec<u8>) -> Phase {
-        while path.len() > 1 && path.ends_with(b"/") {
-            path.pop();
-        }
+    fn begin(&mut self, path: Vec<u8>) -> Phase {
         let (item, found) = match self.open(&path) {
             Ok(opened) => opened,
             Err(error) => {
@@ -338,7 +335,8 @@ impl Source {
     /// The name that a path has for the client, which takes no `.`, `..` or nothing for one: then it
     /// is the one that the directory really has, and the home is called as its account.
     fn name_of(&self, path: &[u8]) -> Vec<u8> {
-        let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+        let mut names = path.rsplit(|byte| *byte == b'/');
+        let last = names.find(|name| !name.is_empty()).unwrap_or_default();
         if !last.is_empty() && !is_dots(last) {
             return last.to_vec();
         }

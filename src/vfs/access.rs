@@ -85,9 +85,9 @@ pub(super) enum Last {
 }
 
 impl Last {
-    /// What it stands for in a path to look at: one that ends in ".." has no name of its own.
+    /// What it stands for in a path to look at: what can only be a directory is never a link.
     pub(super) fn of(path: &VPath, follow: bool) -> Self {
-        if follow || path.split_last().1 == b"." {
+        if follow || path.names_directory() {
             Self::Followed
         } else {
             Self::Itself
@@ -235,7 +235,7 @@ impl Vfs {
 
     /// The path without links in it, but for its last name if that stands for itself.
     fn resolved(&self, path: &VPath, last: Last) -> Result<VPath, Error> {
-        let (directory, name) = path.split_last();
+        let (directory, name) = path.split_as_written();
         match last {
             Last::Followed => self.store.canonical(path),
             // Without a name of its own nothing can be done with it.

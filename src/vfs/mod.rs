@@ -290,7 +290,7 @@ impl Vfs {
 
     /// The bytes in a symbolic link.
     pub fn read_link(&self, path: &VPath) -> Result<Vec<u8>, Error> {
-        self.at(path, Last::Itself, |place| {
+        self.at(path, Last::of(path, false), |place| {
             place.check(Verb::ReadLink)?;
             place.store.read_link(&place.path)
         })

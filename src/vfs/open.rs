@@ -91,6 +91,10 @@ impl Vfs {
         if how.truncate && !how.write {
             return Err(Error::Invalid("To truncate, open for writing"));
         }
+        if how.create && place.path.names_directory() {
+            // As open(2): it makes no directories.
+            return Err(Errno::ISDIR.into());
+        }
         self.finish_early(place)?;
         if !how.create {
             return self.open_existing(place, how, announced);

@@ -105,6 +105,10 @@ async def resume_and_attributes(sftp, connection):
         await file.write(b"two")
     assert await sftp.getsize("log") == 6
 
+    # A slash at the end is a folder's: without one nothing is put.
+    await refused("Is a directory", sftp.open("incoming/", "wb"))
+    await refused("No such file", sftp.rename("log", "incoming/"))
+
     await sftp.chmod("log", 0o640)
     await sftp.utime("log", (1_000_000_000, 1_000_000_001))
     await sftp.truncate("log", 4)

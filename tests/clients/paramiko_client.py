@@ -134,6 +134,11 @@ assert sftp.open(strange).read() == b"strange"
 sftp.remove(strange)
 sftp.chdir(None)
 sftp.rmdir("folder")
+# A slash at the end is a folder's: without one nothing is put.
+refused(sftp.open, "incoming/", "wb")
+refused(sftp.rename, "data", "incoming/")
+sftp.mkdir("incoming/")
+sftp.rmdir("incoming/")
 assert refused(sftp.stat, "folder").errno == 2
 names = {entry.filename: entry for entry in sftp.listdir_attr(".")}
 assert sorted(names) == ["data", "link", "log"], sorted(names)

@@ -121,6 +121,9 @@ async function main() {
   await sftp.rename('small', 'moved');
   await sftp.mkdir('folder', { mode: 0o750 });
   await refused(sftp.mkdir('folder'), 'File already exists');
+  // A slash at the end is a folder's: without one nothing is put.
+  await refused(sftp.fastPut('file', 'incoming/'), 'Is a directory');
+  await refused(sftp.rename('file', 'incoming/'), 'No such file');
   assert.equal(await sftp.realpath('folder/../link'), '/file');
   assert.equal(await sftp.ext_home_dir(username), '/');
   const names = await sftp.ext_users_groups([uid, 4_000_000_000], [gid]);

@@ -92,6 +92,51 @@ fn the_innermost_directory_decides_and_names_are_not_prefixes() {
 }
 
 #[test]
+fn a_slash_at_the_end_changes_nothing_of_what_is_allowed() {
+    let (server, connection) = scene();
+    let mut sftp = connection.sftp();
+    symlink("/in", server.at_home("free/to-in")).unwrap();
+    for path in ["in/", "/in//", "in/.", "free/to-in/", "free/../in/"] {
+        let listed = sftp.with_string(wire::OPENDIR, path);
+        assert_eq!(listed.code(), code::PERMISSION_DENIED, "{path}");
+        assert_eq!(
+            sftp.setstat(path, &times(1)),
+            code::PERMISSION_DENIED,
+            "{path}"
+        );
+    }
+    for path in ["in/", "in/.", "in/open/"] {
+        assert_eq!(
+            sftp.rename(path, "elsewhere"),
+            code::PERMISSION_DENIED,
+            "{path}"
+        );
+        assert_eq!(
+            sftp.with_string(wire::RMDIR, path).code(),
+            code::PERMISSION_DENIED
+        );
+    }
+    assert_eq!(sftp.mkdir("public/new/"), code::PERMISSION_DENIED);
+    // Nothing is made or found by a slash that is not a directory.
+    let made = sftp.open("in/new/", flag::WRITE | flag::CREAT, &Attrs::default());
+    assert_eq!(made.code(), code::FAILURE);
+    assert_eq!(sftp.rename("free/file", "free/new/"), code::NO_SUCH_FILE);
+    assert_eq!(sftp.remove("free/file/"), code::NO_SUCH_FILE);
+    assert_eq!(sftp.mkdir("free/made/"), code::OK);
+    assert_eq!(sftp.rename("free/made/", "free/moved/"), code::OK);
+    assert_eq!(
+        sftp.with_string(wire::RMDIR, "free/moved/").code(),
+        code::OK
+    );
+    assert!(!server.at_home("in/new").exists());
+    // The rule itself may be written with one.
+    permit(&server, &["full", "/in2/=read-only"]);
+    let mut sftp = Connection::logged_in(&server).sftp();
+    assert!(!can_write(&mut sftp, "in2/file"));
+    assert!(can_write(&mut sftp, "in/theirs"));
+}
+
+#[test]
 fn links_lead_to_what_holds_at_their_end() {
     let (server, connection) = scene();
     let mut sftp = connection.sftp();

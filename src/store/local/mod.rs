@@ -112,12 +112,22 @@ impl LocalStore {
         resize(self.open_regular(path, flags, Mode::empty())?, size)
     }
 
-    /// As [`Home::parent`], for calls that need a name that can come and go.
-    fn parent_of_name<'a>(&'a self, path: &'a VPath) -> Result<(Parent<'a>, &'a [u8]), Error> {
-        match self.home.parent(path)? {
+    /// As [`Home::parent_of_name`], where there must be a name that can come and go.
+    fn parent_of_own_name<'a>(&'a self, path: &'a VPath) -> Result<(Parent<'a>, &'a [u8]), Error> {
+        match self.home.parent_of_name(path)? {
             (_, b".") => Err(NOT_A_NAME),
             found => Ok(found),
         }
+    }
+
+    /// Refuses a path that can only be a directory's for a call that takes none and would follow a link
+    /// before the slash: with what the kernel says of the path, or else with `refusal`.
+    fn refuse_directory(&self, path: &VPath, refusal: Errno) -> Result<(), Error> {
+        if path.names_directory() {
+            self.home.inode(path.relative(), true)?;
+            return Err(refusal.into());
+        }
+        Ok(())
     }
 }
 
@@ -204,23 +214,23 @@ impl Store for LocalStore {
     }
 
     fn remove_file(&self, path: &VPath) -> Result<(), Error> {
-        let (parent, name) = self.home.parent(path)?;
+        let (parent, name) = self.home.parent_of_name(path)?;
         Ok(unlinkat(parent, name, AtFlags::empty())?)
     }
 
     fn make_directory(&self, path: &VPath, permissions: Option<u32>) -> Result<(), Error> {
-        let (parent, name) = self.home.parent(path)?;
+        let (parent, name) = self.home.parent_of_name(path)?;
         Ok(mkdirat(parent, name, self.new_mode(permissions, 0o777))?)
     }
 
     fn remove_directory(&self, path: &VPath) -> Result<(), Error> {
-        let (parent, name) = self.parent_of_name(path)?;
+        let (parent, name) = self.parent_of_own_name(path)?;
         Ok(unlinkat(parent, name, AtFlags::REMOVEDIR)?)
     }
 
     fn rename(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error> {
-        let (from_parent, from) = self.parent_of_name(from)?;
-        let (to_parent, to) = self.parent_of_name(to)?;
+        let (from_parent, from) = self.parent_of_own_name(from)?;
+        let (to_parent, to) = self.parent_of_own_name(to)?;
         if replace {
             return Ok(renameat(from_parent, from, to_parent, to)?);
         }
@@ -228,8 +238,9 @@ impl Store for LocalStore {
     }
 
     fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error> {
+        self.refuse_directory(existing, Errno::PERM)?;
         let (existing_parent, existing) = self.home.parent(existing)?;
-        let (new_parent, new) = self.home.parent(new)?;
+        let (new_parent, new) = self.home.parent_of_name(new)?;
         Ok(linkat(
             existing_parent,
             existing,
@@ -249,11 +260,12 @@ impl Store for LocalStore {
         if target.len() >= PATH_MAX {
             return Err(PathError::PathTooLong.into());
         }
-        let (parent, name) = self.home.parent(link)?;
+        let (parent, name) = self.home.parent_of_name(link)?;
         Ok(symlinkat(target, parent, name)?)
     }
 
     fn read_link(&self, path: &VPath) -> Result<Vec<u8>, Error> {
+        self.refuse_directory(path, Errno::INVAL)?;
         let (parent, name) = self.home.parent(path)?;
         Ok(readlinkat(parent, name, Vec::new())?.into_bytes())
     }
@@ -311,15 +323,22 @@ fn rename_to_free_name(
 /// its new name by a link, which never replaces, and then loses the old one; between the two it has
 /// both. A directory, or a file system without links, is left with a look before the rename: what
 /// another session makes at `to` in that instant is replaced (of a directory: if it is empty).
-fn rename_by_hand(
+fn rename_by_hand<'a>(
     from_parent: &Parent<'_>,
-    from: &[u8],
+    from: &'a [u8],
     to_parent: &Parent<'_>,
-    to: &[u8],
+    to: &'a [u8],
 ) -> Result<(), Error> {
     let of_name = AtFlags::SYMLINK_NOFOLLOW;
+    // These calls would follow a link before a slash.
+    let bare = |name: &'a [u8]| name.strip_suffix(b"/").unwrap_or(name);
+    let must_be_directory = from.ends_with(b"/") || to.ends_with(b"/");
+    let (from, to) = (bare(from), bare(to));
     let kind = inode::from_stat(&statat(from_parent, from, of_name)?).kind();
     if kind != Kind::Directory {
+        if must_be_directory {
+            return Err(Errno::NOTDIR.into());
+        }
         match linkat(from_parent, from, to_parent, to, AtFlags::empty()) {
             Ok(()) => return Ok(unlinkat(from_parent, from, AtFlags::empty())?),
             Err(Errno::PERM | Errno::OPNOTSUPP | Errno::MLINK | Errno::NOSYS) => {}

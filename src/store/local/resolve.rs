@@ -134,6 +134,16 @@ impl Home {
         Ok((Parent::Opened(fd), name))
     }
 
+    /// The same for calls that make, take or give the name: none of them follows a link there, so the
+    /// name keeps the slash at its end, and the kernel checks that it is a directory's.
+    pub(super) fn parent_of_name<'a>(
+        &'a self,
+        path: &'a VPath,
+    ) -> Result<(Parent<'a>, &'a [u8]), Error> {
+        let (parent, _) = self.parent(path)?;
+        Ok((parent, path.split_as_written().1))
+    }
+
     /// Where a path leads once its links are followed. If the last name is missing, or is a link
     /// to nothing, it stays as it is behind its directory.
     pub(super) fn canonical(&self, path: &VPath) -> Result<VPath, Error> {
@@ -141,7 +151,7 @@ impl Home {
             let (fd, missing) = match self.inode(path.relative(), true) {
                 Ok(fd) => (fd, None),
                 Err(Error::Os(Errno::NOENT)) => {
-                    let (directory, name) = path.split_last();
+                    let (directory, name) = path.split_as_written();
                     (self.inode(directory, true)?, Some(name))
                 }
                 Err(error) => return Err(error),

@@ -333,10 +333,11 @@ fn renaming_by_hand_does_not_replace_either() {
     let home = Home::open(&f.home).unwrap();
     let rename = |from: &str, to: &str| {
         let (from, to) = (path(from), path(to));
-        let (from_parent, from) = home.parent(&from)?;
-        let (to_parent, to) = home.parent(&to)?;
+        let (from_parent, from) = home.parent_of_name(&from)?;
+        let (to_parent, to) = home.parent_of_name(&to)?;
         rename_by_hand(&from_parent, from, &to_parent, to)
     };
+    f.link(f.home.parent().unwrap().to_str().unwrap(), "out");
     let before = snapshot(&f.home);
     for (from, to) in [
         ("a", "b"),
@@ -349,11 +350,21 @@ fn renaming_by_hand_does_not_replace_either() {
     }
     assert_eq!(rename("missing", "new"), Err(Errno::NOENT.into()));
     assert_eq!(rename("sub", "sub/inner/sub"), Err(Errno::INVAL.into()));
+    // A slash at the end wants a directory, and is not followed out of the home.
+    for (from, to) in [
+        ("a/", "new"),
+        ("a", "new/"),
+        ("link/", "new"),
+        ("out/", "new"),
+    ] {
+        assert_eq!(rename(from, to), Err(Errno::NOTDIR.into()), "{from} {to}");
+    }
+    assert_eq!(rename("sub", "out/"), Err(Errno::EXIST.into()));
     assert_eq!(snapshot(&f.home), before);
 
     assert_eq!(rename("a", "sub/a"), Ok(()));
     assert_eq!(rename("link", "moved-link"), Ok(()));
-    assert_eq!(rename("sub", "moved"), Ok(()));
+    assert_eq!(rename("sub/", "moved/"), Ok(()));
     assert_eq!(f.content("moved/a"), b"a");
     assert_eq!(fs::metadata(f.home.join("moved/a")).unwrap().nlink(), 1);
     let target = fs::read_link(f.home.join("moved-link")).unwrap();
