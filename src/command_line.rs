@@ -25,6 +25,8 @@ pub enum Fault {
 
 /// Characters that ask for a shell where they are not quoted.
 const FOR_A_SHELL: &[u8] = b"|&;<>()`\n";
+/// What stands between words.
+const BLANKS: &[u8] = b" \t\r";
 /// Characters of patterns.
 const FOR_PATTERNS: &[u8] = b"*?[";
 
@@ -34,13 +36,19 @@ const FOR_PATTERNS: &[u8] = b"*?[";
 /// If it is not words alone.
 pub fn words(line: &[u8]) -> Result<Vec<Word>, Fault> {
     let mut reader = Reader {
-        rest: line.trim_ascii(),
+        rest: trim_start(line, b" \t\r\n"),
     };
     let mut words = Vec::new();
     while let Some(word) = reader.word()? {
         words.push(word);
     }
     Ok(words)
+}
+
+/// Without what stands at its start. The end of a line is left as it is: a blank there may be quoted.
+fn trim_start<'a>(line: &'a [u8], blanks: &[u8]) -> &'a [u8] {
+    let start = line.iter().position(|byte| !blanks.contains(byte));
+    line.get(start.unwrap_or(line.len())..).unwrap_or_default()
 }
 
 struct Reader<'a> {
@@ -78,16 +86,24 @@ impl Reader<'_> {
         Some(*first)
     }
 
+    /// Are there only blanks and line feeds left?
+    fn is_at_end(&self) -> bool {
+        self.rest
+            .iter()
+            .all(|byte| matches!(byte, b'\n') || BLANKS.contains(byte))
+    }
+
     fn word(&mut self) -> Result<Option<Word>, Fault> {
-        self.rest = self.rest.trim_ascii_start();
-        if self.rest.is_empty() {
+        self.rest = trim_start(self.rest, BLANKS);
+        if self.is_at_end() {
             return Ok(None);
         }
         let mut word = Growing::default();
         self.home(&mut word);
         while let Some(byte) = self.next() {
             match byte {
-                b' ' | b'\t' | b'\r' => break,
+                byte if BLANKS.contains(&byte) => break,
+                b'\n' if self.is_at_end() => break,
                 b'\'' => self.single_quoted(&mut word)?,
                 b'"' => self.double_quoted(&mut word)?,
                 b'\\' => match self.next().ok_or(Fault::Open)? {
@@ -110,7 +126,7 @@ impl Reader<'_> {
     fn home(&mut self, word: &mut Growing) {
         match self.rest {
             [b'~', b'/', ..] => self.rest = self.rest.get(1..).unwrap_or_default(),
-            [b'~'] | [b'~', b' ' | b'\t' | b'\r', ..] => {
+            [b'~'] | [b'~', b' ' | b'\t' | b'\r' | b'\n', ..] => {
                 self.next();
                 word.plain(b'/');
             }
@@ -189,7 +205,14 @@ mod tests {
             ("", &[][..]),
             ("  \t ", &[]),
             ("scp -t  dir\r\n", &["scp", "-t", "dir"]),
+            ("scp -t dir\n \r\n", &["scp", "-t", "dir"]),
+            ("~\n", &["/"]),
             ("a 'b c' \"d e\"", &["a", "b c", "d e"]),
+            // A quoted blank at the end belongs to the name.
+            (r"md5sum /t/\ tr\ ", &["md5sum", "/t/ tr "]),
+            ("x a\\\t", &["x", "a\t"]),
+            ("x a\\ \\  \n", &["x", "a  "]),
+            ("x 'a '", &["x", "a "]),
             ("a''b \"\" ''", &["ab", "", ""]),
             (r"md5sum /a\ b\'c\\d", &["md5sum", "/a b'c\\d"]),
             (r#"x "a\"b\$c\d""#, &["x", "a\"b$c\\d"]),
@@ -222,7 +245,7 @@ mod tests {
     fn what_only_a_shell_could_do_is_refused() {
         for line in [
             "a|b", "a;b", "a & b", "a>b", "a<b", "(a)", "`a`", "$(a)", "\"$(a)\"", "\"`a`\"",
-            "a\nb", "${a:-b}", "${}", "$@", "$?", "$$",
+            "a\nb", "a \nb", "a \n b", "${a:-b}", "${}", "$@", "$?", "$$",
         ] {
             assert_eq!(words(line.as_bytes()), Err(Fault::Shell), "{line}");
         }

@@ -94,6 +94,20 @@ fn sums_are_those_of_coreutils_byte_for_byte() {
 }
 
 #[test]
+fn a_quoted_blank_at_the_end_of_a_line_belongs_to_the_name() {
+    let server = TestServer::start();
+    for name in [" tr ", "tab\t", "two  ", "nbsp\u{a0}"] {
+        fs::write(server.at_home(name), name).unwrap();
+        let quoted: String = name
+            .chars()
+            .flat_map(|c| ["\\".to_owned(), c.to_string()])
+            .collect();
+        assert_like_coreutils(&server, format!("md5sum {quoted}").as_bytes(), b"");
+        assert_like_coreutils(&server, format!("  md5sum {quoted} \t \n").as_bytes(), b"");
+    }
+}
+
+#[test]
 fn sums_take_the_options_of_coreutils() {
     let server = TestServer::start();
     fs::write(server.at_home("a"), "abc").unwrap();

@@ -54,6 +54,16 @@ fn names(folder: &Path) -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn a_blank_at_the_end_of_a_name_goes_both_ways() {
+    let server = TestServer::start_for_commands();
+    fs::write(server.local("here"), "blank").unwrap();
+    scp(&server, &["here", &there("\\ tr\\ ")]).ok();
+    assert_eq!(fs::read(server.at_home(" tr ")).unwrap(), b"blank");
+    scp(&server, &[&there("\\ tr\\ "), "back"]).ok();
+    assert_eq!(fs::read(server.local("back")).unwrap(), b"blank");
+}
+
+#[test]
 fn files_of_every_size_go_both_ways_byte_for_byte() {
     let server = TestServer::start_for_commands();
     let sizes = [
