@@ -38,7 +38,7 @@ pub enum Error {
     /// A new file could not take the place of the old one.
     #[error("{0}")]
     Unfinished(Unfinished),
-    /// A file is closed of which a part could not be written, and something behind it was.
+    /// A file is closed of which a part could not be written, and was not sent again.
     #[error("A part of what was written is missing: a WRITE was refused before")]
     Missing,
     /// A limit of the server is reached; the number is the limit.

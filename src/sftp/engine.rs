@@ -173,17 +173,22 @@ impl Engine {
     }
 
     fn refuse(&mut self, id: u32, error: Error) {
-        let message = error.to_string();
-        if deserves_notice(&error) && self.client.shows_only_stderr() {
-            // One line for one event, not for each of the writes that were under way.
-            let line = format!("landfall: {message}\n");
-            if self.last_notice.as_ref() != Some(&line) {
-                self.last_notice = Some(line.clone());
-                self.notices.push(line);
-            }
+        // After a refused WRITE its CLOSE says nothing new.
+        let is_told = error == Error::Missing && self.last_notice.is_some();
+        if deserves_notice(&error) && !is_told {
+            self.notice(format!("landfall: {error}\n"));
         }
         self.replies
-            .status(id, code_for(&error, self.client), &message);
+            .status(id, code_for(&error, self.client), &error.to_string());
+    }
+
+    /// Queues a line for the person at the other end, if the client shows it. One line for one event, not for
+    /// each of the writes that were under way.
+    fn notice(&mut self, line: String) {
+        if self.client.shows_only_stderr() && self.last_notice.as_ref() != Some(&line) {
+            self.last_notice = Some(line.clone());
+            self.notices.push(line);
+        }
     }
 
     fn answer(&mut self, id: u32, request: Request) -> Outcome {

@@ -44,7 +44,7 @@ pub(super) struct Story {
     pub(super) is_new: AtomicBool,
     /// Something that should have been written to it was not.
     pub(super) has_failed: AtomicBool,
-    /// What of that its client may not notice.
+    /// Where that was, as its client counts.
     gap: Gap,
     /// What its client reads; `None` where the server uses it for itself.
     pub(super) download: Option<UnderWay>,
@@ -178,10 +178,10 @@ impl OpenFile {
         }
     }
 
-    fn was_written(&mut self, start: u64, length: usize) {
-        self.story
-            .gap
-            .written(start..start.saturating_add(length as u64));
+    /// Bytes that were sent for `offset` have gone to `start`.
+    fn was_written(&mut self, offset: u64, start: u64, length: usize) {
+        let end = offset.saturating_add(length as u64);
+        self.story.gap.written(offset..end);
         if let Some(upload) = self.upload() {
             upload.moved(start, length as u64);
         }
@@ -209,8 +209,9 @@ impl Vfs {
     }
 
     fn end(&self, file: OpenFile, end: End) -> Result<(), Error> {
-        let gap = file.story.gap.hidden_at();
-        if let Some(start) = gap
+        let is_missing = file.story.gap.is_open();
+        // What was appended is not where the client believes it to be.
+        if let (false, Some(start)) = (file.how.append, file.story.gap.hidden_at())
             && start >= file.story.size
         {
             // Who resumes goes by the size. Nothing of what was there before is lost, and what another has cut
@@ -235,9 +236,10 @@ impl Vfs {
             Some(overwrite) => self.end_overwrite(&overwrite, file, &path, synced, end),
             None => synced.and(file.close()),
         };
-        let closed = match gap {
-            Some(_) if end == End::Closed => closed.and(Err(Error::Missing)),
-            _ => closed,
+        let closed = if is_missing && end == End::Closed {
+            closed.and(Err(Error::Missing))
+        } else {
+            closed
         };
         drop(tracked);
         let outcome = match new_in {
@@ -300,17 +302,16 @@ impl Vfs {
         };
         match outcome {
             Ok(start) => {
-                file.was_written(start, length);
+                file.was_written(offset, start, length);
                 Ok(())
             }
             Err((start, stored, error)) => {
-                if stored > 0 {
-                    file.was_written(start, stored);
+                if file.how.write {
+                    let end = offset.saturating_add(length as u64);
+                    file.story.gap.refused(offset..end);
                 }
-                // What is appended has no place to which it could be repeated.
-                if !file.how.append {
-                    let whole = start..start.saturating_add(length as u64);
-                    file.story.gap.refused(whole);
+                if stored > 0 {
+                    file.was_written(offset, start, stored);
                 }
                 // The others that were under way fail too: that is one event.
                 let is_known = mem::replace(file.story.has_failed.get_mut(), true);

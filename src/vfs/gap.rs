@@ -2,48 +2,87 @@
 
 use std::ops::Range;
 
-/// Where WRITEs were refused. A client that asks on before it hears of that may take the upload for whole
-/// if one that comes later is not refused: OpenSSH's sftp goes by the last answer.
+/// So many separate ranges are remembered; past that, neighbours count as one.
+const RANGES: usize = 64;
+
+/// Where WRITEs were refused and not repeated. Some clients go by the answer that comes last (OpenSSH's sftp),
+/// or by that of CLOSE alone (Node's ssh2-sftp-client), and would take the upload for complete.
 #[derive(Debug, Default)]
 pub(super) struct Gap {
-    refused: Option<Range<u64>>,
-    is_hidden: bool,
+    /// In order, and none touches another.
+    missing: Vec<Range<u64>>,
+    /// The end of what the same handle has written since something is missing.
+    written_to: u64,
 }
 
 impl Gap {
     /// These bytes could not be written.
     pub(super) fn refused(&mut self, bytes: Range<u64>) {
-        let known = self.refused.take().unwrap_or(bytes.clone());
-        self.refused = Some(known.start.min(bytes.start)..known.end.max(bytes.end));
+        if bytes.is_empty() {
+            return;
+        }
+        let touches = |other: &Range<u64>| other.start <= bytes.end && bytes.start <= other.end;
+        let (touching, mut apart): (Vec<_>, Vec<_>) =
+            self.missing.drain(..).partition(|other| touches(other));
+        let joined = touching.into_iter().fold(bytes, |joined, other| {
+            joined.start.min(other.start)..joined.end.max(other.end)
+        });
+        apart.push(joined);
+        apart.sort_unstable_by_key(|range| range.start);
+        self.missing = apart;
+        self.join_last();
     }
 
     /// These were.
     pub(super) fn written(&mut self, bytes: Range<u64>) {
-        let Some(refused) = &mut self.refused else {
+        if self.missing.is_empty() {
             return;
-        };
-        if bytes.start > refused.start {
-            self.is_hidden = true;
-        } else {
-            refused.start = refused.start.max(bytes.end);
-            if refused.is_empty() {
-                *self = Self::default();
-            }
         }
+        self.written_to = self.written_to.max(bytes.end);
+        let left = self.missing.drain(..).flat_map(|range| {
+            let before = range.start..range.end.min(bytes.start);
+            let behind = range.start.max(bytes.end)..range.end;
+            [before, behind]
+        });
+        self.missing = left.filter(|range| !range.is_empty()).collect();
+        self.join_last();
+        self.forget_if_whole();
     }
 
     /// The file ends here now.
     pub(super) fn cut(&mut self, size: u64) {
-        let is_before = |refused: &Range<u64>| refused.start < size;
-        if !self.refused.as_ref().is_some_and(is_before) {
-            *self = Self::default();
-        }
+        self.written_to = self.written_to.min(size);
+        self.missing.retain_mut(|range| {
+            range.end = range.end.min(size);
+            !range.is_empty()
+        });
+        self.forget_if_whole();
+    }
+
+    /// Is anything missing?
+    pub(super) fn is_open(&self) -> bool {
+        !self.missing.is_empty()
     }
 
     /// Where something is missing that something was written behind.
     pub(super) fn hidden_at(&self) -> Option<u64> {
-        let refused = self.refused.as_ref().filter(|_| self.is_hidden);
-        refused.map(|refused| refused.start)
+        let first = self.missing.first()?.start;
+        (first < self.written_to).then_some(first)
+    }
+
+    fn forget_if_whole(&mut self) {
+        if self.missing.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    fn join_last(&mut self) {
+        while self.missing.len() > RANGES
+            && let Some(last) = self.missing.pop()
+            && let Some(before) = self.missing.last_mut()
+        {
+            before.end = last.end;
+        }
     }
 }
 
@@ -52,11 +91,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_hidden_until_all_of_it_is_written_after_all() {
+    fn it_is_open_until_all_of_it_is_written_after_all() {
         let mut gap = Gap::default();
         gap.written(0..10);
+        assert!(!gap.is_open());
         gap.refused(10..20);
         gap.refused(20..30);
+        assert!(gap.is_open());
         assert_eq!(gap.hidden_at(), None, "nothing came behind it");
         gap.written(30..40);
         assert_eq!(gap.hidden_at(), Some(10));
@@ -64,14 +105,49 @@ mod tests {
         gap.written(10..20);
         assert_eq!(gap.hidden_at(), Some(20), "a part is still missing");
         gap.written(20..40);
-        assert_eq!(gap.hidden_at(), None);
-        gap.written(50..60);
-        assert_eq!(gap.hidden_at(), None, "it is forgotten");
+        assert!(!gap.is_open());
         gap.refused(10..20);
+        assert_eq!(
+            gap.hidden_at(),
+            None,
+            "what was there before is not behind it"
+        );
         gap.written(20..30);
         gap.cut(15);
-        assert_eq!(gap.hidden_at(), Some(10), "a part of it is left");
+        assert!(gap.is_open(), "a part of it is left");
+        assert_eq!(gap.hidden_at(), Some(10));
         gap.cut(10);
-        assert_eq!(gap.hidden_at(), None, "it is gone with the end of the file");
+        assert!(!gap.is_open(), "it is gone with the end of the file");
+    }
+
+    #[test]
+    fn it_may_be_filled_in_any_order() {
+        let mut gap = Gap::default();
+        gap.refused(10..40);
+        gap.refused(60..70);
+        gap.written(20..30);
+        assert_eq!(gap.missing, [10..20, 30..40, 60..70]);
+        gap.refused(15..35);
+        assert_eq!(gap.missing, [10..40, 60..70]);
+        gap.written(55..100);
+        gap.written(30..45);
+        gap.written(0..30);
+        assert!(!gap.is_open());
+    }
+
+    #[test]
+    fn it_never_grows_for_long_and_forgets_nothing() {
+        let mut gap = Gap::default();
+        for number in 0..10 * RANGES as u64 {
+            gap.refused(number * 10..number * 10 + 5);
+            assert!(gap.missing.len() <= RANGES);
+        }
+        for number in 0..10 * RANGES as u64 {
+            assert!(gap.is_open());
+            gap.written(number * 10..number * 10 + 5);
+        }
+        assert!(gap.is_open(), "what lies between the last ones counts, too");
+        gap.written(0..100 * RANGES as u64);
+        assert!(!gap.is_open());
     }
 }

@@ -42,7 +42,7 @@ fn a_write_that_fails_is_told_and_only_what_was_stored_counts() {
         disk.fail(&[]);
         assert_eq!(s.write(&file, 0, &bytes_of(200_000, 2)), code::OK);
         assert!(s.read(&file, 0, 200_000).data() == bytes_of(200_000, 2));
-        assert_eq!(s.close(&file), code::OK);
+        assert_eq!(s.close(&file), code::FAILURE, "the second was not repeated");
         scene.assert_exact(&mut s);
         assert_eq!(s.remove("/f"), code::OK);
     }
@@ -159,7 +159,7 @@ fn a_home_that_cannot_be_counted_does_not_grow_until_it_can() {
     assert!(!is_exceeded(&reply), "{reply:?}");
     assert!(reply.message().contains("tell the operator"), "{reply:?}");
     assert_eq!(s.write(&file, 0, b"no growth"), code::OK);
-    assert_eq!(s.close(&file), code::OK);
+    assert_eq!(s.close(&file), code::FAILURE);
     disk.fail(&[]);
     scene.server.admin(&recount, "").accepted();
     assert_eq!(s.mkdir("/d"), code::OK);

@@ -63,7 +63,7 @@ fn a_full_disk_is_told_apart_from_a_full_quota() {
         scene.assert_exact(&mut s);
         let (_, refused) = write_until_refused(&mut s, &file, acknowledged, 200_001);
         assert!(is_exceeded(&refused), "{client}: {refused:?}");
-        assert_eq!(s.close(&file), code::OK);
+        assert_eq!(s.close(&file), code::FAILURE);
         scene.assert_exact(&mut s);
         assert!(scene.on_disk().bytes <= QUOTA);
         for path in ["/f", "/kept"] {
@@ -97,14 +97,14 @@ fn short_writes_appends_and_copies_on_a_full_disk_are_counted_as_they_are() {
         assert_done(&s.try_copy((&source, 0, 0), (&copy, 0)));
         assert_eq!(s.write(&log, 0, b"more"), code::OK);
         scene.assert_exact(&mut s);
-        for (handle, path) in [
-            (file, "/f"),
-            (log, "/log"),
-            (source, "/source"),
-            (copy, "/copy"),
+        for (handle, path, closed) in [
+            (file, "/f", code::FAILURE),
+            (log, "/log", code::FAILURE),
+            (source, "/source", code::OK),
+            (copy, "/copy", code::OK),
         ] {
             assert_eq!(s.remove(path), code::OK);
-            assert_eq!(s.close(&handle), code::OK);
+            assert_eq!(s.close(&handle), closed, "{path}");
         }
         assert_eq!(s.used(), Use::default());
     }

@@ -32,7 +32,8 @@ fn a_write_past_the_end_counts_what_it_adds_and_is_refused_whole() {
     // At the limit everything that adds nothing goes on.
     assert_eq!(s.write(&file, LIMIT, b""), code::OK);
     assert_eq!(s.write(&file, LIMIT - 6, b"abcdef"), code::OK);
-    assert_eq!(s.close(&file), code::OK);
+    assert_eq!(s.close(&file), code::FAILURE);
+    assert_eq!(scene.size_of("f"), LIMIT);
     scene.assert_exact(&mut s);
 }
 
@@ -251,7 +252,7 @@ fn an_upload_that_was_refused_goes_on_once_there_is_room() {
         }
     };
     assert!(is_exceeded(&refused), "{refused:?}");
-    assert_eq!(s.close(&file), code::OK);
+    assert_eq!(s.close(&file), code::FAILURE);
     assert_eq!(scene.size_of("upload"), stored as u64);
     assert!(data.starts_with(&fs::read(scene.at_home("upload")).unwrap()));
     scene.assert_exact(&mut s);
@@ -306,11 +307,9 @@ fn close_tells_of_what_is_missing_in_the_middle() {
     let file = s.opened("/f", NEW);
     assert_eq!(s.write(&file, 0, &piece(0)), code::OK);
     assert_exceeded(&s.try_write(&file, 1000, &piece(1)));
-    assert_eq!(
-        s.close(&file),
-        code::OK,
-        "nothing came behind what was refused"
-    );
+    let closed = s.with_string(wire::CLOSE, &file);
+    assert_eq!(closed.code(), code::FAILURE, "some go by CLOSE alone");
+    assert_eq!(scene.size_of("f"), 1000);
 
     let refused = |s: &mut Session, path: &str| {
         scene.set_limits(1000, 10);
@@ -347,6 +346,50 @@ fn close_tells_of_what_is_missing_in_the_middle() {
     // Who writes it after all is told that all is well.
     let file = refused(&mut s, "/g");
     assert_eq!(s.write(&file, 1000, &piece(1)), code::OK);
+    assert_eq!(s.close(&file), code::OK);
+    scene.assert_exact(&mut s);
+}
+
+#[test]
+fn close_is_well_once_all_that_was_refused_is_repeated_or_cut_off() {
+    let scene = Scene::with(1000, 10);
+    let mut s = scene.log_in();
+    let refused = |s: &mut Session, flags: u32| {
+        scene.set_limits(900, 10);
+        let file = s.opened("/f", flags);
+        for offset in [1000, 3000] {
+            assert_exceeded(&s.try_write(&file, offset, &bytes_of(1000, offset)));
+        }
+        scene.set_limits(100_000, 10);
+        file
+    };
+    // In parts, and in any order.
+    let file = refused(&mut s, NEW);
+    for (offset, length) in [(3000, 1500), (1500, 500), (1000, 500)] {
+        assert_eq!(s.write(&file, offset, &bytes_of(length, 1)), code::OK);
+    }
+    assert_eq!(s.close(&file), code::OK);
+    assert_eq!(s.remove("/f"), code::OK);
+    // One of the two is not enough.
+    let file = refused(&mut s, NEW);
+    assert_eq!(s.write(&file, 1000, &bytes_of(1000, 1)), code::OK);
+    assert_eq!(s.close(&file), code::FAILURE);
+    assert_eq!(s.remove("/f"), code::OK);
+    // What the client cuts off is not missed.
+    let file = refused(&mut s, NEW);
+    assert_eq!(s.fsetstat(&file, &sized(1000)), code::OK);
+    assert_eq!(s.close(&file), code::OK);
+    assert_eq!(s.remove("/f"), code::OK);
+    // What is appended goes by the offsets that the client gives.
+    let append = flag::WRITE | flag::CREAT | flag::APPEND;
+    let file = refused(&mut s, append);
+    assert_eq!(s.write(&file, 3000, &bytes_of(1000, 1)), code::OK);
+    assert_eq!(s.close(&file), code::FAILURE);
+    assert_eq!(scene.size_of("f"), 1000, "nothing is cut off a log");
+    let file = refused(&mut s, append);
+    for offset in [1000, 3000] {
+        assert_eq!(s.write(&file, offset, &bytes_of(1000, 1)), code::OK);
+    }
     assert_eq!(s.close(&file), code::OK);
     scene.assert_exact(&mut s);
 }

@@ -73,7 +73,11 @@ fn each_client_is_told_in_its_own_way() {
         let lines = stderr_lines(&mut s);
         assert_eq!(!lines.is_empty(), on_stderr, "{client}: {lines:?}");
         assert!(lines.len() <= 4, "no more than one for each: {lines:?}");
-        assert_eq!(s.close(&file), code::OK);
+        assert_eq!(s.close(&file), code::FAILURE);
+        assert!(
+            stderr_lines(&mut s).is_empty(),
+            "the refusal was shown before"
+        );
         assert_eq!(s.remove("/f"), code::OK);
         scene.assert_exact(&mut s);
     }
@@ -86,7 +90,7 @@ fn each_upload_that_is_refused_is_told_of_anew() {
     for name in ["/a", "/b", "/c"] {
         let file = s.opened(name, NEW);
         assert_eq!(s.try_write(&file, 0, &[1; 2000]).code(), code::FAILURE);
-        assert_eq!(s.close(&file), code::OK);
+        assert_eq!(s.close(&file), code::FAILURE);
         let lines = stderr_lines(&mut s);
         assert_eq!(lines.len(), 1, "{name}: {lines:?}");
     }

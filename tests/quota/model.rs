@@ -2,6 +2,7 @@
 //! model, without a disk.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 
 use super::overwrites::{PART, Pending};
 use super::request::Op;
@@ -37,7 +38,7 @@ impl Inode {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Open {
     inode: Id,
     reads: bool,
@@ -45,11 +46,20 @@ pub struct Open {
     appends: bool,
     /// It was to replace a file, and could not: its CLOSE says so.
     pub failed: bool,
-    /// First and last byte of what was refused and not written since, and is something behind it?
-    refused: Option<(u64, u64)>,
-    hidden: bool,
+    /// What was refused and not written since, as the client counts; and the end of what was written since.
+    refused: Vec<Range<u64>>,
+    written_to: u64,
     /// Its size when it was opened.
     size: u64,
+}
+
+impl Open {
+    fn forget_what_is_whole(&mut self) {
+        self.refused.retain(|range| !range.is_empty());
+        if self.refused.is_empty() {
+            self.written_to = 0;
+        }
+    }
 }
 
 /// The home and its open files.
@@ -288,22 +298,22 @@ impl Model {
             writes,
             appends: has(flag::APPEND),
             failed: false,
-            refused: None,
-            hidden: false,
+            refused: Vec::new(),
+            written_to: 0,
         };
         self.open.insert(file, open);
         Done
     }
 
     fn close(&mut self, file: u64) -> Outcome {
-        let Some(open) = self.open.get(&file).copied() else {
+        let Some(open) = self.open.get(&file).cloned() else {
             return Failed;
         };
         self.cut_gap(file);
         let replaced = self.end(file, true);
         self.open.remove(&file);
         self.let_go(open.inode);
-        if open.failed || open.hidden || !replaced {
+        if open.failed || !open.refused.is_empty() || !replaced {
             Failed
         } else {
             Done
@@ -312,9 +322,10 @@ impl Model {
 
     /// Who resumes goes by the size.
     pub fn cut_gap(&mut self, file: u64) {
-        if let Some(open) = self.open.get(&file).copied()
-            && let (true, Some((first, _))) = (open.hidden, open.refused)
-            && first >= open.size
+        if let Some(open) = self.open.get(&file).cloned()
+            && let Some(first) = open.refused.iter().map(|range| range.start).min()
+            && !open.appends
+            && (open.size..open.written_to).contains(&first)
             && first < self.length(open.inode)
         {
             self.resize(open.inode, first);
@@ -327,7 +338,7 @@ impl Model {
     }
 
     fn write(&mut self, file: u64, offset: u64, length: u64) -> Outcome {
-        let Some(open) = self.open.get(&file).copied() else {
+        let Some(open) = self.open.get(&file).cloned() else {
             return Failed;
         };
         if !open.writes {
@@ -336,47 +347,51 @@ impl Model {
         if length == 0 {
             return Done;
         }
-        let start = self.start(open, offset);
-        let outcome = self.put(open, start, length);
+        let start = self.start(&open, offset);
+        let outcome = self.put(&open, start, length);
         let open = self.open.get_mut(&file).unwrap();
-        let last = start + length - 1;
-        match (&outcome, open.refused) {
-            (Done, Some((first, _))) if start > first => open.hidden = true,
-            (Done, Some((first, end))) if last >= first => {
-                open.refused = (last < end).then_some((last + 1, end));
-                open.hidden &= open.refused.is_some();
+        let end = offset + length;
+        if outcome == Done {
+            if !open.refused.is_empty() {
+                open.written_to = open.written_to.max(end);
             }
-            (Done, _) => {}
-            _ if open.appends => {}
-            (_, known) => {
-                let (first, end) = known.unwrap_or((start, last));
-                open.refused = Some((first.min(start), end.max(last)));
+            let refused = std::mem::take(&mut open.refused);
+            for range in refused {
+                open.refused.push(range.start..range.end.min(offset));
+                open.refused.push(range.start.max(end)..range.end);
             }
+        } else {
+            open.refused.push(offset..end);
         }
+        open.forget_what_is_whole();
         outcome
     }
 
-    fn start(&self, open: Open, offset: u64) -> u64 {
+    fn start(&self, open: &Open, offset: u64) -> u64 {
         match open.appends {
             true => self.length(open.inode),
             false => offset,
         }
     }
 
-    fn put(&mut self, open: Open, start: u64, length: u64) -> Outcome {
+    fn put(&mut self, open: &Open, start: u64, length: u64) -> Outcome {
         let end = if length == 0 { 0 } else { start + length };
         self.resize(open.inode, self.length(open.inode).max(end))
     }
 
     /// A file that is open gets another size.
     fn resize_open(&mut self, file: u64, size: u64) -> Outcome {
-        let Some(open) = self.open.get(&file).copied().filter(|open| open.writes) else {
+        let Some(open) = self.open.get(&file).cloned().filter(|open| open.writes) else {
             return Failed;
         };
         let outcome = self.resize(open.inode, size);
         let open = self.open.get_mut(&file).unwrap();
-        if outcome == Done && open.refused.is_none_or(|(first, _)| first >= size) {
-            (open.refused, open.hidden) = (None, false);
+        if outcome == Done {
+            open.written_to = open.written_to.min(size);
+            open.refused
+                .iter_mut()
+                .for_each(|range| range.end = range.end.min(size));
+            open.forget_what_is_whole();
         }
         outcome
     }
@@ -398,7 +413,7 @@ impl Model {
         let (Some(source), Some(target)) = (self.open.get(&from.0), self.open.get(&to.0)) else {
             return Failed;
         };
-        let (source, target) = (*source, *target);
+        let (source, target) = (source.clone(), target.clone());
         if !source.reads || !target.writes {
             return Failed;
         }
@@ -406,7 +421,7 @@ impl Model {
         let count = if from.2 == 0 { there } else { from.2 };
         // The test asks for no range that is not there, and for none within one file.
         assert!(count <= there && source.inode != target.inode);
-        self.put(target, self.start(target, to.1), count)
+        self.put(&target, self.start(&target, to.1), count)
     }
 
     pub fn next_id(&self) -> Id {
