@@ -288,6 +288,52 @@ fn lsetstat_touches_the_link_and_setstat_what_it_points_to() {
 }
 
 #[test]
+fn the_standard_codes_have_the_texts_that_some_clients_compare() {
+    let (server, _connection, mut sftp) = scene();
+    fs::write(server.at_home("f"), "f").unwrap();
+    #[track_caller]
+    fn assert_says(reply: Reply, expected: u32, text: &str) {
+        let Reply::Status { code, message, .. } = reply else {
+            panic!("{reply:?}");
+        };
+        assert_eq!((code, message.as_str()), (expected, text));
+    }
+    let missing = "No such file";
+    for path in ["/missing", "/missing/below", "/f/below"] {
+        assert_says(sftp.stat(path), code::NO_SUCH_FILE, missing);
+        let opened = sftp.open(path, flag::READ, &Attrs::default());
+        assert_says(opened, code::NO_SUCH_FILE, missing);
+        // node-ssh makes the directories on the way if it reads this.
+        let made = sftp.open(format!("{path}/new"), NEW, &Attrs::default());
+        assert_says(made, code::NO_SUCH_FILE, missing);
+        for kind in [wire::OPENDIR, wire::REMOVE, wire::RMDIR, wire::READLINK] {
+            assert_says(sftp.with_string(kind, path), code::NO_SUCH_FILE, missing);
+        }
+    }
+    let handle = sftp.opened("/f", flag::READ);
+    assert_says(sftp.read(&handle, 1, 1), code::EOF, "End of file");
+    let closed = sftp.with_string(wire::CLOSE, &handle);
+    assert_says(closed, code::OK, "Success");
+    let unknown = sftp.extended("nothing@example.com", |body| body);
+    assert_says(unknown, code::OP_UNSUPPORTED, "Operation unsupported");
+    let no_link = sftp.with_string(wire::READLINK, "/f");
+    assert_says(no_link, code::BAD_MESSAGE, "Bad message");
+    let given = Attrs {
+        owner: Some((12_345, 12_345)),
+        ..Attrs::default()
+    };
+    if !against_openssh() {
+        // OpenSSH's runs as root here, which may give files away.
+        let body = sftp.body(wire::SETSTAT).string("/f").attrs(&given);
+        assert_says(
+            sftp.ask(&body),
+            code::PERMISSION_DENIED,
+            "Permission denied",
+        );
+    }
+}
+
+#[test]
 fn the_limits_are_those_that_clients_are_tuned_to() {
     let (_server, _connection, mut sftp) = scene();
     let reply = sftp.extended("limits@openssh.com", |body| body).extended();

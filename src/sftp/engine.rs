@@ -4,6 +4,7 @@
 use std::time::{Instant, SystemTime};
 
 use bytes::BufMut;
+use rustix::io::Errno;
 
 mod check_file;
 mod now;
@@ -13,7 +14,7 @@ use super::extensions::{Extended, advertised, put_names, put_space};
 use super::handles::{Handles, Open};
 use super::names::{Owners, long_name};
 use super::packet::{Replies, Request, counted_as, kind, open_flag, put_attrs, put_string};
-use super::status::{code, code_for, deserves_notice};
+use super::status::{code_for, deserves_notice, text_for};
 use super::wire::{Frame, MAX_PACKET, Truncated};
 use crate::descriptors::Held;
 use crate::error::Error;
@@ -158,11 +159,12 @@ impl Engine {
         let answer = match Request::decode(packet_type, &mut frame) {
             Ok(request) if !self.heard && request.only_asks() => return true,
             Ok(request) => self.answer(id, request),
-            Err(Truncated) => Err(Error::Invalid("Packet too short for its fields")),
+            // It is too short for its fields.
+            Err(Truncated) => Err(Errno::INVAL.into()),
         };
         match answer {
             Ok(Answer::Replied) => {}
-            Ok(Answer::Done) => self.replies.status(id, code::OK, "Success"),
+            Ok(Answer::Done) => self.replies.done(id),
             Ok(Answer::Eof) => self.replies.end_of_file(id),
             Err(error) => self.refuse(id, error),
         }
@@ -178,8 +180,9 @@ impl Engine {
         if deserves_notice(&error) && !is_told {
             self.notice(format!("landfall: {error}\n"));
         }
+        let text = text_for(&error, self.client);
         self.replies
-            .status(id, code_for(&error, self.client), &error.to_string());
+            .status(id, code_for(&error, self.client), &text);
     }
 
     /// Queues a line for the person at the other end, if the client shows it. One line for one event, not for
@@ -255,7 +258,7 @@ impl Engine {
                 Ok(Answer::Done)
             }
             Request::Extended(extended) => self.extended(id, extended),
-            Request::Unknown => Err(Error::Unsupported("Unknown packet type")),
+            Request::Unknown => Err(Errno::OPNOTSUPP.into()),
         }
     }
 
@@ -353,7 +356,7 @@ impl Engine {
                 });
                 Ok(Answer::Replied)
             }
-            Extended::Unknown => Err(Error::Unsupported("Unknown extension")),
+            Extended::Unknown => Err(Errno::OPNOTSUPP.into()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::extensions::Extended;
-use super::status::code;
+use super::status::{code, standard_text};
 use super::wire::{Frame, MAX_PACKET, Truncated};
 use crate::blocks::{BLOCK, Block};
 use crate::metrics;
@@ -355,9 +355,14 @@ impl Replies {
         });
     }
 
+    /// STATUS that it is done.
+    pub fn done(&mut self, id: u32) {
+        self.status(id, code::OK, standard_text(code::OK));
+    }
+
     /// STATUS that there is nothing more.
     pub fn end_of_file(&mut self, id: u32) {
-        self.status(id, code::EOF, "End of file");
+        self.status(id, code::EOF, standard_text(code::EOF));
     }
 
     /// HANDLE

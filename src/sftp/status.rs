@@ -1,4 +1,6 @@
-//! Where errors become SSH_FX codes: the only place.
+//! Where errors become SSH_FX codes, and their texts: the only place.
+
+use std::borrow::Cow;
 
 use rustix::io::Errno;
 
@@ -18,6 +20,35 @@ pub mod code {
     pub const OP_UNSUPPORTED: u32 = 8;
     pub const NO_SPACE_ON_FILESYSTEM: u32 = 14;
     pub const QUOTA_EXCEEDED: u32 = 15;
+}
+
+/// OpenSSH's text of each code that is sent here (`status_messages` in its `sftp-server.c`).
+const TEXTS: [(u32, &str); 6] = [
+    (code::OK, "Success"),
+    (code::EOF, "End of file"),
+    (code::NO_SUCH_FILE, "No such file"),
+    (code::PERMISSION_DENIED, "Permission denied"),
+    (code::BAD_MESSAGE, "Bad message"),
+    (code::OP_UNSUPPORTED, "Operation unsupported"),
+];
+
+/// The text that OpenSSH has for a code.
+pub fn standard_text(code: u32) -> &'static str {
+    let found = TEXTS.iter().find(|(known, _)| *known == code);
+    found.map_or("Failure", |(_, text)| text)
+}
+
+/// The text for an error: OpenSSH's, which some clients compare (node-ssh), unless ours says more.
+pub fn text_for(error: &Error, client: Client) -> Cow<'static, str> {
+    let says_no_more = |errno: Errno| {
+        let missing = matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP);
+        let refused = matches!(errno, Errno::ACCESS | Errno::PERM);
+        missing || refused || matches!(errno, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
+    };
+    match error {
+        Error::Os(errno) if says_no_more(*errno) => standard_text(code_for(error, client)).into(),
+        _ => error.to_string().into(),
+    }
 }
 
 /// The code for an error, as this client understands it best.
@@ -59,5 +90,37 @@ pub fn deserves_notice(error: &Error) -> bool {
             )
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Exceeded;
+
+    #[test]
+    fn texts_are_those_of_openssh_unless_ours_say_more() {
+        let text = |error: Error| text_for(&error, Client::Other);
+        for (errno, expected) in [
+            (Errno::NOENT, "No such file"),
+            (Errno::NOTDIR, "No such file"),
+            (Errno::LOOP, "No such file"),
+            (Errno::PERM, "Permission denied"),
+            (Errno::INVAL, "Bad message"),
+            (Errno::OPNOTSUPP, "Operation unsupported"),
+            (Errno::EXIST, "File already exists"),
+            (Errno::ISDIR, "Is a directory"),
+            (Errno::NOSPC, "No space left on the server's disk"),
+        ] {
+            assert_eq!(text(errno.into()), expected);
+        }
+        let (used, limit) = (1, 1);
+        let quota = text(Error::Quota(Exceeded::Files { used, limit }));
+        assert_eq!(quota, "Quota exceeded: 1 of 1 files used");
+        assert_eq!(
+            text(Permission::Delete.into()),
+            Permission::Delete.refusal()
+        );
+        assert_eq!(standard_text(code::FAILURE), "Failure");
     }
 }

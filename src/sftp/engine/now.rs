@@ -7,7 +7,6 @@ use super::{Engine, MAX_DATA};
 use crate::path::VPath;
 use crate::sftp::handles::Open;
 use crate::sftp::packet::{Request, kind, open_flag};
-use crate::sftp::status::code;
 use crate::sftp::wire::Frame;
 
 impl Engine {
@@ -80,7 +79,7 @@ impl Engine {
         if let (Open::File(file), held) = self.handles.remove(handle).ok()? {
             self.vfs.close_now(file, held, opening);
         }
-        self.replies.status(id, code::OK, "Success");
+        self.replies.done(id);
         Some(())
     }
 
