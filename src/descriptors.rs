@@ -33,6 +33,11 @@ pub struct Holdings(Portion);
 pub type Held = Taken;
 
 impl Holdings {
+    /// So many the account may hold now, if the others stay as they are.
+    pub fn most(&self) -> usize {
+        self.0.most()
+    }
+
     /// One more is to be opened.
     ///
     /// # Errors

@@ -69,6 +69,17 @@ pub struct UsedUp {
 }
 
 impl Portion {
+    /// Returns how many the account may hold now, if the others stay as they are.
+    pub fn most(&self) -> usize {
+        let held = self.all.held.load(Ordering::Relaxed);
+        self.share(held.saturating_sub(self.account.load(Ordering::Relaxed)))
+    }
+
+    fn share(&self, others: usize) -> usize {
+        let size = self.all.size.load(Ordering::Relaxed);
+        LEAST.max(size.saturating_sub(others) / 2)
+    }
+
     /// Takes one more.
     ///
     /// # Errors
@@ -78,9 +89,7 @@ impl Portion {
         let held = self.all.held.fetch_add(1, Ordering::Relaxed);
         // From here on it is given back however this ends.
         let taken = Taken(self.clone());
-        let others = held.saturating_sub(own);
-        let size = self.all.size.load(Ordering::Relaxed);
-        let most = LEAST.max(size.saturating_sub(others) / 2);
+        let most = self.share(held.saturating_sub(own));
         if own < most {
             Ok(taken)
         } else {
@@ -118,6 +127,7 @@ mod tests {
         // Another session of the same account has no others.
         let refused = portions.join("first").take().err();
         assert_eq!(refused, Some(UsedUp { most: 500 }));
+        assert_eq!(second.most(), 250);
         let of_second = all_of(&second);
         assert_eq!(of_second.len(), 250);
         assert!(first.take().is_err());

@@ -418,8 +418,8 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         section: "sftp",
         name: "max_handles",
-        default: "256",
-        doc: "Files and folders that one SFTP session may hold open.",
+        default: "16384",
+        doc: "Files and folders that one SFTP session may hold open, if those of its account leave so many.",
         set: |config, value, _| Ok(config.sftp.max_handles = value::integer(value, 1..=100_000)?),
     },
     Key {

@@ -293,7 +293,7 @@ impl Engine {
                 Ok(Answer::Done)
             }
             Extended::Limits => {
-                let max_handles = self.session().limits().max_handles as u64;
+                let max_handles = self.handles.most() as u64;
                 self.replies.extended(id, |out| {
                     out.put_u64(MAX_PACKET as u64);
                     out.put_u64(u64::from(MAX_DATA));
@@ -361,10 +361,10 @@ impl Engine {
     }
 
     /// For one more handle; what is no longer in use makes room first.
-    fn room(&self) -> Result<Held, Error> {
-        self.handles.room().or_else(|_| {
+    fn room(&self, look: impl Fn(&Handles) -> Result<Held, Error>) -> Result<Held, Error> {
+        look(&self.handles).or_else(|_| {
             self.session().ledger().close_spent();
-            self.handles.room()
+            look(&self.handles)
         })
     }
 
@@ -384,7 +384,7 @@ impl Engine {
             // announced must fit.
             permissions: attrs.permissions,
         };
-        let room = self.room()?;
+        let room = self.room(Handles::room)?;
         self.last_notice = None;
         let file = self.vfs.open(&path, how, attrs.size)?;
         let handle = self.handles.insert(room, Open::File(file));
@@ -433,7 +433,7 @@ impl Engine {
 
     fn opendir(&mut self, id: u32, path: &[u8]) -> Outcome {
         let path = VPath::parse(path)?;
-        let room = self.room()?;
+        let room = self.room(Handles::room_for_directory)?;
         let directory = self.vfs.open_directory(&path)?;
         let handle = self.handles.insert(room, Open::Directory(directory));
         self.replies.handle(id, &handle);

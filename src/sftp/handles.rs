@@ -20,10 +20,14 @@ const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 const SLOT_BITS: u32 = 20;
 const STAMP_BITS: u32 = 52;
 
+/// So many directories one session may hold open: each can have some KiB of names that were read ahead.
+const DIRECTORIES: usize = 1024;
+
 pub(super) struct Handles {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     max: usize,
+    directories: usize,
     holdings: Holdings,
 }
 
@@ -43,8 +47,14 @@ impl Handles {
             slots: Vec::new(),
             free: Vec::new(),
             max,
+            directories: 0,
             holdings,
         }
+    }
+
+    /// How many the session may have, as far as can be said now.
+    pub(super) fn most(&self) -> usize {
+        self.max.min(self.holdings.most())
     }
 
     /// May one more be opened? Asked before opening, so that a refused OPEN changes nothing.
@@ -59,12 +69,25 @@ impl Handles {
         }
     }
 
+    /// The same for a directory.
+    pub(super) fn room_for_directory(&self) -> Result<Held, Error> {
+        if self.directories < DIRECTORIES {
+            self.room()
+        } else {
+            Err(Error::Limit(
+                "Too many open directories",
+                DIRECTORIES as u64,
+            ))
+        }
+    }
+
     /// What was opened in the room that was found for it.
     pub(super) fn insert(&mut self, held: Held, open: Open) -> [u8; WIRE_LENGTH] {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             (self.slots.len() - 1) as u32
         });
+        self.directories += usize::from(matches!(open, Open::Directory(_)));
         let stamp = rand::random::<u64>() >> (u64::BITS - STAMP_BITS);
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some(Slot { stamp, open, held });
@@ -86,6 +109,8 @@ impl Handles {
         let (number, _) = parse(wire)?;
         let slot = self.slots.get_mut(number as usize).and_then(Option::take);
         self.free.push(number);
+        let is_directory = |slot: &Slot| matches!(slot.open, Open::Directory(_));
+        self.directories -= usize::from(slot.as_ref().is_some_and(is_directory));
         slot.map(|slot| (slot.open, slot.held)).ok_or(UNKNOWN)
     }
 
@@ -96,6 +121,7 @@ impl Handles {
     /// Takes all handles, as when the session ends.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Open> {
         self.free.clear();
+        self.directories = 0;
         std::mem::take(&mut self.slots)
             .into_iter()
             .flatten()
@@ -193,9 +219,12 @@ mod tests {
     }
 
     fn insert(handles: &mut Handles) -> Result<[u8; WIRE_LENGTH], Error> {
-        let directory = OpenDirectory::granted_nothing(Box::new(Empty));
         let held = handles.room()?;
-        Ok(handles.insert(held, Open::Directory(directory)))
+        Ok(handles.insert(held, directory()))
+    }
+
+    fn directory() -> Open {
+        Open::Directory(OpenDirectory::granted_nothing(Box::new(Empty)))
     }
 
     #[test]
@@ -231,6 +260,20 @@ mod tests {
         );
         handles.remove(&first).unwrap();
         assert!(insert(&mut handles).is_ok());
+    }
+
+    #[test]
+    fn directories_have_a_cap_of_their_own() {
+        let mut handles = handles(usize::MAX);
+        let first = handles.insert(handles.room().unwrap(), directory());
+        for _ in 1..DIRECTORIES {
+            let held = handles.room_for_directory().unwrap();
+            handles.insert(held, directory());
+        }
+        assert!(handles.room_for_directory().is_err());
+        assert!(handles.room().is_ok());
+        handles.remove(&first).unwrap();
+        assert!(handles.room_for_directory().is_ok());
     }
 
     #[test]
