@@ -13,7 +13,7 @@ use crate::common::connection::{Connection, Options};
 use crate::common::server::{make_key, with_password};
 use crate::common::wire::code;
 use crate::common::{
-    HOST, PASSWORD, STEP, TestServer, USER, metrics, run, run_ok, skip, wait_until,
+    HOST, PASSWORD, STEP, TestServer, USER, metrics, python, run, run_ok, skip, wait_until,
 };
 use serde_json::Value;
 
@@ -224,6 +224,36 @@ fn parts_of_key(path: &Path) -> Vec<Vec<u8>> {
     let seed = key.key_data().ed25519().unwrap().private.to_bytes();
     parts.extend(forms(&seed));
     parts
+}
+
+#[test]
+fn an_answer_that_nobody_wants_is_no_error() {
+    let Some(python) = python() else {
+        return;
+    };
+    let mut server = TestServer::start();
+    // phpseclib answers the list of host keys, which wants none, with SSH_MSG_REQUEST_FAILURE.
+    const SCRIPT: &str = "
+import sys, paramiko
+host, port, user, password = sys.argv[1:]
+transport = paramiko.Transport((host, int(port)))
+transport.connect(username=user, password=password)
+answer = paramiko.Message()
+answer.add_byte(bytes([82]))
+transport._send_user_message(answer)
+assert paramiko.SFTPClient.from_transport(transport).listdir() == []
+transport.close()
+";
+    let mut client = Command::new(python);
+    client.args(["-c", SCRIPT, "127.0.0.1", &server.port().to_string(), USER]);
+    run_ok(client.arg(PASSWORD), STEP);
+    server.stop();
+    let log = server.log();
+    assert!(
+        !log.contains("ERROR") && !log.contains("unknown request"),
+        "{log}"
+    );
+    assert!(log.contains("login"), "{log}");
 }
 
 #[test]

@@ -32,6 +32,27 @@ fn sftp_with_key(server: &TestServer, key: &str, algorithms: &str) -> Command {
 }
 
 #[test]
+fn one_prompt_takes_one_answer() {
+    let server = TestServer::start();
+    let answered = |answers: &[&str]| {
+        let answers: Vec<_> = answers.iter().map(|&answer| answer.to_owned()).collect();
+        let connection = Connection::open(&server, &Options::default());
+        connection
+            .answer_prompts(USER, move |_| answers.clone())
+            .unwrap()
+    };
+    assert!(answered(&[PASSWORD]));
+    for answers in [
+        &[][..],
+        &[PASSWORD, ""],
+        &[PASSWORD, PASSWORD],
+        &["", PASSWORD],
+    ] {
+        assert!(!answered(answers), "{} answers", answers.len());
+    }
+}
+
+#[test]
 fn a_password_opens_the_account_in_both_ways_of_asking() {
     if !have(&["sshpass"]) {
         return;

@@ -285,6 +285,16 @@ fn lsetstat_touches_the_link_and_setstat_what_it_points_to() {
     assert_eq!(sftp.setstat("/link", &times(6)), code::OK);
     assert_eq!(fs::metadata(server.at_home("f")).unwrap().mtime(), 6);
     assert_eq!(sftp.lstat("/link").attrs().mtime(), 5);
+    // A size makes no sense there, of whatever it is.
+    for path in ["/link", "/f"] {
+        let cut = Attrs {
+            size: Some(0),
+            ..times(7)
+        };
+        let reply = sftp.extended("lsetstat@openssh.com", |body| body.string(path).attrs(&cut));
+        assert_eq!(reply.code(), code::BAD_MESSAGE, "{path}");
+    }
+    assert_eq!(sftp.stat("/f").attrs().mtime(), 6);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tracing::{Level, error};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -116,9 +116,23 @@ impl Log {
     }
 }
 
+/// What russh thinks of what peers send, as errors and warnings: phpseclib answers requests that want no
+/// answer. What matters of it is logged here.
+const OF_PEERS: &str = "russh::server::encrypted";
+
 fn levels(level: Level) -> Targets {
+    let of_peers = LevelFilter::from_level(level.min(MOST_OF_OTHERS));
+    let is_wanted = of_peers >= LevelFilter::DEBUG;
     Targets::new()
         .with_default(level.min(MOST_OF_OTHERS))
+        .with_target(
+            OF_PEERS,
+            if is_wanted {
+                of_peers
+            } else {
+                LevelFilter::OFF
+            },
+        )
         .with_target(env!("CARGO_PKG_NAME"), level)
 }
 

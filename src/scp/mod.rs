@@ -43,10 +43,11 @@ const TOO_DEEP: Error = Error::Limit("Directories nested too deep", DEPTH as u64
 
 /// What a line asks for with which a client starts its other half here; `None` if it is no such line.
 pub fn request(line: &[u8]) -> Option<Result<Request, Fault>> {
-    let is_meant = line.trim_ascii_start().strip_prefix(b"scp");
-    is_meant
-        .is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
-        .then(|| Request::parse(&words(line)?))
+    let mut parts = line.trim_ascii_start().split(u8::is_ascii_whitespace);
+    let program = parts.next().unwrap_or_default();
+    // In whatever directory the client believes it to be.
+    let name = program.rsplit(|byte| *byte == b'/').next();
+    (name == Some(b"scp")).then(|| Request::parse(&words(line)?))
 }
 
 /// Serves one request to its end. Returns the exit status: 1 if anything went wrong.

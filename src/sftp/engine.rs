@@ -288,6 +288,9 @@ impl Engine {
                 self.vfs.sync(file)?;
                 Ok(Answer::Done)
             }
+            Extended::Lsetstat { attrs, .. } if attrs.size.is_some() => Err(Error::Invalid(
+                "A size is not changed without following links",
+            )),
             Extended::Lsetstat { path, attrs } => {
                 self.vfs.change(&VPath::parse(&path)?, &attrs, false)?;
                 Ok(Answer::Done)

@@ -172,6 +172,10 @@ impl Login {
                 .unwrap_or(question);
         };
         let answer = answers.next();
+        // One prompt has one answer (RFC 4256, section 3.4).
+        if answers.next().is_some() {
+            return refused();
+        }
         let password = answer.as_deref().map(std::str::from_utf8);
         let Some(Ok(password)) = password else {
             return refused();

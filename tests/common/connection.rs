@@ -195,8 +195,19 @@ impl Connection {
     /// Answers every prompt with the password, as a client does that asks its user each time.
     #[track_caller]
     pub fn keyboard_interactive(&self, user: &str, password: &str) -> Result<bool, russh::Error> {
+        let password = password.to_owned();
+        self.answer_prompts(user, move |prompts| vec![password.clone(); prompts])
+    }
+
+    /// Answers so many prompts.
+    #[track_caller]
+    pub fn answer_prompts(
+        &self,
+        user: &str,
+        answers: impl Fn(usize) -> Vec<String> + Send + 'static,
+    ) -> Result<bool, russh::Error> {
         let handle = Arc::clone(&self.handle);
-        let (user, password) = (user.to_owned(), password.to_owned());
+        let user = user.to_owned();
         finish("logging in at prompts", STEP, async move {
             let mut handle = handle.lock().await;
             let mut answer = handle
@@ -207,9 +218,8 @@ impl Connection {
                     KeyboardInteractiveAuthResponse::Success => return Ok(true),
                     KeyboardInteractiveAuthResponse::Failure { .. } => return Ok(false),
                     KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
-                        let answers = prompts.iter().map(|_| password.clone()).collect();
                         handle
-                            .authenticate_keyboard_interactive_respond(answers)
+                            .authenticate_keyboard_interactive_respond(answers(prompts.len()))
                             .await?
                     }
                 };

@@ -461,6 +461,23 @@ fn options_that_are_unknown_or_make_no_sense_are_refused_in_words() {
 }
 
 #[test]
+fn scp_may_be_named_with_its_directory() {
+    let server = TestServer::start_for_commands();
+    let connection = Connection::logged_in(&server);
+    for (number, line) in ["/usr/bin/scp -qt", " /usr/bin/../bin/scp -t"]
+        .iter()
+        .enumerate()
+    {
+        let name = format!("f{number}");
+        let mut scp = RawScp::to(&connection, &format!("{line} {name}"));
+        scp.put("x", b"named");
+        scp.send_eof();
+        assert_eq!(scp.ended(), 0, "{line}");
+        assert_eq!(fs::read(server.at_home(&name)).unwrap(), b"named");
+    }
+}
+
+#[test]
 fn a_client_that_leaves_in_the_middle_leaves_nothing_open() {
     if against_openssh() {
         return;
