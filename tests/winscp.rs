@@ -347,11 +347,19 @@ fn its_links_come_in_the_order_of_the_draft_and_those_of_others_reversed() {
     let (_connection, mut sftp) = winscp(&server);
     let body = sftp.body(wire::SYMLINK).string("/link-w").string("target");
     assert_eq!(sftp.ask(&body).code(), code::OK);
+    let phpseclib = Options {
+        identification: "SSH-2.0-phpseclib_3.0 (openssl, gmp)",
+        ..Options::default()
+    };
+    let php = Connection::logged_in_as(&server, &phpseclib);
+    let mut sftp = php.sftp();
+    let body = sftp.body(wire::SYMLINK).string("/link-p").string("target");
+    assert_eq!(sftp.ask(&body).code(), code::OK);
     let other = Connection::logged_in(&server);
     let mut sftp = other.sftp();
     let body = sftp.body(wire::SYMLINK).string("target").string("/link-o");
     assert_eq!(sftp.ask(&body).code(), code::OK);
-    for link in ["link-w", "link-o"] {
+    for link in ["link-w", "link-p", "link-o"] {
         assert_eq!(
             fs::read_link(server.at_home(link)).unwrap().to_str(),
             Some("target")

@@ -17,6 +17,8 @@ pub enum Client {
     Ssh2Js,
     /// libssh, and so what file managers of KDE build on.
     Libssh,
+    /// PHP's phpseclib, and so Nextcloud and Flysystem.
+    Phpseclib,
     /// All others.
     Other,
 }
@@ -31,6 +33,7 @@ const KNOWN: &[(&str, Client)] = &[
     ("AsyncSSH", Client::AsyncSsh),
     ("ssh2js", Client::Ssh2Js),
     ("libssh_", Client::Libssh),
+    ("phpseclib", Client::Phpseclib),
 ];
 
 impl Client {
@@ -48,7 +51,7 @@ impl Client {
     pub fn symlink_in_draft_order(self) -> bool {
         matches!(
             self,
-            Self::WinScp | Self::AsyncSsh | Self::Ssh2Js | Self::Libssh
+            Self::WinScp | Self::AsyncSsh | Self::Ssh2Js | Self::Libssh | Self::Phpseclib
         )
     }
 
@@ -77,6 +80,7 @@ mod tests {
             (b"SSH-2.0-AsyncSSH_2.24.1", Client::AsyncSsh),
             (b"SSH-2.0-ssh2js1.17.0", Client::Ssh2Js),
             (b"SSH-2.0-libssh_0.10.5", Client::Libssh),
+            (b"SSH-2.0-phpseclib_3.0 (openssl, gmp)", Client::Phpseclib),
             (b"SSH-2.0-paramiko_5.1.0", Client::Other),
             (b"", Client::Other),
         ] {
