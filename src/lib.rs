@@ -16,6 +16,7 @@
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
 //! | [`sftp`], [`scp`] | the SFTP engine; scp's older protocol |
 //! | [`commands`] | the small commands of a person: `quota` |
+//! | [`authorized_keys`] | the answer to clients that write that file |
 //! | [`pipe`], [`command_line`] | the bytes of a channel; a command line in words |
 //! | `pieces`, `blocks`, `pool` | what has come of a stream; memory for downloads; the blocking pool |
 //! | [`vfs`] | the verbs that all services share |
@@ -41,6 +42,7 @@ pub mod accounts;
 pub mod admin;
 pub mod admission;
 pub mod audit;
+pub mod authorized_keys;
 pub mod bandwidth;
 mod blocks;
 mod by_account;

@@ -9,8 +9,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::common::command::run_with_input;
+use crate::common::server::make_key;
 use crate::common::{
-    HOST, MIB, Output, STEP, TestServer, USER, bytes_of, random_name, run, run_ok,
+    HOST, MIB, Output, STEP, TRANSFER, TestServer, USER, bytes_of, have, random_name, run, run_ok,
 };
 
 const SUMS: [&str; 6] = [
@@ -105,6 +106,71 @@ fn a_quoted_blank_at_the_end_of_a_line_belongs_to_the_name() {
         assert_like_coreutils(&server, format!("md5sum {quoted}").as_bytes(), b"");
         assert_like_coreutils(&server, format!("  md5sum {quoted} \t \n").as_bytes(), b"");
     }
+}
+
+#[test]
+fn id_tells_the_numbers_that_files_are_listed_with() {
+    let server = TestServer::start();
+    let mut sftp = crate::common::connection::Connection::logged_in(&server).sftp();
+    let (uid, gid) = sftp.stat("/").attrs().owner.unwrap();
+    for (line, said) in [
+        ("id -u", format!("{uid}\n")),
+        ("id -g", format!("{gid}\n")),
+        ("id -G", format!("{gid}\n")),
+        (
+            "id",
+            format!("uid={uid}({USER}) gid={gid}({USER}) groups={gid}({USER})\n"),
+        ),
+    ] {
+        let told = ask(&server, line).ok();
+        assert_eq!((told.out(), told.err()), (said, String::new()), "{line}");
+    }
+    assert!(ask(&server, "id -n").failed().err().contains("usage"));
+}
+
+#[test]
+fn ssh_copy_id_is_answered_with_how_keys_are_added() {
+    if !have(&["ssh-copy-id"]) {
+        return;
+    }
+    let server = TestServer::start();
+    make_key(&server.local("new"), &["-t", "ed25519"]);
+    fs::create_dir(server.local(".ssh")).unwrap();
+    let copy = |options: &[&str]| {
+        let mut command = Command::new("ssh-copy-id");
+        // It asks no ssh-agent, and keeps its own files in the folder.
+        command
+            .env("HOME", server.path("client"))
+            .env_remove("SSH_AUTH_SOCK");
+        command.current_dir(server.path("client"));
+        command.args(options).args(["-f", "-i", "new.pub", "-F"]);
+        run(command.arg(server.ssh_config()).arg(HOST), TRANSFER)
+    };
+    let advice = "landfall user key add NAME FILE";
+    let told = copy(&[]).failed();
+    assert!(told.err().contains(advice), "{}", told.describe());
+    assert!(!server.at_home(".ssh").exists());
+    // By sftp it is a file like any other, which means nothing here.
+    fs::create_dir(server.at_home(".ssh")).unwrap();
+    let put = run_ok(
+        &mut server.sftp_batch(&[], "put new.pub .ssh/authorized_keys"),
+        TRANSFER,
+    );
+    assert_eq!(put.err().matches(advice).count(), 1, "{}", put.describe());
+    assert!(server.at_home(".ssh/authorized_keys").exists());
+    let put = run_ok(
+        &mut server.sftp_batch(&[], "put new.pub authorized_keys"),
+        TRANSFER,
+    );
+    assert!(!put.err().contains(advice), "{}", put.describe());
+    // What can be carried out is, and the older form of the line is known, too.
+    let read = ask(&server, "md5sum .ssh/authorized_keys").ok();
+    assert!(!read.err().contains(advice));
+    let older = ask(
+        &server,
+        "umask 077; test -d .ssh || mkdir .ssh ; cat >> .ssh/authorized_keys",
+    );
+    assert!(older.failed().err().contains(advice));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! Nothing is ever handed to a shell: what is not in [`TABLE`] is refused.
 
 mod df;
+mod id;
 mod quota;
 mod sums;
 
@@ -13,7 +14,8 @@ use tracing::{error, info};
 
 use self::sums::Sum;
 use crate::audit::Event;
-use crate::command_line::{Fault, Word};
+use crate::authorized_keys;
+use crate::command_line::{Word, words};
 use crate::hashes::Algorithm;
 use crate::pipe::{Gone, Pipe};
 use crate::pool;
@@ -44,6 +46,8 @@ pub enum Kind {
     Quota,
     /// Tells the space in blocks.
     Df,
+    /// Prints the uid and gid. Commons VFS asks for them at each login.
+    Id,
     /// Says its arguments. rclone asks so what kind of shell there is.
     Echo,
     /// Hashes.
@@ -60,6 +64,12 @@ const TABLE: &[(&str, Kind, &str, &str)] = &[
     ),
     ("echo", Kind::Echo, "echo [WORD...]", "says the words"),
     ("help", Kind::Help, "help", "this list"),
+    (
+        "id",
+        Kind::Id,
+        "id [-u|-g|-G]",
+        "the numbers by which your files are listed",
+    ),
     (
         "quota",
         Kind::Quota,
@@ -81,13 +91,22 @@ const TABLE: &[(&str, Kind, &str, &str)] = &[
 ];
 
 impl Command {
-    /// A line that is not words alone.
-    pub fn refused(fault: Fault) -> Self {
-        Self::Refused(format!("landfall: {fault}\n"))
+    /// What a line asks for.
+    pub fn of_line(line: &[u8]) -> Self {
+        let command = match words(line) {
+            Ok(words) => Self::of_words(words),
+            Err(fault) => Self::Refused(format!("landfall: {fault}\n")),
+        };
+        let path = authorized_keys::PATH;
+        match command {
+            Self::Refused(_) if line.windows(path.len()).any(|part| part == path) => {
+                Self::Refused(authorized_keys::ADVICE.to_owned())
+            }
+            command => command,
+        }
     }
 
-    /// What these words ask for.
-    pub fn of_words(words: Vec<Word>) -> Self {
+    fn of_words(words: Vec<Word>) -> Self {
         let mut words = words.into_iter();
         let Some(name) = words.next() else {
             return Self::Greeting;
@@ -132,8 +151,9 @@ fn unknown(name: &[u8]) -> String {
     )
 }
 
-/// Runs a command to its end. Returns the exit status.
-pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, mut pipe: P) -> u32 {
+/// Runs a command to its end. `ids` are the uid and gid that the server's files have. Returns the exit
+/// status.
+pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, ids: (u32, u32), mut pipe: P) -> u32 {
     let session = vfs.session();
     let (user, peer) = (session.user(), session.peer());
     info!(user, %peer, "command: {command}");
@@ -156,6 +176,7 @@ pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, mut pipe: P) -> u32 {
             line.push(b'\n');
             say(&mut pipe, line).await
         }
+        Command::Known(Kind::Id, words) => id::run(user, ids, &words, &mut pipe).await,
         Command::Known(Kind::Df, words) => df::run(&vfs, &words, &mut pipe).await,
         Command::Known(Kind::Sum(algorithm), words) => {
             Sum::new(algorithm).run(&vfs, words, &mut pipe).await

@@ -16,6 +16,7 @@ use super::names::{Owners, long_name};
 use super::packet::{Replies, Request, counted_as, kind, open_flag, put_attrs, put_string};
 use super::status::{code_for, deserves_notice, text_for};
 use super::wire::{Frame, MAX_PACKET, Truncated};
+use crate::authorized_keys;
 use crate::descriptors::Held;
 use crate::error::Error;
 use crate::path::VPath;
@@ -390,6 +391,9 @@ impl Engine {
         let room = self.room(Handles::room)?;
         self.last_notice = None;
         let file = self.vfs.open(&path, how, attrs.size)?;
+        if write && path.relative() == authorized_keys::PATH {
+            self.notice(authorized_keys::ADVICE.to_owned());
+        }
         let handle = self.handles.insert(room, Open::File(file));
         self.replies.handle(id, &handle);
         Ok(Answer::Replied)

@@ -12,7 +12,6 @@ use tracing::error;
 
 use super::inbox::Inbox;
 use super::transport::PACKET;
-use crate::command_line::words;
 use crate::commands::{self, Command};
 use crate::metrics::Metrics;
 use crate::pipe::{Gone, Pipe};
@@ -46,10 +45,7 @@ impl Service {
         if let Some(request) = scp::request(line) {
             return Self::Scp(request);
         }
-        match words(line) {
-            Ok(words) => Self::Command(Command::of_words(words), terminal),
-            Err(fault) => Self::Command(Command::refused(fault), terminal),
-        }
+        Self::Command(Command::of_line(line), terminal)
     }
 }
 
@@ -245,17 +241,15 @@ async fn serve(
     let Some(vfs) = open_home(session, cancelled).await else {
         return refuse(&service, pipe).await;
     };
+    let ids = (
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw(),
+    );
     match service {
-        Service::Sftp => {
-            let ids = (
-                rustix::process::getuid().as_raw(),
-                rustix::process::getgid().as_raw(),
-            );
-            sftp::serve(Engine::new(vfs, ids), pipe).await
-        }
+        Service::Sftp => sftp::serve(Engine::new(vfs, ids), pipe).await,
         Service::Scp(Ok(request)) => scp::serve(vfs, request, pipe).await,
         Service::Scp(Err(fault)) => scp::refuse(fault, pipe).await,
-        Service::Command(command, _) => commands::run(command, Arc::new(vfs), pipe).await,
+        Service::Command(command, _) => commands::run(command, Arc::new(vfs), ids, pipe).await,
     }
 }
 
