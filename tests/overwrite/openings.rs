@@ -160,7 +160,8 @@ fn of_a_link_the_file_that_it_leads_to_is_replaced() {
 
 #[test]
 fn what_cannot_be_opened_leaves_nothing_behind() {
-    let scene = safe_scene();
+    let few = [("sftp.max_handles", "16")];
+    let scene = overwriting(Scene::with_settings(&few, LIMIT, MAX_FILES));
     let mut s = scene.log_in();
     s.put("/f", b"old");
     assert_eq!(s.mkdir("/d"), code::OK);
@@ -185,7 +186,7 @@ fn what_cannot_be_opened_leaves_nothing_behind() {
     }
     assert_eq!(scene.content("f"), b"old");
     // No room for one more handle.
-    let handles: Vec<_> = (0..256).map(|_| s.opened("/f", flag::READ)).collect();
+    let handles: Vec<_> = (0..16).map(|_| s.opened("/f", flag::READ)).collect();
     assert_eq!(
         s.open("/f", NEW, &Attrs::default()).code(),
         code::FAILURE,
