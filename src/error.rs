@@ -39,8 +39,8 @@ pub enum Error {
     #[error("{0}")]
     Unfinished(Unfinished),
     /// A file is closed of which a part could not be written, and was not sent again.
-    #[error("A part of what was written is missing: a WRITE was refused before")]
-    Missing,
+    #[error("{0}; a part of the file is missing")]
+    Missing(Cause),
     /// A limit of the server is reached; the number is the limit.
     #[error("{0} (limit {1})")]
     Limit(&'static str, u64),
@@ -85,6 +85,41 @@ impl fmt::Display for Exceeded {
             Self::Files { used, limit } => {
                 write!(f, "Quota exceeded: {used} of {limit} files used")
             }
+        }
+    }
+}
+
+/// Why a part of a file could not be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The operating system said no.
+    Os(Errno),
+    /// The account may not use more.
+    Quota(Exceeded),
+    /// The rules of the account do not allow it any more.
+    NotAllowed(Denied),
+    /// Anything else.
+    Other,
+}
+
+impl From<Error> for Cause {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Os(errno) => Self::Os(errno),
+            Error::Quota(exceeded) => Self::Quota(exceeded),
+            Error::NotAllowed(denied) => Self::NotAllowed(denied),
+            _ => Self::Other,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Os(errno) => f.write_str(&describe(*errno)),
+            Self::Quota(exceeded) => exceeded.fmt(f),
+            Self::NotAllowed(denied) => denied.fmt(f),
+            Self::Other => f.write_str("A WRITE was refused"),
         }
     }
 }

@@ -48,7 +48,7 @@ enum Phase {
     /// A line comes next.
     Line,
     /// Bytes of a file come next.
-    Data(Incoming),
+    Data(Box<Incoming>),
     /// The client's word comes next on how sending went; it is answered with how storing went.
     Verdict(Option<Complaint>),
     Ended,
@@ -274,7 +274,7 @@ impl Sink {
         mode: u32,
         size: u64,
         times: Option<(u32, u32)>,
-    ) -> Result<Incoming, Error> {
+    ) -> Result<Box<Incoming>, Error> {
         // What may not be looked at is there.
         let is_new = !matches!(self.metadata(path), Ok(_) | Err(Error::NotAllowed(_)));
         // An old file is not cut before everything is there: cut short, it keeps its length, or all
@@ -289,7 +289,7 @@ impl Sink {
         let file = self.vfs.open(&VPath::parse(path)?, how, Some(size))?;
         let was_made_otherwise = is_new && mode & OWNER_WRITES == 0;
         let permissions = self.request.preserve || was_made_otherwise;
-        Ok(Incoming {
+        Ok(Box::new(Incoming {
             file,
             path: path.to_vec(),
             received: 0,
@@ -301,10 +301,10 @@ impl Sink {
                 ..Changes::default()
             },
             error: None,
-        })
+        }))
     }
 
-    fn store(&mut self, mut incoming: Incoming, input: &mut Pieces) -> Phase {
+    fn store(&mut self, mut incoming: Box<Incoming>, input: &mut Pieces) -> Phase {
         let missing = usize::try_from(incoming.missing).unwrap_or(usize::MAX);
         let before = input.len();
         let mut data = input.take(missing);
@@ -320,7 +320,7 @@ impl Sink {
     }
 
     /// Waits for more of a file, or ends it once it is all there.
-    fn go_on(&mut self, incoming: Incoming) -> Phase {
+    fn go_on(&mut self, incoming: Box<Incoming>) -> Phase {
         if incoming.missing > 0 {
             return Phase::Data(incoming);
         }
@@ -330,7 +330,7 @@ impl Sink {
             mut at_its_end,
             error,
             ..
-        } = incoming;
+        } = *incoming;
         if error.is_some() {
             // What was stored stays as it is, and is no newer than it seems.
             (at_its_end.size, at_its_end.times) = (None, None);

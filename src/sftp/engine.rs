@@ -177,7 +177,7 @@ impl Engine {
 
     fn refuse(&mut self, id: u32, error: Error) {
         // After a refused WRITE its CLOSE says nothing new.
-        let is_told = error == Error::Missing && self.last_notice.is_some();
+        let is_told = matches!(error, Error::Missing(_)) && self.last_notice.is_some();
         if deserves_notice(&error) && !is_told {
             self.notice(format!("landfall: {error}\n"));
         }

@@ -70,7 +70,7 @@ pub fn code_for(error: &Error, client: Client) -> u32 {
         Error::Path(_) | Error::Invalid(_) => code::BAD_MESSAGE,
         Error::Refused(_) | Error::NotAllowed(_) => code::PERMISSION_DENIED,
         Error::Quota(_) if client.knows_version_5_codes() => code::QUOTA_EXCEEDED,
-        Error::Handle(_) | Error::Quota(_) | Error::Missing | Error::Limit(..) => code::FAILURE,
+        Error::Handle(_) | Error::Quota(_) | Error::Missing(_) | Error::Limit(..) => code::FAILURE,
         Error::Unsupported(_) => code::OP_UNSUPPORTED,
     }
 }
@@ -81,7 +81,7 @@ pub fn code_for(error: &Error, client: Client) -> u32 {
 /// That files cannot be listed is none: clients ask for them before an upload, and know what to do.
 pub fn deserves_notice(error: &Error) -> bool {
     match error {
-        Error::Quota(_) | Error::Unfinished(_) | Error::Missing => true,
+        Error::Quota(_) | Error::Unfinished(_) | Error::Missing(_) => true,
         Error::NotAllowed(denied) => *denied != Denied::Lacks(Permission::List),
         Error::Os(errno) => {
             matches!(

@@ -209,7 +209,7 @@ impl Vfs {
     }
 
     fn end(&self, file: OpenFile, end: End) -> Result<(), Error> {
-        let is_missing = file.story.gap.is_open();
+        let missing = file.story.gap.why();
         // What was appended is not where the client believes it to be.
         if let (false, Some(start)) = (file.how.append, file.story.gap.hidden_at())
             && start >= file.story.size
@@ -236,10 +236,9 @@ impl Vfs {
             Some(overwrite) => self.end_overwrite(&overwrite, file, &path, synced, end),
             None => synced.and(file.close()),
         };
-        let closed = if is_missing && end == End::Closed {
-            closed.and(Err(Error::Missing))
-        } else {
-            closed
+        let closed = match missing {
+            Some(why) if end == End::Closed => closed.and(Err(Error::Missing(why.into()))),
+            _ => closed,
         };
         drop(tracked);
         let outcome = match new_in {
@@ -308,7 +307,7 @@ impl Vfs {
             Err((start, stored, error)) => {
                 if file.how.write {
                     let end = offset.saturating_add(length as u64);
-                    file.story.gap.refused(offset..end);
+                    file.story.gap.refused(offset..end, error);
                 }
                 if stored > 0 {
                     file.was_written(offset, start, stored);

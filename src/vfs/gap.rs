@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::error::Error;
+
 /// So many separate ranges are remembered; past that, neighbours count as one.
 const RANGES: usize = 64;
 
@@ -13,14 +15,17 @@ pub(super) struct Gap {
     missing: Vec<Range<u64>>,
     /// The end of what the same handle has written since something is missing.
     written_to: u64,
+    /// Of the first that was refused.
+    why: Option<Error>,
 }
 
 impl Gap {
     /// These bytes could not be written.
-    pub(super) fn refused(&mut self, bytes: Range<u64>) {
+    pub(super) fn refused(&mut self, bytes: Range<u64>, why: Error) {
         if bytes.is_empty() {
             return;
         }
+        self.why.get_or_insert(why);
         let touches = |other: &Range<u64>| other.start <= bytes.end && bytes.start <= other.end;
         let (touching, mut apart): (Vec<_>, Vec<_>) =
             self.missing.drain(..).partition(|other| touches(other));
@@ -59,9 +64,9 @@ impl Gap {
         self.forget_if_whole();
     }
 
-    /// Is anything missing?
-    pub(super) fn is_open(&self) -> bool {
-        !self.missing.is_empty()
+    /// Why something is missing, if anything is.
+    pub(super) fn why(&self) -> Option<Error> {
+        self.why
     }
 
     /// Where something is missing that something was written behind.
@@ -88,16 +93,20 @@ impl Gap {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
+
+    const FULL: Error = Error::Os(Errno::NOSPC);
 
     #[test]
     fn it_is_open_until_all_of_it_is_written_after_all() {
         let mut gap = Gap::default();
         gap.written(0..10);
-        assert!(!gap.is_open());
-        gap.refused(10..20);
-        gap.refused(20..30);
-        assert!(gap.is_open());
+        assert!(gap.why().is_none());
+        gap.refused(10..20, FULL);
+        gap.refused(20..30, FULL);
+        assert!(gap.why().is_some());
         assert_eq!(gap.hidden_at(), None, "nothing came behind it");
         gap.written(30..40);
         assert_eq!(gap.hidden_at(), Some(10));
@@ -105,8 +114,8 @@ mod tests {
         gap.written(10..20);
         assert_eq!(gap.hidden_at(), Some(20), "a part is still missing");
         gap.written(20..40);
-        assert!(!gap.is_open());
-        gap.refused(10..20);
+        assert!(gap.why().is_none());
+        gap.refused(10..20, FULL);
         assert_eq!(
             gap.hidden_at(),
             None,
@@ -114,40 +123,43 @@ mod tests {
         );
         gap.written(20..30);
         gap.cut(15);
-        assert!(gap.is_open(), "a part of it is left");
+        assert!(gap.why().is_some(), "a part of it is left");
         assert_eq!(gap.hidden_at(), Some(10));
         gap.cut(10);
-        assert!(!gap.is_open(), "it is gone with the end of the file");
+        assert!(gap.why().is_none(), "it is gone with the end of the file");
     }
 
     #[test]
     fn it_may_be_filled_in_any_order() {
         let mut gap = Gap::default();
-        gap.refused(10..40);
-        gap.refused(60..70);
+        gap.refused(10..40, FULL);
+        gap.refused(60..70, FULL);
         gap.written(20..30);
         assert_eq!(gap.missing, [10..20, 30..40, 60..70]);
-        gap.refused(15..35);
+        gap.refused(15..35, FULL);
         assert_eq!(gap.missing, [10..40, 60..70]);
         gap.written(55..100);
         gap.written(30..45);
         gap.written(0..30);
-        assert!(!gap.is_open());
+        assert!(gap.why().is_none());
     }
 
     #[test]
     fn it_never_grows_for_long_and_forgets_nothing() {
         let mut gap = Gap::default();
         for number in 0..10 * RANGES as u64 {
-            gap.refused(number * 10..number * 10 + 5);
+            gap.refused(number * 10..number * 10 + 5, FULL);
             assert!(gap.missing.len() <= RANGES);
         }
         for number in 0..10 * RANGES as u64 {
-            assert!(gap.is_open());
+            assert!(gap.why().is_some());
             gap.written(number * 10..number * 10 + 5);
         }
-        assert!(gap.is_open(), "what lies between the last ones counts, too");
+        assert!(
+            gap.why().is_some(),
+            "what lies between the last ones counts, too"
+        );
         gap.written(0..100 * RANGES as u64);
-        assert!(!gap.is_open());
+        assert!(gap.why().is_none());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::{Bytes, BytesMut};
-use landfall::error::Error;
+use landfall::error::{Cause, Error};
 use landfall::hashes::Algorithm;
 use landfall::path::VPath;
 use landfall::quota::Limits;
@@ -121,7 +121,11 @@ async fn reads_and_writes_ask_what_holds_now() {
     assert_eq!(vfs.read_now(&file, 0, &mut [0; 7]), Some(7));
     assert_eq!(vfs.copy(&file, 0, None, &target, 0), Ok(()));
     // A WRITE was refused and not repeated.
-    assert_eq!(vfs.close(file), Err(Error::Missing));
+    let upload = Denied::Lacks(Permission::Upload);
+    assert_eq!(
+        vfs.close(file),
+        Err(Error::Missing(Cause::NotAllowed(upload)))
+    );
     vfs.close(target).unwrap();
 }
 

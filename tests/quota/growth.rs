@@ -324,7 +324,8 @@ fn close_tells_of_what_is_missing_in_the_middle() {
         panic!("no status");
     };
     assert_eq!(code, code::FAILURE);
-    assert!(message.contains("missing"), "{message}");
+    assert!(message.starts_with("Quota exceeded"), "{message}");
+    assert!(message.ends_with("; a part of the file is missing"));
     // It is closed all the same, and ends where a resume must go on.
     assert_eq!(s.close(&file), code::FAILURE);
     assert_eq!(scene.size_of("f"), 1000);
