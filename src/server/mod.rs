@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use rustix::net::sockopt;
 use rustix::process::{Resource, Rlimit};
 use tokio::net::{TcpListener, TcpSocket};
