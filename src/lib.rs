@@ -22,6 +22,7 @@
 //! | [`vfs`] | the verbs that all services share |
 //! | [`session`], [`sessions`] | the proof of a login; all that are open |
 //! | [`bandwidth`], [`descriptors`] | how fast files may move; how many an account may hold open |
+//! | `disks` | which disk holds a home; how many homes of each are worked on at once |
 //! | [`portions`], `by_account` | what one account may hold of what all share; what all its sessions have in common |
 //! | [`failed_logins`] | those that were none, for whoever watches |
 //! | [`transfers`] | which files are being moved, and how far they are |
@@ -53,6 +54,7 @@ pub mod commands;
 pub mod config;
 pub mod database;
 pub mod descriptors;
+mod disks;
 pub mod error;
 pub mod failed_logins;
 pub mod fence;

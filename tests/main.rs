@@ -32,6 +32,7 @@ mod guest;
 mod hard_walks;
 mod hashes;
 mod hostile;
+mod hung_homes;
 mod interop;
 mod live;
 mod log;

@@ -12,7 +12,7 @@ use crate::accounts::{Account, Accounts};
 use crate::cli;
 use crate::config::Config;
 use crate::database::try_serving;
-use crate::quota::Ledgers;
+use crate::quota::{Ledgers, Usage};
 use crate::session::count_home;
 use crate::units::show_rounded;
 
@@ -37,11 +37,8 @@ pub async fn run(config: &Config, command: cli::Quota) -> anyhow::Result<()> {
         cli::Quota::Recount(recount) => {
             let users = users(&accounts, recount.name.as_deref()).await?;
             let ledgers = Ledgers::new(accounts.database().clone(), count_home);
-            let mut text = String::new();
-            for user in users {
-                text.push_str(&count(config, &ledgers, &user.details.account).await?);
-            }
-            Ok(text)
+            let homes = users.into_iter().map(|user| user.details.account);
+            count(config, &ledgers, homes.collect()).await
         }
     };
     accounts.close().await;
@@ -60,27 +57,54 @@ async fn users(accounts: &Accounts, name: Option<&str>) -> anyhow::Result<Vec<Us
     }
 }
 
-/// Counts one home: there, where nothing changes meanwhile, as long as a server runs, and else here.
-async fn count(config: &Config, ledgers: &Ledgers, account: &Account) -> anyhow::Result<String> {
-    let (user, home) = (account.name.as_str(), &account.home);
+/// Counts homes: there, where nothing changes meanwhile, as long as a server runs, and else here. Prints a
+/// line for each as soon as it is counted: a disk that hangs must not hide the others.
+async fn count(
+    config: &Config,
+    ledgers: &Ledgers,
+    mut waiting: Vec<Account>,
+) -> anyhow::Result<String> {
     let mut is_requested = false;
-    let used = loop {
+    let mut uncounted = Vec::new();
+    while !waiting.is_empty() {
         if let Some(_alone) = try_serving(&config.server.data)? {
-            break ledgers.count_now(user, home).await?;
+            for account in waiting.drain(..) {
+                let used = ledgers.count_now(account.name.as_str(), &account.home);
+                print_use(&account, used.await?)?;
+            }
+            break;
         }
         if !is_requested {
-            ledgers.request(user, home).await?;
+            for account in &waiting {
+                let user = account.name.as_str();
+                ledgers.request(user, &account.home).await?;
+            }
             is_requested = true;
         }
         sleep(ASK_EVERY).await;
-        match ledgers.kept(user, home).await? {
-            Some(kept) if kept.recount => {}
-            Some(kept) => break kept.used,
-            None => bail!("the server could not count the files of {user}; see its log"),
+        let requested = ledgers.requested().await?;
+        let is_counted = |account: &mut Account| !requested.contains(&account.home);
+        for account in waiting.extract_if(.., is_counted) {
+            let user = account.name.as_str();
+            match ledgers.kept(user, &account.home).await? {
+                Some(kept) => print_use(&account, kept.used)?,
+                None => uncounted.push(user.to_owned()),
+            }
         }
-    };
-    Ok(format!(
-        "{user} uses {} ({} bytes) in {} files\n",
+    }
+    if !uncounted.is_empty() {
+        bail!(
+            "the server could not count the files of {}; see its log",
+            uncounted.join(", ")
+        );
+    }
+    Ok(String::new())
+}
+
+fn print_use(account: &Account, used: Usage) -> std::io::Result<()> {
+    output::print(&format!(
+        "{} uses {} ({} bytes) in {} files\n",
+        account.name,
         show_rounded(used.bytes),
         used.bytes,
         used.files

@@ -4,12 +4,9 @@
 
 pub mod syscalls;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{OnceLock, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use landlock::{
@@ -20,6 +17,7 @@ use landlock::{
 use tracing::warn;
 
 use crate::config::Config;
+use crate::disks;
 
 /// The newest rights that this was written for: one that is forbidden without a thought could be one
 /// that is needed. Older kernels know fewer, and forbid those.
@@ -40,12 +38,6 @@ const SYSTEM: &[&str] = &[
 
 /// The root and /etc hold too much to be let in for a file in them.
 const TOO_WIDE: &[&str] = &["/", "/etc"];
-
-/// Time that disks have, all together, to say that the homes on them are there. A server must start
-/// though one of them hangs.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// And each that is asked when that time is over.
-const LEAST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Where the fence runs.
 #[derive(Debug)]
@@ -81,7 +73,11 @@ impl Fence {
         let data = real(&config.server.data);
         // It may be a link to a larger disk.
         let own = real(&data.join("homes"));
-        let named = config.fences.homes.iter().map(|folder| real(folder));
+        let mut named = disks::ask(config.fences.homes.iter().cloned(), real);
+        let named = config.fences.homes.iter().map(|folder| {
+            let real = named.remove(folder);
+            real.unwrap_or_else(|| folder.clone())
+        });
         let wide: Vec<_> = named.chain([own]).collect();
         let is_within = |home: &PathBuf| {
             let mut folders = wide.iter().chain([&data]);
@@ -174,40 +170,19 @@ fn with_its_folder(file: &Path) -> PathBuf {
     }
 }
 
-/// Opens folders. Those on a disk that hangs are left out, and a thread that waits for it stays behind
-/// until it is answered.
+/// Opens folders. Those on a disk that hangs are left out: a server must start without them.
 fn open_in_time(folders: Vec<PathBuf>) -> Vec<(PathBuf, PathFd)> {
-    let until = Instant::now() + PATIENCE;
+    let mut answers = disks::ask(folders.iter().cloned(), |folder| PathFd::new(folder));
     let mut opened = Vec::new();
-    let mut left = VecDeque::from(folders);
-    while !left.is_empty() {
-        let (tell, told) = mpsc::channel();
-        let asked: Vec<_> = left.iter().cloned().collect();
-        thread::spawn(move || {
-            for folder in asked {
-                let found = PathFd::new(&folder);
-                // Nobody hears it any more who has gone on without.
-                let _ = tell.send(found);
-            }
-        });
-        while let Some(folder) = left.pop_front() {
-            let wait = until.saturating_duration_since(Instant::now());
-            match told.recv_timeout(wait.max(LEAST_PATIENCE)) {
-                Ok(Ok(found)) => opened.push((folder, found)),
-                // It is missed by those who need it, in their own words.
-                Ok(Err(_)) => {}
-                Err(_) => {
-                    let beside = folder.parent().filter(|parent| parent.parent().is_some());
-                    let beside = beside.unwrap_or(&folder);
-                    warn!(
-                        "{} does not answer: the homes in {} are left out of the fence until the next start",
-                        folder.display(),
-                        beside.display()
-                    );
-                    left.retain(|other| !other.starts_with(beside));
-                    break;
-                }
-            }
+    for folder in folders {
+        match answers.remove(&folder) {
+            Some(Ok(found)) => opened.push((folder, found)),
+            // The accounts that need it report it in their own words.
+            Some(Err(_)) => {}
+            None => warn!(
+                "{} does not answer: it is left out of the fence until the next start",
+                folder.display()
+            ),
         }
     }
     opened

@@ -21,8 +21,6 @@ pub struct Kept {
     pub used: Usage,
     /// They are right: nothing has changed since they were written.
     pub clean: bool,
-    /// They are being counted anew, or will be.
-    pub recount: bool,
 }
 
 /// An account, and its home as the database has it.
@@ -339,7 +337,7 @@ async fn request(database: &Database, who: &Who) -> anyhow::Result<()> {
 
 async fn kept(database: &Database, who: &Who) -> anyhow::Result<Option<Kept>> {
     let row = sqlx::query(
-        "SELECT bytes, files, clean AND NOT provisional, recount FROM account_usage
+        "SELECT bytes, files, clean AND NOT provisional FROM account_usage
          WHERE account = $1 AND home = $2",
     )
     .bind(&who.user)
@@ -353,7 +351,6 @@ async fn kept(database: &Database, who: &Who) -> anyhow::Result<Option<Kept>> {
                 files: u64::try_from(row.try_get::<i64, _>(1)?)?,
             },
             clean: row.try_get(2)?,
-            recount: row.try_get(3)?,
         })
     })
     .transpose()

@@ -1,6 +1,6 @@
 //! The ledgers of all homes that are in use, and the counting of those whose figures are not known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::keeper::{self, Home, Keeper};
 use super::{Kept, Ledger, Limits, Standing, Usage, lock};
 use crate::database::Database;
+use crate::disks::{Disk, Mounts, Turns};
 use crate::error::Error;
+use crate::pool;
 
 /// How old may be what the operator's commands show, and how long a wish of theirs waits.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -29,6 +31,10 @@ pub struct Ledgers {
     /// By home: no two accounts have the same.
     in_use: Mutex<HashMap<PathBuf, Arc<Ledger>>>,
     joining: tokio::sync::Mutex<()>,
+    /// For counts in the background.
+    turns: Turns,
+    /// The homes whose requested counts wait or run.
+    requested: Mutex<HashSet<PathBuf>>,
 }
 
 /// A session's part in a ledger: as long as there is one, the ledger is in use.
@@ -70,6 +76,8 @@ impl Ledgers {
             count,
             in_use: Mutex::default(),
             joining: tokio::sync::Mutex::default(),
+            turns: Turns::default(),
+            requested: Mutex::default(),
         })
     }
 
@@ -101,14 +109,14 @@ impl Ledgers {
             Some(ledger) => ledger,
             None => {
                 let kept = self.keeper.kept(user, home).await?;
-                let ledger = self.insert(user, home, kept, |ledger| ledger.join(limits));
-                if ledger.is_uncounted() {
-                    let (ledgers, ledger) = (self.clone(), ledger.clone());
-                    spawn_blocking(move || ledgers.recount(&ledger).ok());
-                }
-                ledger
+                self.insert(user, home, kept, |ledger| ledger.join(limits))
             }
         };
+        // Its sessions wait for the count, so it does not wait for its turn.
+        if ledger.begins_count() {
+            let (ledgers, ledger) = (self.clone(), ledger.clone());
+            pool::begin(move || ledgers.recount(&ledger).ok());
+        }
         Ok(Member {
             ledgers: self.clone(),
             ledger,
@@ -155,8 +163,8 @@ impl Ledgers {
         }
     }
 
-    /// A server begins: it counts, in the background and one after the other, the homes that had
-    /// writers when the last one died; if the machine went down under that, all that were ever counted.
+    /// A server begins: it counts, in the background, the homes that had writers when the last one died; if
+    /// the machine went down under that, all that were ever counted.
     pub async fn begin_serving(self: &Arc<Self>) -> anyhow::Result<()> {
         if keeper::begin_serving(&self.database).await? {
             warn!(
@@ -196,18 +204,43 @@ impl Ledgers {
     }
 
     async fn recount_unclean(self: &Arc<Self>) -> anyhow::Result<()> {
-        let unclean = self.keeper.unclean().await?.into_iter();
-        let ledgers: Vec<_> = unclean
-            .map(|(user, home)| self.insert(&user, &home, None, |_| {}))
-            .collect();
-        let this = self.clone();
-        spawn_blocking(move || {
-            for ledger in ledgers {
-                // Told in the log; what cannot be counted does not grow.
-                let _ = this.recount(&ledger);
+        let unclean = self.keeper.unclean().await?;
+        // From now on growth waits for the count.
+        for (user, home) in &unclean {
+            self.insert(user, home, None, |_| {});
+        }
+        self.count_each(unclean, |ledgers, _, home| {
+            let ledger = lock(&ledgers.in_use).get(home).cloned();
+            // The count of an account that has logged in meanwhile did not wait for its turn.
+            if let Some(ledger) = ledger.filter(|ledger| ledger.begins_count()) {
+                // The log has the failure; a home that cannot be counted does not grow.
+                let _ = ledgers.recount(&ledger);
             }
         });
         Ok(())
+    }
+
+    /// Counts homes in the background. Those of each disk take turns, and wait for those of no other disk.
+    fn count_each(self: &Arc<Self>, homes: Vec<Home>, count: fn(&Self, &str, &Path)) {
+        let mounts = Mounts::now();
+        let mut by_disk: HashMap<Disk, Vec<Home>> = HashMap::new();
+        for (user, home) in homes {
+            let homes = by_disk.entry(mounts.disk_of(&home)).or_default();
+            homes.push((user, home));
+        }
+        for (disk, homes) in by_disk {
+            let this = self.clone();
+            tokio::spawn(async move {
+                for (user, home) in homes {
+                    let turn = this.turns.take(&disk).await;
+                    let this = this.clone();
+                    pool::begin(move || {
+                        count(&this, &user, &home);
+                        drop(turn);
+                    });
+                }
+            });
+        }
     }
 
     /// Now and then tells the operator's commands how things stand, and does what they ask for.
@@ -219,7 +252,7 @@ impl Ledgers {
             let figures = self.changed_since(&mut told);
             self.keeper.publish(figures);
             match self.keeper.requested().await {
-                Ok(requested) => self.recount_requested(requested).await,
+                Ok(requested) => self.recount_requested(requested),
                 Err(failure) => warn!("cannot read what is to be counted: {failure:#}"),
             }
         }
@@ -238,20 +271,20 @@ impl Ledgers {
         changed
     }
 
-    async fn recount_requested(self: &Arc<Self>, requested: Vec<Home>) {
-        for (user, home) in requested {
-            let this = self.clone();
-            let counting = spawn_blocking(move || {
-                let ledger = this.insert(&user, &home, None, |_| {});
-                match this.recount(&ledger) {
-                    Ok(used) => this.keeper.counted(&user, &home, used),
-                    Err(_) => this.keeper.forget(&user, &home),
-                }
-            });
-            if let Err(failure) = counting.await {
-                error!("counting ended in a panic: {failure}");
+    fn recount_requested(self: &Arc<Self>, homes: Vec<Home>) {
+        let mut requested = lock(&self.requested);
+        let new = homes.into_iter();
+        let new = new.filter(|(_, home)| requested.insert(home.clone()));
+        let new = new.collect();
+        drop(requested);
+        self.count_each(new, |ledgers, user, home| {
+            let ledger = ledgers.insert(user, home, None, |_| {});
+            match ledgers.recount(&ledger) {
+                Ok(used) => ledgers.keeper.counted(user, home, used),
+                Err(_) => ledgers.keeper.forget(user, home),
             }
-        }
+            lock(&ledgers.requested).remove(home);
+        });
     }
 
     fn recount(&self, ledger: &Ledger) -> Result<Usage, Error> {
@@ -283,9 +316,16 @@ impl Ledgers {
         Ok(used)
     }
 
-    /// Asks the server that runs to count a home. It has when [`Kept::recount`] is false again.
+    /// Asks the server that runs to count a home. It has when the home is not among
+    /// [`Ledgers::requested`] any more.
     pub async fn request(&self, user: &str, home: &Path) -> anyhow::Result<()> {
         self.keeper.request(user, home).await
+    }
+
+    /// The homes that a server has still to count on request.
+    pub async fn requested(&self) -> anyhow::Result<HashSet<PathBuf>> {
+        let requested = self.keeper.requested().await?.into_iter();
+        Ok(requested.map(|(_, home)| home).collect())
     }
 
     /// What the database has of an account.
@@ -295,7 +335,13 @@ impl Ledgers {
 }
 
 impl Ledger {
-    fn is_uncounted(&self) -> bool {
-        lock(&self.books).standing == Standing::Uncounted
+    /// True for the first caller while the figures are not known: it counts them.
+    fn begins_count(&self) -> bool {
+        let mut books = lock(&self.books);
+        let is_first = books.standing == Standing::Uncounted;
+        if is_first {
+            books.standing = Standing::Counting;
+        }
+        is_first
     }
 }

@@ -93,6 +93,8 @@ enum Standing {
     /// They are not known: growth waits for the count.
     Uncounted,
     /// They could not be counted: nothing grows.
+    /// The same, and the count has begun.
+    Counting,
     Lost,
 }
 
@@ -183,7 +185,7 @@ impl Ledger {
                     }
                     marked
                 }
-                Standing::Uncounted => {
+                Standing::Uncounted | Standing::Counting => {
                     drop(gate);
                     drop(self.counted.wait(books));
                     continue;

@@ -275,3 +275,36 @@ fn when_the_machine_went_down_under_the_server_everything_is_counted() {
     scene.restart(seven_files);
     assert_eq!(counted(&scene.join()).used(), used(700, 7));
 }
+
+/// Homes whose account is not ann are on a disk that hangs until there is a file "go" beside them.
+fn only_ann(home: &Path, _: &mut dyn FnMut(u64)) -> Result<Usage, Error> {
+    while !home.ends_with("ann") && !home.with_file_name("go").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    Ok(Usage::bytes(5))
+}
+
+#[test]
+fn an_account_that_logs_in_does_not_wait_for_the_counts_of_others() {
+    let mut scene = Scene::new(nothing_there);
+    let homes = scene.folder.path().join("data/homes");
+    for number in 0..20 {
+        let name: crate::accounts::UserName = format!("a{number}").parse().unwrap();
+        let add = scene.accounts.add(NewAccount::new(name.clone()));
+        scene.runtime.block_on(add).unwrap();
+        let home = homes.join(name.as_str());
+        let join = scene.ledgers.join(name.as_str(), &home, LIMITS);
+        let member = scene.runtime.block_on(join).unwrap();
+        drop(counted(&member).begin());
+        std::mem::forget(member);
+    }
+    let member = scene.join();
+    drop(counted(&member).begin());
+    std::mem::forget(member);
+    scene.restart(only_ann);
+    let serving = scene.ledgers.begin_serving();
+    scene.runtime.block_on(serving).unwrap();
+    let member = scene.join();
+    assert_eq!(counted(&member).used(), used(5, 0));
+    std::fs::write(homes.join("go"), "").unwrap();
+}

@@ -46,6 +46,7 @@ use crate::admission::Admission;
 use crate::audit::Event;
 use crate::config::Config;
 use crate::database::{self, Alone};
+use crate::disks;
 use crate::fence::Fence;
 use crate::live::Live;
 use crate::log::Log;
@@ -91,6 +92,7 @@ fn serve_with(config: Config, log: &Log) -> anyhow::Result<()> {
         None => info!("there is no config.toml here: every setting has its default"),
     }
     prepare_process();
+    disks::prepare();
     let prepared = on_a_runtime(prepare_homes(&config))?;
     let host_keys = host_keys::load_or_make(&config.server.keys)?;
     let memory = Arc::new(Memory::new(config.server.max_memory));

@@ -53,6 +53,11 @@ impl FaultyDisk {
         self.folder.join("disk/home")
     }
 
+    /// The folder on the usual disk, where this one lies beneath `disk`.
+    pub fn above(&self) -> PathBuf {
+        self.folder.clone()
+    }
+
     /// From now on these fail.
     pub fn fail(&self, faults: &[(&str, i32)]) {
         let lines: Vec<_> = faults
@@ -67,9 +72,16 @@ impl FaultyDisk {
         self.add_user_at(server, name, self.home());
     }
 
-    /// The same with a home on the usual disk, where this one lies beneath `disk`.
+    /// The same with the home [`Self::above`].
     pub fn add_user_above(&self, server: &TestServer, name: &str) {
-        self.add_user_at(server, name, self.folder.clone());
+        self.add_user_at(server, name, self.above());
+    }
+
+    /// Makes so many accounts, `PREFIX0` and so on, each with a folder of its own in the home.
+    pub fn add_users(&self, server: &TestServer, prefix: &str, count: usize) -> Vec<String> {
+        let names = (0..count).map(|number| format!("{prefix}{number}"));
+        let added = names.inspect(|name| self.add_user_at(server, name, self.home().join(name)));
+        added.collect()
     }
 
     fn add_user_at(&self, server: &TestServer, name: &str, home: PathBuf) {

@@ -1,0 +1,126 @@
+//! Homes on a disk that hangs while the server starts, counts, sweeps, reloads or adds accounts: the homes
+//! on other disks do not wait for them. (Sessions on such a disk: `stuck`.)
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::common::connection::Connection;
+use crate::common::wire::{code, flag};
+use crate::common::{Running, STEP, TestServer, USER, wait_until};
+use crate::disks::faulty::FaultyDisk;
+
+/// Accounts on the disk that hangs: more than are counted or swept there at once, and before [`USER`] in the
+/// order of names.
+const SLOW: usize = 6;
+const SLOW_NAME: &str = "a";
+/// What another account may have to wait, on a busy machine.
+const SOON: Duration = Duration::from_secs(10);
+/// What an upload leaves when the server dies.
+const LEFTOVER: &str = ".landfall-upload-0123456789abcdef";
+
+/// A server that was killed while accounts on both disks were writing.
+fn crashed(disk: &FaultyDisk) -> (TestServer, Vec<String>) {
+    let mut server = TestServer::start_with(&[("uploads.sweep_after", "\"2d\"")]);
+    let slow = disk.add_users(&server, SLOW_NAME, SLOW);
+    let all = slow.iter().map(String::as_str).chain([USER]);
+    let sessions: Vec<_> = all
+        .map(|user| {
+            let connection = Connection::logged_in_to(&server, user, &Default::default());
+            let mut sftp = connection.sftp();
+            let file = sftp.opened("f", flag::WRITE | flag::CREAT);
+            assert_eq!(sftp.write(&file, 0, b"content"), code::OK);
+            sftp
+        })
+        .collect();
+    server.kill();
+    drop(sessions);
+    (server, slow)
+}
+
+fn leave_upload(home: &Path) {
+    let left = File::create(home.join(LEFTOVER)).unwrap();
+    let days = Duration::from_secs(3 * 24 * 3600);
+    left.set_modified(SystemTime::now() - days).unwrap();
+}
+
+/// Has the home been counted since the last start?
+fn is_counted(server: &TestServer, user: &str) -> bool {
+    let user = format!("user=\"{user}\"");
+    let log = server.log();
+    let mut lines = log.rsplit("the settings are from").next().unwrap().lines();
+    lines.any(|line| line.contains("the files are counted") && line.contains(&user))
+}
+
+#[test]
+fn after_a_crash_homes_on_other_disks_are_counted_and_their_accounts_write() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let (mut server, slow) = crashed(&disk);
+    let hanging = disk.hangs();
+    server.serve();
+    // An account on the disk that hangs waits for its own count, and for nothing else.
+    let mut waiting: Vec<_> = slow
+        .iter()
+        .map(|user| Connection::logged_in_to(&server, user, &Default::default()).subsystem())
+        .collect();
+    wait_until("the other home is counted", SOON, || {
+        is_counted(&server, USER)
+    });
+    let began = Instant::now();
+    let mut sftp = Connection::logged_in(&server).sftp();
+    sftp.put("new", b"content");
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    assert!(!slow.iter().any(|user| is_counted(&server, user)));
+    drop(hanging);
+    wait_until("all are counted", STEP, || {
+        slow.iter().all(|user| is_counted(&server, user))
+    });
+    waiting.clear();
+    let mut sftp = Connection::logged_in_to(&server, &slow[0], &Default::default()).sftp();
+    sftp.put("new", b"content");
+}
+
+#[test]
+fn a_requested_count_of_one_home_does_not_wait_for_a_disk_that_hangs() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let server = TestServer::start();
+    disk.add_users(&server, SLOW_NAME, SLOW);
+    fs::write(server.at_home("f"), "by hand").unwrap();
+    let hanging = disk.hangs();
+    let mut all = Running::start(&mut server.command(&["quota", "recount"]));
+    wait_until("the command prints the other home", SOON, || {
+        all.stdout_so_far().contains("(7 bytes) in 1 files")
+    });
+    let said = server.admin(&["quota", "recount", USER], "").ok().out();
+    assert!(said.ends_with("(7 bytes) in 1 files\n"), "{said}");
+    assert!(all.is_running());
+    drop(hanging);
+    let said = all.wait(STEP).ok().out();
+    assert_eq!(said.lines().count(), SLOW + 1, "{said}");
+}
+
+#[test]
+fn homes_are_swept_though_others_are_on_a_disk_that_hangs() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let mut server = TestServer::start_with(&[("uploads.sweep_after", "\"2d\"")]);
+    let slow = disk.add_users(&server, SLOW_NAME, SLOW);
+    let homes = slow.iter().map(|user| disk.home().join(user));
+    let homes: Vec<_> = homes.collect();
+    server.stop();
+    homes.iter().for_each(|home| leave_upload(home));
+    leave_upload(server.home());
+    let hanging = disk.hangs();
+    server.serve();
+    let left = server.at_home(LEFTOVER);
+    wait_until("the other home is swept", STEP, || !left.exists());
+    drop(hanging);
+    wait_until("all homes are swept", STEP, || {
+        homes.iter().all(|home| !home.join(LEFTOVER).exists())
+    });
+}
