@@ -124,3 +124,98 @@ fn homes_are_swept_though_others_are_on_a_disk_that_hangs() {
         homes.iter().all(|home| !home.join(LEFTOVER).exists())
     });
 }
+
+/// Small requests and logins of another account, until a command has ended or the time is over.
+#[track_caller]
+fn assert_served_beside(server: &TestServer, command: &mut Running) {
+    let began = Instant::now();
+    let mut sftp = Connection::logged_in(server).sftp();
+    while began.elapsed() < Duration::from_secs(4) && command.is_running() {
+        let asked = Instant::now();
+        sftp.stat("/").attrs();
+        Connection::logged_in(server).sftp().stat("/").attrs();
+        assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+    }
+}
+
+fn declare(server: &TestServer, users: &[(&str, &Path)]) {
+    let text = fs::read_to_string(server.path("config.toml")).unwrap();
+    let mut text = text.split("\n[user.").next().unwrap().to_owned() + "\n";
+    for (name, home) in users {
+        text.push_str(&format!("[user.{name}]\nhome = {home:?}\n"));
+    }
+    fs::write(server.path("config.toml"), text).unwrap();
+}
+
+#[test]
+fn a_reload_that_meets_a_disk_that_hangs_freezes_nobody_and_is_refused_in_time() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let server = TestServer::start();
+    let home = disk.home().join("zoe");
+    declare(&server, &[("zoe", &home)]);
+    let hanging = disk.hangs();
+    let mut reload = Running::start(&mut server.command(&["reload"]));
+    assert_served_beside(&server, &mut reload);
+    // Nor is the database held meanwhile.
+    server.add_user("bob", "a password", &[]);
+    let said = reload.wait(STEP).failed().err();
+    assert!(said.contains("does not answer"), "{said}");
+    assert!(said.contains("config.toml"), "{said}");
+    server.admin(&["user", "show", "zoe"], "").failed();
+    drop(hanging);
+    server.admin(&["reload"], "").ok();
+    assert!(home.is_dir());
+}
+
+#[test]
+fn a_declared_user_whose_disk_hangs_keeps_the_home_and_holds_up_no_reload_and_no_start() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let mut server = TestServer::start();
+    let home = disk.home().join("zoe");
+    let other = server.path("other");
+    declare(&server, &[("zoe", &home)]);
+    server.admin(&["reload"], "").ok();
+    declare(&server, &[("zoe", &home), ("other", &other)]);
+    let hanging = disk.hangs();
+    let said = server.admin(&["reload"], "").ok().out();
+    assert!(said.contains("declared users added: other"), "{said}");
+    assert!(other.is_dir());
+    server.kill();
+    server.serve();
+    Connection::logged_in(&server).sftp().stat("/").attrs();
+    drop(hanging);
+    let said = server.admin(&["user", "show", "zoe"], "").ok().out();
+    assert!(said.contains(home.to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn a_command_that_waits_for_a_home_does_not_hold_the_database() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let server = TestServer::start();
+    let home = disk.home().join("zoe");
+    let home = home.to_str().unwrap();
+    let hanging = disk.hangs();
+    let add = ["user", "add", "zoe", "--no-password", "--home", home];
+    for waits in [&add[..], &["user", "set", USER, "--home", home]] {
+        let mut waiting = Running::start(&mut server.command(waits));
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(waiting.is_running());
+        let began = Instant::now();
+        let name = format!("beside-{}", waits[1]);
+        server.add_user(&name, "a password", &[]);
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        let said = waiting.wait(STEP).failed().err();
+        assert!(
+            said.contains(&format!("the disk of {home} does not answer")),
+            "{said}"
+        );
+    }
+    drop(hanging);
+    server.admin(&add, "").ok();
+}

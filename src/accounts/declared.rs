@@ -1,5 +1,10 @@
 //! The users of config.toml, made what it says.
 
+use std::path::Path;
+
+use anyhow::bail;
+
+use super::homes::{Disks, Stored};
 use super::sql::{AccountRow, Change};
 use super::{Accounts, UserName, add_keys, homes, stored_name};
 use crate::calendar;
@@ -46,6 +51,7 @@ impl Accounts {
     pub(super) async fn set_declared(
         &self,
         change: &mut Change,
+        disks: &mut Disks,
         config: &Config,
     ) -> anyhow::Result<Declared> {
         let (users, guest) = (&config.users, config.guest.name.as_str());
@@ -67,12 +73,12 @@ impl Accounts {
                         "there is a user {name} already, made by a command: take [user.{name}] out, or make room with landfall user rm {name} (the files stay)"
                     ),
                 )),
-                Some(row) => match self.adapt(change, row, user).await {
+                Some(row) => match self.adapt(change, disks, row, user).await {
                     Ok(true) => done.changed.push(name.clone()),
                     Ok(false) => {}
                     Err(failure) => faults.push((user.spot.clone(), format!("{failure:#}"))),
                 },
-                None => match self.declare_new(change, user).await {
+                None => match self.declare_new(change, disks, user).await {
                     Ok(()) => done.added.push(name.clone()),
                     Err(failure) => faults.push((user.spot.clone(), format!("{failure:#}"))),
                 },
@@ -84,16 +90,43 @@ impl Accounts {
         Ok(done)
     }
 
-    async fn declare_new(&self, change: &mut Change, user: &DeclaredUser) -> anyhow::Result<()> {
+    /// Chooses the home of an account that config.toml declares. If its disk does not answer, it stays the
+    /// one that it is.
+    pub(super) async fn declared_home(
+        &self,
+        change: &mut Change,
+        disks: &Disks,
+        (name, wish): (&UserName, Option<&Path>),
+        now: Option<&Stored>,
+    ) -> anyhow::Result<Stored> {
+        let homes = &self.inner.homes;
+        let asked = homes.asked(name, wish);
+        let stored = match (disks.found(&asked), now) {
+            (Some(Ok(found)), _) => homes.choose(name, wish, found.clone())?,
+            (Some(Err(failure)), _) => bail!("{failure}"),
+            (None, Some(now)) if homes.absolute(name, now.clone()) == asked => now.clone(),
+            (None, _) => bail!(homes::silence(&asked)),
+        };
+        self.refuse_overlap(change, name, &stored).await?;
+        Ok(stored)
+    }
+
+    async fn declare_new(
+        &self,
+        change: &mut Change,
+        disks: &mut Disks,
+        user: &DeclaredUser,
+    ) -> anyhow::Result<()> {
         let name = user.name.as_str();
-        let home = user.home.as_deref();
-        let stored = self.choose_home(change, &user.name, home).await?;
+        let stored = self
+            .declared_home(change, disks, user.named_home(), None)
+            .await?;
         let hash = user.password.as_ref().map(|hash| hash.as_str());
         let now = calendar::now();
         change.insert(name, stored.as_deref(), hash, now).await?;
         change.set_settings(name, &user.settings).await?;
         add_keys(change, &user.name, user.keys.clone(), now).await?;
-        homes::make(&self.inner.homes.absolute(&user.name, stored))
+        disks.want(self.inner.homes.absolute(&user.name, stored))
     }
 
     /// Changes what differs, and nothing else, so that no session notices what stays. True if
@@ -101,12 +134,13 @@ impl Accounts {
     async fn adapt(
         &self,
         change: &mut Change,
+        disks: &mut Disks,
         row: AccountRow,
         user: &DeclaredUser,
     ) -> anyhow::Result<bool> {
         let name = user.name.as_str();
         let stored = self
-            .choose_home(change, &user.name, user.home.as_deref())
+            .declared_home(change, disks, user.named_home(), Some(&row.home))
             .await?;
         let hash = user.password.as_ref().map(|hash| hash.as_str());
         let has_home = row.home == stored;
@@ -114,7 +148,7 @@ impl Accounts {
         let has_hash = row.password_hash.as_deref() == hash;
         if !has_home {
             change.set_home(name, stored.as_deref()).await?;
-            homes::make(&self.inner.homes.absolute(&user.name, stored))?;
+            disks.want(self.inner.homes.absolute(&user.name, stored))?;
         }
         if !has_settings {
             change.set_settings(name, &user.settings).await?;

@@ -2,24 +2,32 @@
 
 use anyhow::bail;
 
+use super::homes::Disks;
 use super::sql::Change;
 use super::{Accounts, Allowance, NewAccount, Settings, UserName};
 use crate::config::Guest;
 
 impl Accounts {
     /// Makes the guest's account as the config has it; closed, if there shall be none.
-    pub(super) async fn set_guest(&self, change: &mut Change, guest: &Guest) -> anyhow::Result<()> {
+    pub(super) async fn set_guest(
+        &self,
+        change: &mut Change,
+        disks: &mut Disks,
+        guest: &Guest,
+    ) -> anyhow::Result<()> {
         let name: UserName = guest.name.parse()?;
         let Some(row) = change.account(name.as_str()).await? else {
             if !guest.enabled {
                 return Ok(());
             }
+            let wish = (&name, guest.home.as_deref());
+            let home = self.declared_home(change, disks, wish, None).await?;
             let mut new = NewAccount::new(name);
-            new.home = guest.home.clone();
             apply(guest, &mut new.settings);
-            self.insert(change, new, None).await?;
-            return Ok(());
+            let added = self.insert(change, new, None, home).await?;
+            return disks.want(added.home);
         };
+        let now = row.home.clone();
         let found = self.account(row)?;
         if !found.settings.declared {
             if guest.enabled {
@@ -34,11 +42,13 @@ impl Accounts {
         if settings != found.settings {
             change.set_settings(name.as_str(), &settings).await?;
         }
-        match &guest.home {
-            Some(home) if guest.enabled && *home != found.home => {
-                self.move_home(change, &name, home).await?;
+        if let (true, Some(home)) = (guest.enabled, &guest.home) {
+            let wish = (&name, Some(home.as_path()));
+            let home = self.declared_home(change, disks, wish, Some(&now)).await?;
+            if home != now {
+                change.set_home(name.as_str(), home.as_deref()).await?;
+                disks.want(self.inner.homes.absolute(&name, home))?;
             }
-            _ => {}
         }
         Ok(())
     }

@@ -1,15 +1,21 @@
 //! Where homes may lie, and making them.
+//!
+//! A disk can hang, so it is asked on the blocking pool, with a limit in time, and never while a change of
+//! the database is under way: [`resolve_all`] and [`make_all`] come before it, and the rest is about paths
+//! alone.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use rustix::fs::Access;
 
 use super::UserName;
+use crate::{disks, pool};
 
 /// The folders that matter to where a home may lie.
 pub(super) struct Homes {
@@ -24,14 +30,16 @@ pub(super) type Stored = Option<String>;
 
 impl Homes {
     /// Takes the data folder, which exists, and the folder of the host keys.
-    pub(super) fn new(data: &Path, keys: &Path) -> anyhow::Result<Self> {
-        let data =
-            fs::canonicalize(data).with_context(|| format!("cannot use {}", data.display()))?;
+    pub(super) async fn new(data: &Path, keys: &Path) -> anyhow::Result<Self> {
+        // It may be a link to a larger disk.
+        let homes = data.join("homes");
+        let asked = [data, keys, &homes].map(Path::to_owned);
+        let mut resolved = resolve_all(asked.to_vec()).await;
+        let [data, keys, homes] = asked.map(|folder| take(&mut resolved, &folder));
         Ok(Self {
-            // It may be a link to a larger disk.
-            homes: resolve(&data.join("homes"))?,
-            keys: resolve(keys)?,
-            data,
+            data: data?,
+            homes: homes?,
+            keys: keys?,
         })
     }
 
@@ -40,24 +48,37 @@ impl Homes {
         stored.map_or_else(|| self.homes.join(name.as_str()), PathBuf::from)
     }
 
-    /// Does it lie beneath data/homes? Only there it can overlap the own folder of an account: one that
-    /// data/homes would lie in is never [chosen](Self::choose).
-    pub(super) fn is_among_own(&self, home: &Path) -> bool {
-        home.starts_with(&self.homes)
+    /// Can a home overlap only those that are not the own folder of their account? Own folders cannot overlap
+    /// each other, nor what lies elsewhere: a home that data/homes would lie in is never
+    /// [chosen](Self::choose).
+    pub(super) fn only_elsewhere(&self, name: &UserName, stored: &Stored) -> bool {
+        let home = self.absolute(name, stored.clone());
+        stored.is_none() || !home.starts_with(&self.homes)
     }
 
-    /// Where an account's home shall lie, if it may lie there by itself.
-    pub(super) fn choose(&self, name: &UserName, wish: Option<&Path>) -> anyhow::Result<Stored> {
+    /// The path that stands for the home of an account before links are followed: the wished one, or its own
+    /// folder.
+    pub(super) fn asked(&self, name: &UserName, wish: Option<&Path>) -> PathBuf {
+        wish.map_or_else(|| self.homes.join(name.as_str()), Path::to_owned)
+    }
+
+    /// Where an account's home shall lie, if it may lie there by itself. `home` is what was
+    /// [asked](Self::asked) for, without links.
+    pub(super) fn choose(
+        &self,
+        name: &UserName,
+        wish: Option<&Path>,
+        home: PathBuf,
+    ) -> anyhow::Result<Stored> {
         let own = self.homes.join(name.as_str());
-        let home = match wish {
-            None => own.clone(),
-            Some(wish) => resolve(wish)?,
-        };
+        if wish.is_none() && home != own {
+            bail!(
+                "{} is a link; name the folder that it leads to with --home",
+                own.display()
+            );
+        }
         let shown = home.display();
         if home == own {
-            if own.is_symlink() {
-                bail!("{shown} is a link; name the folder that it leads to with --home");
-            }
             return Ok(None);
         }
         for (folder, what) in [
@@ -111,18 +132,131 @@ impl Homes {
     }
 }
 
+/// What is known from the disks of homes while a change is under way, in which nothing is asked of them.
+pub(super) struct Disks {
+    /// Where the homes that are asked for lead.
+    found: Answers<PathBuf>,
+    /// The homes that were made, or why they could not be.
+    ready: Answers<()>,
+    /// The homes that are to be made.
+    wanted: Vec<PathBuf>,
+}
+
+impl Disks {
+    /// Asks where these homes lead.
+    pub(super) async fn ask(homes: Vec<PathBuf>) -> Self {
+        Self {
+            found: resolve_all(homes).await,
+            ready: HashMap::new(),
+            wanted: Vec::new(),
+        }
+    }
+
+    /// Where this home leads, if its disk has answered.
+    pub(super) fn found(&self, asked: &Path) -> Option<&Result<PathBuf, String>> {
+        self.found.get(asked)
+    }
+
+    /// Notes that this home must be there.
+    ///
+    /// # Errors
+    /// It could not be made.
+    pub(super) fn want(&mut self, home: PathBuf) -> anyhow::Result<()> {
+        match self.ready.get(&home) {
+            Some(made) => made.clone().map_err(|failure| anyhow!(failure)),
+            None => {
+                self.wanted.push(home);
+                Ok(())
+            }
+        }
+    }
+
+    /// Are all homes made that must be there?
+    pub(super) fn has_all(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
+    /// Makes those that are not.
+    pub(super) async fn make(&mut self) {
+        let wanted = std::mem::take(&mut self.wanted);
+        let mut made = make_all(wanted.clone()).await;
+        self.ready.extend(wanted.into_iter().map(|home| {
+            let made = made.remove(&home);
+            let made = made.unwrap_or_else(|| Err(silence(&home)));
+            (home, made)
+        }));
+    }
+}
+
+/// Answers of disks about folders, by the folder; a failure as its message.
+type Answers<T> = HashMap<PathBuf, Result<T, String>>;
+
+/// Resolves paths. No answer is there for one whose disk hangs.
+async fn resolve_all(paths: Vec<PathBuf>) -> Answers<PathBuf> {
+    ask(paths, resolve).await
+}
+
+/// Makes homes; see [`resolve_all`].
+async fn make_all(homes: Vec<PathBuf>) -> Answers<()> {
+    ask(homes, make).await
+}
+
+async fn ask<T: Send + 'static>(
+    folders: Vec<PathBuf>,
+    question: fn(&Path) -> anyhow::Result<T>,
+) -> Answers<T> {
+    let answers = pool::run(move || disks::ask(folders, question)).await;
+    // Without answers after a panic, too.
+    let answers = answers.unwrap_or_default().into_iter();
+    answers
+        .map(|(folder, answer)| (folder, answer.map_err(|failure| format!("{failure:#}"))))
+        .collect()
+}
+
+/// The answer about a folder.
+///
+/// # Errors
+/// Its failure, or that there is none.
+fn take<T>(answers: &mut Answers<T>, folder: &Path) -> anyhow::Result<T> {
+    let answer = answers
+        .remove(folder)
+        .unwrap_or_else(|| Err(silence(folder)));
+    answer.map_err(|failure| anyhow!(failure))
+}
+
+/// What is said of a folder whose disk hangs.
+pub(super) fn silence(folder: &Path) -> String {
+    format!("the disk of {} does not answer", folder.display())
+}
+
+/// The path of a home without links.
+///
+/// # Errors
+/// Of the disk, or if it does not answer.
+pub(super) async fn resolve_one(path: PathBuf) -> anyhow::Result<PathBuf> {
+    take(&mut resolve_all(vec![path.clone()]).await, &path)
+}
+
+/// Makes one home.
+///
+/// # Errors
+/// Of the disk, or if it does not answer.
+pub(super) async fn make_one(home: PathBuf) -> anyhow::Result<()> {
+    take(&mut make_all(vec![home.clone()]).await, &home)
+}
+
 /// Makes a home that the config names; gives it without links.
 ///
 /// # Errors
-/// Of the disk.
-pub fn ready(home: &Path) -> anyhow::Result<PathBuf> {
-    let home = resolve(home)?;
-    make(&home)?;
+/// Of the disk, or if it does not answer.
+pub async fn ready(home: &Path) -> anyhow::Result<PathBuf> {
+    let home = resolve_one(home.to_owned()).await?;
+    make_one(home.clone()).await?;
     Ok(home)
 }
 
 /// Makes a home, with all folders on the way, for this user alone. One that exists is kept as it is.
-pub(super) fn make(home: &Path) -> anyhow::Result<()> {
+fn make(home: &Path) -> anyhow::Result<()> {
     let shown = home.display();
     if home.exists() {
         if !home.is_dir() {
@@ -141,7 +275,7 @@ pub(super) fn make(home: &Path) -> anyhow::Result<()> {
 }
 
 /// The absolute path without links and "..", for a path whose last part need not exist yet.
-pub(super) fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
+fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
     let absolute =
         std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
     let mut existing = absolute.as_path();
@@ -160,6 +294,9 @@ pub(super) fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
                     }
                     _ => bail!("{} leads through folders that do not exist", path.display()),
                 }
+            }
+            Err(failure) if failure.kind() == io::ErrorKind::NotFound => {
+                bail!("{} is a link to nothing", existing.display())
             }
             Err(failure) => {
                 return Err(failure).with_context(|| format!("cannot use {}", existing.display()));

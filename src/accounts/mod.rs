@@ -154,7 +154,7 @@ struct Inner {
 impl Accounts {
     /// Opens the database; makes it, and the data folder, if there is none.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
-        Self::of(config, Database::open(&config.server.data).await?)
+        Self::of(config, Database::open(&config.server.data).await?).await
     }
 
     /// As [`Accounts::open`], for the holder of the data folder.
@@ -163,9 +163,10 @@ impl Accounts {
             config,
             Database::open_alone(&config.server.data, alone).await?,
         )
+        .await
     }
 
-    fn of(config: &Config, database: Database) -> anyhow::Result<Self> {
+    async fn of(config: &Config, database: Database) -> anyhow::Result<Self> {
         let data = &config.server.data;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -173,7 +174,7 @@ impl Accounts {
                 database,
                 hasher: RwLock::new(Arc::new(Hasher::new(&config.login)?)),
                 trust: RwLock::new(Arc::new(Trust::new(config))),
-                homes: Homes::new(data, &config.server.keys)?,
+                homes: Homes::new(data, &config.server.keys).await?,
                 logins: LastLogins::default(),
             }),
         })
@@ -222,8 +223,12 @@ impl Accounts {
     /// Adds an account and makes its home.
     pub async fn add(&self, new: NewAccount) -> anyhow::Result<Account> {
         let hash = self.hash(new.password.as_ref()).await?;
+        if self.find_any(&new.name).await?.is_some() {
+            return Err(exists_already(&new.name));
+        }
+        let home = self.ready_home(&new.name, new.home.as_deref()).await?;
         let mut change = self.inner.rows.change().await?;
-        let account = self.insert(&mut change, new, hash).await?;
+        let account = self.insert(&mut change, new, hash, home).await?;
         change.commit().await?;
         Ok(account)
     }
@@ -231,11 +236,12 @@ impl Accounts {
     /// Adds an account if there is none at all; `None` if there is one.
     pub async fn add_first(&self, new: NewAccount) -> anyhow::Result<Option<Account>> {
         let hash = self.hash(new.password.as_ref()).await?;
+        let home = self.ready_home(&new.name, new.home.as_deref()).await?;
         let mut change = self.inner.rows.change().await?;
         if !change.is_empty().await? {
             return Ok(None);
         }
-        let account = self.insert(&mut change, new, hash).await?;
+        let account = self.insert(&mut change, new, hash, home).await?;
         change.commit().await?;
         Ok(Some(account))
     }
@@ -252,51 +258,72 @@ impl Accounts {
         change: &mut Change,
         new: NewAccount,
         hash: Option<String>,
+        home: homes::Stored,
     ) -> anyhow::Result<Account> {
         let NewAccount {
             name,
-            home,
             settings,
             keys,
             ..
         } = new;
         if change.exists(name.as_str()).await? {
-            bail!("there is a user {name} already");
+            return Err(exists_already(&name));
         }
-        let stored = self.choose_home(change, &name, home.as_deref()).await?;
+        self.refuse_overlap(change, &name, &home).await?;
         let now = calendar::now();
         change
-            .insert(name.as_str(), stored.as_deref(), hash.as_deref(), now)
+            .insert(name.as_str(), home.as_deref(), hash.as_deref(), now)
             .await?;
         change.set_settings(name.as_str(), &settings).await?;
         add_keys(change, &name, keys, now).await?;
-        let home = self.inner.homes.absolute(&name, stored);
-        homes::make(&home)?;
         Ok(Account {
+            home: self.inner.homes.absolute(&name, home),
             name,
-            home,
             settings,
         })
     }
 
-    async fn choose_home(
+    /// Chooses the home of an account and makes it. The disk is asked, so no change is under way yet; whether
+    /// the home overlaps another is asked again in the change.
+    async fn ready_home(
         &self,
-        change: &mut Change,
         name: &UserName,
         wish: Option<&Path>,
     ) -> anyhow::Result<homes::Stored> {
         let homes = &self.inner.homes;
-        let stored = homes.choose(name, wish)?;
-        let home = homes.absolute(name, stored.clone());
-        // Folders of their own under data/homes cannot overlap each other, nor what lies elsewhere.
-        let only_elsewhere = stored.is_none() || !homes.is_among_own(&home);
+        let found = homes::resolve_one(homes.asked(name, wish)).await?;
+        let stored = homes.choose(name, wish, found)?;
+        let only_elsewhere = homes.only_elsewhere(name, &stored);
+        let rows = self.inner.rows.homes_but_of(name.as_str(), only_elsewhere);
+        self.refuse_overlap_with(rows.await?, name, &stored)?;
+        homes::make_one(homes.absolute(name, stored.clone())).await?;
+        Ok(stored)
+    }
+
+    /// Refuses a home that overlaps the one of another account.
+    async fn refuse_overlap(
+        &self,
+        change: &mut Change,
+        name: &UserName,
+        stored: &homes::Stored,
+    ) -> anyhow::Result<()> {
+        let only_elsewhere = self.inner.homes.only_elsewhere(name, stored);
         let rows = change.homes_but_of(name.as_str(), only_elsewhere).await?;
+        self.refuse_overlap_with(rows, name, stored)
+    }
+
+    fn refuse_overlap_with(
+        &self,
+        rows: Vec<(String, homes::Stored)>,
+        name: &UserName,
+        stored: &homes::Stored,
+    ) -> anyhow::Result<()> {
+        let homes = &self.inner.homes;
         let others = rows
             .into_iter()
             .map(|(name, home)| Ok((stored_name(&name)?, home)))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        homes.refuse_overlap(&home, others)?;
-        Ok(stored)
+        homes.refuse_overlap(&homes.absolute(name, stored.clone()), others)
     }
 
     /// Gives an account another home, which is made if there is none; what is in the old one stays
@@ -307,26 +334,16 @@ impl Accounts {
         home: &Path,
     ) -> anyhow::Result<(Account, Account)> {
         let before = self.find(name).await?.account;
+        let stored = self.ready_home(name, Some(home)).await?;
         let mut change = self.inner.rows.change().await?;
+        self.refuse_overlap(&mut change, name, &stored).await?;
+        change.set_home(name.as_str(), stored.as_deref()).await?;
+        change.commit().await?;
         let after = Account {
-            home: self.move_home(&mut change, name, home).await?,
+            home: self.inner.homes.absolute(name, stored),
             ..before.clone()
         };
-        change.commit().await?;
         Ok((before, after))
-    }
-
-    async fn move_home(
-        &self,
-        change: &mut Change,
-        name: &UserName,
-        home: &Path,
-    ) -> anyhow::Result<PathBuf> {
-        let stored = self.choose_home(change, name, Some(home)).await?;
-        change.set_home(name.as_str(), stored.as_deref()).await?;
-        let home = self.inner.homes.absolute(name, stored);
-        homes::make(&home)?;
-        Ok(home)
     }
 
     /// Changes what is set for an account; gives what holds now. No other change comes in between.
@@ -384,7 +401,7 @@ impl Accounts {
 
     /// The homes that are not the folder of their account under data/homes.
     pub async fn homes_elsewhere(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let rows = self.inner.rows.homes_elsewhere().await?;
+        let rows = self.inner.rows.homes_but_of("", true).await?;
         let stored = rows.into_iter().filter_map(|(_, home)| home);
         Ok(stored.map(PathBuf::from).collect())
     }
@@ -476,6 +493,10 @@ async fn add_keys(
 fn stored_name(name: &str) -> anyhow::Result<UserName> {
     name.parse()
         .with_context(|| format!("the database holds the name {name:?}"))
+}
+
+fn exists_already(name: &UserName) -> anyhow::Error {
+    anyhow!("there is a user {name} already")
 }
 
 fn no_such_user(name: &UserName) -> anyhow::Error {

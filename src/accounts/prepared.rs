@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, PoisonError};
 
+use super::homes::Disks;
 use super::password::Hasher;
 use super::sql::Change;
 use super::trust::Trust;
 use super::{Accounts, Declared};
-use crate::config::Config;
+use crate::config::{Config, DeclaredUser, Guest};
 
 /// What a config makes of the accounts and their logins. Nothing of it holds before [`Prepared::commit`],
 /// and no account can be changed until then.
@@ -27,9 +28,7 @@ impl Accounts {
         let hasher = Arc::new(Hasher::new(&config.login)?);
         let trust = Arc::new(Trust::new(config));
         trust.check().await?;
-        let mut change = self.inner.rows.change().await?;
-        self.set_guest(&mut change, &config.guest).await?;
-        let declared = self.set_declared(&mut change, config).await?;
+        let (change, declared) = self.fit(Some(&config.guest), Some(config)).await?;
         Ok(Prepared {
             accounts: self.clone(),
             hasher,
@@ -44,8 +43,7 @@ impl Accounts {
     /// # Errors
     /// As [`Accounts::prepare`].
     pub async fn declare(&self, config: &Config) -> anyhow::Result<Declared> {
-        let mut change = self.inner.rows.change().await?;
-        let declared = self.set_declared(&mut change, config).await?;
+        let (change, declared) = self.fit(None, Some(config)).await?;
         change.commit().await?;
         Ok(declared)
     }
@@ -57,9 +55,42 @@ impl Accounts {
     /// As [`Accounts::prepare`].
     pub async fn begin(&self, config: &Config) -> anyhow::Result<()> {
         self.trust().check().await?;
-        let mut change = self.inner.rows.change().await?;
-        self.set_guest(&mut change, &config.guest).await?;
+        let (change, _) = self.fit(Some(&config.guest), None).await?;
         change.commit().await
+    }
+
+    /// Starts a change in which the guest, or the declared users of a config, or both, are what it says.
+    async fn fit(
+        &self,
+        guest: Option<&Guest>,
+        declared: Option<&Config>,
+    ) -> anyhow::Result<(Change, Declared)> {
+        let homes = &self.inner.homes;
+        let users = declared.into_iter().flat_map(|config| &config.users);
+        let mut asked: Vec<_> = users
+            .map(DeclaredUser::named_home)
+            .map(|(name, wish)| homes.asked(name, wish))
+            .collect();
+        if let Some(guest) = guest.filter(|guest| guest.enabled) {
+            asked.push(homes.asked(&guest.name.parse()?, guest.home.as_deref()));
+        }
+        let mut disks = Disks::ask(asked).await;
+        loop {
+            let mut change = self.inner.rows.change().await?;
+            if let Some(guest) = guest {
+                self.set_guest(&mut change, &mut disks, guest).await?;
+            }
+            let done = match declared {
+                Some(config) => self.set_declared(&mut change, &mut disks, config).await?,
+                None => Declared::default(),
+            };
+            if disks.has_all() {
+                return Ok((change, done));
+            }
+            // No disk is waited for in a change: that is taken back, and made again.
+            drop(change);
+            disks.make().await;
+        }
     }
 }
 

@@ -254,9 +254,14 @@ impl Rows {
         keys(self.database.pool(), name).await
     }
 
-    /// Names and homes of all accounts whose home is not their own folder under data/homes.
-    pub(super) async fn homes_elsewhere(&self) -> anyhow::Result<Vec<(String, Stored)>> {
-        homes_but_of(self.database.pool(), "", true).await
+    /// Names and homes of all accounts but one; only of those whose home is not their own folder
+    /// under data/homes, if so asked.
+    pub(super) async fn homes_but_of(
+        &self,
+        name: &str,
+        only_elsewhere: bool,
+    ) -> anyhow::Result<Vec<(String, Stored)>> {
+        homes_but_of(self.database.pool(), name, only_elsewhere).await
     }
 
     /// Starts a change: all of it happens at [`Change::commit`], or nothing.
@@ -378,8 +383,7 @@ impl Change {
         keys(&mut *self.0, name).await
     }
 
-    /// Names and homes of all accounts but one; only of those whose home is not their own folder
-    /// under data/homes, if so asked.
+    /// As [`Rows::homes_but_of`], in this change.
     pub(super) async fn homes_but_of(
         &mut self,
         name: &str,

@@ -364,7 +364,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "homes",
         default: "[]",
         doc: "Folders outside of data in which homes may be added while the server runs.",
-        set: |config, value, base| Ok(config.fences.homes = value::folders(value, base)?),
+        set: |config, value, base| Ok(config.fences.homes = value::homes(value, base)?),
     },
     Key {
         section: "guest",
@@ -385,7 +385,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "home",
         default: "\"\"",
         doc: "Home of the guest; without one, a folder of that name in data/homes.",
-        set: |config, value, base| Ok(config.guest.home = value::folder_or_none(value, base)?),
+        set: |config, value, base| Ok(config.guest.home = value::home_or_none(value, base)?),
     },
     Key {
         section: "guest",

@@ -40,6 +40,13 @@ pub struct DeclaredUser {
     pub keys: Vec<AuthorizedKey>,
 }
 
+impl DeclaredUser {
+    /// Returns the name, and the home that is wished for.
+    pub fn named_home(&self) -> (&UserName, Option<&Path>) {
+        (&self.name, self.home.as_deref())
+    }
+}
+
 /// A key of such a section: all that is known about it.
 pub(super) struct UserKey {
     pub(super) name: &'static str,
@@ -56,7 +63,7 @@ pub(super) const USER_KEYS: &[UserKey] = &[
         name: "home",
         example: "\"/srv/anna\"",
         doc: "The home; without it, a folder of that name under data/homes.",
-        set: |user, value, base| Ok(user.home = Some(value::folder(value, base)?)),
+        set: |user, value, base| Ok(user.home = Some(value::home(value, base)?)),
     },
     UserKey {
         name: "password_hash",

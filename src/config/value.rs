@@ -91,8 +91,8 @@ where
         .map_or_else(|| wrong(format!("is {number}, but {}", must())), Ok)
 }
 
-/// Folders, each as [`folder`] takes it.
-pub(super) fn folders(value: &Value<'_>, base: &Path) -> Parsed<Vec<PathBuf>> {
+/// Folders, each as [`home`] takes it.
+pub(super) fn homes(value: &Value<'_>, base: &Path) -> Parsed<Vec<PathBuf>> {
     let DeValue::Array(items) = value.get_ref() else {
         return wrong(format!(
             "is {}, but must be a list such as [\"/srv/files\"]",
@@ -100,7 +100,7 @@ pub(super) fn folders(value: &Value<'_>, base: &Path) -> Parsed<Vec<PathBuf>> {
         ));
     };
     let one = |item: &Value<'_>| {
-        folder(item, base).map_err(|wrong| Wrong {
+        home(item, base).map_err(|wrong| Wrong {
             at: Some(item.span()),
             ..wrong
         })
@@ -258,13 +258,20 @@ pub(super) fn port_or_address(value: &Value<'_>) -> Parsed<Option<SocketAddr>> {
         )
 }
 
-/// A folder that exists, or that can be made.
-pub(super) fn folder(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
+/// The name of a folder for homes. Its disk is not asked: it may hang, and whoever needs the folder finds
+/// out whether it can be used.
+pub(super) fn home(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
     let text = text(value, "data")?;
     if text.is_empty() || text.contains('\0') {
         return wrong(format!("is {text:?}, which is not the name of a folder"));
     }
-    let path = base.join(text);
+    Ok(base.join(text))
+}
+
+/// A folder that exists, or that can be made.
+pub(super) fn folder(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
+    let path = home(value, base)?;
+    let text = text(value, "data")?;
     let existing = path
         .ancestors()
         .find(|path| path.symlink_metadata().is_ok());
@@ -345,11 +352,11 @@ pub(super) fn moment(value: &Value<'_>) -> Parsed<i64> {
     )
 }
 
-/// The same, or "" for none.
-pub(super) fn folder_or_none(value: &Value<'_>, base: &Path) -> Parsed<Option<PathBuf>> {
+/// As [`home`], or "" for none.
+pub(super) fn home_or_none(value: &Value<'_>, base: &Path) -> Parsed<Option<PathBuf>> {
     match value.get_ref() {
         DeValue::String(text) if text.is_empty() => Ok(None),
-        _ => folder(value, base).map(Some),
+        _ => home(value, base).map(Some),
     }
 }
 

@@ -31,10 +31,7 @@ pub(super) fn raise(
     Ok(fence)
 }
 
-fn raise_landlock(
-    config: &Config,
-    homes: Vec<PathBuf>,
-) -> anyhow::Result<Option<&'static Fence>> {
+fn raise_landlock(config: &Config, homes: Vec<PathBuf>) -> anyhow::Result<Option<&'static Fence>> {
     if !config.fences.landlock {
         info!("no fence around this process: fences.landlock is false");
         return Ok(None);

@@ -139,8 +139,11 @@ async fn prepare_homes(config: &Config) -> anyhow::Result<Prepared> {
     let declared = accounts.declare(config).await?;
     declared.told().iter().for_each(|line| info!("{line}"));
     let mut homes = accounts.homes_elsewhere().await?;
-    if let Some(home) = config.guest.home.as_ref().filter(|_| config.guest.enabled) {
-        homes.push(accounts::make_home(home)?);
+    if let Some(home) = config.guest.home.as_ref().filter(|_| config.guest.enabled)
+        // The one that the guest has is not asked: its disk may hang.
+        && !homes.contains(home)
+    {
+        homes.push(accounts::make_home(home).await?);
     }
     accounts.close().await;
     Ok(Prepared {
