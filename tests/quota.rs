@@ -5,6 +5,7 @@ mod clients;
 mod faulty_disk;
 mod full_disk;
 mod growth;
+mod links;
 pub mod load;
 mod messages;
 pub mod model;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use serde::Serialize;
 
-use crate::accounts::{Settings, UserName};
+use crate::accounts::{Allowance, Settings, UserName};
 use crate::calendar;
 use crate::cli::{self, State};
 use crate::rules::{LoginPolicy, Permissions, Rules};
@@ -54,6 +54,16 @@ pub(super) fn apply(given: &cli::Settings, settings: &mut Settings) {
     if let Some(policy) = given.login {
         rules.login_policy = policy;
     }
+}
+
+/// What a quota leaves open that bounds bytes alone.
+pub(super) fn left_open(name: &UserName, settings: &Settings) -> Option<String> {
+    let Allowance { bytes, files } = settings.allowance;
+    (bytes.is_some() && files.is_none()).then(|| {
+        format!(
+            "the quota of {name} bounds bytes alone: empty files and directories take room on the disk, too; set --max-files to bound their number"
+        )
+    })
 }
 
 /// What holds now of what was set, a line for each.

@@ -97,6 +97,8 @@ impl Checked {
             Self::Add(new) => {
                 let useless = new.password.is_none() && new.keys.is_empty();
                 let account = accounts.add(new).await?;
+                let open = settings::left_open(&account.name, &account.settings);
+                warn(open);
                 let (name, home) = (&account.name, account.home.display());
                 let mut text = format!("Added {name} with the home {home}\n");
                 if useless {
@@ -276,6 +278,13 @@ async fn remove(
     Ok(format!("Removed {name} and the home {shown}\n{told}"))
 }
 
+/// Tells the operator what is done, and may not be meant so.
+fn warn(warnings: impl IntoIterator<Item = String>) {
+    for warning in warnings {
+        eprintln!("landfall: {warning}");
+    }
+}
+
 async fn change(accounts: &Accounts, name: &UserName, set: cli::Set) -> anyhow::Result<String> {
     let now = accounts
         .set(name, |settings| {
@@ -284,6 +293,9 @@ async fn change(accounts: &Accounts, name: &UserName, set: cli::Set) -> anyhow::
         })
         .await?;
     let mut text = settings::changes(name, &set, &now);
+    if set.settings.quota.is_some() || set.settings.max_files.is_some() {
+        warn(settings::left_open(name, &now));
+    }
     if let Some(home) = set.home {
         let (before, after) = accounts.set_home(name, &home).await?;
         let (before, after) = (before.home.display(), after.home.display());

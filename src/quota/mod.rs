@@ -1,8 +1,9 @@
 //! What an account uses and may use, exact at every instant.
 //!
-//! Counted are the apparent sizes of regular files, each inode once however many names it has, until
-//! its last name is gone and its last handle is closed; and every name below the home (file,
-//! directory or link), an inode that is open without a name counting as one.
+//! Counted are the apparent sizes of regular files and the lengths of the targets of symbolic links, each
+//! inode once however many names it has, until its last name is gone and its last handle is closed; and
+//! every name below the home (file, directory or link), an inode that is open without a name counting as
+//! one.
 //!
 //! Growth is reserved before it happens and settled after it: [`Ledger::begin`], then
 //! [`Change::reserve`], then the verb, then [`Reservation::settle`]. The locks, in the order in
@@ -42,7 +43,7 @@ pub use self::spent::{Closer, SPENT_AT_MOST, Spent};
 /// Bytes and names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Apparent sizes of regular files, in bytes.
+    /// Apparent sizes of regular files and of symbolic links, in bytes.
     pub bytes: u64,
     /// Names of files, directories and links.
     pub files: u64,
@@ -92,9 +93,9 @@ enum Standing {
     Marked,
     /// They are not known: growth waits for the count.
     Uncounted,
-    /// They could not be counted: nothing grows.
     /// The same, and the count has begun.
     Counting,
+    /// They could not be counted: nothing grows.
     Lost,
 }
 

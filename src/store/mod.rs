@@ -145,7 +145,7 @@ pub struct Space {
 /// What lies in a home.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Apparent sizes of regular files, each inode once.
+    /// Apparent sizes of regular files and lengths of the targets of links, each inode once.
     pub bytes: u64,
     /// Names: of files, directories and links; the home itself has none.
     pub files: u64,

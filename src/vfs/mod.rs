@@ -24,7 +24,7 @@ mod sweep;
 use self::access::{Last, Pass, Place, Verb};
 pub use self::file::OpenFile;
 pub use self::hash::Part;
-use self::names::{last_name, name_is_gone};
+use self::names::{last_name, name_is_gone, of_link};
 pub use self::open::OpenDirectory;
 use self::open::WRITING;
 use self::record::Deed;
@@ -161,7 +161,10 @@ impl Vfs {
     pub fn make_directory(&self, path: &VPath, permissions: Option<u32>) -> Result<(), Error> {
         let outcome = self.at(path, Last::Itself, |place| {
             place.check(Verb::MakeDirectory)?;
-            self.add_name(|| place.store.make_directory(&place.path, permissions))?;
+            let uses = Usage::files(1);
+            self.add_name(uses, || {
+                place.store.make_directory(&place.path, permissions)
+            })?;
             self.remember_directory(place);
             Ok(())
         });
@@ -178,7 +181,8 @@ impl Vfs {
                 return Err(Error::NotAllowed(Denied::Gains));
             }
             self.finish_early(existing)?;
-            self.add_name(|| new.store.hard_link(&existing.path, &new.path))
+            let uses = Usage::files(1);
+            self.add_name(uses, || new.store.hard_link(&existing.path, &new.path))
         });
         self.record(Deed::Link(existing, new), outcome)
     }
@@ -187,7 +191,8 @@ impl Vfs {
     pub fn symlink(&self, target: &[u8], link: &VPath) -> Result<(), Error> {
         let outcome = self.at(link, Last::Itself, |link| {
             link.check(Verb::Link)?;
-            self.add_name(|| link.store.symlink(target, &link.path))
+            let uses = of_link(target.len() as u64);
+            self.add_name(uses, || link.store.symlink(target, &link.path))
         });
         self.record(Deed::Symlink { target, link }, outcome)
     }
@@ -240,10 +245,10 @@ impl Vfs {
         rename()
     }
 
-    /// Lets `act` add a name.
-    fn add_name(&self, act: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    /// Lets `act` add a name that uses so much.
+    fn add_name(&self, uses: Usage, act: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         let change = self.ledger().begin();
-        let name = change.reserve(Usage::files(1))?;
+        let name = change.reserve(uses)?;
         let _names = change.names();
         act()?;
         name.keep();

@@ -6,27 +6,49 @@ use crate::error::Error;
 use crate::quota::{Change, Ledger, Tracked, Usage};
 use crate::store::{Kind, Metadata};
 
-/// If a name is the last one of a file: the file, tracked like an open one. `look` tells what has the
-/// name. The caller holds the names, so that nobody opens it any more.
+/// What goes with a name that is taken away.
+pub(super) enum Last {
+    /// It is the last name of a file, which is tracked like an open one: it counts until its last handle is
+    /// closed.
+    File(Tracked),
+    /// What is given back at once.
+    Use(Usage),
+}
+
+/// What goes with a name. `look` tells what has it. The caller holds the names, so that nobody opens it any
+/// more.
 pub(super) fn last_name(
     ledger: &Arc<Ledger>,
     look: impl Fn() -> Result<Metadata, Error>,
-) -> Result<Option<Tracked>, Error> {
+) -> Result<Last, Error> {
     let found = look()?;
-    if found.kind() != Kind::File || found.links > 1 {
-        return Ok(None);
+    let name = Usage::files(1);
+    Ok(match found.kind() {
+        _ if found.links > 1 => Last::Use(name),
+        Kind::File => {
+            let tracked = ledger.track(found.inode);
+            // Looked at anew: whoever had it open until now may have written to it.
+            tracked.hold_size(|| Ok(look()?.size))?;
+            Last::File(tracked)
+        }
+        Kind::Symlink => Last::Use(of_link(found.size)),
+        Kind::Directory | Kind::Other => Last::Use(name),
+    })
+}
+
+/// What a symbolic link with a target of this length uses.
+pub(super) fn of_link(length: u64) -> Usage {
+    Usage {
+        bytes: length,
+        files: 1,
     }
-    let tracked = ledger.track(found.inode);
-    // Looked at anew: whoever had it open until now may have written to it.
-    tracked.hold_size(|| Ok(look()?.size))?;
-    Ok(Some(tracked))
 }
 
 /// A file that is still open keeps its bytes until it is closed, when `last` is dropped by its last
 /// holder.
-pub(super) fn name_is_gone(change: &Change<'_>, last: Option<Tracked>) {
+pub(super) fn name_is_gone(change: &Change<'_>, last: Last) {
     match last {
-        Some(file) => file.lost_its_name(),
-        None => change.release(Usage::files(1)),
+        Last::File(file) => file.lost_its_name(),
+        Last::Use(gone) => change.release(gone),
     }
 }

@@ -163,7 +163,7 @@ pub fn tree_of(root: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// What a walk finds: sizes of regular files, each inode once, and how many names.
+/// What a walk finds: sizes of regular files and of links, each inode once, and how many names.
 pub fn disk_use(folder: &Path) -> (u64, u64) {
     fn walk(folder: &Path, seen: &mut HashSet<(u64, u64)>, total: &mut (u64, u64)) {
         // Names come and go meanwhile.
@@ -178,7 +178,9 @@ pub fn disk_use(folder: &Path) -> (u64, u64) {
             total.1 += 1;
             if metadata.is_dir() {
                 walk(&path, seen, total);
-            } else if metadata.is_file() && seen.insert((metadata.dev(), metadata.ino())) {
+            } else if (metadata.is_file() || metadata.is_symlink())
+                && seen.insert((metadata.dev(), metadata.ino()))
+            {
                 total.0 += metadata.len();
             }
         }

@@ -100,9 +100,13 @@ impl Model {
         let mut used = Use::default();
         for inode in self.inodes.values() {
             used.files += inode.names;
-            if let Kind::File(size) = inode.kind {
-                used.bytes += size;
-                used.files += u64::from(inode.names == 0);
+            match &inode.kind {
+                Kind::File(size) => {
+                    used.bytes += size;
+                    used.files += u64::from(inode.names == 0);
+                }
+                Kind::Link(target) => used.bytes += target.len() as u64,
+                Kind::Directory(_) => {}
             }
         }
         used
@@ -439,7 +443,11 @@ impl Model {
     fn make(&mut self, path: &str, kind: Kind) -> Outcome {
         match self.resolve(path, false) {
             Some(place) if place.found.is_none() => {
-                if !self.fits(0, 1) {
+                let bytes = match &kind {
+                    Kind::Link(target) => target.len() as u64,
+                    Kind::File(_) | Kind::Directory(_) => 0,
+                };
+                if !self.fits(bytes, 1) {
                     return Exceeded;
                 }
                 self.add(place, kind);

@@ -162,7 +162,7 @@ fn files_that_are_there_before_the_first_login_are_counted() {
     assert_exceeded(&s.try_write(&file, 100_000, &bytes_of(250_000, 2)));
     assert_eq!(s.write(&file, 0, &bytes_of(250_000, 2)), code::OK);
     let expected = Use {
-        bytes: 950_000,
+        bytes: 950_000 + "nowhere".len() as u64,
         files: 6,
     };
     assert_eq!(s.used(), expected);

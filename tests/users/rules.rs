@@ -169,7 +169,16 @@ fn a_set_for_the_home_leaves_those_of_directories_and_the_other_way_round() {
     );
     // Nothing else changed them.
     operator
-        .run(&["user", "set", "ann", "--quota", "1GiB", "--disabled"])
+        .run(&[
+            "user",
+            "set",
+            "ann",
+            "--quota",
+            "1GiB",
+            "--max-files",
+            "5",
+            "--disabled",
+        ])
         .accepted();
     assert_eq!(permissions(&["/in=none"]), json!({"/": "no-delete"}));
     assert_eq!(
@@ -215,7 +224,7 @@ fn a_user_is_disabled_and_enabled_again_and_the_list_says_who_can_log_in() {
         json!(true)
     );
     operator
-        .run(&["user", "set", "ann", "--quota", "1GiB"])
+        .run(&["user", "set", "ann", "--max-files", "5"])
         .accepted();
     assert_eq!(
         operator.json(&["user", "show", "ann"])["disabled"],

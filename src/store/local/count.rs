@@ -61,7 +61,8 @@ impl Visitor for Count<'_> {
         }
         match kind {
             FileType::Directory => self.to_enter += 1,
-            FileType::RegularFile => {
+            // The size of a link is the length of its target.
+            FileType::RegularFile | FileType::Symlink => {
                 let found = statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
                     .map_err(changed)?;
                 if found.st_nlink == 1 || self.linked.insert(inode(&found)) {

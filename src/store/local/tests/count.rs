@@ -26,8 +26,10 @@ fn sizes_count_once_for_an_inode_and_names_each() {
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    let bytes = 5 + 3 + (1 << 40);
-    assert_eq!(counted(&f), Counted { bytes, files: 10 });
+    fs::hard_link(f.home.join("link"), f.home.join("same link")).unwrap();
+    let links = "/etc".len() + "nowhere".len();
+    let bytes = 5 + 3 + (1 << 40) + links as u64;
+    assert_eq!(counted(&f), Counted { bytes, files: 11 });
 }
 
 #[test]
