@@ -4,6 +4,7 @@
 mod directories;
 mod drop_box;
 mod open_handles;
+mod overwrites;
 mod races;
 mod table;
 

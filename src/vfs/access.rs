@@ -62,8 +62,18 @@ impl Verb {
         }
     }
 
+    /// Is it done to the new file while that has not taken the name of the old one? All else is done to what
+    /// has the name in the end.
+    const fn is_of_new(self) -> bool {
+        matches!(self, Self::Look | Self::Change)
+    }
+
     /// Refused unless it is granted, or done to something that the session has made.
-    fn check(self, granted: Granted, is_own: impl FnOnce() -> bool) -> Result<(), Error> {
+    pub(super) fn check(
+        self,
+        granted: Granted,
+        is_own: impl FnOnce() -> bool,
+    ) -> Result<(), Error> {
         let (enough, own) = self.needs();
         let makes = granted.has(Permission::Upload) || granted.has(Permission::Mkdir);
         if enough.iter().any(|set| granted.has_all(set)) || (own && makes && is_own()) {
@@ -251,13 +261,16 @@ impl Vfs {
 
     /// Refused unless it is granted here, or done to something that the session has made.
     pub(super) fn check_own(&self, place: &Place<'_>, verb: Verb) -> Result<(), Error> {
-        verb.check(place.pass.granted, || self.is_own(place))
+        verb.check(place.pass.granted, || self.is_own(place, verb))
     }
 
-    /// Has the session made what is there?
-    fn is_own(&self, place: &Place<'_>) -> bool {
+    /// Has the session made what the verb acts on?
+    fn is_own(&self, place: &Place<'_>, verb: Verb) -> bool {
         let found = place.store.identity(&place.path, place.is_followed());
-        found.is_ok_and(|found| self.session.made().has(&found)) || self.is_overwriting(place)
+        found.is_ok_and(|found| self.session.made().has(&found))
+            || self
+                .overwriting(place)
+                .is_some_and(|succeeds| succeeds || verb.is_of_new())
     }
 
     /// Remembers what was made, if there is anything that is not granted there.

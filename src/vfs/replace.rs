@@ -151,9 +151,10 @@ impl Vfs {
         })
     }
 
-    /// Is this session overwriting what is there?
-    pub(super) fn is_overwriting(&self, place: &Place<'_>) -> bool {
-        self.overwrite_of(place).is_some()
+    /// If this session is overwriting what is there: can the new file still take its name? After a failure
+    /// the old file keeps it.
+    pub(super) fn overwriting(&self, place: &Place<'_>) -> Option<bool> {
+        self.overwrite_of(place)?.pending(|pending| !pending.spoilt)
     }
 
     fn overwrite_of(&self, place: &Place<'_>) -> Option<Arc<Overwrite>> {
