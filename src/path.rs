@@ -114,6 +114,32 @@ impl VPath {
         }
     }
 
+    /// The names on the way to it as paths, the outermost first, and itself; none for the home.
+    pub fn with_parents(&self) -> impl Iterator<Item = Self> {
+        let slashes = self.bytes.iter().enumerate();
+        let slashes = slashes.filter(|(_, byte)| **byte == b'/');
+        let ends = slashes.map(|(end, _)| end).chain([self.bytes.len()]);
+        let parents = ends.filter_map(|end| self.bytes.get(..end));
+        parents.filter(|bytes| !bytes.is_empty()).map(|bytes| Self {
+            bytes: bytes.to_vec(),
+        })
+    }
+
+    /// The path with its ".." taken at their word: where it leads if there are no links in it.
+    pub fn without_dotdot(&self) -> Self {
+        let mut names = Vec::new();
+        for name in self.bytes.split(|byte| *byte == b'/') {
+            if name == b".." {
+                names.pop();
+            } else {
+                names.push(name);
+            }
+        }
+        Self {
+            bytes: names.join(&b'/'),
+        }
+    }
+
     /// The directory part and the last name, for calls that act on a name in a directory.
     ///
     /// A path without a last name of its own (the home, or one that ends in "..") gives itself and
@@ -220,6 +246,31 @@ mod tests {
             let path = VPath::parse(raw).unwrap();
             assert!(!path.names_directory(), "{path}");
             assert_eq!(path.split_as_written(), path.split_last());
+        }
+    }
+
+    #[test]
+    fn a_path_has_its_parents_before_it() {
+        let parents = |path: &[u8]| -> Vec<String> {
+            let path = VPath::parse(path).unwrap();
+            path.with_parents().map(|path| path.to_string()).collect()
+        };
+        assert_eq!(parents(b"a/b c/d"), ["/a", "/a/b c", "/a/b c/d"]);
+        assert_eq!(parents(b"/"), [""; 0]);
+    }
+
+    #[test]
+    fn dotdot_can_be_taken_at_its_word() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("a/b", "/a/b"),
+            ("a/../b/c/..", "/b"),
+            ("../../a", "/a"),
+            ("a/..", "/"),
+            ("a/../..", "/"),
+        ] {
+            let path = VPath::parse(path.as_bytes()).unwrap();
+            assert_eq!(path.without_dotdot().absolute(), expected.as_bytes());
         }
     }
 

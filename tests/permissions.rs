@@ -3,6 +3,7 @@
 
 mod directories;
 mod drop_box;
+mod links;
 mod open_handles;
 mod overwrites;
 mod races;

@@ -8,6 +8,7 @@ pub mod control;
 pub mod first_run;
 pub mod hash_password;
 mod input;
+mod linked;
 mod output;
 pub mod quota;
 pub mod reload;

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 
 use super::control::Server;
 use super::view::{ListedUser, ShownKey, ShownUser, Use, describe, json, list_keys, show};
-use super::{audit, input, output, remove_home, settings, user_list};
+use super::{audit, input, linked, output, remove_home, settings, user_list};
 use crate::accounts::{Accounts, AuthorizedKey, NewAccount, Password, Settings, UserName};
 use crate::cli::{self, PasswordSource};
 use crate::config::Config;
@@ -98,7 +98,7 @@ impl Checked {
                 let useless = new.password.is_none() && new.keys.is_empty();
                 let account = accounts.add(new).await?;
                 let open = settings::left_open(&account.name, &account.settings);
-                warn(open);
+                warn(open.into_iter().chain(linked::warnings(&account).await));
                 let (name, home) = (&account.name, account.home.display());
                 let mut text = format!("Added {name} with the home {home}\n");
                 if useless {
@@ -296,6 +296,7 @@ async fn change(accounts: &Accounts, name: &UserName, set: cli::Set) -> anyhow::
     if set.settings.quota.is_some() || set.settings.max_files.is_some() {
         warn(settings::left_open(name, &now));
     }
+    let relinked = !set.settings.permissions.is_empty() || set.home.is_some();
     if let Some(home) = set.home {
         let (before, after) = accounts.set_home(name, &home).await?;
         let (before, after) = (before.home.display(), after.home.display());
@@ -304,6 +305,10 @@ async fn change(accounts: &Accounts, name: &UserName, set: cli::Set) -> anyhow::
         } else {
             format!("The home of {name} is now {after}; the files in {before} stay there\n")
         });
+    }
+    if relinked {
+        let account = accounts.find(name).await?.account;
+        warn(linked::warnings(&account).await);
     }
     Ok(text)
 }

@@ -126,7 +126,7 @@ impl fmt::Display for Denied {
         f.write_str(match self {
             Self::Lacks(permission) => permission.refusal(),
             Self::HeldInPlace => {
-                "Not allowed here: this directory, or one in it, has permissions of its own and stays where it is"
+                "Not allowed here: a directory with permissions of its own has its place here, or below"
             }
             Self::Gains => "Not allowed here: other permissions hold at the other place",
         })

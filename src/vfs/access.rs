@@ -151,7 +151,8 @@ impl Place<'_> {
         self.last == Last::Followed
     }
 
-    /// Its name must stay while rules are bound to it.
+    /// Its name must stay what it is while rules are bound to it, whether a directory is there yet or not:
+    /// nothing is moved from there, and no link or moved directory comes there.
     pub(super) fn check_movable(&self) -> Result<(), Error> {
         if self.is_held {
             return Err(Error::NotAllowed(Denied::HeldInPlace));
@@ -193,7 +194,10 @@ impl Vfs {
     }
 
     /// Acts with the permissions of now; again if a link came into a path that was resolved.
-    fn settled<T>(&self, act: impl Fn(&Permissions, u32) -> Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn settled<T>(
+        &self,
+        act: impl Fn(&Permissions, u32) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let generation = self.session.generation();
         let account = self.session.account();
         let permissions = &account.settings.rules.permissions;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::io::Errno;
 
 mod access;
+mod canonical;
 mod copy;
 mod file;
 mod gap;
@@ -177,6 +178,7 @@ impl Vfs {
         let outcome = self.at_both(existing, new, |existing, new| {
             existing.check(Verb::Link)?;
             new.check(Verb::Link)?;
+            new.check_movable()?;
             if !existing.is_alike(new) {
                 return Err(Error::NotAllowed(Denied::Gains));
             }
@@ -191,6 +193,7 @@ impl Vfs {
     pub fn symlink(&self, target: &[u8], link: &VPath) -> Result<(), Error> {
         let outcome = self.at(link, Last::Itself, |link| {
             link.check(Verb::Link)?;
+            link.check_movable()?;
             let uses = of_link(target.len() as u64);
             self.add_name(uses, || link.store.symlink(target, &link.path))
         });
@@ -308,10 +311,5 @@ impl Vfs {
         }
         let refused = Err(Error::Refused("Only your own home directory is known here"));
         self.record(Deed::FindHome(&VPath::parse(user)?), refused)
-    }
-
-    /// Where a path leads; a missing last name is no error.
-    pub fn canonical(&self, path: &VPath) -> Result<VPath, Error> {
-        self.store.canonical(path)
     }
 }

@@ -168,7 +168,8 @@ impl Home {
                 Place::Unknown => break,
             }
         }
-        Ok(VPath::parse(&without_dotdot(path))?)
+        // Nobody can say where the links lead.
+        Ok(path.without_dotdot())
     }
 
     /// Asks /proc where a descriptor is, and takes the home's own path off.
@@ -213,17 +214,4 @@ pub(super) fn path_of(fd: impl AsFd) -> io::Result<Vec<u8>> {
 fn same_inode(a: &OwnedFd, b: &OwnedFd) -> Result<bool, Error> {
     let (a, b) = (fstat(a)?, fstat(b)?);
     Ok((a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
-}
-
-/// The path with its ".." taken at their word, for when nobody can say where the links lead.
-fn without_dotdot(path: &VPath) -> Vec<u8> {
-    let mut names = Vec::new();
-    for name in path.relative().split(|byte| *byte == b'/') {
-        if name == b".." {
-            names.pop();
-        } else {
-            names.push(name);
-        }
-    }
-    names.join(&b'/')
 }
