@@ -69,17 +69,21 @@ impl fmt::Display for Remains {
 pub fn remove_home(home: &Path) -> Result<Remains, Error> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = openat2(CWD, home, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut cause = Error::Refused("files are still being made in it");
     for _ in 0..TRIES {
         let mut removal = Removal {
-            buffer,
+            buffer: Vec::with_capacity(BUFFER),
             remains: Remains::default(),
         };
-        walk(root.as_fd(), MANNER, &mut removal)?;
+        // A directory can be moved during the walk, by whoever still writes.
+        if let Err(failed) = walk(root.as_fd(), MANNER, &mut removal) {
+            cause = failed;
+            continue;
+        }
         let mut remains = removal.remains;
         match rmdir(home) {
             // Somebody has made a file behind the walk.
-            Err(Errno::NOTEMPTY | Errno::EXIST) if remains.is_empty() => buffer = removal.buffer,
+            Err(Errno::NOTEMPTY | Errno::EXIST) if remains.is_empty() => {}
             Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => return Ok(remains),
             Err(errno) => {
                 remains.add(home.display().to_string(), errno.into());
@@ -87,7 +91,7 @@ pub fn remove_home(home: &Path) -> Result<Remains, Error> {
             }
         }
     }
-    Err(Error::Refused("files are still being made in it"))
+    Err(cause)
 }
 
 struct Removal {

@@ -253,6 +253,8 @@ fn a_home_is_removed_under_somebody_who_still_writes() {
                 let _ = f.store.make_directory(&path("new"), None);
                 let name = path(format!("new/{number}"));
                 let _ = f.store.open(&name, &CREATE);
+                let _ = f.store.rename(&path("new"), &path("d7/new"), false);
+                let _ = f.store.rename(&path("d7/new"), &path("d9/e/new"), false);
             }
             stop.store(true, Ordering::Relaxed);
         });
