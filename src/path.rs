@@ -116,10 +116,11 @@ impl VPath {
 
     /// The names on the way to it as paths, the outermost first, and itself; none for the home.
     pub fn with_parents(&self) -> impl Iterator<Item = Self> {
-        let slashes = self.bytes.iter().enumerate();
+        let place = self.place();
+        let slashes = place.iter().enumerate();
         let slashes = slashes.filter(|(_, byte)| **byte == b'/');
-        let ends = slashes.map(|(end, _)| end).chain([self.bytes.len()]);
-        let parents = ends.filter_map(|end| self.bytes.get(..end));
+        let ends = slashes.map(|(end, _)| end).chain([place.len()]);
+        let parents = ends.filter_map(|end| place.get(..end));
         parents.filter(|bytes| !bytes.is_empty()).map(|bytes| Self {
             bytes: bytes.to_vec(),
         })
@@ -256,6 +257,7 @@ mod tests {
             path.with_parents().map(|path| path.to_string()).collect()
         };
         assert_eq!(parents(b"a/b c/d"), ["/a", "/a/b c", "/a/b c/d"]);
+        assert_eq!(parents(b"a/b/"), ["/a", "/a/b"]);
         assert_eq!(parents(b"/"), [""; 0]);
     }
 
@@ -268,6 +270,8 @@ mod tests {
             ("../../a", "/a"),
             ("a/..", "/"),
             ("a/../..", "/"),
+            ("a/../b/", "/b"),
+            ("a/../", "/"),
         ] {
             let path = VPath::parse(path.as_bytes()).unwrap();
             assert_eq!(path.without_dotdot().absolute(), expected.as_bytes());

@@ -93,24 +93,18 @@ fn serve_with(config: Config, log: &Log) -> anyhow::Result<()> {
     }
     prepare_process();
     disks::prepare();
-    let prepared = on_a_runtime(prepare_homes(&config))?;
-    let host_keys = host_keys::load_or_make(&config.server.keys)?;
-    let memory = Arc::new(Memory::new(config.server.max_memory));
-    let supervisor = Supervisor::connect();
-    let process = Arc::new(Process::open());
-    let fence = fences::raise(&config, prepared.homes)?;
+    let accounts = on_a_runtime(prepare_accounts(&config))?;
+    let prepared = Prepared {
+        alone: accounts.alone,
+        declared: accounts.declared,
+        host_keys: host_keys::load_or_make(&config.server.keys)?,
+        memory: Arc::new(Memory::new(config.server.max_memory)),
+        supervisor: Supervisor::connect(),
+        process: Arc::new(Process::open()),
+        fence: fences::raise(&config, accounts.homes)?,
+    };
     log.let_nobody_wait()?;
-    on_a_runtime(run(
-        config,
-        log.clone(),
-        host_keys,
-        fence,
-        supervisor,
-        memory,
-        process,
-        prepared.declared,
-        &prepared.alone,
-    ))
+    on_a_runtime(run(config, log.clone(), prepared))
 }
 
 fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -123,17 +117,27 @@ fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
     outcome
 }
 
-/// What is there before the fence is raised.
+/// What must be opened before the sandbox is entered, and the sandbox.
 struct Prepared {
     /// Makes this server the one of its data.
     alone: Alone,
+    declared: Declared,
+    host_keys: Vec<PrivateKey>,
+    memory: Arc<Memory>,
+    supervisor: Supervisor,
+    process: Arc<Process>,
+    fence: Option<&'static Fence>,
+}
+
+struct PreparedAccounts {
+    alone: Alone,
+    declared: Declared,
     /// The homes that do not lie in the data folder by themselves.
     homes: Vec<PathBuf>,
-    declared: Declared,
 }
 
 /// Makes the declared users what the config says, and so their homes.
-async fn prepare_homes(config: &Config) -> anyhow::Result<Prepared> {
+async fn prepare_accounts(config: &Config) -> anyhow::Result<PreparedAccounts> {
     let alone = become_the_server(&config.server.data).await?;
     let accounts = Accounts::open_alone(config, &alone).await?;
     let declared = accounts.declare(config).await?;
@@ -146,10 +150,10 @@ async fn prepare_homes(config: &Config) -> anyhow::Result<Prepared> {
         homes.push(accounts::make_home(home).await?);
     }
     accounts.close().await;
-    Ok(Prepared {
+    Ok(PreparedAccounts {
         alone,
-        homes,
         declared,
+        homes,
     })
 }
 
@@ -176,18 +180,17 @@ async fn become_the_server(data: &Path) -> anyhow::Result<Alone> {
     }
 }
 
-async fn run(
-    config: Config,
-    log: Log,
-    host_keys: Vec<PrivateKey>,
-    fence: Option<&'static Fence>,
-    supervisor: Supervisor,
-    memory: Arc<Memory>,
-    process: Arc<Process>,
-    declared: Declared,
-    alone: &Alone,
-) -> anyhow::Result<()> {
-    let accounts = Accounts::open_alone(&config, alone).await?;
+async fn run(config: Config, log: Log, prepared: Prepared) -> anyhow::Result<()> {
+    let Prepared {
+        alone,
+        declared,
+        host_keys,
+        memory,
+        supervisor,
+        process,
+        fence,
+    } = prepared;
+    let accounts = Accounts::open_alone(&config, &alone).await?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
     let sessions = Arc::<Sessions>::default();
     let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
