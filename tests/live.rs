@@ -83,7 +83,7 @@ fn a_client_in_the_middle_of_an_upload_feels_its_quota() {
     held.say("put big");
     let arrived = || fs::metadata(server.at_home("big")).map_or(0, |found| found.len());
     wait_until("the upload has begun", STEP, || arrived() > 8 << 20);
-    set(&server, &["--quota", "1MiB"]);
+    set(&server, &["--quota", "1MiB", "--max-files", "10"]);
     let output = held.running.wait(STEP);
     assert!(
         output.err().contains("Quota exceeded"),

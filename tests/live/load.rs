@@ -47,10 +47,9 @@ fn two_hundred_accounts_under_load_lose_no_change() {
     let key = key.to_str().unwrap();
     in_parallel(|thread| {
         for number in (thread..ACCOUNTS).step_by(THREADS) {
-            user(
-                &server,
-                &["add", &name(number), "--key", key, "--quota", "1GiB"],
-            );
+            let limits = ["--quota", "1GiB", "--max-files", "1000"];
+            let add = ["add", &name(number), "--key", key];
+            user(&server, &[&add[..], &limits].concat());
         }
     });
     let mut at_work: Vec<_> = (0..AT_WORK)
