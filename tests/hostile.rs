@@ -256,6 +256,25 @@ fn requests_keep_to_their_rate_and_others_do_not_wait_for_it() {
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
+/// Requests on a channel that has its service already leave nothing behind.
+#[test]
+fn requests_on_a_channel_that_is_in_use_are_refused_and_forgotten() {
+    const OF_EACH: usize = 40_000;
+    const MOST_KIB: u64 = 1536;
+    let server = TestServer::start();
+    let mut sftp = Connection::logged_in(&server).sftp();
+    sftp.send_requests(2000);
+    sftp.assert_alive();
+    let before = server.memory_kib("VmRSS");
+    sftp.send_requests(OF_EACH);
+    sftp.assert_alive();
+    let grown = server.memory_kib("VmRSS").saturating_sub(before);
+    println!("{OF_EACH} requests of each kind: grown by {grown} KiB");
+    assert!(grown < MOST_KIB, "grown by {grown} KiB");
+    sftp.put("/file", b"still here");
+    assert_eq!(sftp.get("/file"), b"still here");
+}
+
 /// A hash of a password takes 19 MiB, and strangers can ask for as many as they like.
 #[test]
 fn guessing_passwords_takes_the_memory_of_the_hashes_at_work_and_no_more() {

@@ -268,15 +268,17 @@ struct OpenChannel {
 
 impl Connection {
     /// Starts a service on a channel; false if there is none to start, or one runs there already.
-    /// The channel learns of a refusal too, since it waits for the decision.
+    /// Until then the channel learns of a refusal too, since it waits for the decision.
     fn start(&mut self, channel: ChannelId, service: Option<Service>) -> bool {
         let Some(open) = self.channels.get_mut(&channel) else {
             return false;
         };
-        let service = service.filter(|_| !open.started);
-        let starts = service.is_some();
-        open.started |= starts;
-        open.decisions.send(service).is_ok() && starts
+        if open.started {
+            // Nobody reads a decision any more.
+            return false;
+        }
+        open.started = service.is_some();
+        open.decisions.send(service).is_ok() && open.started
     }
 
     fn terminal(&self, channel: ChannelId) -> Terminal {

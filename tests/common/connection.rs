@@ -11,7 +11,7 @@ use std::time::Duration;
 use russh::client::{self, AuthResult, KeyboardInteractiveAuthResponse};
 use russh::keys::ssh_key::Certificate;
 use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, SshId};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig, SshId};
 use tokio::net::TcpSocket;
 use tokio::runtime;
 use tokio::sync::Mutex;
@@ -319,7 +319,7 @@ impl Connection {
         })?;
         let (read, write) = channel.split();
         let (outgoing, to_write) = tokio::sync::mpsc::channel(16);
-        let (events, to_read) = mpsc::sync_channel(1 << 20);
+        let (events, to_read) = mpsc::channel();
         RUNTIME.spawn(forward_out(write, to_write));
         RUNTIME.spawn(forward_in(read, events));
         Ok(Channel::new(outgoing, to_read))
@@ -412,6 +412,7 @@ async fn forward_out(
             Outgoing::Eof => write.eof().await,
             Outgoing::Subsystem(name) => write.request_subsystem(true, name).await,
             Outgoing::Exec(command) => write.exec(true, command).await,
+            Outgoing::Requests(of_each) => send_requests(&write, of_each).await,
         };
         if sent.is_err() {
             break;
@@ -420,7 +421,23 @@ async fn forward_out(
     let _ = write.close().await;
 }
 
-async fn forward_in(mut read: ChannelReadHalf, events: mpsc::SyncSender<Event>) {
+async fn send_requests(
+    write: &ChannelWriteHalf<client::Msg>,
+    of_each: usize,
+) -> Result<(), russh::Error> {
+    for _ in 0..of_each {
+        write.exec(false, "md5sum file").await?;
+        write.request_shell(false).await?;
+        write.request_subsystem(false, "sftp").await?;
+        write.set_env(false, "LANG", "C").await?;
+        write.request_pty(false, "xterm", 80, 25, 0, 0, &[]).await?;
+        write.window_change(80, 25, 0, 0).await?;
+        write.signal(Sig::TERM).await?;
+    }
+    Ok(())
+}
+
+async fn forward_in(mut read: ChannelReadHalf, events: mpsc::Sender<Event>) {
     while let Some(message) = read.wait().await {
         let event = match message {
             ChannelMsg::Data { data } => Event::Data(data.to_vec()),
@@ -431,9 +448,9 @@ async fn forward_in(mut read: ChannelReadHalf, events: mpsc::SyncSender<Event>) 
             ChannelMsg::Failure => Event::Accepted(false),
             _ => continue,
         };
-        if events.try_send(event).is_err() {
+        if events.send(event).is_err() {
             break;
         }
     }
-    let _ = events.try_send(Event::Closed);
+    let _ = events.send(Event::Closed);
 }

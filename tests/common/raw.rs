@@ -19,6 +19,8 @@ pub enum Outgoing {
     Eof,
     Subsystem(&'static str),
     Exec(String),
+    /// So many requests of each kind, none of which wants an answer.
+    Requests(usize),
 }
 
 /// What comes back on a channel.
@@ -187,6 +189,12 @@ impl RawSftp {
     pub fn try_send_bytes(&mut self, bytes: &[u8], deadline: Duration) -> bool {
         self.channel
             .try_send(Outgoing::Data(bytes.to_vec()), deadline)
+    }
+
+    /// Sends so many requests of each kind that a channel can have.
+    #[track_caller]
+    pub fn send_requests(&mut self, of_each: usize) {
+        self.channel.send(Outgoing::Requests(of_each));
     }
 
     #[track_caller]
