@@ -67,7 +67,7 @@ pub mod path;
 pub mod phase;
 mod pieces;
 pub mod pipe;
-mod pool;
+pub mod pool;
 pub mod portions;
 pub mod quota;
 pub mod rules;

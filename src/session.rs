@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::fence;
 use crate::hashes::Hashes;
 use crate::path::VPath;
+use crate::pool::Threads;
 use crate::quota::{Ledger, Member, Usage};
 use crate::store::local::{self, LocalStore, Remains};
 use crate::store::{Identity, Store};
@@ -62,6 +63,8 @@ pub struct Shares {
     pub speed: Share,
     /// Which files and directories it may hold open.
     pub open: Holdings,
+    /// Threads for what may wait for a disk.
+    pub threads: Threads,
 }
 
 /// What the config says of sessions.

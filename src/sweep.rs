@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
@@ -15,7 +16,6 @@ use crate::config::Config;
 use crate::disks::{Disk, Mounts, Turn, Turns};
 use crate::error::Error;
 use crate::path::VPath;
-use crate::pool;
 use crate::quota::{Ledger, Ledgers, Usage};
 use crate::session::open_home;
 use crate::store::seconds;
@@ -148,7 +148,7 @@ async fn remove_all(
     let before = seconds(SystemTime::now() - after);
     loop {
         let home = account.home.clone();
-        let stale = pool::run(move || find_stale(&home, before)).await??;
+        let stale = spawn_blocking(move || find_stale(&home, before)).await??;
         if stale.is_empty() {
             return Ok(());
         }
@@ -159,7 +159,7 @@ async fn remove_all(
         let member = ledgers.visit(account.name.as_str(), &account.home).await?;
         let (home, ledger) = (account.home.clone(), member.ledger().clone());
         let whole = stale.len() < AT_ONCE;
-        let removed = pool::run(move || remove(&home, &ledger, &stale, before)).await??;
+        let removed = spawn_blocking(move || remove(&home, &ledger, &stale, before)).await??;
         gone.bytes += removed.bytes;
         gone.files += removed.files;
         if whole || removed.files == 0 {

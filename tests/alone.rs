@@ -15,6 +15,7 @@ mod common;
 #[allow(dead_code)]
 mod disks;
 mod fair_share;
+mod hashing_timing;
 mod held_back;
 mod login_timing;
 mod near;

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::connection::{Connection, Options};
-use crate::common::raw::{Ended, InFlight, RawSftp};
+use crate::common::raw::{Ended, InFlight, Outgoing, RawSftp};
 use crate::common::wire::{self, Reply, code, flag};
 use crate::common::{
     HOST, KIB, MIB, PASSWORD, STEP, TestServer, USER, bytes_of, run_ok, wait_until,
@@ -254,6 +254,54 @@ fn requests_keep_to_their_rate_and_others_do_not_wait_for_it() {
     let began = Instant::now();
     ask(&mut sessions[0], 10 * RATE);
     assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+/// Commands, the files that they name, and what scp moves are requests, too.
+#[test]
+fn commands_and_scp_keep_to_the_rate_of_requests() {
+    const RATE: u32 = 20;
+    let server = TestServer::start_with(&[("sftp.requests_per_second", &RATE.to_string())]);
+    let at_least = |what: &str, requests: u32, act: &mut dyn FnMut()| {
+        let began = Instant::now();
+        act();
+        let (took, least) = (began.elapsed(), Duration::from_secs(1) * requests / RATE);
+        println!("{what}: {took:?}, and {least:?} at the least");
+        // A tenth of a second may have been saved up.
+        assert!(
+            took > least - Duration::from_millis(200),
+            "{what}: {took:?}"
+        );
+    };
+    let connection = Connection::logged_in(&server);
+    let run = |command: String| {
+        let mut channel = connection.channel();
+        channel.send(Outgoing::Exec(command));
+        channel.until_closed();
+    };
+    at_least("40 commands", 40, &mut || {
+        (0..40).for_each(|_| run("echo".to_owned()));
+    });
+    let many = |command: &str| format!("{command}{}", " nothing".repeat(60));
+    at_least("60 names", 60, &mut || run(many("md5sum")));
+    at_least("60 lists", 60, &mut || run(many("md5sum -c")));
+    let hash = "d41d8cd98f00b204e9800998ecf8427e";
+    let list = format!("{hash}  nothing\n").repeat(60);
+    fs::write(server.at_home("list"), list).unwrap();
+    at_least("a list of 60", 60, &mut || run("md5sum -c list".to_owned()));
+
+    let tree = server.local("tree");
+    fs::create_dir(&tree).unwrap();
+    for number in 0..40 {
+        fs::write(tree.join(number.to_string()), "x").unwrap();
+    }
+    let scp = |args: &[&str]| run_ok(server.scp().args(["-O", "-r", "-q"]).args(args), STEP);
+    let (there, new) = (format!("{HOST}:new"), format!("{HOST}:"));
+    at_least("40 files there", 40, &mut || drop(scp(&["tree", &there])));
+    at_least("40 files back", 40, &mut || drop(scp(&[&there, "back"])));
+    at_least("40 files with times", 80, &mut || {
+        drop(scp(&["-p", "tree", &new]))
+    });
+    assert_eq!(fs::read_dir(server.local("back")).unwrap().count(), 40);
 }
 
 /// Requests on a channel that has its service already leave nothing behind.

@@ -31,6 +31,7 @@ mod file_size_limit;
 mod guest;
 mod hard_walks;
 mod hashes;
+mod hashing;
 mod hostile;
 mod hung_homes;
 mod interop;

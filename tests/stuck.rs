@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::common::connection::Connection;
 use crate::common::files::disk_use;
 use crate::common::metrics::{self, ON};
-use crate::common::raw::{Ended, RawSftp};
-use crate::common::wire::{self, Attrs, code, flag};
+use crate::common::raw::{Ended, Event, Outgoing, RawSftp};
+use crate::common::wire::{self, Attrs, Reply, code, flag};
 use crate::common::{MIB, STEP, TestServer, bytes_of, wait_until};
 use crate::disks::faulty::FaultyDisk;
 
@@ -186,6 +186,59 @@ fn a_home_on_a_disk_that_hangs_holds_up_nobody_else_and_its_sessions_can_be_ende
     for number in 0..SESSIONS {
         // What the server had taken was carried out, unheard.
         assert!(sftp.get(&format!("/f{number}")) == whole);
+    }
+}
+
+#[test]
+fn hashes_and_copies_at_a_disk_that_hangs_hold_up_those_of_nobody_else() {
+    let Some(disk) = FaultyDisk::mount_known(3600) else {
+        return;
+    };
+    let server = with_slow_home(&disk, &[]);
+    fs::write(disk.home().join("f"), bytes_of(4 * MIB, 4)).unwrap();
+    fs::write(server.at_home("f"), bytes_of(4 * MIB, 4)).unwrap();
+    let mut waiting: Vec<_> = (0..SESSIONS)
+        .map(|_| {
+            let mut sftp = log_in(&server, SLOW).sftp();
+            let handle = sftp.opened("/f", flag::READ);
+            (sftp, handle)
+        })
+        .collect();
+    let hanging = disk.hangs();
+    for (number, (sftp, handle)) in waiting.iter_mut().enumerate() {
+        let body = sftp.body(wire::EXTENDED);
+        let body = match number % 2 {
+            0 => {
+                let body = body.string("check-file-handle").string(&*handle);
+                body.string("sha256").u64(0).u64(0).u32(0)
+            }
+            _ => {
+                let body = body.string("copy-file").string("/f");
+                body.string(format!("/copy{number}")).raw(&[0])
+            }
+        };
+        sftp.send(&body);
+    }
+    wait_until("all wait for the disk", STEP, || {
+        metrics::value(&server, "landfall_blocking_tasks") >= SESSIONS as f64
+    });
+    let began = Instant::now();
+    let other = Connection::logged_in(&server);
+    let mut sum = other.channel();
+    sum.send(Outgoing::Exec("sha256sum f".to_owned()));
+    assert!(sum.until_closed().contains(&Event::ExitStatus(0)));
+    assert_eq!(
+        other.sftp().copy_file("/f", "/copy", false).code(),
+        code::OK
+    );
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    drop(hanging);
+    for (number, (sftp, _)) in waiting.iter_mut().enumerate() {
+        match (number % 2, sftp.reply()) {
+            (0, Reply::Extended { .. }) => {}
+            (_, reply) => assert_eq!(reply.code(), code::OK),
+        }
     }
 }
 

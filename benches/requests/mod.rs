@@ -122,6 +122,9 @@ impl Channel {
                 if !self.engine.carry_out_now(&frame) {
                     assert!(self.engine.carry_out(frame));
                 }
+                while self.engine.is_unfinished() {
+                    self.engine.go_on();
+                }
                 while let Some(reply) = self.engine.replies().take() {
                     hear(&reply);
                 }

@@ -13,9 +13,10 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use rustix::fs::Access;
+use tokio::task::spawn_blocking;
 
 use super::UserName;
-use crate::{disks, pool};
+use crate::disks;
 
 /// The folders that matter to where a home may lie.
 pub(super) struct Homes {
@@ -205,7 +206,7 @@ async fn ask<T: Send + 'static>(
     folders: Vec<PathBuf>,
     question: fn(&Path) -> anyhow::Result<T>,
 ) -> Answers<T> {
-    let answers = pool::run(move || disks::ask(folders, question)).await;
+    let answers = spawn_blocking(move || disks::ask(folders, question)).await;
     // Without answers after a panic, too.
     let answers = answers.unwrap_or_default().into_iter();
     answers

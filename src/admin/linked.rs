@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use tokio::task::spawn_blocking;
+
 use crate::accounts::Account;
 use crate::disks;
 use crate::path::VPath;
-use crate::pool;
 use crate::rules::Permissions;
 use crate::session::open_home;
 use crate::store::Kind;
@@ -19,7 +20,7 @@ pub(super) async fn warnings(account: &Account) -> Vec<String> {
     }
     let home = [account.home.clone()];
     let looking = move || disks::ask(home, move |home| links(home, &permissions));
-    let found = pool::run(looking).await.unwrap_or_default();
+    let found = spawn_blocking(looking).await.unwrap_or_default();
     let found = found.into_values().flatten();
     let warning = |link: VPath| {
         let name = &account.name;

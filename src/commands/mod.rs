@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::task::JoinError;
 use tracing::{error, info};
 
 use self::sums::Sum;
@@ -18,7 +19,6 @@ use crate::authorized_keys;
 use crate::command_line::{Word, words};
 use crate::hashes::Algorithm;
 use crate::pipe::{Gone, Pipe};
-use crate::pool;
 use crate::vfs::Vfs;
 
 /// Exit status of a command that was refused, as shells have it for one that is not found.
@@ -195,11 +195,26 @@ async fn blocking<T: Send + 'static>(
     vfs: &Arc<Vfs>,
     act: impl FnOnce(&Vfs) -> T + Send + 'static,
 ) -> Result<T, Gone> {
+    let threads = vfs.session().shares().threads.clone();
     let vfs = vfs.clone();
-    pool::run(move || act(&vfs)).await.map_err(|failure| {
-        error!(%failure, "a command could not be carried out");
-        Gone
-    })
+    threads.run(move || act(&vfs)).await.map_err(lost)
+}
+
+/// As [`blocking`], for a slice of heavy work.
+async fn heavy<P: Pipe, T: Send + 'static>(
+    vfs: &Arc<Vfs>,
+    pipe: &P,
+    act: impl FnOnce(&Vfs) -> T + Send + 'static,
+) -> Result<T, Gone> {
+    let threads = vfs.session().shares().threads.clone();
+    let vfs = vfs.clone();
+    let slice = move || act(&vfs);
+    threads.heavy(pipe.gone(), slice).await.map_err(lost)
+}
+
+fn lost(failure: JoinError) -> Gone {
+    error!(%failure, "a command could not be carried out");
+    Gone
 }
 
 fn help() -> String {

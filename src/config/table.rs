@@ -433,7 +433,7 @@ pub(super) const KEYS: &[Key] = &[
         section: "sftp",
         name: "requests_per_second",
         default: "0",
-        doc: "Requests that all sessions of an account together may make in a second; 0 is without limit.",
+        doc: "Requests that all sessions of an account together may make in a second: those of SFTP, commands, the files that commands name, and what scp moves; 0 is without limit.",
         set: |config, value, _| {
             Ok(config.sftp.requests_per_second = value::limit(value, 1_000_000)?)
         },

@@ -1,8 +1,6 @@
-//! Hashes of files: the algorithms that clients ask for, what was computed already, and the turns
-//! that those who compute take.
+//! Hashes of files: the algorithms that clients ask for, and the hashes that are known.
 
 mod memory;
-mod turns;
 
 use std::fmt;
 
@@ -10,7 +8,6 @@ use aws_lc_rs::digest;
 use md5::Digest as _;
 
 use self::memory::Memory;
-use self::turns::{Turn, Turns};
 
 pub use self::memory::Content;
 
@@ -132,7 +129,8 @@ pub struct Hash {
 }
 
 impl Hash {
-    fn new(hash: &[u8]) -> Self {
+    /// Of these bytes.
+    pub(crate) fn new(hash: &[u8]) -> Self {
         let mut bytes = [0; LONGEST];
         let length = hash.len().min(LONGEST);
         for (to, from) in bytes.iter_mut().zip(hash) {
@@ -154,21 +152,13 @@ impl fmt::Display for Hash {
     }
 }
 
-/// What all sessions share: hashes that are known, and the turns.
+/// The hashes that are known, for all sessions.
+#[derive(Default)]
 pub struct Hashes {
     memory: Memory,
-    turns: Turns,
 }
 
 impl Hashes {
-    /// Lets so many compute at the same time.
-    pub fn new(at_once: usize) -> Self {
-        Self {
-            memory: Memory::default(),
-            turns: Turns::new(at_once),
-        }
-    }
-
     /// The hash of a whole file that has not changed since it was computed.
     pub fn known(&self, content: &Content, algorithm: Algorithm) -> Option<Hash> {
         self.memory.get(content, algorithm)
@@ -177,11 +167,6 @@ impl Hashes {
     /// Remembers the hash of a whole file.
     pub fn remember(&self, content: Content, algorithm: Algorithm, hash: Hash) {
         self.memory.put(content, algorithm, hash);
-    }
-
-    /// Waits for a turn to read and compute a piece of some hundred milliseconds at the most.
-    pub fn turn(&self) -> Turn<'_> {
-        self.turns.take()
     }
 }
 

@@ -15,7 +15,6 @@ use super::{Kept, Ledger, Limits, Standing, Usage, lock};
 use crate::database::Database;
 use crate::disks::{Disk, Mounts, Turns};
 use crate::error::Error;
-use crate::pool;
 
 /// How old may be what the operator's commands show, and how long a wish of theirs waits.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -115,7 +114,7 @@ impl Ledgers {
         // Its sessions wait for the count, so it does not wait for its turn.
         if ledger.begins_count() {
             let (ledgers, ledger) = (self.clone(), ledger.clone());
-            pool::begin(move || ledgers.recount(&ledger).ok());
+            spawn_blocking(move || ledgers.recount(&ledger).ok());
         }
         Ok(Member {
             ledgers: self.clone(),
@@ -234,7 +233,7 @@ impl Ledgers {
                 for (user, home) in homes {
                     let turn = this.turns.take(&disk).await;
                     let this = this.clone();
-                    pool::begin(move || {
+                    spawn_blocking(move || {
                         count(&this, &user, &home);
                         drop(turn);
                     });

@@ -6,7 +6,10 @@
 //! back before anything is waited for. Errors go into the protocol only: clients show them to their
 //! users, and what comes on stderr not always.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use tokio::task::JoinError;
 use tracing::error;
 
 mod args;
@@ -19,13 +22,12 @@ use line::{Complaint, Line, Reader};
 use sink::Sink;
 use source::Source;
 
-use crate::bandwidth::Share;
 use crate::command_line::words;
 use crate::error::Error;
 use crate::metrics::Direction as Way;
 use crate::pieces::Pieces;
 use crate::pipe::{Gone, Pipe};
-use crate::pool;
+use crate::session::Shares;
 use crate::vfs::Vfs;
 
 /// Bytes of a file that are read, or waited for before they are stored.
@@ -51,20 +53,23 @@ pub fn request(line: &[u8]) -> Option<Result<Request, Fault>> {
 }
 
 /// Serves one request to its end. Returns the exit status: 1 if anything went wrong.
-pub async fn serve<P: Pipe>(vfs: Vfs, request: Request, mut pipe: P) -> u32 {
+pub async fn serve<P: Pipe>(vfs: Vfs, request: Request, pipe: P) -> u32 {
+    let vfs = Arc::new(vfs);
+    let mut serving = Serving {
+        shares: vfs.session().shares(),
+        vfs: &vfs,
+        pipe,
+    };
     let outcome = match request.direction {
-        Direction::To => {
-            let share = vfs.session().shares().speed.clone();
-            receive(Sink::new(vfs, request), &share, &mut pipe).await
-        }
-        Direction::From => {
-            let share = vfs.session().shares().speed.clone();
-            send(Source::new(vfs, request), &share, &mut pipe).await
-        }
+        Direction::To => serving.receive(Sink::new(vfs.clone(), request)).await,
+        Direction::From => serving.send(Source::new(vfs.clone(), request)).await,
     };
     match outcome {
         Ok(has_failed) => u32::from(has_failed),
-        Err(Panicked) => 1,
+        Err(failure) => {
+            error!(%failure, "a step of scp could not be carried out; its channel ends");
+            1
+        }
     }
 }
 
@@ -76,55 +81,124 @@ pub async fn refuse<P: Pipe>(why: impl std::fmt::Display, mut pipe: P) -> u32 {
     1
 }
 
-/// Work on the blocking pool did not come back; it was logged.
-struct Panicked;
-
-/// Lets something work on the blocking pool.
-async fn on_the_pool<T: Send + 'static>(
-    mut worker: T,
-    work: impl FnOnce(&mut T) + Send + 'static,
-) -> Result<T, Panicked> {
-    let done = pool::run(move || {
-        work(&mut worker);
-        worker
-    });
-    done.await.map_err(|failure| {
-        error!(%failure, "a step of scp could not be carried out; its channel ends");
-        Panicked
-    })
+/// A half of scp that works through files and directories.
+trait Worker: Send + 'static {
+    /// Returns how many of them it has begun since this was asked last.
+    fn take_items(&mut self) -> usize;
 }
 
-/// Receives files. Did anything go wrong?
-async fn receive<P: Pipe>(sink: Sink, share: &Share, pipe: &mut P) -> Result<bool, Panicked> {
-    let mut sink = on_the_pool(sink, Sink::begin).await?;
-    let mut input = Pieces::default();
-    let mut is_last = false;
-    loop {
-        if let Some(replies) = sink.take_replies() {
-            // Unheard, what has come is still stored.
-            let _ = pipe.send(replies).await;
+/// The flow of a channel.
+struct Serving<'a, P> {
+    vfs: &'a Arc<Vfs>,
+    shares: &'a Shares,
+    pipe: P,
+}
+
+impl<P: Pipe> Serving<'_, P> {
+    /// Lets a worker do something on the blocking pool. Afterwards waits until the account may have done
+    /// as much, and until what was moved is recorded.
+    async fn on_the_pool<W: Worker, T: Send + 'static>(
+        &self,
+        mut worker: W,
+        mut input: T,
+        work: impl FnOnce(&mut W, &mut T) + Send + 'static,
+    ) -> Result<(W, T), JoinError> {
+        let done = self.shares.threads.run(move || {
+            work(&mut worker, &mut input);
+            (worker, input)
+        });
+        let (mut worker, input) = done.await?;
+        while self.vfs.has_unrecorded() {
+            let vfs = self.vfs.clone();
+            let slice = move || vfs.record_on();
+            self.shares.threads.heavy(self.pipe.gone(), slice).await?;
         }
-        if sink.has_ended() {
-            return Ok(sink.has_failed());
-        }
-        if input.len() == 0 {
-            let limit = share.limit(Way::Upload);
-            let (wants, most) = match limit {
-                // In small steps, so that what is stored comes as smoothly as what is sent.
-                Some(_) => (sink.wants().min(STEP), STEP),
-                None => (sink.wants(), BATCH),
-            };
-            is_last = !gather(&mut input, wants, most, pipe).await;
-            let bytes = input.len() as u64;
-            share.take_unless_gone(Way::Upload, bytes, pipe).await;
-        }
-        (sink, input) = on_the_pool((sink, input), move |(sink, input)| {
-            sink.take(input);
-            if is_last && input.len() == 0 {
-                sink.input_ended();
+        let speed = &self.shares.speed;
+        speed.take_requests(worker.take_items(), &self.pipe).await;
+        Ok((worker, input))
+    }
+
+    /// Receives files. Did anything go wrong?
+    async fn receive(&mut self, sink: Sink) -> Result<bool, JoinError> {
+        let begin = |sink: &mut Sink, (): &mut ()| sink.begin();
+        let (mut sink, ()) = self.on_the_pool(sink, (), begin).await?;
+        let share = &self.shares.speed;
+        let mut input = Pieces::default();
+        let mut is_last = false;
+        loop {
+            if let Some(replies) = sink.take_replies() {
+                // Unheard, what has come is still stored.
+                let _ = self.pipe.send(replies).await;
             }
-        })
-        .await?;
+            if sink.has_ended() {
+                return Ok(sink.has_failed());
+            }
+            if input.len() == 0 {
+                let limit = share.limit(Way::Upload);
+                let (wants, most) = match limit {
+                    // In small steps, so that what is stored comes as smoothly as what is sent.
+                    Some(_) => (sink.wants().min(STEP), STEP),
+                    None => (sink.wants(), BATCH),
+                };
+                is_last = !gather(&mut input, wants, most, &mut self.pipe).await;
+                let bytes = input.len() as u64;
+                share.take_unless_gone(Way::Upload, bytes, &self.pipe).await;
+            }
+            let items = share.requests_at_once();
+            let take = move |sink: &mut Sink, input: &mut Pieces| {
+                sink.take(input, items);
+                if is_last && input.len() == 0 {
+                    sink.input_ended();
+                }
+            };
+            (sink, input) = self.on_the_pool(sink, input, take).await?;
+        }
+    }
+
+    /// Sends files. Did anything go wrong?
+    async fn send(&mut self, mut source: Source) -> Result<bool, JoinError> {
+        let mut answers = Answers::default();
+        loop {
+            while let Some(bytes) = source.take_output() {
+                if self.send_in_steps(bytes).await == Err(Gone) {
+                    source.lost();
+                    break;
+                }
+            }
+            if source.has_ended() {
+                let finish = |source: &mut Source, (): &mut ()| source.finish();
+                let (source, ()) = self.on_the_pool(source, (), finish).await?;
+                return Ok(source.has_failed());
+            }
+            if source.awaits_answer() {
+                match answers.next(&mut self.pipe).await {
+                    Some(Ok(answer)) => source.answered(answer),
+                    Some(Err(fault)) => source.misunderstood(fault),
+                    None => source.lost(),
+                }
+            } else if !source.go_on_now() {
+                let items = self.shares.speed.requests_at_once();
+                let go_on = move |source: &mut Source, (): &mut ()| source.go_on(items);
+                (source, ()) = self.on_the_pool(source, (), go_on).await?;
+            }
+        }
+    }
+
+    /// Sends what comes of a file, as fast as that may be.
+    async fn send_in_steps(&mut self, mut bytes: Bytes) -> Result<(), Gone> {
+        let share = &self.shares.speed;
+        while share.limit(Way::Download).is_some() && bytes.len() > STEP {
+            let step = bytes.split_to(STEP);
+            share
+                .take_unless_gone(Way::Download, step.len() as u64, &self.pipe)
+                .await;
+            self.pipe.send(step).await?;
+        }
+        let length = bytes.len() as u64;
+        share
+            .take_unless_gone(Way::Download, length, &self.pipe)
+            .await;
+        self.pipe.send(bytes).await
     }
 }
 
@@ -142,46 +216,6 @@ async fn gather<P: Pipe>(input: &mut Pieces, wanted: usize, most: usize, pipe: &
         input.push(piece);
     }
     true
-}
-
-/// Sends files. Did anything go wrong?
-async fn send<P: Pipe>(mut source: Source, share: &Share, pipe: &mut P) -> Result<bool, Panicked> {
-    let mut answers = Answers::default();
-    loop {
-        while let Some(bytes) = source.take_output() {
-            if send_in_steps(bytes, share, pipe).await == Err(Gone) {
-                source.lost();
-                break;
-            }
-        }
-        if source.has_ended() {
-            let source = on_the_pool(source, Source::finish).await?;
-            return Ok(source.has_failed());
-        }
-        if source.awaits_answer() {
-            match answers.next(pipe).await {
-                Some(Ok(answer)) => source.answered(answer),
-                Some(Err(fault)) => source.misunderstood(fault),
-                None => source.lost(),
-            }
-        } else if !source.go_on_now() {
-            source = on_the_pool(source, Source::go_on).await?;
-        }
-    }
-}
-
-/// Sends what comes of a file, as fast as that may be.
-async fn send_in_steps<P: Pipe>(mut bytes: Bytes, share: &Share, pipe: &mut P) -> Result<(), Gone> {
-    while share.limit(Way::Download).is_some() && bytes.len() > STEP {
-        let step = bytes.split_to(STEP);
-        share
-            .take_unless_gone(Way::Download, step.len() as u64, pipe)
-            .await;
-        pipe.send(step).await?;
-    }
-    let length = bytes.len() as u64;
-    share.take_unless_gone(Way::Download, length, pipe).await;
-    pipe.send(bytes).await
 }
 
 /// What a client that receives says.

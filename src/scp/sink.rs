@@ -1,12 +1,14 @@
 //! `scp -t`: stores what a client sends (OpenSSH's `scp.c`, `sink`). Synchronous: it runs on the
 //! blocking pool, with what has come so far, and never waits for the client there.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
 use super::args::{self, Request};
 use super::line::{Complaint, DONE, Fault, Line, Reader};
-use super::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP};
+use super::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP, Worker};
 use crate::error::Error;
 use crate::glob::{Expansion, join};
 use crate::path::VPath;
@@ -22,7 +24,7 @@ const PLAIN_MODE: u32 = 0o777;
 
 /// One upload of any number of files.
 pub(super) struct Sink {
-    vfs: Vfs,
+    vfs: Arc<Vfs>,
     request: Request,
     reader: Reader,
     /// The target, and the directories in it that have begun, the innermost last.
@@ -31,7 +33,15 @@ pub(super) struct Sink {
     times: Option<(u32, u32)>,
     phase: Phase,
     replies: BytesMut,
+    /// Lines that were read: files, directories and their ends, and times.
+    items: usize,
     has_failed: bool,
+}
+
+impl Worker for Sink {
+    fn take_items(&mut self) -> usize {
+        std::mem::take(&mut self.items)
+    }
 }
 
 /// Where files go.
@@ -67,7 +77,7 @@ struct Incoming {
 }
 
 impl Sink {
-    pub(super) fn new(vfs: Vfs, request: Request) -> Self {
+    pub(super) fn new(vfs: Arc<Vfs>, request: Request) -> Self {
         Self {
             vfs,
             request,
@@ -76,6 +86,7 @@ impl Sink {
             times: None,
             phase: Phase::Line,
             replies: BytesMut::new(),
+            items: 0,
             has_failed: false,
         }
     }
@@ -139,9 +150,15 @@ impl Sink {
         self.has_failed
     }
 
-    /// Takes what has come, or as much of it as there are replies that should be sent.
-    pub(super) fn take(&mut self, input: &mut Pieces) {
-        while input.len() > 0 && self.replies.len() < SEND_AT && !self.has_ended() {
+    /// Takes what has come, up to so many lines, until there are replies that should be sent or until what
+    /// was stored is to be recorded.
+    pub(super) fn take(&mut self, input: &mut Pieces, most: usize) {
+        while input.len() > 0
+            && self.replies.len() < SEND_AT
+            && self.items < most
+            && !self.vfs.has_unrecorded()
+            && !self.has_ended()
+        {
             let next = match std::mem::replace(&mut self.phase, Phase::Ended) {
                 Phase::Line => self.line(input),
                 Phase::Data(incoming) => Ok(self.store(incoming, input)),
@@ -198,6 +215,7 @@ impl Sink {
         let Some(line) = input.read(|piece| self.reader.line(piece))? else {
             return Ok(Phase::Line);
         };
+        self.items += 1;
         let times = self.times.take();
         match line {
             // Times belong to a file or a directory.

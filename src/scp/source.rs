@@ -2,13 +2,14 @@
 //! it runs on the blocking pool, but for what is in memory, and never waits for the client there.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
 use super::args::Request;
 use super::line::{Complaint, DONE, Fault, Line};
-use super::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP};
+use super::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP, Worker};
 use crate::blocks::Block;
 use crate::command_line::Word;
 use crate::error::Error;
@@ -26,7 +27,7 @@ const TOLD: u32 = 0o1777;
 
 /// One download of any number of files.
 pub(super) struct Source {
-    vfs: Vfs,
+    vfs: Arc<Vfs>,
     request: Request,
     words: VecDeque<Word>,
     expansion: Expansion,
@@ -36,6 +37,8 @@ pub(super) struct Source {
     walk: Vec<Folder>,
     phase: Phase,
     output: VecDeque<Bytes>,
+    /// Files and directories that were begun.
+    items: usize,
     has_ended: bool,
     has_failed: bool,
 }
@@ -59,6 +62,12 @@ enum Phase {
 enum Item {
     File(Outgoing),
     Directory(Folder),
+}
+
+impl Worker for Source {
+    fn take_items(&mut self) -> usize {
+        std::mem::take(&mut self.items)
+    }
 }
 
 /// A file that is being sent.
@@ -90,7 +99,7 @@ impl Outgoing {
 }
 
 impl Source {
-    pub(super) fn new(vfs: Vfs, mut request: Request) -> Self {
+    pub(super) fn new(vfs: Arc<Vfs>, mut request: Request) -> Self {
         Self {
             vfs,
             words: std::mem::take(&mut request.paths).into(),
@@ -100,6 +109,7 @@ impl Source {
             walk: Vec::new(),
             phase: Phase::Start,
             output: VecDeque::new(),
+            items: 0,
             has_ended: false,
             has_failed: false,
         }
@@ -181,9 +191,15 @@ impl Source {
         true
     }
 
-    /// Goes on until there is enough to send, or the client must answer.
-    pub(super) fn go_on(&mut self) {
-        while !self.has_ended && !self.awaits_answer() && self.waiting() < SEND_AT {
+    /// Goes on until there is enough to send, so many files and directories were begun, or the client must
+    /// answer; or what was sent is to be recorded.
+    pub(super) fn go_on(&mut self, most: usize) {
+        while !self.has_ended
+            && !self.awaits_answer()
+            && self.waiting() < SEND_AT
+            && self.items < most
+            && !self.vfs.has_unrecorded()
+        {
             self.phase = match std::mem::replace(&mut self.phase, Phase::Start) {
                 Phase::Next(done) => {
                     self.let_go(done);
@@ -271,6 +287,7 @@ impl Source {
     }
 
     fn begin(&mut self, path: Vec<u8>) -> Phase {
+        self.items += 1;
         let (item, found) = match self.open(&path) {
             Ok(opened) => opened,
             Err(error) => {

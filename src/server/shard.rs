@@ -21,8 +21,8 @@ use crate::admission::Ticket;
 use crate::phase::Phase;
 use crate::ssh::{self, Context};
 
-/// Threads of one shard that may wait for disks at the same time. Every channel waits in at most
-/// one, so a stalled disk does not take them from the other homes.
+/// Threads of one shard that may wait for disks at the same time. What accounts use of them is bounded by
+/// their shares (`pool`), so a stalled disk does not take them from the other homes.
 const BLOCKING_THREADS: usize = 1024;
 
 /// Gives the connection to the shard that has the fewest, of those that live.

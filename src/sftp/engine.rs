@@ -7,8 +7,10 @@ use bytes::BufMut;
 use rustix::io::Errno;
 
 mod check_file;
+mod later;
 mod now;
 
+use self::later::{Rest, Unfinished};
 use super::client::Client;
 use super::extensions::{Extended, advertised, put_names, put_space};
 use super::handles::{Handles, Open};
@@ -22,7 +24,7 @@ use crate::error::Error;
 use crate::path::VPath;
 use crate::session::Session;
 use crate::store::{Changes, Entry, OpenHow, seconds};
-use crate::vfs::Vfs;
+use crate::vfs::{Copying, CopyingFile, Vfs};
 
 /// Longest READ that is answered whole, and longest WRITE that fits in a packet: as OpenSSH.
 pub const MAX_DATA: u32 = MAX_PACKET as u32 - 1024;
@@ -42,6 +44,8 @@ pub struct Engine {
     last_notice: Option<String>,
     /// Bytes of files in the replies, since it was asked.
     read: u64,
+    /// The request that takes long, if there is one.
+    unfinished: Option<Unfinished>,
     initialised: bool,
     heard: bool,
 }
@@ -54,6 +58,8 @@ enum Answer {
     Replied,
     /// STATUS with SSH_FX_EOF.
     Eof,
+    /// It takes long, and this is still to be done.
+    Later(Rest),
 }
 
 type Outcome = Result<Answer, Error>;
@@ -76,6 +82,7 @@ impl Engine {
             notices: Vec::new(),
             last_notice: None,
             read: 0,
+            unfinished: None,
             initialised: false,
             heard: true,
         }
@@ -113,8 +120,8 @@ impl Engine {
         self.handles.any() || self.session().ledger().has_spent()
     }
 
-    /// Ends the session: closes what is open.
-    pub fn finish(mut self) {
+    /// Ends the session: closes what is open. What is to be [recorded](Self::is_recording) then is left.
+    pub fn finish(&mut self) {
         for open in self.handles.drain() {
             if let Open::File(file) = open {
                 // Nobody is left to be told; the log is.
@@ -136,7 +143,7 @@ impl Engine {
         let packet_type = frame.peek();
         let goes_on = self.respond(frame);
         if let Some(packet_type) = packet_type {
-            self.count(packet_type, began);
+            self.count_unless_unfinished(packet_type, began);
         }
         goes_on
     }
@@ -163,16 +170,21 @@ impl Engine {
             // It is too short for its fields.
             Err(Truncated) => Err(Errno::INVAL.into()),
         };
+        self.reply(id, answer);
+        true
+    }
+
+    fn reply(&mut self, id: u32, answer: Outcome) {
         match answer {
             Ok(Answer::Replied) => {}
             Ok(Answer::Done) => self.replies.done(id),
             Ok(Answer::Eof) => self.replies.end_of_file(id),
+            Ok(Answer::Later(rest)) => self.unfinished = Some(Unfinished::new(id, rest)),
             Err(error) => self.refuse(id, error),
         }
         if !self.heard {
             self.replies.discard();
         }
-        true
     }
 
     fn refuse(&mut self, id: u32, error: Error) {
@@ -314,10 +326,11 @@ impl Engine {
                 to,
                 to_offset,
             } => {
-                let (source, target) = (self.handles.shared(&from)?, self.handles.shared(&to)?);
+                self.handles.shared(&from)?;
+                self.handles.shared(&to)?;
                 let length = (length > 0).then_some(length);
-                self.vfs.copy(source, offset, length, target, to_offset)?;
-                Ok(Answer::Done)
+                let copying = Copying::new(offset, length, to_offset);
+                Ok(Answer::Later(Rest::Copy { from, to, copying }))
             }
             Extended::CopyFile {
                 from,
@@ -325,8 +338,8 @@ impl Engine {
                 overwrite,
             } => {
                 let (from, to) = (VPath::parse(&from)?, VPath::parse(&to)?);
-                self.vfs.copy_file(&from, &to, overwrite)?;
-                Ok(Answer::Done)
+                let copying = CopyingFile::new(from, to, overwrite);
+                Ok(Answer::Later(Rest::CopyFile(Box::new(copying))))
             }
             Extended::CheckFile(request) => self.check_file(id, request),
             Extended::SpaceAvailable { path } => {
@@ -401,10 +414,11 @@ impl Engine {
 
     fn close(&mut self, handle: &[u8]) -> Outcome {
         let (open, _held) = self.handles.remove(handle)?;
-        if let Open::File(file) = open {
-            self.vfs.close(file)?;
-        }
-        Ok(Answer::Done)
+        let Open::File(file) = open else {
+            return Ok(Answer::Done);
+        };
+        let closed = self.vfs.close(file);
+        self.recorded(closed)
     }
 
     fn read(&mut self, id: u32, handle: &[u8], offset: u64, length: u32) -> Outcome {

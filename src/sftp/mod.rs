@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use tokio::task::JoinError;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
@@ -25,7 +26,6 @@ use wire::{Broken, Frame, Framer};
 use crate::bandwidth::Share;
 use crate::metrics::Direction;
 use crate::pipe::{Gone, Pipe};
-use crate::pool;
 use crate::quota::SPENT_AT_MOST;
 
 /// Replies are sent on when this many bytes wait.
@@ -56,7 +56,7 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
         }
         if ready.is_empty() {
             if let Some(exit_status) = ending {
-                finish(engine).await;
+                finish(engine, &pipe).await;
                 return exit_status;
             }
             // Only now, so that no more is taken up than is carried out.
@@ -78,7 +78,8 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
             if is_held_back {
                 most = next_part(&share, &ready, &pipe).await;
             }
-            engine = match carry_out(engine, &mut ready, most).await {
+            let user = engine.session().user().to_owned();
+            engine = match carry_out(engine, &mut ready, most, &pipe).await {
                 Ok((engine, whole)) => {
                     if !whole {
                         ending = Some(1);
@@ -86,7 +87,10 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
                     }
                     engine
                 }
-                Err(()) => return 1,
+                Err(failure) => {
+                    error!(user, %failure, "a request could not be carried out; its channel ends");
+                    return 1;
+                }
             };
         }
 
@@ -115,7 +119,8 @@ async fn receive<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Option<Bytes> {
 /// be waked for it.
 fn close_spent(engine: &Engine) {
     if let Some(closer) = engine.session().ledger().must_close_spent() {
-        pool::begin(move || closer.close());
+        let threads = &engine.session().shares().threads;
+        threads.begin(move || closer.close());
     }
 }
 
@@ -168,21 +173,26 @@ async fn next_part<P: Pipe>(share: &Share, ready: &VecDeque<Frame>, pipe: &P) ->
     }
 }
 
-/// Carries out a batch of at most so many requests on the blocking pool. Returns the engine, and whether the stream
-/// can go on.
-async fn carry_out(
+/// Carries out a batch of at most so many requests on the blocking pool, and one that takes long to its end.
+/// Returns the engine, and whether the stream can go on.
+async fn carry_out<P: Pipe>(
     mut engine: Engine,
     ready: &mut VecDeque<Frame>,
     most: usize,
-) -> Result<(Engine, bool), ()> {
+    pipe: &P,
+) -> Result<(Engine, bool), JoinError> {
     let later = ready.split_off(most.min(ready.len()));
     let mut batch = std::mem::replace(ready, later);
-    let user = engine.session().user().to_owned();
-    let done = pool::run(move || {
+    let threads = engine.session().shares().threads.clone();
+    let work = move || {
         engine.session().ledger().close_spent();
         let mut bytes = 0;
         let mut whole = true;
-        while whole && bytes < BATCH_BYTES && engine.replies().len() < SEND_AT {
+        while whole
+            && bytes < BATCH_BYTES
+            && engine.replies().len() < SEND_AT
+            && !engine.is_unfinished()
+        {
             let Some(frame) = batch.pop_front() else {
                 break;
             };
@@ -190,19 +200,18 @@ async fn carry_out(
             whole = engine.carry_out(frame);
         }
         (engine, batch, whole)
-    })
-    .await;
-    match done {
-        Ok((engine, mut rest, whole)) => {
-            rest.append(ready);
-            *ready = rest;
-            Ok((engine, whole))
-        }
-        Err(failure) => {
-            error!(user, %failure, "a request could not be carried out; its channel ends");
-            Err(())
-        }
+    };
+    let (mut engine, mut rest, whole) = threads.run(work).await?;
+    rest.append(ready);
+    *ready = rest;
+    while engine.is_unfinished() {
+        let slice = move || {
+            engine.go_on();
+            engine
+        };
+        engine = threads.heavy(pipe.gone(), slice).await?;
     }
+    Ok((engine, whole))
 }
 
 async fn send_all<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Result<(), Gone> {
@@ -216,11 +225,28 @@ async fn send_all<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Result<(), Gone
 }
 
 /// Closes what the peer left open; closing may block.
-async fn finish(engine: Engine) {
+async fn finish<P: Pipe>(engine: Engine, pipe: &P) {
     if !engine.holds_handles() {
         return;
     }
-    if let Err(failure) = pool::run(move || engine.finish()).await {
+    if let Err(failure) = close_all(engine, pipe).await {
         error!(%failure, "closing the files of a session failed");
     }
+}
+
+async fn close_all<P: Pipe>(mut engine: Engine, pipe: &P) -> Result<(), JoinError> {
+    let threads = engine.session().shares().threads.clone();
+    let closing = move || {
+        engine.finish();
+        engine
+    };
+    engine = threads.run(closing).await?;
+    while engine.is_recording() {
+        let slice = move || {
+            engine.record_on();
+            engine
+        };
+        engine = threads.heavy(pipe.gone(), slice).await?;
+    }
+    Ok(())
 }

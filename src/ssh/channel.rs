@@ -15,7 +15,6 @@ use super::transport::PACKET;
 use crate::commands::{self, Command};
 use crate::metrics::Metrics;
 use crate::pipe::{Gone, Pipe};
-use crate::pool;
 use crate::scp;
 use crate::session::Session;
 use crate::sftp;
@@ -238,6 +237,10 @@ async fn serve(
     cancelled: Arc<AtomicBool>,
     pipe: ChannelPipe<'_>,
 ) -> u32 {
+    if service != Service::Sftp {
+        // SFTP counts each of its requests, the first included.
+        session.shares().speed.take_requests(1, &pipe).await;
+    }
     let Some(vfs) = open_home(session, cancelled).await else {
         return refuse(&service, pipe).await;
     };
@@ -266,7 +269,9 @@ async fn refuse(service: &Service, mut pipe: ChannelPipe<'_>) -> u32 {
 /// The verbs on the home of a session; `None`, once the operator was told, if it cannot be opened.
 async fn open_home(session: Arc<Session>, cancelled: Arc<AtomicBool>) -> Option<Vfs> {
     let opening = session.clone();
-    match pool::run(move || opening.open_store()).await {
+    let threads = &session.shares().threads;
+    let opened = threads.run(move || opening.open_store()).await;
+    match opened {
         Ok(Ok(store)) => Some(Vfs::new(session, store, cancelled)),
         Ok(Err(failure)) => {
             let (user, home) = (session.user(), session.home().display());

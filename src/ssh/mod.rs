@@ -49,6 +49,7 @@ use crate::failed_logins::FailedLogins;
 use crate::hashes::Hashes;
 use crate::metrics::Metrics;
 use crate::phase::{Phase, STOPPING, reached};
+use crate::pool::Pool;
 use crate::portions::{Portions, UsedUp};
 use crate::quota::{Ledgers, Limits};
 use crate::session::{Client, Session, Shares, Terms};
@@ -72,6 +73,7 @@ pub struct Context {
     descriptors: Arc<Descriptors>,
     /// Connections on which somebody is logged in.
     connections: Arc<Portions>,
+    pool: Arc<Pool>,
     login: config::Login,
     ssh: config::Ssh,
     sftp: config::Sftp,
@@ -95,7 +97,7 @@ impl Context {
             ledgers,
             sessions,
             failed_logins: Arc::default(),
-            hashes: Arc::new(Hashes::new(config.server.shards)),
+            hashes: Arc::default(),
             audit,
             metrics,
             lanes: Arc::new(Lanes::new(
@@ -104,6 +106,7 @@ impl Context {
             )),
             descriptors: Arc::new(Descriptors::of_process()),
             connections: Arc::new(Portions::new(config.admission.room_for_accounts())),
+            pool: Arc::new(Pool::new(config.server.shards)),
             login: config.login.clone(),
             ssh: config.ssh.clone(),
             sftp: config.sftp.clone(),
@@ -138,6 +141,7 @@ impl Context {
             lanes: self.lanes.clone(),
             descriptors: self.descriptors.clone(),
             connections: self.connections.clone(),
+            pool: self.pool.clone(),
             ..Self::new(
                 config,
                 self.accounts.clone(),
@@ -422,6 +426,7 @@ impl Handler for Connection {
         let shares = Shares {
             speed: context.lanes.join(user, account.settings.rules.bandwidth),
             open: context.descriptors.join(user),
+            threads: context.pool.join(user),
         };
         let session = Session::new(
             proof,

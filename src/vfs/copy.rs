@@ -1,4 +1,4 @@
-//! Copies on the server: parts of open files, and whole files by name.
+//! Copies on the server: parts of open files, and whole files by name. They are heavy work, done in slices.
 
 use rustix::io::Errno;
 
@@ -11,69 +11,148 @@ use crate::store::{Changes, OpenHow, READING, unsigned_seconds};
 
 /// A range that the source does not have is an error only if it was asked for, as in OpenSSH.
 const ENDS_EARLY: Error = Error::Invalid("The source file ends before the range does");
-/// Copied in one go, while nobody else writes to the target.
-const COPY_AT_ONCE: u64 = 8 << 20;
+/// Copied in a slice, while nobody else writes to the target.
+const SLICE: u64 = 8 << 20;
+
+/// A copy between two open files that is under way.
+pub struct Copying {
+    offset: u64,
+    /// `None` is up to the end of the source.
+    length: Option<u64>,
+    target_offset: u64,
+    progress: Option<Progress>,
+}
+
+#[derive(Clone, Copy)]
+struct Progress {
+    /// Bytes that are still to be copied.
+    missing: u64,
+    /// The source had less than what was asked for.
+    is_too_long: bool,
+}
+
+impl Copying {
+    /// From an offset of the source to one of the target.
+    pub fn new(offset: u64, length: Option<u64>, target_offset: u64) -> Self {
+        Self {
+            offset,
+            length,
+            target_offset,
+            progress: None,
+        }
+    }
+}
+
+/// A copy of a file by its name that is under way.
+pub struct CopyingFile {
+    from: VPath,
+    to: VPath,
+    overwrite: bool,
+    open: Option<OpenCopy>,
+}
+
+struct OpenCopy {
+    source: OpenFile,
+    target: OpenFile,
+    /// The target's.
+    inode: (u64, u64),
+    at_its_end: Changes,
+    copying: Copying,
+}
+
+impl CopyingFile {
+    /// What is there under the name of the copy is refused unless `overwrite`.
+    pub fn new(from: VPath, to: VPath, overwrite: bool) -> Self {
+        Self {
+            from,
+            to,
+            overwrite,
+            open: None,
+        }
+    }
+}
 
 impl Vfs {
-    /// Copies a file with its permissions and times (copy-file of
-    /// draft-ietf-secsh-filexfer-extensions-00, section 6). What is there under the name of the copy
-    /// is refused unless `overwrite`; what was made of a copy that fails is removed.
-    pub fn copy_file(&self, from: &VPath, to: &VPath, overwrite: bool) -> Result<(), Error> {
-        let outcome = self.copy_named(from, to, overwrite);
-        self.record(Deed::Copy(from, to), outcome)
+    /// Copies a slice of a file with its permissions and times (copy-file of
+    /// draft-ietf-secsh-filexfer-extensions-00, section 6); false if there is more to do. What was made
+    /// of a copy that fails is removed.
+    pub fn copy_file_on(&self, copy: &mut CopyingFile) -> Result<bool, Error> {
+        let outcome = self.copy_named_on(copy);
+        if outcome == Ok(false) {
+            return outcome;
+        }
+        self.record(Deed::Copy(&copy.from, &copy.to), outcome)
     }
 
-    fn copy_named(&self, from: &VPath, to: &VPath, overwrite: bool) -> Result<(), Error> {
-        let source = self.opened_unnoted(from, Some(Verb::Read), &READING, None)?;
-        let found = source.file.metadata()?;
-        let inode_of = |path, last| {
-            self.at(path, last, |place| {
-                let found = place.store.metadata(&place.path, place.is_followed())?;
-                Ok(found.inode)
-            })
+    fn copy_named_on(&self, copy: &mut CopyingFile) -> Result<bool, Error> {
+        let mut open = match copy.open.take() {
+            Some(open) => open,
+            None => self.open_copy(copy)?,
         };
-        if overwrite && inode_of(to, Last::Followed) == Ok(found.inode) {
+        let copied = self.copy_spoiling(&open.source, &open.target, &mut open.copying);
+        if copied == Ok(false) {
+            copy.open = Some(open);
+            return copied;
+        }
+        let OpenCopy { target, inode, .. } = open;
+        let copied = copied.and_then(|_| self.change_allowed(&target, &open.at_its_end));
+        let copied = copied.and(self.close_unnoted(target));
+        let is_made = || self.inode_of(&copy.to, Last::Itself) == Ok(inode);
+        if copied.is_err() && !copy.overwrite && is_made() {
+            // Nobody knows of it yet.
+            let _ = self.at(&copy.to, Last::Itself, |place| self.remove_allowed(place));
+        }
+        copied.map(|()| true)
+    }
+
+    fn open_copy(&self, copy: &CopyingFile) -> Result<OpenCopy, Error> {
+        let source = self.opened_unnoted(&copy.from, Some(Verb::Read), &READING, None)?;
+        let found = source.file.metadata()?;
+        if copy.overwrite && self.inode_of(&copy.to, Last::Followed) == Ok(found.inode) {
             return Err(Error::Invalid("A file cannot be copied onto itself"));
         }
         let making = OpenHow {
             write: true,
             create: true,
-            truncate: overwrite,
-            exclusive: !overwrite,
+            truncate: copy.overwrite,
+            exclusive: !copy.overwrite,
             // Nobody else reads it before it has the permissions that it shall have.
             permissions: Some(0o600),
             ..OpenHow::default()
         };
-        let target = self.opened_unnoted(to, None, &making, Some(found.size))?;
-        let made = target.file.metadata()?.inode;
-        let as_source = Changes {
-            permissions: Some(found.mode),
-            times: Some((unsigned_seconds(found.atime), unsigned_seconds(found.mtime))),
-            ..Changes::default()
-        };
-        let copied = self
-            .copy_spoiling(&source, 0, None, &target, 0)
-            .and_then(|()| self.change_allowed(&target, &as_source));
-        let copied = copied.and(self.close_unnoted(target));
-        if copied.is_err() && !overwrite && inode_of(to, Last::Itself) == Ok(made) {
-            // Nobody knows of it yet.
-            let _ = self.at(to, Last::Itself, |place| self.remove_allowed(place));
-        }
-        copied
+        let target = self.opened_unnoted(&copy.to, None, &making, Some(found.size))?;
+        Ok(OpenCopy {
+            source,
+            inode: target.file.metadata()?.inode,
+            target,
+            at_its_end: Changes {
+                permissions: Some(found.mode),
+                times: Some((unsigned_seconds(found.atime), unsigned_seconds(found.mtime))),
+                ..Changes::default()
+            },
+            copying: Copying::new(0, None, 0),
+        })
     }
 
-    /// Copies `length` bytes (`None`: to the end) between two open files, on this machine only.
-    /// Stops, with an error, when the session ends meanwhile. What would exceed the quota is not
-    /// begun.
-    pub fn copy(
+    fn inode_of(&self, path: &VPath, last: Last) -> Result<(u64, u64), Error> {
+        self.at(path, last, |place| {
+            let found = place.store.metadata(&place.path, place.is_followed())?;
+            Ok(found.inode)
+        })
+    }
+
+    /// Copies a slice between two open files, on this machine only; false if there is more to do. Stops,
+    /// with an error, when the session ends meanwhile. What would exceed the quota is not begun.
+    pub fn copy_on(
         &self,
         source: &OpenFile,
-        offset: u64,
-        length: Option<u64>,
         target: &OpenFile,
-        target_offset: u64,
-    ) -> Result<(), Error> {
-        let copied = self.copy_spoiling(source, offset, length, target, target_offset);
+        copying: &mut Copying,
+    ) -> Result<bool, Error> {
+        let copied = self.copy_spoiling(source, target, copying);
+        if copied == Ok(false) {
+            return copied;
+        }
         target.was_copied_to();
         self.record(Deed::Copy(source.path(), target.path()), copied)
     }
@@ -81,26 +160,61 @@ impl Vfs {
     fn copy_spoiling(
         &self,
         source: &OpenFile,
-        offset: u64,
-        length: Option<u64>,
         target: &OpenFile,
-        target_offset: u64,
-    ) -> Result<(), Error> {
-        let copied = self.copy_parts(source, offset, length, target, target_offset);
+        copying: &mut Copying,
+    ) -> Result<bool, Error> {
+        let copied = self.copy_slice(source, target, copying);
         if copied.is_err() {
             target.spoil();
         }
         copied
     }
 
-    fn copy_parts(
+    fn copy_slice(
         &self,
         source: &OpenFile,
-        mut offset: u64,
-        length: Option<u64>,
         target: &OpenFile,
-        mut target_offset: u64,
-    ) -> Result<(), Error> {
+        copying: &mut Copying,
+    ) -> Result<bool, Error> {
+        let mut progress = match copying.progress {
+            Some(progress) => progress,
+            None => self.check_copy(source, target, copying)?,
+        };
+        let mut left = SLICE;
+        while progress.missing > 0 {
+            if left == 0 {
+                copying.progress = Some(progress);
+                return Ok(false);
+            }
+            self.check_awaited()?;
+            let most = progress.missing.min(left);
+            let copied = self.copy_some(source, target, copying, most)?;
+            if copied == 0 {
+                return match copying.length {
+                    Some(_) => Err(ENDS_EARLY),
+                    None => Ok(true),
+                };
+            }
+            progress.missing -= copied;
+            left -= copied;
+            copying.offset += copied;
+            // The offset means nothing to a file that is open to append, so it can be any.
+            copying.target_offset = copying.target_offset.saturating_add(copied);
+        }
+        if progress.is_too_long {
+            return Err(ENDS_EARLY);
+        }
+        Ok(true)
+    }
+
+    /// Checks that the copy is allowed, and that there is room for it.
+    fn check_copy(
+        &self,
+        source: &OpenFile,
+        target: &OpenFile,
+        copying: &Copying,
+    ) -> Result<Progress, Error> {
+        let (offset, target_offset) = (copying.offset, copying.target_offset);
         if i64::try_from(offset).is_err() {
             return Err(Errno::INVAL.into());
         }
@@ -110,7 +224,7 @@ impl Vfs {
             source.readable()?.metadata()?,
             target.writable()?.metadata()?,
         );
-        let asked = length.unwrap_or(u64::MAX);
+        let asked = copying.length.unwrap_or(u64::MAX);
         let there = asked.min(from.size.saturating_sub(offset));
         let start = target.start(target_offset, to.size);
         let growth = start.saturating_add(there).saturating_sub(to.size);
@@ -125,40 +239,27 @@ impl Vfs {
         if there > 0 {
             self.ledger().begin().check_room(Usage::bytes(growth))?;
         }
-        let too_long = length.is_some() && missing < asked;
-        while missing > 0 {
-            self.check_awaited()?;
-            let copied = self.copy_some(source, offset, missing, target, target_offset)?;
-            if copied == 0 {
-                return if length.is_some() {
-                    Err(ENDS_EARLY)
-                } else {
-                    Ok(())
-                };
-            }
-            missing -= copied;
-            offset += copied;
-            // The offset means nothing to a file that is open to append, so it can be any.
-            target_offset = target_offset.saturating_add(copied);
-        }
-        if too_long { Err(ENDS_EARLY) } else { Ok(()) }
+        Ok(Progress {
+            missing,
+            is_too_long: copying.length.is_some() && missing < asked,
+        })
     }
 
-    /// Copies a part, and counts it. 0 only at the end of the source.
+    /// Copies so many bytes at most, and counts them. 0 only at the end of the source.
     fn copy_some(
         &self,
         source: &OpenFile,
-        offset: u64,
-        most: u64,
         target: &OpenFile,
-        target_offset: u64,
+        copying: &Copying,
+        most: u64,
     ) -> Result<u64, Error> {
+        let (offset, target_offset) = (copying.offset, copying.target_offset);
         let change = self.ledger().begin();
         let mut size = target.tracked.hold_size(|| target.size_on_disk())?;
         let before = size.get();
         // Nobody else changes the size of the target; when that is the source too, it is this one.
         let there = source.size_on_disk()?.saturating_sub(offset);
-        let count = most.min(there).min(COPY_AT_ONCE);
+        let count = most.min(there);
         if count == 0 {
             return Ok(0);
         }

@@ -10,12 +10,11 @@ use rustix::io::Errno;
 use super::gap::Gap;
 use super::record::{Deed, Used};
 use super::replace::{End, Overwrite};
-use super::{Last, Pass, Place, Verb, Vfs};
+use super::{Pass, Place, Verb, Vfs};
 use crate::error::Error;
-use crate::hashes::Algorithm;
 use crate::path::VPath;
 use crate::quota::{Tracked, Usage};
-use crate::store::{Changes, Directory, File, Metadata, OpenHow, READING};
+use crate::store::{Changes, Directory, File, Metadata, OpenHow};
 use crate::transfers::{Direction, Transfers, UnderWay};
 
 /// A file that a session holds open, and what it did with it.
@@ -250,19 +249,9 @@ impl Vfs {
             story: &story,
             has_failed: story.has_failed.load(Ordering::Relaxed) || outcome.is_err(),
             end,
-            sha256: &|| self.sha256_of(&path, inode),
+            inode,
         });
         outcome
-    }
-
-    /// The hash of a file that was closed, if it still goes by its name. It is for the operator, whatever
-    /// its owner may read.
-    fn sha256_of(&self, path: &VPath, inode: (u64, u64)) -> Option<String> {
-        let open = |place: &Place<'_>| self.open_counted(place, &READING, None);
-        let file = self.at(path, Last::Followed, open).ok()?;
-        let is_same = file.tracked.inode() == inode;
-        let hash = is_same.then(|| self.hash_whole(&file, Algorithm::Sha256).ok());
-        Some(hash.flatten()?.to_string())
     }
 
     /// Before a file is closed, or takes the place of another one.

@@ -1,4 +1,4 @@
-//! Hashes of files.
+//! Hashes of files, computed in slices: heavy work, with others between two slices.
 
 use bytes::BytesMut;
 
@@ -8,8 +8,10 @@ use crate::hashes::{Algorithm, Content, Hash, Hasher};
 use crate::path::VPath;
 use crate::store::Metadata;
 
-/// Read in one turn: some milliseconds of work.
-const PIECE: u64 = 1 << 20;
+/// Read and computed in a slice: some milliseconds of work.
+const SLICE: u64 = 2 << 20;
+/// Read at once.
+const PIECE: u64 = 256 << 10;
 
 /// A part of a file.
 #[derive(Debug, Clone, Copy)]
@@ -20,32 +22,121 @@ pub struct Part {
     pub length: Option<u64>,
 }
 
-impl Vfs {
-    /// The hash of a whole file by its name.
-    pub fn hash_file(&self, path: &VPath, algorithm: Algorithm) -> Result<Hash, Error> {
-        let file = self.open_to_hash(path)?;
-        let hash = self.hash_whole(&file, algorithm);
-        self.close(file)?;
+/// Hashes of an open file that are being computed.
+pub struct Hashing {
+    algorithm: Algorithm,
+    /// What is read next.
+    next: u64,
+    end: u64,
+    /// Bytes of a block.
+    block: u64,
+    /// Where the current block ends, and the hash of what was read of it.
+    block_end: u64,
+    hasher: Hasher,
+    /// Of the blocks that are done.
+    hashes: Vec<u8>,
+    /// What is in the file, if all of it is hashed.
+    whole: Option<Content>,
+    is_done: bool,
+}
+
+impl Hashing {
+    fn new(algorithm: Algorithm, offset: u64, length: u64, block: u64) -> Self {
+        let end = offset.saturating_add(length);
+        Self {
+            algorithm,
+            next: offset,
+            end,
+            block,
+            block_end: offset.saturating_add(block).min(end),
+            hasher: Hasher::new(algorithm),
+            hashes: Vec::new(),
+            whole: None,
+            is_done: false,
+        }
+    }
+
+    /// The hashes, one behind the other, once all are computed.
+    pub fn done(&self) -> Option<&[u8]> {
+        self.is_done.then_some(&self.hashes)
+    }
+
+    fn end_block(&mut self) -> Hash {
+        let hasher = std::mem::replace(&mut self.hasher, Hasher::new(self.algorithm));
+        let hash = hasher.finish();
+        self.hashes.extend_from_slice(hash.as_bytes());
+        self.next = self.block_end;
+        self.block_end = self.next.saturating_add(self.block).min(self.end);
+        self.is_done = self.next >= self.end;
         hash
     }
+}
 
-    /// The hash of a whole open file, from memory if the file has not changed since.
-    pub(super) fn hash_whole(&self, file: &OpenFile, algorithm: Algorithm) -> Result<Hash, Error> {
-        let hashes = self.session.hashes();
-        let before = file.readable()?.metadata()?;
-        let content = Content::from(&before);
-        if let Some(hash) = hashes.known(&content, algorithm) {
-            return Ok(hash);
+/// The hash of a file by its name that is being computed.
+pub struct HashingFile {
+    path: VPath,
+    algorithm: Algorithm,
+    open: Option<(OpenFile, Hashing)>,
+}
+
+impl HashingFile {
+    /// Of this file; nothing is opened yet.
+    pub fn new(path: VPath, algorithm: Algorithm) -> Self {
+        Self {
+            path,
+            algorithm,
+            open: None,
         }
-        let hash = self.hash_range(file, algorithm, 0, before.size)?;
-        if Content::from(&file.file.metadata()?) == content {
-            hashes.remember(content, algorithm, hash);
+    }
+}
+
+impl Vfs {
+    /// Computes a slice of the hash of a file; `None` if there is more to do. At the end, and after an
+    /// error, the file is closed.
+    pub fn hash_file_on(&self, file: &mut HashingFile) -> Result<Option<Hash>, Error> {
+        let (open, mut hashing) = match file.open.take() {
+            Some(open) => open,
+            None => {
+                let open = self.open_to_hash(&file.path)?;
+                match self.hash_whole(&open, file.algorithm) {
+                    Ok(hashing) => (open, hashing),
+                    Err(error) => return self.close(open).and(Err(error)),
+                }
+            }
+        };
+        let outcome = self.hash_on(&open, &mut hashing);
+        match (outcome, hashing.done()) {
+            (Ok(()), None) => {
+                file.open = Some((open, hashing));
+                Ok(None)
+            }
+            (outcome, hash) => {
+                let hash = outcome.map(|()| hash.map(Hash::new));
+                self.close(open).and(hash)
+            }
         }
-        Ok(hash)
     }
 
-    /// The hashes of all blocks of a part of an open file, one behind the other; one hash if there are
-    /// no blocks. Where the file ends, the last block does. No more than `most` bytes.
+    /// Begins the hash of a whole open file, which is done at once if it is known and the file has not
+    /// changed since.
+    pub(super) fn hash_whole(
+        &self,
+        file: &OpenFile,
+        algorithm: Algorithm,
+    ) -> Result<Hashing, Error> {
+        let found = file.readable()?.metadata()?;
+        let content = Content::from(&found);
+        let mut hashing = Hashing::new(algorithm, 0, found.size, found.size);
+        if let Some(hash) = self.session.hashes().known(&content, algorithm) {
+            hashing.hashes.extend_from_slice(hash.as_bytes());
+            hashing.is_done = true;
+        }
+        hashing.whole = Some(content);
+        Ok(hashing)
+    }
+
+    /// Begins the hashes of all blocks of a part of an open file; of the part as a whole if there are no
+    /// blocks. Where the file ends, the last block does. They have no more than `most` bytes.
     pub fn hash_blocks(
         &self,
         file: &OpenFile,
@@ -53,7 +144,7 @@ impl Vfs {
         part: Part,
         block: Option<u64>,
         most: usize,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Hashing, Error> {
         self.check_open(file, Verb::Hash)?;
         let size = file.readable()?.metadata()?.size;
         let there = size
@@ -61,54 +152,53 @@ impl Vfs {
             .ok_or(Error::Invalid("The file ends before the part begins"))?;
         let length = part.length.map_or(there, |length| length.min(there));
         let Some(block) = block else {
-            let whole = part.offset == 0 && length == size;
-            let hash = if whole {
-                self.hash_whole(file, algorithm)?
+            let is_whole = part.offset == 0 && length == size;
+            return if is_whole {
+                self.hash_whole(file, algorithm)
             } else {
-                self.hash_range(file, algorithm, part.offset, length)?
+                Ok(Hashing::new(algorithm, part.offset, length, length))
             };
-            return Ok(hash.as_bytes().to_vec());
         };
         let fit = most as u64 / algorithm.length() as u64;
         if length.div_ceil(block.max(1)) > fit {
             return Err(Error::Limit("Too many blocks for one reply", fit));
         }
-        let mut hashes = Vec::new();
-        let mut done = 0;
-        while done < length {
-            let now = block.min(length - done);
-            let hash = self.hash_range(file, algorithm, part.offset + done, now)?;
-            hashes.extend_from_slice(hash.as_bytes());
-            done += now;
-        }
-        Ok(hashes)
+        let mut hashing = Hashing::new(algorithm, part.offset, length, block);
+        // Nothing has no blocks.
+        hashing.is_done = length == 0;
+        Ok(hashing)
     }
 
-    /// Reads and computes, in turns with all others. Ends early where the file does by now.
-    fn hash_range(
-        &self,
-        file: &OpenFile,
-        algorithm: Algorithm,
-        offset: u64,
-        length: u64,
-    ) -> Result<Hash, Error> {
+    /// Reads and computes a slice. A block ends early where the file does by now.
+    pub fn hash_on(&self, file: &OpenFile, hashing: &mut Hashing) -> Result<(), Error> {
         let source = file.readable()?;
-        let mut hasher = Hasher::new(algorithm);
         let mut piece = BytesMut::new();
-        let mut done = 0;
-        while done < length {
+        let mut left = SLICE;
+        while left > 0 && !hashing.is_done {
             self.check_awaited()?;
-            let _turn = self.session.hashes().turn();
+            let wanted = PIECE.min(hashing.block_end - hashing.next).min(left);
             piece.clear();
-            let wanted = PIECE.min(length - done) as usize;
-            let read = source.read(offset + done, wanted, &mut piece)?;
-            if read == 0 {
-                break;
+            let read = source.read(hashing.next, wanted as usize, &mut piece)? as u64;
+            hashing.hasher.update(&piece);
+            hashing.next += read;
+            left = left.saturating_sub(read.max(1));
+            if read == 0 || hashing.next == hashing.block_end {
+                let hash = hashing.end_block();
+                self.remember_hash(file, hashing, hash)?;
             }
-            hasher.update(&piece);
-            done += read as u64;
         }
-        Ok(hasher.finish())
+        Ok(())
+    }
+
+    /// Remembers the hash of a whole file that has not changed meanwhile.
+    fn remember_hash(&self, file: &OpenFile, hashing: &Hashing, hash: Hash) -> Result<(), Error> {
+        if let Some(content) = hashing.whole
+            && Content::from(&file.file.metadata()?) == content
+        {
+            let hashes = self.session.hashes();
+            hashes.remember(content, hashing.algorithm, hash);
+        }
+        Ok(())
     }
 }
 

@@ -21,10 +21,12 @@ mod record;
 mod replace;
 mod space;
 mod sweep;
+mod unrecorded;
 
 use self::access::{Last, Pass, Place, Verb};
+pub use self::copy::{Copying, CopyingFile};
 pub use self::file::OpenFile;
-pub use self::hash::Part;
+pub use self::hash::{Hashing, HashingFile, Part};
 use self::names::{last_name, name_is_gone, of_link};
 pub use self::open::OpenDirectory;
 use self::open::WRITING;
@@ -32,6 +34,7 @@ use self::record::Deed;
 use self::replace::Overwrites;
 pub use self::space::Room;
 pub use self::sweep::{is_stale, sweep};
+use self::unrecorded::Unrecorded;
 
 use crate::error::Error;
 use crate::path::VPath;
@@ -49,6 +52,7 @@ pub struct Vfs {
     /// For paths that were resolved, see [`access`].
     without_links: Arc<dyn Store>,
     overwrites: Overwrites,
+    unrecorded: Unrecorded,
     /// Set when nobody waits for the result any more: long verbs stop.
     cancelled: Arc<AtomicBool>,
 }
@@ -61,6 +65,7 @@ impl Vfs {
             without_links: store.without_links(),
             store,
             overwrites: Overwrites::default(),
+            unrecorded: Unrecorded::default(),
             cancelled,
         }
     }

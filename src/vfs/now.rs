@@ -87,6 +87,7 @@ impl Vfs {
             story,
             ..
         } = file;
+        let inode = tracked.inode();
         let closing = Closing {
             _file: file,
             _tracked: tracked,
@@ -99,7 +100,7 @@ impl Vfs {
             story: &story,
             has_failed: false,
             end: End::Closed,
-            sha256: &|| None,
+            inode,
         });
         let _: Result<(), _> = self.record(Deed::Close(&path), Ok(()));
     }

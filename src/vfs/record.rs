@@ -9,6 +9,7 @@ use tracing::{debug, info};
 use super::Vfs;
 use super::file::Story;
 use super::replace::End;
+use super::unrecorded::Moves;
 use crate::audit::{Ending, Event, Moved, milliseconds, shown};
 use crate::error::{Error, Unfinished};
 use crate::path::VPath;
@@ -45,8 +46,7 @@ pub(super) struct Used<'a> {
     /// Something that should have been written to it was not.
     pub(super) has_failed: bool,
     pub(super) end: End,
-    /// Its hash, computed only if it is asked for.
-    pub(super) sha256: &'a dyn Fn() -> Option<String>,
+    pub(super) inode: (u64, u64),
 }
 
 impl Vfs {
@@ -79,6 +79,7 @@ impl Vfs {
     pub(super) fn record_moves(&self, used: &Used<'_>) {
         let (user, peer) = (self.session.user(), self.session.peer());
         let Used { path, story, .. } = used;
+        let mut moves = Moves::default();
         if let Some(upload) = story.upload.as_deref()
             && (upload.bytes() > 0 || story.is_new.load(Ordering::Relaxed))
         {
@@ -88,8 +89,7 @@ impl Vfs {
                 End::Closed => Ending::Complete,
             };
             info!(user, %peer, ?path, bytes = upload.bytes(), "upload");
-            let moved = self.moved(used, upload, result);
-            self.session.witness().note(&Event::Upload(moved));
+            moves.upload = Some(moved(path, upload, result));
         }
         // Who opens an empty file has all of it.
         let is_nothing_to_read = story.size == 0 && story.upload.is_none();
@@ -103,21 +103,20 @@ impl Vfs {
                 End::Cut => Ending::Cut,
             };
             info!(user, %peer, ?path, bytes = download.bytes(), "download");
-            let moved = self.moved(used, download, result);
-            self.session.witness().note(&Event::Download(moved));
+            moves.download = Some(moved(path, download, result));
         }
+        self.record_or_hash(path, used.inode, moves);
     }
+}
 
-    fn moved<'a>(&self, used: &Used<'a>, transfer: &Transfer, result: Ending) -> Moved<'a> {
-        let hashed = result == Ending::Complete && self.session.witness().wants_hashes();
-        Moved {
-            path: text(used.path),
-            bytes: transfer.bytes(),
-            offset: transfer.offset(),
-            duration_ms: milliseconds(transfer.elapsed()),
-            result,
-            sha256: hashed.then(used.sha256).flatten(),
-        }
+fn moved(path: &VPath, transfer: &Transfer, result: Ending) -> Moved<'static> {
+    Moved {
+        path: text(path),
+        bytes: transfer.bytes(),
+        offset: transfer.offset(),
+        duration_ms: milliseconds(transfer.elapsed()),
+        result,
+        sha256: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What every black-box test needs: a real server, real clients as programs, and deadlines.
 
 pub mod ahead;
+pub mod busy;
 pub mod command;
 pub mod connection;
 pub mod database;

@@ -22,6 +22,12 @@ impl TestServer {
         number_in(&status, field)
     }
 
+    /// Threads that the server's process has now.
+    pub fn threads(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
+        number_in(&status, "Threads:")
+    }
+
     /// CPU time that the server's process used so far.
     pub fn cpu_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process_id())).unwrap();

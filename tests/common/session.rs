@@ -10,7 +10,7 @@ use landfall::audit::{Audit, Who};
 use landfall::bandwidth::Lanes;
 use landfall::config::Config;
 use landfall::descriptors::Descriptors;
-use landfall::hashes::Hashes;
+use landfall::pool::Pool;
 use landfall::quota::{CountHome, Ledgers, Limits};
 use landfall::rules::Bandwidth;
 use landfall::session::{Client, Session, Shares, Terms};
@@ -76,6 +76,7 @@ impl Entrance {
         let shares = Shares {
             speed: Lanes::new(Bandwidth::default(), None).join(USER, Bandwidth::default()),
             open: Descriptors::of_process().join(USER),
+            threads: Pool::new(1).join(USER),
         };
         let who = Who {
             user: USER.to_owned(),
@@ -83,8 +84,15 @@ impl Entrance {
             session: None,
         };
         let witness = Witness::new(Audit::off(), Arc::default(), who);
-        let hashes = Arc::new(Hashes::new(1));
-        let session = Session::new(proof, client, terms, member, shares, hashes, witness);
+        let session = Session::new(
+            proof,
+            client,
+            terms,
+            member,
+            shares,
+            Arc::default(),
+            witness,
+        );
         Arc::new(session)
     }
 }

@@ -11,7 +11,7 @@ use landfall::quota::Limits;
 use landfall::rules::{Denied, Permission};
 use landfall::session::{Session, count_home};
 use landfall::store::{Changes, OpenHow};
-use landfall::vfs::Vfs;
+use landfall::vfs::{Copying, Vfs};
 use tempfile::TempDir;
 
 use super::*;
@@ -96,7 +96,7 @@ async fn reads_and_writes_ask_what_holds_now() {
         lacks(Permission::Upload)
     );
     assert_eq!(
-        vfs.copy(&file, 0, None, &target, 0),
+        vfs.copy_on(&file, &target, &mut Copying::new(0, None, 0)),
         lacks(Permission::Upload)
     );
     scene.permit(&["upload-only"]);
@@ -106,7 +106,7 @@ async fn reads_and_writes_ask_what_holds_now() {
     );
     assert_eq!(vfs.read_now(&file, 0, &mut [0; 7]), None);
     assert_eq!(
-        vfs.copy(&file, 0, None, &target, 0),
+        vfs.copy_on(&file, &target, &mut Copying::new(0, None, 0)),
         lacks(Permission::Download)
     );
     let whole = landfall::vfs::Part {
@@ -114,12 +114,15 @@ async fn reads_and_writes_ask_what_holds_now() {
         length: None,
     };
     let hashed = vfs.hash_blocks(&file, Algorithm::named(b"md5").unwrap(), whole, None, 100);
-    assert_eq!(hashed, lacks(Permission::Download));
+    assert_eq!(hashed.map(drop), lacks(Permission::Download));
     assert_eq!(vfs.write(&mut target, 0, &content), Ok(()));
     scene.permit(&["full"]);
     assert_eq!(vfs.read(&mut file, 0, 7, &mut out), Ok(7));
     assert_eq!(vfs.read_now(&file, 0, &mut [0; 7]), Some(7));
-    assert_eq!(vfs.copy(&file, 0, None, &target, 0), Ok(()));
+    assert_eq!(
+        vfs.copy_on(&file, &target, &mut Copying::new(0, None, 0)),
+        Ok(true)
+    );
     // A WRITE was refused and not repeated.
     let upload = Denied::Lacks(Permission::Upload);
     assert_eq!(

@@ -109,6 +109,9 @@ impl Run {
                     if !self.engine.carry_out_now(&frame) {
                         assert!(self.engine.carry_out(frame));
                     }
+                    while self.engine.is_unfinished() {
+                        self.engine.go_on();
+                    }
                     match self.reply() {
                         Some(reply) => self.check(id, &answer, reply, &mut generator),
                         None => assert!(self.left, "request {id} was not answered"),

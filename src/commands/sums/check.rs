@@ -65,6 +65,7 @@ impl Sum {
     ) -> Result<u32, Gone> {
         let mut status = 0;
         for name in lists {
+            vfs.session().shares().speed.take_requests(1, pipe).await;
             let mut list = List::new(name);
             let outcome = match self.check_list(how, vfs, &mut list, pipe).await {
                 Ok(outcome) => outcome,
@@ -124,7 +125,7 @@ impl Sum {
         pipe: &mut P,
     ) -> Result<(), Gone> {
         outcome.listed += 1;
-        let verdict = match self.of_file(vfs, listed.name.clone()).await? {
+        let verdict = match self.of_file(vfs, &listed.name, pipe).await? {
             Ok(hash) if hash.to_string() == listed.hash => {
                 outcome.right += 1;
                 (!how.quiet).then_some("OK")

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::lines::escape;
-use super::{FAILED, blocking};
+use super::{FAILED, blocking, heavy};
 use crate::command_line::Word;
 use crate::error::Error;
 use crate::glob::Expansion;
 use crate::hashes::{Algorithm, Hash, Hasher};
 use crate::path::VPath;
 use crate::pipe::{Gone, Pipe};
-use crate::pool;
-use crate::vfs::Vfs;
+use crate::vfs::{HashingFile, Vfs};
 
 /// Bytes of stdin that are computed in one go.
 const GATHERED: usize = 1 << 20;
@@ -74,7 +73,7 @@ impl Sum {
                 return Ok(FAILED);
             }
         };
-        let mut names = match blocking(vfs, move |vfs| expand(vfs, words)).await? {
+        let mut names = match heavy(vfs, pipe, move |vfs| expand(vfs, words)).await? {
             Ok(names) => names,
             Err(error) => {
                 pipe.notice(format!("{}: {error}\n", self.command()))
@@ -91,9 +90,9 @@ impl Sum {
         let mut status = 0;
         for name in names {
             let hash = if name == b"-" {
-                Ok(self.of_input(pipe).await?)
+                Ok(self.of_input(vfs, pipe).await?)
             } else {
-                self.of_file(vfs, name.clone()).await?
+                self.of_file(vfs, &name, pipe).await?
             };
             match hash {
                 Ok(hash) => pipe.send(self.line(&name, &hash)).await?,
@@ -143,12 +142,29 @@ impl Sum {
         Ok(names)
     }
 
-    async fn of_file(&self, vfs: &Arc<Vfs>, name: Vec<u8>) -> Result<Result<Hash, Error>, Gone> {
-        let algorithm = self.algorithm;
-        blocking(vfs, move |vfs| {
-            vfs.hash_file(&VPath::parse(&name)?, algorithm)
-        })
-        .await
+    /// Hashes a file in slices. It counts as a request.
+    async fn of_file<P: Pipe>(
+        &self,
+        vfs: &Arc<Vfs>,
+        name: &[u8],
+        pipe: &P,
+    ) -> Result<Result<Hash, Error>, Gone> {
+        vfs.session().shares().speed.take_requests(1, pipe).await;
+        let mut file = match VPath::parse(name) {
+            Ok(path) => HashingFile::new(path, self.algorithm),
+            Err(error) => return Ok(Err(error.into())),
+        };
+        loop {
+            let slice = heavy(vfs, pipe, move |vfs| {
+                let hash = vfs.hash_file_on(&mut file);
+                (file, hash)
+            });
+            let hash;
+            (file, hash) = slice.await?;
+            if let Some(hash) = hash.transpose() {
+                return Ok(hash);
+            }
+        }
     }
 
     fn command(&self) -> String {
@@ -159,7 +175,7 @@ impl Sum {
     }
 
     /// Computes what comes on stdin, in large pieces and not on the connection's own thread.
-    async fn of_input<P: Pipe>(&self, pipe: &mut P) -> Result<Hash, Gone> {
+    async fn of_input<P: Pipe>(&self, vfs: &Arc<Vfs>, pipe: &mut P) -> Result<Hash, Gone> {
         let mut hasher = Hasher::new(self.algorithm);
         while let Some(first) = pipe.receive().await {
             let mut length = first.len();
@@ -171,11 +187,11 @@ impl Sum {
                 length += piece.len();
                 pieces.push(piece);
             }
-            let computing = pool::run(move || {
+            let slice = heavy(vfs, pipe, move |_| {
                 pieces.iter().for_each(|piece| hasher.update(piece));
                 hasher
             });
-            hasher = computing.await.map_err(|_| Gone)?;
+            hasher = slice.await?;
         }
         Ok(hasher.finish())
     }

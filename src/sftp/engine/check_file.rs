@@ -2,18 +2,34 @@
 
 use bytes::{BufMut as _, Bytes};
 
+use super::later::Rest;
 use super::{Answer, Engine, Outcome};
 use crate::error::Error;
 use crate::hashes::Algorithm;
 use crate::path::VPath;
 use crate::sftp::extensions::{CheckFile, Checked};
 use crate::sftp::packet::put_string;
-use crate::vfs::Part;
+use crate::vfs::{Hashing, OpenFile, Part};
 
 /// Most bytes of hashes in one reply, which must fit in a packet.
 const MAX_HASHES: usize = 128 * 1024;
 /// The draft allows no smaller blocks.
 const LEAST_BLOCK: u32 = 256;
+
+/// A check-file that is not answered yet.
+pub(super) struct Checking {
+    of: Subject,
+    names_itself: bool,
+    algorithm: Algorithm,
+    hashing: Hashing,
+}
+
+/// What is hashed.
+enum Subject {
+    Handle(Bytes),
+    /// Opened by the request itself.
+    Opened(OpenFile),
+}
 
 impl Engine {
     pub(super) fn check_file(&mut self, id: u32, request: CheckFile) -> Outcome {
@@ -33,36 +49,68 @@ impl Engine {
             offset: request.offset,
             length: (request.length > 0).then_some(request.length),
         };
-        let hashes = match &request.of {
-            Checked::Handle(handle) => {
-                let file = self.handles.file(handle)?;
-                self.vfs
-                    .hash_blocks(file, algorithm, part, block, MAX_HASHES)?
-            }
-            Checked::Path(path) => self.check_path(path, algorithm, part, block)?,
+        let of = match request.of {
+            Checked::Handle(handle) => Subject::Handle(handle),
+            Checked::Path(path) => Subject::Opened(self.vfs.open_to_hash(&VPath::parse(&path)?)?),
         };
+        let begin = |file| {
+            self.vfs
+                .hash_blocks(file, algorithm, part, block, MAX_HASHES)
+        };
+        let hashing = match self.subject(&of).and_then(begin) {
+            Ok(hashing) => hashing,
+            Err(error) => return self.close_subject(of).and(Err(error)),
+        };
+        let checking = Checking {
+            of,
+            names_itself: request.names_itself,
+            algorithm,
+            hashing,
+        };
+        self.checked(id, Box::new(checking), Ok(()))
+    }
+
+    /// Computes a slice.
+    pub(super) fn check_on(&mut self, id: u32, mut checking: Box<Checking>) -> Outcome {
+        let Checking { of, hashing, .. } = &mut *checking;
+        let file = self.subject(of);
+        let computed = file.and_then(|file| self.vfs.hash_on(file, hashing));
+        self.checked(id, checking, computed)
+    }
+
+    /// The answer, if there is no more to compute.
+    fn checked(
+        &mut self,
+        id: u32,
+        checking: Box<Checking>,
+        computed: Result<(), Error>,
+    ) -> Outcome {
+        if computed.is_ok() && checking.hashing.done().is_none() {
+            return Ok(Answer::Later(Rest::Check(checking)));
+        }
+        self.close_subject(checking.of)?;
+        computed?;
         self.replies.extended(id, |out| {
-            if request.names_itself {
+            if checking.names_itself {
                 put_string(out, b"check-file");
             }
-            put_string(out, algorithm.name().as_bytes());
-            out.put_slice(&hashes);
+            put_string(out, checking.algorithm.name().as_bytes());
+            out.put_slice(checking.hashing.done().unwrap_or_default());
         });
         Ok(Answer::Replied)
     }
 
-    fn check_path(
-        &mut self,
-        path: &Bytes,
-        algorithm: Algorithm,
-        part: Part,
-        block: Option<u64>,
-    ) -> Result<Vec<u8>, Error> {
-        let file = self.vfs.open_to_hash(&VPath::parse(path)?)?;
-        let hashes = self
-            .vfs
-            .hash_blocks(&file, algorithm, part, block, MAX_HASHES);
-        self.vfs.close(file)?;
-        hashes
+    fn subject<'a>(&'a self, of: &'a Subject) -> Result<&'a OpenFile, Error> {
+        match of {
+            Subject::Handle(handle) => self.handles.shared(handle),
+            Subject::Opened(file) => Ok(file),
+        }
+    }
+
+    fn close_subject(&self, of: Subject) -> Result<(), Error> {
+        match of {
+            Subject::Handle(_) => Ok(()),
+            Subject::Opened(file) => self.vfs.close(file),
+        }
     }
 }

@@ -1,0 +1,110 @@
+//! Transfers that have ended and whose hash the audit trail wants. Each is recorded once its hash is
+//! computed, which is heavy work and done in slices.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::hash::Hashing;
+use super::{Last, OpenFile, Place, Vfs};
+use crate::audit::{Ending, Event, Moved};
+use crate::hashes::{Algorithm, Hash};
+use crate::path::VPath;
+use crate::store::READING;
+
+/// What was moved of one file.
+#[derive(Default)]
+pub(super) struct Moves {
+    pub(super) upload: Option<Moved<'static>>,
+    pub(super) download: Option<Moved<'static>>,
+}
+
+impl Moves {
+    /// Those of which all bytes were moved.
+    fn complete(&mut self) -> impl Iterator<Item = &mut Moved<'static>> {
+        let both = [&mut self.upload, &mut self.download].into_iter().flatten();
+        both.filter(|moved| moved.result == Ending::Complete)
+    }
+}
+
+/// The transfers of a session that are still to be recorded.
+#[derive(Default)]
+pub(super) struct Unrecorded(Mutex<VecDeque<Transferred>>);
+
+struct Transferred {
+    file: OpenFile,
+    hashing: Hashing,
+    moves: Moves,
+}
+
+impl Unrecorded {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Transferred>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Vfs {
+    /// Are there transfers that are to be recorded before anything else is done?
+    pub fn has_unrecorded(&self) -> bool {
+        !self.unrecorded.lock().is_empty()
+    }
+
+    /// Computes a slice of the hash of a transfer, and records it once the hash is there.
+    pub fn record_on(&self) {
+        let Some(mut first) = self.unrecorded.lock().pop_front() else {
+            return;
+        };
+        let computed = self.hash_on(&first.file, &mut first.hashing);
+        let hash = first.hashing.done().map(Hash::new);
+        if computed.is_ok() && hash.is_none() {
+            self.unrecorded.lock().push_front(first);
+        } else {
+            self.note_moves(first.moves, hash);
+        }
+    }
+
+    /// Records what was moved of a file, at once unless a hash is wanted and not known.
+    pub(super) fn record_or_hash(&self, path: &VPath, inode: (u64, u64), mut moves: Moves) {
+        let wants_hashes = self.session.witness().wants_hashes();
+        let is_hashed = wants_hashes && moves.complete().next().is_some();
+        let hashing = is_hashed.then(|| self.open_to_record(path, inode));
+        match hashing.flatten() {
+            Some((file, hashing)) if hashing.done().is_none() => {
+                self.unrecorded.lock().push_back(Transferred {
+                    file,
+                    hashing,
+                    moves,
+                });
+            }
+            known => {
+                let hash = known.and_then(|(_, hashing)| hashing.done().map(Hash::new));
+                self.note_moves(moves, hash);
+            }
+        }
+    }
+
+    /// Opens a file that was closed, if it still goes by its name. Its hash is for the operator, whatever
+    /// its owner may read.
+    fn open_to_record(&self, path: &VPath, inode: (u64, u64)) -> Option<(OpenFile, Hashing)> {
+        let open = |place: &Place<'_>| self.open_counted(place, &READING, None);
+        let file = self.at(path, Last::Followed, open).ok()?;
+        if file.tracked.inode() != inode {
+            return None;
+        }
+        let hashing = self.hash_whole(&file, Algorithm::Sha256).ok()?;
+        Some((file, hashing))
+    }
+
+    fn note_moves(&self, mut moves: Moves, hash: Option<Hash>) {
+        if let Some(hash) = hash {
+            let sha256 = hash.to_string();
+            moves
+                .complete()
+                .for_each(|moved| moved.sha256 = Some(sha256.clone()));
+        }
+        let upload = moves.upload.map(Event::Upload);
+        let download = moves.download.map(Event::Download);
+        for event in [upload, download].into_iter().flatten() {
+            self.session.witness().note(&event);
+        }
+    }
+}
