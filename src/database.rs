@@ -18,6 +18,8 @@ use tracing::warn;
 
 /// The name of the database in its folder.
 pub const NAME: &str = "landfall.db";
+/// The addresses that logins protect, beside the database.
+pub const KNOWN_SOURCES: &str = "known-sources";
 /// Held while a process opens the database, so that only one makes or changes its schema.
 const OPENING: &str = "landfall.db.opening";
 /// Held by the one server of a data folder.
@@ -282,7 +284,7 @@ pub fn try_serving(data: &Path) -> anyhow::Result<Option<Alone>> {
 
 /// Makes the data folder for this user alone; of one that exists, checks that nobody else can change
 /// what is in it.
-fn prepare_folder(data: &Path) -> anyhow::Result<()> {
+pub(crate) fn prepare_folder(data: &Path) -> anyhow::Result<()> {
     let shown = data.display();
     let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
     made.with_context(|| format!("cannot make the data folder {shown}"))?;

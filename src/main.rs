@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use landfall::admin::control::Refusal;
 use landfall::admin::{
-    audit, backup, ban, complain, hash_password, print, quota, reload, session, shell_help, user,
+    audit, backup, ban, complain, hash_password, print, quota, reload, restore, session, shell_help,
+    user,
 };
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
@@ -34,14 +35,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Man { folder } => return shell_help::manual(folder),
         _ => {}
     }
+    if let Command::Restore { folder } = &cli.command {
+        return on_a_runtime(restore::run(cli.config.as_deref(), folder));
+    }
     let config = Config::find(cli.config.as_deref());
     if let Command::Serve = cli.command {
         return server::serve(config?);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let outcome = runtime.block_on(async {
+    on_a_runtime(async {
         let config = match config {
             Ok(config) => config,
             Err(faults) => return refuse(&cli.command, faults).await,
@@ -57,9 +58,19 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Audit(command) => audit::run(&config, &command).await,
             Command::HashPassword(command) => hash_password::run(&config, &command).await,
             Command::Top => top::run(&config.server.data).await,
-            Command::Serve | Command::Completions { .. } | Command::Man { .. } => Ok(()),
+            Command::Serve
+            | Command::Restore { .. }
+            | Command::Completions { .. }
+            | Command::Man { .. } => Ok(()),
         }
-    });
+    })
+}
+
+fn on_a_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(work);
     // A call that hangs on a dead disk must not keep the process from ending.
     runtime.shutdown_background();
     outcome

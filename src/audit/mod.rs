@@ -6,6 +6,7 @@
 //! it cannot take is counted, told in the log, and noted in the audit log itself as soon as that can be
 //! written. Floods are folded before they get there: `floods`.
 
+mod archive;
 mod event;
 mod floods;
 mod read;
@@ -26,6 +27,7 @@ use self::event::Stream;
 use self::floods::Floods;
 use crate::by_account::ByAccount;
 
+pub use self::archive::{copy_files, is_log, restore_files};
 pub use self::event::{Ending, Event, KINDS, Login, Moved, Operator, Who, shown};
 pub use self::read::Reader;
 pub use self::trail::{Rotation, Trail};

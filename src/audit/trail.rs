@@ -196,8 +196,7 @@ impl Files {
         }
         let mut files = old_files(&self.folder, self.stream)?;
         let number = files.last().map_or(1, |last| last.number + 1);
-        let (name, time) = (self.stream.name(), compact_utc(now()));
-        let path = self.folder.join(format!("{name}-{number:06}-{time}.jsonl"));
+        let path = self.folder.join(old_name(self.stream, number, now()));
         fs::rename(self.current(), &path)?;
         file.unlock()?;
         files.push(Old { number, path });
@@ -228,9 +227,14 @@ pub(super) fn old_files(folder: &Path, stream: Stream) -> io::Result<Vec<Old>> {
     Ok(files)
 }
 
+/// The name of an old file, which was current until this time.
+pub(super) fn old_name(stream: Stream, number: u64, until: i64) -> String {
+    format!("{}-{number:06}-{}.jsonl", stream.name(), compact_utc(until))
+}
+
 /// The number in the name of an old file of this stream. Those of operations are none of `audit-`: no
 /// number follows.
-fn number_of(name: &str, stream: Stream) -> Option<u64> {
+pub(super) fn number_of(name: &str, stream: Stream) -> Option<u64> {
     let rest = name.strip_prefix(stream.name())?.strip_prefix('-')?;
     let rest = rest.strip_suffix(".jsonl")?;
     let (number, _) = rest.split_once('-')?;

@@ -58,10 +58,20 @@ pub enum Command {
     /// Show and lift the bans of sources that have failed to log in, or worse.
     #[command(subcommand)]
     Ban(Ban),
-    /// Copy what cannot be made again into a new folder: accounts and figures, host keys, config. The
-    /// homes are not in it. A server may run meanwhile.
+    /// Back up accounts, host keys, configuration and audit logs into a new folder. The homes are not in
+    /// it. A server may run meanwhile.
     Backup {
-        /// The folder; it must not be there yet.
+        /// The folder; it must not exist yet.
+        folder: PathBuf,
+    },
+    /// Put a backup back in place, while no server runs. Other files in the way are kept beside the
+    /// restored ones, and no audit log is deleted.
+    ///
+    /// Everything goes back to where it came from. With --config FILE, the configuration is restored to
+    /// FILE, and all else to where it says. Root may run this for another user: what lies in the data
+    /// folder will belong to the owner of that.
+    Restore {
+        /// The folder that `landfall backup` wrote.
         folder: PathBuf,
     },
     /// Show who did what: the audit trail.

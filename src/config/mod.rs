@@ -89,18 +89,25 @@ impl Config {
     /// # Errors
     /// All that is wrong with it.
     pub fn load(file: &Path) -> Result<Self, Faults> {
+        match std::path::absolute(file) {
+            Ok(path) => Self::load_in(file, path.parent().unwrap_or(Path::new("/"))),
+            Err(failure) => unreadable(file.display().to_string(), &failure.to_string()),
+        }
+    }
+
+    /// Reads a config file that belongs into this folder: paths in it are relative to that.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn load_in(file: &Path, folder: &Path) -> Result<Self, Faults> {
         let shown = file.display().to_string();
         let bytes = match fs::read(file) {
             Ok(bytes) => bytes,
             Err(failure) => return unreadable(shown, &failure.to_string()),
         };
-        let folder = match std::path::absolute(file) {
-            Ok(path) => path.parent().unwrap_or(Path::new("/")).to_owned(),
-            Err(failure) => return unreadable(shown, &failure.to_string()),
-        };
         match str::from_utf8(&bytes) {
             Ok(text) => {
-                let config = Self::read(shown, text, &folder)?;
+                let config = Self::read(shown, text, folder)?;
                 Ok(Self {
                     file: Some(file.to_owned()),
                     ..config
@@ -135,9 +142,17 @@ impl Config {
         let found = file.or_else(|| usual.into_iter().find(|file| is_there(file)));
         match (found, std::env::current_dir()) {
             (Some(file), _) => Self::load(file),
-            (None, Ok(folder)) => Self::read(DEFAULT_FILE.to_owned(), "", &folder),
+            (None, Ok(folder)) => Self::default_in(&folder),
             (None, Err(failure)) => unreadable(DEFAULT_FILE.to_owned(), &failure.to_string()),
         }
+    }
+
+    /// All defaults, for a folder without a config.
+    ///
+    /// # Errors
+    /// None, unless a default is wrong.
+    pub fn default_in(folder: &Path) -> Result<Self, Faults> {
+        Self::read(DEFAULT_FILE.to_owned(), "", folder)
     }
 
     /// The settings that stand otherwise here than in `old`, in the order of the shipped config.toml.

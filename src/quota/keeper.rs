@@ -377,9 +377,7 @@ pub(super) async fn begin_serving(database: &Database) -> anyhow::Result<bool> {
         None => false,
     };
     if went_down {
-        sqlx::query("UPDATE account_usage SET clean = FALSE WHERE NOT provisional")
-            .execute(&mut *transaction)
-            .await?;
+        distrust(&mut transaction).await?;
     }
     sqlx::query("DELETE FROM server_run")
         .execute(&mut *transaction)
@@ -390,6 +388,22 @@ pub(super) async fn begin_serving(database: &Database) -> anyhow::Result<bool> {
         .await?;
     transaction.commit().await?;
     Ok(went_down)
+}
+
+/// Makes the next server count the files of all accounts anew, as after a restore.
+///
+/// # Errors
+/// Of the database.
+pub async fn distrust_all(database: &Database) -> anyhow::Result<()> {
+    let mut connection = database.pool().acquire().await?;
+    distrust(&mut connection).await
+}
+
+async fn distrust(connection: &mut SqliteConnection) -> anyhow::Result<()> {
+    sqlx::query("UPDATE account_usage SET clean = FALSE WHERE NOT provisional")
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Notes that the server has stopped by itself. All that was committed before is on the disk.

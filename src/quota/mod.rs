@@ -36,7 +36,7 @@ use self::keeper::Keeper;
 use self::spent::SpentFiles;
 
 pub use self::inodes::Tracked;
-pub use self::keeper::{Home, Kept, figures_of, figures_of_all};
+pub use self::keeper::{Home, Kept, distrust_all, figures_of, figures_of_all};
 pub use self::ledgers::{CountHome, Ledgers, Member};
 pub use self::spent::{Closer, SPENT_AT_MOST, Spent};
 

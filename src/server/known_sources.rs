@@ -13,9 +13,9 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::admission::Admission;
+use crate::database::KNOWN_SOURCES;
 use crate::rules::Network;
 
-const FILE: &str = "known-sources";
 /// How often it is written, if something has changed.
 const PAUSE: Duration = Duration::from_secs(60);
 /// Times are told in hours, so that a login alone is no change.
@@ -31,7 +31,7 @@ pub(super) struct KnownSources {
 impl KnownSources {
     /// Tells the door of those that are in the file.
     pub(super) fn recall(data: &Path, admission: Arc<Admission>) -> Self {
-        let file = data.join(FILE);
+        let file = data.join(KNOWN_SOURCES);
         match read(&file) {
             Ok(text) => admission.recall(text.lines().filter_map(parse)),
             Err(failure) if failure.kind() == ErrorKind::NotFound => {}

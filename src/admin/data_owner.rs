@@ -1,0 +1,64 @@
+//! Root working on the data of another user: it acts as that user, so that it follows no link that the
+//! user has placed there, and leaves no file behind that the server cannot use.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use nix::unistd::{Gid, Uid, getgroups, setegid, seteuid, setgroups};
+
+/// The user who owns a data folder, if root must act as them.
+pub(super) struct DataOwner(Option<(Uid, Gid)>);
+
+/// While this lives, the process acts as the owner.
+pub(super) struct Acting(Option<Vec<Gid>>);
+
+impl DataOwner {
+    /// Of this data folder. One that does not exist yet will be of whoever creates it.
+    pub(super) fn find(data: &Path) -> anyhow::Result<Self> {
+        if !Uid::effective().is_root() {
+            return Ok(Self(None));
+        }
+        let owner = match fs::metadata(data) {
+            Ok(found) => Some((Uid::from_raw(found.uid()), Gid::from_raw(found.gid()))),
+            Err(failure) if failure.kind() == ErrorKind::NotFound => None,
+            Err(failure) => {
+                return Err(failure).with_context(|| format!("cannot use {}", data.display()));
+            }
+        };
+        Ok(Self(owner.filter(|(uid, _)| !uid.is_root())))
+    }
+
+    /// Their group.
+    pub(super) fn group(&self) -> Option<u32> {
+        self.0.map(|(_, gid)| gid.as_raw())
+    }
+
+    pub(super) fn act(&self) -> anyhow::Result<Acting> {
+        let Some((uid, gid)) = self.0 else {
+            return Ok(Acting(None));
+        };
+        let groups = getgroups().context("cannot ask for the groups of this process")?;
+        // From here on they are given back however this ends.
+        let acting = Acting(Some(groups));
+        setgroups(&[gid])
+            .and_then(|()| setegid(gid))
+            .and_then(|()| seteuid(uid))
+            .with_context(|| format!("cannot act as user id {uid}, the owner of the data"))?;
+        Ok(acting)
+    }
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        if let Some(groups) = &self.0 {
+            let root = (Uid::from_raw(0), Gid::from_raw(0));
+            // Root's saved ids allow it; if the kernel refuses, later steps fail in their own words.
+            let _ = seteuid(root.0)
+                .and_then(|()| setegid(root.1))
+                .and_then(|()| setgroups(groups));
+        }
+    }
+}
