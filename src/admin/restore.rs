@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, BufReader, ErrorKind, Read as _, Seek as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
@@ -168,7 +168,8 @@ impl Restore {
 
     fn put_file(&mut self, mut source: File, target: &Path) -> io::Result<()> {
         self.restored += 1;
-        if is_same(&mut source, target)? && !target.ends_with(database::NAME) {
+        // Of a database, part of the content may be in its journal.
+        if !target.ends_with(database::NAME) && is_same(&mut source, target)? {
             return Ok(());
         }
         let new = with_suffix(target, ".restoring");
@@ -242,18 +243,15 @@ impl Restore {
 
 /// Has the file this content? The source is at its start again afterwards.
 fn is_same(source: &mut File, target: &Path) -> io::Result<bool> {
-    let found = match File::open(target) {
+    let found = match fs::read(target) {
         Ok(found) => found,
         Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(false),
         Err(failure) => return Err(failure),
     };
-    let same = found.metadata()?.len() == source.metadata()?.len()
-        && BufReader::new(found)
-            .bytes()
-            .zip(BufReader::new(&mut *source).bytes())
-            .all(|pair| matches!(pair, (Ok(one), Ok(other)) if one == other));
+    let mut content = Vec::new();
+    source.read_to_end(&mut content)?;
     source.rewind()?;
-    Ok(same)
+    Ok(content == found)
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, BufReader, ErrorKind, Read as _, Seek as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::event::Stream;
 use super::trail::{Old, current_file, number_of, old_files, old_name};
 use crate::calendar::now;
+
+/// Files are compared so many bytes at a time.
+const CHUNK: usize = 64 << 10;
 
 /// Is this the name of a file of the audit log?
 pub fn is_log(name: &str) -> bool {
@@ -136,17 +139,22 @@ fn renumbered(old: &Old, number: u64, stream: Stream) -> PathBuf {
 
 /// Does the file begin with all of the copy, which is at its start again afterwards?
 fn begins_with(file: &Path, copy: &mut File) -> io::Result<bool> {
-    let Some(found) = opened(file)? else {
+    let Some(mut found) = opened(file)? else {
         return Ok(false);
     };
-    let mut found = BufReader::new(found).bytes();
-    let mut is_same = true;
-    for byte in BufReader::new(&mut *copy).bytes() {
-        if found.next().transpose()? != Some(byte?) {
-            is_same = false;
-            break;
+    let (mut copied, mut there) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let is_same = loop {
+        let count = copy.read(&mut copied)?;
+        let (copied, there) = (copied.split_at(count).0, there.split_at_mut(count).0);
+        if count == 0 {
+            break true;
         }
-    }
+        match found.read_exact(there) {
+            Ok(()) if there == copied => {}
+            Err(failure) if failure.kind() != ErrorKind::UnexpectedEof => return Err(failure),
+            _ => break false,
+        }
+    };
     copy.rewind()?;
     Ok(is_same)
 }
