@@ -284,7 +284,7 @@ pub fn try_serving(data: &Path) -> anyhow::Result<Option<Alone>> {
 
 /// Makes the data folder for this user alone; of one that exists, checks that nobody else can change
 /// what is in it.
-pub(crate) fn prepare_folder(data: &Path) -> anyhow::Result<()> {
+fn prepare_folder(data: &Path) -> anyhow::Result<()> {
     let shown = data.display();
     let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
     made.with_context(|| format!("cannot make the data folder {shown}"))?;

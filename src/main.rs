@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use landfall::admin::control::Refusal;
 use landfall::admin::{
-    audit, backup, ban, complain, hash_password, print, quota, reload, restore, session, shell_help,
-    user,
+    audit, backup, ban, complain, hash_password, print, quota, reload, restore, session,
+    shell_help, user,
 };
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};

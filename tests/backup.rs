@@ -1,12 +1,13 @@
 //! `landfall backup` and `landfall restore`.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
 use crate::common::missing::skip;
 use crate::common::operator::Operator;
-use crate::common::{STEP, TestServer, USER, against_openssh, make_key, run_ok};
+use crate::common::server::make_key;
+use crate::common::{STEP, TestServer, USER, against_openssh, run_ok};
 
 /// What `landfall audit` shows of some kind of event, as JSON lines.
 fn events(server: &TestServer, kind: &str) -> Vec<String> {
@@ -63,7 +64,12 @@ fn a_lost_disk_is_restored_in_one_step_with_the_whole_audit_log() {
     assert!(told.contains("copy"), "{told}");
     let mode = |name: &str| fs::metadata(server.path(name)).unwrap().mode() & 0o777;
     assert_eq!(mode("copy"), 0o700);
-    for file in ["data/landfall.db", "config.toml", "keys", "login/revoked_keys"] {
+    for file in [
+        "data/landfall.db",
+        "config.toml",
+        "keys",
+        "login/revoked_keys",
+    ] {
         assert_eq!(mode(&format!("copy/{file}")) & 0o077, 0, "{file}");
     }
     // It does not write over an older one.

@@ -43,8 +43,7 @@ pub async fn run(config: Option<&Path>, folder: &Path) -> anyhow::Result<()> {
     let mut restore = Restore::new(owner.group());
     {
         let _acting = owner.act()?;
-        database::prepare_folder(data)?;
-        let Some(_alone) = database::try_serving(data)? else {
+        let Some(alone) = database::try_serving(data)? else {
             bail!(
                 "a server is running on {}: stop it, then restore",
                 data.display()
@@ -60,7 +59,7 @@ pub async fn run(config: Option<&Path>, folder: &Path) -> anyhow::Result<()> {
             restore.put(source)?;
         }
         restore.put_logs(data, logs)?;
-        let database = Database::open(data).await?;
+        let database = Database::open_alone(data, &alone).await?;
         // The homes may be older or newer than the backup.
         let distrusted = quota::distrust_all(&database).await;
         database.close().await;
@@ -113,9 +112,7 @@ impl Source {
                 target: target.to_owned(),
             })),
             Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(None),
-            Err(failure) => {
-                Err(failure).with_context(|| format!("cannot read {}", file.display()))
-            }
+            Err(failure) => Err(failure).with_context(|| format!("cannot read {}", file.display())),
         }
     }
 
