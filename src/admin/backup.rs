@@ -8,6 +8,7 @@
 //! | `login/` | the files of `login.user_ca_keys` and `login.revoked_keys` |
 //! | `data/` | the database, the known sources and the audit logs |
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -34,6 +35,8 @@ pub(super) struct Manifest {
     /// The absolute path of the configuration file, or, without one, where it would be: paths in the
     /// configuration start from its folder.
     pub(super) config: PathBuf,
+    /// Where the files below [`LOGIN`] lie, by their names there.
+    pub(super) login: BTreeMap<String, PathBuf>,
 }
 
 /// The places within a backup.
@@ -44,7 +47,7 @@ pub(super) const LOGIN: &str = "login";
 pub(super) const DATA: &str = "data";
 
 /// Names below [`LOGIN`], each with the file that the configuration names.
-pub(super) fn login_files(config: &Config) -> impl Iterator<Item = (&'static str, &Path)> {
+fn login_files(config: &Config) -> impl Iterator<Item = (&'static str, &Path)> {
     let files = [
         ("user_ca_keys", &config.login.user_ca_keys),
         ("revoked_keys", &config.login.revoked_keys),
@@ -94,11 +97,15 @@ pub async fn run(config: &Config, folder: &Path) -> anyhow::Result<()> {
 }
 
 fn write_manifest(config: &Config, folder: &Path) -> anyhow::Result<()> {
+    let login = login_files(config);
     let config = config.file.as_deref().unwrap_or(Path::new(CONFIG));
     let manifest = Manifest {
         landfall: env!("CARGO_PKG_VERSION").to_owned(),
         made: rfc3339(now()),
         config: std::path::absolute(config)?,
+        login: login
+            .map(|(name, file)| (name.to_owned(), file.to_owned()))
+            .collect(),
     };
     let mut text = serde_json::to_string_pretty(&manifest)?;
     text.push('\n');

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use rustix::process::geteuid;
 
-use super::backup::{CONFIG, DATA, KEYS, LOGIN, MANIFEST, Manifest, login_files, new_file};
+use super::backup::{CONFIG, DATA, KEYS, LOGIN, MANIFEST, Manifest, new_file};
 use super::data_owner::DataOwner;
 use super::output;
 use crate::audit;
@@ -27,28 +27,37 @@ use crate::quota;
 pub async fn run(config: Option<&Path>, folder: &Path) -> anyhow::Result<()> {
     let manifest = read_manifest(folder)?;
     let config_file = std::path::absolute(config.unwrap_or(&manifest.config))?;
-    let config = read_config(folder, &config_file)?;
-    let data = &config.server.data;
+    let data = data_folder(folder, &config_file)?;
 
     // Opened with the rights of the person who restores: the owner of the data may not be able to.
     let kept_config = Source::find(&folder.join(CONFIG), &config_file)?;
-    let mut others = Vec::from_iter(kept_config);
-    for (name, file) in login_files(&config) {
-        others.extend(Source::find(&folder.join(LOGIN).join(name), file)?);
+    let mut login = Vec::new();
+    for (name, place) in &manifest.login {
+        let place = moved(place, &manifest.config, &config_file);
+        login.extend(Source::find(&folder.join(LOGIN).join(name), &place)?);
     }
-    let keys = sources(&folder.join(KEYS), &config.server.keys)?;
-    let state = sources(&folder.join(DATA), data)?;
+    let owner = DataOwner::find(&data)?;
+    let alone = {
+        let _acting = owner.act()?;
+        database::try_serving(&data)?
+    };
+    let Some(alone) = alone else {
+        bail!(
+            "a server is running on {}: stop it, then restore",
+            data.display()
+        );
+    };
 
-    let owner = DataOwner::find(data)?;
     let mut restore = Restore::new(owner.group());
+    for source in login {
+        restore.put(source)?;
+    }
+    // The files of keys that it names are there now.
+    let config = read_config(folder, &config_file)?;
+    let keys = sources(&folder.join(KEYS), &config.server.keys)?;
+    let state = sources(&folder.join(DATA), &data)?;
     {
         let _acting = owner.act()?;
-        let Some(alone) = database::try_serving(data)? else {
-            bail!(
-                "a server is running on {}: stop it, then restore",
-                data.display()
-            );
-        };
         prepare_folder(&config.server.keys)?;
         for key in keys {
             restore.put(key)?;
@@ -58,17 +67,40 @@ pub async fn run(config: Option<&Path>, folder: &Path) -> anyhow::Result<()> {
         for source in state {
             restore.put(source)?;
         }
-        restore.put_logs(data, logs)?;
-        let database = Database::open_alone(data, &alone).await?;
+        restore.put_logs(&data, logs)?;
+        let database = Database::open_alone(&data, &alone).await?;
         // The homes may be older or newer than the backup.
         let distrusted = quota::distrust_all(&database).await;
         database.close().await;
         distrusted?;
     }
-    for source in others {
+    // Last: with it, the server can be started.
+    if let Some(source) = kept_config {
         restore.put(source)?;
     }
     Ok(output::print(&restore.text(folder, &manifest))?)
+}
+
+/// Where the data goes: known also while the configuration names files that are not back yet.
+fn data_folder(folder: &Path, config_file: &Path) -> anyhow::Result<PathBuf> {
+    match read_config(folder, config_file) {
+        Ok(config) => Ok(config.server.data),
+        Err(faults) => match faults.data() {
+            Some(data) => Ok(data.to_owned()),
+            None => Err(faults.into()),
+        },
+    }
+}
+
+/// The place of a file beside the configuration moves with that.
+fn moved(file: &Path, from: &Path, to: &Path) -> PathBuf {
+    let folders = (from.parent(), to.parent());
+    if let (Some(from), Some(to)) = folders
+        && let Ok(rest) = file.strip_prefix(from)
+    {
+        return to.join(rest);
+    }
+    file.to_owned()
 }
 
 fn read_manifest(folder: &Path) -> anyhow::Result<Manifest> {

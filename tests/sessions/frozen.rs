@@ -73,7 +73,7 @@ fn reloads_that_hang_hold_up_no_other_request_and_are_answered_in_time() {
     let began = Instant::now();
     assert!(command(&["session", "list"]).contains("alice"));
     command(&["ban", "list"]);
-    let said = command(&["user", "set", "alice", "--quota", "1MiB"]);
+    let said = command(&["user", "set", "alice", "--max-files", "1000"]);
     assert!(said.ends_with("1 open session has it now\n"), "{said}");
     let took = began.elapsed();
     let answered = hung.iter().filter(|stream| !is_served(stream)).count();
