@@ -9,7 +9,7 @@ use landfall::admin::{
     shell_help, user,
 };
 use landfall::cli::{Cli, Command};
-use landfall::config::{Config, Faults};
+use landfall::config::{Config, Faults, LEGACY_IS_DEPRECATED};
 use landfall::{server, signals, top};
 
 fn main() -> ExitCode {
@@ -91,6 +91,9 @@ fn check(config: &Config) -> anyhow::Result<()> {
     let mut text = format!("config OK: landfall will listen on {listen}\n");
     if config.file.is_none() {
         text.push_str("There is no config.toml here: every setting has its default\n");
+    }
+    if config.ssh.legacy {
+        text.push_str(&format!("{LEGACY_IS_DEPRECATED}\n"));
     }
     Ok(print(&text)?)
 }

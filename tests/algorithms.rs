@@ -1,5 +1,4 @@
-//! What a stranger finds of algorithms, what old clients get with `ssh.legacy`, how often keys are
-//! renewed, and how clients learn of new host keys.
+//! Which algorithms each setting of `ssh.algorithms` offers and refuses, how often keys are renewed, and how clients learn of new host keys.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,6 +10,7 @@ use std::time::Duration;
 use crate::common::command::Output;
 use crate::common::connection::{Connection, Options};
 use crate::common::files::assert_same;
+use crate::common::operator::Operator;
 use crate::common::server::make_key;
 use crate::common::{
     HOST, MIB, STEP, TRANSFER, TestServer, random_file, run, run_ok, skip, wait_until,
@@ -121,12 +121,14 @@ fn ssh_audit_finds_nothing_at_all_where_only_post_quantum_clients_are_let_in() {
     Connection::logged_in(&server).sftp().assert_alive();
 }
 
-/// What only old clients need: options for OpenSSH's, and what the log calls it.
-const OLD: &[(&[&str], &str)] = &[
-    (
-        &["KexAlgorithms=diffie-hellman-group14-sha1"],
-        "diffie-hellman-group14-sha1",
-    ),
+/// Options for OpenSSH's client, and what the log calls what they leave.
+type Needs = (&'static [&'static str], &'static str);
+
+/// What only `compatible` and `legacy` offer.
+const COMPATIBLE: &[Needs] = &[
+    (&["KexAlgorithms=ecdh-sha2-nistp256"], "ecdh-sha2-nistp256"),
+    (&["KexAlgorithms=ecdh-sha2-nistp384"], "ecdh-sha2-nistp384"),
+    (&["KexAlgorithms=ecdh-sha2-nistp521"], "ecdh-sha2-nistp521"),
     (
         &["KexAlgorithms=diffie-hellman-group14-sha256"],
         "diffie-hellman-group14-sha256",
@@ -136,19 +138,34 @@ const OLD: &[(&[&str], &str)] = &[
         "diffie-hellman-group16-sha512",
     ),
     (
+        &["KexAlgorithms=diffie-hellman-group18-sha512"],
+        "diffie-hellman-group18-sha512",
+    ),
+    (
+        &["Ciphers=aes128-ctr", "MACs=hmac-sha2-256"],
+        "hmac-sha2-256",
+    ),
+    (
+        &["Ciphers=aes256-ctr", "MACs=hmac-sha2-512"],
+        "hmac-sha2-512",
+    ),
+];
+
+/// What only `legacy` offers.
+const LEGACY: &[Needs] = &[
+    (
+        &["KexAlgorithms=diffie-hellman-group14-sha1"],
+        "diffie-hellman-group14-sha1",
+    ),
+    (
         &["KexAlgorithms=diffie-hellman-group-exchange-sha256"],
         "diffie-hellman-group-exchange-sha256",
     ),
-    (&["KexAlgorithms=ecdh-sha2-nistp256"], "ecdh-sha2-nistp256"),
     (&["Ciphers=aes128-cbc"], "aes128-cbc"),
     (&["Ciphers=aes256-cbc", "MACs=hmac-sha1"], "hmac-sha1"),
     (
         &["Ciphers=aes128-ctr", "MACs=hmac-sha1-etm@openssh.com"],
         "hmac-sha1-etm@openssh.com",
-    ),
-    (
-        &["Ciphers=aes128-ctr", "MACs=hmac-sha2-256"],
-        "hmac-sha2-256",
     ),
     (&["HostKeyAlgorithms=ssh-rsa"], "ssh-rsa as the host key"),
     (
@@ -174,8 +191,8 @@ const USUAL: &[&[&str]] = &[
 ];
 
 /// A server whose account has an RSA key as well.
-fn for_old_clients(legacy: &str) -> TestServer {
-    let server = with_rsa(&[("ssh.legacy", legacy)]);
+fn for_old_clients(settings: &[(&str, &str)]) -> TestServer {
+    let server = with_rsa(settings);
     let key = server.local("rsa");
     make_key(&key, &["-t", "rsa", "-b", "2048"]);
     let public = server.local("rsa.pub");
@@ -196,39 +213,104 @@ fn for_old_clients(legacy: &str) -> TestServer {
     server
 }
 
-#[test]
-fn by_default_old_algorithms_are_refused_and_usual_ones_are_not() {
-    let server = for_old_clients("false");
+/// Clients of today are let in, and the log says nothing about them.
+#[track_caller]
+fn assert_usual_are_let_in(server: &TestServer) {
     for options in USUAL {
-        ssh(&server, options).ok();
+        ssh(server, options).ok();
     }
-    // They do not ban a source from which logins came.
-    for (options, what) in OLD {
-        let said = ssh(&server, options).failed().err();
+    assert!(!server.log().contains("an old client"), "{}", server.log());
+}
+
+/// Each of these is let in, and the log says which setting that needs.
+#[track_caller]
+fn assert_are_let_in(server: &TestServer, needs: &[Needs], setting: &str) {
+    for (options, what) in needs {
+        let before = server.log().len();
+        ssh(server, options).ok();
+        let log = server.log().split_off(before);
+        let line = log.lines().find(|line| line.contains("an old client"));
+        let line = line.unwrap_or_else(|| panic!("{what}: {log}"));
+        for part in [
+            what,
+            "user=\"alice\"",
+            &format!("setting=\"{setting}\"")[..],
+        ] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+}
+
+/// A source from which logins came is not banned for it.
+#[track_caller]
+fn assert_are_refused(server: &TestServer, needs: &[Needs]) {
+    for (options, what) in needs {
+        let said = ssh(server, options).failed().err();
         let is_refused = said.contains("no matching") || said.contains("Permission denied");
         assert!(is_refused, "{what}: {said}");
     }
-    assert!(!server.log().contains("ssh.legacy"), "{}", server.log());
+}
+
+#[test]
+fn modern_refuses_old_algorithms_and_no_usual_ones() {
+    let server = for_old_clients(&[]);
+    assert_usual_are_let_in(&server);
+    assert_are_refused(&server, COMPATIBLE);
+    assert_are_refused(&server, LEGACY);
+    assert!(!server.log().contains("ssh.algorithms"), "{}", server.log());
+}
+
+#[test]
+fn compatible_lets_in_clients_in_fips_mode_without_sha_1_and_cbc() {
+    let server = for_old_clients(&[("ssh.algorithms", "\"compatible\"")]);
+    assert_usual_are_let_in(&server);
+    assert_are_let_in(&server, COMPATIBLE, "compatible");
+    assert_are_refused(&server, LEGACY);
+    let offered = offered(&server, "SSH-2.0-OpenSSH_9.2");
+    assert!(offered.contains("ecdh-sha2-nistp256"), "{offered}");
+    for weak in ["sha1", "-cbc", "ssh-rsa", "group-exchange"] {
+        assert!(!offered.contains(weak), "{weak}: {offered}");
+    }
 }
 
 #[test]
 fn with_legacy_old_clients_are_let_in_and_each_login_is_told_in_the_log() {
-    let server = for_old_clients("true");
-    assert!(server.log().contains("ssh.legacy is true"));
-    for options in USUAL {
-        ssh(&server, options).ok();
-    }
-    assert!(!server.log().contains("an old client"), "{}", server.log());
-    for (options, what) in OLD {
-        let before = server.log().len();
-        ssh(&server, options).ok();
-        let log = server.log().split_off(before);
-        let told = log.lines().find(|line| line.contains("an old client"));
-        let told = told.unwrap_or_else(|| panic!("{what}: {log}"));
-        assert!(
-            told.contains(what) && told.contains("user=\"alice\""),
-            "{told}"
-        );
+    let server = for_old_clients(&[("ssh.algorithms", "\"legacy\"")]);
+    assert!(server.log().contains("ssh.algorithms is \"legacy\""));
+    assert!(!server.log().contains("deprecated"), "{}", server.log());
+    assert_usual_are_let_in(&server);
+    assert_are_let_in(&server, COMPATIBLE, "compatible");
+    assert_are_let_in(&server, LEGACY, "legacy");
+}
+
+#[test]
+fn the_former_key_of_legacy_keeps_working_with_a_warning() {
+    let server = for_old_clients(&[("ssh.legacy", "true")]);
+    let advice = "write algorithms = \"legacy\" instead of legacy = true";
+    assert!(server.log().contains(advice), "{}", server.log());
+    assert!(server.admin(&["check"], "").ok().out().contains(advice));
+    assert_are_let_in(&server, &LEGACY[..1], "legacy");
+    for (config, complaint) in [
+        (
+            "legacy = true\nalgorithms = \"compatible\"",
+            "legacy = true contradicts",
+        ),
+        (
+            "post_quantum_only = true\nlegacy = true",
+            "post_quantum_only needs algorithms = \"modern\", not \"legacy\"",
+        ),
+        (
+            "post_quantum_only = true\nalgorithms = \"compatible\"",
+            "not \"compatible\"",
+        ),
+        (
+            "algorithms = \"old\"",
+            "must be \"modern\", \"compatible\" or \"legacy\"",
+        ),
+    ] {
+        let operator = Operator::with_config(format!("[ssh]\n{config}\n"));
+        let refused = operator.run(&["check"]).refused();
+        assert!(refused.contains(complaint), "{refused}");
     }
 }
 

@@ -21,7 +21,10 @@ use toml::de::{DeTable, DeValue};
 
 pub use self::fault::{Faults, Spot};
 use self::fault::{Report, nearest};
-pub use self::sections::{Audit, Fences, Guest, Log, Login, Metrics, Server, Sftp, Ssh, Uploads};
+pub use self::sections::{
+    Algorithms, Audit, Fences, Guest, LEGACY_IS_DEPRECATED, Log, Login, Metrics, Server, Sftp, Ssh,
+    Uploads,
+};
 use self::table::{KEYS, Key, LIVE, RULES, settle};
 pub use self::users::DeclaredUser;
 use crate::admission;
@@ -211,6 +214,7 @@ impl Config {
                 revoked_keys: None,
             },
             ssh: Ssh {
+                algorithms: Algorithms::Modern,
                 legacy: false,
                 post_quantum_only: false,
                 rekey_bytes: 0,

@@ -52,10 +52,41 @@ pub struct Login {
     pub revoked_keys: Option<PathBuf>,
 }
 
+/// Which algorithms are offered; each setting includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Algorithms {
+    /// Nothing that ssh-audit finds fault with, but that curve25519 is not post-quantum.
+    Modern,
+    /// Also what hosts in FIPS mode and libraries without curve25519 need; no SHA-1 and no CBC.
+    Compatible,
+    /// Also SHA-1, CBC and ssh-rsa.
+    Legacy,
+}
+
+impl Algorithms {
+    /// All, the least permissive first.
+    pub const ALL: [Self; 3] = [Self::Modern, Self::Compatible, Self::Legacy];
+
+    /// Its value in the config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Modern => "modern",
+            Self::Compatible => "compatible",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
+/// For an operator whose config still has `legacy = true`.
+pub const LEGACY_IS_DEPRECATED: &str =
+    "ssh.legacy is deprecated: write algorithms = \"legacy\" instead of legacy = true";
+
 /// `[ssh]`
 #[derive(Debug, Clone)]
 pub struct Ssh {
-    /// Is offered what only old clients need?
+    /// What is offered.
+    pub algorithms: Algorithms,
+    /// The former name of [`Algorithms::Legacy`].
     pub legacy: bool,
     /// Are key exchanges refused that a quantum computer could open later?
     pub post_quantum_only: bool,

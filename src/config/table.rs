@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Config;
 use super::value::{self, Parsed, Value};
+use super::{Algorithms, Config};
 use crate::audit::OnFailure;
 use crate::log::Format;
 use crate::units;
@@ -292,9 +292,19 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         section: "ssh",
+        name: "algorithms",
+        default: "\"modern\"",
+        doc: "\"modern\", \"compatible\" (FIPS mode, older libraries) or \"legacy\" (SHA-1, CBC): see PROTOCOL.md.",
+        set: |config, value, _| {
+            let choices = Algorithms::ALL.map(|setting| (setting.name(), setting));
+            Ok(config.ssh.algorithms = value::one_of(value, &choices)?)
+        },
+    },
+    Key {
+        section: "ssh",
         name: "legacy",
         default: "false",
-        doc: "Offer what only clients from before 2014 need: SHA-1, CBC, older groups (see PROTOCOL.md).",
+        doc: "Deprecated: true is algorithms = \"legacy\".",
         set: |config, value, _| Ok(config.ssh.legacy = value::boolean(value)?),
     },
     Key {
@@ -602,6 +612,7 @@ pub(super) const LIVE: &[(&str, &str)] = &[
     ("login", "parallel_hashes"),
     ("login", "user_ca_keys"),
     ("login", "revoked_keys"),
+    ("ssh", "algorithms"),
     ("ssh", "legacy"),
     ("ssh", "post_quantum_only"),
     ("ssh", "rekey_bytes"),
@@ -688,10 +699,21 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         section: "ssh",
-        names: &["post_quantum_only", "legacy"],
+        names: &["post_quantum_only", "algorithms", "legacy"],
         broken: |config| {
-            (config.ssh.post_quantum_only && config.ssh.legacy)
-                .then(|| "post_quantum_only refuses what legacy offers: use one of them".to_owned())
+            let (ssh, setting) = (&config.ssh, algorithms(config));
+            (ssh.post_quantum_only && setting > Algorithms::Modern).then(|| {
+                let name = setting.name();
+                format!("post_quantum_only needs algorithms = \"modern\", not \"{name}\"")
+            })
+        },
+    },
+    Rule {
+        section: "ssh",
+        names: &["legacy", "algorithms"],
+        broken: |config| {
+            let differ = config.ssh.legacy && config.ssh.algorithms == Algorithms::Compatible;
+            differ.then(|| "legacy = true contradicts algorithms = \"compatible\"".to_owned())
         },
     },
     Rule {
@@ -716,12 +738,22 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Resolves the zeros that stand for "as many as fit", and what one section needs of another.
+/// Resolves the zeros that stand for "as many as fit", deprecated keys, and what one section needs of another.
 pub(super) fn settle(config: &mut Config) {
     config.admission.max_connections = config.server.max_connections;
     config.admission.proxies = config.server.proxies.clone();
+    config.ssh.algorithms = algorithms(config);
     if config.login.parallel_hashes == 0 {
         config.login.parallel_hashes = processors().min(hashes_that_fit(config)).max(1);
+    }
+}
+
+/// With the deprecated `legacy` taken for what it stands for.
+fn algorithms(config: &Config) -> Algorithms {
+    if config.ssh.legacy {
+        Algorithms::Legacy
+    } else {
+        config.ssh.algorithms
     }
 }
 

@@ -6,23 +6,38 @@ use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{Names, Preferred, cipher, compression, kex, mac};
 
 use crate::config;
+use crate::config::Algorithms::{self, Compatible, Legacy, Modern};
+
+/// Algorithms of one kind: the least permissive setting that offers them, and the best first.
+type Table<T> = &'static [(Algorithms, &'static [T])];
 
 /// Holds against quantum computers, too: X25519 beside ML-KEM.
-const POST_QUANTUM_KEX: &[kex::Name] = &[kex::MLKEM768X25519_SHA256];
-/// What nearly every client since 2014 has (RFC 8731), under both of its names.
-const USUAL_KEX: &[kex::Name] = &[kex::CURVE25519, kex::CURVE25519_PRE_RFC_8731];
-/// For clients before that. No group of 1024 bits, and none that the server would choose.
-const OLD_KEX: &[kex::Name] = &[
-    kex::ECDH_SHA2_NISTP256,
-    kex::ECDH_SHA2_NISTP384,
-    kex::ECDH_SHA2_NISTP521,
-    kex::DH_GEX_SHA256,
-    kex::DH_G18_SHA512,
-    kex::DH_G16_SHA512,
-    kex::DH_G14_SHA256,
-    kex::DH_G14_SHA1,
+const POST_QUANTUM_KEX: kex::Name = kex::MLKEM768X25519_SHA256;
+/// Nearly every client since 2014 has curve25519 (RFC 8731), under both of its names. Never offered: groups of
+/// 1024 bits.
+const KEX: Table<kex::Name> = &[
+    (
+        Modern,
+        &[
+            POST_QUANTUM_KEX,
+            kex::CURVE25519,
+            kex::CURVE25519_PRE_RFC_8731,
+        ],
+    ),
+    (
+        Compatible,
+        &[
+            kex::ECDH_SHA2_NISTP256,
+            kex::ECDH_SHA2_NISTP384,
+            kex::ECDH_SHA2_NISTP521,
+            kex::DH_G18_SHA512,
+            kex::DH_G16_SHA512,
+            kex::DH_G14_SHA256,
+        ],
+    ),
+    (Legacy, &[kex::DH_GEX_SHA256, kex::DH_G14_SHA1]),
 ];
-/// No algorithms, but what both sides can (RFC 8308; OpenSSH's PROTOCOL, section 1.10): without them
+/// Not algorithms, but features of both sides (RFC 8308; OpenSSH's PROTOCOL, section 1.10): without them
 /// there is no strict key exchange.
 const EXTENSIONS: &[kex::Name] = &[
     kex::EXTENSION_SUPPORT_AS_CLIENT,
@@ -37,73 +52,97 @@ const AEAD_CIPHERS: &[cipher::Name] = &[
     cipher::AES_128_GCM,
     cipher::CHACHA20_POLY1305,
 ];
-const CTR_CIPHERS: &[cipher::Name] = &[
-    cipher::AES_256_CTR,
-    cipher::AES_192_CTR,
-    cipher::AES_128_CTR,
-];
-const OLD_CIPHERS: &[cipher::Name] = &[
-    cipher::AES_256_CBC,
-    cipher::AES_192_CBC,
-    cipher::AES_128_CBC,
+const CIPHERS: Table<cipher::Name> = &[
+    (Modern, AEAD_CIPHERS),
+    (
+        Modern,
+        &[
+            cipher::AES_256_CTR,
+            cipher::AES_192_CTR,
+            cipher::AES_128_CTR,
+        ],
+    ),
+    (
+        Legacy,
+        &[
+            cipher::AES_256_CBC,
+            cipher::AES_192_CBC,
+            cipher::AES_128_CBC,
+        ],
+    ),
 ];
 
-const ETM_MACS: &[mac::Name] = &[mac::HMAC_SHA512_ETM, mac::HMAC_SHA256_ETM];
-/// They authenticate what was encrypted, and not the encryption.
-const ENCRYPT_AND_MACS: &[mac::Name] = &[mac::HMAC_SHA512, mac::HMAC_SHA256];
-const OLD_MACS: &[mac::Name] = &[mac::HMAC_SHA1_ETM, mac::HMAC_SHA1];
-
-/// Kinds of host keys, and of keys that a login is signed with. Of the host keys those are offered that
-/// lie in the folder of the keys.
-const KEYS: &[Algorithm] = &[
-    Algorithm::Ed25519,
-    Algorithm::Ecdsa {
-        curve: EcdsaCurve::NistP256,
-    },
-    Algorithm::Ecdsa {
-        curve: EcdsaCurve::NistP384,
-    },
-    Algorithm::Ecdsa {
-        curve: EcdsaCurve::NistP521,
-    },
-    Algorithm::Rsa {
-        hash: Some(HashAlg::Sha512),
-    },
-    Algorithm::Rsa {
-        hash: Some(HashAlg::Sha256),
-    },
+/// Those of `Compatible` authenticate the plaintext instead of the ciphertext.
+const MACS: Table<mac::Name> = &[
+    (Modern, &[mac::HMAC_SHA512_ETM, mac::HMAC_SHA256_ETM]),
+    (Compatible, &[mac::HMAC_SHA512, mac::HMAC_SHA256]),
+    (Legacy, &[mac::HMAC_SHA1_ETM, mac::HMAC_SHA1]),
 ];
+
 /// ssh-rsa: SHA-1, which RFC 8332 replaces.
 pub(super) const SSH_RSA: Algorithm = Algorithm::Rsa { hash: None };
+/// Kinds of host keys, and of keys that sign a login. The server offers host keys of those kinds of which
+/// there are files in the folder of the keys.
+const KEYS: Table<Algorithm> = &[
+    (
+        Modern,
+        &[
+            Algorithm::Ed25519,
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP256,
+            },
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP384,
+            },
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP521,
+            },
+            Algorithm::Rsa {
+                hash: Some(HashAlg::Sha512),
+            },
+            Algorithm::Rsa {
+                hash: Some(HashAlg::Sha256),
+            },
+        ],
+    ),
+    (Legacy, &[SSH_RSA]),
+];
 
-/// What is offered, the best first. SSH has the client's order decide.
+/// What a setting offers, in the order of the table.
+fn offered<T: Clone>(table: Table<T>, setting: Algorithms) -> Vec<T> {
+    let rows = table.iter().filter(|(least, _)| *least <= setting);
+    rows.flat_map(|(_, names)| names.iter().cloned()).collect()
+}
+
+/// The least permissive setting that offers this.
+fn least<T: PartialEq>(table: Table<T>, name: &T) -> Algorithms {
+    let row = table.iter().find(|(_, names)| names.contains(name));
+    row.map_or(Modern, |(least, _)| *least)
+}
+
+/// What is offered, the best first. In SSH the order of the client decides.
 pub(super) fn preferred(ssh: &config::Ssh, knows_etm: bool) -> Preferred {
-    let usual = |wanted: bool, names: &'static [kex::Name]| if wanted { names } else { &[] };
-    let kex = [
-        POST_QUANTUM_KEX,
-        usual(!ssh.post_quantum_only, USUAL_KEX),
-        usual(ssh.legacy, OLD_KEX),
-        EXTENSIONS,
-    ];
-    let mut cipher = [AEAD_CIPHERS, CTR_CIPHERS].concat();
-    let mut mac = ETM_MACS.to_vec();
-    let mut key = KEYS.to_vec();
-    if ssh.legacy || !knows_etm {
-        mac.extend(ENCRYPT_AND_MACS);
-    }
-    if ssh.legacy {
-        cipher.extend(OLD_CIPHERS);
-        mac.extend(OLD_MACS);
-        key.push(SSH_RSA);
-    }
+    let kex = if ssh.post_quantum_only {
+        vec![POST_QUANTUM_KEX]
+    } else {
+        offered(KEX, ssh.algorithms)
+    };
     Preferred {
-        kex: Cow::Owned(kex.concat()),
-        key: Cow::Owned(key),
-        cipher: Cow::Owned(cipher),
-        mac: Cow::Owned(mac),
+        kex: Cow::Owned([&kex[..], EXTENSIONS].concat()),
+        key: Cow::Owned(offered(KEYS, ssh.algorithms)),
+        cipher: Cow::Owned(offered(CIPHERS, ssh.algorithms)),
+        mac: Cow::Owned(offered(MACS, setting_of_macs(ssh.algorithms, knows_etm))),
         // Before a login nothing is worth compressing, and after it CRIME is not worth the bytes.
         compression: Cow::Borrowed(&[compression::NONE]),
         ..Preferred::default()
+    }
+}
+
+fn setting_of_macs(setting: Algorithms, knows_etm: bool) -> Algorithms {
+    if knows_etm {
+        setting
+    } else {
+        setting.max(Compatible)
     }
 }
 
@@ -119,26 +158,78 @@ pub(super) fn knows_etm(identification: &[u8]) -> bool {
     minor.is_none_or(|minor| minor >= 11)
 }
 
-/// What was agreed on that only `ssh.legacy` offers, in words; empty if there is nothing.
-pub(super) fn old_ones(names: &Names) -> Vec<String> {
-    let mut found = Vec::new();
-    if OLD_KEX.contains(&names.kex) {
-        found.push(names.kex.as_ref().to_owned());
-    }
-    if names.key == SSH_RSA {
-        found.push("ssh-rsa as the host key".to_owned());
-    }
-    if OLD_CIPHERS.contains(&names.cipher) {
-        found.push(names.cipher.as_ref().to_owned());
-    }
+/// An algorithm that was agreed on, and the least permissive setting that offers it.
+pub(super) type Agreed = (Algorithms, String);
+
+/// What was agreed on that `Modern` does not offer.
+pub(super) fn beyond_modern(names: &Names) -> Vec<Agreed> {
+    let mut agreed = vec![
+        (least(KEX, &names.kex), names.kex.as_ref().to_owned()),
+        (
+            least(KEYS, &names.key),
+            format!("{} as the host key", names.key),
+        ),
+        (
+            least(CIPHERS, &names.cipher),
+            names.cipher.as_ref().to_owned(),
+        ),
+    ];
     if !AEAD_CIPHERS.contains(&names.cipher) {
-        let old = |mac: &&mac::Name| ENCRYPT_AND_MACS.contains(mac) || OLD_MACS.contains(mac);
         let macs = [names.client_mac, names.server_mac];
-        let mut macs: Vec<_> = macs.iter().filter(old).map(mac::Name::as_ref).collect();
-        macs.dedup();
-        found.extend(macs.into_iter().map(str::to_owned));
+        agreed.extend(macs.map(|mac| (least(MACS, &mac), mac.as_ref().to_owned())));
+        agreed.dedup();
     }
-    found
+    agreed.retain(|(setting, _)| *setting > Modern);
+    agreed
+}
+
+/// The lists of a client's SSH_MSG_KEXINIT that decide whether a key exchange succeeds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Offer<'a> {
+    pub(super) kex: &'a [String],
+    pub(super) host_keys: &'a [String],
+    /// From the client to the server, which holds for both directions.
+    pub(super) ciphers: &'a [String],
+    /// From the client to the server, and back.
+    pub(super) macs: [&'a [String]; 2],
+}
+
+/// The least permissive setting of `ssh.algorithms` with which a client of this offer could connect to a
+/// server with host keys of these kinds. `None`: no setting is sufficient.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the log of failed key exchanges uses it")
+)]
+pub(super) fn sufficient(
+    offer: Offer<'_>,
+    host_keys: &[Algorithm],
+    knows_etm: bool,
+) -> Option<Algorithms> {
+    let has_key = |kind: &Algorithm| {
+        let is_of = |key: &Algorithm| match kind {
+            Algorithm::Rsa { .. } => matches!(key, Algorithm::Rsa { .. }),
+            kind => key == kind,
+        };
+        host_keys.iter().any(is_of)
+    };
+    let is_sufficient = |setting: Algorithms| {
+        let kex = offered(KEX, setting);
+        let ciphers = offered(CIPHERS, setting);
+        let macs = offered(MACS, setting_of_macs(setting, knows_etm));
+        let mut kinds = offered(KEYS, setting).into_iter();
+        let named = |names: &[String], name: &str| names.iter().any(|one| one == name);
+        // The first of the client's list that the server has, too.
+        let mut wanted = offer.ciphers.iter();
+        let cipher = wanted.find_map(|name| ciphers.iter().find(|one| one.as_ref() == name));
+        kex.iter().any(|one| named(offer.kex, one.as_ref()))
+            && kinds.any(|kind| has_key(&kind) && named(offer.host_keys, kind.as_str()))
+            && cipher.is_some_and(|cipher| {
+                let mut both = offer.macs.iter();
+                AEAD_CIPHERS.contains(cipher)
+                    || both.all(|names| macs.iter().any(|one| named(names, one.as_ref())))
+            })
+    };
+    Algorithms::ALL.into_iter().find(|one| is_sufficient(*one))
 }
 
 #[cfg(test)]
@@ -162,6 +253,112 @@ mod tests {
                 knows,
                 "{identification}"
             );
+        }
+    }
+
+    #[test]
+    fn the_least_permissive_sufficient_setting_is_found() {
+        let list = |names: &str| -> Vec<String> { names.split(',').map(str::to_owned).collect() };
+        let modern = [
+            "curve25519-sha256",
+            "ssh-ed25519,ssh-rsa",
+            "aes128-ctr",
+            "hmac-sha2-256-etm@openssh.com",
+        ];
+        let with = |at: usize, names: &'static str| {
+            let mut offer = modern;
+            offer[at] = names;
+            offer
+        };
+        let of_offer = |offer: [&str; 4], knows_etm| {
+            let [kex, keys, ciphers, macs] = offer.map(list);
+            let offer = Offer {
+                kex: &kex,
+                host_keys: &keys,
+                ciphers: &ciphers,
+                macs: [&macs, &macs],
+            };
+            sufficient(offer, &[Algorithm::Ed25519, SSH_RSA], knows_etm)
+        };
+        for (offer, setting) in [
+            (modern, Some(Modern)),
+            (with(0, "x,mlkem768x25519-sha256"), Some(Modern)),
+            (with(1, "rsa-sha2-256"), Some(Modern)),
+            (with(0, "ecdh-sha2-nistp384"), Some(Compatible)),
+            (
+                with(
+                    0,
+                    "diffie-hellman-group14-sha1,diffie-hellman-group14-sha256",
+                ),
+                Some(Compatible),
+            ),
+            (with(3, "hmac-sha1,hmac-sha2-512"), Some(Compatible)),
+            (with(0, "diffie-hellman-group14-sha1"), Some(Legacy)),
+            (
+                with(0, "diffie-hellman-group-exchange-sha256"),
+                Some(Legacy),
+            ),
+            (with(1, "ssh-rsa"), Some(Legacy)),
+            (with(2, "aes128-cbc"), Some(Legacy)),
+            (with(3, "hmac-sha1"), Some(Legacy)),
+            // Needs no MAC.
+            (
+                [
+                    "curve25519-sha256",
+                    "ssh-ed25519",
+                    "aes128-gcm@openssh.com,aes128-ctr",
+                    "",
+                ],
+                Some(Modern),
+            ),
+            (with(0, "diffie-hellman-group1-sha1"), None),
+            (with(0, "ext-info-c"), None),
+            // There is no host key of this kind.
+            (with(1, "ecdsa-sha2-nistp256"), None),
+            (with(2, "3des-cbc"), None),
+            (with(3, "hmac-md5"), None),
+            (with(0, ""), None),
+        ] {
+            assert_eq!(of_offer(offer, true), setting, "{offer:?}");
+        }
+        // An old libssh2 gets these MACs without a setting.
+        assert_eq!(of_offer(with(3, "hmac-sha2-256"), false), Some(Modern));
+        // Both directions count.
+        let [kex, keys, ciphers, macs] = modern.map(list);
+        let offer = Offer {
+            kex: &kex,
+            host_keys: &keys,
+            ciphers: &ciphers,
+            macs: [&macs, &list("hmac-sha1")],
+        };
+        assert_eq!(sufficient(offer, &[Algorithm::Ed25519], true), Some(Legacy));
+    }
+
+    #[test]
+    fn no_setting_but_legacy_offers_sha_1_or_cbc() {
+        for setting in Algorithms::ALL {
+            let names = offered(KEX, setting)
+                .iter()
+                .map(|one| one.as_ref().to_owned())
+                .chain(
+                    offered(CIPHERS, setting)
+                        .iter()
+                        .map(|one| one.as_ref().to_owned()),
+                )
+                .chain(
+                    offered(MACS, setting)
+                        .iter()
+                        .map(|one| one.as_ref().to_owned()),
+                )
+                .chain(
+                    offered(KEYS, setting)
+                        .iter()
+                        .map(|one| one.as_str().to_owned()),
+                )
+                .collect::<Vec<_>>();
+            let is_weak =
+                |name: &String| name.contains("sha1") || name.contains("-cbc") || name == "ssh-rsa";
+            assert_eq!(names.iter().any(is_weak), setting == Legacy, "{names:?}");
         }
     }
 }

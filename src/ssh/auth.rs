@@ -19,6 +19,7 @@ use crate::accounts::{
     self, Accounts, Credential, Given, KeyProof, Proof, Refusal, SecurityKeyFlags,
 };
 use crate::audit::{self, Audit, Event, Who, shown};
+use crate::config::Algorithms;
 use crate::failed_logins::FailedLogins;
 use crate::log::brief;
 use crate::metrics::Metrics;
@@ -114,7 +115,7 @@ impl Login {
             peer,
             client: Vec::new(),
             given: None,
-            takes_ssh_rsa: context.ssh.legacy,
+            takes_ssh_rsa: context.ssh.algorithms == Algorithms::Legacy,
             signed_by_ssh_rsa: false,
             proof: None,
         }

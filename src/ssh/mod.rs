@@ -255,8 +255,8 @@ struct Connection {
     entry: Option<Entry>,
     session: Option<Arc<Session>>,
     rotation: Rotation,
-    /// What it uses that only `ssh.legacy` offers.
-    old_algorithms: Vec<String>,
+    /// What it uses that only the permissive settings of `ssh.algorithms` offer.
+    old_algorithms: Vec<algorithms::Agreed>,
     channels: HashMap<ChannelId, OpenChannel>,
     /// Held by each channel until it has ended; nothing is ever sent.
     at_work: mpsc::Sender<Infallible>,
@@ -290,16 +290,24 @@ impl Connection {
         open.map_or(Terminal(false), |open| open.terminal)
     }
 
-    /// Here and not before the login, so that no stranger can fill the log.
-    fn tell_of_old_algorithms(&self, user: &str) {
+    /// Logs what the client uses that `ssh.algorithms = "modern"` does not offer. After the login, so that
+    /// no unauthenticated client can fill the log.
+    fn log_old_algorithms(&self, user: &str) {
         let mut found = self.old_algorithms.clone();
         if self.login.is_signed_by_ssh_rsa() {
-            found.push("ssh-rsa as the key of the login".to_owned());
+            let login = "ssh-rsa as the key of the login".to_owned();
+            found.push((config::Algorithms::Legacy, login));
         }
-        if self.context.ssh.legacy && !found.is_empty() {
-            let (peer, found) = (self.peer, found.join(", "));
-            warn!(user, %peer, "an old client: {found} (ssh.legacy)");
+        let Some(setting) = found.iter().map(|(setting, _)| *setting).max() else {
+            return;
+        };
+        if setting > self.context.ssh.algorithms {
+            // An old libssh2, which needs no setting.
+            return;
         }
+        let names: Vec<_> = found.into_iter().map(|(_, name)| name).collect();
+        let (peer, setting, algorithms) = (self.peer, setting.name(), names.join(", "));
+        warn!(user, %peer, setting, algorithms, "an old client");
     }
 
     fn forget_ended_channels(&mut self) {
@@ -321,7 +329,7 @@ impl Handler for Connection {
         _transport: &mut Transport,
     ) -> Result<(), Self::Error> {
         self.rotation.agreed(names);
-        self.old_algorithms = algorithms::old_ones(names);
+        self.old_algorithms = algorithms::beyond_modern(names);
         Ok(())
     }
 
@@ -465,7 +473,7 @@ impl Handler for Connection {
                 return transport.disconnect(Disconnect::ByApplication, &words, "en");
             }
         }
-        self.tell_of_old_algorithms(session.user());
+        self.log_old_algorithms(session.user());
         self.session = Some(session);
         self.link.logged_in();
         let keys = self.context.transports.host_keys();

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::algorithms::{knows_etm, preferred};
 use super::auth::methods;
-use crate::config::{self, Config};
+use crate::config::{self, Algorithms, Config};
 
 /// Bytes that a client may send on a channel before it hears that more may come, which is when they
 /// have been taken up: so it bounds the requests that wait. As OpenSSH's.
@@ -28,7 +28,10 @@ pub(super) struct Transports {
 impl Transports {
     pub(super) fn new(config: &Config, keys: Vec<PrivateKey>) -> Self {
         if config.ssh.legacy {
-            warn!("SHA-1, CBC and older groups are offered to old clients: ssh.legacy is true");
+            warn!("{}", config::LEGACY_IS_DEPRECATED);
+        }
+        if config.ssh.algorithms == Algorithms::Legacy {
+            warn!("ssh.algorithms is \"legacy\": old clients are offered SHA-1 and CBC");
         }
         let made =
             |keys, knows_etm| Arc::new(transport(&config.login, &config.ssh, keys, knows_etm));
