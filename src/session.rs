@@ -46,6 +46,8 @@ pub struct Session {
     witness: Witness,
     /// Once it is let in.
     began: OnceLock<Instant>,
+    /// Why it ends, once that is known.
+    end: OnceLock<String>,
     transfers: Arc<Transfers>,
 }
 
@@ -103,6 +105,7 @@ impl Session {
             transfers: Arc::new(Transfers::new(witness.metrics().clone())),
             witness,
             began: OnceLock::new(),
+            end: OnceLock::new(),
         }
     }
 
@@ -195,6 +198,12 @@ impl Session {
         self.witness.note(&Event::Login(login));
     }
 
+    /// Records why it ends; the first reason counts.
+    pub fn note_end(&self, reason: &str) {
+        // Later reasons are consequences of the first.
+        let _ = self.end.set(reason.to_owned());
+    }
+
     /// Notes what it does.
     pub fn witness(&self) -> &Witness {
         &self.witness
@@ -265,6 +274,7 @@ impl Drop for Session {
             uploaded_files: totals.uploads.files,
             downloaded_bytes: totals.downloads.bytes,
             downloaded_files: totals.downloads.files,
+            reason: self.end.get().map(String::as_str),
         });
     }
 }

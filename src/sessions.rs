@@ -62,6 +62,7 @@ impl Open {
     /// Ends it: the client is told these words, unless it was ended before.
     pub fn end(&self, words: &str) {
         if self.ending.end(words) {
+            self.session.note_end(words);
             let (user, peer) = (self.session.user(), self.session.peer());
             info!(user, %peer, id = self.id, words, "a session is ended");
         }

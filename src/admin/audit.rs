@@ -1,60 +1,75 @@
-//! `landfall audit`, and what the other commands note in the trail.
+//! `landfall audit`, and what the other commands write into the audit log.
+
+mod filter;
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write as _};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::Value;
 use tokio::time::sleep;
 
+use self::filter::Filter;
 use super::output;
-use crate::accounts::UserName;
+use crate::accounts::{Accounts, UserName};
 use crate::audit::{Event, Operator, Reader};
 use crate::calendar::{parse_rfc3339, rfc3339};
 use crate::cli;
 use crate::config::Config;
+use crate::database;
 use crate::units::show_rounded;
 
 /// How often it is looked for more.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// So many events come before what is followed.
+/// So many events come before those that are followed, unless the operator says otherwise.
 const BEFORE: usize = 10;
 
 /// Runs the command.
 ///
 /// # Errors
-/// Of the disk, with the folder.
+/// Of the disk, with the folder; a user that is neither an account nor in any event.
 pub async fn run(config: &Config, command: &cli::Audit) -> anyhow::Result<()> {
     let folder = &config.server.data;
     let mut reader = Reader::new(folder);
-    let mut next = || {
+    let mut filter = Filter::new(command);
+    let mut next = |filter: &mut Filter<'_>| {
         loop {
             let line = reader
                 .next_line()
-                .with_context(|| format!("cannot read the audit trail in {}", folder.display()))?;
+                .with_context(|| format!("cannot read the audit log in {}", folder.display()))?;
             let Some(line) = line else {
                 return anyhow::Ok(None);
             };
-            if let Some(text) = shown(&line, command) {
+            if let Some(text) = shown(&line, filter, command.format.json) {
                 return Ok(Some(text));
             }
         }
     };
     let mut out = Out(BufWriter::new(io::stdout()));
+    let before = (command.follow && command.since.is_none()).then_some(BEFORE);
+    let limit = command.limit.or(before);
     let mut last = VecDeque::new();
-    while let Some(text) = next()? {
-        if !command.follow || command.since.is_some() {
+    while let Some(text) = next(&mut filter)? {
+        let Some(limit) = limit else {
             if !out.put(&text)? {
                 return Ok(());
             }
             continue;
-        }
+        };
         last.push_back(text);
-        if last.len() > BEFORE {
+        if last.len() > limit {
             last.pop_front();
         }
+    }
+    if let Some(user) = filter.missing_user()
+        && !is_account(config, user).await?
+    {
+        let user = output::visible(user);
+        bail!(
+            "there is neither a user {user} nor an event with this name; see: landfall user list"
+        );
     }
     if !(out.put(&last.into_iter().collect::<String>())? && out.flush()?) {
         return Ok(());
@@ -63,7 +78,7 @@ pub async fn run(config: &Config, command: &cli::Audit) -> anyhow::Result<()> {
         return Ok(());
     }
     loop {
-        let goes_on = match next()? {
+        let goes_on = match next(&mut filter)? {
             Some(text) => out.put(&text)?,
             None => {
                 let is_read = out.flush()?;
@@ -98,25 +113,34 @@ fn is_read(outcome: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// A line of the trail as it was asked for; `None` if it was not, or is none.
-fn shown(line: &[u8], command: &cli::Audit) -> Option<String> {
+/// Is there an account of this name? Makes no database if there is none.
+async fn is_account(config: &Config, name: &str) -> anyhow::Result<bool> {
+    let Ok(name) = name.parse::<UserName>() else {
+        return Ok(false);
+    };
+    if !config.server.data.join(database::NAME).try_exists()? {
+        return Ok(false);
+    }
+    let accounts = Accounts::open(config).await?;
+    let found = accounts.find_any(&name).await;
+    accounts.close().await;
+    Ok(found?.is_some())
+}
+
+/// A line of the audit log for the terminal or for programs; `None` if it is no event, or not wanted.
+fn shown(line: &[u8], filter: &mut Filter<'_>, as_json: bool) -> Option<String> {
     let line = str::from_utf8(line).ok()?;
     let event: Value = serde_json::from_str(line).ok()?;
     let text = |name| event.get(name).and_then(Value::as_str);
     let kind = text("event")?;
     let time = parse_rfc3339(text("time")?)?;
-    let is_meant = command.since.is_none_or(|since| time >= since)
-        && (command.event.is_empty() || command.event.iter().any(|meant| meant == kind))
-        && command
-            .user
-            .as_deref()
-            .is_none_or(|user| text("user") == Some(user) || text("name") == Some(user));
-    let shown = if command.format.json {
-        format!("{line}\n")
-    } else {
-        for_people(&event, kind, time)
-    };
-    is_meant.then_some(shown)
+    filter.wants(&event, kind, time).then(|| {
+        if as_json {
+            output::visible_json(line) + "\n"
+        } else {
+            for_people(&event, kind, time)
+        }
+    })
 }
 
 /// One line: when, who, what.
@@ -174,19 +198,16 @@ fn parts(event: &Value, kind: &str) -> Vec<String> {
             parts.extend::<Vec<_>>(known(&["method", "reason", "key", "client"]));
             parts
         }
-        "logout" => vec![
-            format!("after {}", seconds()),
-            format!(
-                "up {} in {} files",
-                bytes("uploaded_bytes"),
-                count("uploaded_files")
-            ),
-            format!(
-                "down {} in {} files",
-                bytes("downloaded_bytes"),
-                count("downloaded_files")
-            ),
-        ],
+        "logout" => {
+            let (up, down) = (bytes("uploaded_bytes"), bytes("downloaded_bytes"));
+            let mut parts = vec![
+                format!("after {}", seconds()),
+                format!("up {up} in {} files", count("uploaded_files")),
+                format!("down {down} in {} files", count("downloaded_files")),
+            ];
+            parts.extend::<Vec<_>>(known(&["reason"]));
+            parts
+        }
         "upload" | "download" => {
             let from = match count("offset") {
                 0 => String::new(),
@@ -214,10 +235,17 @@ fn parts(event: &Value, kind: &str) -> Vec<String> {
             }
             parts
         }
-        "kill" => vec![
-            format!("session {}", count("killed")),
-            known(&["name"]).concat(),
-        ],
+        "kill" => {
+            let mut parts = vec![format!("session {}", count("killed"))];
+            parts.extend::<Vec<_>>(known(&["name", "reason"]));
+            parts
+        }
+        "command" => {
+            let is_refused = event.get("refused") == Some(&Value::Bool(true));
+            let refused = is_refused.then(|| "REFUSED".to_owned());
+            let line: Vec<_> = known(&["line"]);
+            refused.into_iter().chain(line).collect()
+        }
         "ban" => {
             let mut parts: Vec<_> = known(&["source"]);
             parts.push(format!("for {} s", count("seconds")));
@@ -226,9 +254,8 @@ fn parts(event: &Value, kind: &str) -> Vec<String> {
         }
         "lost" => vec![format!("{} events", count("count"))],
         _ => {
-            let mut parts: Vec<_> = known(&[
-                "action", "name", "source", "path", "reason", "line", "version",
-            ]);
+            let mut parts: Vec<_> =
+                known(&["action", "name", "source", "path", "reason", "version"]);
             let message = event.get("message").and_then(Value::as_str);
             parts.extend(message.map(|lines| output::visible(&lines.replace('\n', "; "))));
             parts
@@ -240,7 +267,7 @@ fn number(event: &Value, name: &str) -> Option<u64> {
     event.get(name).and_then(Value::as_u64)
 }
 
-/// A text of an event. What a stranger may have put into it does nothing to a terminal.
+/// A text of an event; nothing in it steers a terminal.
 fn word(event: &Value, name: &str) -> Option<String> {
     Some(output::visible(event.get(name)?.as_str()?))
 }
@@ -258,13 +285,14 @@ pub(super) fn note_account(config: &Config, action: &str, name: &UserName, messa
     );
 }
 
-/// Notes that a session was ended.
-pub(super) fn note_kill(config: &Config, killed: u64, name: &str) {
+/// Records that a session was closed, with the reason that the operator gave.
+pub(super) fn note_kill(config: &Config, killed: u64, name: &str, reason: Option<&str>) {
     note(
         config,
         &Event::Kill {
             killed,
             name,
+            reason,
             operator: operator(),
         },
     );

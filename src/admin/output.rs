@@ -30,16 +30,37 @@ pub fn complain(text: &str) {
     let _ = printed.recv_timeout(PATIENCE);
 }
 
-/// What a stranger has chosen, for a terminal: nothing in it steers that.
+/// Does it steer a terminal: a control character (C0, DEL, C1), a line separator, or a character that
+/// changes the order in which the text around it is shown (bidi)?
+fn steers(c: char) -> bool {
+    let is_bidi = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    is_bidi || c.is_control()
+}
+
+/// Text of unknown origin for a terminal: nothing in it steers that.
 pub(crate) fn visible(text: &str) -> String {
     let shown = |c: char| {
-        if c.is_control() {
+        if steers(c) {
             char::REPLACEMENT_CHARACTER
         } else {
             c
         }
     };
     text.chars().map(shown).collect()
+}
+
+/// The same JSON in which no text steers a terminal. JSON itself escapes C0 in texts, and has line ends
+/// between them.
+pub(super) fn visible_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        if steers(c) && !('\0'..' ').contains(&c) {
+            shown.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// Rows in aligned columns, two spaces between them.
@@ -156,6 +177,23 @@ mod tests {
             "NAME      SIZE\nann       12\nångström  1\nNo room for: PATH\n"
         );
         assert_eq!(at(Some(5)), "NAME\nann\nångs…\nNo room for: PATH, SIZE\n");
+    }
+
+    #[test]
+    fn no_text_steers_a_terminal() {
+        let text = "caf\u{e9} \u{1b}[2J\u{7f}\u{9b}1m\u{202e}fdp\u{2066}\u{200f}\u{61c}\u{2028}";
+        assert_eq!(
+            visible(text),
+            "caf\u{e9} \u{fffd}[2J\u{fffd}\u{fffd}1m\u{fffd}fdp\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
+        );
+        let json = serde_json::to_string_pretty(&[text]).unwrap_or_default();
+        let shown = visible_json(&json);
+        assert!(shown.contains(
+            "caf\u{e9} \\u001b[2J\\u007f\\u009b1m\\u202efdp\\u2066\\u200f\\u061c\\u2028"
+        ));
+        assert!(shown.chars().all(|c| c == '\n' || !steers(c)));
+        let again: Vec<String> = serde_json::from_str(&shown).unwrap_or_default();
+        assert_eq!(again, [text]);
     }
 
     #[test]

@@ -321,5 +321,5 @@ impl ShownKey {
 }
 
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
+    Ok(output::visible_json(&serde_json::to_string_pretty(value)?) + "\n")
 }

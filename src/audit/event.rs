@@ -82,6 +82,9 @@ pub enum Event<'a> {
         downloaded_bytes: u64,
         /// Files of which bytes went.
         downloaded_files: u64,
+        /// Why; missing if the server went down before it was known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
     },
     /// A file was made or written to, and is closed.
     Upload(Moved<'a>),
@@ -157,8 +160,11 @@ pub enum Event<'a> {
     },
     /// A command over ssh.
     Command {
-        /// As it was understood.
+        /// As it was understood; of a command that there is not, as it was sent.
         line: String,
+        /// There is no such command.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
     },
     /// The operator has changed an account.
     Account {
@@ -186,6 +192,9 @@ pub enum Event<'a> {
         killed: u64,
         /// Its account.
         name: &'a str,
+        /// What the operator has told the client, if anything.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
         /// By whom.
         operator: Operator,
     },
@@ -302,6 +311,9 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Complete, Self::Partial, Self::Failed, Self::Cut];
+
     /// As it stands in `result`.
     pub fn name(self) -> &'static str {
         match self {
@@ -325,7 +337,7 @@ struct Line<'a> {
 /// One line, with its end.
 pub(super) fn line(who: Option<&Who>, event: &Event<'_>) -> Vec<u8> {
     let length = match event {
-        Event::Refused { .. } => Length::Refused,
+        Event::Refused { .. } | Event::Command { refused: true, .. } => Length::Refused,
         _ => Length::Whole,
     };
     line_of(who, event, length)

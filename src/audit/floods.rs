@@ -107,6 +107,10 @@ struct Kind {
 
 /// Events that have less in common.
 const MIXED: u64 = 0;
+const MIXED_KIND: Kind = Kind {
+    own: MIXED,
+    of_all: MIXED,
+};
 
 struct Fold {
     kind: Kind,
@@ -155,7 +159,11 @@ impl Floods {
     pub(super) fn concern(event: &Event<'_>) -> bool {
         matches!(
             event,
-            Event::Login(_) | Event::Logout { .. } | Event::Refused { .. } | Event::Ban { .. }
+            Event::Login(_)
+                | Event::Logout { .. }
+                | Event::Refused { .. }
+                | Event::Command { refused: true, .. }
+                | Event::Ban { .. }
         )
     }
 
@@ -206,8 +214,14 @@ impl Floods {
                 let kind = self.kind(reason, reason);
                 pass([Some((&mut self.bans, kind))], who, event, now)
             }
-            (Some(who), Event::Refused { action, reason, .. }) => {
-                let kind = self.kind((who.session, action, reason), (action, reason));
+            (Some(who), Event::Refused { .. } | Event::Command { refused: true, .. }) => {
+                let kind = match event {
+                    Event::Refused { action, reason, .. } => {
+                        self.kind((who.session, action, reason), (action, reason))
+                    }
+                    // Lines have only the account in common.
+                    _ => MIXED_KIND,
+                };
                 let budget = match self.accounts.get(who.user.clone(), now) {
                     Some(account) => (account, kind),
                     None => (
@@ -333,10 +347,7 @@ impl Budget {
             fold.count += count;
         } else if let Some(last) = self.folds.last_mut().filter(|_| is_full) {
             last.count += count;
-            last.kind = Kind {
-                own: MIXED,
-                of_all: MIXED,
-            };
+            last.kind = MIXED_KIND;
         } else {
             self.folds.push(Fold {
                 kind,

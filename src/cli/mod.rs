@@ -10,7 +10,7 @@ mod session;
 mod user;
 mod values;
 
-pub use self::audit::Audit;
+pub use self::audit::{Audit, WantedPath};
 pub use self::ban::{Ban, Lift};
 pub use self::session::{Kill, Session};
 pub use self::user::{

@@ -18,6 +18,7 @@ use crate::audit::Event;
 use crate::authorized_keys;
 use crate::command_line::{Word, words};
 use crate::hashes::Algorithm;
+use crate::log::brief;
 use crate::pipe::{Gone, Pipe};
 use crate::vfs::Vfs;
 
@@ -33,8 +34,13 @@ pub enum Command {
     Greeting,
     /// One of [`TABLE`], and its arguments.
     Known(Kind, Vec<Word>),
-    /// Something else, and what there is to say about it.
-    Refused(String),
+    /// Something else.
+    Refused {
+        /// The line of the request.
+        line: Vec<u8>,
+        /// What the client is answered.
+        answer: String,
+    },
 }
 
 /// What a command of the table does.
@@ -93,30 +99,32 @@ const TABLE: &[(&str, Kind, &str, &str)] = &[
 impl Command {
     /// What a line asks for.
     pub fn of_line(line: &[u8]) -> Self {
-        let command = match words(line) {
-            Ok(words) => Self::of_words(words),
-            Err(fault) => Self::Refused(format!("landfall: {fault}\n")),
-        };
         let path = authorized_keys::PATH;
-        match command {
-            Self::Refused(_) if line.windows(path.len()).any(|part| part == path) => {
-                Self::Refused(authorized_keys::ADVICE.to_owned())
-            }
-            command => command,
-        }
+        let parsed = words(line).map_err(|fault| format!("landfall: {fault}\n"));
+        parsed
+            .and_then(Self::of_words)
+            .unwrap_or_else(|answer| Self::Refused {
+                line: line.to_vec(),
+                answer: if line.windows(path.len()).any(|part| part == path) {
+                    authorized_keys::ADVICE.to_owned()
+                } else {
+                    answer
+                },
+            })
     }
 
-    fn of_words(words: Vec<Word>) -> Self {
+    /// The error is the answer to a command that there is not.
+    fn of_words(words: Vec<Word>) -> Result<Self, String> {
         let mut words = words.into_iter();
         let Some(name) = words.next() else {
-            return Self::Greeting;
+            return Ok(Self::Greeting);
         };
         let known = TABLE
             .iter()
             .find(|(known, ..)| known.as_bytes() == name.text);
         match known {
-            Some((_, kind, ..)) => Self::Known(*kind, words.collect()),
-            None => Self::Refused(unknown(&name.text)),
+            Some((_, kind, ..)) => Ok(Self::Known(*kind, words.collect())),
+            None => Err(unknown(&name.text)),
         }
     }
 }
@@ -126,7 +134,7 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Greeting => f.write_str("none"),
-            Self::Refused(_) => f.write_str("refused"),
+            Self::Refused { line, .. } => write!(f, "{}", line.escape_ascii()),
             Self::Known(kind, words) => {
                 let known = TABLE.iter().find(|(_, known, ..)| known == kind);
                 f.write_str(known.map_or("", |(name, ..)| name))?;
@@ -156,10 +164,14 @@ fn unknown(name: &[u8]) -> String {
 pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, ids: (u32, u32), mut pipe: P) -> u32 {
     let session = vfs.session();
     let (user, peer) = (session.user(), session.peer());
-    info!(user, %peer, "command: {command}");
-    session.witness().note(&Event::Command {
-        line: command.to_string(),
-    });
+    let line = command.to_string();
+    let refused = matches!(command, Command::Refused { .. });
+    if refused {
+        info!(user, %peer, "command refused: {}", brief(&line));
+    } else {
+        info!(user, %peer, "command: {line}");
+    }
+    session.witness().note(&Event::Command { line, refused });
     let outcome = match command {
         Command::Greeting => {
             let quota = quota::quota(session).await;
@@ -181,7 +193,7 @@ pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, ids: (u32, u32), mut 
         Command::Known(Kind::Sum(algorithm), words) => {
             Sum::new(algorithm).run(&vfs, words, &mut pipe).await
         }
-        Command::Refused(line) => pipe.notice(line).await.map(|()| NOT_FOUND),
+        Command::Refused { answer, .. } => pipe.notice(answer).await.map(|()| NOT_FOUND),
     };
     outcome.unwrap_or(FAILED)
 }

@@ -1,9 +1,11 @@
 //! The SSH side, on russh: from a TCP stream to services on channels. Only this module knows russh.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use russh::keys::ssh_key::Certificate;
@@ -171,6 +173,7 @@ pub async fn serve(
     let grace_time = context.login.grace_time;
     let near = context.ssh.busy_poll.then(Near::new);
     let stream = Stream::new(tcp, link.clone(), visit.clone(), grace_time, near);
+    let session = Arc::<OnceLock<Arc<Session>>>::default();
     let connection = Connection {
         login: Login::new(&context, visit.clone(), peer),
         visit: visit.clone(),
@@ -179,7 +182,7 @@ pub async fn serve(
         link: link.clone(),
         ending: ending.clone(),
         entry: None,
-        session: None,
+        session: session.clone(),
         rotation: Rotation::default(),
         old_algorithms: Vec::new(),
         channels: HashMap::new(),
@@ -203,12 +206,19 @@ pub async fn serve(
             reason = ending.ended() => reason,
         }
     };
+    let note_end = |reason: &str| {
+        if let Some(session) = session.get() {
+            session.note_end(reason);
+        }
+    };
     let outcome = tokio::select! {
         outcome = &mut running => {
             visit.settle(outcome.as_ref().err(), &context.audit);
+            note_end(&reason_of_end(&outcome));
             outcome
         }
         reason = told_to_end => {
+            note_end(&reason);
             let goodbye = running.handle();
             let told = goodbye.disconnect(Disconnect::ByApplication, reason, "en".into());
             let _ = tokio::time::timeout(FAREWELL, async {
@@ -223,6 +233,8 @@ pub async fn serve(
         Ok(()) => debug!(%peer, "connection closed"),
         Err(failure) => debug!(%peer, %failure, "connection ended"),
     }
+    // The session itself ends when the last of its channels does.
+    drop(session);
     // What was received whole is still carried out, and what was open is closed. A server that stops
     // does not wait for a disk that hangs.
     tokio::select! {
@@ -231,6 +243,20 @@ pub async fn serve(
             reached(&mut phases, Phase::Ending).await;
             tokio::time::sleep(FAREWELL).await;
         } => {}
+    }
+}
+
+/// Why a connection ended by itself, for the audit log.
+fn reason_of_end(outcome: &Result<(), russh::Error>) -> Cow<'static, str> {
+    match outcome {
+        Ok(()) => Cow::Borrowed("disconnected by the client"),
+        // Also of a client that was killed: its system closes the connection.
+        Err(russh::Error::IO(failure)) if failure.kind() == ErrorKind::UnexpectedEof => {
+            Cow::Borrowed("connection closed by the client")
+        }
+        Err(russh::Error::KeepaliveTimeout) => Cow::Borrowed("no answer from the client"),
+        Err(russh::Error::IO(failure)) => Cow::Owned(format!("connection lost: {failure}")),
+        Err(failure) => Cow::Owned(format!("connection failed: {failure}")),
     }
 }
 
@@ -253,7 +279,8 @@ struct Connection {
     ending: Ending,
     /// Its place among the open sessions, until the connection is gone.
     entry: Option<Entry>,
-    session: Option<Arc<Session>>,
+    /// Set by the login; shared with [`serve`], which records why it ends.
+    session: Arc<OnceLock<Arc<Session>>>,
     rotation: Rotation,
     /// What it uses that only the permissive settings of `ssh.algorithms` offer.
     old_algorithms: Vec<algorithms::Agreed>,
@@ -340,7 +367,7 @@ impl Handler for Connection {
         transport: &mut Transport,
     ) -> Result<Option<Vec<u8>>, Self::Error> {
         // Nothing is signed for strangers.
-        if name != rotation::PROVE || self.session.is_none() {
+        if name != rotation::PROVE || self.session.get().is_none() {
             return Ok(None);
         }
         let keys = self.context.transports.host_keys();
@@ -474,7 +501,8 @@ impl Handler for Connection {
             }
         }
         self.log_old_algorithms(session.user());
-        self.session = Some(session);
+        // A connection is logged in once.
+        let _ = self.session.set(session);
         self.link.logged_in();
         let keys = self.context.transports.host_keys();
         transport.tell(rotation::TOLD, &rotation::told(keys))
@@ -487,7 +515,7 @@ impl Handler for Connection {
         _transport: &mut Transport,
     ) -> Result<(), Self::Error> {
         self.forget_ended_channels();
-        let Some(session) = self.session.clone() else {
+        let Some(session) = self.session.get().cloned() else {
             return Err(russh::Error::NotAuthenticated);
         };
         if self.channels.len() >= self.context.sftp.max_channels {
@@ -604,7 +632,7 @@ impl Connection {
         transport: &mut Transport,
     ) -> Result<(), russh::Error> {
         let only_sftp = |session: &Arc<Session>| session.basis().only_sftp();
-        let service = match &self.session {
+        let service = match self.session.get() {
             Some(session) if only_sftp(session) => Service::Sftp,
             _ => service,
         };
