@@ -37,7 +37,7 @@
 //! | [`phase`] | how far the server is on its way to its end |
 //! | [`path`], [`error`] | paths as peers write them; the typed errors |
 //! | [`database`] | the file that accounts and figures are in |
-//! | [`calendar`], [`units`], [`user_name`] | dates in UTC; sizes as people write them; names of accounts |
+//! | [`calendar`], [`units`], [`user_name`], [`chain`] | dates in UTC; sizes as people write them; names of accounts; errors with their causes |
 
 pub mod accounts;
 pub mod admin;
@@ -48,6 +48,7 @@ pub mod bandwidth;
 mod blocks;
 mod by_account;
 pub mod calendar;
+pub mod chain;
 pub mod cli;
 pub mod command_line;
 pub mod commands;

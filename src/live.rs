@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::accounts::{Account, Accounts, Held, Lost, Refusal, Standing, TrustStamp, UserName};
 use crate::calendar;
+use crate::chain::chain;
 use crate::log::Seldom;
 use crate::quota::Limits;
 use crate::rules::KeptOut;
@@ -80,7 +81,8 @@ impl Live {
             {
                 warn!(
                     times,
-                    "cannot read what has changed; trying again: {failure:#}"
+                    "cannot read what has changed; trying again: {}",
+                    chain(&failure)
                 );
             }
         }
@@ -103,7 +105,8 @@ impl Live {
             {
                 warn!(
                     times,
-                    "cannot see whether open sessions are still trusted: {failure:#}"
+                    "cannot see whether open sessions are still trusted: {}",
+                    chain(&failure)
                 );
             }
         }
@@ -165,7 +168,7 @@ impl Live {
     pub async fn apply_all(&self, names: impl IntoIterator<Item = &UserName>) {
         for name in names {
             if let Err(failure) = self.apply(name).await {
-                warn!("sessions of {name} do not have it yet: {failure:#}");
+                warn!("sessions of {name} do not have it yet: {}", chain(&failure));
             }
         }
     }

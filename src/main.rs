@@ -8,6 +8,7 @@ use landfall::admin::{
     audit, backup, ban, complain, hash_password, print, quota, reload, restore, session,
     shell_help, user,
 };
+use landfall::chain::chain;
 use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults, LEGACY_IS_DEPRECATED};
 use landfall::{server, signals, top};
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            complain(&format!("landfall: {error:#}"));
+            complain(&format!("landfall: {}", chain(&error)));
             ExitCode::FAILURE
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use rustix::io::Errno;
+use tracing::{info, warn};
 
 use crate::accounts::{Account, Basis, Proof, UserName};
 use crate::audit::{Event, Login, milliseconds};
@@ -22,7 +23,7 @@ use crate::pool::Threads;
 use crate::quota::{Ledger, Member, Usage};
 use crate::store::local::{self, LocalStore, Remains};
 use crate::store::{Identity, Store};
-use crate::transfers::Transfers;
+use crate::transfers::{Totals, Transfers};
 use crate::witness::Witness;
 
 /// Somebody who is logged in. Only a [`Proof`] makes one, and only a check of a password or key
@@ -109,6 +110,11 @@ impl Session {
         }
     }
 
+    /// The number of the session, as the log and the audit log have it.
+    pub fn id(&self) -> u64 {
+        self.witness.session()
+    }
+
     /// The account's name.
     pub fn user(&self) -> &str {
         self.user.as_str()
@@ -189,11 +195,16 @@ impl Session {
         self.member.ledger()
     }
 
-    /// Tells that it is let in, or why it is not after all.
+    /// Records that the login is complete, or why it is refused after all.
     pub fn tell_login(&self, login: Login<'_>) {
-        if login.ok {
-            // It is let in once.
+        let (user, peer, session) = (self.user(), self.peer(), self.id());
+        let Login { method, key, .. } = login;
+        if let Some(reason) = login.reason {
+            warn!(user, %peer, method, key, reason, "login refused");
+        } else {
+            // A session is let in once.
             let _ = self.began.set(Instant::now());
+            info!(user, %peer, session, method, key, "login");
         }
         self.witness.note(&Event::Login(login));
     }
@@ -267,13 +278,24 @@ impl Drop for Session {
         let Some(began) = self.began.get() else {
             return;
         };
-        let totals = self.transfers.totals();
+        let Totals { uploads, downloads } = self.transfers.totals();
+        let duration_ms = milliseconds(began.elapsed());
+        info!(
+            user = self.user(),
+            peer = %self.peer(),
+            session = self.id(),
+            duration_ms,
+            uploaded_bytes = uploads.bytes,
+            downloaded_bytes = downloads.bytes,
+            reason = self.end.get().map(String::as_str),
+            "logout"
+        );
         self.witness.note(&Event::Logout {
-            duration_ms: milliseconds(began.elapsed()),
-            uploaded_bytes: totals.uploads.bytes,
-            uploaded_files: totals.uploads.files,
-            downloaded_bytes: totals.downloads.bytes,
-            downloaded_files: totals.downloads.files,
+            duration_ms,
+            uploaded_bytes: uploads.bytes,
+            uploaded_files: uploads.files,
+            downloaded_bytes: downloads.bytes,
+            downloaded_files: downloads.files,
             reason: self.end.get().map(String::as_str),
         });
     }

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::accounts::{Account, Accounts, UserName};
+use crate::chain::chain;
 use crate::config::Config;
 use crate::disks::{Disk, Mounts, Turn, Turns};
 use crate::error::Error;
@@ -58,7 +59,10 @@ impl Sweeper {
     async fn pass(self: Arc<Self>, last: Option<UserName>, only: Option<Disk>, after: Duration) {
         let swept = self.sweep_all(last, only.as_ref(), after).await;
         if let Err(failure) = swept {
-            warn!("cannot look for what is left of uploads: {failure:#}");
+            warn!(
+                "cannot look for what is left of uploads: {}",
+                chain(&failure)
+            );
         }
         if let Some(disk) = only {
             self.apart().remove(&disk);
@@ -129,7 +133,11 @@ async fn sweep_home(
     let mut gone = Usage::default();
     let outcome = remove_all(accounts, ledgers, &account, after, &mut gone).await;
     if let Err(failure) = outcome {
-        warn!(user, "cannot remove what is left of uploads: {failure:#}");
+        warn!(
+            user,
+            "cannot remove what is left of uploads: {}",
+            chain(&failure)
+        );
     }
     let Usage { bytes, files } = gone;
     if files > 0 {

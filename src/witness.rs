@@ -43,6 +43,11 @@ impl Witness {
         self.audit.note(Some(&self.who), event);
     }
 
+    /// The number of the session.
+    pub fn session(&self) -> u64 {
+        self.who.session.unwrap_or_default()
+    }
+
     /// Is the hash of what was moved to be noted?
     pub fn wants_hashes(&self) -> bool {
         self.audit.wants_hashes()

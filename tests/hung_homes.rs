@@ -21,7 +21,11 @@ const LEFTOVER: &str = ".landfall-upload-0123456789abcdef";
 
 /// A server that was killed while accounts on both disks were writing.
 fn crashed(disk: &FaultyDisk) -> (TestServer, Vec<String>) {
-    let mut server = TestServer::start_with(&[("uploads.sweep_after", "\"2d\"")]);
+    let settings = [
+        ("uploads.sweep_after", "\"2d\""),
+        ("log.level", "\"debug\""),
+    ];
+    let mut server = TestServer::start_with(&settings);
     let slow = disk.add_users(&server, SLOW_NAME, SLOW);
     let all = slow.iter().map(String::as_str).chain([USER]);
     let sessions: Vec<_> = all

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::{Accounts, UserName, sql};
 use crate::calendar;
+use crate::chain::chain;
 use crate::database::Relaxed;
 use crate::log::Seldom;
 
@@ -70,7 +71,8 @@ impl Accounts {
             if let Some(times) = failures.now() {
                 warn!(
                     times,
-                    "cannot write the last logins; trying again: {failure:#}"
+                    "cannot write the last logins; trying again: {}",
+                    chain(&failure)
                 );
             }
         }

@@ -116,9 +116,9 @@ impl Log {
     }
 }
 
-/// What russh thinks of what peers send, as errors and warnings: phpseclib answers requests that want no
-/// answer. What matters of it is logged here.
-const OF_PEERS: &str = "russh::server::encrypted";
+/// russh warns of what peers send: phpseclib answers requests that want no answer, and PuTTY sends requests of
+/// its own. What matters of it is logged here.
+const OF_PEERS: &str = "russh";
 
 fn levels(level: Level) -> Targets {
     let of_peers = LevelFilter::from_level(level.min(MOST_OF_OTHERS));
@@ -139,7 +139,12 @@ fn levels(level: Level) -> Targets {
 /// As much of a text of somebody who is not logged in as stands in the log.
 pub fn brief(text: &str) -> &str {
     const MOST: usize = 128;
-    text.get(..text.floor_char_boundary(MOST)).unwrap_or(text)
+    shortened(text, MOST)
+}
+
+/// Returns the beginning of a text, of at most so many bytes.
+pub fn shortened(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 
 /// Says when a message that may come without end is to be logged: once in a minute.

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use super::Usage;
+use crate::chain::chain;
 use crate::database::{Database, Relaxed};
 
 /// What the database has of an account.
@@ -173,7 +174,8 @@ async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: Job) {
                 let user = &who.user;
                 error!(
                     user,
-                    "cannot write what is used; the next start counts it: {failure:#}"
+                    "cannot write what is used; the next start counts it: {}",
+                    chain(&failure)
                 );
             }
         }
@@ -181,25 +183,29 @@ async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: Job) {
             let saved = relaxed.run(database, async |to| save_provisional(to, &who, used).await);
             if let Err(failure) = saved.await {
                 let user = &who.user;
-                warn!(user, "cannot write what was counted: {failure:#}");
+                warn!(user, "cannot write what was counted: {}", chain(&failure));
             }
         }
         Job::Publish(figures) => {
             let told = relaxed.run(database, async |to| publish(to, &figures).await);
             if let Err(failure) = told.await {
-                warn!("cannot tell what is used now: {failure:#}");
+                warn!("cannot tell what is used now: {}", chain(&failure));
             }
         }
         Job::Counted(who, used) => {
             if let Err(failure) = counted(database, &who, used).await {
                 let user = who.user;
-                error!(user, "cannot write what was counted: {failure:#}");
+                error!(user, "cannot write what was counted: {}", chain(&failure));
             }
         }
         Job::Forget(who) => {
             if let Err(failure) = forget(database, &who).await {
                 let user = who.user;
-                error!(user, "cannot write that it was not counted: {failure:#}");
+                error!(
+                    user,
+                    "cannot write that it was not counted: {}",
+                    chain(&failure)
+                );
             }
         }
         Job::Request(who, done) => {

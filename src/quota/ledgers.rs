@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::keeper::{self, Home, Keeper};
 use super::{Kept, Ledger, Limits, Standing, Usage, lock};
+use crate::chain::chain;
 use crate::database::Database;
 use crate::disks::{Disk, Mounts, Turns};
 use crate::error::Error;
@@ -252,7 +253,7 @@ impl Ledgers {
             self.keeper.publish(figures);
             match self.keeper.requested().await {
                 Ok(requested) => self.recount_requested(requested),
-                Err(failure) => warn!("cannot read what is to be counted: {failure:#}"),
+                Err(failure) => warn!("cannot read what is to be counted: {}", chain(&failure)),
             }
         }
     }
@@ -288,14 +289,14 @@ impl Ledgers {
 
     fn recount(&self, ledger: &Ledger) -> Result<Usage, Error> {
         let user = &ledger.user;
-        info!(user, "counting the files");
+        debug!(user, "counting the files");
         let began = Instant::now();
         let counted = ledger.recount(|| {
             let mut progress = |files: u64| info!(user, files, "still counting the files");
             (self.count)(&ledger.home, &mut progress)
         });
         if let Ok(Usage { bytes, files }) = counted {
-            info!(user, bytes, files, took = ?began.elapsed(), "the files are counted");
+            debug!(user, bytes, files, took = ?began.elapsed(), "the files are counted");
         }
         self.forget_idle(&ledger.home);
         counted

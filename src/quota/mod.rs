@@ -29,6 +29,7 @@ use std::sync::{
 
 use tracing::{error, warn};
 
+use crate::chain::chain;
 use crate::error::{Error, Exceeded};
 
 use self::inodes::OpenInodes;
@@ -205,7 +206,8 @@ impl Ledger {
         if let Err(failure) = &marked {
             error!(
                 user = self.user,
-                "cannot note that files change: {failure:#}"
+                "cannot note that files change: {}",
+                chain(&failure)
             );
         }
         marked.is_ok()

@@ -23,6 +23,7 @@ use crate::admin::control::{
 };
 use crate::admission::{self, Admission};
 use crate::calendar;
+use crate::chain::chain;
 use crate::failed_logins::FailedLogins;
 use crate::fence::Fence;
 use crate::live::{Live, Outcome};
@@ -224,7 +225,7 @@ impl Powers {
                 replies
             }
             Err(failure) => vec![Reply::Refused {
-                text: format!("{failure:#}"),
+                text: chain(&failure).to_string(),
             }],
         }
     }
@@ -249,7 +250,7 @@ impl Powers {
             }
             // Faults of the config are several lines, each with its place first.
             Err(failure) => vec![Reply::Refused {
-                text: format!("{failure:#}"),
+                text: chain(&failure).to_string(),
             }],
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
+use crate::chain::chain;
 use crate::config::Config;
 use crate::fence::syscalls::Filter;
 use crate::fence::{Fence, Holds};
@@ -26,7 +27,10 @@ pub(super) fn raise(
     }
     match Filter::new().and_then(|filter| filter.apply()) {
         Ok(()) => info!("seccomp holds: system calls that a file server does not need are refused"),
-        Err(failure) => warn!("no system call is refused (fences.seccomp): {failure:#}"),
+        Err(failure) => warn!(
+            "no system call is refused (fences.seccomp): {}",
+            chain(&failure)
+        ),
     }
     Ok(fence)
 }

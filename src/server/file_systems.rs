@@ -12,6 +12,7 @@ use tokio::time::{timeout, timeout_at};
 use tracing::warn;
 
 use crate::accounts::Accounts;
+use crate::chain::chain;
 use crate::config::Config;
 use crate::metrics::{FileSystem, Space};
 
@@ -86,7 +87,10 @@ impl FileSystems {
         let homes = match timeout(PATIENCE, self.accounts.homes_elsewhere()).await {
             Ok(Ok(homes)) => homes,
             Ok(Err(failure)) => {
-                warn!("the metrics lack the file systems of some homes: {failure:#}");
+                warn!(
+                    "the metrics lack the file systems of some homes: {}",
+                    chain(&failure)
+                );
                 Vec::new()
             }
             // The disk of the database hangs.

@@ -44,6 +44,7 @@ use crate::accounts::{self, Accounts, Declared};
 use crate::admin::{self, first_run};
 use crate::admission::Admission;
 use crate::audit::Event;
+use crate::chain::chain;
 use crate::config::Config;
 use crate::database::{self, Alone};
 use crate::disks;
@@ -310,7 +311,7 @@ async fn run(config: Config, log: Log, prepared: Prepared) -> anyhow::Result<()>
 /// Writes what is still in memory to the database.
 async fn save(accounts: &Accounts, ledgers: &Ledgers) -> anyhow::Result<()> {
     if let Err(failure) = accounts.save_logins().await {
-        warn!("cannot write the last logins: {failure:#}");
+        warn!("cannot write the last logins: {}", chain(&failure));
     }
     ledgers.end_serving().await
 }

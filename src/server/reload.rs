@@ -13,6 +13,7 @@ use crate::accounts::{Accounts, Declared};
 use crate::admission::Admission;
 use crate::audit::{Audit, Event};
 use crate::calendar;
+use crate::chain::chain;
 use crate::config::{Config, Difference};
 use crate::live::Live;
 use crate::log::Log;
@@ -113,7 +114,7 @@ impl Reload {
         match &outcome {
             Ok(lines) => lines.iter().for_each(|line| info!("reload: {line}")),
             Err(failure) => {
-                for line in format!("{failure:#}").lines() {
+                for line in chain(&failure).to_string().lines() {
                     error!("reload refused: {line}");
                 }
             }

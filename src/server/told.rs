@@ -18,6 +18,7 @@ use crate::accounts::Accounts;
 use crate::admin;
 use crate::admission::Admission;
 use crate::audit::{Audit, Writer};
+use crate::chain::chain;
 use crate::config::Config;
 use crate::log::Log;
 use crate::metrics::http::{self, Page, Text};
@@ -110,7 +111,7 @@ impl Told {
             Err(_) => Err(anyhow!("the database does not answer")),
         };
         uses.unwrap_or_else(|failure| {
-            warn!("the metrics lack what accounts use: {failure:#}");
+            warn!("the metrics lack what accounts use: {}", chain(&failure));
             Vec::new()
         })
     }
@@ -126,7 +127,7 @@ impl Told {
         match timeout(PATIENCE, self.accounts.last_change()).await {
             Ok(Ok(_)) => Ok("ok\n".to_owned()),
             Ok(Err(failure)) => {
-                warn!("the database cannot be read: {failure:#}");
+                warn!("the database cannot be read: {}", chain(&failure));
                 Err("the database cannot be read: see the log of the server\n".to_owned())
             }
             Err(_) => Err("the database does not answer\n".to_owned()),

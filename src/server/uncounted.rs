@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::accounts::{Accounts, Details};
+use crate::chain::chain;
 use crate::quota::{Home, Ledgers};
 
 /// How many accounts are held in memory at a time.
@@ -22,13 +23,19 @@ pub(super) async fn run(
     let mut seen = match first(&accounts, &ledgers).await {
         Ok(seen) => seen,
         Err(failure) => {
-            warn!("some homes are not counted before the next start: {failure:#}");
+            warn!(
+                "some homes are not counted before the next start: {}",
+                chain(&failure)
+            );
             *changes.borrow()
         }
     };
     while changes.changed().await.is_ok() {
         if let Err(failure) = next(&accounts, &ledgers, &mut seen).await {
-            warn!("cannot count the homes of changed accounts: {failure:#}");
+            warn!(
+                "cannot count the homes of changed accounts: {}",
+                chain(&failure)
+            );
         }
     }
 }

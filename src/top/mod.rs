@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use self::model::View;
 use crate::admin::control::{Reply, Request, Server};
+use crate::chain::chain;
 
 /// How often the server is asked.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -71,7 +72,7 @@ impl Link<'_> {
     async fn refresh(&mut self, view: &mut View) {
         match self.ask(Request::Top).await {
             Ok(replies) => view.take(replies, Instant::now()),
-            Err(failure) => view.lose(format!("{failure:#}")),
+            Err(failure) => view.lose(chain(&failure).to_string()),
         }
     }
 }
@@ -100,7 +101,7 @@ async fn watch(
                         let request = Request::Kill { ids: vec![id], user: None, reason: None };
                         match link.ask(request).await {
                             Ok(_) => link.refresh(view).await,
-                            Err(failure) => view.lose(format!("{failure:#}")),
+                            Err(failure) => view.lose(chain(&failure).to_string()),
                         }
                     }
                 },

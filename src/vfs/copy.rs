@@ -164,8 +164,8 @@ impl Vfs {
         copying: &mut Copying,
     ) -> Result<bool, Error> {
         let copied = self.copy_slice(source, target, copying);
-        if copied.is_err() {
-            target.spoil();
+        if let Err(error) = copied {
+            target.spoil(error);
         }
         copied
     }

@@ -1,8 +1,7 @@
 //! The verbs on open files: whatever makes one longer is reserved first and settled afterwards.
 
-use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
@@ -41,8 +40,8 @@ pub(super) struct Story {
     pub(super) size: u64,
     /// Opening it has made or cut it, and nothing was copied into it.
     pub(super) is_new: AtomicBool,
-    /// Something that should have been written to it was not.
-    pub(super) has_failed: AtomicBool,
+    /// Why something that should have been written to it was not, the first time.
+    pub(super) failure: OnceLock<Error>,
     /// Where that was, as its client counts.
     gap: Gap,
     /// What its client reads; `None` where the server uses it for itself.
@@ -129,8 +128,9 @@ impl OpenFile {
 
     /// Something that should have been written to it was not: it must not take the place of an old
     /// file.
-    pub(super) fn spoil(&self) {
-        self.story.has_failed.store(true, Ordering::Relaxed);
+    pub(super) fn spoil(&self, why: Error) {
+        // The first reason stays.
+        let _ = self.story.failure.set(why);
         if let Some(overwrite) = &self.overwrite {
             overwrite.spoil();
         }
@@ -247,7 +247,7 @@ impl Vfs {
         self.record_moves(&Used {
             path: &path,
             story: &story,
-            has_failed: story.has_failed.load(Ordering::Relaxed) || outcome.is_err(),
+            failure: story.failure.get().copied().or(outcome.err()),
             end,
             inode,
         });
@@ -302,8 +302,8 @@ impl Vfs {
                     file.was_written(offset, start, stored);
                 }
                 // The others that were under way fail too: that is one event.
-                let is_known = mem::replace(file.story.has_failed.get_mut(), true);
-                file.spoil();
+                let is_known = file.story.failure.get().is_some();
+                file.spoil(error);
                 if is_known {
                     return Err(error);
                 }
@@ -431,8 +431,8 @@ impl Vfs {
     /// The same for the server's own use.
     pub(super) fn change_allowed(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
         let (size, rest) = self.change_both(file, changes);
-        if size.is_err() {
-            file.spoil();
+        if let Err(error) = size {
+            file.spoil(error);
         }
         size.and(rest)
     }

@@ -98,7 +98,7 @@ impl Vfs {
         self.record_moves(&Used {
             path: &path,
             story: &story,
-            has_failed: false,
+            failure: None,
             end: End::Closed,
             inode,
         });

@@ -1,10 +1,10 @@
-//! The one place where what came of a verb is told: to the log and to the audit trail.
+//! The one place where the outcome of an operation is recorded: in the log and in the audit log.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::Vfs;
 use super::file::Story;
@@ -43,26 +43,34 @@ pub(super) enum Deed<'a> {
 pub(super) struct Used<'a> {
     pub(super) path: &'a VPath,
     pub(super) story: &'a Story,
-    /// Something that should have been written to it was not.
-    pub(super) has_failed: bool,
+    /// Why something that should have been written to it was not, or is not known to be.
+    pub(super) failure: Option<Error>,
     pub(super) end: End,
     pub(super) inode: (u64, u64),
 }
 
 impl Vfs {
-    /// Tells what came of a verb, and gives it back.
+    /// Records the outcome of an operation, and returns it.
     pub(super) fn record<T>(&self, deed: Deed<'_>, outcome: Result<T, Error>) -> Result<T, Error> {
-        let (user, peer) = (self.session.user(), self.session.peer());
+        let (user, session) = (self.session.user(), self.session.id());
         match &outcome {
             Ok(_) => {
-                debug!(user, %peer, "{deed}");
+                debug!(user, session, "{deed}");
                 if let Some(event) = deed.event() {
                     self.session.witness().note(&event);
                 }
             }
             Err(error) => {
-                debug!(user, %peer, %error, "{deed} failed");
-                if let Some(reason) = refusal(error) {
+                let refusal = refusal(error);
+                // Of the WRITEs to a file, only the first that fails comes here.
+                if matches!(deed, Deed::Write(_)) || refusal == Some(DISK) {
+                    let (action, path) = (deed.name(), text(deed.path()));
+                    let (path, reason) = (&*path, error.to_string());
+                    warn!(user, session, path, reason, "{action} failed");
+                } else {
+                    debug!(user, session, %error, "{deed} failed");
+                }
+                if let Some(reason) = refusal {
                     self.session.witness().note(&Event::Refused {
                         action: deed.name(),
                         path: text(deed.path()),
@@ -75,9 +83,8 @@ impl Vfs {
         outcome
     }
 
-    /// Tells what was moved of a file.
+    /// Records what was moved of a file.
     pub(super) fn record_moves(&self, used: &Used<'_>) {
-        let (user, peer) = (self.session.user(), self.session.peer());
         let Used { path, story, .. } = used;
         let mut moves = Moves::default();
         if let Some(upload) = story.upload.as_deref()
@@ -85,11 +92,12 @@ impl Vfs {
         {
             let result = match used.end {
                 End::Cut => Ending::Cut,
-                End::Closed if used.has_failed => Ending::Failed,
+                End::Closed if used.failure.is_some() => Ending::Failed,
                 End::Closed => Ending::Complete,
             };
-            info!(user, %peer, ?path, bytes = upload.bytes(), "upload");
-            moves.upload = Some(moved(path, upload, result));
+            let upload = moved(path, upload, result);
+            self.log("upload", &upload, used.failure);
+            moves.upload = Some(upload);
         }
         // Who opens an empty file has all of it.
         let is_nothing_to_read = story.size == 0 && story.upload.is_none();
@@ -102,10 +110,38 @@ impl Vfs {
                 End::Closed => Ending::Partial,
                 End::Cut => Ending::Cut,
             };
-            info!(user, %peer, ?path, bytes = download.bytes(), "download");
-            moves.download = Some(moved(path, download, result));
+            let download = moved(path, download, result);
+            self.log("download", &download, None);
+            moves.download = Some(download);
         }
         self.record_or_hash(path, used.inode, moves);
+    }
+
+    /// Writes the line of a transfer to the log.
+    fn log(&self, kind: &str, moved: &Moved<'_>, failure: Option<Error>) {
+        let (user, session) = (self.session.user(), self.session.id());
+        let Moved {
+            bytes,
+            offset,
+            duration_ms,
+            ..
+        } = *moved;
+        let (path, result) = (&*moved.path, moved.result.name());
+        let reason = match moved.result {
+            Ending::Complete | Ending::Partial => None,
+            Ending::Failed => failure.map(|failure| failure.to_string()),
+            Ending::Cut => Some("the session ended before the file was closed".to_owned()),
+        };
+        match reason {
+            None => info!(
+                user,
+                session, path, bytes, offset, duration_ms, result, "{kind} {result}"
+            ),
+            Some(reason) => warn!(
+                user,
+                session, path, bytes, offset, duration_ms, result, reason, "{kind} {result}"
+            ),
+        }
     }
 }
 
@@ -210,6 +246,9 @@ impl fmt::Display for Deed<'_> {
     }
 }
 
+/// The refusal of a disk that is full or fails: the operator's business at once.
+const DISK: &str = "disk";
+
 /// Why something was not allowed; `None` if it only could not be.
 fn refusal(error: &Error) -> Option<&'static str> {
     match error {
@@ -219,7 +258,7 @@ fn refusal(error: &Error) -> Option<&'static str> {
         // The kernel does not follow what leads out of a home by magic.
         Error::Os(Errno::LOOP | Errno::XDEV) => Some("confinement"),
         Error::Quota(_) | Error::Os(Errno::DQUOT) => Some("quota"),
-        Error::Os(Errno::NOSPC | Errno::IO) => Some("disk"),
+        Error::Os(Errno::NOSPC | Errno::IO) => Some(DISK),
         Error::Unfinished(Unfinished {
             cause: Some(errno), ..
         }) => refusal(&Error::Os(*errno)),

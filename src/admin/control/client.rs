@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::frames::Frames;
 use super::{Folder, Reply, Request};
 use crate::accounts::UserName;
+use crate::chain::chain;
 
 /// How long an answer of the server may take: it may have to read the database, and many connections
 /// may be busy.
@@ -66,7 +67,7 @@ impl Server {
         };
         match told.await {
             Ok(words) => words,
-            Err(failure) => format!("Open sessions will have it soon: {failure:#}\n"),
+            Err(failure) => format!("Open sessions will have it soon: {}\n", chain(&failure)),
         }
     }
 
