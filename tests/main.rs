@@ -38,6 +38,7 @@ mod interop;
 mod live;
 mod log;
 mod login;
+mod login_reasons;
 mod login_rules;
 mod metrics;
 mod overwrite;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ssh_key::PublicKey;
 use tracing::warn;
 use zeroize::Zeroizing;
 
@@ -10,9 +11,10 @@ use super::certificates::{Allowed, Certificate};
 use super::changes::Basis;
 use super::password::Verdict;
 use super::security_key::SecurityKeyFlags;
-use super::sql::AccountRow;
-use super::{Account, Accounts, Inner, Password, UserName, keys};
+use super::sql::{AccountRow, KeyRow};
+use super::{Account, Accounts, AuthorizedKey, Inner, Password, UserName, keys};
 use crate::calendar;
+use crate::chain::chain;
 use crate::rules::{KeptOut, LoginPolicy};
 
 /// A name that no account can have: what is looked up for names that are not valid.
@@ -86,9 +88,21 @@ pub(super) struct Entry {
 /// Why somebody is not let in: for the log, and never for a stranger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such account, or the password or key is not its own.
-    #[error("wrong name, password or key")]
-    Wrong,
+    /// There is no such account.
+    #[error("no such user")]
+    NoSuchUser,
+    /// The password is not that of the account.
+    #[error("wrong password")]
+    WrongPassword,
+    /// The account has no password.
+    #[error("the account has no password")]
+    NoPassword,
+    /// The account does not have the key.
+    #[error("unknown key")]
+    UnknownKey,
+    /// The account has the key, which has expired.
+    #[error("the key has expired")]
+    ExpiredKey,
     /// The account keeps them out.
     #[error(transparent)]
     KeptOut(#[from] KeptOut),
@@ -107,6 +121,20 @@ pub enum Refusal {
     /// Something is wrong with a certificate.
     #[error("certificate: {0}")]
     Certificate(&'static str),
+}
+
+impl Refusal {
+    /// Is the name, the password or the key wrong, which is all that a client may know?
+    pub fn is_wrong(self) -> bool {
+        matches!(
+            self,
+            Self::NoSuchUser
+                | Self::WrongPassword
+                | Self::NoPassword
+                | Self::UnknownKey
+                | Self::ExpiredKey
+        )
+    }
 }
 
 impl Accounts {
@@ -128,22 +156,27 @@ impl Accounts {
             None => None,
         };
         let row = rows.account(looked_up(name)).await?;
-        let refusal = row
-            .as_ref()
-            .and_then(|row| refusal_of_password(row, from, given.as_ref()));
+        let refusal = match &row {
+            Some(row) => refusal_of_password(row, from, given.as_ref()),
+            None => Some(Refusal::NoSuchUser),
+        };
         let hash = row.as_ref().and_then(|row| row.password_hash.clone());
         let hash = hash.filter(|_| refusal.is_none());
         let verdict = hasher.verify(password.clone(), hash).await?;
         let (Some(row), None) = (row, refusal) else {
-            return Ok(Err(refusal.unwrap_or(Refusal::Wrong)));
+            return Ok(Err(refusal.unwrap_or(Refusal::NoSuchUser)));
         };
         match verdict {
-            Verdict::Wrong => return Ok(Err(Refusal::Wrong)),
+            Verdict::Wrong => return Ok(Err(Refusal::WrongPassword)),
             Verdict::Right => {}
             Verdict::RightButOutdated => {
                 if let Err(failure) = self.renew_hash(&row, password).await {
                     // The password is right all the same; the next login tries again.
-                    warn!(user = row.name, "cannot renew a password hash: {failure:#}");
+                    warn!(
+                        user = row.name,
+                        "cannot renew a password hash: {}",
+                        chain(&failure)
+                    );
                 }
             }
         }
@@ -186,6 +219,30 @@ impl Accounts {
         Ok(found.map(|_| ()))
     }
 
+    /// Why a client at this address could not log in with the right password alone, if it could not.
+    pub async fn password_refusal(
+        &self,
+        name: &UserName,
+        from: IpAddr,
+    ) -> anyhow::Result<Option<Refusal>> {
+        let row = self.inner.rows.account(name.as_str()).await?;
+        Ok(match row {
+            Some(row) => refusal_of_password(&row, from, None),
+            None => Some(Refusal::NoSuchUser),
+        })
+    }
+
+    /// Why a client at this address could not log in with this key, if it could not.
+    pub async fn key_refusal(
+        &self,
+        name: &UserName,
+        key: &AuthorizedKey,
+        from: IpAddr,
+    ) -> anyhow::Result<Option<Refusal>> {
+        let key = Credential::Key(PublicKey::from_openssh(&key.public_key)?.to_bytes()?);
+        Ok(self.accepts(name.as_str(), key, from).await?.err())
+    }
+
     /// As [`Accounts::accepts`]; the caller must have verified a signature by the key over this session,
     /// whose flags are given if the key is a security key, and that of who issued a certificate, or the
     /// proof is none.
@@ -216,7 +273,7 @@ impl Accounts {
         // One that the config does not keep is somebody else's account.
         let row = self.inner.rows.account(name).await?;
         let Some(row) = row.filter(|row| row.settings.declared) else {
-            return Ok(Some(Err(Refusal::Wrong)));
+            return Ok(Some(Err(Refusal::NoSuchUser)));
         };
         if let Some(kept_out) = row.settings.rules.keep_out(from, calendar::now()) {
             return Ok(Some(Err(kept_out.into())));
@@ -260,8 +317,8 @@ impl Accounts {
             .await?;
         Ok(match found {
             Ok((row, entry)) if row.made_by == given.made_by => Ok(entry),
-            Ok(_) | Err(Refusal::Wrong) => Err(Refusal::KeyLost),
-            Err(refusal) => Err(refusal),
+            Err(refusal) if !refusal.is_wrong() => Err(refusal),
+            _ => Err(Refusal::KeyLost),
         })
     }
 
@@ -287,9 +344,15 @@ impl Accounts {
     ) -> anyhow::Result<Result<(AccountRow, Allowed), Refusal>> {
         let (rows, now) = (&self.inner.rows, calendar::now());
         let key = keys::from_wire(blob).unwrap_or_else(|| NO_KEY.to_owned());
-        let Some((row, until, options)) = rows.account_with_key(name, &key, now).await? else {
-            return Ok(Err(Refusal::Wrong));
+        let Some((row, key)) = rows.account_with_key(name, &key).await? else {
+            return Ok(Err(Refusal::NoSuchUser));
         };
+        let Some(KeyRow { until, options }) = key else {
+            return Ok(Err(Refusal::UnknownKey));
+        };
+        if until.is_some_and(|until| until <= now) {
+            return Ok(Err(Refusal::ExpiredKey));
+        }
         if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
             return Ok(Err(kept_out.into()));
         }
@@ -316,7 +379,7 @@ impl Accounts {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let Some(row) = self.inner.rows.account(name).await? else {
-            return Ok(Err(Refusal::Wrong));
+            return Ok(Err(Refusal::NoSuchUser));
         };
         if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
             return Ok(Err(kept_out.into()));
@@ -351,7 +414,7 @@ fn refusal_of_password(
 ) -> Option<Refusal> {
     let rules = &row.settings.rules;
     let kept_out = rules.keep_out(from, calendar::now());
-    kept_out.map(Refusal::from).or(match rules.login_policy {
+    let refusal = kept_out.map(Refusal::from).or(match rules.login_policy {
         LoginPolicy::KeyOnly => Some(Refusal::KeyWanted),
         LoginPolicy::KeyAndPassword => match given {
             Some(Ok(_)) => None,
@@ -359,7 +422,9 @@ fn refusal_of_password(
             None => Some(Refusal::KeyWanted),
         },
         LoginPolicy::Any => None,
-    })
+    });
+    let no_password = row.password_hash.is_none();
+    refusal.or(no_password.then_some(Refusal::NoPassword))
 }
 
 /// The name to look up for what a peer calls itself.

@@ -5,6 +5,8 @@ mod filter;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -36,10 +38,7 @@ pub async fn run(config: &Config, command: &cli::Audit) -> anyhow::Result<()> {
     let mut filter = Filter::new(command);
     let mut next = |filter: &mut Filter<'_>| {
         loop {
-            let line = reader
-                .next_line()
-                .with_context(|| format!("cannot read the audit log in {}", folder.display()))?;
-            let Some(line) = line else {
+            let Some(line) = next_line(&mut reader, folder)? else {
                 return anyhow::Ok(None);
             };
             if let Some(text) = shown(&line, filter, command.format.json) {
@@ -141,6 +140,61 @@ fn shown(line: &[u8], filter: &mut Filter<'_>, as_json: bool) -> Option<String> 
             for_people(&event, kind, time)
         }
     })
+}
+
+/// A login that was refused.
+pub(super) struct RefusedLogin {
+    /// Where the client was.
+    pub(super) address: Option<IpAddr>,
+    /// The event for people, with a line end.
+    pub(super) line: String,
+}
+
+/// The last refused logins under this name, the oldest first.
+///
+/// # Errors
+/// Of the disk, with the folder.
+pub(super) fn refused_logins(
+    config: &Config,
+    name: &UserName,
+    most: usize,
+) -> anyhow::Result<Vec<RefusedLogin>> {
+    let folder = &config.server.data;
+    let mut reader = Reader::new(folder);
+    let mut last = VecDeque::new();
+    while let Some(line) = next_line(&mut reader, folder)? {
+        // Few lines have it, and all others need not be parsed.
+        let Some(line) = str::from_utf8(&line)
+            .ok()
+            .filter(|line| line.contains("\"ok\":false"))
+        else {
+            continue;
+        };
+        let Ok(event) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let text = |name| event.get(name).and_then(Value::as_str);
+        if text("event") != Some("login") || text("user") != Some(name.as_str()) {
+            continue;
+        }
+        let Some(time) = text("time").and_then(parse_rfc3339) else {
+            continue;
+        };
+        let peer = text("peer").and_then(|peer| peer.parse::<SocketAddr>().ok());
+        last.push_back(RefusedLogin {
+            address: peer.map(|peer| peer.ip()),
+            line: for_people(&event, "login", time),
+        });
+        if last.len() > most {
+            last.pop_front();
+        }
+    }
+    Ok(last.into())
+}
+
+fn next_line(reader: &mut Reader, folder: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    let line = reader.next_line();
+    line.with_context(|| format!("cannot read the audit log in {}", folder.display()))
 }
 
 /// One line: when, who, what.

@@ -21,6 +21,7 @@ pub mod shell_help;
 pub mod user;
 mod user_list;
 mod view;
+mod why;
 
 pub(crate) use self::output::visible;
 pub use self::output::{complain, print};

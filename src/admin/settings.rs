@@ -127,17 +127,8 @@ pub(super) fn rows(settings: &Settings) -> Vec<[String; 2]> {
         rows.push(row(title, words));
         title = "";
     }
-    let mut login = format!(
-        "with {}, from {}",
-        policy(rules.login_policy),
-        places(rules)
-    );
-    if rules.disabled {
-        login = format!("disabled; else {login}");
-    }
+    rows.extend(login_rows(rules));
     rows.extend([
-        row("Login", login),
-        row("Expires", expiry(rules)),
         row(
             "Sessions",
             limit(rules.max_sessions.map(|sessions| sessions.to_string())),
@@ -148,6 +139,22 @@ pub(super) fn rows(settings: &Settings) -> Vec<[String; 2]> {
         rows.push(row("Declared", "in config.toml".to_owned()));
     }
     rows
+}
+
+/// Rows of who may log in, and until when.
+pub(super) fn login_rows(rules: &Rules) -> [[String; 2]; 2] {
+    let mut login = format!(
+        "with {}, from {}",
+        policy(rules.login_policy),
+        places(rules)
+    );
+    if rules.disabled {
+        login = format!("disabled; else {login}");
+    }
+    [
+        ["Login".to_owned(), login],
+        ["Expires".to_owned(), expiry(rules)],
+    ]
 }
 
 /// Can somebody log in, as far as the rules go?

@@ -1,10 +1,12 @@
 //! `landfall user ...`
 
+use std::net::IpAddr;
+
 use anyhow::{Context as _, bail};
 
 use super::control::Server;
 use super::view::{ListedUser, ShownKey, ShownUser, Use, describe, json, list_keys, show};
-use super::{audit, input, linked, output, remove_home, settings, user_list};
+use super::{audit, input, linked, output, remove_home, settings, user_list, why};
 use crate::accounts::{Accounts, AuthorizedKey, NewAccount, Password, Settings, UserName};
 use crate::cli::{self, PasswordSource};
 use crate::config::Config;
@@ -43,6 +45,7 @@ enum Checked {
     Set(UserName, cli::Set),
     Remove(UserName, cli::Remove),
     Show(UserName, cli::Format),
+    Why(UserName, Option<IpAddr>),
     List(cli::List),
     SetPassword(UserName, Option<Password>),
     AddKeys(UserName, Vec<AuthorizedKey>),
@@ -60,6 +63,7 @@ impl Checked {
             }
             cli::User::Rm(remove) => Self::Remove(user_name(&remove.name)?, remove),
             cli::User::Show(show) => Self::Show(user_name(&show.name)?, show.format),
+            cli::User::Why(why) => Self::Why(user_name(&why.name)?, why.address),
             cli::User::List(list) => Self::List(list),
             cli::User::Passwd(passwd) => {
                 let name = user_name(&passwd.name)?;
@@ -86,7 +90,7 @@ impl Checked {
             Self::SetPassword(name, _) => ("password", name),
             Self::AddKeys(name, _) => ("key_add", name),
             Self::RemoveKey(name, _) => ("key_remove", name),
-            Self::Show(..) | Self::List(_) | Self::ListKeys(..) => return None,
+            Self::Show(..) | Self::Why(..) | Self::List(_) | Self::ListKeys(..) => return None,
         };
         Some((action, name.clone()))
     }
@@ -119,6 +123,7 @@ impl Checked {
                     Ok(show(&user, &keys))
                 }
             }
+            Self::Why(name, address) => why::explain(config, accounts, &name, address).await,
             Self::List(list) => {
                 let users = user_list::chosen(Use::of_all(accounts).await?, &list);
                 if list.format.json {

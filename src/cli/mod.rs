@@ -15,7 +15,7 @@ pub use self::ban::{Ban, Lift};
 pub use self::session::{Kill, Session};
 pub use self::user::{
     Add, Key, KeyAdd, KeyRemove, List, Passwd, PasswordSource, Remove, Set, Settings, Show, Sort,
-    State, User,
+    State, User, Why,
 };
 pub use self::values::{Choice, Expiry, Limit, Origin};
 

@@ -1,5 +1,6 @@
 //! `landfall user ...`
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
@@ -22,6 +23,8 @@ pub enum User {
     Rm(Remove),
     /// Show a user and their keys.
     Show(Show),
+    /// Show whether a user can log in now, and why not.
+    Why(Why),
     /// List users. A terminal that is too narrow shows the columns that fit.
     List(List),
     /// Give a user another password.
@@ -150,6 +153,15 @@ pub struct Show {
     /// How it is shown.
     #[command(flatten)]
     pub format: Format,
+}
+
+/// `landfall user why`
+#[derive(Debug, Args)]
+pub struct Why {
+    /// The user.
+    pub name: String,
+    /// The address the client connects from; without it, that of the last refused login.
+    pub address: Option<IpAddr>,
 }
 
 /// `landfall user list`

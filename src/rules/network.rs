@@ -34,6 +34,11 @@ impl Network {
         }
     }
 
+    /// Its first address.
+    pub fn first(&self) -> IpAddr {
+        self.first
+    }
+
     /// Is it one of IPv4?
     pub fn is_ipv4(&self) -> bool {
         self.first.is_ipv4()

@@ -42,10 +42,17 @@ struct Shortages {
     of_memory: Seldom,
 }
 
+/// What was told of connections that are turned away.
+#[derive(Default)]
+struct TurnedAway {
+    of_crowds: Seldom,
+    of_banned: Seldom,
+}
+
 impl Acceptor {
     /// Accepts until the server is to stop. Nothing else ends it.
     pub(super) async fn run(self, mut phases: watch::Receiver<Phase>) {
-        let (mut failures, mut crowds) = (Seldom::default(), Seldom::default());
+        let (mut failures, mut turned_away) = (Seldom::default(), TurnedAway::default());
         let mut shortages = Shortages::default();
         loop {
             let next = async {
@@ -60,7 +67,7 @@ impl Acceptor {
             };
             let Ok(permit) = permit else { return };
             match accepted {
-                Ok((tcp, peer)) => self.take(tcp, peer, permit, &mut crowds),
+                Ok((tcp, peer)) => self.take(tcp, peer, permit, &mut turned_away),
                 Err(failure) => {
                     if let Some(times) = failures.now() {
                         warn!(%failure, times, "cannot accept a connection; trying again");
@@ -92,7 +99,7 @@ impl Acceptor {
         tcp: TcpStream,
         peer: SocketAddr,
         permit: OwnedSemaphorePermit,
-        crowds: &mut Seldom,
+        turned_away: &mut TurnedAway,
     ) {
         let Ok(tcp) = tcp.into_std() else { return };
         // An IPv4 client of a socket for both is one of IPv4 for everybody from here on.
@@ -106,10 +113,17 @@ impl Acceptor {
         match ticket {
             Ok(ticket) => hand_over(&self.shards, tcp, peer, is_proxied, ticket, permit),
             Err(refusal) => {
-                if refusal != Refusal::Banned
-                    && let Some(times) = crowds.now()
-                {
-                    warn!(%peer, times, "turned away: too many are not logged in yet");
+                let (told, reason) = match refusal {
+                    Refusal::Banned => (
+                        &mut turned_away.of_banned,
+                        "the source is banned; see: landfall ban list",
+                    ),
+                    Refusal::Startups | Refusal::Source => {
+                        (&mut turned_away.of_crowds, "too many are not logged in yet")
+                    }
+                };
+                if let Some(times) = told.now() {
+                    warn!(%peer, times, "turned away: {reason}");
                 }
                 turn_away(tcp, peer, refusal);
             }
@@ -117,8 +131,8 @@ impl Acceptor {
     }
 }
 
-/// Closes a connection, with a word if the socket takes one at once. The log tells of a ban when it
-/// begins, and of crowds once a minute: a line for each would be a flood, too.
+/// Closes a connection, with a word if the socket takes one at once. The log has one line a minute: a line
+/// for each would be a flood, too.
 pub(super) fn turn_away(mut tcp: std::net::TcpStream, peer: SocketAddr, refusal: Refusal) {
     debug!(%peer, ?refusal, "turned away");
     let _ = tcp.write(refusal.words().as_bytes());

@@ -9,16 +9,18 @@ use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::server::{Auth, PublicKeyOffer, Response, VerifiedPublicKey};
 use russh::{MethodKind, MethodSet};
-use tracing::{error, info, warn};
+use tracing::{debug, error, warn};
 use zeroize::Zeroizing;
 
 use super::Context;
 use super::algorithms::SSH_RSA;
+use super::attempts::PASSWORD_MISSING;
 use super::visit::Visit;
 use crate::accounts::{
     self, Accounts, Credential, Given, KeyProof, Proof, Refusal, SecurityKeyFlags,
 };
 use crate::audit::{self, Audit, Event, Who, shown};
+use crate::chain::chain;
 use crate::config::Algorithms;
 use crate::failed_logins::FailedLogins;
 use crate::log::brief;
@@ -32,8 +34,6 @@ pub(super) struct Login {
     failed: Arc<FailedLogins>,
     visit: Arc<Visit>,
     peer: SocketAddr,
-    /// The client's identification (RFC 4253, section 4.2), once it has come.
-    client: Vec<u8>,
     /// The first of two steps was taken.
     given: Option<Given>,
     /// Are signatures with SHA-1 taken, and was one?
@@ -113,17 +113,11 @@ impl Login {
             failed: context.failed_logins.clone(),
             visit,
             peer,
-            client: Vec::new(),
             given: None,
             takes_ssh_rsa: context.ssh.algorithms == Algorithms::Legacy,
             signed_by_ssh_rsa: false,
             proof: None,
         }
-    }
-
-    /// This is the client, by its own words.
-    pub(super) fn identified(&mut self, client: &[u8]) {
-        self.client = client.to_vec();
     }
 
     /// The proof, and by what it was given, once the login has succeeded.
@@ -173,12 +167,15 @@ impl Login {
                 .unwrap_or(question);
         };
         let answer = answers.next();
-        // One prompt has one answer (RFC 4256, section 3.4).
-        if answers.next().is_some() {
-            return refused();
-        }
         let password = answer.as_deref().map(std::str::from_utf8);
-        let Some(Ok(password)) = password else {
+        // One prompt has one answer (RFC 4256, section 3.4).
+        let is_one = answers.next().is_none();
+        let Some(Ok(password)) = password.filter(|_| is_one) else {
+            self.note_refusal(
+                user,
+                &KEYBOARD_INTERACTIVE,
+                "the answer is not one password",
+            );
             return refused();
         };
         self.check_password(user, password, KEYBOARD_INTERACTIVE)
@@ -203,10 +200,11 @@ impl Login {
 
     /// Would this key be accepted? Nothing is proven yet.
     pub(super) async fn offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Auth {
+        let means = Means::of(offer.public_key, offer.certificate);
         let Some(blob) = self.acceptable(offer.public_key, offer.algorithm) else {
+            self.note_refusal(user, &means, ALGORITHM);
             return refused();
         };
-        let means = Means::of(offer.public_key, offer.certificate);
         if let Some(refused) = self.refused_unseen(user, &means) {
             return refused;
         }
@@ -222,11 +220,17 @@ impl Login {
             .accepts(user, credential, self.peer.ip())
             .await
         {
-            Ok(Ok(())) => Auth::Accept,
-            // An agent offers all that it has: this is not worth a line in the log.
-            Ok(Err(Refusal::Wrong)) => {
+            Ok(Ok(())) => {
+                self.visit.attempts().failed(user, NOT_SIGNED);
+                Auth::Accept
+            }
+            // An agent offers all its keys: the log has them in one line at the end.
+            Ok(Err(refusal)) if refusal.is_wrong() => {
                 self.visit.in_vain();
-                self.note_refusal(user, &means, UNKNOWN_KEY);
+                let is_known = refusal == Refusal::ExpiredKey;
+                let attempts = self.visit.attempts();
+                attempts.key_in_vain(user, &means, &refusal.to_string(), is_known);
+                self.audit_refusal(user, &means, &refusal.to_string());
                 refused()
             }
             Ok(Err(refusal)) => self.conclude(user, means, Err(refusal)),
@@ -236,11 +240,12 @@ impl Login {
 
     /// The possession of this key has been proven.
     pub(super) async fn public_key(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Auth {
+        let means = Means::of(key.public_key, None);
         let Some(blob) = self.acceptable(key.public_key, key.algorithm) else {
+            self.note_refusal(user, &means, ALGORITHM);
             return refused();
         };
         self.signed_by_ssh_rsa = *key.algorithm == SSH_RSA;
-        let means = Means::of(key.public_key, None);
         self.proven(user, means, Credential::Key(blob), key.signature)
             .await
     }
@@ -279,8 +284,9 @@ impl Login {
             Ok(Ok(KeyProof::Login(proof))) => self.conclude(user, means, Ok(*proof)),
             Ok(Ok(KeyProof::PasswordNext(given))) => {
                 let (peer, method) = (self.peer, means.method);
-                info!(user, %peer, method, "key accepted; the password comes next");
+                debug!(user, %peer, method, "key accepted; the password comes next");
                 self.given = Some(given);
+                self.visit.attempts().first_step(user, means);
                 half_done(true)
             }
             Ok(Err(refusal)) => self.conclude(user, means, Err(refusal)),
@@ -289,23 +295,19 @@ impl Login {
     }
 
     fn conclude(&mut self, user: &str, means: Means, checked: Result<Proof, Refusal>) -> Auth {
-        let peer = self.peer;
-        let Means { method, key } = &means;
-        let key = key.as_deref().unwrap_or_default();
         match checked {
             Ok(proof) => {
-                info!(user, %peer, method, key, "login");
+                self.visit.attempts().succeeded();
                 self.proof = Some((proof, means));
                 Auth::Accept
             }
             Err(reason) => {
-                // Debug formatting escapes what a stranger may have put into the name.
-                warn!(user = ?brief(user), %peer, method, key, %reason, "login refused");
-                self.failed.note(user, peer, method, &reason.to_string());
+                let text = reason.to_string();
+                self.failed.note(user, self.peer, means.method, &text);
                 self.visit.wrong();
-                self.note_refusal(user, &means, &reason.to_string());
+                self.note_refusal(user, &means, &text);
                 // Only a wrong password leaves the first of two steps done.
-                if reason != Refusal::Wrong {
+                if !reason.is_wrong() {
                     self.given = None;
                 }
                 match &self.given {
@@ -321,12 +323,20 @@ impl Login {
         if !self.audit.refuses_logins() {
             return None;
         }
-        warn!(user = ?brief(user), peer = %self.peer, "login refused: the audit trail cannot be written");
         self.note_refusal(user, means, "the audit trail cannot be written");
         Some(refused())
     }
 
+    /// Records a refusal in both logs.
     fn note_refusal(&self, user: &str, means: &Means, reason: &str) {
+        let (peer, method, key) = (self.peer, means.method, means.key.as_deref());
+        // Debug formatting escapes what an unauthenticated client may have put into the name.
+        warn!(user = ?brief(user), %peer, method, key, reason, "login refused");
+        self.visit.attempts().failed(user, reason);
+        self.audit_refusal(user, means, reason);
+    }
+
+    fn audit_refusal(&self, user: &str, means: &Means, reason: &str) {
         let who = Who {
             user: shown(user.as_bytes()).into_owned(),
             peer: self.peer,
@@ -337,7 +347,7 @@ impl Login {
             method: means.method,
             reason: Some(reason),
             key: means.key.as_deref(),
-            client: shown(&self.client),
+            client: shown(self.visit.attempts().client()),
         };
         self.metrics.login(means.method, false);
         self.audit.note(Some(&who), &Event::Login(refused));
@@ -357,13 +367,25 @@ impl Login {
     }
 
     fn unavailable(&self, user: &str, means: &Means, failure: &anyhow::Error) -> Auth {
-        error!(peer = %self.peer, "logins cannot be checked: {failure:#}");
+        error!(peer = %self.peer, "logins cannot be checked: {}", chain(&failure));
         self.note_refusal(user, means, "logins cannot be checked");
         refused()
     }
 }
 
-const UNKNOWN_KEY: &str = "unknown key";
+/// A client that leaves between the two steps is refused.
+impl Drop for Login {
+    fn drop(&mut self) {
+        if let Some((user, means)) = self.visit.attempts().unfinished() {
+            self.audit_refusal(&user, &means, PASSWORD_MISSING);
+        }
+    }
+}
+
+/// The reason of a refusal whatever the key is.
+const ALGORITHM: &str = "the signature algorithm is not accepted";
+/// The reason if a client leaves after it has offered a key that would do.
+const NOT_SIGNED: &str = "the key is known, and the client did not sign with it";
 
 /// The flags in a signature of a security key (PROTOCOL.u2f); `None` for other kinds of key.
 fn security_key_flags(signature: &Signature) -> Option<SecurityKeyFlags> {

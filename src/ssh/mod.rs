@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, warn};
 
 mod algorithms;
+mod attempts;
 mod auth;
 mod channel;
 mod held_back;
@@ -44,6 +45,7 @@ use crate::accounts::Accounts;
 use crate::admission::Ticket;
 use crate::audit::{self, Audit, Who, shown};
 use crate::bandwidth::Lanes;
+use crate::chain::chain;
 use crate::commands::Command;
 use crate::config::{self, Config};
 use crate::descriptors::Descriptors;
@@ -169,7 +171,7 @@ pub async fn serve(
     let link = Arc::<Link>::default();
     let ending = Ending::default();
     let (at_work, mut all_ended) = mpsc::channel(1);
-    let visit = Arc::new(Visit::new(ticket, &context.login));
+    let visit = Arc::new(Visit::new(ticket, peer, &context.login));
     let grace_time = context.login.grace_time;
     let near = context.ssh.busy_poll.then(Near::new);
     let stream = Stream::new(tcp, link.clone(), visit.clone(), grace_time, near);
@@ -346,7 +348,7 @@ impl Handler for Connection {
     type Error = russh::Error;
 
     fn config_for(&mut self, identification: &[u8]) -> Option<Arc<server::Config>> {
-        self.login.identified(identification);
+        self.visit.attempts().identified(identification);
         self.context.transports.of(identification)
     }
 
@@ -377,12 +379,14 @@ impl Handler for Connection {
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
         self.visit.asks()?;
-        Ok(self.login.none(user).await)
+        let answer = self.login.none(user).await;
+        Ok(self.visit.answered(answer))
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
         self.visit.asks()?;
-        Ok(self.login.password(user, password).await)
+        let answer = self.login.password(user, password).await;
+        Ok(self.visit.answered(answer))
     }
 
     async fn auth_keyboard_interactive<'a>(
@@ -392,7 +396,8 @@ impl Handler for Connection {
         response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
         self.visit.asks()?;
-        Ok(self.login.keyboard_interactive(user, response).await)
+        let answer = self.login.keyboard_interactive(user, response).await;
+        Ok(self.visit.answered(answer))
     }
 
     async fn auth_publickey_offered(
@@ -401,7 +406,8 @@ impl Handler for Connection {
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
         self.visit.asks()?;
-        Ok(self.login.offered(user, offer).await)
+        let answer = self.login.offered(user, offer).await;
+        Ok(self.visit.answered(answer))
     }
 
     async fn auth_publickey(
@@ -410,7 +416,8 @@ impl Handler for Connection {
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
         self.visit.asks()?;
-        Ok(self.login.public_key(user, key).await)
+        let answer = self.login.public_key(user, key).await;
+        Ok(self.visit.answered(answer))
     }
 
     async fn auth_openssh_certificate(
@@ -420,7 +427,8 @@ impl Handler for Connection {
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
         self.visit.asks()?;
-        Ok(self.login.certificate(user, certificate, key).await)
+        let answer = self.login.certificate(user, certificate, key).await;
+        Ok(self.visit.answered(answer))
     }
 
     async fn auth_succeeded(&mut self, transport: &mut Transport) -> Result<(), Self::Error> {
@@ -439,7 +447,7 @@ impl Handler for Connection {
         let context = &self.context;
         let member = context.ledgers.join(user, &account.home, limits).await;
         let member = member.map_err(|failure| {
-            error!(user, "cannot read what is used: {failure:#}");
+            error!(user, "cannot read what is used: {}", chain(&failure));
             russh::Error::Disconnect
         })?;
         let identification = transport.remote_sshid().to_vec();
@@ -489,11 +497,9 @@ impl Handler for Connection {
                 context.accounts.note_login(name, means.method, from);
             }
             Err(refused) => {
-                let (user, peer) = (session.user(), self.peer);
-                warn!(user, %peer, "login refused: {refused}");
-                let words = refused.to_string();
+                let (user, words) = (session.user(), refused.to_string());
                 let failed = &context.failed_logins;
-                failed.note(user, peer, means.method, &words);
+                failed.note(user, self.peer, means.method, &words);
                 // Cuts the connection of a client that stays; and here the words go out before
                 // anything that it asks for next can be refused without them.
                 self.ending.end(&words);

@@ -1,10 +1,13 @@
 //! A connection until somebody is logged in on it: how much may come, and what its source has to answer
 //! for in the end.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use russh::server::Auth;
 use tracing::warn;
 
+use super::attempts::Attempts;
 use crate::admission::{Fault, Ticket};
 use crate::audit::{Audit, Event};
 use crate::calendar;
@@ -29,6 +32,9 @@ const TRIES: u32 = 3;
 /// See the module's description.
 pub(super) struct Visit {
     ticket: Ticket,
+    peer: SocketAddr,
+    attempts: Attempts,
+    most_attempts: usize,
     most_bytes: u64,
     most_pieces: u64,
     most_requests: u32,
@@ -45,10 +51,13 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub(super) fn new(ticket: Ticket, login: &config::Login) -> Self {
+    pub(super) fn new(ticket: Ticket, peer: SocketAddr, login: &config::Login) -> Self {
         let attempts = u32::try_from(login.max_attempts).unwrap_or(u32::MAX);
         Self {
             ticket,
+            peer,
+            attempts: Attempts::default(),
+            most_attempts: login.max_attempts,
             most_bytes: BYTES + BYTES_OF_ATTEMPT * u64::from(attempts),
             most_pieces: PIECES + PIECES_OF_ATTEMPT * u64::from(attempts),
             most_requests: attempts.saturating_mul(4).saturating_add(REQUESTS),
@@ -61,6 +70,11 @@ impl Visit {
             is_too_much: AtomicBool::new(false),
             is_logged_in: AtomicBool::new(false),
         }
+    }
+
+    /// The login attempts, for the log.
+    pub(super) fn attempts(&self) -> &Attempts {
+        &self.attempts
     }
 
     /// A piece has come; false if that is more than anybody needs.
@@ -82,6 +96,18 @@ impl Visit {
         } else {
             Err(russh::Error::Disconnect)
         }
+    }
+
+    /// Counts the request if this answer rejects it.
+    pub(super) fn answered(&self, answer: Auth) -> Auth {
+        if let Auth::Reject {
+            partial_success: false,
+            ..
+        } = answer
+        {
+            self.attempts.rejected();
+        }
+        answer
     }
 
     fn is_fine(&self, is_fine: bool) -> bool {
@@ -112,8 +138,12 @@ impl Visit {
         self.ticket.logged_in(is_guest);
     }
 
-    /// It has ended by itself, with this error: its source answers for what it has done.
+    /// It has ended by itself, with this error: its source answers for what it has done, and the log says
+    /// why there was no login.
     pub(super) fn settle(&self, failure: Option<&russh::Error>, audit: &Audit) {
+        if !self.is_logged_in.load(Ordering::Relaxed) {
+            self.log(failure);
+        }
         for (fault, times) in self.faults(failure) {
             let Some(ban) = self.ticket.fault(fault, times) else {
                 continue;
@@ -130,6 +160,20 @@ impl Visit {
             };
             audit.note(None, &event);
         }
+    }
+
+    fn log(&self, failure: Option<&russh::Error>) {
+        let ending = if self.is_too_much.load(Ordering::Relaxed) {
+            Some("the client sent more than a login needs")
+        } else if self.is_late.load(Ordering::Relaxed) {
+            Some("no login within login.grace_time")
+        } else if self.bytes.load(Ordering::Relaxed) == 0 {
+            Some("the client sent nothing")
+        } else {
+            None
+        };
+        let most = self.most_attempts;
+        self.attempts.log(self.peer, ending, failure, most);
     }
 
     fn faults(&self, failure: Option<&russh::Error>) -> Vec<(Fault, u32)> {

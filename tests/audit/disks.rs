@@ -111,7 +111,7 @@ fn with_refuse_nobody_logs_in_who_could_not_be_noted() {
     assert!(
         server
             .log()
-            .contains("login refused: the audit trail cannot be written")
+            .contains("reason=\"the audit trail cannot be written\"")
     );
     // Who is there goes on.
     assert_eq!(sftp.mkdir("/further"), code::OK);

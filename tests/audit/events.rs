@@ -169,7 +169,7 @@ fn what_real_clients_and_the_operator_do_is_noted_and_fits_the_schema() {
         })
         .collect();
     assert!(
-        refusals.contains(&("keyboard-interactive", "wrong name, password or key")),
+        refusals.contains(&("keyboard-interactive", "wrong password")),
         "{logins:#?}"
     );
     assert!(
