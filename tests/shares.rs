@@ -59,7 +59,7 @@ fn one_account_cannot_take_the_connections_of_all() {
     let words = format!("This account has its share of the server's connections ({ALONE})");
     assert!(output.err().contains(&words), "{}", output.describe());
     assert!(!output.status.success());
-    assert!(server.log().contains(&format!("reason=\"{words}\"")));
+    assert!(server.log().contains(&format!("reason=\"{words}")));
 
     // With all places of unauthenticated clients taken from there, too.
     let silent: Vec<_> = (0..ALL)
