@@ -207,7 +207,7 @@ impl Ledger {
             error!(
                 user = self.user,
                 "cannot note that files change: {}",
-                chain(&failure)
+                chain(failure)
             );
         }
         marked.is_ok()

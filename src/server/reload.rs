@@ -114,7 +114,7 @@ impl Reload {
         match &outcome {
             Ok(lines) => lines.iter().for_each(|line| info!("reload: {line}")),
             Err(failure) => {
-                for line in chain(&failure).to_string().lines() {
+                for line in chain(failure).to_string().lines() {
                     error!("reload refused: {line}");
                 }
             }

@@ -367,7 +367,7 @@ impl Login {
     }
 
     fn unavailable(&self, user: &str, means: &Means, failure: &anyhow::Error) -> Auth {
-        error!(peer = %self.peer, "logins cannot be checked: {}", chain(&failure));
+        error!(peer = %self.peer, "logins cannot be checked: {}", chain(failure));
         self.note_refusal(user, means, "logins cannot be checked");
         refused()
     }
