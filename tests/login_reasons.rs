@@ -192,6 +192,7 @@ fn a_key_exchange_without_a_common_algorithm_says_what_was_offered() {
         "client=\"SSH-2.0-OpenSSH",
         "reason=\"no common kex algorithm\"",
         "offered=\"ecdh-sha2-nistp256,ecdh-sha2-nistp384",
+        "remedy=\"ssh.algorithms = compatible\"",
     ] {
         assert!(line.contains(part), "{part}: {line}");
     }

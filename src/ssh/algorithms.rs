@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
-use russh::{Names, Preferred, cipher, compression, kex, mac};
+use russh::{AlgorithmKind, Names, Preferred, cipher, compression, kex, mac};
 
 use crate::config;
 use crate::config::Algorithms::{self, Compatible, Legacy, Modern};
@@ -161,8 +161,8 @@ pub(super) fn knows_etm(identification: &[u8]) -> bool {
 /// An algorithm that was agreed on, and the least permissive setting that offers it.
 pub(super) type Agreed = (Algorithms, String);
 
-/// What was agreed on that `Modern` does not offer.
-pub(super) fn beyond_modern(names: &Names) -> Vec<Agreed> {
+/// What was agreed on that `Modern` does not offer this client.
+pub(super) fn beyond_modern(names: &Names, knows_etm: bool) -> Vec<Agreed> {
     let mut agreed = vec![
         (least(KEX, &names.kex), names.kex.as_ref().to_owned()),
         (
@@ -179,57 +179,25 @@ pub(super) fn beyond_modern(names: &Names) -> Vec<Agreed> {
         agreed.extend(macs.map(|mac| (least(MACS, &mac), mac.as_ref().to_owned())));
         agreed.dedup();
     }
-    agreed.retain(|(setting, _)| *setting > Modern);
+    let modern_macs = offered(MACS, setting_of_macs(Modern, knows_etm));
+    let is_offered_anyway = |name: &str| modern_macs.iter().any(|mac| mac.as_ref() == name);
+    agreed.retain(|(setting, name)| *setting > Modern && !is_offered_anyway(name));
     agreed
 }
 
-/// The lists of a client's SSH_MSG_KEXINIT that decide whether a key exchange succeeds.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Offer<'a> {
-    pub(super) kex: &'a [String],
-    pub(super) host_keys: &'a [String],
-    /// From the client to the server, which holds for both directions.
-    pub(super) ciphers: &'a [String],
-    /// From the client to the server, and back.
-    pub(super) macs: [&'a [String]; 2],
-}
-
-/// The least permissive setting of `ssh.algorithms` with which a client of this offer could connect to a
-/// server with host keys of these kinds. `None`: no setting is sufficient.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the log of failed key exchanges uses it")
-)]
-pub(super) fn sufficient(
-    offer: Offer<'_>,
-    host_keys: &[Algorithm],
-    knows_etm: bool,
-) -> Option<Algorithms> {
-    let has_key = |kind: &Algorithm| {
-        let is_of = |key: &Algorithm| match kind {
-            Algorithm::Rsa { .. } => matches!(key, Algorithm::Rsa { .. }),
-            kind => key == kind,
-        };
-        host_keys.iter().any(is_of)
-    };
-    let is_sufficient = |setting: Algorithms| {
-        let kex = offered(KEX, setting);
-        let ciphers = offered(CIPHERS, setting);
-        let macs = offered(MACS, setting_of_macs(setting, knows_etm));
-        let mut kinds = offered(KEYS, setting).into_iter();
-        let named = |names: &[String], name: &str| names.iter().any(|one| one == name);
-        // The first of the client's list that the server has, too.
-        let mut wanted = offer.ciphers.iter();
-        let cipher = wanted.find_map(|name| ciphers.iter().find(|one| one.as_ref() == name));
-        kex.iter().any(|one| named(offer.kex, one.as_ref()))
-            && kinds.any(|kind| has_key(&kind) && named(offer.host_keys, kind.as_str()))
-            && cipher.is_some_and(|cipher| {
-                let mut both = offer.macs.iter();
-                AEAD_CIPHERS.contains(cipher)
-                    || both.all(|names| macs.iter().any(|one| named(names, one.as_ref())))
-            })
-    };
-    Algorithms::ALL.into_iter().find(|one| is_sufficient(*one))
+/// The least permissive setting of `ssh.algorithms` that offers one of the names that a client had in a
+/// list of a failed key exchange. `None`: no setting does, all do, or it depends on the host keys.
+pub(super) fn sufficient(kind: &AlgorithmKind, theirs: &[String]) -> Option<Algorithms> {
+    let is_theirs = |name: &str| theirs.iter().any(|one| one == name);
+    let found = Algorithms::ALL.into_iter().find(|setting| match kind {
+        AlgorithmKind::Kex => (offered(KEX, *setting).iter()).any(|one| is_theirs(one.as_ref())),
+        AlgorithmKind::Cipher => {
+            (offered(CIPHERS, *setting).iter()).any(|one| is_theirs(one.as_ref()))
+        }
+        AlgorithmKind::Mac => (offered(MACS, *setting).iter()).any(|one| is_theirs(one.as_ref())),
+        AlgorithmKind::Key | AlgorithmKind::Compression => false,
+    });
+    found.filter(|setting| *setting > Modern)
 }
 
 #[cfg(test)]
@@ -258,80 +226,31 @@ mod tests {
 
     #[test]
     fn the_least_permissive_sufficient_setting_is_found() {
-        let list = |names: &str| -> Vec<String> { names.split(',').map(str::to_owned).collect() };
-        let modern = [
-            "curve25519-sha256",
-            "ssh-ed25519,ssh-rsa",
-            "aes128-ctr",
-            "hmac-sha2-256-etm@openssh.com",
-        ];
-        let with = |at: usize, names: &'static str| {
-            let mut offer = modern;
-            offer[at] = names;
-            offer
-        };
-        let of_offer = |offer: [&str; 4], knows_etm| {
-            let [kex, keys, ciphers, macs] = offer.map(list);
-            let offer = Offer {
-                kex: &kex,
-                host_keys: &keys,
-                ciphers: &ciphers,
-                macs: [&macs, &macs],
-            };
-            sufficient(offer, &[Algorithm::Ed25519, SSH_RSA], knows_etm)
-        };
-        for (offer, setting) in [
-            (modern, Some(Modern)),
-            (with(0, "x,mlkem768x25519-sha256"), Some(Modern)),
-            (with(1, "rsa-sha2-256"), Some(Modern)),
-            (with(0, "ecdh-sha2-nistp384"), Some(Compatible)),
+        use AlgorithmKind::{Cipher, Kex, Key, Mac};
+        for (kind, theirs, setting) in [
+            // With `ssh.post_quantum_only`, no other setting helps.
+            (Kex, "x,curve25519-sha256", None),
+            (Kex, "ecdh-sha2-nistp384", Some(Compatible)),
             (
-                with(
-                    0,
-                    "diffie-hellman-group14-sha1,diffie-hellman-group14-sha256",
-                ),
+                Kex,
+                "diffie-hellman-group14-sha1,diffie-hellman-group14-sha256",
                 Some(Compatible),
             ),
-            (with(3, "hmac-sha1,hmac-sha2-512"), Some(Compatible)),
-            (with(0, "diffie-hellman-group14-sha1"), Some(Legacy)),
-            (
-                with(0, "diffie-hellman-group-exchange-sha256"),
-                Some(Legacy),
-            ),
-            (with(1, "ssh-rsa"), Some(Legacy)),
-            (with(2, "aes128-cbc"), Some(Legacy)),
-            (with(3, "hmac-sha1"), Some(Legacy)),
-            // Needs no MAC.
-            (
-                [
-                    "curve25519-sha256",
-                    "ssh-ed25519",
-                    "aes128-gcm@openssh.com,aes128-ctr",
-                    "",
-                ],
-                Some(Modern),
-            ),
-            (with(0, "diffie-hellman-group1-sha1"), None),
-            (with(0, "ext-info-c"), None),
-            // There is no host key of this kind.
-            (with(1, "ecdsa-sha2-nistp256"), None),
-            (with(2, "3des-cbc"), None),
-            (with(3, "hmac-md5"), None),
-            (with(0, ""), None),
+            (Kex, "diffie-hellman-group14-sha1", Some(Legacy)),
+            (Kex, "diffie-hellman-group-exchange-sha256", Some(Legacy)),
+            (Kex, "diffie-hellman-group1-sha1", None),
+            (Kex, "ext-info-c", None),
+            (Kex, "", None),
+            (Cipher, "aes128-cbc", Some(Legacy)),
+            (Cipher, "3des-cbc", None),
+            (Mac, "hmac-sha1,hmac-sha2-512", Some(Compatible)),
+            (Mac, "hmac-sha1", Some(Legacy)),
+            (Mac, "hmac-md5", None),
+            (Key, "ssh-rsa", None),
         ] {
-            assert_eq!(of_offer(offer, true), setting, "{offer:?}");
+            let names: Vec<_> = theirs.split(',').map(str::to_owned).collect();
+            assert_eq!(sufficient(&kind, &names), setting, "{kind:?} {theirs}");
         }
-        // An old libssh2 gets these MACs without a setting.
-        assert_eq!(of_offer(with(3, "hmac-sha2-256"), false), Some(Modern));
-        // Both directions count.
-        let [kex, keys, ciphers, macs] = modern.map(list);
-        let offer = Offer {
-            kex: &kex,
-            host_keys: &keys,
-            ciphers: &ciphers,
-            macs: [&macs, &list("hmac-sha1")],
-        };
-        assert_eq!(sufficient(offer, &[Algorithm::Ed25519], true), Some(Legacy));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use russh::Error;
 use tracing::info;
 
+use super::algorithms::sufficient;
 use super::auth::Means;
 use crate::audit::shown;
 use crate::log::{brief, shortened};
@@ -106,9 +107,11 @@ impl Attempts {
         let state = self.state();
         if let Some(Error::NoCommonAlgo { kind, theirs, .. }) = failure {
             let reason = format!("no common {kind:?} algorithm").to_lowercase();
+            let remedy = sufficient(kind, theirs);
+            let remedy = remedy.map(|setting| format!("ssh.algorithms = {}", setting.name()));
             let offered = theirs.join(",");
             let offered = shortened(&offered, SHOWN_ALGORITHMS);
-            info!(%peer, client, reason, offered, "{CLOSED}");
+            info!(%peer, client, reason, offered, remedy, "{CLOSED}");
             return;
         }
         let last = state.reason.as_deref();

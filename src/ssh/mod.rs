@@ -330,10 +330,6 @@ impl Connection {
         let Some(setting) = found.iter().map(|(setting, _)| *setting).max() else {
             return;
         };
-        if setting > self.context.ssh.algorithms {
-            // An old libssh2, which needs no setting.
-            return;
-        }
         let names: Vec<_> = found.into_iter().map(|(_, name)| name).collect();
         let (peer, setting, algorithms) = (self.peer, setting.name(), names.join(", "));
         warn!(user, %peer, setting, algorithms, "an old client");
@@ -358,7 +354,8 @@ impl Handler for Connection {
         _transport: &mut Transport,
     ) -> Result<(), Self::Error> {
         self.rotation.agreed(names);
-        self.old_algorithms = algorithms::beyond_modern(names);
+        let knows_etm = algorithms::knows_etm(self.visit.attempts().client());
+        self.old_algorithms = algorithms::beyond_modern(names, knows_etm);
         Ok(())
     }
 
