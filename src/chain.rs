@@ -29,9 +29,9 @@ mod tests {
     #[tokio::test]
     async fn an_error_of_the_database_is_shown_once() {
         let pool = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
-        let failed = sqlx::query("SELECT * FROM nothing").fetch_one(&pool).await;
+        let failed = sqlx::query("SELECT * FROM missing").fetch_one(&pool).await;
         let failure = failed.context("cannot read").unwrap_err();
-        let text = "cannot read: error returned from database: (code: 1) no such table: nothing";
+        let text = "cannot read: error returned from database: (code: 1) no such table: missing";
         assert_eq!(chain(&failure).to_string(), text);
         assert_eq!(
             format!("{}", chain(&failure))
