@@ -33,11 +33,6 @@ mod tests {
         let failure = failed.context("cannot read").unwrap_err();
         let text = "cannot read: error returned from database: (code: 1) no such table: missing";
         assert_eq!(chain(&failure).to_string(), text);
-        assert_eq!(
-            format!("{}", chain(&failure))
-                .matches("no such table")
-                .count(),
-            2
-        );
+        assert_eq!(format!("{failure:#}").matches("no such table").count(), 2);
     }
 }
