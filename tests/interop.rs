@@ -4,6 +4,7 @@
 mod curl;
 mod jsch;
 mod lftp;
+mod packaged;
 mod putty;
 mod rclone;
 mod russh_sftp;
