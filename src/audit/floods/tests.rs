@@ -189,6 +189,31 @@ fn a_flood_of_requests_is_bounded_and_counted_and_of_one_account() {
 }
 
 #[test]
+fn a_flood_of_commands_that_there_are_not_is_bounded_and_counted() {
+    let mut log = Log::new();
+    let who = Who {
+        user: "bob".to_owned(),
+        peer: ([127, 0, 0, 1], 1).into(),
+        session: Some(7),
+    };
+    for number in 0..5000 {
+        let event = Event::Command {
+            line: format!("{number} {}", "x".repeat(10_000)),
+            refused: true,
+        };
+        assert!(Floods::concern(&event));
+        let taken = log.floods.take(Some(&who), &event, log.now);
+        log.write(taken);
+    }
+    log.end();
+    let bytes = log.bytes[Stream::Operations as usize];
+    assert!(bytes < ACCOUNT.burst as usize + 8192, "{bytes}");
+    assert_eq!(log.count(|line| line["refused"] == true), 5000);
+    let folded = log.lines.iter().find(|line| !line["count"].is_null());
+    assert_eq!(folded.unwrap()["same"], serde_json::json!(["user"]));
+}
+
+#[test]
 fn logins_that_come_too_fast_are_whole_in_the_other_stream() {
     let mut log = Log::new();
     for _ in 0..10_000 {
