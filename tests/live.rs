@@ -304,11 +304,7 @@ fn more_sessions_than_allowed_are_refused_with_words_and_those_that_are_open_sta
         &output,
         "as many sessions as it may have at the same time (1)",
     );
-    assert!(
-        server
-            .log()
-            .contains("login refused: This account has as many")
-    );
+    assert!(server.log().contains("reason=\"This account has as many"));
     first.assert_alive();
     second.assert_alive();
     first.leave();

@@ -37,9 +37,10 @@ fn closed_as(server: &TestServer, number: usize) -> String {
 fn audited(server: &TestServer, user: &str) -> String {
     let args = ["audit", "--user", user, "--event", "login", "--json"];
     let mut last = None;
-    wait_until("the login is in the audit log", STEP, || {
+    wait_until("the refusal is in the audit log", STEP, || {
         let said = server.admin(&args, "").accepted();
-        last = said.lines().last().map(str::to_owned);
+        let refused = |line: &&str| line.contains("\"ok\":false");
+        last = said.lines().rfind(refused).map(str::to_owned);
         last.is_some()
     });
     let event: Value = serde_json::from_str(&last.unwrap()).unwrap();

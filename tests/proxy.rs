@@ -78,7 +78,10 @@ fn the_client_behind_a_trusted_balancer_is_who_counts() {
         b"through the balancer"
     );
     let log = server.log();
-    let login = log.lines().find(|line| line.contains("login")).unwrap();
+    let login = log
+        .lines()
+        .find(|line| line.contains(" login user="))
+        .unwrap();
     assert!(login.contains("127.0.0.5:"), "{login}");
 
     // Who comes from there without a header is not served, and told nothing.
