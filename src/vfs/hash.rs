@@ -176,6 +176,8 @@ impl Vfs {
         let mut left = SLICE;
         while left > 0 && !hashing.is_done {
             self.check_awaited()?;
+            // On a kernel without preemption, a thread that wants this processor waits for the next tick.
+            std::thread::yield_now();
             let wanted = PIECE.min(hashing.block_end - hashing.next).min(left);
             piece.clear();
             let read = source.read(hashing.next, wanted as usize, &mut piece)? as u64;
