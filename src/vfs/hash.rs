@@ -9,7 +9,7 @@ use crate::path::VPath;
 use crate::store::Metadata;
 
 /// Read and computed in a slice: some milliseconds of work.
-const SLICE: u64 = 2 << 20;
+const SLICE: u64 = 8 << 20;
 /// Read at once.
 const PIECE: u64 = 256 << 10;
 
