@@ -75,34 +75,41 @@ impl Mounts {
     /// The disk that holds a folder. A folder in which others are mounted is taken for a disk of its own:
     /// any of them can hang.
     pub(crate) fn disk_of(&self, folder: &Path) -> Disk {
-        let after = (Bound::Excluded(folder), Bound::Unbounded);
-        let next = self.0.range::<Path, _>(after).next();
-        let holds_mounts = next.is_some_and(|(mounted, _)| mounted.starts_with(folder));
+        let holds_mounts = self.within(folder).any(|mounted| mounted != folder);
         let device = folder.ancestors().find_map(|above| self.0.get(above));
         match device {
             Some(device) if !holds_mounts => Disk(device.clone()),
             _ => Disk(folder.to_string_lossy().into_owned()),
         }
     }
+
+    /// The folders on which something is mounted: this one, and those below it.
+    pub(crate) fn within(&self, folder: &Path) -> impl Iterator<Item = &Path> {
+        // In the order of paths, what is in a folder comes right behind it.
+        let from = (Bound::Included(folder), Bound::Unbounded);
+        let mounts = self.0.range::<Path, _>(from);
+        mounts
+            .map(|(mounted, _)| mounted.as_path())
+            .take_while(move |mounted| mounted.starts_with(folder))
+    }
 }
 
-/// Undoes the escapes of the table of mounts: a blank is `\040`.
-fn unescaped(field: &[u8]) -> Vec<u8> {
+/// Undoes the escapes of the table of mounts, in which a blank and the like are three octal digits.
+fn unescaped(mut field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        let octal = if *byte == b'\\' { after.get(..3) } else { None };
-        let escaped = octal
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match escaped {
-            Some(escaped) => {
-                out.push(escaped);
-                rest = after.get(3..).unwrap_or_default();
-            }
-            None => out.push(*byte),
-        }
+    while let [first, after @ ..] = field {
+        let (byte, rest) = match field {
+            [
+                b'\\',
+                a @ b'0'..=b'3',
+                b @ b'0'..=b'7',
+                c @ b'0'..=b'7',
+                rest @ ..,
+            ] => ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), rest),
+            _ => (*first, after),
+        };
+        out.push(byte);
+        field = rest;
     }
     out
 }
@@ -207,6 +214,34 @@ mod tests {
         let none = Mounts::parse(b"").disk_of(Path::new("/srv/anna"));
         assert_eq!(none.0, "/srv/anna");
         assert!(!Mounts::now().0.is_empty());
+    }
+
+    #[test]
+    fn mounts_within_a_folder_are_found() {
+        let mounts = Mounts::parse(TABLE);
+        for (folder, within) in [
+            ("/srv", &["/srv", "/srv/nfs"][..]),
+            ("/srv/nfs", &["/srv/nfs"]),
+            ("/srv/nf", &[]),
+            ("/srv/nfs/anna", &[]),
+            ("/with", &[]),
+            ("/with blank", &["/with blank"]),
+        ] {
+            let found: Vec<_> = mounts.within(Path::new(folder)).collect();
+            assert_eq!(found, within.iter().map(Path::new).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn paths_with_octal_digits_are_those_of_the_disk() {
+        for (field, path) in [
+            (&br"/mnt/a\040b\134"[..], &br"/mnt/a b\"[..]),
+            (br"\012\303\244", b"\n\xc3\xa4"),
+            (br"/a\04", br"/a\04"),
+            (br"/a\999", br"/a\999"),
+        ] {
+            assert_eq!(unescaped(field), path);
+        }
     }
 
     #[tokio::test]

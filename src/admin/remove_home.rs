@@ -1,8 +1,6 @@
 //! Deleting the home of an account that was removed.
 
-use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -10,6 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::control::Server;
 use crate::accounts::UserName;
+use crate::disks::Mounts;
 use crate::session;
 
 /// Refuses what cannot be the home of one account alone: a link, the root, another file system
@@ -29,7 +28,8 @@ pub(super) fn check(home: &Path) -> anyhow::Result<()> {
     if !metadata.is_dir() || home.parent().is_none() {
         bail!("{shown} is not deleted: it is no home");
     }
-    if let Some(mount) = mount_within(home) {
+    // Without /proc a mount is found when it cannot be removed.
+    if let Some(mount) = Mounts::now().within(home).next() {
         bail!(
             "{shown} is not deleted: another file system is mounted on {}; unmount it first",
             mount.display()
@@ -62,53 +62,5 @@ pub(super) async fn delete(data: &Path, user: &UserName, home: PathBuf) -> anyho
     match deleting.await?.with_context(|| left.clone())? {
         Some(remains) if !remains.is_empty() => bail!("{left}:{remains}"),
         _ => Ok(()),
-    }
-}
-
-/// A place in a folder, or the folder itself, where something is mounted. Without /proc it is found
-/// when it cannot be removed.
-fn mount_within(folder: &Path) -> Option<PathBuf> {
-    let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    let mut places = mounts
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(unescaped);
-    places.find(|place| place.starts_with(folder))
-}
-
-/// A path of /proc/self/mountinfo (proc(5)), in which spaces and the like are three octal digits.
-fn unescaped(mut field: &[u8]) -> PathBuf {
-    let mut path = Vec::with_capacity(field.len());
-    while let [first, after @ ..] = field {
-        let (byte, rest) = match field {
-            [
-                b'\\',
-                a @ b'0'..=b'3',
-                b @ b'0'..=b'7',
-                c @ b'0'..=b'7',
-                rest @ ..,
-            ] => ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), rest),
-            _ => (*first, after),
-        };
-        path.push(byte);
-        field = rest;
-    }
-    OsStr::from_bytes(&path).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_with_octal_digits_are_those_of_the_disk() {
-        for (field, path) in [
-            (&br"/mnt/a\040b\134"[..], &br"/mnt/a b\"[..]),
-            (br"\012\303\244", b"\n\xc3\xa4"),
-            (br"/a\04", br"/a\04"),
-            (br"/a\999", br"/a\999"),
-        ] {
-            assert_eq!(unescaped(field), Path::new(OsStr::from_bytes(path)));
-        }
     }
 }
