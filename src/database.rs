@@ -132,12 +132,7 @@ impl Database {
     pub async fn copy_to(&self, file: &Path) -> anyhow::Result<()> {
         let shown = file.display();
         // SQLite would make it with what the umask allows; an empty file is what it may write into.
-        let new = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(file);
-        new.with_context(|| format!("cannot make {shown}"))?;
+        new_private_file(file).with_context(|| format!("cannot make {shown}"))?;
         let name = file
             .to_str()
             .with_context(|| format!("{shown} is not UTF-8"))?;
@@ -180,12 +175,7 @@ impl Database {
     async fn keep_before_migrating(&self, file: &Path, old: i64) -> anyhow::Result<()> {
         let copy = file.with_extension(format!("db.schema-{old}"));
         // Left of an attempt that did not come to its end.
-        match fs::remove_file(&copy) {
-            Err(failure) if failure.kind() != ErrorKind::NotFound => {
-                return Err(failure).with_context(|| format!("cannot replace {}", copy.display()));
-            }
-            _ => {}
-        }
+        remove_if_present(&copy).with_context(|| format!("cannot replace {}", copy.display()))?;
         self.copy_to(&copy).await?;
         warn!(
             "the database gets a newer schema; a copy of the old one is {}",
@@ -322,6 +312,40 @@ fn prepare_database(file: &Path) -> anyhow::Result<()> {
             Ok(())
         }
         Err(failure) => Err(failure).with_context(|| format!("cannot use {shown}")),
+    }
+}
+
+/// Makes a file for this user alone, and so not through a link that leads elsewhere.
+///
+/// # Errors
+/// Of the disk, or if there is something of this name.
+pub(crate) fn new_private_file(file: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+}
+
+/// Copies what is left to be read of a file into a [new one](new_private_file), and waits until the disk has
+/// it.
+///
+/// # Errors
+/// Of the disk, or if there is something of this name.
+pub(crate) fn copy_to_new(from: &mut File, to: &Path) -> std::io::Result<()> {
+    let mut new = new_private_file(to)?;
+    std::io::copy(from, &mut new)?;
+    new.sync_all()
+}
+
+/// Removes a file that may be there.
+///
+/// # Errors
+/// Of the disk.
+pub(crate) fn remove_if_present(file: &Path) -> std::io::Result<()> {
+    match fs::remove_file(file) {
+        Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

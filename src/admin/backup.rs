@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -22,7 +22,7 @@ use crate::accounts::Accounts;
 use crate::audit;
 use crate::calendar::{now, rfc3339};
 use crate::config::Config;
-use crate::database;
+use crate::database::{self, copy_to_new, new_private_file};
 
 /// What a backup says about itself.
 #[derive(Debug, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ fn write_manifest(config: &Config, folder: &Path) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(&manifest)?;
     text.push('\n');
     let file = folder.join(MANIFEST);
-    new_file(&file)
+    new_private_file(&file)
         .and_then(|mut new| new.write_all(text.as_bytes()).and_then(|()| new.sync_all()))
         .with_context(|| format!("cannot write {}", file.display()))
 }
@@ -136,25 +136,12 @@ fn copy_if_present(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let copy = || {
-        let mut new = new_file(to)?;
-        std::io::copy(&mut File::open(from)?, &mut new)?;
-        new.sync_all()
-    };
-    copy().with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+    let copied = File::open(from).and_then(|mut from| copy_to_new(&mut from, to));
+    copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
 /// A folder for this user alone.
 fn make_folder(folder: &Path) -> anyhow::Result<()> {
     let made = DirBuilder::new().mode(0o700).create(folder);
     made.with_context(|| format!("cannot create the folder {}", folder.display()))
-}
-
-/// A file for this user alone.
-pub(super) fn new_file(file: &Path) -> std::io::Result<File> {
-    File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
 }

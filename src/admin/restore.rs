@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use rustix::process::geteuid;
 
-use super::backup::{CONFIG, DATA, KEYS, LOGIN, MANIFEST, Manifest, new_file};
+use super::backup::{CONFIG, DATA, KEYS, LOGIN, MANIFEST, Manifest};
 use super::data_owner::DataOwner;
 use super::output;
 use crate::audit;
 use crate::calendar::{compact_utc, now};
 use crate::config::{Config, Faults};
-use crate::database::{self, Database};
+use crate::database::{self, Database, new_private_file, remove_if_present};
 use crate::quota;
 
 /// Restores a backup: to where it came from, or to the place of another configuration file.
@@ -202,11 +202,8 @@ impl Restore {
             return Ok(());
         }
         let new = with_suffix(target, ".restoring");
-        match fs::remove_file(&new) {
-            Err(failure) if failure.kind() != ErrorKind::NotFound => return Err(failure),
-            _ => {}
-        }
-        let mut written = new_file(&new)?;
+        remove_if_present(&new)?;
+        let mut written = new_private_file(&new)?;
         io::copy(&mut source, &mut written)?;
         self.set_access(&written, target)?;
         written.sync_all()?;

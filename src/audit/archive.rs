@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::event::Stream;
 use super::trail::{Old, current_file, number_of, old_files, old_name};
 use crate::calendar::now;
+use crate::database::copy_to_new;
 
 /// Files are compared so many bytes at a time.
 const CHUNK: usize = 64 << 10;
@@ -35,10 +35,10 @@ pub fn copy_files(folder: &Path, to: &Path) -> io::Result<()> {
         current.as_ref().map(File::lock).transpose()?;
         for Old { path, .. } in old_files(folder, stream)? {
             let name = path.file_name().unwrap_or_default();
-            copy(File::open(&path)?, &to.join(name))?;
+            copy_to_new(&mut File::open(&path)?, &to.join(name))?;
         }
-        if let Some(current) = current {
-            copy(current, &current_file(to, stream))?;
+        if let Some(mut current) = current {
+            copy_to_new(&mut current, &current_file(to, stream))?;
         }
     }
     Ok(())
@@ -120,8 +120,8 @@ impl<'a> Copies<'a> {
                 fs::rename(&old.path, renumbered(old, old.number + next, self.stream))?;
             }
         }
-        for (_, name, file) in missing {
-            copy(file, &self.folder.join(name))?;
+        for (_, name, mut file) in missing {
+            copy_to_new(&mut file, &self.folder.join(name))?;
         }
         Ok(())
     }
@@ -166,14 +166,4 @@ fn opened(file: &Path) -> io::Result<Option<File>> {
         Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(None),
         Err(failure) => Err(failure),
     }
-}
-
-fn copy(mut from: File, to: &Path) -> io::Result<()> {
-    let mut new = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(to)?;
-    io::copy(&mut from, &mut new)?;
-    new.sync_all()
 }

@@ -24,6 +24,7 @@ use crate::admin::control::{
 use crate::admission::{self, Admission};
 use crate::calendar;
 use crate::chain::chain;
+use crate::database::remove_if_present;
 use crate::failed_logins::FailedLogins;
 use crate::fence::Fence;
 use crate::live::{Live, Outcome};
@@ -134,10 +135,7 @@ impl Drop for Control {
 
 /// Nobody can connect before the socket is this user's alone, since it does not listen until then.
 fn listen(path: &Path) -> std::io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(failure) if failure.kind() != ErrorKind::NotFound => return Err(failure),
-        _ => {}
-    }
+    remove_if_present(path)?;
     let socket = UnixSocket::new_stream()?;
     socket.bind(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o600))?;

@@ -3,7 +3,6 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::admission::Admission;
-use crate::database::KNOWN_SOURCES;
+use crate::database::{KNOWN_SOURCES, new_private_file, remove_if_present};
 use crate::rules::Network;
 
 /// How often it is written, if something has changed.
@@ -73,17 +72,8 @@ impl KnownSources {
     fn write(&self, text: &str) {
         let new = self.file.with_extension("new");
         let write = || {
-            match fs::remove_file(&new) {
-                Err(failure) if failure.kind() != ErrorKind::NotFound => return Err(failure),
-                _ => {}
-            }
-            // It is made, so it is no link to somewhere else.
-            let mut options = File::options();
-            let mut file = options
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&new)?;
+            remove_if_present(&new)?;
+            let mut file = new_private_file(&new)?;
             file.write_all(text.as_bytes())?;
             fs::rename(&new, &self.file)
         };
