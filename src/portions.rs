@@ -13,6 +13,11 @@ use crate::by_account::ByAccount;
 /// So many an account may hold in any case.
 const LEAST: usize = 4;
 
+/// Returns the most of `all` that one may hold who holds `own` of what is held: half of what the others leave.
+pub fn share(all: usize, held: usize, own: usize) -> usize {
+    all.saturating_sub(held.saturating_sub(own)) / 2
+}
+
 /// Something that is shared out among all accounts.
 #[derive(Debug)]
 pub struct Portions {
@@ -72,12 +77,11 @@ impl Portion {
     /// Returns how many the account may hold now, if the others stay as they are.
     pub fn most(&self) -> usize {
         let held = self.all.held.load(Ordering::Relaxed);
-        self.share(held.saturating_sub(self.account.load(Ordering::Relaxed)))
+        self.share(held, self.account.load(Ordering::Relaxed))
     }
 
-    fn share(&self, others: usize) -> usize {
-        let size = self.all.size.load(Ordering::Relaxed);
-        LEAST.max(size.saturating_sub(others) / 2)
+    fn share(&self, held: usize, own: usize) -> usize {
+        LEAST.max(share(self.all.size.load(Ordering::Relaxed), held, own))
     }
 
     /// Takes one more.
@@ -89,7 +93,7 @@ impl Portion {
         let held = self.all.held.fetch_add(1, Ordering::Relaxed);
         // From here on it is given back however this ends.
         let taken = Taken(self.clone());
-        let most = self.share(held.saturating_sub(own));
+        let most = self.share(held, own);
         if own < most {
             Ok(taken)
         } else {

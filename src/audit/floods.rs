@@ -105,6 +105,16 @@ struct Kind {
     of_all: u64,
 }
 
+impl Kind {
+    /// The same for a budget that several owners share.
+    fn of_all(self) -> Self {
+        Self {
+            own: self.of_all,
+            ..self
+        }
+    }
+}
+
 /// Events that have less in common.
 const MIXED: u64 = 0;
 const MIXED_KIND: Kind = Kind {
@@ -183,13 +193,9 @@ impl Floods {
                 let prefix = if ip.is_ipv4() { ipv4 } else { ipv6 };
                 let source = self.sources.get(Network::around(ip, prefix), now);
                 // An address without a budget of its own has a part in that of all.
-                let of_all = Kind {
-                    own: kind.of_all,
-                    ..kind
-                };
                 let budgets = [
                     source.map(|own| (own, kind)),
-                    Some((&mut self.logins, of_all)),
+                    Some((&mut self.logins, kind.of_all())),
                 ];
                 pass(budgets, Some(who), event, now)
             }
@@ -224,13 +230,7 @@ impl Floods {
                 };
                 let budget = match self.accounts.get(who.user.clone(), now) {
                     Some(account) => (account, kind),
-                    None => (
-                        &mut self.others,
-                        Kind {
-                            own: kind.of_all,
-                            ..kind
-                        },
-                    ),
+                    None => (&mut self.others, kind.of_all()),
                 };
                 pass([Some(budget)], Some(who), event, now)
             }
@@ -258,10 +258,7 @@ impl Floods {
             } else {
                 // There is no room for a line of each source.
                 for fold in source.folds.drain(..) {
-                    let kind = Kind {
-                        own: fold.kind.of_all,
-                        ..fold.kind
-                    };
+                    let kind = fold.kind.of_all();
                     self.logins.fold(kind, fold.count, || fold.first);
                 }
             }

@@ -46,7 +46,7 @@ pub struct Audit(Option<Open>);
 struct Open {
     shared: Arc<Shared>,
     /// Of the account, or of the server itself.
-    share: Arc<Share>,
+    share: Arc<Waiting>,
     lines: Sender<Job>,
     hashes: bool,
     refuses_logins: bool,
@@ -58,7 +58,7 @@ struct Shared {
     access: Queue,
     operations: Queue,
     lost_in_all: AtomicU64,
-    shares: ByAccount<Share>,
+    shares: ByAccount<Waiting>,
     floods: Mutex<Floods>,
     folded_in_all: AtomicU64,
     /// The last write did not succeed.
@@ -71,18 +71,17 @@ struct Shared {
 /// What is on its way to one stream.
 #[derive(Default)]
 struct Queue {
-    /// Bytes that were handed over and are not written yet.
-    waiting: AtomicUsize,
+    waiting: Waiting,
     /// Events that were not taken, and are not noted in the audit log yet.
     lost: AtomicU64,
 }
 
-/// Bytes that were handed over for one account and are not written yet.
+/// Bytes that were handed over, for one stream or one account, and are not written yet.
 #[derive(Debug, Default)]
-struct Share(AtomicUsize);
+struct Waiting(AtomicUsize);
 
 enum Job {
-    Line(Stream, Vec<u8>, Arc<Share>),
+    Line(Stream, Vec<u8>, Arc<Waiting>),
     /// Something was folded, and nothing was before.
     Folded,
     /// Everything before it is written; the thread ends.
@@ -166,7 +165,7 @@ impl Audit {
     /// The same audit log for the events of this account.
     pub fn of_account(&self, user: &str) -> Self {
         Self(self.0.as_ref().map(|open| Open {
-            share: open.shared.shares.join(user, Share::default),
+            share: open.shared.shares.join(user, Waiting::default),
             ..open.clone()
         }))
     }
@@ -232,15 +231,15 @@ impl Open {
     fn send(&self, stream: Stream, line: Vec<u8>) {
         let queue = self.shared.queue(stream);
         let length = line.len();
-        let waiting = queue.waiting(length);
-        let own = self.share.waiting(length);
+        let waiting = queue.waiting.add(length);
+        let own = self.share.add(length);
         let has_room = match stream {
             Stream::Access => waiting <= MOST_WAITING,
             Stream::Operations => own <= MOST_WAITING.saturating_sub(waiting),
         };
         let job = || Job::Line(stream, line, self.share.clone());
         if !has_room || self.lines.send(job()).is_err() {
-            queue.written(length);
+            queue.waiting.written(length);
             self.share.written(length);
             self.shared.lost_in_all.fetch_add(1, Ordering::Relaxed);
             if queue.lost.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -250,27 +249,15 @@ impl Open {
     }
 }
 
-impl Share {
+impl Waiting {
     /// So many bytes more wait. Gives how many do now.
-    fn waiting(&self, bytes: usize) -> usize {
+    fn add(&self, bytes: usize) -> usize {
         self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
     /// So many do not any more.
     fn written(&self, bytes: usize) {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-impl Queue {
-    /// So many bytes more wait. Gives how many do now.
-    fn waiting(&self, bytes: usize) -> usize {
-        self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes
-    }
-
-    /// So many do not any more.
-    fn written(&self, bytes: usize) {
-        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 

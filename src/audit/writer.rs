@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use super::event::{self, Event, Stream};
 use super::trail::{Current, Files};
-use super::{Job, Share, Shared, Trail};
+use super::{Job, Shared, Trail, Waiting};
 
 /// Lines are written together, up to about so many bytes.
 const BATCH: usize = 256 << 10;
@@ -32,7 +32,7 @@ struct Output {
     current: Option<Current>,
     lines: Vec<u8>,
     /// Whose lines these are, and how long each is.
-    owners: VecDeque<(Arc<Share>, usize)>,
+    owners: VecDeque<(Arc<Waiting>, usize)>,
 }
 
 struct Pen<'a> {
@@ -40,7 +40,7 @@ struct Pen<'a> {
     shared: &'a Shared,
     outputs: [Output; 2],
     /// Of what is written here by itself.
-    own: Arc<Share>,
+    own: Arc<Waiting>,
     /// When what was folded or lost is to be written.
     due: Option<Instant>,
     /// What is to be taken off the counts of lost events when a `lost` is written.
@@ -172,8 +172,8 @@ impl Pen<'_> {
     }
 
     fn add(&mut self, stream: Stream, line: &[u8]) {
-        self.shared.queue(stream).waiting(line.len());
-        self.own.waiting(line.len());
+        self.shared.queue(stream).waiting.add(line.len());
+        self.own.add(line.len());
         let own = self.own.clone();
         self.output(stream).add(line, own);
     }
@@ -229,7 +229,7 @@ impl Pen<'_> {
 }
 
 impl Output {
-    fn add(&mut self, line: &[u8], share: Arc<Share>) {
+    fn add(&mut self, line: &[u8], share: Arc<Waiting>) {
         self.lines.extend_from_slice(line);
         self.owners.push_back((share, line.len()));
     }
@@ -237,7 +237,7 @@ impl Output {
     /// Whole lines of so many bytes are written.
     fn settle(&mut self, mut written: usize, shared: &Shared) {
         self.lines.drain(..written);
-        shared.queue(self.stream).written(written);
+        shared.queue(self.stream).waiting.written(written);
         while written > 0
             && let Some((share, length)) = self.owners.pop_front()
         {

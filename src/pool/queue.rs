@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::portions::share;
+
 /// What a piece of work needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -121,11 +123,6 @@ impl Queue {
             }
         }
     }
-}
-
-/// The most of `all` that one may hold who holds `own` of what is held: half of what the others leave.
-fn share(all: usize, held: usize, own: usize) -> usize {
-    all.saturating_sub(held.saturating_sub(own)) / 2
 }
 
 impl Line {
