@@ -57,10 +57,7 @@ pub async fn run(config: &Config, command: &cli::Audit) -> anyhow::Result<()> {
             }
             continue;
         };
-        last.push_back(text);
-        if last.len() > limit {
-            last.pop_front();
-        }
+        keep_last(&mut last, text, limit);
     }
     if let Some(user) = filter.missing_user()
         && !is_account(config, user).await?
@@ -91,6 +88,14 @@ pub async fn run(config: &Config, command: &cli::Audit) -> anyhow::Result<()> {
     }
 }
 
+/// Adds one more, and forgets the first if there are more than so many.
+fn keep_last<T>(last: &mut VecDeque<T>, one: T, most: usize) {
+    last.push_back(one);
+    if last.len() > most {
+        last.pop_front();
+    }
+}
+
 /// The standard output. False: nobody reads it any more (`| head -1`), which is no error.
 struct Out(BufWriter<Stdout>);
 
@@ -117,7 +122,7 @@ async fn is_account(config: &Config, name: &str) -> anyhow::Result<bool> {
     let Ok(name) = name.parse::<UserName>() else {
         return Ok(false);
     };
-    if !config.server.data.join(database::NAME).try_exists()? {
+    if !database::exists(&config.server.data) {
         return Ok(false);
     }
     let accounts = Accounts::open(config).await?;
@@ -126,13 +131,19 @@ async fn is_account(config: &Config, name: &str) -> anyhow::Result<bool> {
     Ok(found?.is_some())
 }
 
+/// An event of the audit log, and when it was; `None` if a line is none.
+fn parsed(line: &str) -> Option<(Value, i64)> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    let time = event.get("time").and_then(Value::as_str);
+    let time = parse_rfc3339(time?)?;
+    Some((event, time))
+}
+
 /// A line of the audit log for the terminal or for programs; `None` if it is no event, or not wanted.
 fn shown(line: &[u8], filter: &mut Filter<'_>, as_json: bool) -> Option<String> {
     let line = str::from_utf8(line).ok()?;
-    let event: Value = serde_json::from_str(line).ok()?;
-    let text = |name| event.get(name).and_then(Value::as_str);
-    let kind = text("event")?;
-    let time = parse_rfc3339(text("time")?)?;
+    let (event, time) = parsed(line)?;
+    let kind = event.get("event")?.as_str()?;
     filter.wants(&event, kind, time).then(|| {
         if as_json {
             output::visible_json(line) + "\n"
@@ -164,30 +175,23 @@ pub(super) fn refused_logins(
     let mut last = VecDeque::new();
     while let Some(line) = next_line(&mut reader, folder)? {
         // Few lines have it, and all others need not be parsed.
-        let Some(line) = str::from_utf8(&line)
-            .ok()
-            .filter(|line| line.contains("\"ok\":false"))
-        else {
+        let line = str::from_utf8(&line).unwrap_or_default();
+        if !line.contains("\"ok\":false") {
             continue;
-        };
-        let Ok(event) = serde_json::from_str::<Value>(line) else {
+        }
+        let Some((event, time)) = parsed(line) else {
             continue;
         };
         let text = |name| event.get(name).and_then(Value::as_str);
         if text("event") != Some("login") || text("user") != Some(name.as_str()) {
             continue;
         }
-        let Some(time) = text("time").and_then(parse_rfc3339) else {
-            continue;
-        };
         let peer = text("peer").and_then(|peer| peer.parse::<SocketAddr>().ok());
-        last.push_back(RefusedLogin {
+        let refused = RefusedLogin {
             address: peer.map(|peer| peer.ip()),
             line: for_people(&event, "login", time),
-        });
-        if last.len() > most {
-            last.pop_front();
-        }
+        };
+        keep_last(&mut last, refused, most);
     }
     Ok(last.into())
 }
@@ -382,7 +386,7 @@ fn note(config: &Config, event: &Event<'_>) {
     }
     if let Err(failure) = config.trail().append(event) {
         output::complain(&format!(
-            "landfall: this is done, but could not be noted in the audit trail: {failure}"
+            "landfall: this is done, but could not be noted in the audit log: {failure}"
         ));
     }
 }

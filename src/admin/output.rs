@@ -65,22 +65,32 @@ pub(super) fn visible_json(json: &str) -> String {
 
 /// Rows in aligned columns, two spaces between them.
 pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let all: Vec<usize> = (0..COLUMNS).collect();
+    let widths = widths(rows);
+    let lines = rows.iter().map(|row| aligned(row, &widths, &all) + "\n");
+    lines.collect()
+}
+
+/// The characters of the longest cell of each column.
+fn widths<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> [usize; COLUMNS] {
     let mut widths = [0; COLUMNS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
     }
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (width, cell) in widths.iter().zip(row) {
+    widths
+}
+
+/// The shown columns of a row, in one line.
+fn aligned(row: &[String], widths: &[usize], shown: &[usize]) -> String {
+    let mut line = String::new();
+    for at in shown {
+        if let (Some(cell), Some(width)) = (row.get(*at), widths.get(*at)) {
             line.push_str(&format!("{cell:<width$}  "));
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
     }
-    text
+    line.trim_end().to_owned()
 }
 
 /// The columns of the terminal that the standard output is; `None` if it is none.
@@ -111,11 +121,7 @@ pub(super) fn fitted<const COLUMNS: usize>(
         return table(&all);
     };
     let mut shown: Vec<usize> = (0..COLUMNS).collect();
-    let wide = |column: usize| {
-        let cells = all.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..COLUMNS).map(wide).collect();
+    let widths = widths(&all);
     let mut missing = Vec::new();
     loop {
         let sum: usize = shown.iter().filter_map(|at| widths.get(*at)).sum();
@@ -129,17 +135,8 @@ pub(super) fn fitted<const COLUMNS: usize>(
             _ => break,
         }
     }
-    let mut text = String::new();
-    for row in &all {
-        let mut line = String::new();
-        for at in &shown {
-            if let (Some(cell), Some(width)) = (row.get(*at), widths.get(*at)) {
-                line.push_str(&format!("{cell:<width$}  "));
-            }
-        }
-        text.push_str(&cut(line.trim_end(), width));
-        text.push('\n');
-    }
+    let lines = all.iter().map(|row| aligned(row, &widths, &shown));
+    let mut text: String = lines.map(|line| cut(&line, width) + "\n").collect();
     if !missing.is_empty() {
         missing.sort_unstable();
         let titles = missing.iter().filter_map(|at| columns.get(*at));

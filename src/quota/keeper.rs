@@ -229,6 +229,19 @@ async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: Job) {
 const UNCLEAN: &str = "SELECT account, home FROM account_usage WHERE NOT clean ORDER BY account";
 const REQUESTED: &str = "SELECT account, home FROM account_usage WHERE recount ORDER BY account";
 
+/// A statement about an account ($1) with its home ($2), and so many bytes ($3) and files ($4).
+fn with_figures<'q>(
+    statement: &'static str,
+    who: &'q Who,
+    used: Usage,
+) -> Query<'q, Sqlite, SqliteArguments> {
+    sqlx::query(statement)
+        .bind(&who.user)
+        .bind(&who.home)
+        .bind(figure(used.bytes))
+        .bind(figure(used.files))
+}
+
 fn figure(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -248,17 +261,15 @@ async fn mark(connection: &mut SqliteConnection, who: &Who) -> anyhow::Result<()
 }
 
 async fn save(connection: &mut SqliteConnection, who: &Who, used: Usage) -> anyhow::Result<()> {
-    sqlx::query(
+    with_figures(
         "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
          SELECT name, $2, $3, $4, TRUE, FALSE FROM account WHERE name = $1
          ON CONFLICT (account) DO UPDATE
          SET bytes = $3, files = $4, clean = TRUE, provisional = FALSE
          WHERE account_usage.home = $2",
+        who,
+        used,
     )
-    .bind(&who.user)
-    .bind(&who.home)
-    .bind(figure(used.bytes))
-    .bind(figure(used.files))
     .execute(connection)
     .await?;
     Ok(())
@@ -269,17 +280,15 @@ async fn save_provisional(
     who: &Who,
     used: Usage,
 ) -> anyhow::Result<()> {
-    sqlx::query(
+    with_figures(
         "INSERT INTO account_usage (account, home, bytes, files, clean, recount, provisional)
          SELECT name, $2, $3, $4, TRUE, FALSE, TRUE FROM account WHERE name = $1
          ON CONFLICT (account) DO UPDATE
          SET home = $2, bytes = $3, files = $4, clean = TRUE, provisional = TRUE
          WHERE account_usage.home <> $2",
+        who,
+        used,
     )
-    .bind(&who.user)
-    .bind(&who.home)
-    .bind(figure(used.bytes))
-    .bind(figure(used.files))
     .execute(connection)
     .await?;
     Ok(())
@@ -291,14 +300,12 @@ async fn publish(
 ) -> anyhow::Result<()> {
     let mut transaction = connection.begin().await?;
     for (who, used) in figures {
-        sqlx::query(
+        with_figures(
             "UPDATE account_usage SET bytes = $3, files = $4
              WHERE account = $1 AND home = $2 AND NOT clean",
+            who,
+            *used,
         )
-        .bind(&who.user)
-        .bind(&who.home)
-        .bind(figure(used.bytes))
-        .bind(figure(used.files))
         .execute(&mut *transaction)
         .await?;
     }
@@ -306,14 +313,12 @@ async fn publish(
 }
 
 async fn counted(database: &Database, who: &Who, used: Usage) -> anyhow::Result<()> {
-    sqlx::query(
+    with_figures(
         "UPDATE account_usage SET bytes = $3, files = $4, recount = FALSE
          WHERE account = $1 AND home = $2",
+        who,
+        used,
     )
-    .bind(&who.user)
-    .bind(&who.home)
-    .bind(figure(used.bytes))
-    .bind(figure(used.files))
     .execute(database.pool())
     .await?;
     Ok(())
