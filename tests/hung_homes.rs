@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::connection::Connection;
 use crate::common::wire::{code, flag};
-use crate::common::{Running, STEP, TestServer, USER, wait_until};
+use crate::common::{PASSWORD, Running, STEP, TestServer, USER, wait_until};
 use crate::disks::faulty::FaultyDisk;
 
 /// Accounts on the disk that hangs: more than are counted or swept there at once, and before [`USER`] in the
@@ -105,6 +105,32 @@ fn a_requested_count_of_one_home_does_not_wait_for_a_disk_that_hangs() {
     drop(hanging);
     let said = all.wait(STEP).ok().out();
     assert_eq!(said.lines().count(), SLOW + 1, "{said}");
+}
+
+#[test]
+fn homes_that_nobody_has_logged_in_to_are_counted_though_others_are_on_a_disk_that_hangs() {
+    let Some(disk) = FaultyDisk::mount() else {
+        return;
+    };
+    let mut server = TestServer::start();
+    server.stop();
+    let slow = disk.add_users(&server, SLOW_NAME, SLOW);
+    server.add_user("zoe", PASSWORD, &[]);
+    fs::write(server.path("data/homes/zoe/f"), "by hand").unwrap();
+    let hanging = disk.hangs();
+    server.serve();
+    let is_counted = |user: &str, bytes: &str| {
+        let shown = server.admin(&["quota", "show", user, "--json"], "").ok();
+        shown.out().contains(bytes)
+    };
+    wait_until("the other home is counted", SOON, || {
+        is_counted("zoe", "\"used_bytes\": 7")
+    });
+    drop(hanging);
+    wait_until("all are counted", STEP, || {
+        slow.iter()
+            .all(|user| is_counted(user, "\"used_bytes\": 0"))
+    });
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::keeper::{self, Home, Keeper};
@@ -19,6 +19,8 @@ use crate::error::Error;
 
 /// How old may be what the operator's commands show, and how long a wish of theirs waits.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long the homes that nobody has logged in to wait for others on a disk that may hang.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Counts a home; tells now and then how many names it has seen.
 pub type CountHome = fn(&Path, &mut dyn FnMut(u64)) -> Result<Usage, Error>;
@@ -184,17 +186,25 @@ impl Ledgers {
         Ok(homes.into_iter().filter(|home| !is_known(home)).collect())
     }
 
-    /// Counts a home for lists and metrics. Files may come by hand before somebody logs in, so the first
-    /// login counts it anew.
-    pub async fn count_uncounted(&self, (user, home): Home) -> anyhow::Result<()> {
-        let (count, keeper) = (self.count, self.keeper.clone());
-        let counting = spawn_blocking(move || match count(&home, &mut |_| {}) {
-            Ok(used) => keeper.save_provisional(&user, &home, used),
-            Err(failure) => {
-                warn!(user, %failure, "cannot count the home of a user without a login")
+    /// Counts homes for lists and metrics. Files may come by hand before somebody logs in, so the first
+    /// login counts them anew. Waits until each count has had its turn, but not long: a disk that hangs must
+    /// not hold up the homes that are asked for next.
+    pub async fn count_uncounted(self: &Arc<Self>, homes: Vec<Home>) {
+        let counting = self.count_each(homes, |ledgers, user, home| {
+            match (ledgers.count)(home, &mut |_| {}) {
+                Ok(used) => ledgers.keeper.save_provisional(user, home, used),
+                Err(failure) => {
+                    warn!(user, %failure, "cannot count the home of a user without a login")
+                }
             }
         });
-        Ok(counting.await?)
+        let all = async {
+            for disk in counting {
+                // Its task does nothing that could fail.
+                let _ = disk.await;
+            }
+        };
+        let _ = timeout(PATIENCE, all).await;
     }
 
     /// The server has stopped: waits until everything is in the database, and on the disk.
@@ -221,14 +231,19 @@ impl Ledgers {
     }
 
     /// Counts homes in the background. Those of each disk take turns, and wait for those of no other disk.
-    fn count_each(self: &Arc<Self>, homes: Vec<Home>, count: fn(&Self, &str, &Path)) {
+    /// Returns a task for each disk, which ends when all its counts have begun.
+    fn count_each(
+        self: &Arc<Self>,
+        homes: Vec<Home>,
+        count: fn(&Self, &str, &Path),
+    ) -> Vec<JoinHandle<()>> {
         let mounts = Mounts::now();
         let mut by_disk: HashMap<Disk, Vec<Home>> = HashMap::new();
         for (user, home) in homes {
             let homes = by_disk.entry(mounts.disk_of(&home)).or_default();
             homes.push((user, home));
         }
-        for (disk, homes) in by_disk {
+        let count_all = |(disk, homes): (Disk, Vec<Home>)| {
             let this = self.clone();
             tokio::spawn(async move {
                 for (user, home) in homes {
@@ -239,8 +254,9 @@ impl Ledgers {
                         drop(turn);
                     });
                 }
-            });
-        }
+            })
+        };
+        by_disk.into_iter().map(count_all).collect()
     }
 
     /// Now and then tells the operator's commands how things stand, and does what they ask for.

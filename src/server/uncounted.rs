@@ -76,8 +76,7 @@ fn home(user: &Details) -> Home {
 }
 
 async fn count(ledgers: &Arc<Ledgers>, homes: Vec<Home>) -> anyhow::Result<()> {
-    for home in ledgers.uncounted(homes).await? {
-        ledgers.count_uncounted(home).await?;
-    }
+    let uncounted = ledgers.uncounted(homes).await?;
+    ledgers.count_uncounted(uncounted).await;
     Ok(())
 }
