@@ -54,9 +54,14 @@ impl Settings {
         Startups { start, rate, full }
     }
 
+    /// Unauthenticated connections from which on all others are refused.
+    pub fn max_waiting(&self) -> usize {
+        self.startups().full
+    }
+
     /// Connections that are kept free for accounts: those that unauthenticated clients never get.
     pub fn room_for_accounts(&self) -> usize {
-        self.max_connections.saturating_sub(self.startups().full)
+        self.max_connections.saturating_sub(self.max_waiting())
     }
 }
 

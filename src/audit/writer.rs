@@ -67,7 +67,7 @@ pub(super) fn run(trail: &Trail, jobs: &Receiver<Job>, shared: &Shared) {
         is_last: false,
     };
     for output in &mut pen.outputs {
-        // Both files are there from the start. That one cannot be is told when there is something to write.
+        // Creates both files at the start. A failure is reported when there is something to write.
         let _ = output.attempt(0, shared);
     }
     loop {

@@ -145,7 +145,7 @@ impl Shared {
     }
 }
 
-/// Waits for the reader, also where somebody else who has this output made it one that does not wait.
+/// Writes all of it. Waits for the reader also if another process has set the output to O_NONBLOCK.
 fn write_all(mut stream: &File, mut rest: &[u8]) -> bool {
     while !rest.is_empty() {
         match stream.write(rest) {

@@ -33,7 +33,7 @@ pub enum Page {
 /// The text of a page; an error is for a server that is not well.
 pub type Text = Result<String, String>;
 
-/// Answers for ever. `page` makes what is told.
+/// Serves requests and never returns. `page` makes the text of a page.
 pub async fn serve<F>(listener: TcpListener, page: impl Fn(Page) -> F + Send + Sync + 'static)
 where
     F: Future<Output = Text> + Send,

@@ -174,7 +174,7 @@ async fn converse(stream: UnixStream, powers: &Powers) -> std::io::Result<()> {
 
 fn late() -> String {
     format!(
-        "the server has not finished this within {LONGEST_REQUEST:?}, and goes on with it: a disk may hang; see its log"
+        "the server has not finished this within {LONGEST_REQUEST:?} and continues: a disk may hang; see its log"
     )
 }
 

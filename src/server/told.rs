@@ -101,7 +101,7 @@ impl Told {
             is_reloaded: reloaded.is_applied,
             reloaded_at: reloaded.applied_at,
             max_connections: config.server.max_connections,
-            max_waiting: config.admission.startups.full,
+            max_waiting: config.admission.max_waiting(),
         })
     }
 
