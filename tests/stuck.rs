@@ -14,7 +14,7 @@ use crate::common::metrics::{self, ON};
 use crate::common::raw::{Ended, Event, Outgoing, RawSftp};
 use crate::common::wire::{self, Attrs, Reply, code, flag};
 use crate::common::{MIB, STEP, TestServer, bytes_of, wait_until};
-use crate::disks::faulty::FaultyDisk;
+use crate::disks::faulty::{FaultyDisk, Hanging};
 
 /// ENOSYS.
 const NOT_THERE: i32 = 38;
@@ -78,6 +78,30 @@ fn send_more(sftp: &mut RawSftp, handle: &[u8]) {
     sftp.send(&body.string(bytes_of(30_000, 3)));
 }
 
+/// So many sessions, each in an upload to the disk, which hangs from now on.
+fn uploads_that_wait<'a>(
+    server: &TestServer,
+    disk: &'a FaultyDisk,
+    sessions: usize,
+) -> (Vec<RawSftp>, Hanging<'a>) {
+    let mut uploads: Vec<_> = (0..sessions)
+        .map(|number| {
+            let mut sftp = log_in(server, SLOW).sftp();
+            let handle = begin_upload(&mut sftp, &format!("/f{number}"));
+            (sftp, handle)
+        })
+        .collect();
+    let hanging = disk.hangs();
+    for (sftp, handle) in &mut uploads {
+        send_more(sftp, handle);
+    }
+    wait_until("all wait for the disk", STEP, || {
+        metrics::value(server, "landfall_blocking_tasks") >= sessions as f64
+    });
+    let waiting = uploads.into_iter().map(|(sftp, _)| sftp);
+    (waiting.collect(), hanging)
+}
+
 /// What the account uses, once the server has told it, is what is on the disk.
 #[track_caller]
 fn assert_exact(server: &TestServer, disk: &FaultyDisk) {
@@ -106,20 +130,7 @@ fn connections_that_wait_for_a_disk_stay_in_the_share_of_their_account() {
         return;
     };
     let server = with_slow_home(&disk, &[("server.max_connections", "40")]);
-    let mut waiting: Vec<_> = (0..SHARE)
-        .map(|number| {
-            let mut sftp = log_in(&server, SLOW).sftp();
-            let handle = begin_upload(&mut sftp, &format!("/f{number}"));
-            (sftp, handle)
-        })
-        .collect();
-    let hanging = disk.hangs();
-    for (sftp, handle) in &mut waiting {
-        send_more(sftp, handle);
-    }
-    wait_until("all wait for the disk", STEP, || {
-        metrics::value(&server, "landfall_blocking_tasks") >= SHARE as f64
-    });
+    let (waiting, hanging) = uploads_that_wait(&server, &disk, SHARE);
     drop(waiting);
     wait_until("their sessions are gone", STEP, || {
         sessions_of(&server, SLOW) == 0
@@ -143,20 +154,7 @@ fn a_home_on_a_disk_that_hangs_holds_up_nobody_else_and_its_sessions_can_be_ende
         return;
     };
     let server = with_slow_home(&disk, &[]);
-    let mut waiting: Vec<_> = (0..SESSIONS)
-        .map(|number| {
-            let mut sftp = log_in(&server, SLOW).sftp();
-            let handle = begin_upload(&mut sftp, &format!("/f{number}"));
-            (sftp, handle)
-        })
-        .collect();
-    let hanging = disk.hangs();
-    for (sftp, handle) in &mut waiting {
-        send_more(sftp, handle);
-    }
-    wait_until("all wait for the disk", STEP, || {
-        metrics::value(&server, "landfall_blocking_tasks") >= SESSIONS as f64
-    });
+    let (mut waiting, hanging) = uploads_that_wait(&server, &disk, SESSIONS);
     assert_others_work(&server);
     // Who comes now is answered: with a session that waits, or with a refusal; and so are the others.
     let late = log_in(&server, SLOW);
@@ -167,7 +165,7 @@ fn a_home_on_a_disk_that_hangs_holds_up_nobody_else_and_its_sessions_can_be_ende
 
     let said = server.admin(&["session", "kill", "--user", SLOW, "--reason", "disk"], "");
     said.ok();
-    for (sftp, _) in &mut waiting {
+    for sftp in &mut waiting {
         sftp.until_closed();
     }
     wait_until("their sessions are gone", STEP, || {
