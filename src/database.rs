@@ -50,13 +50,25 @@ pub struct Database {
 }
 
 impl Database {
+    /// Opens the database in a data folder, which must be there. Its schema is brought up to date unless a
+    /// server uses it.
+    ///
+    /// # Errors
+    /// As [`Database::open_or_make`], and if there is none.
+    pub async fn open(data: &Path) -> anyhow::Result<Self> {
+        if !exists(data)? {
+            bail!("there is no database in {}", data.display());
+        }
+        Self::open_or_make(data).await
+    }
+
     /// Opens the database in a data folder; makes both if they are not there. Its schema is brought up to
     /// date unless a server uses it.
     ///
     /// # Errors
     /// One of the disk or of the database, a folder that others can change, or a running server of an
     /// older version, with what to do.
-    pub async fn open(data: &Path) -> anyhow::Result<Self> {
+    pub async fn open_or_make(data: &Path) -> anyhow::Result<Self> {
         prepare_folder(data)?;
         let began = Instant::now();
         loop {
@@ -77,7 +89,34 @@ impl Database {
         }
     }
 
-    /// As [`Database::open`], for the holder of the data folder.
+    /// Opens a database to compare something with it: `None` if there is none, or its schema is older.
+    ///
+    /// # Errors
+    /// As [`Database::open_or_make`].
+    pub async fn open_as_it_is(data: &Path) -> anyhow::Result<Option<Self>> {
+        if !exists(data)? {
+            return Ok(None);
+        }
+        prepare_folder(data)?;
+        Self::open_with(data, None).await
+    }
+
+    /// Opens a database of any version and changes nothing of it, nor of its folder.
+    ///
+    /// # Errors
+    /// There is none, or of the disk.
+    pub(crate) async fn look_at(data: &Path) -> anyhow::Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(data.join(NAME))
+            .busy_timeout(PATIENCE)
+            .disable_statement_logging();
+        let pool = SqlitePoolOptions::new().max_connections(1);
+        Ok(Self {
+            pool: pool.connect_with(options).await?,
+        })
+    }
+
+    /// As [`Database::open_or_make`], for the holder of the data folder.
     ///
     /// # Errors
     /// One of the disk or of the database, with what to do.
@@ -242,8 +281,13 @@ impl Relaxed {
 }
 
 /// Is there a database in this data folder?
-pub fn exists(data: &Path) -> bool {
-    data.join(NAME).is_file()
+///
+/// # Errors
+/// This user may not look there.
+pub fn exists(data: &Path) -> anyhow::Result<bool> {
+    let file = data.join(NAME);
+    let found = file.try_exists();
+    found.with_context(|| format!("cannot use {}", file.display()))
 }
 
 /// Shows that this process alone serves a data folder, for as long as this lives: a server keeps account
@@ -429,7 +473,7 @@ mod tests {
                 .unwrap();
             pool.close().await;
 
-            let database = Database::open(folder.path()).await.unwrap();
+            let database = Database::open_or_make(folder.path()).await.unwrap();
             let name: String = sqlx::query_scalar("SELECT name FROM account")
                 .fetch_one(&database.pool)
                 .await
@@ -451,7 +495,11 @@ mod tests {
 
             // One that is up to date is not copied.
             fs::remove_file(&copy).unwrap();
-            Database::open(folder.path()).await.unwrap().close().await;
+            Database::open_or_make(folder.path())
+                .await
+                .unwrap()
+                .close()
+                .await;
             assert!(copies().is_empty());
         });
     }
@@ -461,7 +509,7 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         run(async {
             let data = folder.path().join("data");
-            Database::open(&data).await.unwrap().close().await;
+            Database::open_or_make(&data).await.unwrap().close().await;
             let names = fs::read_dir(data).unwrap().count();
             assert_eq!(names, 3, "the database and its locks");
         });

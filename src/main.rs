@@ -2,20 +2,24 @@
 
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::Parser;
 use landfall::admin::control::Refusal;
 use landfall::admin::{
-    audit, backup, ban, complain, hash_password, print, quota, reload, restore, session,
-    shell_help, user,
+    audit, backup, ban, check, complain, hash_password, place, quota, reload, restore, session,
+    shell_help, status, user,
 };
 use landfall::chain::chain;
 use landfall::cli::{Cli, Command};
-use landfall::config::{Config, Faults, LEGACY_IS_DEPRECATED};
+use landfall::config::{Config, Faults};
 use landfall::{server, signals, top};
+
+/// `landfall status` found no server; the number is that of systemctl and init scripts.
+const NOT_RUNNING: u8 = 3;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // One a line, each with its place first, as compilers do: editors can jump to it.
         Err(error) if error.is::<Faults>() || error.is::<Refusal>() => {
             complain(&error.to_string());
@@ -28,46 +32,66 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     signals::survive_file_size_limit()?;
     // What needs no config must work with a bad one, too.
     match &cli.command {
-        Command::Completions { shell } => return Ok(shell_help::completions(*shell)?),
-        Command::Man { folder } => return shell_help::manual(folder),
-        _ => {}
-    }
-    if let Command::Restore { folder } = &cli.command {
-        return on_a_runtime(restore::run(cli.config.as_deref(), folder));
-    }
-    let config = Config::find(cli.config.as_deref());
-    if let Command::Serve = cli.command {
-        return server::serve(config?);
-    }
-    on_a_runtime(async {
-        let config = match config {
-            Ok(config) => config,
-            Err(faults) => return refuse(&cli.command, faults).await,
-        };
-        match cli.command {
-            Command::Check => check(&config),
-            Command::User(command) => user::run(&config, command).await,
-            Command::Quota(command) => quota::run(&config, command).await,
-            Command::Session(command) => session::run(&config, command).await,
-            Command::Ban(command) => ban::run(&config, command).await,
-            Command::Backup { folder } => backup::run(&config, &folder).await,
-            Command::Reload => reload::run(&config.server.data, Some(&config)).await,
-            Command::Audit(command) => audit::run(&config, &command).await,
-            Command::HashPassword(command) => hash_password::run(&config, &command).await,
-            Command::Top => top::run(&config.server.data).await,
-            Command::Serve
-            | Command::Restore { .. }
-            | Command::Completions { .. }
-            | Command::Man { .. } => Ok(()),
+        Command::Completions { shell } => shell_help::completions(*shell)?,
+        Command::Man { folder } => shell_help::manual(folder)?,
+        Command::Restore { folder } => {
+            on_a_runtime(restore::run(cli.config.as_deref(), folder))?;
         }
-    })
+        _ => return run_with(Config::find(cli.config.as_deref()), cli.command),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn on_a_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn run_with(config: Result<Config, Faults>, command: Command) -> anyhow::Result<ExitCode> {
+    let config = match config {
+        Ok(config) => config,
+        Err(faults) => return on_a_runtime(refuse(&command, faults)),
+    };
+    let place = place::describe(&config);
+    let outcome = on_a_runtime(place::refuse_home(&config)).and_then(|()| match command {
+        Command::Serve => server::serve(config).map(|()| ExitCode::SUCCESS),
+        command => on_a_runtime(run_command(config, command)),
+    });
+    outcome.map_err(
+        |failure| match failure.is::<Faults>() || failure.is::<Refusal>() {
+            true => failure,
+            false => anyhow!("{failure:#}\nlandfall: {place}"),
+        },
+    )
+}
+
+async fn run_command(config: Config, command: Command) -> anyhow::Result<ExitCode> {
+    place::need_state(&config, &command)?;
+    match command {
+        Command::Check => check::run(&config).await,
+        Command::Status(format) => {
+            return Ok(match status::run(&config, &format).await? {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::from(NOT_RUNNING),
+            });
+        }
+        Command::User(command) => user::run(&config, command).await,
+        Command::Quota(command) => quota::run(&config, command).await,
+        Command::Session(command) => session::run(&config, command).await,
+        Command::Ban(command) => ban::run(&config, command).await,
+        Command::Backup { folder } => backup::run(&config, &folder).await,
+        Command::Reload => reload::run(&config.server.data).await,
+        Command::Audit(command) => audit::run(&config, &command).await,
+        Command::HashPassword(command) => hash_password::run(&config, &command).await,
+        Command::Top => top::run(&config.server.data).await,
+        Command::Serve
+        | Command::Restore { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. } => Ok(()),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -79,22 +103,12 @@ fn on_a_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Resul
 
 /// Nothing is done with a faulty config. But a server that is to take it up finds the faults itself,
 /// so that they are in its log, too.
-async fn refuse(command: &Command, faults: Faults) -> anyhow::Result<()> {
+async fn refuse(command: &Command, faults: Faults) -> anyhow::Result<ExitCode> {
     match faults.data() {
-        Some(data) if matches!(command, Command::Reload) => reload::run(data, None).await,
+        Some(data) if matches!(command, Command::Reload) => {
+            reload::run(data).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         _ => Err(faults.into()),
     }
-}
-
-fn check(config: &Config) -> anyhow::Result<()> {
-    let listen = config.server.listen.iter().map(ToString::to_string);
-    let listen = listen.collect::<Vec<_>>().join(", ");
-    let mut text = format!("config OK: landfall will listen on {listen}\n");
-    if config.file.is_none() {
-        text.push_str("There is no config.toml here: every setting has its default\n");
-    }
-    if config.ssh.legacy {
-        text.push_str(&format!("{LEGACY_IS_DEPRECATED}\n"));
-    }
-    Ok(print(&text)?)
 }

@@ -203,7 +203,10 @@ fn root_restores_for_the_user_who_owns_the_data_and_follows_no_link_of_theirs() 
 fn what_is_no_complete_backup_is_not_restored() {
     let operator = Operator::new();
     let refused = operator.run(&["backup", "copy"]).refused();
-    assert!(refused.contains("there is no database in"), "{refused}");
+    assert!(
+        refused.contains("no configuration and no data"),
+        "{refused}"
+    );
     assert!(!operator.path("copy").exists());
 
     fs::create_dir(operator.path("copy")).unwrap();

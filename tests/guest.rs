@@ -156,6 +156,62 @@ fn what_the_operator_sets_beside_the_config_stays_and_closing_ends_sessions() {
 }
 
 #[test]
+fn what_the_config_says_of_a_guest_is_not_changed_by_commands() {
+    let server = TestServer::start_with(&[GUEST]);
+    for (command, said) in [
+        (
+            &["set", "guest", "--quota", "1GiB", "--disabled"][..],
+            "quota, enabled",
+        ),
+        (&["set", "guest", "--permissions", "full"], "permissions"),
+        (&["set", "guest", "--max-files", "9"], "max_files"),
+        (&["set", "guest", "--max-sessions", "2"], "max_sessions"),
+        (&["rm", "guest"], "enabled"),
+    ] {
+        let refused = server.admin(&[&["user"], command].concat(), "").refused();
+        let words = format!("guest is the guest, whose {said} stands in config.toml");
+        assert!(refused.contains(&words), "{refused}");
+    }
+    let passwd = ["user", "passwd", "guest", "--password-stdin"];
+    let refused = server.admin(&passwd, "a password").refused();
+    assert!(refused.contains("everybody can log in"), "{refused}");
+    assert!(connect(&server).none("guest").unwrap().success());
+}
+
+/// It would keep the next start from coming up.
+#[test]
+fn nobody_else_gets_the_name_of_the_guest_and_a_check_finds_who_has_it() {
+    let server = TestServer::start();
+    server.add_user("guest", "a password", &[]);
+    let config = fs::read_to_string(server.path("config.toml")).unwrap();
+    let with_guest = config.clone() + "guest.enabled = true\n";
+    fs::write(server.path("config.toml"), &with_guest).unwrap();
+    for command in [&["check"][..], &["reload"]] {
+        let refused = server.admin(command, "").refused();
+        assert!(
+            refused.contains("there is a user guest already"),
+            "{refused}"
+        );
+    }
+    server.admin(&["user", "rm", "guest"], "").accepted();
+    server.admin(&["check"], "").accepted();
+    // The check has made nobody.
+    let shown = server.admin(&["user", "show", "guest"], "").refused();
+    assert!(shown.contains("there is no user guest"), "{shown}");
+    let add = ["user", "add", "guest", "--no-password"];
+    let refused = server.admin(&add, "").refused();
+    assert!(
+        refused.contains("guest is the guest of config.toml"),
+        "{refused}"
+    );
+    let declared = config + &format!("[user.{USER}]\n");
+    fs::write(server.path("config.toml"), declared).unwrap();
+    let refused = server.admin(&["check"], "").refused();
+    let words = format!("there is a user {USER} already, made by a command");
+    assert!(refused.contains(&words), "{refused}");
+}
+
+#[test]
 fn an_account_that_is_somebodys_does_not_become_the_guests() {
     let mut server = TestServer::start();
     server.add_user("guest", "a password", &[]);

@@ -23,7 +23,7 @@ const NOTICED: Duration = Duration::from_secs(5);
 /// `landfall user ARGS...`; what it says.
 #[track_caller]
 fn user(server: &TestServer, args: &[&str]) -> String {
-    server.admin(&[&["user"], args].concat(), "").accepted()
+    server.admin(&[&["user"], args].concat(), "").ok().out()
 }
 
 #[track_caller]
@@ -228,14 +228,17 @@ fn another_password_ends_the_sessions_that_came_by_the_old_one() {
     let server = TestServer::start();
     let old = by_password(&server, PASSWORD);
     let mut by_key = Held::open(&server);
-    let said = server.admin(&["user", "passwd", USER, "--password-stdin"], "new one\n");
+    let said = server.admin(
+        &["user", "passwd", USER, "--password-stdin"],
+        "the new one\n",
+    );
     assert_eq!(
         said.accepted(),
         "alice has a new password\n1 open session has it now\n1 open session was ended\n"
     );
     assert_ended(&old);
     by_key.assert_alive();
-    let new = by_password(&server, "new one");
+    let new = by_password(&server, "the new one");
     user(&server, &["passwd", USER, "--no-password"]);
     assert_ended(&new);
     by_key.assert_alive();
@@ -246,7 +249,10 @@ fn a_real_client_that_typed_the_old_password_is_told() {
     let server = TestServer::start();
     let held = Held::over(with_password(&server, PASSWORD, "sftp"));
     server
-        .admin(&["user", "passwd", USER, "--password-stdin"], "new one\n")
+        .admin(
+            &["user", "passwd", USER, "--password-stdin"],
+            "the new one\n",
+        )
         .accepted();
     assert_told(
         &held.ended(),

@@ -44,6 +44,7 @@ mod metrics;
 mod overwrite;
 mod packaging;
 mod permissions;
+mod place;
 mod proxy;
 mod quota;
 mod quota_crash;

@@ -193,6 +193,15 @@ fn the_chosen_session_is_ended_after_a_question() {
     screen.press(&["y"]);
     wait_until("his session is ended", STEP, || his.is_closed());
     screen.wait_for("0 sessions");
+    // Who did it stands in the audit log, as for a kill by a command.
+    let uid = rustix::process::geteuid().as_raw();
+    wait_until("the kill is noted", STEP, || {
+        let log = fs::read_to_string(server.path("data/audit.jsonl")).unwrap();
+        log.lines().any(|line| {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            event["event"] == "kill" && event["name"] == "bob" && event["operator"]["uid"] == uid
+        })
+    });
     screen.press(&["Escape"]);
     screen.wait_for("1 session ");
     hers.assert_alive();

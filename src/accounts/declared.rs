@@ -164,8 +164,8 @@ impl Accounts {
             has_keys = false;
         }
         let now = calendar::now();
-        let added = add_keys(change, &user.name, user.keys.clone(), now).await?;
-        has_keys &= added.is_empty();
+        let put = add_keys(change, &user.name, user.keys.clone(), now).await?;
+        has_keys &= put.added.is_empty() && put.changed.is_empty();
         Ok(!(has_home && has_settings && has_hash && has_keys))
     }
 }

@@ -18,6 +18,7 @@ mod sql;
 mod tests;
 mod trust;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -152,12 +153,25 @@ struct Inner {
 }
 
 impl Accounts {
-    /// Opens the database; makes it, and the data folder, if there is none.
+    /// Opens the database, which must be there.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         Self::of(config, Database::open(&config.server.data).await?).await
     }
 
-    /// As [`Accounts::open`], for the holder of the data folder.
+    /// Opens the database; makes it, and the data folder, if there is none.
+    pub async fn open_or_make(config: &Config) -> anyhow::Result<Self> {
+        Self::of(config, Database::open_or_make(&config.server.data).await?).await
+    }
+
+    /// Opens the database to compare a config with it: `None` if there is none, or its schema is older.
+    pub async fn open_as_they_are(config: &Config) -> anyhow::Result<Option<Self>> {
+        match Database::open_as_it_is(&config.server.data).await? {
+            Some(database) => Self::of(config, database).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Accounts::open_or_make`], for the holder of the data folder.
     pub async fn open_alone(config: &Config, alone: &Alone) -> anyhow::Result<Self> {
         Self::of(
             config,
@@ -436,12 +450,13 @@ impl Accounts {
         self.inner.rows.keys(name.as_str()).await
     }
 
-    /// Adds keys to an account; gives those that it did not have yet. All are added, or none.
+    /// Adds keys to an account; one that it has gets the options and the comment that are given now. All of it
+    /// is done, or nothing.
     pub async fn add_keys(
         &self,
         name: &UserName,
         keys: Vec<AuthorizedKey>,
-    ) -> anyhow::Result<Vec<AuthorizedKey>> {
+    ) -> anyhow::Result<PutKeys> {
         let mut change = self.inner.rows.change().await?;
         if !change.exists(name.as_str()).await? {
             return Err(no_such_user(name));
@@ -474,20 +489,47 @@ impl Accounts {
     }
 }
 
-/// Adds the keys that the account does not have; gives those.
+/// What became of keys that were given for an account; those that it had just so are in neither list.
+#[derive(Debug, Default)]
+pub struct PutKeys {
+    /// Those that it did not have.
+    pub added: Vec<AuthorizedKey>,
+    /// Those that it had with other options or another comment.
+    pub changed: Vec<AuthorizedKey>,
+}
+
+/// Adds the keys that the account does not have, and changes those that it has otherwise.
 async fn add_keys(
     change: &mut Change,
     name: &UserName,
     keys: Vec<AuthorizedKey>,
     now: i64,
-) -> anyhow::Result<Vec<AuthorizedKey>> {
-    let mut added = Vec::new();
+) -> anyhow::Result<PutKeys> {
+    let had = change.keys(name.as_str()).await?.into_iter();
+    let mut had: HashMap<_, _> = had.map(|key| (key.public_key.clone(), key)).collect();
+    let mut put = PutKeys::default();
     for key in keys {
-        if change.add_key(name.as_str(), &key, now).await? {
-            added.push(key);
-        }
+        let list = match had.insert(key.public_key.clone(), key.clone()) {
+            Some(had) if had == key => continue,
+            Some(_) => &mut put.changed,
+            None => &mut put.added,
+        };
+        change.put_key(name.as_str(), &key, now).await?;
+        list.push(key);
     }
-    Ok(added)
+    Ok(put)
+}
+
+/// The homes of the accounts of any data folder that are not the folder of their account under data/homes.
+///
+/// # Errors
+/// There is no database in it, or it cannot be read.
+pub async fn homes_elsewhere_of(data: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let database = Database::look_at(data).await?;
+    let found = Rows::new(database.clone()).homes_but_of("", true).await;
+    database.close().await;
+    let stored = found?.into_iter().filter_map(|(_, home)| home);
+    Ok(stored.map(PathBuf::from).collect())
 }
 
 fn stored_name(name: &str) -> anyhow::Result<UserName> {

@@ -48,6 +48,20 @@ impl Accounts {
         Ok(declared)
     }
 
+    /// Compares a config with the accounts, and changes nothing.
+    ///
+    /// # Errors
+    /// What [`Accounts::prepare`] would refuse of the guest and the declared users.
+    pub async fn compare(&self, config: &Config) -> anyhow::Result<()> {
+        let mut disks = self.ask_disks(Some(&config.guest), Some(config)).await?;
+        // It is never committed.
+        let mut change = self.inner.rows.change().await?;
+        self.set_guest(&mut change, &mut disks, &config.guest)
+            .await?;
+        self.set_declared(&mut change, &mut disks, config).await?;
+        Ok(())
+    }
+
     /// What is left to be done with the config of the start, once [`Accounts::declare`] has been: reads the
     /// files of keys, and makes the guest's account what the config says.
     ///
@@ -59,12 +73,12 @@ impl Accounts {
         change.commit().await
     }
 
-    /// Starts a change in which the guest, or the declared users of a config, or both, are what it says.
-    async fn fit(
+    /// Asks where the homes lead that a config names.
+    async fn ask_disks(
         &self,
         guest: Option<&Guest>,
         declared: Option<&Config>,
-    ) -> anyhow::Result<(Change, Declared)> {
+    ) -> anyhow::Result<Disks> {
         let homes = &self.inner.homes;
         let users = declared.into_iter().flat_map(|config| &config.users);
         let mut asked: Vec<_> = users
@@ -74,7 +88,16 @@ impl Accounts {
         if let Some(guest) = guest.filter(|guest| guest.enabled) {
             asked.push(homes.asked(&guest.name.parse()?, guest.home.as_deref()));
         }
-        let mut disks = Disks::ask(asked).await;
+        Ok(Disks::ask(asked).await)
+    }
+
+    /// Starts a change in which the guest, or the declared users of a config, or both, are what it says.
+    async fn fit(
+        &self,
+        guest: Option<&Guest>,
+        declared: Option<&Config>,
+    ) -> anyhow::Result<(Change, Declared)> {
+        let mut disks = self.ask_disks(guest, declared).await?;
         loop {
             let mut change = self.inner.rows.change().await?;
             if let Some(guest) = guest {

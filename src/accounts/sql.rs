@@ -506,19 +506,21 @@ impl Change {
         Ok(done.rows_affected() > 0)
     }
 
-    /// `false` if the account has the key already.
-    pub(super) async fn add_key(
+    /// Adds a key, or changes the options and the comment of one that the account has.
+    pub(super) async fn put_key(
         &mut self,
         name: &str,
         key: &AuthorizedKey,
         now: i64,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<()> {
         self.number(name).await?;
-        let done = sqlx::query(
+        sqlx::query(
             "INSERT INTO account_key
                  (account, public_key, fingerprint, comment, options, expires_at, added_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (account, public_key) DO NOTHING",
+             ON CONFLICT (account, public_key) DO UPDATE
+                 SET comment = excluded.comment, options = excluded.options,
+                     expires_at = excluded.expires_at",
         )
         .bind(name)
         .bind(&key.public_key)
@@ -529,7 +531,7 @@ impl Change {
         .bind(now)
         .execute(&mut *self.0)
         .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(())
     }
 
     /// Fingerprints of the keys that go by that fingerprint or comment.

@@ -109,7 +109,9 @@ fn names_that_are_safe_as_a_folder_and_in_a_log_are_names() {
 fn only_the_password_of_the_account_logs_in() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open(&config(folder.path(), CHEAP)).await.unwrap();
+        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+            .await
+            .unwrap();
         accounts
             .add(account("ann", Some("right"), &[]))
             .await
@@ -163,7 +165,9 @@ fn only_the_password_of_the_account_logs_in() {
 fn only_a_key_of_the_account_logs_in() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open(&config(folder.path(), CHEAP)).await.unwrap();
+        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+            .await
+            .unwrap();
         accounts
             .add(account("ann", None, &[ED25519]))
             .await
@@ -235,7 +239,9 @@ fn only_a_key_of_the_account_logs_in() {
 fn a_hash_follows_the_config_at_the_next_login() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open(&config(folder.path(), CHEAP)).await.unwrap();
+        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+            .await
+            .unwrap();
         accounts
             .add(account("ann", Some("right"), &[]))
             .await
@@ -243,7 +249,7 @@ fn a_hash_follows_the_config_at_the_next_login() {
         accounts.close().await;
 
         let dearer = CHEAP.replace("argon2_passes = 1", "argon2_passes = 2");
-        let accounts = Accounts::open(&config(folder.path(), &dearer))
+        let accounts = Accounts::open_or_make(&config(folder.path(), &dearer))
             .await
             .unwrap();
         let hash = async || {
@@ -267,7 +273,9 @@ fn a_hash_follows_the_config_at_the_next_login() {
 fn hashes_wait_for_each_other() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open(&config(folder.path(), CHEAP)).await.unwrap();
+        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+            .await
+            .unwrap();
         let permits = accounts.hasher().permits.clone();
         let all = permits.acquire_many(2).await.unwrap();
         let waiting = accounts.check_password("nobody", secret("x"), HERE, None);
@@ -284,11 +292,15 @@ fn a_database_from_the_future_is_refused() {
     let folder = TempDir::new().unwrap();
     run(async {
         let config = config(folder.path(), CHEAP);
-        let accounts = Accounts::open(&config).await.unwrap();
+        let accounts = Accounts::open_or_make(&config).await.unwrap();
         accounts.add(account("ann", None, &[])).await.unwrap();
         accounts.database().pretend_newer().await;
         accounts.close().await;
-        let refused = Accounts::open(&config).await.err().unwrap().to_string();
+        let refused = Accounts::open_or_make(&config)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
         assert!(
             refused.contains("newer landfall") && refused.contains("9999"),
             "{refused}"
@@ -305,11 +317,15 @@ fn a_data_folder_that_others_can_change_is_refused() {
         let data = &config.server.data;
         std::fs::create_dir(data).unwrap();
         std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o777)).unwrap();
-        let refused = Accounts::open(&config).await.err().unwrap().to_string();
+        let refused = Accounts::open_or_make(&config)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
         assert!(refused.contains("chmod go-w"), "{refused}");
         assert_eq!(std::fs::read_dir(data).unwrap().count(), 0);
         std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let accounts = Accounts::open(&config).await.unwrap();
+        let accounts = Accounts::open_or_make(&config).await.unwrap();
         accounts.add(account("ann", None, &[])).await.unwrap();
         for entry in std::fs::read_dir(data).unwrap() {
             let entry = entry.unwrap();
@@ -325,7 +341,9 @@ fn a_data_folder_that_others_can_change_is_refused() {
 fn accounts_are_gone_through_in_parts() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open(&config(folder.path(), CHEAP)).await.unwrap();
+        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+            .await
+            .unwrap();
         for new in ["ann", "bob", "cid"] {
             accounts.add(account(new, None, &[])).await.unwrap();
         }
@@ -347,7 +365,9 @@ fn accounts_are_gone_through_in_parts() {
 fn many_changes_are_told_in_parts() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open(&config(folder.path(), CHEAP)).await.unwrap();
+        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+            .await
+            .unwrap();
         sqlx::query(
             "WITH RECURSIVE numbers (n) AS
                  (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2500)

@@ -122,7 +122,7 @@ async fn is_account(config: &Config, name: &str) -> anyhow::Result<bool> {
     let Ok(name) = name.parse::<UserName>() else {
         return Ok(false);
     };
-    if !database::exists(&config.server.data) {
+    if !database::exists(&config.server.data)? {
         return Ok(false);
     }
     let accounts = Accounts::open(config).await?;
@@ -343,41 +343,6 @@ pub(super) fn note_account(config: &Config, action: &str, name: &UserName, messa
     );
 }
 
-/// Records that a session was closed, with the reason that the operator gave.
-pub(super) fn note_kill(config: &Config, killed: u64, name: &str, reason: Option<&str>) {
-    note(
-        config,
-        &Event::Kill {
-            killed,
-            name,
-            reason,
-            operator: operator(),
-        },
-    );
-}
-
-/// Notes that a ban was lifted.
-pub(super) fn note_lift(config: &Config, source: &str) {
-    note(
-        config,
-        &Event::Lift {
-            source,
-            operator: operator(),
-        },
-    );
-}
-
-/// Notes that the config was taken up. `message` is what the operator is told.
-pub(super) fn note_reload(config: &Config, message: &str) {
-    note(
-        config,
-        &Event::Reload {
-            message: message.trim_end(),
-            operator: Some(operator()),
-        },
-    );
-}
-
 /// Notes what a command has done, beside a server that may run. It is done already: that it could not
 /// be noted is told, and no failure.
 fn note(config: &Config, event: &Event<'_>) {
@@ -392,7 +357,7 @@ fn note(config: &Config, event: &Event<'_>) {
 }
 
 /// Who runs this.
-fn operator() -> Operator {
+pub(crate) fn operator() -> Operator {
     let uid = nix::unistd::getuid();
     let user = nix::unistd::User::from_uid(uid).ok().flatten();
     Operator {

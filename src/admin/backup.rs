@@ -14,7 +14,7 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::output;
@@ -61,9 +61,6 @@ fn login_files(config: &Config) -> impl Iterator<Item = (&'static str, &Path)> {
 /// If the folder exists, or something cannot be read or written; what was copied until then stays.
 pub async fn run(config: &Config, folder: &Path) -> anyhow::Result<()> {
     let data = &config.server.data;
-    if !database::exists(data) {
-        bail!("there is no database in {}", data.display());
-    }
     make_folder(folder)?;
     let to = folder.join(DATA);
     make_folder(&to)?;

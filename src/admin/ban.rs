@@ -57,9 +57,9 @@ async fn end(config: &Config, lift: &cli::Lift) -> anyhow::Result<String> {
     let mut server = Server::need(&config.server.data).await?;
     let network = lift.network.map(|network| network.to_string());
     let mut text = String::new();
-    for reply in server.ask(Request::Lift { network }).await? {
+    let by = audit::operator();
+    for reply in server.ask(Request::Lift { network, by }).await? {
         if let Reply::Lifted(ban) = reply {
-            audit::note_lift(config, &ban.source);
             text.push_str(&format!("Lifted the ban of {}\n", ban.source));
         }
     }

@@ -7,7 +7,11 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use zeroize::Zeroizing;
 
+use super::output;
 use crate::accounts::{AuthorizedKey, MAX_PASSWORD, Password, decode_keys};
+
+/// A password of fewer characters is taken with a warning.
+const SHORT_PASSWORD: usize = 8;
 
 /// A file of keys is not longer than this, in bytes.
 const MAX_KEY_FILE: u64 = 1 << 20;
@@ -33,7 +37,17 @@ pub(super) fn password_from_stdin() -> anyhow::Result<Password> {
     let line = text
         .strip_suffix('\n')
         .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-    Password::new(Zeroizing::new(line.to_owned()))
+    Password::new(Zeroizing::new(line.to_owned())).inspect(doubt)
+}
+
+/// Warns of a password that is soon guessed.
+fn doubt(password: &Password) {
+    let length = password.as_str().chars().count();
+    if length < SHORT_PASSWORD {
+        output::complain(&format!(
+            "landfall: a password of {length} characters is soon guessed: use {SHORT_PASSWORD} or more"
+        ));
+    }
 }
 
 /// Asks twice for a password at the terminal, without echo.
@@ -48,6 +62,7 @@ pub(super) fn password_from_prompt() -> anyhow::Result<Password> {
     if *ask("The same again: ")? != *password.as_str() {
         bail!("the two passwords differ");
     }
+    doubt(&password);
     Ok(password)
 }
 

@@ -89,14 +89,14 @@ async fn end(config: &Config, kill: cli::Kill) -> anyhow::Result<String> {
     let request = Request::Kill {
         ids: kill.ids,
         user: kill.user.clone(),
-        reason: kill.reason.clone(),
+        reason: kill.reason,
+        by: audit::operator(),
     };
     let mut text = String::new();
     let mut missing = Vec::new();
     for reply in server.ask(request).await? {
         match reply {
             Reply::Ended(OpenSession { id, user, peer, .. }) => {
-                audit::note_kill(config, id, &user, kill.reason.as_deref());
                 text.push_str(&format!("Ended session {id} of {user} from {peer}\n"));
             }
             Reply::NoSession { id } => missing.push(id.to_string()),

@@ -66,6 +66,12 @@ pub(super) fn left_open(name: &UserName, settings: &Settings) -> Option<String> 
     })
 }
 
+/// An expiry that has passed already, if it was just set.
+pub(super) fn expired(given: &cli::Settings, name: &UserName, now: &Settings) -> Option<String> {
+    let is_over = given.expires.is_some() && now.rules.has_expired(calendar::now());
+    is_over.then(|| format!("{name} has expired already: nobody can log in"))
+}
+
 /// What holds now of what was set, a line for each.
 pub(super) fn changes(name: &UserName, set: &cli::Set, now: &Settings) -> String {
     let given = &set.settings;

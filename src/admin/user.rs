@@ -7,9 +7,15 @@ use anyhow::{Context as _, bail};
 use super::control::Server;
 use super::view::{ListedUser, ShownKey, ShownUser, Use, describe, json, list_keys, show};
 use super::{audit, input, linked, output, remove_home, settings, user_list, why};
-use crate::accounts::{Accounts, AuthorizedKey, NewAccount, Password, Settings, UserName};
+use crate::accounts::{
+    Account, Accounts, AuthorizedKey, NewAccount, Password, PutKeys, Settings, UserName,
+};
 use crate::cli::{self, PasswordSource};
-use crate::config::Config;
+use crate::config::{Config, Guest};
+use crate::path::VPath;
+use crate::quota::Ledgers;
+use crate::rules::LoginPolicy;
+use crate::session::count_home;
 
 /// Runs a user command.
 ///
@@ -18,30 +24,61 @@ use crate::config::Config;
 pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
     // What can be refused without the database is refused before there is one.
     let command = Checked::new(command)?;
-    let accounts = Accounts::open(config).await?;
-    let change = command.change();
-    let result = match refuse_declared(config, &accounts, &command).await {
-        Ok(()) => command.run(config, &accounts).await,
-        refused => refused.map(|()| String::new()),
+    let accounts = match command {
+        Checked::Add(..) => Accounts::open_or_make(config).await?,
+        _ => Accounts::open(config).await?,
     };
+    let change = command.change();
+    let before = login_ways(config, &accounts, &change).await?;
+    let mut done = String::new();
+    let result = match refuse_declared(config, &accounts, &command).await {
+        Ok(()) => command.run(config, &accounts, &mut done).await,
+        refused => refused,
+    };
+    if before == Some(true) && login_ways(config, &accounts, &change).await? == Some(false) {
+        warn(["nothing is left with which somebody could log in to this user".to_owned()]);
+    }
     accounts.close().await;
     // Of a command that failed half-way, something may have changed.
-    let told = match &change {
-        // Nobody is there whose account is new; but the server may not be able to reach its home.
-        Some((_, name)) => Server::tell_changed(&config.server.data, name).await,
-        None => String::new(),
-    };
-    let text = result? + &told;
     if let Some((action, name)) = change {
-        audit::note_account(config, action, &name, &text);
+        // Nobody is there whose account is new; but the server may not be able to reach its home.
+        let told = Server::tell_changed(&config.server.data, &name).await;
+        if result.is_ok() || !done.is_empty() {
+            done.push_str(&told);
+            let failure = result.as_ref().err();
+            let failure = failure.map(|failure| format!("then failed: {failure:#}"));
+            let message = done.clone() + &failure.unwrap_or_default();
+            audit::note_account(config, action, &name, &message);
+        }
     }
-    output::print(&text)?;
-    Ok(())
+    output::print(&done)?;
+    result
+}
+
+/// Has the account of a change anything with which somebody could log in? `None` if there is no account. A
+/// certificate may be a key.
+async fn login_ways(
+    config: &Config,
+    accounts: &Accounts,
+    change: &Option<(&'static str, UserName)>,
+) -> anyhow::Result<Option<bool>> {
+    let Some((_, name)) = change else {
+        return Ok(None);
+    };
+    let user = accounts.find_any(name).await?;
+    Ok(user.map(|user| {
+        let key = user.keys > 0 || config.login.user_ca_keys.is_some();
+        match user.account.settings.rules.login_policy {
+            LoginPolicy::Any => key || user.has_password,
+            LoginPolicy::KeyOnly => key,
+            LoginPolicy::KeyAndPassword => key && user.has_password,
+        }
+    }))
 }
 
 /// A command with all that it needs from its files, its terminal and its standard input.
 enum Checked {
-    Add(NewAccount),
+    Add(NewAccount, cli::Settings),
     Set(UserName, cli::Set),
     Remove(UserName, cli::Remove),
     Show(UserName, cli::Format),
@@ -56,7 +93,10 @@ enum Checked {
 impl Checked {
     fn new(command: cli::User) -> anyhow::Result<Self> {
         Ok(match command {
-            cli::User::Add(add) => Self::Add(new_account(add)?),
+            cli::User::Add(add) => {
+                let (new, settings) = new_account(add)?;
+                Self::Add(new, settings)
+            }
             cli::User::Set(set) => {
                 settings::check(&set.settings)?;
                 Self::Set(user_name(&set.name)?, set)
@@ -84,7 +124,7 @@ impl Checked {
     /// What it changes of which account, if it does: an open session may have to know.
     fn change(&self) -> Option<(&'static str, UserName)> {
         let (action, name) = match self {
-            Self::Add(new) => ("add", &new.name),
+            Self::Add(new, _) => ("add", &new.name),
             Self::Set(name, _) => ("set", name),
             Self::Remove(name, _) => ("remove", name),
             Self::SetPassword(name, _) => ("password", name),
@@ -95,76 +135,84 @@ impl Checked {
         Some((action, name.clone()))
     }
 
-    /// Does it; gives what to print.
-    async fn run(self, config: &Config, accounts: &Accounts) -> anyhow::Result<String> {
+    /// Does it. `done` gets what to print, also of a command that fails after it has changed something.
+    async fn run(
+        self,
+        config: &Config,
+        accounts: &Accounts,
+        done: &mut String,
+    ) -> anyhow::Result<()> {
         match self {
-            Self::Add(new) => {
+            Self::Add(new, given) => {
                 let useless = new.password.is_none() && new.keys.is_empty();
                 let account = accounts.add(new).await?;
-                let open = settings::left_open(&account.name, &account.settings);
-                warn(open.into_iter().chain(linked::warnings(&account).await));
                 let (name, home) = (&account.name, account.home.display());
-                let mut text = format!("Added {name} with the home {home}\n");
+                done.push_str(&format!("Added {name} with the home {home}\n"));
                 if useless {
-                    text.push_str(&format!(
+                    done.push_str(&format!(
                         "{name} cannot log in yet: landfall user key add {name} FILE\n"
                     ));
                 }
-                Ok(text)
+                let open = settings::left_open(name, &account.settings);
+                let expired = settings::expired(&given, name, &account.settings);
+                warn(open.into_iter().chain(expired));
+                look_at_directories(config, accounts, &account, given.mkdir, done).await?;
             }
-            Self::Set(name, set) => change(accounts, &name, set).await,
-            Self::Remove(name, how) => remove(config, accounts, &name, &how).await,
+            Self::Set(name, set) => change(config, accounts, &name, set, done).await?,
+            Self::Remove(name, how) => remove(config, accounts, &name, &how, done).await?,
             Self::Show(name, format) => {
                 let user = Use::of(accounts, accounts.find(&name).await?).await?;
                 let keys = accounts.keys(&name).await?;
-                if format.json {
-                    json(&ShownUser::new(&user, &keys))
-                } else {
-                    Ok(show(&user, &keys))
-                }
+                *done = match format.json {
+                    true => json(&ShownUser::new(&user, &keys))?,
+                    false => show(&user, &keys),
+                };
             }
-            Self::Why(name, address) => why::explain(config, accounts, &name, address).await,
+            Self::Why(name, address) => {
+                *done = why::explain(config, accounts, &name, address).await?;
+            }
             Self::List(list) => {
                 let users = user_list::chosen(Use::of_all(accounts).await?, &list);
-                if list.format.json {
-                    json(&users.iter().map(ListedUser::new).collect::<Vec<_>>())
-                } else {
-                    Ok(user_list::table(&users, &list, output::terminal_width()))
-                }
+                *done = match list.format.json {
+                    true => json(&users.iter().map(ListedUser::new).collect::<Vec<_>>())?,
+                    false => user_list::table(&users, &list, output::terminal_width()),
+                };
             }
             Self::SetPassword(name, password) => {
-                let removed = password.is_none();
-                accounts.set_password(&name, password).await?;
-                let what = if removed {
-                    "has no password any more"
-                } else {
-                    "has a new password"
+                let what = match password {
+                    Some(_) => "has a new password",
+                    None => "has no password any more",
                 };
-                Ok(format!("{name} {what}\n"))
+                accounts.set_password(&name, password).await?;
+                *done = format!("{name} {what}\n");
             }
             Self::AddKeys(name, keys) => {
                 let given = keys.len();
-                let added = accounts.add_keys(&name, keys).await?;
+                let PutKeys { added, changed } = accounts.add_keys(&name, keys).await?;
                 let line = |key: &AuthorizedKey| format!("Added {} to {name}\n", describe(key));
-                let mut text: String = added.iter().map(line).collect();
-                if added.len() < given {
-                    text.push_str(&format!("{name} had {} already\n", given - added.len()));
+                done.extend(added.iter().map(line));
+                let line = |key: &AuthorizedKey| {
+                    format!("Changed {} of {name} to the options given\n", describe(key))
+                };
+                done.extend(changed.iter().map(line));
+                let same = given - added.len() - changed.len();
+                if same > 0 {
+                    done.push_str(&format!("{name} had {same} already\n"));
                 }
-                Ok(text)
             }
             Self::ListKeys(name, format) => {
                 let keys = accounts.keys(&name).await?;
-                if format.json {
-                    json(&keys.iter().map(ShownKey::new).collect::<Vec<_>>())
-                } else {
-                    Ok(list_keys(&keys))
-                }
+                *done = match format.json {
+                    true => json(&keys.iter().map(ShownKey::new).collect::<Vec<_>>())?,
+                    false => list_keys(&keys),
+                };
             }
             Self::RemoveKey(name, which) => {
                 let fingerprint = accounts.remove_key(&name, &which).await?;
-                Ok(format!("Removed {fingerprint} from {name}\n"))
+                *done = format!("Removed {fingerprint} from {name}\n");
             }
         }
+        Ok(())
     }
 }
 
@@ -181,15 +229,17 @@ async fn refuse_declared(
     if action == "add" {
         return match declares(&name) {
             Some(user) => bail!("{name} is declared in {}: run landfall reload", user.spot),
+            None if config.guest.enabled && config.guest.name == name.as_str() => bail!(
+                "{name} is the guest of config.toml ([guest]), and the server makes that account: choose another name"
+            ),
             None => Ok(()),
         };
     }
-    // Of the guest, config.toml does not say everything.
-    if config.guest.name == name.as_str() {
-        return Ok(());
-    }
     if !accounts.find(&name).await?.account.settings.declared {
         return Ok(());
+    }
+    if config.guest.name == name.as_str() {
+        return refuse_guests(&config.guest, &name, command);
     }
     match declares(&name) {
         Some(user) => bail!(
@@ -202,12 +252,44 @@ async fn refuse_declared(
     }
 }
 
+/// Of the guest, config.toml does not say everything: what it says is changed there.
+fn refuse_guests(guest: &Guest, name: &UserName, command: &Checked) -> anyhow::Result<()> {
+    let said = match command {
+        Checked::Set(_, set) => {
+            let given = &set.settings;
+            let said = [
+                (given.quota.is_some(), "quota"),
+                (given.max_files.is_some(), "max_files"),
+                (!given.permissions.is_empty(), "permissions"),
+                (given.max_sessions.is_some(), "max_sessions"),
+                (given.disabled || set.enabled, "enabled"),
+                (set.home.is_some() && guest.home.is_some(), "home"),
+            ];
+            let said = said
+                .into_iter()
+                .filter_map(|(is_given, key)| is_given.then_some(key));
+            said.collect::<Vec<_>>().join(", ")
+        }
+        Checked::Remove(..) if guest.enabled => "enabled".to_owned(),
+        Checked::SetPassword(_, Some(_)) | Checked::AddKeys(..) => {
+            bail!("{name} is the guest: everybody can log in without a password or key")
+        }
+        _ => String::new(),
+    };
+    if said.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{name} is the guest, whose {said} stands in config.toml: change it below [guest] and run landfall reload"
+    )
+}
+
 pub(super) fn user_name(name: &str) -> anyhow::Result<UserName> {
     name.parse()
         .with_context(|| format!("{name:?} cannot be a user name"))
 }
 
-fn new_account(add: cli::Add) -> anyhow::Result<NewAccount> {
+fn new_account(add: cli::Add) -> anyhow::Result<(NewAccount, cli::Settings)> {
     let name = user_name(&add.name)?;
     let from_stdin = add.keys.iter().filter(|file| input::is_stdin(file)).count();
     if from_stdin + usize::from(add.password.password_stdin) > 1 {
@@ -226,13 +308,14 @@ fn new_account(add: cli::Add) -> anyhow::Result<NewAccount> {
     } else {
         None
     };
-    Ok(NewAccount {
+    let new = NewAccount {
         name,
         home: add.home,
         settings,
         password,
         keys,
-    })
+    };
+    Ok((new, add.settings))
 }
 
 fn password(source: &PasswordSource) -> anyhow::Result<Option<Password>> {
@@ -256,7 +339,8 @@ async fn remove(
     accounts: &Accounts,
     name: &UserName,
     how: &cli::Remove,
-) -> anyhow::Result<String> {
+    done: &mut String,
+) -> anyhow::Result<()> {
     let home = accounts.find(name).await?.account.home;
     let shown = home.display().to_string();
     if how.delete_home {
@@ -275,12 +359,15 @@ async fn remove(
     }
     accounts.remove(name).await?;
     if !how.delete_home {
-        return Ok(format!("Removed {name}; the files are still in {shown}\n"));
+        *done = format!("Removed {name}; the files are still in {shown}\n");
+        return Ok(());
     }
     let data = &config.server.data;
     let told = Server::tell_changed(data, name).await;
+    *done = format!("Removed {name}\n{told}");
     remove_home::delete(data, name, home).await?;
-    Ok(format!("Removed {name} and the home {shown}\n{told}"))
+    *done = format!("Removed {name} and the home {shown}\n{told}");
+    Ok(())
 }
 
 /// Tells the operator what is done, and may not be meant so.
@@ -290,22 +377,29 @@ fn warn(warnings: impl IntoIterator<Item = String>) {
     }
 }
 
-async fn change(accounts: &Accounts, name: &UserName, set: cli::Set) -> anyhow::Result<String> {
+async fn change(
+    config: &Config,
+    accounts: &Accounts,
+    name: &UserName,
+    set: cli::Set,
+    done: &mut String,
+) -> anyhow::Result<()> {
     let now = accounts
         .set(name, |settings| {
             settings.rules.disabled &= !set.enabled;
             settings::apply(&set.settings, settings);
         })
         .await?;
-    let mut text = settings::changes(name, &set, &now);
+    done.push_str(&settings::changes(name, &set, &now));
     if set.settings.quota.is_some() || set.settings.max_files.is_some() {
         warn(settings::left_open(name, &now));
     }
+    warn(settings::expired(&set.settings, name, &now));
     let relinked = !set.settings.permissions.is_empty() || set.home.is_some();
     if let Some(home) = set.home {
         let (before, after) = accounts.set_home(name, &home).await?;
         let (before, after) = (before.home.display(), after.home.display());
-        text.push_str(&if before.to_string() == after.to_string() {
+        done.push_str(&if before.to_string() == after.to_string() {
             format!("The home of {name} is {after} already\n")
         } else {
             format!("The home of {name} is now {after}; the files in {before} stay there\n")
@@ -313,7 +407,31 @@ async fn change(accounts: &Accounts, name: &UserName, set: cli::Set) -> anyhow::
     }
     if relinked {
         let account = accounts.find(name).await?.account;
-        warn(linked::warnings(&account).await);
+        look_at_directories(config, accounts, &account, set.settings.mkdir, done).await?;
     }
-    Ok(text)
+    Ok(())
+}
+
+/// Makes the directories with permissions of their own, if so asked, and warns of what is wrong with them.
+async fn look_at_directories(
+    config: &Config,
+    accounts: &Accounts,
+    account: &Account,
+    mkdir: bool,
+    done: &mut String,
+) -> anyhow::Result<()> {
+    if mkdir {
+        let made = linked::make(account, config.sftp.umask).await?;
+        let line = |place: &VPath| format!("Made {place} in the home of {}\n", account.name);
+        done.extend(made.iter().map(line));
+        if !made.is_empty() {
+            // They count, and were made beside the server that keeps account.
+            let ledgers = Ledgers::new(accounts.database().clone(), count_home);
+            ledgers
+                .request(account.name.as_str(), &account.home)
+                .await?;
+        }
+    }
+    warn(linked::warnings(account).await);
+    Ok(())
 }

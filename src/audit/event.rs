@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::text::{self, Length};
 use crate::calendar::rfc3339_millis;
@@ -52,15 +52,15 @@ pub struct Who {
 }
 
 /// Who runs a command of the operator's.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Operator {
     /// The user of the system.
     pub uid: u32,
     /// The name of that, if the system knows one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Who became that by sudo, as sudo says.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sudo_user: Option<String>,
 }
 

@@ -44,8 +44,12 @@ pub enum Command {
     Reload,
     /// Print the hash of a password, for a user that is declared in config.toml.
     HashPassword(HashPassword),
-    /// Check the config and show every fault in it with its line.
+    /// Check the config and show every fault in it with its line, and whether its users fit the database.
     Check,
+    /// Show which config and data the commands use here, and the server that runs on them.
+    ///
+    /// Exit code 0: a server runs. 3: none runs. 1: the config is faulty, or the server does not answer.
+    Status(Format),
     /// Add, change, remove and show users.
     #[command(subcommand)]
     User(User),

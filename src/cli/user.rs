@@ -106,6 +106,9 @@ pub struct Settings {
     /// that away; may be given several times.
     #[arg(long = "permissions", value_name = "[/DIR=]SET", group = "what")]
     pub permissions: Vec<PermissionRule>,
+    /// Make the directories that --permissions names and that are not there.
+    #[arg(long, requires = "permissions")]
+    pub mkdir: bool,
     /// A network or address that the user may log in from: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7; or
     /// "none" for anywhere; may be given several times. Those that held before are replaced.
     #[arg(long = "network", value_name = "CIDR|none", value_parser = network_or_none, group = "what")]

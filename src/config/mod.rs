@@ -4,14 +4,13 @@
 //! check of the shipped config.toml follow from it.
 
 mod fault;
+mod find;
 mod sections;
 mod table;
 mod users;
 mod value;
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use self::fault::{Faults, Spot};
 use self::fault::{Report, nearest};
+use self::find::{DEFAULT_DATA, DEFAULT_FILE, INSTALLED_FILE};
 pub use self::sections::{
     Algorithms, Audit, Fences, Guest, LEGACY_IS_DEPRECATED, Log, Login, Metrics, Server, Sftp, Ssh,
     Uploads,
@@ -32,16 +32,14 @@ use crate::audit::{OnFailure, Policy, Rotation, Trail};
 use crate::log::Format;
 use crate::rules::{Bandwidth, Permissions};
 
-/// The config that is read when none is named.
-const DEFAULT_FILE: &str = "config.toml";
-/// And without that one: the config of a server that was installed as a package.
-const INSTALLED_FILE: &str = "/etc/landfall/config.toml";
-
 /// A config in which every value is valid and every path is absolute.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The file that it was read from; `None` if there was none and every setting has its default.
     pub file: Option<PathBuf>,
+    /// The current folder is what decided: its config.toml is used, or, where there is no config at all, the
+    /// defaults with the folders beside it.
+    pub is_found_here: bool,
     /// Where and how to listen.
     pub server: Server,
     /// Which connections are taken, and which sources are kept out.
@@ -94,7 +92,7 @@ impl Config {
     pub fn load(file: &Path) -> Result<Self, Faults> {
         match std::path::absolute(file) {
             Ok(path) => Self::load_in(file, path.parent().unwrap_or(Path::new("/"))),
-            Err(failure) => unreadable(file.display().to_string(), &failure.to_string()),
+            Err(failure) => unusable(file.display().to_string(), failure.to_string()),
         }
     }
 
@@ -104,9 +102,9 @@ impl Config {
     /// All that is wrong with it.
     pub fn load_in(file: &Path, folder: &Path) -> Result<Self, Faults> {
         let shown = file.display().to_string();
-        let bytes = match fs::read(file) {
+        let bytes = match find::read(file) {
             Ok(bytes) => bytes,
-            Err(failure) => return unreadable(shown, &failure.to_string()),
+            Err(why) => return unusable(shown, why),
         };
         match str::from_utf8(&bytes) {
             Ok(text) => {
@@ -130,23 +128,56 @@ impl Config {
     }
 
     /// Reads `file`, or else `config.toml` in the current folder, or else that of an installed server;
-    /// without any, all defaults.
+    /// without any, all defaults. What was not named is used only where nobody else can have put it there.
     ///
     /// # Errors
     /// All that is wrong with it. A file that was named must exist.
     pub fn find(file: Option<&Path>) -> Result<Self, Faults> {
-        // In a folder that this user may not look into, as root's, there is nothing for them.
-        let is_there = |file: &Path| {
-            let nothing = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
-            let found = file.symlink_metadata();
-            found.map_or_else(|failure| !nothing.contains(&failure.kind()), |_| true)
+        let named: Option<(&Path, bool)> = file.map(|file| (file, false));
+        let usual = named.or_else(find::usual);
+        let folder = match std::env::current_dir() {
+            Ok(folder) => folder,
+            Err(failure) if usual.is_none_or(|(_, is_here)| is_here) => {
+                return unusable(DEFAULT_FILE.to_owned(), failure.to_string());
+            }
+            Err(_) => PathBuf::new(),
         };
-        let usual = [DEFAULT_FILE, INSTALLED_FILE].map(Path::new);
-        let found = file.or_else(|| usual.into_iter().find(|file| is_there(file)));
-        match (found, std::env::current_dir()) {
-            (Some(file), _) => Self::load(file),
-            (None, Ok(folder)) => Self::default_in(&folder),
-            (None, Err(failure)) => unreadable(DEFAULT_FILE.to_owned(), &failure.to_string()),
+        let (config, is_found_here) = match usual {
+            Some((file, is_here)) => {
+                if is_here && let Err(why) = find::refuse_others(DEFAULT_FILE, &folder) {
+                    return unusable(DEFAULT_FILE.to_owned(), why);
+                }
+                (Self::load(file)?, is_here)
+            }
+            None => {
+                let config = Self::default_in(&folder)?;
+                if config.server.data.exists()
+                    && let Err(why) = find::refuse_others(DEFAULT_DATA, &folder)
+                {
+                    return unusable(DEFAULT_DATA.to_owned(), why);
+                }
+                (config, true)
+            }
+        };
+        Ok(Self {
+            is_found_here,
+            ..config
+        })
+    }
+
+    /// Reads the config of an installed server, if there is one, and this user may read it.
+    pub fn installed() -> Option<Self> {
+        Self::load(Path::new(INSTALLED_FILE)).ok()
+    }
+
+    /// The config file as an absolute path; without one, that there is none.
+    pub fn shown_file(&self) -> String {
+        match &self.file {
+            Some(file) => {
+                let absolute = std::path::absolute(file);
+                absolute.as_ref().unwrap_or(file).display().to_string()
+            }
+            None => format!("none (neither {DEFAULT_FILE} here nor {INSTALLED_FILE})"),
         }
     }
 
@@ -192,6 +223,7 @@ impl Config {
     fn blank() -> Self {
         Self {
             file: None,
+            is_found_here: false,
             server: Server {
                 listen: Vec::new(),
                 data: PathBuf::new(),
@@ -273,9 +305,9 @@ impl Config {
     }
 }
 
-fn unreadable(file: String, why: &str) -> Result<Config, Faults> {
+fn unusable(file: String, why: String) -> Result<Config, Faults> {
     let mut report = Report::new(file, "");
-    report.whole(format!("cannot read this file: {why}"));
+    report.whole(why);
     report.finish(Config::blank())
 }
 

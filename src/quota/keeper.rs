@@ -491,7 +491,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_asked_every_second_does_not_read_all_accounts() {
         let folder = tempfile::TempDir::new().unwrap();
-        let database = Database::open(&folder.path().join("data")).await.unwrap();
+        let database = Database::open_or_make(&folder.path().join("data"))
+            .await
+            .unwrap();
         for (statement, index) in [
             (REQUESTED, "account_usage_recount"),
             (UNCLEAN, "account_usage_unclean"),

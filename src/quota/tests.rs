@@ -47,7 +47,9 @@ impl Scene {
         let file = folder.path().join("config.toml");
         std::fs::write(&file, "[login]\nargon2_memory = \"8MiB\"\n").unwrap();
         let (accounts, ledgers) = runtime.block_on(async {
-            let accounts = Accounts::open(&Config::load(&file).unwrap()).await.unwrap();
+            let accounts = Accounts::open_or_make(&Config::load(&file).unwrap())
+                .await
+                .unwrap();
             let new = NewAccount {
                 password: Some(Password::random().unwrap()),
                 ..NewAccount::new("ann".parse().unwrap())

@@ -19,9 +19,10 @@ use tracing::{debug, warn};
 use super::reload::Reload;
 use crate::accounts::{Accounts, UserName};
 use crate::admin::control::{
-    Ban, FailedLogin, Folder, Frames, Moving, OpenSession, Reply, Request, UsedHome, Way,
+    Ban, FailedLogin, Folder, Frames, Moving, OpenSession, Reply, Request, Status, UsedHome, Way,
 };
 use crate::admission::{self, Admission};
+use crate::audit::{Event, Operator};
 use crate::calendar;
 use crate::chain::chain;
 use crate::database::remove_if_present;
@@ -52,6 +53,8 @@ const ENDED: &str = "The operator has ended this session";
 
 /// What can be seen and done through the socket.
 pub(super) struct Powers {
+    /// What the server is; without a number of sessions.
+    pub(super) status: Status,
     /// The sessions that are open.
     pub(super) sessions: Arc<Sessions>,
     /// The logins that failed last.
@@ -98,16 +101,19 @@ impl Control {
                 return;
             };
             match self.listener.accept().await {
-                Ok((stream, _)) if is_operator(&stream) => {
+                Ok((stream, _)) => {
+                    let Some(uid) = operator(&stream) else {
+                        warn!("another user was refused at the control socket");
+                        continue;
+                    };
                     let powers = powers.clone();
                     serving.spawn(async move {
-                        if let Err(failure) = converse(stream, &powers).await {
+                        if let Err(failure) = converse(stream, uid, &powers).await {
                             debug!(%failure, "a command went away");
                         }
                         drop(permit);
                     });
                 }
-                Ok(_) => warn!("another user was refused at the control socket"),
                 Err(failure) => {
                     if let Some(times) = failures.now() {
                         warn!(%failure, times, "cannot accept a command; trying again");
@@ -142,21 +148,28 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
     socket.listen(1024)
 }
 
-/// Is it the user who runs the server, or root? The mode of the socket says so too; but a file's mode
-/// is soon changed.
-fn is_operator(stream: &UnixStream) -> bool {
+/// Returns the user id at the other end if it is the user who runs the server, or root. The mode of the socket
+/// allows nobody else, too; but a file's mode is soon changed.
+fn operator(stream: &UnixStream) -> Option<u32> {
     let own = rustix::process::geteuid().as_raw();
-    let peer = stream.peer_cred().map(|peer| peer.uid());
-    peer.is_ok_and(|peer| peer == own || peer == 0)
+    let peer = stream.peer_cred().ok()?.uid();
+    [own, 0].contains(&peer).then_some(peer)
+}
+
+/// The operator of an event: the user id is the kernel's, and the names are those that the command has found
+/// for it, since the sandbox leaves out the files that have them.
+fn witnessed(uid: u32, by: Operator) -> Operator {
+    let name = by.name.filter(|_| by.uid == uid);
+    Operator { uid, name, ..by }
 }
 
 /// One connection: requests, one after the other, each answered before the next is read.
-async fn converse(stream: UnixStream, powers: &Powers) -> std::io::Result<()> {
+async fn converse(stream: UnixStream, uid: u32, powers: &Powers) -> std::io::Result<()> {
     let mut frames = Frames::new(stream);
     loop {
         let replies = match timeout(DEADLINE, frames.receive()).await? {
             Ok(Some(request)) => {
-                let answer = timeout(LONGEST_REQUEST, powers.answer(request)).await;
+                let answer = timeout(LONGEST_REQUEST, powers.answer(request, uid)).await;
                 answer.unwrap_or_else(|_| vec![Reply::Refused { text: late() }])
             }
             Ok(None) => return Ok(()),
@@ -179,8 +192,8 @@ fn late() -> String {
 }
 
 impl Powers {
-    /// Carries out a request; gives the whole answer.
-    async fn answer(&self, request: Request) -> Vec<Reply> {
+    /// Carries out a request of this user id; gives the whole answer.
+    async fn answer(&self, request: Request, uid: u32) -> Vec<Reply> {
         let mut replies = match request {
             Request::Sessions => {
                 let open = self.sessions.all();
@@ -191,7 +204,11 @@ impl Powers {
             Request::InUse { user } => vec![Reply::InUse {
                 sessions: self.ledgers.members(&user),
             }],
-            Request::Reload => self.reload().await,
+            Request::Status => vec![Reply::Status(Status {
+                sessions: self.sessions.all().len(),
+                ..self.status.clone()
+            })],
+            Request::Reload { by } => self.reload(witnessed(uid, by)).await,
             Request::Bans => self
                 .admission
                 .bans()
@@ -199,8 +216,13 @@ impl Powers {
                 .map(show_ban)
                 .map(Reply::Ban)
                 .collect(),
-            Request::Lift { network } => self.lift(network.as_deref()),
-            Request::Kill { ids, user, reason } => self.kill(&ids, user.as_deref(), reason),
+            Request::Lift { network, by } => self.lift(network.as_deref(), &witnessed(uid, by)),
+            Request::Kill {
+                ids,
+                user,
+                reason,
+                by,
+            } => self.kill(&ids, user.as_deref(), reason, &witnessed(uid, by)),
         };
         if !matches!(replies.last(), Some(Reply::Refused { .. })) {
             replies.push(Reply::Done);
@@ -240,8 +262,13 @@ impl Powers {
         (!fence.has_home(&home)).then_some(Reply::Told { text })
     }
 
-    async fn reload(&self) -> Vec<Reply> {
-        match self.reload.reload().await {
+    /// Notes in the audit log what an operator has done.
+    fn note(&self, event: &Event<'_>) {
+        self.reload.context().borrow().audit().note(None, event);
+    }
+
+    async fn reload(&self, by: Operator) -> Vec<Reply> {
+        match self.reload.reload(Some(by)).await {
             Ok(lines) => {
                 let told = lines.into_iter().map(|text| Reply::Told { text });
                 told.collect()
@@ -253,10 +280,16 @@ impl Powers {
         }
     }
 
-    fn lift(&self, network: Option<&str>) -> Vec<Reply> {
+    fn lift(&self, network: Option<&str>, by: &Operator) -> Vec<Reply> {
         match network.map(str::parse).transpose() {
             Ok(network) => {
                 let lifted = self.admission.lift(network);
+                for ban in &lifted {
+                    self.note(&Event::Lift {
+                        source: &ban.source.to_string(),
+                        operator: by.clone(),
+                    });
+                }
                 lifted.iter().map(show_ban).map(Reply::Lifted).collect()
             }
             Err(wrong) => vec![Reply::Refused {
@@ -291,7 +324,13 @@ impl Powers {
         replies.chain(failed.map(Reply::FailedLogin)).collect()
     }
 
-    fn kill(&self, ids: &[u64], user: Option<&str>, reason: Option<String>) -> Vec<Reply> {
+    fn kill(
+        &self,
+        ids: &[u64],
+        user: Option<&str>,
+        reason: Option<String>,
+        by: &Operator,
+    ) -> Vec<Reply> {
         let mut replies = Vec::new();
         let mut ending = Vec::new();
         for id in ids {
@@ -301,9 +340,15 @@ impl Powers {
             }
         }
         ending.extend(user.map_or_else(Vec::new, |user| self.sessions.of(user)));
-        let words = reason.unwrap_or_else(|| ENDED.to_owned());
+        let words = reason.clone().unwrap_or_else(|| ENDED.to_owned());
         for open in ending {
             open.end(&words);
+            self.note(&Event::Kill {
+                killed: open.id,
+                name: open.session.user(),
+                reason: reason.as_deref(),
+                operator: by.clone(),
+            });
             replies.push(Reply::Ended(show(&open)));
         }
         replies

@@ -41,9 +41,11 @@ use self::shard::Shard;
 use self::supervisor::Supervisor;
 use self::told::{Told, start_audit};
 use crate::accounts::{self, Accounts, Declared};
+use crate::admin::control::Status;
 use crate::admin::{self, first_run};
 use crate::admission::Admission;
 use crate::audit::Event;
+use crate::calendar;
 use crate::chain::chain;
 use crate::config::Config;
 use crate::database::{self, Alone};
@@ -276,7 +278,15 @@ async fn run(config: Config, log: Log, prepared: Prepared) -> anyhow::Result<()>
     ));
     beside.spawn(known_sources.clone().keep());
     beside.spawn(reload.clone().at_hangup());
+    let status = Status {
+        version: version.to_owned(),
+        pid: std::process::id(),
+        since: calendar::rfc3339(calendar::now()),
+        listen: addresses.iter().map(ToString::to_string).collect(),
+        sessions: 0,
+    };
     beside.spawn(control.serve(Powers {
+        status,
         sessions,
         failed_logins,
         live,

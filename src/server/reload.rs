@@ -11,7 +11,7 @@ use tracing::{error, info};
 
 use crate::accounts::{Accounts, Declared};
 use crate::admission::Admission;
-use crate::audit::{Audit, Event};
+use crate::audit::{Audit, Event, Operator};
 use crate::calendar;
 use crate::chain::chain;
 use crate::config::{Config, Difference};
@@ -87,18 +87,29 @@ impl Reload {
         self.context.subscribe()
     }
 
-    /// Reads the config and the host keys again. All of it takes effect, or nothing does; gives what
-    /// the operator should know, in lines.
+    /// Reads the config and the host keys again, for this operator, or at a signal. All of it takes effect, or
+    /// nothing does; gives what the operator should know, in lines.
     ///
     /// # Errors
     /// What is wrong with the config or the keys: all faults of it.
-    pub(super) async fn reload(self: &Arc<Self>) -> anyhow::Result<Vec<String>> {
+    pub(super) async fn reload(
+        self: &Arc<Self>,
+        operator: Option<Operator>,
+    ) -> anyhow::Result<Vec<String>> {
         let one = self.running.clone().lock_owned().await;
         let this = self.clone();
         // A task of its own: it comes to its end though the command that waits for it gives up.
         let reloading = tokio::spawn(async move {
             let _one = one;
-            this.reload_alone().await
+            let outcome = this.reload_alone().await;
+            if let Ok(lines) = &outcome {
+                let reload = Event::Reload {
+                    message: &lines.join("\n"),
+                    operator,
+                };
+                this.context.borrow().audit().note(None, &reload);
+            }
+            outcome
         });
         reloading.await.context("the reload ended in a panic")?
     }
@@ -192,16 +203,8 @@ impl Reload {
             Err(failure) => return error!(%failure, "SIGHUP cannot be noticed"),
         };
         while hangup.recv().await.is_some() {
-            // What was wrong is in the log.
-            let Ok(lines) = self.reload().await else {
-                continue;
-            };
-            // A command notes by itself who gave it.
-            let reload = Event::Reload {
-                message: &lines.join("\n"),
-                operator: None,
-            };
-            self.context.borrow().audit().note(None, &reload);
+            // How it ended is in the log.
+            let _ = self.reload(None).await;
         }
     }
 }

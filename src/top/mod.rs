@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::model::View;
+use crate::admin::audit::operator;
 use crate::admin::control::{Reply, Request, Server};
 use crate::chain::chain;
 
@@ -98,7 +99,12 @@ async fn watch(
                     Act::Nothing => {}
                     Act::Quit => return Ok(()),
                     Act::Kill(id) => {
-                        let request = Request::Kill { ids: vec![id], user: None, reason: None };
+                        let request = Request::Kill {
+                            ids: vec![id],
+                            user: None,
+                            reason: None,
+                            by: operator(),
+                        };
                         match link.ask(request).await {
                             Ok(_) => link.refresh(view).await,
                             Err(failure) => view.lose(chain(&failure).to_string()),

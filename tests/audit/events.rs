@@ -473,3 +473,43 @@ fn what_config_declares_and_a_signal_takes_up_is_noted() {
     });
     assert_eq!(of_kind(&trail(&server), "reload").len(), 2);
 }
+
+#[test]
+fn a_command_that_fails_half_way_is_noted_with_what_it_has_done() {
+    let server = TestServer::start();
+    fs::write(server.path("file"), "").unwrap();
+    let set = [
+        "user",
+        "set",
+        USER,
+        "--quota",
+        "1GiB",
+        "--home",
+        "file/home",
+    ];
+    let failed = server.admin(&set, "").failed();
+    assert!(
+        failed.out().contains("The quota of alice is 1GiB"),
+        "{}",
+        failed.describe()
+    );
+    let event = noted(&server, "what was done", |one| one["action"] == "set");
+    let message = event["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("The quota of alice is 1GiB") && message.contains("then failed: "),
+        "{message}"
+    );
+    // Nothing was done, and nothing is noted.
+    let set = ["user", "set", USER, "--home", "file/home"];
+    server.admin(&set, "").failed();
+    server
+        .admin(&["user", "set", USER, "--max-sessions", "7"], "")
+        .ok();
+    noted(&server, "the next one", |one| {
+        one["action"] == "set" && one["message"].as_str().unwrap().contains("Sessions of")
+    });
+    let sets = trail(&server)
+        .into_iter()
+        .filter(|one| one["action"] == "set");
+    assert_eq!(sets.count(), 2);
+}

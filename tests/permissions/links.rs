@@ -64,7 +64,7 @@ fn no_link_and_no_rename_takes_the_place_of_a_directory_that_is_to_come() {
 #[test]
 fn the_operator_is_warned_of_a_link_that_is_there_already() {
     let server = TestServer::start();
-    lay_out(server.home(), &["other/", "a@other", "plain/"]);
+    lay_out(server.home(), &["other/", "a@other", "plain/", "plain/x/"]);
     let set = |rule: &str| {
         let set = ["user", "set", USER, "--permissions", rule];
         server.admin(&set, "").ok().err()

@@ -63,7 +63,7 @@ fn reloads_that_hang_hold_up_no_other_request_and_are_answered_in_time() {
     fs::remove_file(&config).unwrap();
     rustix::fs::mknodat(CWD, &config, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let mut hung: Vec<_> = (0..MANY)
-        .map(|_| say(&server, "{\"request\":\"reload\"}\n"))
+        .map(|_| say(&server, "{\"request\":\"reload\",\"by\":{\"uid\":0}}\n"))
         .collect();
     let copy = copy.to_str().unwrap();
     let command = |args: &[&str]| {

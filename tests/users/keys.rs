@@ -54,7 +54,7 @@ fn keys_are_added_listed_and_removed() {
         .accepted();
     operator
         .run(&["user", "key", "rm", "ann", "one of a test"])
-        .accepted();
+        .ok();
     assert_eq!(operator.json(&["user", "key", "list", "ann"]), json!([]));
 
     // Two keys by one name: neither is removed.
@@ -98,6 +98,42 @@ fn keys_are_added_listed_and_removed() {
         assert!(refused.contains("there is no user bob"), "{refused}");
     }
     operator.run(&["user", "key", "list", "bob"]).refused();
+}
+
+#[test]
+fn a_known_key_gets_the_options_that_it_is_given_with_now() {
+    let operator = operator();
+    operator.add("ann");
+    let key = make_key(&operator, "one");
+    let line = fs::read_to_string(&key).unwrap();
+    operator
+        .run(&["user", "key", "add", "ann", key.to_str().unwrap()])
+        .accepted();
+    let limited = format!("restrict,expiry-time=\"20991231Z\" {line}");
+    let add = |line: &str| {
+        operator
+            .run_with(line, &["user", "key", "add", "ann", "-"])
+            .accepted()
+    };
+    let said = add(&limited);
+    assert!(
+        said.starts_with("Changed ssh-ed25519 SHA256:") && said.contains("expires 2099-12-31"),
+        "{said}"
+    );
+    let listed = operator.json(&["user", "key", "list", "ann"]);
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(listed[0]["options"], "restrict,expiry-time=\"20991231Z\"");
+    assert_eq!(listed[0]["expires"], "2099-12-31T00:00:00Z");
+    assert_eq!(add(&limited), "ann had 1 already\n");
+    // Without options again, and under another name.
+    let said = add(&line.replace("one of a test", "renamed"));
+    assert!(said.contains("Changed"), "{said}");
+    let listed = operator.json(&["user", "key", "list", "ann"]);
+    assert_eq!(
+        (&listed[0]["options"], &listed[0]["expires"]),
+        (&json!(""), &Value::Null)
+    );
+    assert_eq!(listed[0]["comment"], "renamed");
 }
 
 /// The public half of a new key of PuTTY's, in one of the formats that PuTTYgen writes.

@@ -170,6 +170,7 @@ fn the_list_fits_the_terminal() {
             "full",
             "--permissions",
             many,
+            "--mkdir",
         ])
         .accepted();
     for columns in [10, 40, 80, 120, 400] {

@@ -113,9 +113,9 @@ fn rules_are_set_shown_and_taken_away() {
     operator.add("ann");
     let plain = operator.json(&["user", "show", "ann"]);
     for (number, (option, value, field, expected, words)) in settable().into_iter().enumerate() {
-        let said = operator
-            .run(&["user", "set", "ann", option, value])
-            .accepted();
+        // There are warnings: the directory is not there.
+        let said = operator.run(&["user", "set", "ann", option, value]);
+        let said = said.ok().out();
         assert!(said.contains("ann") && said.contains(words), "{said}");
         let shown = operator.json(&["user", "show", "ann"]);
         let mut changed = plain.clone();
@@ -138,7 +138,7 @@ fn rules_are_set_shown_and_taken_away() {
         let new = format!("new-{number}");
         operator
             .run(&["user", "add", &new, "--no-password", option, value])
-            .accepted();
+            .ok();
         assert_eq!(operator.json(&["user", "show", &new])[field], shown[field]);
     }
 }
@@ -152,7 +152,7 @@ fn a_set_for_the_home_leaves_those_of_directories_and_the_other_way_round() {
         for rule in rules {
             set.extend(["--permissions", rule]);
         }
-        operator.run(&set).accepted();
+        operator.run(&set).ok();
         operator.json(&["user", "show", "ann"])["permissions"].clone()
     };
     assert_eq!(
@@ -203,7 +203,7 @@ fn a_user_is_disabled_and_enabled_again_and_the_list_says_who_can_log_in() {
             "--expires",
             "2001-01-01",
         ])
-        .accepted();
+        .ok();
     let states = || {
         let table = operator.run(&["user", "list"]).accepted();
         let rows = table.lines().skip(1);
@@ -358,4 +358,115 @@ fn a_set_of_nothing_says_once_what_can_be_set() {
         said.contains("Usage: landfall user set [OPTIONS] <NAME>"),
         "{said}"
     );
+}
+
+/// What it says on the standard error of a command that is done.
+fn warned(operator: &Operator, input: &str, arguments: &[&str]) -> String {
+    operator.run_with(input, arguments).ok().err()
+}
+
+#[test]
+fn what_may_not_be_meant_is_done_with_a_warning() {
+    let operator = operator();
+    let key = make_key(&operator, "one");
+    let key = key.to_str().unwrap();
+    let add = ["user", "add", "ann", "--key", key, "--expires"];
+    let said = warned(&operator, "", &[&add[..], &["2020-01-01"]].concat());
+    assert!(said.contains("ann has expired already"), "{said}");
+    let said = warned(
+        &operator,
+        "",
+        &["user", "set", "ann", "--expires", "2021-01-01"],
+    );
+    assert!(said.contains("ann has expired already"), "{said}");
+    let later = operator.run(&["user", "set", "ann", "--expires", "2099-01-01"]);
+    later.accepted();
+
+    let passwd = ["user", "passwd", "ann", "--password-stdin"];
+    let said = warned(&operator, "x\n", &passwd);
+    assert!(
+        said.contains("a password of 1 characters is soon guessed"),
+        "{said}"
+    );
+    let said = warned(&operator, "x\n", &["hash-password", "--password-stdin"]);
+    assert!(said.contains("soon guessed"), "{said}");
+    operator.run_with("long enough\n", &passwd).accepted();
+
+    // The last way to log in, whichever it is.
+    let nothing_left = "nothing is left with which somebody could log in";
+    let take_password = ["user", "passwd", "ann", "--no-password"];
+    operator.run(&take_password).accepted();
+    let said = warned(
+        &operator,
+        "",
+        &["user", "key", "rm", "ann", "one of a test"],
+    );
+    assert!(said.contains(nothing_left), "{said}");
+    operator.run_with("long enough\n", &passwd).accepted();
+    let said = warned(
+        &operator,
+        "",
+        &["user", "set", "ann", "--login", "publickey"],
+    );
+    assert!(said.contains(nothing_left), "{said}");
+    operator
+        .run(&["user", "set", "ann", "--login", "any"])
+        .accepted();
+    let said = warned(&operator, "", &take_password);
+    assert!(said.contains(nothing_left), "{said}");
+}
+
+#[test]
+fn a_rule_for_a_directory_that_is_not_there_is_noticed_and_the_directory_made_if_asked() {
+    let operator = operator();
+    operator.add("ann");
+    let home = operator.path("data/homes/ann");
+    let set = ["user", "set", "ann", "--permissions", "/in/box=upload-only"];
+    let said = warned(&operator, "", &set);
+    assert!(
+        said.contains("there is no directory /in/box in the home of ann"),
+        "{said}"
+    );
+    assert!(!home.join("in").exists());
+    let said = operator.run(&[&set[..], &["--mkdir"]].concat()).accepted();
+    assert!(said.contains("Made /in/box in the home of ann"), "{said}");
+    assert!(home.join("in/box").is_dir());
+    operator.run(&set).accepted();
+    let add = [
+        "user",
+        "add",
+        "bob",
+        "--no-password",
+        "--mkdir",
+        "--permissions",
+        "/out=read-only",
+    ];
+    operator.run(&add).accepted();
+    assert!(operator.path("data/homes/bob/out").is_dir());
+    let alone = operator.run(&["user", "set", "ann", "--quota", "1G", "--mkdir"]);
+    assert_eq!(alone.status.code(), Some(2));
+}
+
+#[test]
+fn directories_that_a_command_makes_are_counted() {
+    let server = crate::common::TestServer::start();
+    let user = crate::common::USER;
+    let mut sftp = crate::common::connection::Connection::logged_in(&server).sftp();
+    sftp.put("file", b"1");
+    let set = [
+        "user",
+        "set",
+        user,
+        "--mkdir",
+        "--permissions",
+        "/a/b=read-only",
+    ];
+    server.admin(&set, "").accepted();
+    wait_until("both are counted", STEP, || {
+        let shown = server
+            .admin(&["quota", "show", user, "--json"], "")
+            .accepted();
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        shown[0]["used_files"] == 3
+    });
 }

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Operator;
+
 pub use self::client::{Refusal, Server};
 pub use self::frames::Frames;
 
@@ -35,8 +37,13 @@ pub enum Request {
         /// Its name.
         user: String,
     },
+    /// What the server is: [`Reply::Status`].
+    Status,
     /// Take up a changed config: some [`Reply::Told`].
-    Reload,
+    Reload {
+        /// For the audit log.
+        by: Operator,
+    },
     /// What `landfall top` shows: [`Reply::Session`], [`Reply::Home`] and [`Reply::FailedLogin`].
     Top,
     /// The sources that are banned: one [`Reply::Ban`] each.
@@ -45,6 +52,8 @@ pub enum Request {
     Lift {
         /// Those in this network or address, or around it; all without one.
         network: Option<String>,
+        /// For the audit log.
+        by: Operator,
     },
     /// End sessions: one [`Reply::Ended`] each.
     Kill {
@@ -54,6 +63,8 @@ pub enum Request {
         user: Option<String>,
         /// What the clients are told.
         reason: Option<String>,
+        /// For the audit log.
+        by: Operator,
     },
 }
 
@@ -61,6 +72,8 @@ pub enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
+    /// What the server is.
+    Status(Status),
     /// A session that is open.
     Session(OpenSession),
     /// What is used of the home of an account that has open sessions.
@@ -102,6 +115,21 @@ pub enum Reply {
         /// Why, and what to do.
         text: String,
     },
+}
+
+/// A server that runs, as it goes over the socket, and into `status --json`. Programs rely on these names.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the program.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it began to serve (RFC 3339).
+    pub since: String,
+    /// Where it accepts connections.
+    pub listen: Vec<String>,
+    /// How many sessions are open.
+    pub sessions: usize,
 }
 
 /// A session as it goes over the socket, and into `session list --json`. Programs rely on these names.

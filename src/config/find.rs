@@ -1,0 +1,93 @@
+//! Which config file is used, and whether it may be: nobody but the operator and root can have written it.
+
+use std::fs::{self, Metadata};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use nix::unistd::{Group, Uid, User};
+
+/// The config that is read when none is named.
+pub(super) const DEFAULT_FILE: &str = "config.toml";
+/// And without that one: the config of a server that was installed as a package.
+pub(super) const INSTALLED_FILE: &str = "/etc/landfall/config.toml";
+/// The data folder beside a config that has all defaults.
+pub(super) const DEFAULT_DATA: &str = "data";
+
+/// The group of this user alone, on systems that give each user one of the same name.
+static PRIVATE_GROUP: LazyLock<Option<u32>> = LazyLock::new(|| {
+    let user = User::from_uid(Uid::effective()).ok().flatten()?;
+    let group = Group::from_gid(user.gid).ok().flatten()?;
+    let mut members = group.mem.iter();
+    let is_private = group.name == user.name && members.all(|member| *member == user.name);
+    is_private.then_some(group.gid.as_raw())
+});
+
+/// A file that is not named, if there is one; `true` if it lies in the current folder.
+pub(super) fn usual<'a>() -> Option<(&'a Path, bool)> {
+    // In a folder that this user may not look into, as root's, there is nothing for them.
+    let is_there = |file: &&Path| {
+        let nothing = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
+        let found = file.symlink_metadata();
+        found.map_or_else(|failure| !nothing.contains(&failure.kind()), |_| true)
+    };
+    let usual = [DEFAULT_FILE, INSTALLED_FILE].map(Path::new);
+    let found = usual.into_iter().find(is_there)?;
+    Some((found, found == Path::new(DEFAULT_FILE)))
+}
+
+/// Reads a file that nobody else can write to.
+///
+/// # Errors
+/// Why it is not read, and what to do.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |failure| format!("cannot read this file: {failure}");
+    let mut opened = fs::File::open(file).map_err(cannot)?;
+    let metadata = opened.metadata().map_err(cannot)?;
+    refuse_writable(&metadata, "this file", file)?;
+    let mut bytes = Vec::new();
+    opened.read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(bytes)
+}
+
+/// Refuses what stands in a folder that was not named (the config, or the data folder of a server without one),
+/// unless only this user and root can have put it there.
+///
+/// # Errors
+/// Who else can have, and what to do.
+pub(super) fn refuse_others(name: &str, folder: &Path) -> Result<(), String> {
+    let cannot = |failure| format!("cannot use this folder: {failure}");
+    let place = folder.metadata().map_err(cannot)?;
+    refuse_owner(&place, "the folder")?;
+    // In a sticky folder nobody takes the place of another user's file.
+    if place.mode() & 0o1000 == 0 {
+        refuse_writable(&place, "the folder", folder)?;
+    }
+    match folder.join(name).metadata() {
+        Ok(found) => refuse_owner(&found, "it"),
+        Err(failure) => Err(format!("cannot use it: {failure}")),
+    }
+}
+
+fn refuse_owner(metadata: &Metadata, what: &str) -> Result<(), String> {
+    let (owner, me) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if [0, me].contains(&owner) {
+        return Ok(());
+    }
+    Err(format!(
+        "{what} belongs to user id {owner}, but this is user id {me}: run landfall as its owner, or name a config with --config FILE"
+    ))
+}
+
+fn refuse_writable(metadata: &Metadata, what: &str, path: &Path) -> Result<(), String> {
+    let mode = metadata.mode() & 0o777;
+    let by_group = mode & 0o020 != 0 && *PRIVATE_GROUP != Some(metadata.gid());
+    if !by_group && mode & 0o002 == 0 {
+        return Ok(());
+    }
+    Err(format!(
+        "others can write to {what} (mode {mode:03o}): run chmod go-w {}",
+        path.display()
+    ))
+}
