@@ -4,9 +4,9 @@ use std::fmt;
 
 use rustix::io::Errno;
 
-use crate::path::PathError;
 use crate::rules::{Denied, Permission};
-use crate::units::show_rounded;
+use crate::values::path::PathError;
+use crate::values::units::show_rounded;
 
 /// Why a verb did not do what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -4,15 +4,18 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::Parser;
-use landfall::admin::control::Refusal;
-use landfall::admin::{
-    audit, backup, ban, check, complain, hash_password, place, quota, reload, restore, session,
-    shell_help, status, user,
-};
-use landfall::chain::chain;
-use landfall::cli::{Cli, Command};
 use landfall::config::{Config, Faults};
-use landfall::{server, signals, top};
+use landfall::control::Refusal;
+use landfall::io::file_size_limit;
+use landfall::io::standard_streams::complain;
+use landfall::operator::cli::{Cli, Command};
+use landfall::operator::commands::{
+    audit, backup, ban, check, hash_password, place, quota, reload, restore, session, shell_help,
+    status, user,
+};
+use landfall::operator::top;
+use landfall::server;
+use landfall::values::error_chain::chain;
 
 /// `landfall status` found no server; the number is that of systemctl and init scripts.
 const NOT_RUNNING: u8 = 3;
@@ -33,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    signals::survive_file_size_limit()?;
+    file_size_limit::survive_file_size_limit()?;
     // What needs no config must work with a bad one, too.
     match &cli.command {
         Command::Completions { shell } => shell_help::completions(*shell)?,

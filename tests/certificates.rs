@@ -475,7 +475,7 @@ fn a_session_ends_when_its_key_is_revoked() {
 fn a_session_ends_when_its_key_expires() {
     let scene = Scene::new();
     let soon = UNIX_EPOCH.elapsed().unwrap().as_secs() + 6;
-    let soon = landfall::calendar::rfc3339(i64::try_from(soon).unwrap());
+    let soon = landfall::values::time::rfc3339(i64::try_from(soon).unwrap());
     let digits: String = soon.chars().filter(char::is_ascii_digit).collect();
     let key = fs::read_to_string(scene.server.local("user.pub")).unwrap();
     let limited = scene.server.local("limited.pub");

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use landfall::config::Config;
-use landfall::fence::{Fence, Holds};
+use landfall::sandbox::{Fence, Holds};
 use rustix::fs::{CWD, FileType, Mode};
 
 use crate::common::connection::Connection;

@@ -214,7 +214,7 @@ fn a_session_ends_when_its_account_expires_meanwhile() {
     let held = Held::open(&server);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let soon = i64::try_from(now.as_secs()).unwrap() + 3;
-    let soon = landfall::calendar::rfc3339(soon);
+    let soon = landfall::values::time::rfc3339(soon);
     let said = set(&server, &["--expires", &soon]);
     assert!(said.ends_with("1 open session has it now\n"), "{said}");
     wait_until("the log says so", Duration::from_secs(3) + NOTICED, || {

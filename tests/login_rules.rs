@@ -102,7 +102,7 @@ fn an_account_expires_at_its_time() {
         .duration_since(UNIX_EPOCH)
         .unwrap()
         .as_secs();
-    let soon = landfall::calendar::rfc3339(i64::try_from(now).unwrap() + 4);
+    let soon = landfall::values::time::rfc3339(i64::try_from(now).unwrap() + 4);
     set(&server, &["--expires", &soon]);
     by_key(&server).ok();
     std::thread::sleep(Duration::from_secs(5));

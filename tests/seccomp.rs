@@ -9,7 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 use std::thread;
 
-use landfall::fence::syscalls::Filter;
+use landfall::sandbox::syscalls::Filter;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SendFlags, SocketType, ipproto, socket};
 use rustix::process::{Pid, Signal, kill_process};

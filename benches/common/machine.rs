@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use landfall::calendar;
+use landfall::values::time;
 use serde::{Deserialize, Serialize};
 
 use super::servers::{Peer, Programs};
@@ -95,7 +95,7 @@ impl fmt::Display for Machine {
 
 /// The day in UTC, as in 2026-11-21.
 pub(crate) fn today() -> String {
-    let now = calendar::rfc3339(calendar::now());
+    let now = time::rfc3339(time::now());
     now.split('T').next().unwrap_or_default().to_owned()
 }
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use landfall::error::Error;
-use landfall::path::VPath;
 use landfall::store::{
     Changes, Counted, Directory, Entry, File, Identity, Metadata, NewFile, OpenHow, Space, Store,
 };
+use landfall::values::path::VPath;
 use rustix::io::Errno;
 
 /// Names in every directory.

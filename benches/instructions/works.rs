@@ -3,10 +3,10 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use landfall::path::VPath;
 use landfall::quota::Usage;
 use landfall::sftp::names::{Owners, long_name};
 use landfall::store::Store;
+use landfall::values::path::VPath;
 
 use crate::disk::{Disk, NAMES};
 use crate::requests::wire::{Reply, code, flag};

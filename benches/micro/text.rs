@@ -3,10 +3,10 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use landfall::path::VPath;
 use landfall::scp::line::Line;
 use landfall::sftp::names::{Owners, long_name};
 use landfall::store::Metadata;
+use landfall::values::path::VPath;
 
 /// 2026-11-21 12:00 UTC.
 const NOW: i64 = 1_795_262_400;

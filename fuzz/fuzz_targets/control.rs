@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use landfall::admin::control::{Frames, Reply, Request};
+use landfall::control::{Frames, Reply, Request};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,7 +1,7 @@
 //! Whatever a peer sends as a path is refused, or becomes one that means what it shows.
 #![no_main]
 
-use landfall::path::{NAME_MAX, PATH_MAX, VPath};
+use landfall::values::path::{NAME_MAX, PATH_MAX, VPath};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|raw: &[u8]| {

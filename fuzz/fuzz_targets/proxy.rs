@@ -2,7 +2,7 @@
 //! for SSH.
 #![no_main]
 
-use landfall::server::proxy::{Unproxied, client};
+use landfall::server::listen::proxy::{Unproxied, client};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
-use landfall::pipe::{Gone, Pipe};
+use landfall::io::pipe::{Gone, Pipe};
 use landfall::scp;
 use landfall::scp::Direction;
 use landfall::scp::line::{DONE, LONGEST, Line};

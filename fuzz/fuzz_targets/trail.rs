@@ -7,7 +7,7 @@
 use std::cell::OnceCell;
 use std::fs;
 
-use landfall::audit::Reader;
+use landfall::observe::audit::Reader;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 

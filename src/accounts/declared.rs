@@ -7,8 +7,8 @@ use anyhow::bail;
 use super::homes::{Disks, Stored};
 use super::sql::{AccountRow, Change};
 use super::{Accounts, UserName, add_keys, homes, stored_name};
-use crate::calendar;
 use crate::config::{Config, DeclaredUser, Faults};
+use crate::values::time;
 
 /// What became of the users that config.toml declares.
 #[derive(Debug, Default)]
@@ -122,7 +122,7 @@ impl Accounts {
             .declared_home(change, disks, user.named_home(), None)
             .await?;
         let hash = user.password.as_ref().map(|hash| hash.as_str());
-        let now = calendar::now();
+        let now = time::now();
         change.insert(name, stored.as_deref(), hash, now).await?;
         change.set_settings(name, &user.settings).await?;
         add_keys(change, &user.name, user.keys.clone(), now).await?;
@@ -163,7 +163,7 @@ impl Accounts {
             change.remove_key(name, &key.fingerprint).await?;
             has_keys = false;
         }
-        let now = calendar::now();
+        let now = time::now();
         let put = add_keys(change, &user.name, user.keys.clone(), now).await?;
         has_keys &= put.added.is_empty() && put.changed.is_empty();
         Ok(!(has_home && has_settings && has_hash && has_keys))

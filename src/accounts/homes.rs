@@ -16,7 +16,7 @@ use rustix::fs::Access;
 use tokio::task::spawn_blocking;
 
 use super::UserName;
-use crate::disks;
+use crate::io::disks;
 
 /// The folders that matter to where a home may lie.
 pub(super) struct Homes {

@@ -9,7 +9,7 @@ use ssh_key::{HashAlg, PublicKey};
 
 use super::key_file;
 use super::security_key::Required;
-use crate::calendar;
+use crate::values::time;
 
 /// The kinds of key that may log in, as they name themselves in base64.
 pub(super) const KINDS: [&str; 7] = [
@@ -312,7 +312,7 @@ fn expiry(value: &str) -> anyhow::Result<i64> {
     value
         .strip_prefix('"')
         .and_then(|value| value.strip_suffix('"'))
-        .and_then(calendar::parse_compact_utc)
+        .and_then(time::parse_compact_utc)
         .with_context(|| format!(
             "expiry-time={value} is not a time in UTC such as expiry-time=\"20301231Z\" or expiry-time=\"203012312359Z\""
         ))

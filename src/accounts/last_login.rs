@@ -11,10 +11,10 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::{Accounts, UserName, sql};
-use crate::calendar;
-use crate::chain::chain;
 use crate::database::Relaxed;
-use crate::log::Seldom;
+use crate::observe::log::Seldom;
+use crate::values::error_chain::chain;
+use crate::values::time;
 
 /// How long a login waits for others that are written with it.
 const GATHER: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ impl Accounts {
     /// Notes that somebody has logged in to an account just now.
     pub fn note_login(&self, name: &UserName, method: &str, address: IpAddr) {
         let login = LastLogin {
-            at: calendar::now(),
+            at: time::now(),
             method: method.to_owned(),
             address: address.to_canonical().to_string(),
         };

@@ -7,15 +7,15 @@ use ssh_key::PublicKey;
 use tracing::warn;
 use zeroize::Zeroizing;
 
+use super::basis::Basis;
 use super::certificates::{Allowed, Certificate};
-use super::changes::Basis;
 use super::password::Verdict;
 use super::security_key::SecurityKeyFlags;
 use super::sql::{AccountRow, KeyRow};
 use super::{Account, Accounts, AuthorizedKey, Inner, Password, UserName, keys};
-use crate::calendar;
-use crate::chain::chain;
 use crate::rules::{KeptOut, LoginPolicy};
+use crate::values::error_chain::chain;
+use crate::values::time;
 
 /// A name that no account can have: what is looked up for names that are not valid.
 const NO_NAME: &str = "";
@@ -275,7 +275,7 @@ impl Accounts {
         let Some(row) = row.filter(|row| row.settings.declared) else {
             return Ok(Some(Err(Refusal::NoSuchUser)));
         };
-        if let Some(kept_out) = row.settings.rules.keep_out(from, calendar::now()) {
+        if let Some(kept_out) = row.settings.rules.keep_out(from, time::now()) {
             return Ok(Some(Err(kept_out.into())));
         }
         let basis = Basis::of(&row, None, as_of);
@@ -342,7 +342,7 @@ impl Accounts {
         blob: &[u8],
         from: IpAddr,
     ) -> anyhow::Result<Result<(AccountRow, Allowed), Refusal>> {
-        let (rows, now) = (&self.inner.rows, calendar::now());
+        let (rows, now) = (&self.inner.rows, time::now());
         let key = keys::from_wire(blob).unwrap_or_else(|| NO_KEY.to_owned());
         let Some((row, key)) = rows.account_with_key(name, &key).await? else {
             return Ok(Err(Refusal::NoSuchUser));
@@ -373,7 +373,7 @@ impl Accounts {
         certificate: &Certificate,
         from: IpAddr,
     ) -> anyhow::Result<Result<(AccountRow, Allowed), Refusal>> {
-        let (trust, now) = (self.trust(), calendar::now());
+        let (trust, now) = (self.trust(), time::now());
         let allowed = match trust.certificate(certificate, name, from, now).await? {
             Ok(allowed) => allowed,
             Err(refusal) => return Ok(Err(refusal)),
@@ -413,7 +413,7 @@ fn refusal_of_password(
     given: Option<&Result<Entry, Refusal>>,
 ) -> Option<Refusal> {
     let rules = &row.settings.rules;
-    let kept_out = rules.keep_out(from, calendar::now());
+    let kept_out = rules.keep_out(from, time::now());
     let refusal = kept_out.map(Refusal::from).or(match rules.login_policy {
         LoginPolicy::KeyOnly => Some(Refusal::KeyWanted),
         LoginPolicy::KeyAndPassword => match given {

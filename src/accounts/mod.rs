@@ -1,7 +1,7 @@
 //! What an account is, and the only place that says who somebody is.
 
+mod basis;
 mod certificates;
-mod changes;
 mod declared;
 mod guest;
 mod homes;
@@ -29,13 +29,13 @@ use self::last_login::LastLogins;
 use self::password::Hasher;
 use self::sql::{AccountRow, Change, DetailsRow, Rows};
 use self::trust::Trust;
-use crate::calendar;
 use crate::config::Config;
 use crate::database::{Alone, Database};
 use crate::rules::Rules;
+use crate::values::time;
 
+pub use self::basis::{Basis, Lost, Standing};
 pub use self::certificates::Certificate;
-pub use self::changes::{Basis, Lost, Standing};
 pub use self::declared::Declared;
 pub use self::homes::ready as make_home;
 pub use self::key_file::decode as decode_keys;
@@ -46,7 +46,7 @@ pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_pa
 pub use self::prepared::Prepared;
 pub use self::security_key::SecurityKeyFlags;
 pub use self::trust::{Held, TrustStamp};
-pub use crate::user_name::{NotAName, UserName};
+pub use crate::values::user_name::{NotAName, UserName};
 
 /// An account as it stands in the database.
 #[derive(Debug, Clone)]
@@ -284,7 +284,7 @@ impl Accounts {
             return Err(exists_already(&name));
         }
         self.refuse_overlap(change, &name, &home).await?;
-        let now = calendar::now();
+        let now = time::now();
         change
             .insert(name.as_str(), home.as_deref(), hash.as_deref(), now)
             .await?;
@@ -461,7 +461,7 @@ impl Accounts {
         if !change.exists(name.as_str()).await? {
             return Err(no_such_user(name));
         }
-        let added = add_keys(&mut change, name, keys, calendar::now()).await?;
+        let added = add_keys(&mut change, name, keys, time::now()).await?;
         change.commit().await?;
         Ok(added)
     }

@@ -8,9 +8,9 @@ use super::homes::Stored;
 use super::keys::AuthorizedKey;
 use super::last_login::LastLogin;
 use super::{Allowance, Settings, UserName};
-use crate::calendar;
 use crate::database::Database;
 use crate::rules::{Bandwidth, Network, Rules};
+use crate::values::time;
 
 /// The rows of accounts and keys.
 pub(super) struct Rows {
@@ -137,7 +137,7 @@ impl DetailsRow {
             keys: row.try_get("keys")?,
             last_login: at.map(login).transpose()?,
             // What CURRENT_TIMESTAMP gives is a time of RFC 3339 but for two letters.
-            record_began: calendar::parse_rfc3339(&(record_began.replace(' ', "T") + "Z"))
+            record_began: time::parse_rfc3339(&(record_began.replace(' ', "T") + "Z"))
                 .context("the database does not say since when logins are recorded")?,
         })
     }

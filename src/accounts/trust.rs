@@ -20,8 +20,8 @@ use super::login::{Credential, Refusal};
 use super::revoked::Revoked;
 use super::security_key::Required;
 use super::{Accounts, UserName};
-use crate::calendar;
 use crate::config::Config;
+use crate::values::time;
 
 /// No file of keys is larger than this.
 const MOST: u64 = 64 << 20;
@@ -79,7 +79,7 @@ struct Kept {
 
 impl Kept {
     fn read(paths: &Paths, stamp: TrustStamp) -> Self {
-        let (read_at, now) = (Instant::now(), calendar::now());
+        let (read_at, now) = (Instant::now(), time::now());
         let files = Files::read(paths).map(Arc::new);
         Self {
             is_settled: files.is_ok() && stamp.is_older(now, COARSE),
@@ -229,7 +229,7 @@ impl Accounts {
 
     /// Asks the files once more, for all at once: why each of these would not be let in now.
     pub async fn still_trusted(&self, held: Vec<Held>) -> anyhow::Result<Vec<Option<Refusal>>> {
-        let now = calendar::now();
+        let now = time::now();
         let ask = move |authorities: &[AuthorizedKey], revoked: &Revoked| {
             let refusal = |held: &Held| match &*held.credential {
                 Credential::Key(blob) => revoked.has_key(blob).then_some(Refusal::Revoked),

@@ -28,8 +28,8 @@ pub use self::sections::{
 use self::table::{KEYS, Key, LIVE, RULES, settle};
 pub use self::users::DeclaredUser;
 use crate::admission;
-use crate::audit::{OnFailure, Policy, Rotation, Trail};
-use crate::log::Format;
+use crate::observe::audit::{OnFailure, Policy, Rotation, Trail};
+use crate::observe::log::Format;
 use crate::rules::{Bandwidth, Permissions};
 
 /// A config in which every value is valid and every path is absolute.

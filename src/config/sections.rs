@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::{Policy, Rotation};
-use crate::log::Format;
+use crate::observe::audit::{Policy, Rotation};
+use crate::observe::log::Format;
 use crate::rules::{Network, Permissions};
 
 /// `[server]`

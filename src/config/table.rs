@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::value::{self, Parsed, Value};
 use super::{Algorithms, Config};
-use crate::audit::OnFailure;
-use crate::log::Format;
-use crate::units;
+use crate::observe::audit::OnFailure;
+use crate::observe::log::Format;
+use crate::values::units;
 
 /// A key of the config: all that is known about it.
 pub(super) struct Key {

@@ -13,10 +13,10 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::admission::Startups;
-use crate::calendar::parse_date_or_time;
 use crate::rules::{Granted, Network, Permissions};
-use crate::units::{parse_duration, parse_rate, parse_size, show_size};
-use crate::user_name::UserName;
+use crate::values::time::parse_date_or_time;
+use crate::values::units::{parse_duration, parse_rate, parse_size, show_size};
+use crate::values::user_name::UserName;
 
 /// A value and its place in the file.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;

@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use super::Usage;
-use crate::chain::chain;
 use crate::database::{Database, Relaxed};
+use crate::values::error_chain::chain;
 
 /// What the database has of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,10 +12,10 @@ use tracing::{debug, info, warn};
 
 use super::keeper::{self, Home, Keeper};
 use super::{Kept, Ledger, Limits, Standing, Usage, lock};
-use crate::chain::chain;
 use crate::database::Database;
-use crate::disks::{Disk, Mounts, Turns};
 use crate::error::Error;
+use crate::io::disks::{Disk, Mounts, Turns};
+use crate::values::error_chain::chain;
 
 /// How old may be what the operator's commands show, and how long a wish of theirs waits.
 const TELL_EVERY: Duration = Duration::from_secs(1);

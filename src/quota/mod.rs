@@ -15,10 +15,10 @@
 //! 4. the size of an open inode: held while it is written or resized.
 //! 5. `books`: the figures.
 
+mod deferred_close;
 mod inodes;
 mod keeper;
 mod ledgers;
-mod spent;
 #[cfg(test)]
 mod tests;
 
@@ -29,17 +29,17 @@ use std::sync::{
 
 use tracing::{error, warn};
 
-use crate::chain::chain;
 use crate::error::{Error, Exceeded};
+use crate::values::error_chain::chain;
 
+use self::deferred_close::SpentFiles;
 use self::inodes::OpenInodes;
 use self::keeper::Keeper;
-use self::spent::SpentFiles;
 
+pub use self::deferred_close::{Closer, SPENT_AT_MOST, Spent};
 pub use self::inodes::Tracked;
 pub use self::keeper::{Home, Kept, distrust_all, figures_of, figures_of_all};
 pub use self::ledgers::{CountHome, Ledgers, Member};
-pub use self::spent::{Closer, SPENT_AT_MOST, Spent};
 
 /// Bytes and names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::path::VPath;
+use crate::values::path::VPath;
 
 /// Something that an account may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The command line with which a client's `scp` starts the one on the server (OpenSSH's `scp.c`,
 //! `main`).
 
-use crate::command_line::{self, Word};
+use crate::exec::arguments::{self, Word};
 
 /// Which side has the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Request {
 pub enum Fault {
     /// It is not words alone.
     #[error(transparent)]
-    Line(#[from] command_line::Fault),
+    Line(#[from] arguments::Fault),
     /// An option that is unknown, or means nothing on a server.
     #[error("unknown option -- {0}")]
     Option(char),
@@ -104,7 +104,7 @@ impl Request {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::command_line::words;
+    use crate::exec::arguments::words;
 
     fn parse(line: &str) -> Result<Request, Fault> {
         Request::parse(&words(line.as_bytes()).unwrap())

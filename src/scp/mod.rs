@@ -22,11 +22,11 @@ use line::{Complaint, Line, Reader};
 use sink::Sink;
 use source::Source;
 
-use crate::command_line::words;
 use crate::error::Error;
-use crate::metrics::Direction as Way;
-use crate::pieces::Pieces;
-use crate::pipe::{Gone, Pipe};
+use crate::exec::arguments::words;
+use crate::io::chunks::Pieces;
+use crate::io::pipe::{Gone, Pipe};
+use crate::observe::metrics::Direction as Way;
 use crate::session::Shares;
 use crate::vfs::Vfs;
 

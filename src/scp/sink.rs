@@ -10,10 +10,10 @@ use super::args::{self, Request};
 use super::line::{Complaint, DONE, Fault, Line, Reader};
 use super::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP, Worker};
 use crate::error::Error;
-use crate::glob::{Expansion, join};
-use crate::path::VPath;
-use crate::pieces::Pieces;
+use crate::exec::glob::{Expansion, join};
+use crate::io::chunks::Pieces;
 use crate::store::{Changes, Kind, OpenHow};
+use crate::values::path::VPath;
 use crate::vfs::{OpenFile, Vfs};
 
 /// Who writes a file must be allowed to, and who fills a directory must be allowed in.

@@ -10,12 +10,12 @@ use rustix::io::Errno;
 use super::args::Request;
 use super::line::{Complaint, DONE, Fault, Line};
 use super::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP, Worker};
-use crate::blocks::Block;
-use crate::command_line::Word;
 use crate::error::Error;
-use crate::glob::{Expansion, is_dots, join};
-use crate::path::VPath;
+use crate::exec::arguments::Word;
+use crate::exec::glob::{Expansion, is_dots, join};
+use crate::io::blocks::Block;
 use crate::store::Metadata;
+use crate::values::path::VPath;
 use crate::vfs::{OpenDirectory, OpenFile, Vfs};
 
 /// As `scp.c` says it.

@@ -18,22 +18,22 @@ use tracing::{debug, warn};
 
 use super::reload::Reload;
 use crate::accounts::{Accounts, UserName};
-use crate::admin::control::{
+use crate::admission::{self, Admission};
+use crate::control::{
     Ban, FailedLogin, Folder, Frames, Moving, OpenSession, Reply, Request, Status, UsedHome, Way,
 };
-use crate::admission::{self, Admission};
-use crate::audit::{Event, Operator};
-use crate::calendar;
-use crate::chain::chain;
 use crate::database::remove_if_present;
-use crate::failed_logins::FailedLogins;
-use crate::fence::Fence;
-use crate::live::{Live, Outcome};
-use crate::log::Seldom;
+use crate::observe::audit::{Event, Operator};
+use crate::observe::failed_logins::FailedLogins;
+use crate::observe::log::Seldom;
 use crate::quota::Ledgers;
+use crate::sandbox::Fence;
+use crate::server::jobs::live::{Live, Outcome};
 use crate::session::Session;
-use crate::sessions::{Open, Sessions};
-use crate::transfers::Direction;
+use crate::session::registry::{Open, Sessions};
+use crate::session::transfers::Direction;
+use crate::values::error_chain::chain;
+use crate::values::time;
 
 /// Commands that are served at the same time; more wait in the system's queue. Each of them may hang on a
 /// dead disk until its deadline, so there are far more than anybody runs at once.
@@ -312,7 +312,7 @@ impl Powers {
         }
         let failed = self.failed_logins.last(FAILED_LOGINS).into_iter();
         let failed = failed.map(|failed| FailedLogin {
-            at: calendar::rfc3339(failed.at),
+            at: time::rfc3339(failed.at),
             user: failed.user,
             peer: failed.peer.to_string(),
             method: failed.method,
@@ -360,7 +360,7 @@ fn show_ban(ban: &admission::Ban) -> Ban {
     let faults = ban.faults.iter();
     Ban {
         source: ban.source.to_string(),
-        until: calendar::rfc3339(until),
+        until: time::rfc3339(until),
         seconds_left: ban.left.as_secs(),
         faults: faults
             .map(|(fault, count)| (fault.name().to_owned(), *count))
@@ -376,7 +376,7 @@ fn show(open: &Open) -> OpenSession {
         user: open.session.user().to_owned(),
         peer: open.session.peer().to_string(),
         client: String::from_utf8_lossy(open.session.identification()).into_owned(),
-        since: calendar::rfc3339(open.since),
+        since: time::rfc3339(open.since),
         uploaded: totals.uploads.bytes,
         downloaded: totals.downloads.bytes,
         transfers: moving(&open.session),

@@ -1,19 +1,13 @@
 //! The composition root: listeners, shards, the limit on connections, and the way to stop.
 
-mod accept;
 mod control;
-mod fences;
-mod file_systems;
-mod known_sources;
-mod memory;
-mod process;
-pub mod proxy;
+mod first_run;
+mod jobs;
+pub mod listen;
 mod reload;
-mod shard;
 mod stop;
 mod supervisor;
-mod told;
-mod uncounted;
+mod telemetry;
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,36 +24,36 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
-use self::accept::Acceptor;
 use self::control::{Control, Powers};
-use self::file_systems::FileSystems;
-use self::known_sources::KnownSources;
-use self::memory::Memory;
-use self::process::Process;
+use self::jobs::known_sources::KnownSources;
+use self::jobs::live::Live;
+use self::jobs::sweep;
+use self::listen::accept::Acceptor;
+use self::listen::memory::Memory;
+use self::listen::shard::Shard;
 use self::reload::{Reload, note_declared};
-use self::shard::Shard;
 use self::supervisor::Supervisor;
-use self::told::{Told, start_audit};
+use self::telemetry::FileSystems;
+use self::telemetry::Process;
+use self::telemetry::{Told, start_audit};
 use crate::accounts::{self, Accounts, Declared};
-use crate::admin::control::Status;
-use crate::admin::{self, first_run};
 use crate::admission::Admission;
-use crate::audit::Event;
-use crate::calendar;
-use crate::chain::chain;
 use crate::config::Config;
+use crate::control::{Server as RunningServer, Status};
 use crate::database::{self, Alone};
-use crate::disks;
-use crate::fence::Fence;
-use crate::live::Live;
-use crate::log::Log;
-use crate::metrics::Metrics;
-use crate::phase::Phase;
+use crate::io::disks;
+use crate::io::phase::Phase;
+use crate::io::standard_streams::print;
+use crate::observe::audit::Event;
+use crate::observe::log::Log;
+use crate::observe::metrics::Metrics;
 use crate::quota::Ledgers;
+use crate::sandbox::{self, Fence};
 use crate::session;
-use crate::sessions::Sessions;
+use crate::session::registry::Sessions;
 use crate::ssh::{Context, PrivateKey, host_keys};
-use crate::sweep;
+use crate::values::error_chain::chain;
+use crate::values::time;
 
 /// Time that a disk has at the end, to take what is left. One that has much to write out for others takes
 /// several seconds; the figures of all users would have to be counted anew for it.
@@ -104,7 +98,7 @@ fn serve_with(config: Config, log: &Log) -> anyhow::Result<()> {
         memory: Arc::new(Memory::new(config.server.max_memory)),
         supervisor: Supervisor::connect(),
         process: Arc::new(Process::open()),
-        fence: fences::raise(&config, accounts.homes)?,
+        fence: sandbox::raise(&config, accounts.homes)?,
     };
     log.let_nobody_wait()?;
     on_a_runtime(run(config, log.clone(), prepared))
@@ -169,7 +163,7 @@ async fn become_the_server(data: &Path) -> anyhow::Result<Alone> {
         if let Some(alone) = database::try_serving(data)? {
             return Ok(alone);
         }
-        if admin::control::Server::find(data).await?.is_some() {
+        if RunningServer::find(data).await?.is_some() {
             bail!("another landfall serves {shown} already");
         }
         if began.elapsed() > PATIENCE {
@@ -251,11 +245,11 @@ async fn run(config: Config, log: Log, prepared: Prepared) -> anyhow::Result<()>
     let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
     accounts.begin(&config).await?;
     for address in &addresses {
-        admin::print(&format!("Listening on {address}\n"))?;
+        print(&format!("Listening on {address}\n"))?;
     }
     if let Some(text) = first_run {
         // To the operator's terminal, not to the log.
-        admin::print(&text)?;
+        print(&text)?;
     }
     ledgers.begin_serving().await?;
     let version = env!("CARGO_PKG_VERSION");
@@ -266,7 +260,7 @@ async fn run(config: Config, log: Log, prepared: Prepared) -> anyhow::Result<()>
     beside.spawn(live.clone().run());
     beside.spawn(ledgers.clone().keep_informed());
     beside.spawn(accounts.clone().keep_logins());
-    beside.spawn(uncounted::run(
+    beside.spawn(jobs::uncounted::run(
         accounts.clone(),
         ledgers.clone(),
         live.changes(),
@@ -281,7 +275,7 @@ async fn run(config: Config, log: Log, prepared: Prepared) -> anyhow::Result<()>
     let status = Status {
         version: version.to_owned(),
         pid: std::process::id(),
-        since: calendar::rfc3339(calendar::now()),
+        since: time::rfc3339(time::now()),
         listen: addresses.iter().map(ToString::to_string).collect(),
         sessions: 0,
     };

@@ -11,13 +11,13 @@ use tracing::{error, info};
 
 use crate::accounts::{Accounts, Declared};
 use crate::admission::Admission;
-use crate::audit::{Audit, Event, Operator};
-use crate::calendar;
-use crate::chain::chain;
 use crate::config::{Config, Difference};
-use crate::live::Live;
-use crate::log::Log;
+use crate::observe::audit::{Audit, Event, Operator};
+use crate::observe::log::Log;
+use crate::server::jobs::live::Live;
 use crate::ssh::{Context, host_keys};
+use crate::values::error_chain::chain;
+use crate::values::time;
 
 /// What holds now. New connections take the newest context; those that are open keep theirs.
 pub(super) struct Reload {
@@ -67,7 +67,7 @@ impl Reload {
             running: Arc::default(),
             last: watch::Sender::new(LastReload {
                 is_applied: true,
-                applied_at: calendar::now(),
+                applied_at: time::now(),
             }),
         }
     }
@@ -119,7 +119,7 @@ impl Reload {
         self.last.send_modify(|last| {
             last.is_applied = outcome.is_ok();
             if last.is_applied {
-                last.applied_at = calendar::now();
+                last.applied_at = time::now();
             }
         });
         match &outcome {

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::phase::{Phase, STOPPING, reached};
-use crate::sessions::{Open, Sessions};
-use crate::transfers::Totals;
+use crate::io::phase::{Phase, STOPPING, reached};
+use crate::session::registry::{Open, Sessions};
+use crate::session::transfers::Totals;
 
 /// How often the sessions are looked at.
 const TICK: Duration = Duration::from_millis(100);

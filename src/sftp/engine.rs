@@ -18,12 +18,12 @@ use super::names::{Owners, long_name};
 use super::packet::{Replies, Request, counted_as, kind, open_flag, put_attrs, put_string};
 use super::status::{code_for, deserves_notice, text_for};
 use super::wire::{Frame, MAX_PACKET, Truncated};
-use crate::authorized_keys;
-use crate::descriptors::Held;
 use crate::error::Error;
-use crate::path::VPath;
 use crate::session::Session;
+use crate::session::descriptors::Held;
 use crate::store::{Changes, Entry, OpenHow, seconds};
+use crate::values::path::VPath;
+use crate::vfs::authorized_keys;
 use crate::vfs::{Copying, CopyingFile, Vfs};
 
 /// Longest READ that is answered whole, and longest WRITE that fits in a packet: as OpenSSH.

@@ -1,7 +1,7 @@
 //! The handles of one SFTP session: capped, and never mistaken for one another.
 
-use crate::descriptors::{Held, Holdings};
 use crate::error::Error;
+use crate::session::descriptors::{Held, Holdings};
 use crate::vfs::{OpenDirectory, OpenFile};
 
 /// What a handle stands for.
@@ -188,7 +188,7 @@ fn parse(wire: &[u8]) -> Result<(u32, u64), Error> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::descriptors::Descriptors;
+    use crate::session::descriptors::Descriptors;
     use crate::store::{Directory, Entry, Identity, Metadata, Space};
 
     struct Empty;

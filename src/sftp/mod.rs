@@ -23,10 +23,10 @@ use engine::Engine;
 use packet::kind;
 use wire::{Broken, Frame, Framer};
 
-use crate::bandwidth::Share;
-use crate::metrics::Direction;
-use crate::pipe::{Gone, Pipe};
+use crate::io::pipe::{Gone, Pipe};
+use crate::observe::metrics::Direction;
 use crate::quota::SPENT_AT_MOST;
+use crate::session::bandwidth::Share;
 
 /// Replies are sent on when this many bytes wait.
 const SEND_AT: usize = 64 * 1024;

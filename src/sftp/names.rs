@@ -2,8 +2,8 @@
 //! (draft-ietf-secsh-filexfer-02, section 7; in the very form of OpenSSH's sftp-server, which
 //! FileZilla and WinSCP parse).
 
-use crate::calendar::civil;
 use crate::store::Metadata;
+use crate::values::time::civil;
 
 /// Entries older than this show the year in place of the time of day: half a year, as in `ls`.
 const RECENT: i64 = 365 * 24 * 3600 / 2;

@@ -7,8 +7,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::extensions::Extended;
 use super::status::{code, standard_text};
 use super::wire::{Frame, MAX_PACKET, Truncated};
-use crate::blocks::{BLOCK, Block};
-use crate::metrics;
+use crate::io::blocks::{BLOCK, Block};
+use crate::observe::metrics;
 use crate::store::{Changes, Metadata, unsigned_seconds};
 
 /// The version that is spoken.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::pieces::Pieces;
+use crate::io::chunks::Pieces;
 
 /// Longest packet, without its length field: as OpenSSH's SFTP_MAX_MSG_LENGTH.
 pub const MAX_PACKET: usize = 256 * 1024;

@@ -7,8 +7,8 @@ use tracing::info;
 
 use super::algorithms::sufficient;
 use super::auth::Means;
-use crate::audit::shown;
-use crate::log::{brief, shortened};
+use crate::observe::audit::shown;
+use crate::observe::log::{brief, shortened};
 
 /// Of the keys offered in vain, so many are in the log.
 const SHOWN_KEYS: usize = 8;

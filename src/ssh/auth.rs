@@ -15,16 +15,16 @@ use zeroize::Zeroizing;
 use super::Context;
 use super::algorithms::SSH_RSA;
 use super::attempts::PASSWORD_MISSING;
-use super::visit::Visit;
+use super::before_login::Visit;
 use crate::accounts::{
     self, Accounts, Credential, Given, KeyProof, Proof, Refusal, SecurityKeyFlags,
 };
-use crate::audit::{self, Audit, Event, Who, shown};
-use crate::chain::chain;
 use crate::config::Algorithms;
-use crate::failed_logins::FailedLogins;
-use crate::log::brief;
-use crate::metrics::Metrics;
+use crate::observe::audit::{self, Audit, Event, Who, shown};
+use crate::observe::failed_logins::FailedLogins;
+use crate::observe::log::brief;
+use crate::observe::metrics::Metrics;
+use crate::values::error_chain::chain;
 
 /// One connection's way to a login.
 pub(super) struct Login {

@@ -12,9 +12,9 @@ use tracing::error;
 
 use super::inbox::Inbox;
 use super::transport::PACKET;
-use crate::commands::{self, Command};
-use crate::metrics::Metrics;
-use crate::pipe::{Gone, Pipe};
+use crate::exec::{self, Command};
+use crate::io::pipe::{Gone, Pipe};
+use crate::observe::metrics::Metrics;
 use crate::scp;
 use crate::session::Session;
 use crate::sftp;
@@ -252,7 +252,7 @@ async fn serve(
         Service::Sftp => sftp::serve(Engine::new(vfs, ids), pipe).await,
         Service::Scp(Ok(request)) => scp::serve(vfs, request, pipe).await,
         Service::Scp(Err(fault)) => scp::refuse(fault, pipe).await,
-        Service::Command(command, _) => commands::run(command, Arc::new(vfs), ids, pipe).await,
+        Service::Command(command, _) => exec::run(command, Arc::new(vfs), ids, pipe).await,
     }
 }
 

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use crate::metrics::Metrics;
-use crate::pieces::Pieces;
+use crate::io::chunks::Pieces;
+use crate::observe::metrics::Metrics;
 
 /// See the module's description.
 pub(super) struct Inbox {

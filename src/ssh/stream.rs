@@ -12,10 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use super::held_back::HeldBack;
-use super::near::Near;
-use super::visit::Visit;
-use crate::portions::Taken;
+use super::before_login::Visit;
+use super::busy_poll::Near;
+use super::quickack::HeldBack;
+use crate::io::portions::Taken;
 
 /// Bytes that may be read beyond what russh asks for, which is first the length of a packet and then
 /// the rest of it: so the length of the next one comes along, and small packets come several at a

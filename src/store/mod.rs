@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use bytes::{Bytes, BytesMut};
 
 use crate::error::Error;
-use crate::path::VPath;
+use crate::values::path::VPath;
 
 pub mod local;
 

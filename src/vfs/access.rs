@@ -12,9 +12,9 @@ use rustix::io::Errno;
 
 use super::{OpenDirectory, OpenFile, Vfs};
 use crate::error::Error;
-use crate::path::VPath;
 use crate::rules::{Denied, Granted, Permission, Permissions};
 use crate::store::Store;
+use crate::values::path::VPath;
 
 /// How often a path is resolved anew because somebody has put a link into it.
 const TRIES: u32 = 4;

@@ -4,9 +4,9 @@ use rustix::io::Errno;
 
 use super::{Verb, Vfs};
 use crate::error::Error;
-use crate::path::VPath;
 use crate::rules::{Granted, Permissions};
 use crate::store::Kind;
+use crate::values::path::VPath;
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
 const MOST_LINKS: u32 = 40;

@@ -5,9 +5,9 @@ use rustix::io::Errno;
 use super::record::Deed;
 use super::{Last, OpenFile, Verb, Vfs};
 use crate::error::Error;
-use crate::path::VPath;
 use crate::quota::Usage;
 use crate::store::{Changes, OpenHow, READING, unsigned_seconds};
+use crate::values::path::VPath;
 
 /// A range that the source does not have is an error only if it was asked for, as in OpenSSH.
 const ENDS_EARLY: Error = Error::Invalid("The source file ends before the range does");

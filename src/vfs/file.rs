@@ -11,10 +11,10 @@ use super::record::{Deed, Used};
 use super::replace::{End, Overwrite};
 use super::{Pass, Place, Verb, Vfs};
 use crate::error::Error;
-use crate::path::VPath;
 use crate::quota::{Tracked, Usage};
+use crate::session::transfers::{Direction, Transfers, UnderWay};
 use crate::store::{Changes, Directory, File, Metadata, OpenHow};
-use crate::transfers::{Direction, Transfers, UnderWay};
+use crate::values::path::VPath;
 
 /// A file that a session holds open, and what it did with it.
 pub struct OpenFile {

@@ -5,8 +5,8 @@ use bytes::BytesMut;
 use super::{OpenFile, Verb, Vfs};
 use crate::error::Error;
 use crate::hashes::{Algorithm, Content, Hash, Hasher};
-use crate::path::VPath;
 use crate::store::Metadata;
+use crate::values::path::VPath;
 
 /// Read and computed in a slice: some milliseconds of work.
 const SLICE: u64 = 8 << 20;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::io::Errno;
 
 mod access;
+pub mod authorized_keys;
 mod canonical;
 mod copy;
 mod file;
@@ -37,11 +38,11 @@ pub use self::sweep::{is_stale, sweep};
 use self::unrecorded::Unrecorded;
 
 use crate::error::Error;
-use crate::path::VPath;
 use crate::quota::{Ledger, Usage};
 use crate::rules::{Denied, Permission};
 use crate::session::Session;
 use crate::store::{Changes, Kind, Metadata, Store};
+use crate::values::path::VPath;
 
 const EXISTS: Error = Error::Os(Errno::EXIST);
 

@@ -7,11 +7,11 @@ use super::file::OpenFile;
 use super::record::{Deed, Used};
 use super::replace::End;
 use super::{Last, Place, Verb, Vfs};
-use crate::descriptors::Held;
-use crate::path::VPath;
 use crate::quota::Tracked;
 use crate::rules::Permission;
+use crate::session::descriptors::Held;
 use crate::store::{File, Metadata, READING};
+use crate::values::path::VPath;
 
 /// A file whose use has ended.
 struct Closing {

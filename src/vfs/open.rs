@@ -5,9 +5,9 @@ use rustix::io::Errno;
 use super::record::Deed;
 use super::{EXISTS, Last, OpenFile, Pass, Place, Verb, Vfs};
 use crate::error::Error;
-use crate::path::VPath;
 use crate::quota::Usage;
 use crate::store::{Changes, Directory, Entry, File, Metadata, OpenHow, READING};
+use crate::values::path::VPath;
 
 pub(super) const WRITING: OpenHow = OpenHow {
     read: false,

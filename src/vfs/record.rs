@@ -10,11 +10,11 @@ use super::Vfs;
 use super::file::Story;
 use super::replace::End;
 use super::unrecorded::Moves;
-use crate::audit::{Ending, Event, Moved, milliseconds, shown};
 use crate::error::{Error, Unfinished};
-use crate::path::VPath;
+use crate::observe::audit::{Ending, Event, Moved, milliseconds, shown};
+use crate::session::transfers::Transfer;
 use crate::store::Changes;
-use crate::transfers::Transfer;
+use crate::values::path::VPath;
 
 /// What a verb does.
 #[derive(Clone, Copy)]

@@ -13,9 +13,9 @@ use tracing::info;
 use super::names::{last_name, name_is_gone};
 use super::{OpenFile, Place, Verb, Vfs};
 use crate::error::{Error, Kept, Unfinished};
-use crate::path::VPath;
 use crate::quota::Usage;
 use crate::store::{Changes, File, Metadata, OpenHow, PART, Replacement};
+use crate::values::path::VPath;
 
 /// The overwrites of a session that are under way.
 #[derive(Default)]

@@ -2,8 +2,8 @@
 
 use super::{Last, OpenDirectory, OpenFile, Vfs};
 use crate::error::Error;
-use crate::path::VPath;
 use crate::store::Space;
+use crate::values::path::VPath;
 
 /// The size of a block where a quota holds, in bytes.
 const QUOTA_BLOCK: u64 = 1024;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::names::{last_name, name_is_gone};
 use crate::error::Error;
-use crate::path::VPath;
 use crate::quota::Ledger;
 use crate::store::{Kind, Metadata, Store};
+use crate::values::path::VPath;
 
 /// Is this a regular file that was last written to before this time, in seconds since 1970?
 pub fn is_stale(metadata: &Metadata, before: i64) -> bool {

@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::hash::Hashing;
 use super::{Last, OpenFile, Place, Vfs};
-use crate::audit::{Ending, Event, Moved};
 use crate::hashes::{Algorithm, Hash};
-use crate::path::VPath;
+use crate::observe::audit::{Ending, Event, Moved};
 use crate::store::READING;
+use crate::values::path::VPath;
 
 /// What was moved of one file.
 #[derive(Default)]

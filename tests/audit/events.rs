@@ -224,7 +224,7 @@ fn what_real_clients_and_the_operator_do_is_noted_and_fits_the_schema() {
         .map(|one| one["event"].as_str().unwrap())
         .collect();
     let rare = BTreeSet::from(["lost"]);
-    let all: BTreeSet<_> = landfall::audit::KINDS.iter().copied().collect();
+    let all: BTreeSet<_> = landfall::observe::audit::KINDS.iter().copied().collect();
     assert_eq!(
         all.difference(&kinds).copied().collect::<BTreeSet<_>>(),
         rare

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use landfall::accounts::{Accounts, NewAccount, Password};
-use landfall::audit::{Audit, Who};
-use landfall::bandwidth::Lanes;
 use landfall::config::Config;
-use landfall::descriptors::Descriptors;
-use landfall::pool::Pool;
+use landfall::io::pool::Pool;
+use landfall::observe::audit::{Audit, Who};
 use landfall::quota::{CountHome, Ledgers, Limits};
 use landfall::rules::Bandwidth;
+use landfall::session::bandwidth::Lanes;
+use landfall::session::descriptors::Descriptors;
+use landfall::session::recorder::Witness;
 use landfall::session::{Client, Session, Shares, Terms};
-use landfall::witness::Witness;
 
 /// The account.
 const USER: &str = "anna";

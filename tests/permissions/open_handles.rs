@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicBool;
 use bytes::{Bytes, BytesMut};
 use landfall::error::{Cause, Error};
 use landfall::hashes::Algorithm;
-use landfall::path::VPath;
 use landfall::quota::Limits;
 use landfall::rules::{Denied, Permission};
 use landfall::session::{Session, count_home};
 use landfall::store::{Changes, OpenHow};
+use landfall::values::path::VPath;
 use landfall::vfs::{Copying, Vfs};
 use tempfile::TempDir;
 

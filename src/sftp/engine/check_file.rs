@@ -6,9 +6,9 @@ use super::later::Rest;
 use super::{Answer, Engine, Outcome};
 use crate::error::Error;
 use crate::hashes::Algorithm;
-use crate::path::VPath;
 use crate::sftp::extensions::{CheckFile, Checked};
 use crate::sftp::packet::put_string;
+use crate::values::path::VPath;
 use crate::vfs::{Hashing, OpenFile, Part};
 
 /// Most bytes of hashes in one reply, which must fit in a packet.

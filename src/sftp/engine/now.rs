@@ -4,10 +4,10 @@
 use std::time::Instant;
 
 use super::{Engine, MAX_DATA};
-use crate::path::VPath;
 use crate::sftp::handles::Open;
 use crate::sftp::packet::{Request, kind, open_flag};
 use crate::sftp::wire::Frame;
+use crate::values::path::VPath;
 
 impl Engine {
     /// Carries out a request that is answered from memory; false if it must go to the blocking pool.

@@ -12,7 +12,7 @@ use super::replacement::is_hidden;
 use super::resolve::Home;
 use super::walk::{Manner, Visitor, walk};
 use crate::error::Error;
-use crate::path::VPath;
+use crate::values::path::VPath;
 
 /// Nothing of a home that is in use is changed for this.
 const MANNER: Manner = Manner {

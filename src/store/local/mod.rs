@@ -52,7 +52,7 @@ use super::{
     Store,
 };
 use crate::error::Error;
-use crate::path::{PATH_MAX, PathError, VPath};
+use crate::values::path::{PATH_MAX, PathError, VPath};
 
 /// Never wait for the other end of a FIFO, never take over a terminal.
 const AT_ONCE: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);

@@ -11,8 +11,8 @@ use super::inode::{self, grantable};
 use super::resolve::{Home, Parent};
 use super::{AT_ONCE, LocalFile, NOT_A_FILE, open_flags, rename_to_free_name};
 use crate::error::Error;
-use crate::path::VPath;
 use crate::store::{Kind, Metadata, OpenHow, PART, Replacement};
+use crate::values::path::VPath;
 
 /// Links that are followed, one after the other, as by the kernel.
 const LINKS: u32 = 40;

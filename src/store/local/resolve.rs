@@ -8,7 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readli
 use rustix::io::{self, Errno};
 
 use crate::error::Error;
-use crate::path::VPath;
+use crate::values::path::VPath;
 
 /// ".." and absolute links end at the home; links that jump elsewhere (as in /proc) are refused.
 const BENEATH: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);

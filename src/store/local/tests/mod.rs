@@ -21,8 +21,8 @@ use tempfile::TempDir;
 
 use super::LocalStore;
 use crate::error::Error;
-use crate::path::VPath;
 use crate::store::{File, OpenHow, READING as READ, Store};
+use crate::values::path::VPath;
 
 const WRITE: OpenHow = OpenHow {
     read: false,

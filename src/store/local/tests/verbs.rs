@@ -7,8 +7,8 @@ use rustix::io::Errno;
 
 use super::super::{Home, rename_by_hand};
 use super::*;
-use crate::path::PathError;
 use crate::store::{Changes, Directory, Kind, Metadata};
+use crate::values::path::PathError;
 
 const NOTHING: Changes = Changes {
     size: None,

@@ -1,0 +1,147 @@
+//! The side of the commands.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tokio::net::UnixStream;
+use tokio::time::{sleep, timeout};
+
+use super::frames::Frames;
+use super::{Folder, Reply, Request};
+use crate::accounts::UserName;
+use crate::values::error_chain::chain;
+
+/// How long an answer of the server may take: it may have to read the database, and many connections
+/// may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the server is asked whether a home is still in use.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The server that serves this data folder.
+pub struct Server(Frames);
+
+impl Server {
+    /// Connects to it; `None` if no server runs.
+    pub async fn find(data: &Path) -> anyhow::Result<Option<Self>> {
+        let Ok(folder) = Folder::open(data) else {
+            return Ok(None);
+        };
+        match UnixStream::connect(folder.socket()).await {
+            Ok(stream) => Ok(Some(Self(Frames::new(stream)))),
+            // Nobody listens at a socket that is left of a server that was killed.
+            Err(failure)
+                if [ErrorKind::NotFound, ErrorKind::ConnectionRefused]
+                    .contains(&failure.kind()) =>
+            {
+                Ok(None)
+            }
+            Err(failure) => Err(failure)
+                .with_context(|| format!("cannot speak with the server of {}", data.display())),
+        }
+    }
+
+    /// As [`Server::find`], for what cannot be done without one.
+    pub async fn need(data: &Path) -> anyhow::Result<Self> {
+        match Self::find(data).await? {
+            Some(server) => Ok(server),
+            None => bail!(
+                "no server runs on {}; start one with: landfall serve",
+                data.display()
+            ),
+        }
+    }
+
+    /// Tells the server, if one runs, that an account was changed; gives what that has done to open
+    /// sessions, in words. The server notices by itself what it cannot be told.
+    pub async fn tell_changed(data: &Path, user: &UserName) -> String {
+        let told = async {
+            let Some(mut server) = Self::find(data).await? else {
+                return Ok(String::new());
+            };
+            let user = user.to_string();
+            let replies = server.ask(Request::Changed { user }).await?;
+            anyhow::Ok(replies.iter().map(applied).collect())
+        };
+        match told.await {
+            Ok(words) => words,
+            Err(failure) => format!("Open sessions will have it soon: {}\n", chain(&failure)),
+        }
+    }
+
+    /// Waits until no session of an account uses its home any more, or too long; returns how many still
+    /// do.
+    ///
+    /// # Errors
+    /// The server that runs does not answer.
+    pub async fn sessions_left(data: &Path, user: &UserName) -> anyhow::Result<usize> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let Some(mut server) = Self::find(data).await? else {
+                return Ok(0);
+            };
+            let user = user.to_string();
+            let replies = server.ask(Request::InUse { user }).await?;
+            let left = replies.iter().map(|reply| match reply {
+                Reply::InUse { sessions } => *sessions,
+                _ => 0,
+            });
+            match left.sum() {
+                0 => return Ok(0),
+                some if Instant::now() > until => return Ok(some),
+                _ => sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
+    /// Asks for something; gives all that is answered.
+    pub async fn ask(&mut self, request: Request) -> anyhow::Result<Vec<Reply>> {
+        match timeout(PATIENCE, self.converse(request)).await {
+            Ok(replies) => replies,
+            Err(_) => bail!("the server did not answer within {PATIENCE:?}"),
+        }
+    }
+
+    async fn converse(&mut self, request: Request) -> anyhow::Result<Vec<Reply>> {
+        self.0.send(&[request]).await.context(GONE)?;
+        let mut replies = Vec::new();
+        loop {
+            match self.0.receive().await.context(GONE)? {
+                Some(Reply::Done) => return Ok(replies),
+                Some(Reply::Refused { text }) => return Err(Refusal(text).into()),
+                Some(reply) => replies.push(reply),
+                None => bail!(GONE),
+            }
+        }
+    }
+}
+
+fn applied(reply: &Reply) -> String {
+    let (changed, ended) = match reply {
+        Reply::Applied { changed, ended } => (changed, ended),
+        Reply::Told { text } => return format!("{text}\n"),
+        _ => return String::new(),
+    };
+    let mut words = String::new();
+    match changed {
+        0 => {}
+        1 => words.push_str("1 open session has it now\n"),
+        several => words.push_str(&format!("{several} open sessions have it now\n")),
+    }
+    match ended {
+        0 => {}
+        1 => words.push_str("1 open session was ended\n"),
+        several => words.push_str(&format!("{several} open sessions were ended\n")),
+    }
+    words
+}
+
+/// What the server would not do, in its own words: they may be several lines, each with its place in
+/// the config first.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
+
+const GONE: &str = "the server went away before it had answered";

@@ -1,0 +1,23 @@
+//! `id`: the uid and gid that the files of the home have, as far as a client can see.
+
+use super::{FAILED, say};
+use crate::exec::arguments::Word;
+use crate::io::pipe::{Gone, Pipe};
+
+pub(super) async fn run<P: Pipe>(
+    user: &str,
+    (uid, gid): (u32, u32),
+    words: &[Word],
+    pipe: &mut P,
+) -> Result<u32, Gone> {
+    let line = match words {
+        [] => format!("uid={uid}({user}) gid={gid}({user}) groups={gid}({user})\n"),
+        [option] if option.text == b"-u" => format!("{uid}\n"),
+        [option] if option.text == b"-g" || option.text == b"-G" => format!("{gid}\n"),
+        _ => {
+            pipe.notice("id: usage: id [-u|-g|-G]\n".to_owned()).await?;
+            return Ok(FAILED);
+        }
+    };
+    say(pipe, line).await
+}

@@ -1,0 +1,251 @@
+//! The small commands of exec requests (RFC 4254, section 6.5), for people at `ssh` and for scripts.
+//! Nothing is ever handed to a shell: what is not in [`TABLE`] is refused.
+
+pub mod arguments;
+mod df;
+pub mod glob;
+mod id;
+mod quota;
+mod sums;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::JoinError;
+use tracing::{error, info};
+
+use self::sums::Sum;
+use crate::exec::arguments::{Word, words};
+use crate::hashes::Algorithm;
+use crate::io::pipe::{Gone, Pipe};
+use crate::observe::audit::Event;
+use crate::observe::log::brief;
+use crate::vfs::Vfs;
+use crate::vfs::authorized_keys;
+
+/// Exit status of a command that was refused, as shells have it for one that is not found.
+const NOT_FOUND: u32 = 127;
+/// Exit status of a command that was not, or not wholly, carried out.
+const FAILED: u32 = 1;
+
+/// What an exec request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// No command at all: an interactive `ssh`.
+    Greeting,
+    /// One of [`TABLE`], and its arguments.
+    Known(Kind, Vec<Word>),
+    /// Something else.
+    Refused {
+        /// The line of the request.
+        line: Vec<u8>,
+        /// What the client is answered.
+        answer: String,
+    },
+}
+
+/// What a command of the table does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Tells what there is.
+    Help,
+    /// Tells what is used, and what may be.
+    Quota,
+    /// Tells the space in blocks.
+    Df,
+    /// Prints the uid and gid. Commons VFS asks for them at each login.
+    Id,
+    /// Says its arguments. rclone asks so what kind of shell there is.
+    Echo,
+    /// Hashes.
+    Sum(Algorithm),
+}
+
+/// The commands: name, what it does, usage, and a word about it.
+const TABLE: &[(&str, Kind, &str, &str)] = &[
+    (
+        "df",
+        Kind::Df,
+        "df [-k|-h] [PATH]",
+        "the space left, within your quota",
+    ),
+    ("echo", Kind::Echo, "echo [WORD...]", "says the words"),
+    ("help", Kind::Help, "help", "this list"),
+    (
+        "id",
+        Kind::Id,
+        "id [-u|-g|-G]",
+        "the numbers by which your files are listed",
+    ),
+    (
+        "quota",
+        Kind::Quota,
+        "quota",
+        "what you use, and what you may use",
+    ),
+    ("crc32", Kind::Sum(Algorithm::Crc32), "", ""),
+    ("md5sum", Kind::Sum(Algorithm::Md5), "", ""),
+    ("sha1sum", Kind::Sum(Algorithm::Sha1), "", ""),
+    ("sha224sum", Kind::Sum(Algorithm::Sha224), "", ""),
+    ("sha256sum", Kind::Sum(Algorithm::Sha256), "", ""),
+    ("sha384sum", Kind::Sum(Algorithm::Sha384), "", ""),
+    (
+        "sha512sum",
+        Kind::Sum(Algorithm::Sha512),
+        "md5sum [FILE...]",
+        "hashes of files; also crc32, sha1sum, sha224sum, sha256sum, sha384sum, sha512sum",
+    ),
+];
+
+impl Command {
+    /// What a line asks for.
+    pub fn of_line(line: &[u8]) -> Self {
+        let path = authorized_keys::PATH;
+        let parsed = words(line).map_err(|fault| format!("landfall: {fault}\n"));
+        parsed
+            .and_then(Self::of_words)
+            .unwrap_or_else(|answer| Self::Refused {
+                line: line.to_vec(),
+                answer: if line.windows(path.len()).any(|part| part == path) {
+                    authorized_keys::ADVICE.to_owned()
+                } else {
+                    answer
+                },
+            })
+    }
+
+    /// The error is the answer to a command that there is not.
+    fn of_words(words: Vec<Word>) -> Result<Self, String> {
+        let mut words = words.into_iter();
+        let Some(name) = words.next() else {
+            return Ok(Self::Greeting);
+        };
+        let known = TABLE
+            .iter()
+            .find(|(known, ..)| known.as_bytes() == name.text);
+        match known {
+            Some((_, kind, ..)) => Ok(Self::Known(*kind, words.collect())),
+            None => Err(unknown(&name.text)),
+        }
+    }
+}
+
+/// As the log has it.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Greeting => f.write_str("none"),
+            Self::Refused { line, .. } => write!(f, "{}", line.escape_ascii()),
+            Self::Known(kind, words) => {
+                let known = TABLE.iter().find(|(_, known, ..)| known == kind);
+                f.write_str(known.map_or("", |(name, ..)| name))?;
+                let mut words = words.iter();
+                words.try_for_each(|word| write!(f, " {}", word.text.escape_ascii()))
+            }
+        }
+    }
+}
+
+/// One line that says what there is.
+fn unknown(name: &[u8]) -> String {
+    let names: Vec<_> = TABLE.iter().map(|(name, ..)| *name).collect();
+    let shown: String = String::from_utf8_lossy(name)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(64)
+        .collect();
+    format!(
+        "landfall: there is no command \"{shown}\" here, and no shell; there are {} and scp; files go by sftp\n",
+        names.join(", ")
+    )
+}
+
+/// Runs a command to its end. `ids` are the uid and gid that the server's files have. Returns the exit
+/// status.
+pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, ids: (u32, u32), mut pipe: P) -> u32 {
+    let session = vfs.session();
+    let (user, peer) = (session.user(), session.peer());
+    let line = command.to_string();
+    let refused = matches!(command, Command::Refused { .. });
+    if refused {
+        info!(user, %peer, "command refused: {}", brief(&line));
+    } else {
+        info!(user, %peer, "command: {line}");
+    }
+    session.witness().note(&Event::Command { line, refused });
+    let outcome = match command {
+        Command::Greeting => {
+            let quota = quota::quota(session).await;
+            say(&mut pipe, greeting(user, &quota)).await
+        }
+        Command::Known(Kind::Help, _) => say(&mut pipe, help()).await,
+        Command::Known(Kind::Quota, _) => {
+            let text = quota::quota(session).await;
+            say(&mut pipe, text).await
+        }
+        Command::Known(Kind::Echo, words) => {
+            let words: Vec<_> = words.into_iter().map(|word| word.text).collect();
+            let mut line = words.join(&b' ');
+            line.push(b'\n');
+            say(&mut pipe, line).await
+        }
+        Command::Known(Kind::Id, words) => id::run(user, ids, &words, &mut pipe).await,
+        Command::Known(Kind::Df, words) => df::run(&vfs, &words, &mut pipe).await,
+        Command::Known(Kind::Sum(algorithm), words) => {
+            Sum::new(algorithm).run(&vfs, words, &mut pipe).await
+        }
+        Command::Refused { answer, .. } => pipe.notice(answer).await.map(|()| NOT_FOUND),
+    };
+    outcome.unwrap_or(FAILED)
+}
+
+async fn say<P: Pipe>(pipe: &mut P, text: impl Into<Bytes>) -> Result<u32, Gone> {
+    pipe.send(text.into()).await.map(|()| 0)
+}
+
+/// Lets `act` use the home where it may block.
+async fn blocking<T: Send + 'static>(
+    vfs: &Arc<Vfs>,
+    act: impl FnOnce(&Vfs) -> T + Send + 'static,
+) -> Result<T, Gone> {
+    let threads = vfs.session().shares().threads.clone();
+    let vfs = vfs.clone();
+    threads.run(move || act(&vfs)).await.map_err(lost)
+}
+
+/// As [`blocking`], for a slice of heavy work.
+async fn heavy<P: Pipe, T: Send + 'static>(
+    vfs: &Arc<Vfs>,
+    pipe: &P,
+    act: impl FnOnce(&Vfs) -> T + Send + 'static,
+) -> Result<T, Gone> {
+    let threads = vfs.session().shares().threads.clone();
+    let vfs = vfs.clone();
+    let slice = move || act(&vfs);
+    threads.heavy(pipe.gone(), slice).await.map_err(lost)
+}
+
+fn lost(failure: JoinError) -> Gone {
+    error!(%failure, "a command could not be carried out");
+    Gone
+}
+
+fn help() -> String {
+    let mut text = "Commands here:\n".to_owned();
+    for (_, _, usage, about) in TABLE.iter().filter(|(_, _, usage, _)| !usage.is_empty()) {
+        text.push_str(&format!("  {usage:<18}  {about}\n"));
+    }
+    text.push_str(
+        "Files are transferred by sftp, scp, WinSCP, rclone, lftp, FileZilla and the like.\n",
+    );
+    text
+}
+
+fn greeting(user: &str, quota: &str) -> String {
+    format!(
+        "You are {user} on this file server. There is no shell here.\n\n{quota}\n{}\
+         For example: sftp {user}@HOST (with the host and port that brought you here)\n",
+        help()
+    )
+}

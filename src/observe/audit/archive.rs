@@ -1,0 +1,169 @@
+//! Copies of the audit log: into a backup, and back.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _, Seek as _};
+use std::path::{Path, PathBuf};
+
+use super::event::Stream;
+use super::trail::{Old, current_file, number_of, old_files, old_name};
+use crate::database::copy_to_new;
+use crate::values::time::now;
+
+/// Files are compared so many bytes at a time.
+const CHUNK: usize = 64 << 10;
+
+/// Is this the name of a file of the audit log?
+pub fn is_log(name: &str) -> bool {
+    Stream::ALL
+        .into_iter()
+        .any(|stream| is_current(name, stream) || number_of(name, stream).is_some())
+}
+
+fn is_current(name: &str, stream: Stream) -> bool {
+    Path::new(name) == current_file(Path::new(""), stream)
+}
+
+/// Copies all files of the log into another folder, while a server may write to them.
+///
+/// # Errors
+/// Of the disk.
+pub fn copy_files(folder: &Path, to: &Path) -> io::Result<()> {
+    for stream in Stream::ALL {
+        let current = opened(&current_file(folder, stream))?;
+        // While this is locked, the server gives no file another name.
+        current.as_ref().map(File::lock).transpose()?;
+        for Old { path, .. } in old_files(folder, stream)? {
+            let name = path.file_name().unwrap_or_default();
+            copy_to_new(&mut File::open(&path)?, &to.join(name))?;
+        }
+        if let Some(mut current) = current {
+            copy_to_new(&mut current, &current_file(to, stream))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts copies, each with its name, back into a folder in which no server runs. What the folder has stays:
+/// events that are not in the copies follow them, and what is in both is there once.
+///
+/// # Errors
+/// Of the disk.
+pub fn restore_files(folder: &Path, copies: Vec<(String, File)>) -> io::Result<()> {
+    let mut streams = Stream::ALL.map(|stream| Copies::new(folder, stream));
+    for (name, file) in copies {
+        for copies in &mut streams {
+            if is_current(&name, copies.stream) {
+                copies.current = Some(file);
+                break;
+            }
+            if let Some(number) = number_of(&name, copies.stream) {
+                copies.old.push((number, name, file));
+                break;
+            }
+        }
+    }
+    streams.into_iter().try_for_each(Copies::restore)
+}
+
+/// Copies of the files of one stream.
+struct Copies<'a> {
+    folder: &'a Path,
+    stream: Stream,
+    /// Each with its number and name.
+    old: Vec<(u64, String, File)>,
+    current: Option<File>,
+}
+
+impl<'a> Copies<'a> {
+    fn new(folder: &'a Path, stream: Stream) -> Self {
+        Self {
+            folder,
+            stream,
+            old: Vec::new(),
+            current: None,
+        }
+    }
+
+    fn restore(mut self) -> io::Result<()> {
+        let last = self.old.iter().map(|(number, ..)| *number).max();
+        let next = last.map_or(1, |last| last + 1);
+        // Where the server went on, what was current then is an old file now, or the beginning of the
+        // current one.
+        if let Some(file) = self.current.take() {
+            let name = old_name(self.stream, next, now());
+            self.old.push((next, name, file));
+        }
+        let found = old_files(self.folder, self.stream)?;
+        let current = current_file(self.folder, self.stream);
+        let mut missing = Vec::new();
+        for (number, name, mut file) in self.old {
+            let mut places: Vec<_> = found.iter().filter(|old| old.number == number).collect();
+            let here = Old {
+                number,
+                path: current.clone(),
+            };
+            places.extend((number == next).then_some(&here));
+            let mut is_there = false;
+            for place in places {
+                is_there = is_there || begins_with(&place.path, &mut file)?;
+            }
+            if !is_there {
+                missing.push((number, name, file));
+            }
+        }
+        let numbers: HashSet<u64> = missing.iter().map(|(number, ..)| *number).collect();
+        if found.iter().any(|old| numbers.contains(&old.number)) {
+            // They are of another history, and follow the copies. From the last on, so that none takes a
+            // name that another still has.
+            for old in found.iter().rev() {
+                fs::rename(&old.path, renumbered(old, old.number + next, self.stream))?;
+            }
+        }
+        for (_, name, mut file) in missing {
+            copy_to_new(&mut file, &self.folder.join(name))?;
+        }
+        Ok(())
+    }
+}
+
+/// The path of an old file with another number.
+fn renumbered(old: &Old, number: u64, stream: Stream) -> PathBuf {
+    let name = old.path.file_name().and_then(|name| name.to_str());
+    // The time ends the name, and has no dash in it.
+    let end = name.and_then(|name| name.rsplit('-').next());
+    let end = end.unwrap_or_default();
+    let name = format!("{}-{number:06}-{end}", stream.name());
+    old.path.with_file_name(name)
+}
+
+/// Does the file begin with all of the copy, which is at its start again afterwards?
+fn begins_with(file: &Path, copy: &mut File) -> io::Result<bool> {
+    let Some(mut found) = opened(file)? else {
+        return Ok(false);
+    };
+    let (mut copied, mut there) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let is_same = loop {
+        let count = copy.read(&mut copied)?;
+        let (copied, there) = (copied.split_at(count).0, there.split_at_mut(count).0);
+        if count == 0 {
+            break true;
+        }
+        match found.read_exact(there) {
+            Ok(()) if there == copied => {}
+            Err(failure) if failure.kind() != ErrorKind::UnexpectedEof => return Err(failure),
+            _ => break false,
+        }
+    };
+    copy.rewind()?;
+    Ok(is_same)
+}
+
+/// `None` if there is no such file.
+fn opened(file: &Path) -> io::Result<Option<File>> {
+    match File::open(file) {
+        Ok(file) => Ok(Some(file)),
+        Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,318 @@
+//! The audit log: who did what, one JSON object a line, in two streams in the data folder: `audit.jsonl`
+//! has who came and what the operator did, `audit-operations.jsonl` what clients did. docs/audit.md has
+//! the schema.
+//!
+//! Nobody who moves files ever waits for it: events are handed to one thread that writes them. What
+//! it cannot take is counted, told in the log, and noted in the audit log itself as soon as that can be
+//! written. Floods are folded before they get there: `floods`.
+
+mod archive;
+mod event;
+mod floods;
+mod read;
+mod text;
+mod trail;
+mod writer;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tracing::error;
+
+use self::event::Stream;
+use self::floods::Floods;
+use crate::io::by_account::ByAccount;
+
+pub use self::archive::{copy_files, is_log, restore_files};
+pub use self::event::{Ending, Event, KINDS, Login, Moved, Operator, Who, shown};
+pub use self::read::Reader;
+pub use self::trail::{Rotation, Trail};
+
+/// Bytes of events of each stream that may wait for a disk; beyond, they are lost, and counted. An account
+/// may have half of what the others leave of that, so that its flood does not lose their events.
+const MOST_WAITING: usize = 8 << 20;
+/// A write that takes so long is one that fails.
+const STUCK: Duration = Duration::from_secs(5);
+
+/// A handle of the trail, cheap to clone.
+#[derive(Clone)]
+pub struct Audit(Option<Open>);
+
+#[derive(Clone)]
+struct Open {
+    shared: Arc<Shared>,
+    /// Of the account, or of the server itself.
+    share: Arc<Waiting>,
+    lines: Sender<Job>,
+    hashes: bool,
+    refuses_logins: bool,
+}
+
+/// What the writing thread and the others know of each other.
+struct Shared {
+    born: Instant,
+    access: Queue,
+    operations: Queue,
+    lost_in_all: AtomicU64,
+    shares: ByAccount<Waiting>,
+    floods: Mutex<Floods>,
+    folded_in_all: AtomicU64,
+    /// The last write did not succeed.
+    failing: AtomicBool,
+    /// When the write that is under way began, in milliseconds since `born`; 0 if there is none.
+    writing_since: AtomicU64,
+    ending: AtomicBool,
+}
+
+/// What is on its way to one stream.
+#[derive(Default)]
+struct Queue {
+    waiting: Waiting,
+    /// Events that were not taken, and are not noted in the audit log yet.
+    lost: AtomicU64,
+}
+
+/// Bytes that were handed over, for one stream or one account, and are not written yet.
+#[derive(Debug, Default)]
+struct Waiting(AtomicUsize);
+
+enum Job {
+    Line(Stream, Vec<u8>, Arc<Waiting>),
+    /// Something was folded, and nothing was before.
+    Folded,
+    /// Everything before it is written; the thread ends.
+    End,
+}
+
+/// What is done when the trail cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Everything goes on, and what is lost is counted.
+    Continue,
+    /// Who is logged in goes on; nobody else logs in.
+    Refuse,
+}
+
+/// What the trail is to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Does it note the hash of what was moved?
+    pub sha256: bool,
+    /// And if it cannot be written?
+    pub on_failure: OnFailure,
+}
+
+/// The thread that writes.
+pub struct Writer {
+    shared: Arc<Shared>,
+    lines: Sender<Job>,
+    done: Receiver<()>,
+}
+
+impl Audit {
+    /// None at all: nothing is noted.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// Starts to write to this trail.
+    ///
+    /// # Errors
+    /// If there can be no thread for it. A trail that cannot be written is told in the log.
+    pub fn start(trail: Trail, policy: Policy) -> anyhow::Result<(Self, Writer)> {
+        let shared = Arc::new(Shared {
+            born: Instant::now(),
+            access: Queue::default(),
+            operations: Queue::default(),
+            lost_in_all: AtomicU64::new(0),
+            shares: ByAccount::default(),
+            floods: Mutex::new(Floods::new(Instant::now())),
+            folded_in_all: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+            writing_since: AtomicU64::new(0),
+            ending: AtomicBool::new(false),
+        });
+        let (lines, jobs) = mpsc::channel();
+        let (told, done) = mpsc::channel();
+        let for_thread = shared.clone();
+        thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(move || {
+                writer::run(&trail, &jobs, &for_thread);
+                // If the server does not wait any more, it does not need to know.
+                let _ = told.send(());
+            })
+            .context("cannot start the thread of the audit log")?;
+        let writer = Writer {
+            shared: shared.clone(),
+            lines: lines.clone(),
+            done,
+        };
+        let open = Open {
+            shared,
+            share: Arc::default(),
+            lines,
+            hashes: policy.sha256,
+            refuses_logins: policy.on_failure == OnFailure::Refuse,
+        };
+        Ok((Self(Some(open)), writer))
+    }
+
+    /// The same audit log for the events of this account.
+    pub fn of_account(&self, user: &str) -> Self {
+        Self(self.0.as_ref().map(|open| Open {
+            share: open.shared.shares.join(user, Waiting::default),
+            ..open.clone()
+        }))
+    }
+
+    /// Notes an event, now. Never waits.
+    pub fn note(&self, who: Option<&Who>, event: &Event<'_>) {
+        let Some(open) = &self.0 else {
+            return;
+        };
+        if !Floods::concern(event) {
+            return open.send(event.stream(), event::line(who, event));
+        }
+        let (taken, is_first) = {
+            let mut floods = open.shared.floods();
+            let had_folds = floods.has_folds();
+            let taken = floods.take(who, event, Instant::now());
+            (taken, !had_folds)
+        };
+        match taken {
+            Some((stream, line)) => open.send(stream, line),
+            None => {
+                open.shared.folded_in_all.fetch_add(1, Ordering::Relaxed);
+                if is_first {
+                    // Without a thread to write it, nothing is written.
+                    let _ = open.lines.send(Job::Folded);
+                }
+            }
+        }
+    }
+
+    /// Client addresses with so many bits in common are one, as they are for the admission control.
+    pub fn count_sources_by(&self, ipv4_prefix: u8, ipv6_prefix: u8) {
+        if let Some(open) = &self.0 {
+            open.shared.floods().count_by(ipv4_prefix, ipv6_prefix);
+        }
+    }
+
+    /// Does it note the hash of what was moved?
+    pub fn wants_hashes(&self) -> bool {
+        self.0.as_ref().is_some_and(|open| open.hashes)
+    }
+
+    /// Must nobody log in, since it could not be noted?
+    pub fn refuses_logins(&self) -> bool {
+        let open = self.0.as_ref().filter(|open| open.refuses_logins);
+        open.is_some_and(|open| open.shared.is_failing())
+    }
+
+    /// Events that were lost since the start.
+    pub fn lost(&self) -> u64 {
+        let open = self.0.as_ref();
+        open.map_or(0, |open| open.shared.lost_in_all.load(Ordering::Relaxed))
+    }
+
+    /// Events since the start that were counted in a line for many.
+    pub fn folded(&self) -> u64 {
+        let open = self.0.as_ref();
+        open.map_or(0, |open| open.shared.folded_in_all.load(Ordering::Relaxed))
+    }
+}
+
+impl Open {
+    fn send(&self, stream: Stream, line: Vec<u8>) {
+        let queue = self.shared.queue(stream);
+        let length = line.len();
+        let waiting = queue.waiting.add(length);
+        let own = self.share.add(length);
+        let has_room = match stream {
+            Stream::Access => waiting <= MOST_WAITING,
+            Stream::Operations => own <= MOST_WAITING.saturating_sub(waiting),
+        };
+        let job = || Job::Line(stream, line, self.share.clone());
+        if !has_room || self.lines.send(job()).is_err() {
+            queue.waiting.written(length);
+            self.share.written(length);
+            self.shared.lost_in_all.fetch_add(1, Ordering::Relaxed);
+            if queue.lost.fetch_add(1, Ordering::Relaxed) == 0 {
+                error!("the audit log is not written as fast as things happen: events are lost");
+            }
+        }
+    }
+}
+
+impl Waiting {
+    /// So many bytes more wait. Gives how many do now.
+    fn add(&self, bytes: usize) -> usize {
+        self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    /// So many do not any more.
+    fn written(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    fn queue(&self, stream: Stream) -> &Queue {
+        match stream {
+            Stream::Access => &self.access,
+            Stream::Operations => &self.operations,
+        }
+    }
+
+    fn floods(&self) -> MutexGuard<'_, Floods> {
+        self.floods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Events of each stream that were lost, and are not noted yet.
+    fn lost(&self) -> [u64; 2] {
+        Stream::ALL.map(|stream| self.queue(stream).lost.load(Ordering::Relaxed))
+    }
+
+    /// It is noted now that so many were lost.
+    fn admit(&self, counts: [u64; 2]) {
+        for (stream, count) in Stream::ALL.into_iter().zip(counts) {
+            self.queue(stream).lost.fetch_sub(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Can a login not be noted? That there are more operations than the disk takes says nothing of that.
+    fn is_failing(&self) -> bool {
+        let since = self.writing_since.load(Ordering::Relaxed);
+        let is_stuck = || since > 0 && self.now().saturating_sub(since) > STUCK.as_millis() as u64;
+        let has_lost = self.access.lost.load(Ordering::Relaxed) > 0;
+        self.failing.load(Ordering::Relaxed) || has_lost || is_stuck()
+    }
+
+    /// Milliseconds since it was made, and never 0.
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1)
+    }
+}
+
+impl Writer {
+    /// Waits until all that was noted is written, but no longer than this for the disk.
+    pub fn finish(self, patience: Duration) {
+        self.shared.ending.store(true, Ordering::Relaxed);
+        let _ = self.lines.send(Job::End);
+        if self.done.recv_timeout(patience).is_err() {
+            error!("the disk does not take the last events of the audit log: they are lost");
+        }
+    }
+}
+
+/// Milliseconds, as events have them.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,313 @@
+//! The files of the audit log. Each of its two streams has a current file (`audit.jsonl`,
+//! `audit-operations.jsonl`), and older ones beside it (`audit-NUMBER-TIME.jsonl`,
+//! `audit-operations-NUMBER-TIME.jsonl`). Each rotates by itself, so that a flood in one does not remove
+//! the files of the other.
+//!
+//! The server and the operator's commands append to the same file (O_APPEND, whole lines in one
+//! write). Only the server gives it another name, and only while it holds the file's lock; a command
+//! holds that too, and looks whether the file still has its name before it writes.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek as _, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::event::{self, Event, Stream};
+use crate::database::NO_LINK;
+use crate::values::time::{compact_utc, now, parse_rfc3339};
+
+/// Long enough for the time at the beginning of a line.
+const TIME_WITHIN: usize = 40;
+
+/// When a stream continues in a new file, and how many old files are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Rotation {
+    /// A file gets not much longer than this, in bytes.
+    pub size: u64,
+    /// A file is written to no longer than this.
+    pub age: Duration,
+    /// So many old files of each stream are kept.
+    pub keep: usize,
+}
+
+/// The audit log in a folder.
+#[derive(Debug, Clone)]
+pub struct Trail {
+    folder: PathBuf,
+    rotation: Rotation,
+}
+
+/// The files of one stream.
+#[derive(Debug)]
+pub(super) struct Files {
+    folder: PathBuf,
+    rotation: Rotation,
+    stream: Stream,
+}
+
+/// The file that is being written to.
+pub(super) struct Current {
+    file: File,
+    /// When it was begun: seconds since 1970.
+    begun: i64,
+}
+
+/// An old file of the trail.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Old {
+    /// Files are numbered in the order in which they were written.
+    pub(super) number: u64,
+    pub(super) path: PathBuf,
+}
+
+impl Trail {
+    /// In this folder, which exists.
+    pub fn new(folder: &Path, rotation: Rotation) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            rotation,
+        }
+    }
+
+    /// The files of this stream.
+    pub(super) fn files(&self, stream: Stream) -> Files {
+        Files {
+            folder: self.folder.clone(),
+            rotation: self.rotation,
+            stream,
+        }
+    }
+
+    /// Appends one event, as a command does it: beside a server that may run, or without one.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn append(&self, event: &Event<'_>) -> io::Result<()> {
+        let line = event::line(None, event);
+        self.files(event.stream()).append(&line)
+    }
+}
+
+impl Files {
+    fn append(&self, line: &[u8]) -> io::Result<()> {
+        loop {
+            let Current { mut file, .. } = self.open()?;
+            file.lock()?;
+            if !self.is_current(&file)? {
+                continue;
+            }
+            let mut text = Vec::new();
+            if !ends_whole(&file)? {
+                text.push(b'\n');
+            }
+            text.extend_from_slice(line);
+            return file.write_all(&text);
+        }
+    }
+
+    /// Writes whole lines; opens the file if there is none yet. Gives how many bytes of whole lines were
+    /// written; of a line that was not, nothing stays.
+    pub(super) fn write(
+        &self,
+        current: &mut Option<Current>,
+        lines: &[u8],
+    ) -> (usize, io::Result<()>) {
+        let (written, outcome) = match self.prepare(current, lines.len()) {
+            Ok(file) => append(file, lines),
+            Err(failure) => (0, Err(failure)),
+        };
+        if outcome.is_err() {
+            // Opened anew, it is looked at how it ends.
+            *current = None;
+        }
+        (written, outcome)
+    }
+
+    /// The file to write to, with room for this.
+    fn prepare<'a>(
+        &self,
+        current: &'a mut Option<Current>,
+        length: usize,
+    ) -> io::Result<&'a mut File> {
+        // Somebody else may have taken it away.
+        let is_there = match current {
+            Some(current) => self.is_current(&current.file)?,
+            None => false,
+        };
+        if !is_there {
+            *current = None;
+        }
+        let mut open = match current.take() {
+            Some(open) => open,
+            None => self.open_to_go_on()?,
+        };
+        let there = open.file.metadata()?.len();
+        let is_full = there > 0
+            && (there.saturating_add(length as u64) > self.rotation.size
+                || now().saturating_sub(open.begun) > seconds(self.rotation.age));
+        if is_full && self.rotate(&open.file)? {
+            open = self.open()?;
+        }
+        Ok(&mut current.insert(open).file)
+    }
+
+    fn current(&self) -> PathBuf {
+        current_file(&self.folder, self.stream)
+    }
+
+    fn open(&self) -> io::Result<Current> {
+        let file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .mode(0o600)
+            .custom_flags(NO_LINK)
+            .open(self.current())?;
+        let begun = begun(&file);
+        Ok(Current { file, begun })
+    }
+
+    /// A machine that went down may have left half a line.
+    fn open_to_go_on(&self) -> io::Result<Current> {
+        let mut current = self.open()?;
+        if !ends_whole(&current.file)? {
+            current.file.write_all(b"\n")?;
+        }
+        Ok(current)
+    }
+
+    /// Is this the file that has the name?
+    fn is_current(&self, file: &File) -> io::Result<bool> {
+        let own = file.metadata()?;
+        match fs::metadata(self.current()) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (own.dev(), own.ino())),
+            Err(failure) if failure.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Gives the file the name of an old one; false if that must wait for a command that writes to it.
+    fn rotate(&self, file: &File) -> io::Result<bool> {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(failure)) => return Err(failure),
+        }
+        let mut files = old_files(&self.folder, self.stream)?;
+        let number = files.last().map_or(1, |last| last.number + 1);
+        let path = self.folder.join(old_name(self.stream, number, now()));
+        fs::rename(self.current(), &path)?;
+        file.unlock()?;
+        files.push(Old { number, path });
+        let surplus = files.len().saturating_sub(self.rotation.keep);
+        for old in files.iter().take(surplus) {
+            fs::remove_file(&old.path)?;
+        }
+        Ok(true)
+    }
+}
+
+/// The current file of a stream.
+pub(super) fn current_file(folder: &Path, stream: Stream) -> PathBuf {
+    folder.join(format!("{}.jsonl", stream.name()))
+}
+
+/// The old files of a stream, the oldest first.
+pub(super) fn old_files(folder: &Path, stream: Stream) -> io::Result<Vec<Old>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if let Some(number) = name.to_str().and_then(|name| number_of(name, stream)) {
+            let path = folder.join(name);
+            files.push(Old { number, path });
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The name of an old file, which was current until this time.
+pub(super) fn old_name(stream: Stream, number: u64, until: i64) -> String {
+    format!("{}-{number:06}-{}.jsonl", stream.name(), compact_utc(until))
+}
+
+/// The number in the name of an old file of this stream. Those of operations are none of `audit-`: no
+/// number follows.
+pub(super) fn number_of(name: &str, stream: Stream) -> Option<u64> {
+    let rest = name.strip_prefix(stream.name())?.strip_prefix('-')?;
+    let rest = rest.strip_suffix(".jsonl")?;
+    let (number, _) = rest.split_once('-')?;
+    number.parse().ok()
+}
+
+/// When the first line of a file was written, or now.
+fn begun(file: &File) -> i64 {
+    let mut first = [0; TIME_WITHIN];
+    let read = file.read_at(&mut first, 0).unwrap_or(0);
+    let first = first.get(..read).unwrap_or_default();
+    let time = time_of(first).and_then(parse_rfc3339);
+    time.unwrap_or_else(now)
+}
+
+/// The time at the beginning of a line; times compare as text.
+pub(super) fn time_of(line: &[u8]) -> Option<&str> {
+    let beginning = line.get(..TIME_WITHIN).unwrap_or(line);
+    let beginning = beginning.utf8_chunks().next()?.valid();
+    let (_, rest) = beginning.split_once("\"time\":\"")?;
+    rest.split_once('"').map(|(time, _)| time)
+}
+
+fn ends_whole(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else {
+        return Ok(true);
+    };
+    let mut byte = [b'\n'];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte == [b'\n'])
+}
+
+/// Appends lines. Gives how many bytes of whole lines were written, and takes back the part of one.
+fn append(file: &mut File, lines: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    let outcome = loop {
+        let rest = lines.get(written..).unwrap_or_default();
+        if rest.is_empty() {
+            return (written, Ok(()));
+        }
+        match file.write(rest) {
+            Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(failure) if failure.kind() == io::ErrorKind::Interrupted => {}
+            Err(failure) => break Err(failure),
+        }
+    };
+    let done = lines.get(..written).unwrap_or_default();
+    let whole = done
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
+    if written > whole {
+        // Where that cannot be, it stays as a line of its own, which readers pass over.
+        let _ = take_back(file, (written - whole) as u64);
+    }
+    (whole, outcome)
+}
+
+/// Cuts off so many bytes that were written last, unless a command has written behind them.
+fn take_back(file: &mut File, count: u64) -> io::Result<()> {
+    let end = file.stream_position()?;
+    file.try_lock()?;
+    let is_last = file.metadata()?.len() == end;
+    let cut = if is_last {
+        file.set_len(end.saturating_sub(count))
+    } else {
+        Ok(())
+    };
+    file.unlock()?;
+    cut
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,391 @@
+//! The text that Prometheus reads: its exposition format, version 0.0.4.
+
+use std::fmt::{Display, Write as _};
+use std::time::Duration;
+
+use super::{BUCKETS, Counter, Histogram, Metrics, REQUESTS};
+use crate::io::pool;
+
+/// What is counted elsewhere.
+#[derive(Debug, Default)]
+pub struct Elsewhere {
+    /// The process itself.
+    pub process: Process,
+    /// The file systems of the data folder and the homes.
+    pub file_systems: Vec<FileSystem>,
+    /// Was the config that was read last applied?
+    pub is_reloaded: bool,
+    /// When a config was applied last: seconds since 1970.
+    pub reloaded_at: i64,
+    /// Connections that may be open at the same time.
+    pub max_connections: usize,
+    /// Connections without a login from which on all others are turned away.
+    pub max_waiting: usize,
+    /// Connections on which nobody is logged in.
+    pub waiting: usize,
+    /// Sources that are banned.
+    pub banned: usize,
+    /// Connections that were turned away, and why.
+    pub refused: Vec<(&'static str, u64)>,
+    /// Events of the audit log that were lost since the start.
+    pub audit_lost: u64,
+    /// Those that were counted in a line for many.
+    pub audit_folded: u64,
+    /// Lines of the log that were dropped.
+    pub log_dropped: u64,
+    /// What accounts use, if that is to be told.
+    pub accounts: Vec<Account>,
+}
+
+/// What the process uses of the system; `None` is what the system does not say.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// CPU time, in user and kernel mode.
+    pub cpu: Duration,
+    /// Bytes of memory that are in RAM.
+    pub resident: Option<u64>,
+    /// Bytes of address space.
+    pub virtual_memory: Option<u64>,
+    /// Descriptors that are open.
+    pub open_descriptors: Option<u64>,
+    /// Descriptors that may be open.
+    pub most_descriptors: Option<u64>,
+}
+
+/// A file system.
+#[derive(Debug)]
+pub struct FileSystem {
+    /// A folder on it.
+    pub folder: String,
+    /// `None` if it does not answer.
+    pub space: Option<Space>,
+}
+
+/// Space on a file system.
+#[derive(Debug)]
+pub struct Space {
+    /// In bytes.
+    pub size: u64,
+    /// In bytes, for a user who is not root.
+    pub available: u64,
+    /// Inodes; 0 if there is no limit.
+    pub files: u64,
+    /// Free inodes.
+    pub files_free: u64,
+}
+
+/// What an account uses, and may use.
+#[derive(Debug)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Bytes and files, if they were ever counted.
+    pub used: Option<(u64, u64)>,
+    /// The most bytes.
+    pub bytes_limit: Option<u64>,
+    /// The most files.
+    pub files_limit: Option<u64>,
+    /// When somebody logged in last: seconds since 1970.
+    pub last_login: Option<i64>,
+}
+
+impl Metrics {
+    /// All of them as text.
+    pub fn text(&self, elsewhere: &Elsewhere) -> String {
+        let mut page = Page::default();
+        page.head("build_info", "gauge", "The version that runs.");
+        page.value("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        page.process(&elsewhere.process, self.began);
+        page.head("connections", "gauge", "Connections, logged in or not.");
+        page.value("connections", &[], self.connections.get());
+        page.head(
+            "max_connections",
+            "gauge",
+            "Connections that may be open at the same time.",
+        );
+        page.value("max_connections", &[], elsewhere.max_connections);
+        page.head(
+            "connections_total",
+            "counter",
+            "Connections since the start.",
+        );
+        page.value("connections_total", &[], self.accepted.get());
+        page.head(
+            "waiting_connections",
+            "gauge",
+            "Connections on which nobody is logged in.",
+        );
+        page.value("waiting_connections", &[], elsewhere.waiting);
+        page.head(
+            "max_waiting_connections",
+            "gauge",
+            "Connections without a login from which on all others are turned away.",
+        );
+        page.value("max_waiting_connections", &[], elsewhere.max_waiting);
+        page.head(
+            "refused_connections_total",
+            "counter",
+            "Connections that were turned away.",
+        );
+        for (reason, count) in &elsewhere.refused {
+            page.value("refused_connections_total", &[("reason", reason)], count);
+        }
+        page.head("banned_sources", "gauge", "Sources that are kept out.");
+        page.value("banned_sources", &[], elsewhere.banned);
+        page.head("sessions", "gauge", "Connections that are logged in.");
+        page.value("sessions", &[], self.sessions.get());
+
+        page.head("logins_total", "counter", "Logins and refused tries.");
+        for (result, logins) in [
+            ("accepted", &self.logins_accepted),
+            ("refused", &self.logins_refused),
+        ] {
+            for (method, count) in logins.each() {
+                let labels = [("method", method), ("result", result)];
+                page.value("logins_total", &labels, count);
+            }
+        }
+        page.head(
+            "file_bytes_total",
+            "counter",
+            "Bytes of files that were moved.",
+        );
+        for (direction, bytes) in [("upload", &self.uploaded), ("download", &self.downloaded)] {
+            page.value("file_bytes_total", &[("direction", direction)], bytes.get());
+        }
+        page.head(
+            "transfers_total",
+            "counter",
+            "Files that were uploaded or downloaded, by how that ended.",
+        );
+        for (direction, transfers) in [("upload", &self.uploads), ("download", &self.downloads)] {
+            for (result, count) in transfers.each() {
+                let labels = [("direction", direction), ("result", result)];
+                page.value("transfers_total", &labels, count);
+            }
+        }
+        page.head(
+            "refusals_total",
+            "counter",
+            "What was not allowed or had no room.",
+        );
+        for (reason, count) in self.refusals.each() {
+            page.value("refusals_total", &[("reason", reason)], count);
+        }
+        page.head(
+            "request_duration_seconds",
+            "histogram",
+            "SFTP requests, and how long each took to carry out.",
+        );
+        for (request, histogram) in REQUESTS.iter().zip(&self.requests) {
+            page.histogram("request_duration_seconds", ("request", request), histogram);
+        }
+        page.head("backlog_bytes", "gauge", "Bytes of requests that wait.");
+        page.value("backlog_bytes", &[], self.backlog.get());
+        page.head(
+            "blocking_tasks",
+            "gauge",
+            "Threads at work where a disk may hold them up.",
+        );
+        page.value("blocking_tasks", &[], pool::at_work());
+        page.head(
+            "audit_lost_total",
+            "counter",
+            "Events of the audit log that were lost.",
+        );
+        page.value("audit_lost_total", &[], elsewhere.audit_lost);
+        page.head(
+            "audit_folded_total",
+            "counter",
+            "Events of the audit log that were counted in a line for many.",
+        );
+        page.value("audit_folded_total", &[], elsewhere.audit_folded);
+        page.head(
+            "log_dropped_total",
+            "counter",
+            "Lines of the log that were dropped: its reader did not read.",
+        );
+        page.value("log_dropped_total", &[], elsewhere.log_dropped);
+        page.head(
+            "config_last_reload_successful",
+            "gauge",
+            "Whether the config that was read last was applied.",
+        );
+        let applied = u8::from(elsewhere.is_reloaded);
+        page.value("config_last_reload_successful", &[], applied);
+        page.head(
+            "config_last_reload_success_timestamp_seconds",
+            "gauge",
+            "When a config was applied last, since 1970.",
+        );
+        page.value(
+            "config_last_reload_success_timestamp_seconds",
+            &[],
+            elsewhere.reloaded_at,
+        );
+        page.file_systems(&elsewhere.file_systems);
+        page.accounts(&elsewhere.accounts);
+        page.0
+    }
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.full_head(&format!("landfall_{name}"), kind, help);
+    }
+
+    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.full_value(&format!("landfall_{name}"), labels, value);
+    }
+
+    /// Of a metric that is not Landfall's own.
+    fn full_head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn full_value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let _ = write!(self.0, "{name}");
+        for (number, (label, text)) in labels.iter().enumerate() {
+            let before = if number == 0 { '{' } else { ',' };
+            let text = escape(text);
+            let _ = write!(self.0, "{before}{label}=\"{text}\"");
+        }
+        let after = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{after} {value}");
+    }
+
+    fn histogram(&mut self, name: &str, label: (&str, &str), histogram: &Histogram) {
+        let ends = BUCKETS.iter().map(|(end, _)| *end).chain(["+Inf"]);
+        let counts: Vec<_> = histogram.buckets.iter().map(Counter::get).collect();
+        let mut count = 0;
+        for (end, in_bucket) in ends.zip(counts) {
+            count += in_bucket;
+            self.value(&format!("{name}_bucket"), &[label, ("le", end)], count);
+        }
+        let seconds = histogram.nanoseconds.get() as f64 / 1e9;
+        self.value(&format!("{name}_sum"), &[label], seconds);
+        self.value(&format!("{name}_count"), &[label], count);
+    }
+
+    /// By the names that all clients of Prometheus use.
+    fn process(&mut self, process: &Process, began: i64) {
+        let cpu = "process_cpu_seconds_total";
+        self.full_head(cpu, "counter", "CPU time, in user and kernel mode.");
+        self.full_value(cpu, &[], process.cpu.as_secs_f64());
+        for (name, help, value) in [
+            (
+                "process_resident_memory_bytes",
+                "Memory that is in RAM.",
+                process.resident,
+            ),
+            (
+                "process_virtual_memory_bytes",
+                "Address space.",
+                process.virtual_memory,
+            ),
+            (
+                "process_open_fds",
+                "Descriptors that are open.",
+                process.open_descriptors,
+            ),
+            (
+                "process_max_fds",
+                "Descriptors that may be open.",
+                process.most_descriptors,
+            ),
+            (
+                "process_start_time_seconds",
+                "When the server started, since 1970.",
+                u64::try_from(began).ok(),
+            ),
+        ] {
+            if let Some(value) = value {
+                self.full_head(name, "gauge", help);
+                self.full_value(name, &[], value);
+            }
+        }
+    }
+
+    fn file_systems(&mut self, all: &[FileSystem]) {
+        self.head(
+            "filesystem_device_error",
+            "gauge",
+            "Whether the file system of a folder does not answer.",
+        );
+        for one in all {
+            let labels = [("folder", one.folder.as_str())];
+            let hangs = u8::from(one.space.is_none());
+            self.value("filesystem_device_error", &labels, hangs);
+        }
+        type Figure = fn(&Space) -> u64;
+        let figures: [(&str, &str, Figure); 4] = [
+            ("filesystem_size_bytes", "Size in bytes.", |space| {
+                space.size
+            }),
+            ("filesystem_avail_bytes", "Free bytes.", |space| {
+                space.available
+            }),
+            ("filesystem_files", "Inodes.", |space| space.files),
+            ("filesystem_files_free", "Free inodes.", |space| {
+                space.files_free
+            }),
+        ];
+        for (name, help, figure) in figures {
+            self.head(name, "gauge", help);
+            for one in all {
+                if let Some(space) = &one.space {
+                    let labels = [("folder", one.folder.as_str())];
+                    self.value(name, &labels, figure(space));
+                }
+            }
+        }
+    }
+
+    fn accounts(&mut self, accounts: &[Account]) {
+        if accounts.is_empty() {
+            return;
+        }
+        type Figure = fn(&Account) -> Option<u64>;
+        let figures: [(&str, &str, Figure); 5] = [
+            (
+                "account_used_bytes",
+                "Bytes that an account uses.",
+                |account| account.used.map(|(bytes, _)| bytes),
+            ),
+            (
+                "account_used_files",
+                "Files that an account uses.",
+                |account| account.used.map(|(_, files)| files),
+            ),
+            ("account_quota_bytes", "Bytes that it may use.", |account| {
+                account.bytes_limit
+            }),
+            ("account_quota_files", "Files that it may use.", |account| {
+                account.files_limit
+            }),
+            (
+                "account_last_login_timestamp_seconds",
+                "When somebody logged in last, since 1970.",
+                |account| account.last_login.and_then(|at| u64::try_from(at).ok()),
+            ),
+        ];
+        for (name, help, figure) in figures {
+            self.head(name, "gauge", help);
+            for account in accounts {
+                if let Some(value) = figure(account) {
+                    self.value(name, &[("account", &account.name)], value);
+                }
+            }
+        }
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}

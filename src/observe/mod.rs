@@ -1,0 +1,6 @@
+//! What the server shows of itself: the log, the audit log, the metrics, the last failed logins.
+
+pub mod audit;
+pub mod failed_logins;
+pub mod log;
+pub mod metrics;

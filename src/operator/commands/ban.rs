@@ -1,0 +1,71 @@
+//! `landfall ban ...`
+
+use super::audit;
+use super::view::json;
+use crate::config::Config;
+use crate::control::{Ban, Reply, Request, Server};
+use crate::operator::cli;
+use crate::operator::output;
+
+/// Runs a ban command.
+///
+/// # Errors
+/// No server runs, or it refused.
+pub async fn run(config: &Config, command: cli::Ban) -> anyhow::Result<()> {
+    let text = match command {
+        cli::Ban::List(format) => list(config, &format).await?,
+        cli::Ban::Lift(lift) => end(config, &lift).await?,
+    };
+    Ok(output::print(&text)?)
+}
+
+async fn list(config: &Config, format: &cli::Format) -> anyhow::Result<String> {
+    let mut server = Server::need(&config.server.data).await?;
+    let replies = server.ask(Request::Bans).await?.into_iter();
+    let bans: Vec<_> = replies
+        .filter_map(|reply| match reply {
+            Reply::Ban(ban) => Some(ban),
+            _ => None,
+        })
+        .collect();
+    if format.json {
+        return json(&bans);
+    }
+    if bans.is_empty() {
+        return Ok("No source is banned\n".to_owned());
+    }
+    let titles = ["SOURCE", "UNTIL", "LEFT", "WHY", "REFUSED"];
+    let mut rows = vec![titles.map(str::to_owned)];
+    rows.extend(bans.into_iter().map(row));
+    Ok(output::table(&rows))
+}
+
+fn row(ban: Ban) -> [String; 5] {
+    let faults = ban.faults.iter();
+    let why: Vec<_> = faults
+        .map(|(fault, count)| format!("{count} {fault}"))
+        .collect();
+    [
+        ban.source,
+        ban.until,
+        format!("{} s", ban.seconds_left),
+        why.join(", "),
+        ban.refused.to_string(),
+    ]
+}
+
+async fn end(config: &Config, lift: &cli::Lift) -> anyhow::Result<String> {
+    let mut server = Server::need(&config.server.data).await?;
+    let network = lift.network.map(|network| network.to_string());
+    let mut text = String::new();
+    let by = audit::operator();
+    for reply in server.ask(Request::Lift { network, by }).await? {
+        if let Reply::Lifted(ban) = reply {
+            text.push_str(&format!("Lifted the ban of {}\n", ban.source));
+        }
+    }
+    if text.is_empty() {
+        text.push_str("No such source is banned\n");
+    }
+    Ok(text)
+}

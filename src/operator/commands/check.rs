@@ -1,0 +1,43 @@
+//! `landfall check`: a config that is right by itself, compared with the accounts that are there.
+
+use super::data_owner::DataOwner;
+use crate::accounts::Accounts;
+use crate::config::{Config, LEGACY_IS_DEPRECATED};
+use crate::operator::output;
+
+/// Tells what a start or a reload would refuse, and changes nothing.
+///
+/// # Errors
+/// The guest or the users of the config do not fit the accounts in the database, or that cannot be read.
+pub async fn run(config: &Config) -> anyhow::Result<()> {
+    let compared = compare(config).await?;
+    let listen = config.server.listen.iter().map(ToString::to_string);
+    let listen = listen.collect::<Vec<_>>().join(", ");
+    let mut text = format!("config OK: landfall will listen on {listen}\n");
+    if config.file.is_none() {
+        text.push_str("There is no config.toml here: every setting has its default\n");
+    }
+    if config.ssh.legacy {
+        text.push_str(&format!("{LEGACY_IS_DEPRECATED}\n"));
+    }
+    if !compared {
+        text.push_str("Not compared with the database: its schema is older\n");
+    }
+    Ok(output::print(&text)?)
+}
+
+/// `false` if the database is older than this program. Without a database there is nothing to compare.
+async fn compare(config: &Config) -> anyhow::Result<bool> {
+    let data = &config.server.data;
+    // Root may check the config of another user, and must leave no file of its own in the data.
+    let _acting = DataOwner::find(data)?.act()?;
+    if !crate::database::exists(data)? {
+        return Ok(true);
+    }
+    let Some(accounts) = Accounts::open_as_they_are(config).await? else {
+        return Ok(false);
+    };
+    let compared = accounts.compare(config).await;
+    accounts.close().await;
+    compared.map(|()| true)
+}

@@ -1,0 +1,25 @@
+//! `landfall hash-password`
+
+use anyhow::bail;
+
+use super::input;
+use crate::accounts;
+use crate::config::Config;
+use crate::operator::cli;
+use crate::operator::output;
+
+/// Hashes a password with the argon2 settings of the config, for `password_hash` of a declared user.
+///
+/// # Errors
+/// There is no password, or none that may be set.
+pub async fn run(config: &Config, command: &cli::HashPassword) -> anyhow::Result<()> {
+    let password = if command.password_stdin {
+        input::password_from_stdin()?
+    } else if input::is_interactive() {
+        input::password_from_prompt()?
+    } else {
+        bail!("there is no terminal to ask for a password at: give it with --password-stdin");
+    };
+    let hash = accounts::hash_password(&config.login, &password).await?;
+    Ok(output::print(&format!("{hash}\n"))?)
+}

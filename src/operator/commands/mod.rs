@@ -1,0 +1,24 @@
+//! What the operator's commands do. Account commands work on the database directly, whether or not
+//! a server is running; what is about a running server goes through its control socket.
+
+pub mod audit;
+pub mod backup;
+pub mod ban;
+pub mod check;
+mod data_owner;
+pub mod hash_password;
+mod input;
+mod linked;
+pub mod place;
+pub mod quota;
+pub mod reload;
+mod remove_home;
+pub mod restore;
+pub mod session;
+mod settings;
+pub mod shell_help;
+pub mod status;
+pub mod user;
+mod user_list;
+mod view;
+mod why;

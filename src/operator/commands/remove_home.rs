@@ -1,0 +1,66 @@
+//! Deleting the home of an account that was removed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use tokio::task::spawn_blocking;
+
+use crate::accounts::UserName;
+use crate::control::Server;
+use crate::io::disks::Mounts;
+use crate::session;
+
+/// Refuses what cannot be the home of one account alone: a link, the root, another file system
+/// mounted in it. To be asked before the account is removed.
+pub(super) fn check(home: &Path) -> anyhow::Result<()> {
+    let shown = home.display();
+    let Ok(metadata) = home.symlink_metadata() else {
+        return Ok(());
+    };
+    let real = fs::canonicalize(home).with_context(|| format!("cannot use {shown}"))?;
+    if real != home {
+        bail!(
+            "{shown} is not deleted: a link leads elsewhere on the way to it ({})",
+            real.display()
+        );
+    }
+    if !metadata.is_dir() || home.parent().is_none() {
+        bail!("{shown} is not deleted: it is no home");
+    }
+    // Without /proc a mount is found when it cannot be removed.
+    if let Some(mount) = Mounts::now().within(home).next() {
+        bail!(
+            "{shown} is not deleted: another file system is mounted on {}; unmount it first",
+            mount.display()
+        );
+    }
+    Ok(())
+}
+
+/// Waits until the sessions of a removed account have left its home, and deletes it with all that is
+/// in it.
+pub(super) async fn delete(data: &Path, user: &UserName, home: PathBuf) -> anyhow::Result<()> {
+    let left = format!(
+        "{user} is removed, but not all of the files in {}",
+        home.display()
+    );
+    let sessions = Server::sessions_left(data, user).await;
+    match sessions.with_context(|| left.clone())? {
+        0 => {}
+        some => bail!(
+            "{left}: {some} of the sessions still use them; delete the folder when they have ended"
+        ),
+    }
+    let deleting = spawn_blocking(move || {
+        check(&home)?;
+        match home.symlink_metadata() {
+            Ok(_) => Ok(Some(session::remove_home(&home)?)),
+            Err(_) => anyhow::Ok(None),
+        }
+    });
+    match deleting.await?.with_context(|| left.clone())? {
+        Some(remains) if !remains.is_empty() => bail!("{left}:{remains}"),
+        _ => Ok(()),
+    }
+}

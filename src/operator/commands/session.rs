@@ -1,0 +1,118 @@
+//! `landfall session ...`
+
+use anyhow::bail;
+
+use super::audit;
+use super::user::user_name;
+use super::view::json;
+use crate::config::Config;
+use crate::control::{Moving, OpenSession, Reply, Request, Server, Way};
+use crate::operator::cli;
+use crate::operator::output;
+use crate::values::units::show_rounded;
+
+/// Runs a session command.
+///
+/// # Errors
+/// No server runs, or it refused.
+pub async fn run(config: &Config, command: cli::Session) -> anyhow::Result<()> {
+    let text = match command {
+        cli::Session::List(format) => list(config, &format).await?,
+        cli::Session::Kill(kill) => end(config, kill).await?,
+    };
+    Ok(output::print(&text)?)
+}
+
+async fn list(config: &Config, format: &cli::Format) -> anyhow::Result<String> {
+    let mut server = Server::need(&config.server.data).await?;
+    let replies = server.ask(Request::Sessions).await?.into_iter();
+    let sessions: Vec<_> = replies
+        .filter_map(|reply| match reply {
+            Reply::Session(session) => Some(session),
+            _ => None,
+        })
+        .collect();
+    if format.json {
+        return json(&sessions);
+    }
+    if sessions.is_empty() {
+        return Ok("There are no open sessions\n".to_owned());
+    }
+    let titles = [
+        "ID", "USER", "FROM", "CLIENT", "SINCE", "FILE", "MOVED", "SPEED",
+    ];
+    let mut rows = vec![titles.map(str::to_owned)];
+    for session in sessions {
+        let mut moving = session.transfers.iter();
+        let [file, moved, speed] = moving.next().map(progress).unwrap_or_default();
+        let client = output::visible(&session.client);
+        rows.push([
+            session.id.to_string(),
+            session.user,
+            session.peer,
+            client,
+            session.since,
+            file,
+            moved,
+            speed,
+        ]);
+        // Its other files stand below the first.
+        rows.extend(moving.map(progress).map(|[file, moved, speed]| {
+            let empty = String::new;
+            let no = [empty(), empty(), empty(), empty(), empty()];
+            let [id, user, peer, client, since] = no;
+            [id, user, peer, client, since, file, moved, speed]
+        }));
+    }
+    Ok(output::table(&rows))
+}
+
+/// A file, how far it is, and how fast.
+fn progress(moving: &Moving) -> [String; 3] {
+    let way = match moving.direction {
+        Way::Upload => "up",
+        Way::Download => "down",
+    };
+    let moved = show_rounded(moving.offset.saturating_add(moving.bytes));
+    let percent = moving.percent();
+    [
+        format!("{way} {}", output::visible(&moving.path)),
+        percent.map_or_else(|| moved.clone(), |percent| format!("{moved} ({percent}%)")),
+        format!("{}/s", show_rounded(moving.speed())),
+    ]
+}
+
+async fn end(config: &Config, kill: cli::Kill) -> anyhow::Result<String> {
+    if let Some(user) = &kill.user {
+        user_name(user)?;
+    }
+    let mut server = Server::need(&config.server.data).await?;
+    let request = Request::Kill {
+        ids: kill.ids,
+        user: kill.user.clone(),
+        reason: kill.reason,
+        by: audit::operator(),
+    };
+    let mut text = String::new();
+    let mut missing = Vec::new();
+    for reply in server.ask(request).await? {
+        match reply {
+            Reply::Ended(OpenSession { id, user, peer, .. }) => {
+                text.push_str(&format!("Ended session {id} of {user} from {peer}\n"));
+            }
+            Reply::NoSession { id } => missing.push(id.to_string()),
+            _ => {}
+        }
+    }
+    if !missing.is_empty() {
+        output::print(&text)?;
+        bail!(
+            "there is no session {}; see: landfall session list",
+            missing.join(", ")
+        );
+    }
+    if let Some(user) = kill.user.filter(|_| text.is_empty()) {
+        text = format!("{user} has no open session\n");
+    }
+    Ok(text)
+}

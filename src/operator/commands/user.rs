@@ -1,0 +1,439 @@
+//! `landfall user ...`
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, bail};
+
+use super::view::{ListedUser, ShownKey, ShownUser, describe, json, list_keys, show};
+use super::{audit, input, linked, remove_home, settings, user_list, why};
+use crate::accounts::{
+    Account, Accounts, AuthorizedKey, NewAccount, Password, PutKeys, Settings, UserName,
+};
+use crate::config::{Config, Guest};
+use crate::control::Server;
+use crate::operator::cli::{self, PasswordSource};
+use crate::operator::output;
+use crate::quota::Ledgers;
+use crate::rules::LoginPolicy;
+use crate::session::count_home;
+use crate::session::usage::AccountUsage;
+use crate::values::path::VPath;
+
+/// Runs a user command.
+///
+/// # Errors
+/// What was refused or failed, and what to do about it.
+pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
+    // What can be refused without the database is refused before there is one.
+    let command = Checked::new(command)?;
+    let accounts = match command {
+        Checked::Add(..) => Accounts::open_or_make(config).await?,
+        _ => Accounts::open(config).await?,
+    };
+    let change = command.change();
+    let before = login_ways(config, &accounts, &change).await?;
+    let mut done = String::new();
+    let result = match refuse_declared(config, &accounts, &command).await {
+        Ok(()) => command.run(config, &accounts, &mut done).await,
+        refused => refused,
+    };
+    if before == Some(true) && login_ways(config, &accounts, &change).await? == Some(false) {
+        warn(["nothing is left with which somebody could log in to this user".to_owned()]);
+    }
+    accounts.close().await;
+    // Of a command that failed half-way, something may have changed.
+    if let Some((action, name)) = change {
+        // Nobody is there whose account is new; but the server may not be able to reach its home.
+        let told = Server::tell_changed(&config.server.data, &name).await;
+        if result.is_ok() || !done.is_empty() {
+            done.push_str(&told);
+            let failure = result.as_ref().err();
+            let failure = failure.map(|failure| format!("then failed: {failure:#}"));
+            let message = done.clone() + &failure.unwrap_or_default();
+            audit::note_account(config, action, &name, &message);
+        }
+    }
+    output::print(&done)?;
+    result
+}
+
+/// Has the account of a change anything with which somebody could log in? `None` if there is no account. A
+/// certificate may be a key.
+async fn login_ways(
+    config: &Config,
+    accounts: &Accounts,
+    change: &Option<(&'static str, UserName)>,
+) -> anyhow::Result<Option<bool>> {
+    let Some((_, name)) = change else {
+        return Ok(None);
+    };
+    let user = accounts.find_any(name).await?;
+    Ok(user.map(|user| {
+        let key = user.keys > 0 || config.login.user_ca_keys.is_some();
+        match user.account.settings.rules.login_policy {
+            LoginPolicy::Any => key || user.has_password,
+            LoginPolicy::KeyOnly => key,
+            LoginPolicy::KeyAndPassword => key && user.has_password,
+        }
+    }))
+}
+
+/// A command with all that it needs from its files, its terminal and its standard input.
+enum Checked {
+    Add(NewAccount, cli::Settings),
+    Set(UserName, cli::Set),
+    Remove(UserName, cli::Remove),
+    Show(UserName, cli::Format),
+    Why(UserName, Option<IpAddr>),
+    List(cli::List),
+    SetPassword(UserName, Option<Password>),
+    AddKeys(UserName, Vec<AuthorizedKey>),
+    ListKeys(UserName, cli::Format),
+    RemoveKey(UserName, String),
+}
+
+impl Checked {
+    fn new(command: cli::User) -> anyhow::Result<Self> {
+        Ok(match command {
+            cli::User::Add(add) => {
+                let (new, settings) = new_account(add)?;
+                Self::Add(new, settings)
+            }
+            cli::User::Set(set) => {
+                settings::check(&set.settings)?;
+                Self::Set(user_name(&set.name)?, set)
+            }
+            cli::User::Rm(remove) => Self::Remove(user_name(&remove.name)?, remove),
+            cli::User::Show(show) => Self::Show(user_name(&show.name)?, show.format),
+            cli::User::Why(why) => Self::Why(user_name(&why.name)?, why.address),
+            cli::User::List(list) => Self::List(list),
+            cli::User::Passwd(passwd) => {
+                let name = user_name(&passwd.name)?;
+                Self::SetPassword(name, password(&passwd.password)?)
+            }
+            cli::User::Key(cli::Key::Add(add)) => {
+                Self::AddKeys(user_name(&add.name)?, input::keys(&add.file)?)
+            }
+            cli::User::Key(cli::Key::List(show)) => {
+                Self::ListKeys(user_name(&show.name)?, show.format)
+            }
+            cli::User::Key(cli::Key::Rm(remove)) => {
+                Self::RemoveKey(user_name(&remove.name)?, remove.key)
+            }
+        })
+    }
+
+    /// What it changes of which account, if it does: an open session may have to know.
+    fn change(&self) -> Option<(&'static str, UserName)> {
+        let (action, name) = match self {
+            Self::Add(new, _) => ("add", &new.name),
+            Self::Set(name, _) => ("set", name),
+            Self::Remove(name, _) => ("remove", name),
+            Self::SetPassword(name, _) => ("password", name),
+            Self::AddKeys(name, _) => ("key_add", name),
+            Self::RemoveKey(name, _) => ("key_remove", name),
+            Self::Show(..) | Self::Why(..) | Self::List(_) | Self::ListKeys(..) => return None,
+        };
+        Some((action, name.clone()))
+    }
+
+    /// Does it. `done` gets what to print, also of a command that fails after it has changed something.
+    async fn run(
+        self,
+        config: &Config,
+        accounts: &Accounts,
+        done: &mut String,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Add(new, given) => {
+                let useless = new.password.is_none() && new.keys.is_empty();
+                let account = accounts.add(new).await?;
+                let (name, home) = (&account.name, account.home.display());
+                done.push_str(&format!("Added {name} with the home {home}\n"));
+                if useless {
+                    done.push_str(&format!(
+                        "{name} cannot log in yet: landfall user key add {name} FILE\n"
+                    ));
+                }
+                let open = settings::left_open(name, &account.settings);
+                let expired = settings::expired(&given, name, &account.settings);
+                warn(open.into_iter().chain(expired));
+                look_at_directories(config, accounts, &account, given.mkdir, done).await?;
+            }
+            Self::Set(name, set) => change(config, accounts, &name, set, done).await?,
+            Self::Remove(name, how) => remove(config, accounts, &name, &how, done).await?,
+            Self::Show(name, format) => {
+                let user = AccountUsage::of(accounts, accounts.find(&name).await?).await?;
+                let keys = accounts.keys(&name).await?;
+                *done = match format.json {
+                    true => json(&ShownUser::new(&user, &keys))?,
+                    false => show(&user, &keys),
+                };
+            }
+            Self::Why(name, address) => {
+                *done = why::explain(config, accounts, &name, address).await?;
+            }
+            Self::List(list) => {
+                let users = user_list::chosen(AccountUsage::of_all(accounts).await?, &list);
+                *done = match list.format.json {
+                    true => json(&users.iter().map(ListedUser::new).collect::<Vec<_>>())?,
+                    false => user_list::table(&users, &list, output::terminal_width()),
+                };
+            }
+            Self::SetPassword(name, password) => {
+                let what = match password {
+                    Some(_) => "has a new password",
+                    None => "has no password any more",
+                };
+                accounts.set_password(&name, password).await?;
+                *done = format!("{name} {what}\n");
+            }
+            Self::AddKeys(name, keys) => {
+                let given = keys.len();
+                let PutKeys { added, changed } = accounts.add_keys(&name, keys).await?;
+                let line = |key: &AuthorizedKey| format!("Added {} to {name}\n", describe(key));
+                done.extend(added.iter().map(line));
+                let line = |key: &AuthorizedKey| {
+                    format!("Changed {} of {name} to the options given\n", describe(key))
+                };
+                done.extend(changed.iter().map(line));
+                let same = given - added.len() - changed.len();
+                if same > 0 {
+                    done.push_str(&format!("{name} had {same} already\n"));
+                }
+            }
+            Self::ListKeys(name, format) => {
+                let keys = accounts.keys(&name).await?;
+                *done = match format.json {
+                    true => json(&keys.iter().map(ShownKey::new).collect::<Vec<_>>())?,
+                    false => list_keys(&keys),
+                };
+            }
+            Self::RemoveKey(name, which) => {
+                let fingerprint = accounts.remove_key(&name, &which).await?;
+                *done = format!("Removed {fingerprint} from {name}\n");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What config.toml declares is changed there: here, the next reload would undo it.
+async fn refuse_declared(
+    config: &Config,
+    accounts: &Accounts,
+    command: &Checked,
+) -> anyhow::Result<()> {
+    let declares = |name: &UserName| config.users.iter().find(|user| user.name == *name);
+    let Some((action, name)) = command.change() else {
+        return Ok(());
+    };
+    if action == "add" {
+        return match declares(&name) {
+            Some(user) => bail!("{name} is declared in {}: run landfall reload", user.spot),
+            None if config.guest.enabled && config.guest.name == name.as_str() => bail!(
+                "{name} is the guest of config.toml ([guest]), and the server makes that account: choose another name"
+            ),
+            None => Ok(()),
+        };
+    }
+    if !accounts.find(&name).await?.account.settings.declared {
+        return Ok(());
+    }
+    if config.guest.name == name.as_str() {
+        return refuse_guests(&config.guest, &name, command);
+    }
+    match declares(&name) {
+        Some(user) => bail!(
+            "{name} is declared in {}: change it there and run landfall reload",
+            user.spot
+        ),
+        None => {
+            bail!("{name} was declared in config.toml, and is not any more: run landfall reload")
+        }
+    }
+}
+
+/// Of the guest, config.toml does not say everything: what it says is changed there.
+fn refuse_guests(guest: &Guest, name: &UserName, command: &Checked) -> anyhow::Result<()> {
+    let said = match command {
+        Checked::Set(_, set) => {
+            let given = &set.settings;
+            let said = [
+                (given.quota.is_some(), "quota"),
+                (given.max_files.is_some(), "max_files"),
+                (!given.permissions.is_empty(), "permissions"),
+                (given.max_sessions.is_some(), "max_sessions"),
+                (given.disabled || set.enabled, "enabled"),
+                (set.home.is_some() && guest.home.is_some(), "home"),
+            ];
+            let said = said
+                .into_iter()
+                .filter_map(|(is_given, key)| is_given.then_some(key));
+            said.collect::<Vec<_>>().join(", ")
+        }
+        Checked::Remove(..) if guest.enabled => "enabled".to_owned(),
+        Checked::SetPassword(_, Some(_)) | Checked::AddKeys(..) => {
+            bail!("{name} is the guest: everybody can log in without a password or key")
+        }
+        _ => String::new(),
+    };
+    if said.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{name} is the guest, whose {said} stands in config.toml: change it below [guest] and run landfall reload"
+    )
+}
+
+pub(super) fn user_name(name: &str) -> anyhow::Result<UserName> {
+    name.parse()
+        .with_context(|| format!("{name:?} cannot be a user name"))
+}
+
+fn new_account(add: cli::Add) -> anyhow::Result<(NewAccount, cli::Settings)> {
+    let name = user_name(&add.name)?;
+    let from_stdin = add.keys.iter().filter(|file| input::is_stdin(file)).count();
+    if from_stdin + usize::from(add.password.password_stdin) > 1 {
+        bail!("only one thing can be read from the standard input");
+    }
+    let mut settings = Settings::default();
+    settings::check(&add.settings)?;
+    settings::apply(&add.settings, &mut settings);
+    let mut keys = Vec::new();
+    for file in &add.keys {
+        keys.extend(input::keys(file)?);
+    }
+    let PasswordSource { password_stdin, .. } = add.password;
+    let password = if keys.is_empty() || password_stdin {
+        password(&add.password)?
+    } else {
+        None
+    };
+    let new = NewAccount {
+        name,
+        home: add.home,
+        settings,
+        password,
+        keys,
+    };
+    Ok((new, add.settings))
+}
+
+fn password(source: &PasswordSource) -> anyhow::Result<Option<Password>> {
+    match source {
+        PasswordSource {
+            no_password: true, ..
+        } => Ok(None),
+        PasswordSource {
+            password_stdin: true,
+            ..
+        } => input::password_from_stdin().map(Some),
+        _ if input::is_interactive() => input::password_from_prompt().map(Some),
+        _ => bail!(
+            "there is no terminal to ask for a password at: give it with --password-stdin, or use --no-password"
+        ),
+    }
+}
+
+async fn remove(
+    config: &Config,
+    accounts: &Accounts,
+    name: &UserName,
+    how: &cli::Remove,
+    done: &mut String,
+) -> anyhow::Result<()> {
+    let home = accounts.find(name).await?.account.home;
+    let shown = home.display().to_string();
+    if how.delete_home {
+        remove_home::check(&home)?;
+    }
+    // Without the files an account is made again in a moment; the files are not.
+    if how.delete_home && !how.yes {
+        if !input::is_interactive() {
+            bail!(
+                "there is no terminal to ask at whether all files in {shown} shall be deleted: say --yes"
+            );
+        }
+        if !input::confirmed(&format!("Remove {name} and DELETE all files in {shown}?"))? {
+            bail!("nothing was removed");
+        }
+    }
+    accounts.remove(name).await?;
+    if !how.delete_home {
+        *done = format!("Removed {name}; the files are still in {shown}\n");
+        return Ok(());
+    }
+    let data = &config.server.data;
+    let told = Server::tell_changed(data, name).await;
+    *done = format!("Removed {name}\n{told}");
+    remove_home::delete(data, name, home).await?;
+    *done = format!("Removed {name} and the home {shown}\n{told}");
+    Ok(())
+}
+
+/// Tells the operator what is done, and may not be meant so.
+fn warn(warnings: impl IntoIterator<Item = String>) {
+    for warning in warnings {
+        eprintln!("landfall: {warning}");
+    }
+}
+
+async fn change(
+    config: &Config,
+    accounts: &Accounts,
+    name: &UserName,
+    set: cli::Set,
+    done: &mut String,
+) -> anyhow::Result<()> {
+    let now = accounts
+        .set(name, |settings| {
+            settings.rules.disabled &= !set.enabled;
+            settings::apply(&set.settings, settings);
+        })
+        .await?;
+    done.push_str(&settings::changes(name, &set, &now));
+    if set.settings.quota.is_some() || set.settings.max_files.is_some() {
+        warn(settings::left_open(name, &now));
+    }
+    warn(settings::expired(&set.settings, name, &now));
+    let relinked = !set.settings.permissions.is_empty() || set.home.is_some();
+    if let Some(home) = set.home {
+        let (before, after) = accounts.set_home(name, &home).await?;
+        let (before, after) = (before.home.display(), after.home.display());
+        done.push_str(&if before.to_string() == after.to_string() {
+            format!("The home of {name} is {after} already\n")
+        } else {
+            format!("The home of {name} is now {after}; the files in {before} stay there\n")
+        });
+    }
+    if relinked {
+        let account = accounts.find(name).await?.account;
+        look_at_directories(config, accounts, &account, set.settings.mkdir, done).await?;
+    }
+    Ok(())
+}
+
+/// Makes the directories with permissions of their own, if so asked, and warns of what is wrong with them.
+async fn look_at_directories(
+    config: &Config,
+    accounts: &Accounts,
+    account: &Account,
+    mkdir: bool,
+    done: &mut String,
+) -> anyhow::Result<()> {
+    if mkdir {
+        let made = linked::make(account, config.sftp.umask).await?;
+        let line = |place: &VPath| format!("Made {place} in the home of {}\n", account.name);
+        done.extend(made.iter().map(line));
+        if !made.is_empty() {
+            // They count, and were made beside the server that keeps account.
+            let ledgers = Ledgers::new(accounts.database().clone(), count_home);
+            ledgers
+                .request(account.name.as_str(), &account.home)
+                .await?;
+        }
+    }
+    warn(linked::warnings(account).await);
+    Ok(())
+}

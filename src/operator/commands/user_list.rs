@@ -1,0 +1,87 @@
+//! `landfall user list`: which users, in which order, and a table that fits the terminal.
+
+use std::cmp::Reverse;
+
+use super::settings::{permissions, state};
+use super::view::{figures, last_login, origin, yes_or_no};
+use crate::accounts::Details;
+use crate::operator::cli::{List, Sort};
+use crate::operator::output::{self, Column};
+use crate::session::usage::AccountUsage;
+use crate::values::time;
+
+/// The users that are asked for, in the order that is asked for.
+pub(super) fn chosen(mut users: Vec<AccountUsage>, list: &List) -> Vec<AccountUsage> {
+    let now = time::now();
+    users.retain(|user| {
+        let user = &user.details;
+        let state = state(&user.account.settings.rules);
+        let idle = now.saturating_sub(user.last_used());
+        (list.states.is_empty() || list.states.contains(&state))
+            && list.inactive.is_none_or(|least| idle >= least)
+    });
+    // Users come by name, and those that are equal stay so.
+    match list.sort {
+        Sort::Name => {}
+        Sort::Used => users.sort_by_key(|user| Reverse(user.used.map(|used| used.bytes))),
+        Sort::LastLogin => users.sort_by_key(|user| Reverse(last_login_at(&user.details))),
+        Sort::Created => users.sort_by_key(|user| Reverse(user.details.created_at)),
+    }
+    users
+}
+
+fn last_login_at(user: &Details) -> Option<i64> {
+    user.last_login.as_ref().map(|login| login.at)
+}
+
+/// The table, in this width, if there is one.
+pub(super) fn table(users: &[AccountUsage], list: &List, width: Option<usize>) -> String {
+    if users.is_empty() {
+        let all = list.states.is_empty() && list.inactive.is_none();
+        return if all {
+            "There are no users; add one with: landfall user add NAME\n".to_owned()
+        } else {
+            "No user matches\n".to_owned()
+        };
+    }
+    // In the order in which they are shown; the rank says which goes first where there is no room.
+    let columns = [
+        ("NAME", 0),
+        ("STATE", 1),
+        ("LAST LOGIN", 2),
+        ("USED", 3),
+        ("QUOTA", 4),
+        ("PASSWORD", 5),
+        ("KEYS", 6),
+        ("PERMISSIONS", 7),
+        ("FILES", 9),
+        ("OF", 10),
+        ("ORIGIN", 11),
+        ("CREATED", 8),
+        ("HOME", 12),
+    ];
+    let columns = columns.map(|(title, rank)| Column { title, rank });
+    let rows: Vec<_> = users.iter().map(row).collect();
+    output::fitted(&columns, &rows, width)
+}
+
+fn row(user: &AccountUsage) -> [String; 13] {
+    let [used, quota, files, max_files] = figures(user);
+    let user = &user.details;
+    let rules = &user.account.settings.rules;
+    [
+        user.account.name.to_string(),
+        state(rules).name().to_owned(),
+        last_login(user),
+        used,
+        quota,
+        yes_or_no(user.has_password),
+        user.keys.to_string(),
+        permissions(&rules.permissions).join("; "),
+        files,
+        max_files,
+        origin(user).to_owned(),
+        time::rfc3339(user.created_at),
+        user.account.home.display().to_string(),
+    ]
+}

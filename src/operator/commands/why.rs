@@ -1,0 +1,183 @@
+//! `landfall user why`: whether a user can log in now, and why not.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::audit::{RefusedLogin, refused_logins};
+use super::settings;
+use super::view::{describe, last_login, yes_or_no};
+use crate::accounts::{Accounts, Details, Refusal, UserName};
+use crate::config::Config;
+use crate::control::{Ban, Reply, Request, Server};
+use crate::operator::output;
+use crate::rules::{LoginPolicy, Network};
+
+/// So many refused logins are shown, the last ones.
+const ATTEMPTS: usize = 5;
+
+/// What the running server knows.
+#[derive(Default)]
+struct Running {
+    is_running: bool,
+    bans: Vec<Ban>,
+    /// Open sessions of the user.
+    sessions: usize,
+}
+
+impl Running {
+    async fn ask(config: &Config, name: &UserName) -> anyhow::Result<Self> {
+        let Some(mut server) = Server::find(&config.server.data).await? else {
+            return Ok(Self::default());
+        };
+        let sessions = server.ask(Request::Sessions).await?;
+        let is_own =
+            |reply: &&Reply| matches!(reply, Reply::Session(one) if one.user == name.as_str());
+        let sessions = sessions.iter().filter(is_own).count();
+        let bans = server.ask(Request::Bans).await?.into_iter();
+        let bans = bans.filter_map(|reply| match reply {
+            Reply::Ban(ban) => Some(ban),
+            _ => None,
+        });
+        Ok(Self {
+            is_running: true,
+            bans: bans.collect(),
+            sessions,
+        })
+    }
+
+    /// The ban of an address.
+    fn ban(&self, address: IpAddr) -> Option<&Ban> {
+        let is_of = |ban: &&Ban| {
+            let network = ban.source.parse::<Network>();
+            network.is_ok_and(|network| network.contains(address))
+        };
+        self.bans.iter().find(is_of)
+    }
+}
+
+/// Explains whether the user can log in from this address; without one, from that of the last refused login.
+///
+/// # Errors
+/// Of the database, the audit log or the server.
+pub(super) async fn explain(
+    config: &Config,
+    accounts: &Accounts,
+    name: &UserName,
+    address: Option<IpAddr>,
+) -> anyhow::Result<String> {
+    let attempts = refused_logins(config, name, ATTEMPTS)?;
+    let running = Running::ask(config, name).await?;
+    let address = address.or(attempts.iter().rev().find_map(|one| one.address));
+    let ban = address.and_then(|address| running.ban(address));
+    let mut text = match accounts.find_any(name).await? {
+        None => format!("There is no user {name}\n"),
+        Some(user) => {
+            let state = state(config, accounts, &user, &running).await?;
+            state + &now(accounts, &user, &running, address, ban).await?
+        }
+    };
+    if let Some(ban) = ban {
+        text.push_str(&format!(
+            "\n{}; lift it with: landfall ban lift {}\n",
+            banned(ban),
+            ban.source
+        ));
+    }
+    if !running.is_running {
+        text.push_str("\nNo server runs: bans and open sessions are not known\n");
+    }
+    text.push_str(&listed(config, &attempts));
+    Ok(text)
+}
+
+/// How the user stands.
+async fn state(
+    config: &Config,
+    accounts: &Accounts,
+    user: &Details,
+    running: &Running,
+) -> anyhow::Result<String> {
+    let (name, rules) = (&user.account.name, &user.account.settings.rules);
+    let row = |title: &str, text: String| [title.to_owned(), text];
+    let most = settings::limit(rules.max_sessions.map(|most| most.to_string()));
+    let mut rows = vec![
+        row("User", name.to_string()),
+        row("State", settings::state(rules).name().to_owned()),
+    ];
+    rows.extend(settings::login_rows(rules));
+    rows.extend([
+        row("Sessions", format!("{} open of {most}", running.sessions)),
+        row("Password", yes_or_no(user.has_password)),
+        row("Last login", last_login(user)),
+    ]);
+    for key in accounts.keys(name).await? {
+        rows.push(row("Key", describe(&key)));
+    }
+    if let Some(file) = &config.login.user_ca_keys {
+        rows.push(row("Certificates", format!("signed by {}", file.display())));
+    }
+    Ok(output::table(&rows))
+}
+
+/// What a login would come to now, with each credential.
+async fn now(
+    accounts: &Accounts,
+    user: &Details,
+    running: &Running,
+    address: Option<IpAddr>,
+    ban: Option<&Ban>,
+) -> anyhow::Result<String> {
+    let (name, rules) = (&user.account.name, &user.account.settings.rules);
+    let place = address.map_or("an allowed address".to_owned(), |ip| ip.to_string());
+    let allowed = rules.networks.first().map(Network::first);
+    let from = address.or(allowed);
+    let from = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let sessions = rules
+        .max_sessions
+        .filter(|most| running.sessions >= usize::try_from(*most).unwrap_or(usize::MAX))
+        .map(|most| format!("refused: {} of {most} sessions are open", running.sessions));
+    let outcome = |refusal: Option<Refusal>, accepted: &str| match (ban, refusal) {
+        (Some(ban), _) => format!("refused: {}", banned(ban)),
+        (None, Some(refusal)) => format!("refused: {refusal}"),
+        (None, None) => sessions.clone().unwrap_or_else(|| accepted.to_owned()),
+    };
+    let mut rows = Vec::new();
+    if accounts.is_guest(name.as_str()) {
+        let checked = accounts.check_guest(name.as_str(), from).await?;
+        let refusal = checked.and_then(Result::err);
+        rows.push(["  any credential".to_owned(), outcome(refusal, "accepted")]);
+    } else {
+        let refusal = accounts.password_refusal(name, from).await?;
+        let accepted = "accepted, if it is the right one";
+        rows.push(["  password".to_owned(), outcome(refusal, accepted)]);
+        let accepted = match rules.login_policy {
+            LoginPolicy::KeyAndPassword if user.has_password => "accepted; the password comes next",
+            LoginPolicy::KeyAndPassword => "accepted; then refused: the account has no password",
+            LoginPolicy::Any | LoginPolicy::KeyOnly => "accepted",
+        };
+        for key in accounts.keys(name).await? {
+            let refusal = accounts.key_refusal(name, &key, from).await?;
+            rows.push([format!("  {}", key.fingerprint), outcome(refusal, accepted)]);
+        }
+    }
+    Ok(format!(
+        "\nA login from {place} now, with\n{}",
+        output::table(&rows)
+    ))
+}
+
+fn banned(ban: &Ban) -> String {
+    format!("{} is banned until {}", ban.source, ban.until)
+}
+
+fn listed(config: &Config, attempts: &[RefusedLogin]) -> String {
+    if attempts.is_empty() {
+        let off = if config.audit.enabled {
+            ""
+        } else {
+            " (audit.enabled is false)"
+        };
+        return format!("\nThe audit log has no refused login of this name{off}\n");
+    }
+    let lines = attempts.iter().map(|one| format!("  {}", one.line));
+    format!("\nThe last refused logins\n{}", lines.collect::<String>())
+}

@@ -1,0 +1,76 @@
+//! The sandbox around the process: entered while it has one thread, so that all later ones are in it.
+
+mod landlock;
+pub mod syscalls;
+
+pub use self::landlock::{Fence, Holds, leaves_out};
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use self::syscalls::Filter;
+use crate::config::Config;
+use crate::values::error_chain::chain;
+
+/// Time that the threads of the preparations have to end; they have nothing left to do.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Enters the sandbox that the config wants; returns its part around files, if that holds.
+pub(crate) fn raise(
+    config: &Config,
+    homes: Vec<PathBuf>,
+) -> anyhow::Result<Option<&'static Fence>> {
+    let fence = raise_landlock(config, homes)?;
+    if !config.fences.seccomp {
+        info!("no system call is refused: fences.seccomp is false");
+        return Ok(fence);
+    }
+    match Filter::new().and_then(|filter| filter.apply()) {
+        Ok(()) => info!("seccomp holds: system calls that a file server does not need are refused"),
+        Err(failure) => warn!(
+            "no system call is refused (fences.seccomp): {}",
+            chain(&failure)
+        ),
+    }
+    Ok(fence)
+}
+
+fn raise_landlock(config: &Config, homes: Vec<PathBuf>) -> anyhow::Result<Option<&'static Fence>> {
+    if !config.fences.landlock {
+        info!("no fence around this process: fences.landlock is false");
+        return Ok(None);
+    }
+    let fence = Fence::new(config, homes);
+    if !is_alone() {
+        warn!("a thread of the start waits for a disk: it is outside of the fence");
+    }
+    match fence.raise()? {
+        Holds::All => info!("Landlock holds: nothing is touched but data, keys, config and homes"),
+        Holds::Most => {
+            info!("Landlock holds in part: this kernel knows fewer rights than there are")
+        }
+        Holds::Nothing => {
+            warn!("no fence around this process: the kernel has no Landlock, or too old a one");
+            return Ok(None);
+        }
+    }
+    Ok(Some(fence.stand()))
+}
+
+/// Waits until this is the only thread.
+fn is_alone() -> bool {
+    let began = Instant::now();
+    loop {
+        match fs::read_dir("/proc/self/task").map(Iterator::count) {
+            Ok(1) => return true,
+            Ok(_) if began.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(1)),
+            Ok(_) => return false,
+            // Without /proc nobody can say.
+            Err(_) => return true,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The first start: without any account nobody could try the server, so one is made.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tracing::warn;
+use zeroize::Zeroizing;
+
+use crate::accounts::{Accounts, NewAccount, Password, UserName};
+use crate::observe::audit::{Audit, Event};
+
+const NAME: &str = "demo";
+
+/// Makes an account if there is none yet, and returns what to tell the operator about it: the only
+/// time that its password is shown. `addresses` are those that the server really has.
+pub(super) async fn make_account(
+    accounts: &Accounts,
+    audit: &Audit,
+    addresses: &[SocketAddr],
+) -> anyhow::Result<Option<Zeroizing<String>>> {
+    if accounts.count().await? > 0 {
+        return Ok(None);
+    }
+    if goes_to_journal() {
+        warn!("there are no accounts yet: make one with landfall user add NAME");
+        return Ok(None);
+    }
+    let name: UserName = NAME.parse()?;
+    let password = Password::random()?;
+    let new = NewAccount {
+        password: Some(password.clone()),
+        ..NewAccount::new(name)
+    };
+    let Some(account) = accounts.add_first(new).await? else {
+        return Ok(None);
+    };
+    audit.note(
+        None,
+        &Event::Account {
+            action: "add",
+            name: NAME,
+            message: "Added the account of the first start",
+            operator: None,
+        },
+    );
+    let (password, home) = (password.as_str(), account.home.display());
+    let command = addresses
+        .first()
+        .map_or_else(String::new, |address| sftp_command(*address));
+    Ok(Some(Zeroizing::new(format!(
+        "\nThere were no accounts, so one was made. This is shown only once:\n\n  \
+         user      {NAME}\n  password  {password}\n  home      {home}\n\n  {command}\n\n\
+         `landfall user add NAME` makes more; `landfall user rm {NAME}` removes this one.\n"
+    ))))
+}
+
+/// Is the standard output kept by systemd (systemd.exec(5))? A password must not be.
+fn goes_to_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
+}
+
+/// The line to paste. A wildcard address stands for this machine.
+fn sftp_command(address: SocketAddr) -> String {
+    let host = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => "127.0.0.1".to_owned(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => "[::1]".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        // Without brackets sftp takes what follows the first colon for a path.
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    format!("sftp -P {} {NAME}@{host}", address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_to_paste_names_a_reachable_address() {
+        for (address, command) in [
+            ("127.0.0.1:2022", "sftp -P 2022 demo@127.0.0.1"),
+            ("0.0.0.0:22", "sftp -P 22 demo@127.0.0.1"),
+            ("[::]:2022", "sftp -P 2022 demo@[::1]"),
+            ("[fe80::1]:1", "sftp -P 1 demo@[fe80::1]"),
+        ] {
+            assert_eq!(sftp_command(address.parse().unwrap()), command);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What runs beside the connections.
+
+pub(super) mod known_sources;
+pub(super) mod live;
+pub(super) mod sweep;
+pub(super) mod uncounted;

@@ -1,0 +1,215 @@
+//! Now and then removes what a crash left of safe overwrites; see docs/adr/0007.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use crate::accounts::{Account, Accounts, UserName};
+use crate::config::Config;
+use crate::error::Error;
+use crate::io::disks::{Disk, Mounts, Turn, Turns};
+use crate::quota::{Ledger, Ledgers, Usage};
+use crate::session::open_home;
+use crate::store::seconds;
+use crate::values::error_chain::chain;
+use crate::values::path::VPath;
+use crate::vfs;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How long the homes of other disks wait for a turn on one.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Names that are found before they are removed: a bound on the memory that they take.
+const AT_ONCE: usize = 1000;
+/// Accounts that are read before their homes are looked at: the same.
+const ACCOUNTS_AT_ONCE: i64 = 1000;
+
+/// Sweeps all homes, and again every day. Never ends by itself.
+pub(in crate::server) async fn run(
+    accounts: Accounts,
+    ledgers: Arc<Ledgers>,
+    config: watch::Receiver<Arc<Config>>,
+) {
+    let sweeper = Arc::new(Sweeper {
+        accounts,
+        ledgers,
+        turns: Turns::default(),
+        apart: Mutex::default(),
+    });
+    loop {
+        let after = config.borrow().uploads.sweep_after;
+        sweeper.clone().pass(None, None, after).await;
+        tokio::time::sleep(DAY).await;
+    }
+}
+
+struct Sweeper {
+    accounts: Accounts,
+    ledgers: Arc<Ledgers>,
+    turns: Turns,
+    /// Disks that are so slow that they have a pass of their own.
+    apart: Mutex<HashSet<Disk>>,
+}
+
+impl Sweeper {
+    /// Sweeps the homes of the accounts that come after one by name: of all disks, or of one that has this
+    /// pass for itself.
+    async fn pass(self: Arc<Self>, last: Option<UserName>, only: Option<Disk>, after: Duration) {
+        let swept = self.sweep_all(last, only.as_ref(), after).await;
+        if let Err(failure) = swept {
+            warn!(
+                "cannot look for what is left of uploads: {}",
+                chain(&failure)
+            );
+        }
+        if let Some(disk) = only {
+            self.apart().remove(&disk);
+        }
+    }
+
+    async fn sweep_all(
+        self: &Arc<Self>,
+        mut last: Option<UserName>,
+        only: Option<&Disk>,
+        after: Duration,
+    ) -> anyhow::Result<()> {
+        loop {
+            let some = self.accounts.after(last.as_ref(), ACCOUNTS_AT_ONCE).await?;
+            if some.is_empty() {
+                return Ok(());
+            }
+            let mounts = Mounts::now();
+            for user in some {
+                let account = user.account;
+                let name = account.name.clone();
+                let disk = mounts.disk_of(&account.home);
+                match only {
+                    Some(only) if disk == *only => {
+                        let turn = self.turns.take(&disk).await;
+                        self.begin(account, turn, after);
+                    }
+                    None if !self.apart().contains(&disk) => {
+                        match timeout(PATIENCE, self.turns.take(&disk)).await {
+                            Ok(turn) => self.begin(account, turn, after),
+                            Err(_) => self.begin_pass(last, disk, after),
+                        }
+                    }
+                    // It is in another pass.
+                    _ => {}
+                }
+                last = Some(name);
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, account: Account, turn: Turn, after: Duration) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            sweep_home(&this.accounts, &this.ledgers, account, after).await;
+            drop(turn);
+        });
+    }
+
+    /// The other disks do not wait for this one.
+    fn begin_pass(self: &Arc<Self>, last: Option<UserName>, disk: Disk, after: Duration) {
+        self.apart().insert(disk.clone());
+        tokio::spawn(self.clone().pass(last, Some(disk), after));
+    }
+
+    fn apart(&self) -> MutexGuard<'_, HashSet<Disk>> {
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn sweep_home(
+    accounts: &Accounts,
+    ledgers: &Arc<Ledgers>,
+    account: Account,
+    after: Duration,
+) {
+    let user = account.name.as_str();
+    let mut gone = Usage::default();
+    let outcome = remove_all(accounts, ledgers, &account, after, &mut gone).await;
+    if let Err(failure) = outcome {
+        warn!(
+            user,
+            "cannot remove what is left of uploads: {}",
+            chain(&failure)
+        );
+    }
+    let Usage { bytes, files } = gone;
+    if files > 0 {
+        info!(user, files, bytes, "removed what was left of uploads");
+    }
+}
+
+/// Removes what is stale, and adds it to what is `gone`.
+async fn remove_all(
+    accounts: &Accounts,
+    ledgers: &Arc<Ledgers>,
+    account: &Account,
+    after: Duration,
+    gone: &mut Usage,
+) -> anyhow::Result<()> {
+    let before = seconds(SystemTime::now() - after);
+    loop {
+        let home = account.home.clone();
+        let stale = spawn_blocking(move || find_stale(&home, before)).await??;
+        if stale.is_empty() {
+            return Ok(());
+        }
+        // It may have got another home while this one was walked through.
+        if accounts.find(&account.name).await?.account.home != account.home {
+            return Ok(());
+        }
+        let member = ledgers.visit(account.name.as_str(), &account.home).await?;
+        let (home, ledger) = (account.home.clone(), member.ledger().clone());
+        let whole = stale.len() < AT_ONCE;
+        let removed = spawn_blocking(move || remove(&home, &ledger, &stale, before)).await??;
+        gone.bytes += removed.bytes;
+        gone.files += removed.files;
+        if whole || removed.files == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Some of the names that may be removed; all, if they are fewer than [`AT_ONCE`].
+fn find_stale(home: &Path, before: i64) -> Result<Vec<VPath>, Error> {
+    let store = open_home(home, 0)?;
+    let mut stale = Vec::new();
+    store.leftovers(&mut |path| {
+        let found = store.metadata(&path, false);
+        if found.is_ok_and(|found| vfs::is_stale(&found, before)) {
+            stale.push(path);
+        }
+        if stale.len() < AT_ONCE {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok(stale)
+}
+
+fn remove(home: &Path, ledger: &Arc<Ledger>, stale: &[VPath], before: i64) -> Result<Usage, Error> {
+    let store = open_home(home, 0)?;
+    let mut gone = Usage::default();
+    for path in stale {
+        match vfs::sweep(&*store, ledger, path, before) {
+            Ok(Some(bytes)) => {
+                gone.bytes += bytes;
+                gone.files += 1;
+            }
+            Ok(None) | Err(Error::Os(rustix::io::Errno::NOENT)) => {}
+            Err(failure) => error!(?path, %failure, "cannot remove what is left of an upload"),
+        }
+    }
+    Ok(gone)
+}

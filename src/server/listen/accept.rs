@@ -1,0 +1,141 @@
+//! Accepting connections: where there is room for one, and its source may come in.
+
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Resource;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::warn;
+
+use super::memory::Memory;
+use super::shard::{Shard, hand_over, turn_away};
+use crate::admission::{Admission, Refusal};
+use crate::io::phase::{Phase, reached};
+use crate::observe::log::Seldom;
+
+/// After an error of accept(2), and while descriptors are short: long enough not to spin, short enough
+/// not to be noticed.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Between two connections while memory is short: newcomers still come in, and what they hold grows no
+/// faster than others can let go.
+const SLOWLY: Duration = Duration::from_secs(1);
+/// Descriptors that are left to those who are logged in, for their files; a quarter if there are few.
+const RESERVE: u64 = 1024;
+
+/// One listener, and what it needs.
+pub(in crate::server) struct Acceptor {
+    pub(in crate::server) listener: TcpListener,
+    pub(in crate::server) shards: Arc<Vec<Shard>>,
+    pub(in crate::server) permits: Arc<Semaphore>,
+    pub(in crate::server) admission: Arc<Admission>,
+    pub(in crate::server) memory: Arc<Memory>,
+}
+
+/// What was told of shortages.
+#[derive(Default)]
+struct Shortages {
+    of_descriptors: Seldom,
+    of_memory: Seldom,
+}
+
+/// What was told of connections that are turned away.
+#[derive(Default)]
+struct TurnedAway {
+    of_crowds: Seldom,
+    of_banned: Seldom,
+}
+
+impl Acceptor {
+    /// Accepts until the server is to stop. Nothing else ends it.
+    pub(in crate::server) async fn run(self, mut phases: watch::Receiver<Phase>) {
+        let (mut failures, mut turned_away) = (Seldom::default(), TurnedAway::default());
+        let mut shortages = Shortages::default();
+        loop {
+            let next = async {
+                // The permit comes first: who finds no room waits in the system's queue, not in ours.
+                let permit = self.permits.clone().acquire_owned().await;
+                self.room(&mut shortages).await;
+                (permit, self.listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                next = next => next,
+                () = reached(&mut phases, Phase::Draining) => return,
+            };
+            let Ok(permit) = permit else { return };
+            match accepted {
+                Ok((tcp, peer)) => self.take(tcp, peer, permit, &mut turned_away),
+                Err(failure) => {
+                    if let Some(times) = failures.now() {
+                        warn!(%failure, times, "cannot accept a connection; trying again");
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until there are descriptors for a connection, and for a while if memory is short.
+    async fn room(&self, shortages: &mut Shortages) {
+        while !has_room(&self.listener) {
+            if shortages.of_descriptors.now().is_some() {
+                warn!("descriptors are short: no connection is accepted until there are more");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        if self.memory.is_short() {
+            if shortages.of_memory.now().is_some() {
+                warn!("memory is short: one connection a second is accepted until there is more");
+            }
+            tokio::time::sleep(SLOWLY).await;
+        }
+    }
+
+    fn take(
+        &self,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        turned_away: &mut TurnedAway,
+    ) {
+        let Ok(tcp) = tcp.into_std() else { return };
+        // An IPv4 client of a socket for both is one of IPv4 for everybody from here on.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let is_proxied = self.admission.is_proxy(peer.ip());
+        let ticket = if is_proxied {
+            self.admission.arrive_unnamed(peer.ip())
+        } else {
+            self.admission.arrive(peer.ip())
+        };
+        match ticket {
+            Ok(ticket) => hand_over(&self.shards, tcp, peer, is_proxied, ticket, permit),
+            Err(refusal) => {
+                let (told, reason) = match refusal {
+                    Refusal::Banned => (
+                        &mut turned_away.of_banned,
+                        "the source is banned; see: landfall ban list",
+                    ),
+                    Refusal::Startups | Refusal::Source => {
+                        (&mut turned_away.of_crowds, "too many are not logged in yet")
+                    }
+                };
+                if let Some(times) = told.now() {
+                    warn!(%peer, times, "turned away: {reason}");
+                }
+                turn_away(tcp, peer, refusal);
+            }
+        }
+    }
+}
+
+/// The lowest free descriptor is the next: so its number tells how many are left.
+fn has_room(listener: &TcpListener) -> bool {
+    let Some(limit) = rustix::process::getrlimit(Resource::Nofile).current else {
+        return true;
+    };
+    let most = limit - RESERVE.min(limit / 4);
+    let next = rustix::io::fcntl_dupfd_cloexec(listener, 0);
+    next.is_ok_and(|next| u64::try_from(next.as_raw_fd()).is_ok_and(|next| next < most))
+}

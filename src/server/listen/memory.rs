@@ -1,0 +1,162 @@
+//! Is memory short? What this process holds beside what it may hold, and what the system has left.
+//!
+//! Memory that runs out ends a process, and all its sessions. So whoever is there goes on, and newcomers
+//! come in slowly, until there is more.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::debug;
+
+/// How long an answer holds: connections may come by the thousand.
+const FRESH: Duration = Duration::from_millis(100);
+/// The files that are asked are no longer than this.
+const LONGEST: usize = 8192;
+/// Below this much that is free for the asking, in bytes, the system is short of memory however much it has.
+const LITTLE: u64 = 256 << 20;
+
+/// What can be asked about memory.
+pub(in crate::server) struct Memory {
+    /// The files are open from before there was a fence around the process.
+    process: Option<File>,
+    system: Option<File>,
+    /// Bytes that this process may hold.
+    most: Option<u64>,
+    last: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Memory {
+    /// `most` is what the config allows; without it, it is a little less than what the process may have
+    /// before the kernel ends it (memory.max and memory.high of its cgroup, and of those around that).
+    pub(in crate::server) fn new(most: Option<u64>) -> Self {
+        let most = most.or_else(|| of_cgroup().map(|most| most - most / 8));
+        debug!(?most, "memory beyond which connections are accepted slowly");
+        Self {
+            process: File::open("/proc/self/status").ok(),
+            system: File::open("/proc/meminfo").ok(),
+            most,
+            last: Mutex::default(),
+        }
+    }
+
+    /// Is there little left? No, where nobody can say.
+    pub(in crate::server) fn is_short(&self) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match *last {
+            Some((asked, answer)) if asked.elapsed() < FRESH => answer,
+            _ => {
+                let answer = self.holds_too_much() || self.has_little_left();
+                *last = Some((Instant::now(), answer));
+                answer
+            }
+        }
+    }
+
+    fn holds_too_much(&self) -> bool {
+        let Some((process, most)) = self.process.as_ref().zip(self.most) else {
+            return false;
+        };
+        // What is mapped from files is given back by the kernel itself.
+        bytes(&now(process), "RssAnon:").is_some_and(|held| held > most)
+    }
+
+    fn has_little_left(&self) -> bool {
+        let Some(system) = &self.system else {
+            return false;
+        };
+        let text = now(system);
+        let (all, left) = (bytes(&text, "MemTotal:"), bytes(&text, "MemAvailable:"));
+        all.zip(left)
+            .is_some_and(|(all, left)| left < LITTLE.min(all / 32))
+    }
+}
+
+/// What a file of /proc says now.
+pub(in crate::server) fn now(file: &File) -> String {
+    let mut text = vec![0; LONGEST];
+    let length = file.read_at(&mut text, 0).unwrap_or(0);
+    text.truncate(length);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The value of a line such as `MemTotal:  8000 kB` (proc_meminfo(5), proc_pid_status(5)).
+pub(in crate::server) fn bytes(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+/// The least that this process's cgroup, or one around it, may have; version 2, or 1 (cgroups(7)).
+fn of_cgroup() -> Option<u64> {
+    const ROOT: &str = "/sys/fs/cgroup";
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    groups
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (controllers, path) = (fields.next()?, fields.next()?.trim_start_matches('/'));
+            match controllers {
+                "" => least(Path::new(ROOT), path, &["memory.max", "memory.high"]),
+                "memory" => {
+                    let root = Path::new(ROOT).join("memory");
+                    least(&root, path, &["memory.limit_in_bytes"])
+                }
+                _ => None,
+            }
+        })
+        .min()
+}
+
+/// The least number in files of these names, in this group below the root or in those around it.
+fn least(root: &Path, group: &str, names: &[&str]) -> Option<u64> {
+    root.join(group)
+        .ancestors()
+        .take_while(|group| group.starts_with(root))
+        .flat_map(|group| names.iter().map(|name| group.join(name)))
+        // "max" is without limit.
+        .filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
+        .min()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_proc_are_read() {
+        let text =
+            "MemTotal:       24000000 kB\nMemFree: 1 kB\nMemAvailable:\t 5 kB\nVmPin: x kB\n";
+        assert_eq!(bytes(text, "MemTotal:"), Some(24_000_000 * 1024));
+        assert_eq!(bytes(text, "MemAvailable:"), Some(5 * 1024));
+        assert_eq!(bytes(text, "VmPin:"), None);
+        assert_eq!(bytes(text, "RssAnon:"), None);
+    }
+
+    #[test]
+    fn the_narrowest_group_counts_and_max_is_no_limit() {
+        let root = tempfile::tempdir().unwrap();
+        let unit = root.path().join("system.slice/landfall.service");
+        fs::create_dir_all(&unit).unwrap();
+        let found = || {
+            let names = ["memory.max", "memory.high"];
+            least(root.path(), "system.slice/landfall.service", &names)
+        };
+        fs::write(unit.join("memory.max"), "max\n").unwrap();
+        assert_eq!(found(), None);
+        fs::write(unit.join("memory.max"), "5000\n").unwrap();
+        fs::write(unit.join("memory.high"), "4000\n").unwrap();
+        assert_eq!(found(), Some(4000));
+        fs::write(root.path().join("system.slice/memory.max"), "3000").unwrap();
+        assert_eq!(found(), Some(3000));
+    }
+
+    #[test]
+    fn this_process_holds_more_than_a_byte_and_less_than_a_tebibyte() {
+        assert!(Memory::new(Some(1)).is_short());
+        assert!(!Memory::new(Some(1 << 40)).holds_too_much());
+    }
+}

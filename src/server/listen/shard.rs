@@ -1,0 +1,229 @@
+//! Shards: threads with a runtime of their own, each of which serves its part of the connections.
+
+use std::future::pending;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Interval, interval};
+use tracing::{debug, error, warn};
+
+use super::proxy;
+use crate::admission::{Refusal, Ticket};
+use crate::io::phase::Phase;
+use crate::server::supervisor::Beat;
+use crate::ssh::{self, Context};
+
+/// Threads of one shard that may wait for disks at the same time. What accounts use of them is bounded by
+/// their shares (`pool`), so a stalled disk does not take them from the other homes.
+const BLOCKING_THREADS: usize = 1024;
+
+/// Gives the connection to the shard that has the fewest, of those that live.
+pub(in crate::server) fn hand_over(
+    shards: &[Shard],
+    tcp: std::net::TcpStream,
+    peer: SocketAddr,
+    is_proxied: bool,
+    ticket: Ticket,
+    permit: OwnedSemaphorePermit,
+) {
+    let least = shards
+        .iter()
+        .filter(|shard| !shard.newcomers.is_closed())
+        .min_by_key(|shard| shard.load.load(Ordering::Relaxed));
+    if let Some(shard) = least {
+        shard.load.fetch_add(1, Ordering::Relaxed);
+        let newcomer = Newcomer {
+            tcp,
+            peer,
+            is_proxied,
+            ticket,
+            _permit: permit,
+            _load: Load(shard.load.clone()),
+        };
+        if shard.newcomers.send(newcomer).is_err() {
+            error!(%peer, "a shard is gone; its connection is dropped");
+        }
+    }
+}
+
+/// A connection on its way to a shard.
+struct Newcomer {
+    tcp: std::net::TcpStream,
+    peer: SocketAddr,
+    /// Does it begin with a header that says for whom it is?
+    is_proxied: bool,
+    ticket: Ticket,
+    _permit: OwnedSemaphorePermit,
+    _load: Load,
+}
+
+/// Counts a connection of a shard for as long as it lives.
+struct Load(Arc<AtomicUsize>);
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A thread with a runtime of its own, on which a connection and all its channels live: they wake
+/// each other without crossing to another core.
+pub(in crate::server) struct Shard {
+    newcomers: mpsc::UnboundedSender<Newcomer>,
+    load: Arc<AtomicUsize>,
+    beat: Beat,
+    /// Gives whether the shard lived to its end.
+    thread: thread::JoinHandle<bool>,
+}
+
+impl Shard {
+    /// `watchdog` is how long somebody waits for its sign of life, if somebody does; `died` is sent its
+    /// number if it ends in a panic. (A panic of one connection ends that connection alone.)
+    pub(in crate::server) fn start(
+        number: usize,
+        context: watch::Receiver<Arc<Context>>,
+        phases: watch::Receiver<Phase>,
+        watchdog: Option<Duration>,
+        died: mpsc::UnboundedSender<usize>,
+    ) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name(format!("shard-{number}-io"))
+            .build()?;
+        let (newcomers, arriving) = mpsc::unbounded_channel();
+        let beat = Beat::default();
+        let life = Life {
+            context,
+            phases,
+            beat: beat.clone(),
+            pause: watchdog.map(|patience| patience / 4),
+        };
+        let thread = thread::Builder::new()
+            .name(format!("shard-{number}"))
+            .spawn(move || {
+                let living = || runtime.block_on(life.live(arriving));
+                let has_lived = catch_unwind(AssertUnwindSafe(living)).is_ok();
+                if !has_lived {
+                    // Nobody waits for it any more when the server ends by itself.
+                    let _ = died.send(number);
+                }
+                // A call that hangs on a dead disk must not keep the process from ending.
+                runtime.shutdown_timeout(Duration::from_secs(2));
+                has_lived
+            })?;
+        Ok(Self {
+            newcomers,
+            load: Arc::default(),
+            beat,
+            thread,
+        })
+    }
+
+    pub(in crate::server) fn beat(&self) -> Beat {
+        self.beat.clone()
+    }
+
+    /// Waits for its end; did it live until now?
+    pub(in crate::server) fn join(self) -> bool {
+        drop(self.newcomers);
+        self.thread.join().unwrap_or(false)
+    }
+}
+
+/// The life of a shard.
+struct Life {
+    context: watch::Receiver<Arc<Context>>,
+    phases: watch::Receiver<Phase>,
+    /// The sign of life, and how often it is given, if somebody waits for it.
+    beat: Beat,
+    pause: Option<Duration>,
+}
+
+impl Life {
+    /// Takes connections until there are no more to come, then waits for the last.
+    async fn live(self, mut arriving: mpsc::UnboundedReceiver<Newcomer>) {
+        let mut connections = JoinSet::new();
+        let mut ticks = self.pause.map(interval);
+        loop {
+            let newcomer = tokio::select! {
+                newcomer = arriving.recv() => newcomer,
+                Some(_) = connections.join_next() => continue,
+                () = pulse(&self.beat, ticks.as_mut()) => continue,
+            };
+            let Some(newcomer) = newcomer else { break };
+            let (context, phases) = (self.context.borrow().clone(), self.phases.clone());
+            connections.spawn(newcomer.serve(context, phases));
+        }
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+/// Gives a sign of life when the next is due.
+async fn pulse(beat: &Beat, ticks: Option<&mut Interval>) {
+    match ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+            beat.beat();
+        }
+        None => pending().await,
+    }
+}
+
+impl Newcomer {
+    async fn serve(self, context: Arc<Context>, phases: watch::Receiver<Phase>) {
+        let Self {
+            tcp, peer, ticket, ..
+        } = self;
+        let ready = tcp
+            .set_nodelay(true)
+            .and_then(|()| TcpStream::from_std(tcp));
+        let tcp = match ready {
+            Ok(tcp) => tcp,
+            Err(failure) => return warn!(%peer, %failure, "a connection was gone at once"),
+        };
+        if !self.is_proxied {
+            return ssh::serve(tcp, peer, ticket, context, phases).await;
+        }
+        if let Some((tcp, client, ticket)) = unpack(tcp, peer, ticket).await {
+            ssh::serve(tcp, client, ticket, context, phases).await;
+        }
+    }
+}
+
+/// Finds out for whom a balancer connects, and whether they may come in.
+async fn unpack(
+    mut tcp: TcpStream,
+    balancer: SocketAddr,
+    unnamed: Ticket,
+) -> Option<(TcpStream, SocketAddr, Ticket)> {
+    let client = match proxy::client(&mut tcp).await {
+        Ok(client) => client.unwrap_or(balancer),
+        Err(failure) => {
+            warn!(peer = %balancer, %failure, "a connection from a balancer is refused");
+            return None;
+        }
+    };
+    match unnamed.named(client.ip()) {
+        Ok(ticket) => Some((tcp, client, ticket)),
+        Err(refusal) => {
+            turn_away(tcp.into_std().ok()?, client, refusal);
+            None
+        }
+    }
+}
+
+/// Closes a connection, with a word if the socket takes one at once. The log has one line a minute: a line
+/// for each would be a flood, too.
+pub(super) fn turn_away(mut tcp: std::net::TcpStream, peer: SocketAddr, refusal: Refusal) {
+    debug!(%peer, ?refusal, "turned away");
+    let _ = tcp.write(refusal.words().as_bytes());
+}

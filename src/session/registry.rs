@@ -1,0 +1,192 @@
+//! The sessions that are open: found by id or by user, seen and ended from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tracing::info;
+
+use crate::accounts::UserName;
+use crate::session::Session;
+use crate::values::time;
+
+/// All sessions that are open.
+#[derive(Default)]
+pub struct Sessions {
+    state: Mutex<State>,
+    somebody_late: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    last_id: u64,
+    open: BTreeMap<u64, Arc<Open>>,
+    /// The last change of any account that was given to the sessions of some.
+    known_until: i64,
+    /// Users whose sessions may not have a change, since their login was proven before it.
+    late: BTreeSet<UserName>,
+}
+
+impl State {
+    fn of(&self, user: &str) -> impl Iterator<Item = &Arc<Open>> {
+        let open = self.open.values();
+        open.filter(move |open| open.session.user() == user)
+    }
+}
+
+/// An account has as many as it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooMany {
+    /// Sessions, by its own rules.
+    #[error("This account has as many sessions as it may have at the same time ({0})")]
+    Sessions(u32),
+    /// Connections, by what other accounts have left of those of the server.
+    #[error(
+        "This account has its share of the server's connections ({0}); close one, or try again later"
+    )]
+    Connections(usize),
+}
+
+/// A session that is open.
+pub struct Open {
+    /// Unique while the server runs, and never used again.
+    pub id: u64,
+    /// The session itself.
+    pub session: Arc<Session>,
+    /// When it began: seconds since 1970-01-01 00:00 UTC.
+    pub since: i64,
+    ending: Ending,
+}
+
+impl Open {
+    /// Ends it: the client is told these words, unless it was ended before.
+    pub fn end(&self, words: &str) {
+        if self.ending.end(words) {
+            self.session.note_end(words);
+            let (user, peer) = (self.session.user(), self.session.peer());
+            info!(user, %peer, id = self.id, words, "a session is ended");
+        }
+    }
+}
+
+/// Ends one connection from outside; cheap to clone.
+#[derive(Clone)]
+pub struct Ending(Arc<watch::Sender<Option<String>>>);
+
+impl Default for Ending {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+}
+
+impl Ending {
+    /// Ends it with these words; false if it was ended before.
+    pub fn end(&self, words: &str) -> bool {
+        self.0.send_if_modified(|ended| {
+            let first = ended.is_none();
+            if first {
+                *ended = Some(words.to_owned());
+            }
+            first
+        })
+    }
+
+    /// Waits until somebody ends it; gives the words.
+    pub async fn ended(&self) -> String {
+        let mut told = self.0.subscribe();
+        let words = told.wait_for(Option::is_some).await;
+        // The sender lives as long as `self`, so the wait does not fail.
+        words
+            .map_or_else(|_| None, |words| words.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// A session's place among those that are open; it is taken out when this is dropped.
+pub struct Entry {
+    sessions: Arc<Sessions>,
+    id: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.sessions.state().open.remove(&self.id);
+    }
+}
+
+impl Sessions {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An id for a session that is to begin.
+    pub fn next_id(&self) -> u64 {
+        let mut state = self.state();
+        state.last_id += 1;
+        state.last_id
+    }
+
+    /// A session begins under an id that was made for it, unless its account has as many as it may.
+    pub fn enter(
+        self: &Arc<Self>,
+        id: u64,
+        session: Arc<Session>,
+        ending: Ending,
+    ) -> Result<Entry, TooMany> {
+        let mut state = self.state();
+        let account = session.account();
+        if let Some(most) = account.settings.rules.max_sessions {
+            let own = state.of(session.user()).count();
+            if u32::try_from(own).unwrap_or(u32::MAX) >= most {
+                return Err(TooMany::Sessions(most));
+            }
+        }
+        if session.basis().as_of() < state.known_until {
+            state.late.insert(account.name.clone());
+            self.somebody_late.notify_one();
+        }
+        let open = Open {
+            id,
+            session,
+            since: time::now(),
+            ending,
+        };
+        state.open.insert(id, Arc::new(open));
+        Ok(Entry {
+            sessions: self.clone(),
+            id,
+        })
+    }
+
+    /// Waits until there is a session that may not have a change.
+    pub async fn somebody_came_late(&self) {
+        self.somebody_late.notified().await;
+    }
+
+    /// The users of such sessions: their accounts are to be read again.
+    pub fn take_late(&self) -> BTreeSet<UserName> {
+        std::mem::take(&mut self.state().late)
+    }
+
+    /// What sessions are given from now on knows of this change. Who enters later, and does not, comes
+    /// late.
+    pub fn know_until(&self, change: i64) {
+        let mut state = self.state();
+        state.known_until = state.known_until.max(change);
+    }
+
+    /// All that are open, the oldest first.
+    pub fn all(&self) -> Vec<Arc<Open>> {
+        self.state().open.values().cloned().collect()
+    }
+
+    /// Those of one user, the oldest first.
+    pub fn of(&self, user: &str) -> Vec<Arc<Open>> {
+        self.state().of(user).cloned().collect()
+    }
+
+    /// The one of this id.
+    pub fn find(&self, id: u64) -> Option<Arc<Open>> {
+        self.state().open.get(&id).cloned()
+    }
+}

@@ -1,0 +1,50 @@
+//! Accounts with what they use.
+
+use std::path::PathBuf;
+
+use crate::accounts::{Accounts, Details};
+use crate::quota::{Usage, figures_of, figures_of_all};
+
+/// An account and its usage.
+#[derive(Debug)]
+pub struct AccountUsage {
+    /// The account.
+    pub details: Details,
+    /// Its usage as the database has it: up to a second old while sessions are open. `None` if its home was
+    /// never counted.
+    pub used: Option<Usage>,
+}
+
+impl AccountUsage {
+    /// Returns the usage of one account.
+    ///
+    /// # Errors
+    /// Of the database.
+    pub async fn of(accounts: &Accounts, details: Details) -> anyhow::Result<Self> {
+        let name = details.account.name.as_str();
+        let counted = figures_of(accounts.database(), name).await?;
+        Ok(Self::new(details, counted.as_ref()))
+    }
+
+    /// Returns the usage of all accounts, by name.
+    ///
+    /// # Errors
+    /// Of the database.
+    pub async fn of_all(accounts: &Accounts) -> anyhow::Result<Vec<Self>> {
+        let figures = figures_of_all(accounts.database()).await?;
+        let users = accounts.list().await?.into_iter();
+        let user = |user: Details| {
+            let counted = figures.get(user.account.name.as_str());
+            Self::new(user, counted)
+        };
+        Ok(users.map(user).collect())
+    }
+
+    /// Ignores usage that was counted in another home, which the account had before.
+    fn new(details: Details, counted: Option<&(PathBuf, Usage)>) -> Self {
+        let used = counted
+            .filter(|(home, _)| home.to_string_lossy() == details.account.home.to_string_lossy())
+            .map(|(_, used)| *used);
+        Self { details, used }
+    }
+}

@@ -1,0 +1,228 @@
+//! A connection until somebody is logged in on it: how much may come, and what its source has to answer
+//! for in the end.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use russh::server::Auth;
+use tracing::warn;
+
+use super::attempts::Attempts;
+use crate::admission::{Fault, Ticket};
+use crate::config;
+use crate::observe::audit::{Audit, Event};
+use crate::values::time;
+
+/// Bytes that may come before the login, whatever it is made of: key exchanges, and what a client says
+/// of itself.
+const BYTES: u64 = 64 * 1024;
+/// And for each attempt: a certificate with RSA keys of 16384 bits takes 7 KiB, and comes twice, the
+/// second time with a signature of 2 KiB.
+const BYTES_OF_ATTEMPT: u64 = 32 * 1024;
+/// russh reads a packet in two pieces, its length and the rest, or in some more as they come over the
+/// network. So many may come, and so many for each attempt.
+const PIECES: u64 = 600;
+const PIECES_OF_ATTEMPT: u64 = 100;
+/// Requests to log in that are answered otherwise than by a refusal, as a key that would do, or a
+/// question, beside four for each attempt.
+const REQUESTS: u32 = 20;
+/// Wrong passwords that are one failed login: a client asks its user so often.
+const TRIES: u32 = 3;
+
+/// See the module's description.
+pub(super) struct Visit {
+    ticket: Ticket,
+    peer: SocketAddr,
+    attempts: Attempts,
+    most_attempts: usize,
+    most_bytes: u64,
+    most_pieces: u64,
+    most_requests: u32,
+    bytes: AtomicU64,
+    pieces: AtomicU64,
+    requests: AtomicU32,
+    /// Credentials that were wrong.
+    wrong: AtomicU32,
+    /// Keys that were offered in vain; an agent has several.
+    in_vain: AtomicU32,
+    is_late: AtomicBool,
+    is_too_much: AtomicBool,
+    is_logged_in: AtomicBool,
+}
+
+impl Visit {
+    pub(super) fn new(ticket: Ticket, peer: SocketAddr, login: &config::Login) -> Self {
+        let attempts = u32::try_from(login.max_attempts).unwrap_or(u32::MAX);
+        Self {
+            ticket,
+            peer,
+            attempts: Attempts::default(),
+            most_attempts: login.max_attempts,
+            most_bytes: BYTES + BYTES_OF_ATTEMPT * u64::from(attempts),
+            most_pieces: PIECES + PIECES_OF_ATTEMPT * u64::from(attempts),
+            most_requests: attempts.saturating_mul(4).saturating_add(REQUESTS),
+            bytes: AtomicU64::new(0),
+            pieces: AtomicU64::new(0),
+            requests: AtomicU32::new(0),
+            wrong: AtomicU32::new(0),
+            in_vain: AtomicU32::new(0),
+            is_late: AtomicBool::new(false),
+            is_too_much: AtomicBool::new(false),
+            is_logged_in: AtomicBool::new(false),
+        }
+    }
+
+    /// The login attempts, for the log.
+    pub(super) fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// A piece has come; false if that is more than anybody needs.
+    pub(super) fn has_come(&self, length: usize) -> bool {
+        let length = length as u64;
+        let bytes = self.bytes.fetch_add(length, Ordering::Relaxed) + length;
+        let pieces = self.pieces.fetch_add(1, Ordering::Relaxed) + 1;
+        self.is_fine(bytes <= self.most_bytes && pieces <= self.most_pieces)
+    }
+
+    /// Somebody asks to be let in, in whatever way.
+    ///
+    /// # Errors
+    /// They have asked too often.
+    pub(super) fn asks(&self) -> Result<(), russh::Error> {
+        let requests = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.is_fine(requests <= self.most_requests) {
+            Ok(())
+        } else {
+            Err(russh::Error::Disconnect)
+        }
+    }
+
+    /// Counts the request if this answer rejects it.
+    pub(super) fn answered(&self, answer: Auth) -> Auth {
+        if let Auth::Reject {
+            partial_success: false,
+            ..
+        } = answer
+        {
+            self.attempts.rejected();
+        }
+        answer
+    }
+
+    fn is_fine(&self, is_fine: bool) -> bool {
+        if !is_fine {
+            self.is_too_much.store(true, Ordering::Relaxed);
+        }
+        is_fine
+    }
+
+    /// The time is over.
+    pub(super) fn late(&self) {
+        self.is_late.store(true, Ordering::Relaxed);
+    }
+
+    /// A password or a key that was proven was refused.
+    pub(super) fn wrong(&self) {
+        self.wrong.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A key was offered that would not do.
+    pub(super) fn in_vain(&self) {
+        self.in_vain.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Somebody is logged in.
+    pub(super) fn logged_in(&self, is_guest: bool) {
+        self.is_logged_in.store(true, Ordering::Relaxed);
+        self.ticket.logged_in(is_guest);
+    }
+
+    /// It has ended by itself, with this error: its source answers for what it has done, and the log says
+    /// why there was no login.
+    pub(super) fn settle(&self, failure: Option<&russh::Error>, audit: &Audit) {
+        if !self.is_logged_in.load(Ordering::Relaxed) {
+            self.log(failure);
+        }
+        for (fault, times) in self.faults(failure) {
+            let Some(ban) = self.ticket.fault(fault, times) else {
+                continue;
+            };
+            let (source, reason) = (ban.source, fault.name());
+            let seconds = ban.left.as_secs();
+            warn!(%source, seconds, reason, "a source is banned; see: landfall ban list");
+            let until = i64::try_from(ban.until.as_secs()).unwrap_or(i64::MAX);
+            let event = Event::Ban {
+                source: &source.to_string(),
+                until: time::rfc3339(until),
+                seconds,
+                reason,
+            };
+            audit.note(None, &event);
+        }
+    }
+
+    fn log(&self, failure: Option<&russh::Error>) {
+        let ending = if self.is_too_much.load(Ordering::Relaxed) {
+            Some("the client sent more than a login needs")
+        } else if self.is_late.load(Ordering::Relaxed) {
+            Some("no login within login.grace_time")
+        } else if self.bytes.load(Ordering::Relaxed) == 0 {
+            Some("the client sent nothing")
+        } else {
+            None
+        };
+        let most = self.most_attempts;
+        self.attempts.log(self.peer, ending, failure, most);
+    }
+
+    fn faults(&self, failure: Option<&russh::Error>) -> Vec<(Fault, u32)> {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        if is(&self.is_logged_in) {
+            return Vec::new();
+        }
+        let wrong = self.wrong.load(Ordering::Relaxed);
+        let has_tried = wrong > 0 || self.in_vain.load(Ordering::Relaxed) > 0;
+        let mut faults = Vec::new();
+        if has_tried {
+            faults.push((Fault::FailedLogin, wrong.div_ceil(TRIES).max(1)));
+        }
+        let other = if is(&self.is_too_much) {
+            Some(Fault::Abuse)
+        } else if is(&self.is_late) {
+            Some(Fault::Late)
+        } else {
+            match failure {
+                Some(russh::Error::Version) => Some(Fault::Scan),
+                Some(failure) if is_abuse(failure) => Some(Fault::Abuse),
+                _ => (!has_tried).then_some(Fault::NoLogin),
+            }
+        };
+        faults.extend(other.map(|other| (other, 1)));
+        faults
+    }
+}
+
+/// Is this what no client does that means well? An old one may have no algorithm in common with us, and
+/// the network may fail.
+fn is_abuse(failure: &russh::Error) -> bool {
+    use russh::Error::{
+        DecryptionError, Inconsistent, IndexOutOfBounds, Kex, KexInit, PacketAuth, PacketSize,
+        Pending, SshEncoding, SshKey, StrictKeyExchangeViolation, Utf8,
+    };
+    matches!(
+        failure,
+        DecryptionError
+            | Inconsistent
+            | IndexOutOfBounds
+            | Kex
+            | KexInit
+            | PacketAuth
+            | PacketSize(_)
+            | Pending
+            | SshEncoding(_)
+            | SshKey(_)
+            | StrictKeyExchangeViolation { .. }
+            | Utf8(_)
+    )
+}
