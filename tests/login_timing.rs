@@ -17,7 +17,7 @@ async fn who_is_not_there_costs_as_much_as_who_is() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");
     std::fs::write(&file, "[login]\nargon2_memory = \"8MiB\"\n").unwrap();
-    let accounts = Accounts::open_or_make(&Config::load(&file).unwrap())
+    let accounts = Accounts::open_or_make(Config::load(&file).unwrap().accounts())
         .await
         .unwrap();
     for (name, password) in [

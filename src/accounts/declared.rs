@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::bail;
 
 use super::homes::{Disks, Stored};
+use super::options::{AccountOptions, DeclaredUser, RefusedUsers};
 use super::sql::{AccountRow, Change};
 use super::{Accounts, UserName, add_keys, homes, stored_name};
-use crate::config::{Config, DeclaredUser, Faults};
 use crate::values::time;
 
 /// What became of the users that config.toml declares.
@@ -46,15 +46,14 @@ impl Accounts {
     /// Makes the declared accounts what config.toml says. The guest is [set](Self::set_guest) elsewhere.
     ///
     /// # Errors
-    /// A user cannot be so, or there is one of that name who was made by a command: with the place in
-    /// config.toml.
+    /// [`RefusedUsers`]: a user cannot be so, or there is one of that name who was made by a command.
     pub(super) async fn set_declared(
         &self,
         change: &mut Change,
         disks: &mut Disks,
-        config: &Config,
+        options: AccountOptions<'_>,
     ) -> anyhow::Result<Declared> {
-        let (users, guest) = (&config.users, config.guest.name.as_str());
+        let (users, guest) = (options.users, options.guest.name.as_str());
         let mut done = Declared::default();
         for name in change.declared().await? {
             let name = stored_name(&name)?;
@@ -68,7 +67,7 @@ impl Accounts {
             let name = &user.name;
             match change.account(name.as_str()).await? {
                 Some(row) if !row.settings.declared => faults.push((
-                    user.spot.clone(),
+                    name.clone(),
                     format!(
                         "there is a user {name} already, made by a command: take [user.{name}] out, or make room with landfall user rm {name} (the files stay)"
                     ),
@@ -76,16 +75,16 @@ impl Accounts {
                 Some(row) => match self.adapt(change, disks, row, user).await {
                     Ok(true) => done.changed.push(name.clone()),
                     Ok(false) => {}
-                    Err(failure) => faults.push((user.spot.clone(), format!("{failure:#}"))),
+                    Err(failure) => faults.push((name.clone(), format!("{failure:#}"))),
                 },
                 None => match self.declare_new(change, disks, user).await {
                     Ok(()) => done.added.push(name.clone()),
-                    Err(failure) => faults.push((user.spot.clone(), format!("{failure:#}"))),
+                    Err(failure) => faults.push((name.clone(), format!("{failure:#}"))),
                 },
             }
         }
         if !faults.is_empty() {
-            return Err(Faults::of(faults).into());
+            return Err(RefusedUsers(faults).into());
         }
         Ok(done)
     }

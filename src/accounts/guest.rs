@@ -3,9 +3,9 @@
 use anyhow::bail;
 
 use super::homes::Disks;
+use super::options::GuestOptions;
 use super::sql::Change;
 use super::{Accounts, Allowance, NewAccount, Settings, UserName};
-use crate::config::Guest;
 
 impl Accounts {
     /// Makes the guest's account as the config has it; closed, if there shall be none.
@@ -13,7 +13,7 @@ impl Accounts {
         &self,
         change: &mut Change,
         disks: &mut Disks,
-        guest: &Guest,
+        guest: &GuestOptions,
     ) -> anyhow::Result<()> {
         let name: UserName = guest.name.parse()?;
         let Some(row) = change.account(name.as_str()).await? else {
@@ -55,7 +55,7 @@ impl Accounts {
 }
 
 /// What the config does not say of a guest stays as it is.
-fn apply(guest: &Guest, settings: &mut Settings) {
+fn apply(guest: &GuestOptions, settings: &mut Settings) {
     settings.declared = true;
     let (bytes, files) = guest.quota;
     settings.allowance = Allowance { bytes, files };

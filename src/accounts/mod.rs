@@ -9,6 +9,7 @@ mod key_file;
 mod keys;
 mod last_login;
 mod login;
+mod options;
 mod password;
 mod prepared;
 mod revoked;
@@ -29,7 +30,6 @@ use self::last_login::LastLogins;
 use self::password::Hasher;
 use self::sql::{AccountRow, Change, DetailsRow, Rows};
 use self::trust::Trust;
-use crate::config::Config;
 use crate::database::{Alone, Database};
 use crate::rules::Rules;
 use crate::values::time;
@@ -42,6 +42,7 @@ pub use self::key_file::decode as decode_keys;
 pub use self::keys::AuthorizedKey;
 pub use self::last_login::LastLogin;
 pub use self::login::{Credential, Given, KeyProof, Proof, Refusal};
+pub use self::options::{AccountOptions, DeclaredUser, GuestOptions, LoginOptions, RefusedUsers};
 pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};
 pub use self::prepared::Prepared;
 pub use self::security_key::SecurityKeyFlags;
@@ -154,41 +155,37 @@ struct Inner {
 
 impl Accounts {
     /// Opens the database, which must be there.
-    pub async fn open(config: &Config) -> anyhow::Result<Self> {
-        Self::of(config, Database::open(&config.server.data).await?).await
+    pub async fn open(options: AccountOptions<'_>) -> anyhow::Result<Self> {
+        Self::of(options, Database::open(options.data).await?).await
     }
 
     /// Opens the database; makes it, and the data folder, if there is none.
-    pub async fn open_or_make(config: &Config) -> anyhow::Result<Self> {
-        Self::of(config, Database::open_or_make(&config.server.data).await?).await
+    pub async fn open_or_make(options: AccountOptions<'_>) -> anyhow::Result<Self> {
+        Self::of(options, Database::open_or_make(options.data).await?).await
     }
 
     /// Opens the database to compare a config with it: `None` if there is none, or its schema is older.
-    pub async fn open_as_they_are(config: &Config) -> anyhow::Result<Option<Self>> {
-        match Database::open_as_it_is(&config.server.data).await? {
-            Some(database) => Self::of(config, database).await.map(Some),
+    pub async fn open_as_they_are(options: AccountOptions<'_>) -> anyhow::Result<Option<Self>> {
+        match Database::open_as_it_is(options.data).await? {
+            Some(database) => Self::of(options, database).await.map(Some),
             None => Ok(None),
         }
     }
 
     /// As [`Accounts::open_or_make`], for the holder of the data folder.
-    pub async fn open_alone(config: &Config, alone: &Alone) -> anyhow::Result<Self> {
-        Self::of(
-            config,
-            Database::open_alone(&config.server.data, alone).await?,
-        )
-        .await
+    pub async fn open_alone(options: AccountOptions<'_>, alone: &Alone) -> anyhow::Result<Self> {
+        Self::of(options, Database::open_alone(options.data, alone).await?).await
     }
 
-    async fn of(config: &Config, database: Database) -> anyhow::Result<Self> {
-        let data = &config.server.data;
+    async fn of(options: AccountOptions<'_>, database: Database) -> anyhow::Result<Self> {
+        let data = options.data;
         Ok(Self {
             inner: Arc::new(Inner {
                 rows: Rows::new(database.clone()),
                 database,
-                hasher: RwLock::new(Arc::new(Hasher::new(&config.login)?)),
-                trust: RwLock::new(Arc::new(Trust::new(config))),
-                homes: Homes::new(data, &config.server.keys).await?,
+                hasher: RwLock::new(Arc::new(Hasher::new(options.login)?)),
+                trust: RwLock::new(Arc::new(Trust::new(options))),
+                homes: Homes::new(data, options.keys).await?,
                 logins: LastLogins::default(),
             }),
         })

@@ -12,7 +12,7 @@ use rand::rngs::SysRng;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use crate::config::Login;
+use super::options::LoginOptions;
 
 /// The longest password, in bytes: hashing one costs the same whatever its length.
 pub const MAX_PASSWORD: usize = 1024;
@@ -109,7 +109,7 @@ impl FromStr for PasswordHash {
 }
 
 /// Hashes a password for config.toml.
-pub async fn hash_password(login: &Login, password: &Password) -> anyhow::Result<String> {
+pub async fn hash_password(login: &LoginOptions, password: &Password) -> anyhow::Result<String> {
     Hasher::new(login)?.hash(password).await
 }
 
@@ -133,7 +133,7 @@ pub(super) enum Verdict {
 }
 
 impl Hasher {
-    pub(super) fn new(login: &Login) -> anyhow::Result<Self> {
+    pub(super) fn new(login: &LoginOptions) -> anyhow::Result<Self> {
         let params = Params::new(
             login.argon2_memory,
             login.argon2_passes,

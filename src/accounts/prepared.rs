@@ -3,11 +3,11 @@
 use std::sync::{Arc, PoisonError};
 
 use super::homes::Disks;
+use super::options::{AccountOptions, DeclaredUser, GuestOptions};
 use super::password::Hasher;
 use super::sql::Change;
 use super::trust::Trust;
 use super::{Accounts, Declared};
-use crate::config::{Config, DeclaredUser, Guest};
 
 /// What a config makes of the accounts and their logins. Nothing of it holds before [`Prepared::commit`],
 /// and no account can be changed until then.
@@ -24,11 +24,11 @@ impl Accounts {
     ///
     /// # Errors
     /// The files of keys that it names cannot be used, or the guest or a declared user cannot be so.
-    pub async fn prepare(&self, config: &Config) -> anyhow::Result<Prepared> {
-        let hasher = Arc::new(Hasher::new(&config.login)?);
-        let trust = Arc::new(Trust::new(config));
+    pub async fn prepare(&self, options: AccountOptions<'_>) -> anyhow::Result<Prepared> {
+        let hasher = Arc::new(Hasher::new(options.login)?);
+        let trust = Arc::new(Trust::new(options));
         trust.check().await?;
-        let (change, declared) = self.fit(Some(&config.guest), Some(config)).await?;
+        let (change, declared) = self.fit(Some(options.guest), Some(options)).await?;
         Ok(Prepared {
             accounts: self.clone(),
             hasher,
@@ -42,8 +42,8 @@ impl Accounts {
     ///
     /// # Errors
     /// As [`Accounts::prepare`].
-    pub async fn declare(&self, config: &Config) -> anyhow::Result<Declared> {
-        let (change, declared) = self.fit(None, Some(config)).await?;
+    pub async fn declare(&self, options: AccountOptions<'_>) -> anyhow::Result<Declared> {
+        let (change, declared) = self.fit(None, Some(options)).await?;
         change.commit().await?;
         Ok(declared)
     }
@@ -52,13 +52,13 @@ impl Accounts {
     ///
     /// # Errors
     /// What [`Accounts::prepare`] would refuse of the guest and the declared users.
-    pub async fn compare(&self, config: &Config) -> anyhow::Result<()> {
-        let mut disks = self.ask_disks(Some(&config.guest), Some(config)).await?;
+    pub async fn compare(&self, options: AccountOptions<'_>) -> anyhow::Result<()> {
+        let mut disks = self.ask_disks(Some(options.guest), Some(options)).await?;
         // It is never committed.
         let mut change = self.inner.rows.change().await?;
-        self.set_guest(&mut change, &mut disks, &config.guest)
+        self.set_guest(&mut change, &mut disks, options.guest)
             .await?;
-        self.set_declared(&mut change, &mut disks, config).await?;
+        self.set_declared(&mut change, &mut disks, options).await?;
         Ok(())
     }
 
@@ -67,20 +67,20 @@ impl Accounts {
     ///
     /// # Errors
     /// As [`Accounts::prepare`].
-    pub async fn begin(&self, config: &Config) -> anyhow::Result<()> {
+    pub async fn begin(&self, options: AccountOptions<'_>) -> anyhow::Result<()> {
         self.trust().check().await?;
-        let (change, _) = self.fit(Some(&config.guest), None).await?;
+        let (change, _) = self.fit(Some(options.guest), None).await?;
         change.commit().await
     }
 
     /// Asks where the homes lead that a config names.
     async fn ask_disks(
         &self,
-        guest: Option<&Guest>,
-        declared: Option<&Config>,
+        guest: Option<&GuestOptions>,
+        declared: Option<AccountOptions<'_>>,
     ) -> anyhow::Result<Disks> {
         let homes = &self.inner.homes;
-        let users = declared.into_iter().flat_map(|config| &config.users);
+        let users = declared.into_iter().flat_map(|options| options.users);
         let mut asked: Vec<_> = users
             .map(DeclaredUser::named_home)
             .map(|(name, wish)| homes.asked(name, wish))
@@ -94,8 +94,8 @@ impl Accounts {
     /// Starts a change in which the guest, or the declared users of a config, or both, are what it says.
     async fn fit(
         &self,
-        guest: Option<&Guest>,
-        declared: Option<&Config>,
+        guest: Option<&GuestOptions>,
+        declared: Option<AccountOptions<'_>>,
     ) -> anyhow::Result<(Change, Declared)> {
         let mut disks = self.ask_disks(guest, declared).await?;
         loop {
@@ -104,7 +104,7 @@ impl Accounts {
                 self.set_guest(&mut change, &mut disks, guest).await?;
             }
             let done = match declared {
-                Some(config) => self.set_declared(&mut change, &mut disks, config).await?,
+                Some(options) => self.set_declared(&mut change, &mut disks, options).await?,
                 None => Declared::default(),
             };
             if disks.has_all() {

@@ -109,7 +109,7 @@ fn names_that_are_safe_as_a_folder_and_in_a_log_are_names() {
 fn only_the_password_of_the_account_logs_in() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+        let accounts = Accounts::open_or_make(config(folder.path(), CHEAP).accounts())
             .await
             .unwrap();
         accounts
@@ -165,7 +165,7 @@ fn only_the_password_of_the_account_logs_in() {
 fn only_a_key_of_the_account_logs_in() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+        let accounts = Accounts::open_or_make(config(folder.path(), CHEAP).accounts())
             .await
             .unwrap();
         accounts
@@ -239,7 +239,7 @@ fn only_a_key_of_the_account_logs_in() {
 fn a_hash_follows_the_config_at_the_next_login() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+        let accounts = Accounts::open_or_make(config(folder.path(), CHEAP).accounts())
             .await
             .unwrap();
         accounts
@@ -249,7 +249,7 @@ fn a_hash_follows_the_config_at_the_next_login() {
         accounts.close().await;
 
         let dearer = CHEAP.replace("argon2_passes = 1", "argon2_passes = 2");
-        let accounts = Accounts::open_or_make(&config(folder.path(), &dearer))
+        let accounts = Accounts::open_or_make(config(folder.path(), &dearer).accounts())
             .await
             .unwrap();
         let hash = async || {
@@ -273,7 +273,7 @@ fn a_hash_follows_the_config_at_the_next_login() {
 fn hashes_wait_for_each_other() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+        let accounts = Accounts::open_or_make(config(folder.path(), CHEAP).accounts())
             .await
             .unwrap();
         let permits = accounts.hasher().permits.clone();
@@ -292,11 +292,11 @@ fn a_database_from_the_future_is_refused() {
     let folder = TempDir::new().unwrap();
     run(async {
         let config = config(folder.path(), CHEAP);
-        let accounts = Accounts::open_or_make(&config).await.unwrap();
+        let accounts = Accounts::open_or_make(config.accounts()).await.unwrap();
         accounts.add(account("ann", None, &[])).await.unwrap();
         accounts.database().pretend_newer().await;
         accounts.close().await;
-        let refused = Accounts::open_or_make(&config)
+        let refused = Accounts::open_or_make(config.accounts())
             .await
             .err()
             .unwrap()
@@ -317,7 +317,7 @@ fn a_data_folder_that_others_can_change_is_refused() {
         let data = &config.server.data;
         std::fs::create_dir(data).unwrap();
         std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o777)).unwrap();
-        let refused = Accounts::open_or_make(&config)
+        let refused = Accounts::open_or_make(config.accounts())
             .await
             .err()
             .unwrap()
@@ -325,7 +325,7 @@ fn a_data_folder_that_others_can_change_is_refused() {
         assert!(refused.contains("chmod go-w"), "{refused}");
         assert_eq!(std::fs::read_dir(data).unwrap().count(), 0);
         std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let accounts = Accounts::open_or_make(&config).await.unwrap();
+        let accounts = Accounts::open_or_make(config.accounts()).await.unwrap();
         accounts.add(account("ann", None, &[])).await.unwrap();
         for entry in std::fs::read_dir(data).unwrap() {
             let entry = entry.unwrap();
@@ -341,7 +341,7 @@ fn a_data_folder_that_others_can_change_is_refused() {
 fn accounts_are_gone_through_in_parts() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+        let accounts = Accounts::open_or_make(config(folder.path(), CHEAP).accounts())
             .await
             .unwrap();
         for new in ["ann", "bob", "cid"] {
@@ -365,7 +365,7 @@ fn accounts_are_gone_through_in_parts() {
 fn many_changes_are_told_in_parts() {
     let folder = TempDir::new().unwrap();
     run(async {
-        let accounts = Accounts::open_or_make(&config(folder.path(), CHEAP))
+        let accounts = Accounts::open_or_make(config(folder.path(), CHEAP).accounts())
             .await
             .unwrap();
         sqlx::query(

@@ -17,10 +17,10 @@ use tokio::task::spawn_blocking;
 use super::certificates::{self, Allowed, Certificate};
 use super::keys::AuthorizedKey;
 use super::login::{Credential, Refusal};
+use super::options::AccountOptions;
 use super::revoked::Revoked;
 use super::security_key::Required;
 use super::{Accounts, UserName};
-use crate::config::Config;
 use crate::values::time;
 
 /// No file of keys is larger than this.
@@ -95,12 +95,12 @@ impl Kept {
 }
 
 impl Trust {
-    pub(super) fn new(config: &Config) -> Self {
-        let guest = &config.guest;
+    pub(super) fn new(options: AccountOptions<'_>) -> Self {
+        let guest = options.guest;
         Self {
             paths: Paths {
-                authorities: config.login.user_ca_keys.clone(),
-                revoked: config.login.revoked_keys.clone(),
+                authorities: options.login.user_ca_keys.clone(),
+                revoked: options.login.revoked_keys.clone(),
             },
             kept: Arc::default(),
             guest: guest.enabled.then(|| guest.name.clone()),

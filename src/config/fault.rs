@@ -20,13 +20,13 @@ impl Faults {
     }
 
     /// What was found to be wrong after the file had been read.
-    pub fn of(faults: Vec<(Spot, String)>) -> Self {
-        let fault = |(spot, text): (Spot, String)| Fault {
-            place: Some(spot.place),
-            file: spot.file,
+    pub(super) fn of<'a>(faults: impl Iterator<Item = (Option<&'a Spot>, String)>) -> Self {
+        let fault = |(spot, text): (Option<&Spot>, String)| Fault {
+            place: spot.map(|spot| spot.place),
+            file: spot.map_or_else(String::new, |spot| spot.file.clone()),
             text,
         };
-        let mut faults: Vec<_> = faults.into_iter().map(fault).collect();
+        let mut faults: Vec<_> = faults.map(fault).collect();
         faults.sort();
         Self { faults, data: None }
     }

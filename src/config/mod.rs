@@ -22,11 +22,12 @@ pub use self::fault::{Faults, Spot};
 use self::fault::{Report, nearest};
 use self::find::{DEFAULT_DATA, DEFAULT_FILE, INSTALLED_FILE};
 pub use self::sections::{
-    Algorithms, Audit, Fences, Guest, LEGACY_IS_DEPRECATED, Log, Login, Metrics, Server, Sftp, Ssh,
-    Uploads,
+    Algorithms, Audit, Fences, LEGACY_IS_DEPRECATED, Log, Metrics, Server, Sftp, Ssh, Uploads,
 };
 use self::table::{KEYS, Key, LIVE, RULES, settle};
-pub use self::users::DeclaredUser;
+use crate::accounts::{
+    AccountOptions, DeclaredUser, GuestOptions, LoginOptions, RefusedUsers, UserName,
+};
 use crate::admission;
 use crate::observe::audit::{OnFailure, Policy, Rotation, Trail};
 use crate::observe::log::Format;
@@ -45,13 +46,13 @@ pub struct Config {
     /// Which connections are taken, and which sources are kept out.
     pub admission: admission::Settings,
     /// Who may come in, and at what cost.
-    pub login: Login,
+    pub login: LoginOptions,
     /// Algorithms, and how long keys are used.
     pub ssh: Ssh,
     /// What the server may touch.
     pub fences: Fences,
     /// The guest, who needs no password.
-    pub guest: Guest,
+    pub guest: GuestOptions,
     /// Limits of an SFTP session.
     pub sftp: Sftp,
     /// How files are overwritten and closed.
@@ -66,6 +67,8 @@ pub struct Config {
     pub bandwidth: Bandwidth,
     /// The users that stand in it.
     pub users: Vec<DeclaredUser>,
+    /// Where they stand.
+    user_spots: HashMap<UserName, Spot>,
     /// Every key with its value as it stands in the file, or its default.
     values: HashMap<(&'static str, &'static str), String>,
 }
@@ -80,6 +83,35 @@ pub struct Difference {
 }
 
 impl Config {
+    /// Returns all that accounts need of it.
+    pub fn accounts(&self) -> AccountOptions<'_> {
+        AccountOptions {
+            data: &self.server.data,
+            keys: &self.server.keys,
+            login: &self.login,
+            guest: &self.guest,
+            users: &self.users,
+        }
+    }
+
+    /// Returns the place of a declared user in the file.
+    pub fn spot_of(&self, user: &UserName) -> Option<&Spot> {
+        self.user_spots.get(user)
+    }
+
+    /// Gives refused users their places in the file; any other error stays as it is.
+    pub fn with_places(&self, failure: anyhow::Error) -> anyhow::Error {
+        match failure.downcast::<RefusedUsers>() {
+            Ok(RefusedUsers(refused)) => {
+                let placed = refused
+                    .into_iter()
+                    .map(|(name, reason)| (self.user_spots.get(&name), reason));
+                Faults::of(placed).into()
+            }
+            Err(failure) => failure,
+        }
+    }
+
     /// The audit trail, wherever the state is.
     pub fn trail(&self) -> Trail {
         Trail::new(&self.server.data, self.audit.rotation)
@@ -235,7 +267,7 @@ impl Config {
                 stop_grace: Duration::ZERO,
             },
             admission: admission::Settings::default(),
-            login: Login {
+            login: LoginOptions {
                 grace_time: Duration::ZERO,
                 max_attempts: 0,
                 argon2_memory: 0,
@@ -259,7 +291,7 @@ impl Config {
                 seccomp: false,
                 homes: Vec::new(),
             },
-            guest: Guest {
+            guest: GuestOptions {
                 enabled: false,
                 name: String::new(),
                 home: None,
@@ -300,6 +332,7 @@ impl Config {
             },
             bandwidth: Bandwidth::default(),
             users: Vec::new(),
+            user_spots: HashMap::new(),
             values: HashMap::new(),
         }
     }
@@ -341,7 +374,8 @@ impl Reader<'_> {
                     self.section(name.get_ref(), keys);
                 }
                 DeValue::Table(declared) if name.get_ref() == users::SECTION => {
-                    self.config.users = users::read(declared, self.folder, &mut self.report);
+                    let (users, spots) = users::read(declared, self.folder, &mut self.report);
+                    (self.config.users, self.config.user_spots) = (users, spots);
                 }
                 _ => self
                     .report

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::observe::audit::{Policy, Rotation};
 use crate::observe::log::Format;
-use crate::rules::{Network, Permissions};
+use crate::rules::Network;
 
 /// `[server]`
 #[derive(Debug, Clone)]
@@ -29,27 +29,6 @@ pub struct Server {
     pub proxies: Arc<[Network]>,
     /// Time that transfers have to come to their end once the server is to stop.
     pub stop_grace: Duration,
-}
-
-/// `[login]`
-#[derive(Debug, Clone)]
-pub struct Login {
-    /// Time from the connection to the login.
-    pub grace_time: Duration,
-    /// Failed attempts on one connection.
-    pub max_attempts: usize,
-    /// argon2id: memory in KiB.
-    pub argon2_memory: u32,
-    /// argon2id: passes over the memory.
-    pub argon2_passes: u32,
-    /// argon2id: lanes.
-    pub argon2_lanes: u32,
-    /// Passwords that are hashed at the same time; the others wait.
-    pub parallel_hashes: usize,
-    /// Public keys of those whose certificates are trusted.
-    pub user_ca_keys: Option<PathBuf>,
-    /// Keys and certificates that are not let in.
-    pub revoked_keys: Option<PathBuf>,
 }
 
 /// Which algorithms are offered; each setting includes those before it.
@@ -109,23 +88,6 @@ pub struct Fences {
     pub seccomp: bool,
     /// Folders in which homes may be added while it runs, beside data.
     pub homes: Vec<PathBuf>,
-}
-
-/// `[guest]`
-#[derive(Debug, Clone)]
-pub struct Guest {
-    /// Is there one?
-    pub enabled: bool,
-    /// The account's name.
-    pub name: String,
-    /// Its home; its own folder under data/homes if not given.
-    pub home: Option<PathBuf>,
-    /// What it may do.
-    pub permissions: Permissions,
-    /// How much it may use: bytes, and files.
-    pub quota: (Option<u64>, Option<u64>),
-    /// Sessions at the same time.
-    pub max_sessions: Option<u32>,
 }
 
 /// `[sftp]`

@@ -3,14 +3,14 @@
 // Each setter is one assignment, and its unit is what it returns.
 #![allow(clippy::unit_arg)]
 
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Report, Spot, nearest};
 use super::value::{self, Parsed, Value};
-use crate::accounts::{AuthorizedKey, PasswordHash, Settings, UserName};
+use crate::accounts::{DeclaredUser, UserName};
 
 /// The section that they stand in.
 pub(super) const SECTION: &str = "user";
@@ -22,30 +22,6 @@ pub(super) const EXAMPLE_HEAD: &str = "
 # in quotes: [user.\"a.b\"]. They are taken up at the start and by `landfall reload`.
 # [user.anna]
 ";
-
-/// A user that stands in config.toml.
-#[derive(Debug, Clone)]
-pub struct DeclaredUser {
-    /// The name.
-    pub name: UserName,
-    /// Where in the file.
-    pub spot: Spot,
-    /// The home; its own folder under data/homes if not given.
-    pub home: Option<PathBuf>,
-    /// What is set for it.
-    pub settings: Settings,
-    /// The hash of its password, if it has one.
-    pub password: Option<PasswordHash>,
-    /// The keys that may log in to it.
-    pub keys: Vec<AuthorizedKey>,
-}
-
-impl DeclaredUser {
-    /// Returns the name, and the home that is wished for.
-    pub fn named_home(&self) -> (&UserName, Option<&Path>) {
-        (&self.name, self.home.as_deref())
-    }
-}
 
 /// A key of such a section: all that is known about it.
 pub(super) struct UserKey {
@@ -161,18 +137,20 @@ pub(super) const USER_KEYS: &[UserKey] = &[
     },
 ];
 
-/// Reads all users of the section; what is wrong goes to the report.
+/// Reads all users of the section, each with its place; what is wrong goes to the report.
 pub(super) fn read(
     users: &DeTable<'_>,
     folder: &Path,
     report: &mut Report<'_>,
-) -> Vec<DeclaredUser> {
-    let mut declared = Vec::new();
+) -> (Vec<DeclaredUser>, HashMap<UserName, Spot>) {
+    let (mut declared, mut spots) = (Vec::new(), HashMap::new());
     for (name, keys) in users {
         let at = name.span();
         match (name.get_ref().parse(), keys.get_ref()) {
             (Ok(name), DeValue::Table(keys)) => {
-                declared.push(user(name, at, keys, folder, report));
+                let name: UserName = name;
+                spots.insert(name.clone(), report.spot(at));
+                declared.push(user(name, keys, folder, report));
             }
             (Err(wrong), DeValue::Table(_)) => {
                 let name = name.get_ref();
@@ -181,7 +159,7 @@ pub(super) fn read(
             (_, _) => report.fault(at, misplaced(name.get_ref())),
         }
     }
-    declared
+    (declared, spots)
 }
 
 /// What stands directly below `[user]`.
@@ -197,23 +175,11 @@ fn misplaced(name: &str) -> String {
 
 fn user(
     name: UserName,
-    at: Range<usize>,
     keys: &DeTable<'_>,
     folder: &Path,
     report: &mut Report<'_>,
 ) -> DeclaredUser {
-    let settings = Settings {
-        declared: true,
-        ..Settings::default()
-    };
-    let mut user = DeclaredUser {
-        spot: report.spot(at),
-        name,
-        home: None,
-        settings,
-        password: None,
-        keys: Vec::new(),
-    };
+    let mut user = DeclaredUser::new(name);
     for (name, value) in keys {
         let Some(key) = USER_KEYS.iter().find(|key| key.name == name.get_ref()) else {
             report.fault(name.span(), unknown(name.get_ref()));

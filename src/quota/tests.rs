@@ -47,7 +47,7 @@ impl Scene {
         let file = folder.path().join("config.toml");
         std::fs::write(&file, "[login]\nargon2_memory = \"8MiB\"\n").unwrap();
         let (accounts, ledgers) = runtime.block_on(async {
-            let accounts = Accounts::open_or_make(&Config::load(&file).unwrap())
+            let accounts = Accounts::open_or_make(Config::load(&file).unwrap().accounts())
                 .await
                 .unwrap();
             let new = NewAccount {

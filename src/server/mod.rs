@@ -77,7 +77,7 @@ const BACKLOG: u32 = 1024;
 /// # Errors
 /// What keeps the server from serving, and what to do about it.
 pub fn serve(config: Config) -> anyhow::Result<()> {
-    let log = Log::start(&config.log)?;
+    let log = Log::start(config.log.level, config.log.format)?;
     let outcome = serve_with(config, &log);
     log.flush();
     outcome
@@ -136,8 +136,9 @@ struct PreparedAccounts {
 /// Makes the declared users what the config says, and so their homes.
 async fn prepare_accounts(config: &Config) -> anyhow::Result<PreparedAccounts> {
     let alone = become_the_server(&config.server.data).await?;
-    let accounts = Accounts::open_alone(config, &alone).await?;
-    let declared = accounts.declare(config).await?;
+    let accounts = Accounts::open_alone(config.accounts(), &alone).await?;
+    let declared = accounts.declare(config.accounts()).await;
+    let declared = declared.map_err(|failure| config.with_places(failure))?;
     declared.told().iter().for_each(|line| info!("{line}"));
     let mut homes = accounts.homes_elsewhere().await?;
     if let Some(home) = config.guest.home.as_ref().filter(|_| config.guest.enabled)
@@ -187,7 +188,7 @@ async fn run(config: Config, log: Log, prepared: Prepared) -> anyhow::Result<()>
         process,
         fence,
     } = prepared;
-    let accounts = Accounts::open_alone(&config, &alone).await?;
+    let accounts = Accounts::open_alone(config.accounts(), &alone).await?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
     let sessions = Arc::<Sessions>::default();
     let live = Arc::new(Live::new(accounts.clone(), sessions.clone()));
@@ -243,7 +244,7 @@ async fn run(config: Config, log: Log, prepared: Prepared) -> anyhow::Result<()>
     let control = Control::open(&config.server.data)?;
     let addresses = server.addresses()?;
     let first_run = first_run::make_account(&accounts, &audit, &addresses).await?;
-    accounts.begin(&config).await?;
+    accounts.begin(config.accounts()).await?;
     for address in &addresses {
         print(&format!("Listening on {address}\n"))?;
     }

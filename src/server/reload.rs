@@ -141,7 +141,8 @@ impl Reload {
             let reading = spawn_blocking(move || read(&at_start));
             reading.await.context("the config could not be read")??
         };
-        let prepared = self.accounts.prepare(&new).await?;
+        let prepared = self.accounts.prepare(new.accounts()).await;
+        let prepared = prepared.map_err(|failure| new.with_places(failure))?;
         let context = self.context.borrow().renewed(&new, keys);
         let declared = prepared.commit().await?;
         // Nothing is refused from here on.

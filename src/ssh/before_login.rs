@@ -8,8 +8,8 @@ use russh::server::Auth;
 use tracing::warn;
 
 use super::attempts::Attempts;
+use crate::accounts::LoginOptions;
 use crate::admission::{Fault, Ticket};
-use crate::config;
 use crate::observe::audit::{Audit, Event};
 use crate::values::time;
 
@@ -51,7 +51,7 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    pub(super) fn new(ticket: Ticket, peer: SocketAddr, login: &config::Login) -> Self {
+    pub(super) fn new(ticket: Ticket, peer: SocketAddr, login: &LoginOptions) -> Self {
         let attempts = u32::try_from(login.max_attempts).unwrap_or(u32::MAX);
         Self {
             ticket,

@@ -41,7 +41,7 @@ use rotation::Rotation;
 use stream::{Link, Stream};
 use transport::Transports;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, LoginOptions};
 use crate::admission::Ticket;
 use crate::config::{self, Config};
 use crate::exec::Command;
@@ -78,7 +78,7 @@ pub struct Context {
     /// Connections on which somebody is logged in.
     connections: Arc<Portions>,
     pool: Arc<Pool>,
-    login: config::Login,
+    login: LoginOptions,
     ssh: config::Ssh,
     sftp: config::Sftp,
     uploads: config::Uploads,

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::algorithms::{knows_etm, preferred};
 use super::auth::methods;
+use crate::accounts::LoginOptions;
 use crate::config::{self, Algorithms, Config};
 
 /// Bytes that a client may send on a channel before it hears that more may come, which is when they
@@ -58,7 +59,7 @@ impl Transports {
 }
 
 fn transport(
-    login: &config::Login,
+    login: &LoginOptions,
     ssh: &config::Ssh,
     keys: Vec<PrivateKey>,
     knows_etm: bool,

@@ -39,7 +39,7 @@ impl Entrance {
         let file = folder.join("config.toml");
         fs::write(&file, format!("{CHEAP_LOGIN}{lines}")).unwrap();
         let config = Config::load(&file).unwrap();
-        let accounts = Accounts::open_or_make(&config).await.unwrap();
+        let accounts = Accounts::open_or_make(config.accounts()).await.unwrap();
         let account = NewAccount {
             home: home.map(Path::to_owned),
             password: Some(Password::new(PASSWORD.to_owned().into()).unwrap()),

@@ -20,7 +20,6 @@ use tracing_subscriber::{Layer, Registry, fmt, registry};
 
 use self::journal::Journal;
 use self::output::{Output, Target};
-use crate::config;
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,14 +46,14 @@ pub struct Log {
 }
 
 impl Log {
-    /// From now on, what is logged goes where the config says. Who logs still waits for its reader, until
+    /// From now on, what is logged goes where the format says. Who logs still waits for its reader, until
     /// [`Log::let_nobody_wait`].
     ///
     /// # Errors
     /// If the journal is to be written to and is not there.
-    pub fn start(log: &config::Log) -> anyhow::Result<Self> {
-        let (filter, handle) = reload::Layer::new(levels(log.level));
-        let target = match log.format {
+    pub fn start(level: Level, format: Format) -> anyhow::Result<Self> {
+        let (filter, handle) = reload::Layer::new(levels(level));
+        let target = match format {
             Format::Text | Format::Json => {
                 Target::standard_error().context("cannot write to standard error")?
             }
@@ -63,7 +62,7 @@ impl Log {
             )?,
         };
         let output = Output::new(target);
-        let lines = match log.format {
+        let lines = match format {
             Format::Text => fmt::layer()
                 .with_writer(output.clone())
                 .with_ansi(std::io::stderr().is_terminal())

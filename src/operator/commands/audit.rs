@@ -125,7 +125,7 @@ async fn is_account(config: &Config, name: &str) -> anyhow::Result<bool> {
     if !database::exists(&config.server.data)? {
         return Ok(false);
     }
-    let accounts = Accounts::open(config).await?;
+    let accounts = Accounts::open(config.accounts()).await?;
     let found = accounts.find_any(&name).await;
     accounts.close().await;
     Ok(found?.is_some())

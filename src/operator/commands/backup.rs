@@ -65,7 +65,7 @@ pub async fn run(config: &Config, folder: &Path) -> anyhow::Result<()> {
     let to = folder.join(DATA);
     make_folder(&to)?;
     // The database first: the audit log then has everything that led to it.
-    let accounts = Accounts::open(config).await?;
+    let accounts = Accounts::open(config.accounts()).await?;
     let copied = accounts.database().copy_to(&to.join(database::NAME)).await;
     accounts.close().await;
     copied?;

@@ -34,10 +34,11 @@ async fn compare(config: &Config) -> anyhow::Result<bool> {
     if !crate::database::exists(data)? {
         return Ok(true);
     }
-    let Some(accounts) = Accounts::open_as_they_are(config).await? else {
+    let Some(accounts) = Accounts::open_as_they_are(config.accounts()).await? else {
         return Ok(false);
     };
-    let compared = accounts.compare(config).await;
+    let compared = accounts.compare(config.accounts()).await;
     accounts.close().await;
-    compared.map(|()| true)
+    compared.map_err(|failure| config.with_places(failure))?;
+    Ok(true)
 }

@@ -25,7 +25,7 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 /// # Errors
 /// What was refused or failed, and what to do about it.
 pub async fn run(config: &Config, command: cli::Quota) -> anyhow::Result<()> {
-    let accounts = Accounts::open(config).await?;
+    let accounts = Accounts::open(config.accounts()).await?;
     let result = match command {
         cli::Quota::Show(show) => {
             let users = users(&accounts, show.name.as_deref()).await?;

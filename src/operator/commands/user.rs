@@ -7,9 +7,10 @@ use anyhow::{Context as _, bail};
 use super::view::{ListedUser, ShownKey, ShownUser, describe, json, list_keys, show};
 use super::{audit, input, linked, remove_home, settings, user_list, why};
 use crate::accounts::{
-    Account, Accounts, AuthorizedKey, NewAccount, Password, PutKeys, Settings, UserName,
+    Account, Accounts, AuthorizedKey, GuestOptions, NewAccount, Password, PutKeys, Settings,
+    UserName,
 };
-use crate::config::{Config, Guest};
+use crate::config::Config;
 use crate::control::Server;
 use crate::operator::cli::{self, PasswordSource};
 use crate::operator::output;
@@ -27,8 +28,8 @@ pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
     // What can be refused without the database is refused before there is one.
     let command = Checked::new(command)?;
     let accounts = match command {
-        Checked::Add(..) => Accounts::open_or_make(config).await?,
-        _ => Accounts::open(config).await?,
+        Checked::Add(..) => Accounts::open_or_make(config.accounts()).await?,
+        _ => Accounts::open(config.accounts()).await?,
     };
     let change = command.change();
     let before = login_ways(config, &accounts, &change).await?;
@@ -224,13 +225,12 @@ async fn refuse_declared(
     accounts: &Accounts,
     command: &Checked,
 ) -> anyhow::Result<()> {
-    let declares = |name: &UserName| config.users.iter().find(|user| user.name == *name);
     let Some((action, name)) = command.change() else {
         return Ok(());
     };
     if action == "add" {
-        return match declares(&name) {
-            Some(user) => bail!("{name} is declared in {}: run landfall reload", user.spot),
+        return match config.spot_of(&name) {
+            Some(spot) => bail!("{name} is declared in {spot}: run landfall reload"),
             None if config.guest.enabled && config.guest.name == name.as_str() => bail!(
                 "{name} is the guest of config.toml ([guest]), and the server makes that account: choose another name"
             ),
@@ -243,11 +243,10 @@ async fn refuse_declared(
     if config.guest.name == name.as_str() {
         return refuse_guests(&config.guest, &name, command);
     }
-    match declares(&name) {
-        Some(user) => bail!(
-            "{name} is declared in {}: change it there and run landfall reload",
-            user.spot
-        ),
+    match config.spot_of(&name) {
+        Some(spot) => {
+            bail!("{name} is declared in {spot}: change it there and run landfall reload")
+        }
         None => {
             bail!("{name} was declared in config.toml, and is not any more: run landfall reload")
         }
@@ -255,7 +254,7 @@ async fn refuse_declared(
 }
 
 /// Of the guest, config.toml does not say everything: what it says is changed there.
-fn refuse_guests(guest: &Guest, name: &UserName, command: &Checked) -> anyhow::Result<()> {
+fn refuse_guests(guest: &GuestOptions, name: &UserName, command: &Checked) -> anyhow::Result<()> {
     let said = match command {
         Checked::Set(_, set) => {
             let given = &set.settings;
