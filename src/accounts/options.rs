@@ -23,7 +23,7 @@ pub struct AccountOptions<'a> {
 }
 
 /// `[login]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LoginOptions {
     /// Time from the connection to the login.
     pub grace_time: Duration,
@@ -44,7 +44,7 @@ pub struct LoginOptions {
 }
 
 /// `[guest]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct GuestOptions {
     /// Is there one?
     pub enabled: bool,

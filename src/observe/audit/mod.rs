@@ -89,8 +89,9 @@ enum Job {
 }
 
 /// What is done when the trail cannot be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
+    #[default]
     /// Everything goes on, and what is lost is counted.
     Continue,
     /// Who is logged in goes on; nobody else logs in.
@@ -98,7 +99,7 @@ pub enum OnFailure {
 }
 
 /// What the trail is to do.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Policy {
     /// Does it note the hash of what was moved?
     pub sha256: bool,

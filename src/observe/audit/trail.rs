@@ -21,7 +21,7 @@ use crate::values::time::{compact_utc, now, parse_rfc3339};
 const TIME_WITHIN: usize = 40;
 
 /// When a stream continues in a new file, and how many old files are kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Rotation {
     /// A file gets not much longer than this, in bytes.
     pub size: u64,

@@ -22,8 +22,9 @@ use self::journal::Journal;
 use self::output::{Output, Target};
 
 /// The form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
+    #[default]
     /// Lines for people, in colours on a terminal.
     Text,
     /// One JSON object a line.

@@ -1,16 +1,110 @@
-//! The sections of config.toml, as they are once they are checked.
+//! The checked configuration: every value is valid, every path absolute.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::observe::audit::{Policy, Rotation};
+use super::fault::{Faults, Spot};
+use super::find::{DEFAULT_FILE, INSTALLED_FILE};
+use crate::accounts::{
+    AccountOptions, DeclaredUser, GuestOptions, LoginOptions, RefusedUsers, UserName,
+};
+use crate::admission;
+use crate::observe::audit::{Policy, Rotation, Trail};
 use crate::observe::log::Format;
-use crate::rules::Network;
+use crate::rules::{Bandwidth, Network};
+
+/// A config in which every value is valid and every path is absolute.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The file that it was read from; `None` if there was none and every setting has its default.
+    pub file: Option<PathBuf>,
+    /// The current folder is what decided: its config.toml is used, or, where there is no config at all, the
+    /// defaults with the folders beside it.
+    pub is_found_here: bool,
+    /// Where and how to listen.
+    pub server: Server,
+    /// Which connections are taken, and which sources are kept out.
+    pub admission: admission::Settings,
+    /// Who may come in, and at what cost.
+    pub login: LoginOptions,
+    /// Algorithms, and how long keys are used.
+    pub ssh: Ssh,
+    /// What the server may touch.
+    pub fences: Fences,
+    /// The guest, who needs no password.
+    pub guest: GuestOptions,
+    /// Limits of an SFTP session.
+    pub sftp: Sftp,
+    /// How files are overwritten and closed.
+    pub uploads: Uploads,
+    /// What goes to the log.
+    pub log: Log,
+    /// The trail of who did what.
+    pub audit: Audit,
+    /// Numbers for Prometheus.
+    pub metrics: Metrics,
+    /// How fast files may move, all together.
+    pub bandwidth: Bandwidth,
+    /// The users that stand in it.
+    pub users: Vec<DeclaredUser>,
+    /// Where they stand.
+    pub(super) user_spots: HashMap<UserName, Spot>,
+    /// Every key with its value as it stands in the file, or its default.
+    pub(super) values: HashMap<(&'static str, &'static str), String>,
+}
+
+impl Config {
+    /// Returns all that accounts need of it.
+    pub fn accounts(&self) -> AccountOptions<'_> {
+        AccountOptions {
+            data: &self.server.data,
+            keys: &self.server.keys,
+            login: &self.login,
+            guest: &self.guest,
+            users: &self.users,
+        }
+    }
+
+    /// Returns the place of a declared user in the file.
+    pub fn spot_of(&self, user: &UserName) -> Option<&Spot> {
+        self.user_spots.get(user)
+    }
+
+    /// Gives refused users their places in the file; any other error stays as it is.
+    pub fn with_places(&self, failure: anyhow::Error) -> anyhow::Error {
+        match failure.downcast::<RefusedUsers>() {
+            Ok(RefusedUsers(refused)) => {
+                let placed = refused
+                    .into_iter()
+                    .map(|(name, reason)| (self.user_spots.get(&name), reason));
+                Faults::of(placed).into()
+            }
+            Err(failure) => failure,
+        }
+    }
+
+    /// The audit trail, wherever the state is.
+    pub fn trail(&self) -> Trail {
+        Trail::new(&self.server.data, self.audit.rotation)
+    }
+
+    /// The config file as an absolute path; without one, that there is none.
+    pub fn shown_file(&self) -> String {
+        match &self.file {
+            Some(file) => {
+                let absolute = std::path::absolute(file);
+                absolute.as_ref().unwrap_or(file).display().to_string()
+            }
+            None => format!("none (neither {DEFAULT_FILE} here nor {INSTALLED_FILE})"),
+        }
+    }
+}
 
 /// `[server]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Server {
     /// Addresses to listen on; port 0 lets the system choose.
     pub listen: Vec<SocketAddr>,
@@ -32,8 +126,9 @@ pub struct Server {
 }
 
 /// Which algorithms are offered; each setting includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Algorithms {
+    #[default]
     /// Nothing that ssh-audit finds fault with, but that curve25519 is not post-quantum.
     Modern,
     /// Also what hosts in FIPS mode and libraries without curve25519 need; no SHA-1 and no CBC.
@@ -61,7 +156,7 @@ pub const LEGACY_IS_DEPRECATED: &str =
     "ssh.legacy is deprecated: write algorithms = \"legacy\" instead of legacy = true";
 
 /// `[ssh]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Ssh {
     /// What is offered.
     pub algorithms: Algorithms,
@@ -80,7 +175,7 @@ pub struct Ssh {
 }
 
 /// `[fences]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Fences {
     /// Does the kernel let the server touch its own files and homes alone?
     pub landlock: bool,
@@ -91,7 +186,7 @@ pub struct Fences {
 }
 
 /// `[sftp]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Sftp {
     /// Files and directories that one SFTP session may hold open.
     pub max_handles: usize,
@@ -104,7 +199,7 @@ pub struct Sftp {
 }
 
 /// `[uploads]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Uploads {
     /// Does an old file stay until the new one is there as a whole? An account can differ.
     pub safe_overwrite: bool,
@@ -123,8 +218,17 @@ pub struct Log {
     pub format: Format,
 }
 
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: tracing::Level::INFO,
+            format: Format::default(),
+        }
+    }
+}
+
 /// `[audit]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Audit {
     /// Is there one?
     pub enabled: bool,
@@ -135,7 +239,7 @@ pub struct Audit {
 }
 
 /// `[metrics]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Metrics {
     /// Where they are told, if anywhere.
     pub listen: Option<SocketAddr>,
