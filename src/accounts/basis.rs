@@ -1,10 +1,11 @@
-//! What a server that runs wants to know of changes: which there were, and how an account stands.
+//! What a session was let in by, and whether its account still has it.
 
 use std::sync::Arc;
 
-use super::login::{Credential, Entry};
+use super::account::Account;
+use super::credential::{Credential, Entry};
+use super::keys::{self, AuthorizedKey};
 use super::sql::AccountRow;
-use super::{Account, Accounts, AuthorizedKey, UserName, keys, stored_name};
 
 /// What a session was let in by. As long as the account [still has](Standing::still_has) it, the
 /// session may go on.
@@ -66,9 +67,9 @@ impl Basis {
 pub struct Standing {
     /// The account.
     pub account: Account,
-    made_by: i64,
-    password_by: i64,
-    keys: Vec<AuthorizedKey>,
+    pub(super) made_by: i64,
+    pub(super) password_by: i64,
+    pub(super) keys: Vec<AuthorizedKey>,
 }
 
 /// What a session was let in by, and is not there any more.
@@ -103,41 +104,5 @@ impl Standing {
         let required = key.required().map_err(|_| Lost::Key)?;
         let met = required.met_by(basis.entry.as_ref().and_then(|entry| entry.flags));
         met.map(|()| key.expires_at).map_err(|_| Lost::Key)
-    }
-}
-
-impl Accounts {
-    /// How an account stands now; `None` if there is none.
-    pub async fn standing(&self, name: &UserName) -> anyhow::Result<Option<Standing>> {
-        let rows = &self.inner.rows;
-        let Some(row) = rows.account(name.as_str()).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Standing {
-            made_by: row.made_by,
-            password_by: row.password_by,
-            keys: rows.keys(name.as_str()).await?,
-            account: self.account(row)?,
-        }))
-    }
-
-    /// The number of the last change of any account.
-    pub async fn last_change(&self) -> anyhow::Result<i64> {
-        self.inner.rows.last_change().await
-    }
-
-    /// The accounts that were changed after the change of this number, and the number of the last
-    /// of these changes. There may be more: no change is missed by asking on until the number stays.
-    pub async fn changed_since(&self, number: i64) -> anyhow::Result<(Vec<UserName>, i64)> {
-        /// Every account was changed once, and the server asks for all of them when it starts.
-        const AT_ONCE: i64 = 1000;
-        let mut last = number;
-        let mut names = Vec::new();
-        for (name, number) in self.inner.rows.changed_since(number, AT_ONCE).await? {
-            // Nobody can be logged in under a name that is none.
-            names.extend(stored_name(&name));
-            last = last.max(number);
-        }
-        Ok((names, last))
     }
 }

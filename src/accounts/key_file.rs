@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use anyhow::{Context as _, bail};
 use ssh_key::PublicKey;
 
-use super::keys::KINDS;
+use super::keys::{AuthorizedKey, KINDS, refuse_other_formats};
 
 const BEGIN: &str = "---- BEGIN SSH2 PUBLIC KEY ----";
 const END: &str = "---- END SSH2 PUBLIC KEY ----";
@@ -36,6 +36,27 @@ fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> anyhow::Result<String> {
     }
     let units: Vec<u16> = units.iter().map(|pair| unit(*pair)).collect();
     String::from_utf16(&units).context("this is no text")
+}
+
+impl AuthorizedKey {
+    /// Reads all keys of a file: an authorized_keys file, a `.pub` file, or keys in the format of RFC 4716.
+    ///
+    /// # Errors
+    /// There is no key in it, or one line is wrong: then none is taken.
+    pub fn parse_file(text: &str) -> anyhow::Result<Vec<Self>> {
+        refuse_other_formats(text)?;
+        let mut keys = Vec::new();
+        for (number, line) in lines(text)? {
+            if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
+                let key = Self::parse(&line).with_context(|| format!("line {number}"))?;
+                keys.push(key);
+            }
+        }
+        if keys.is_empty() {
+            bail!("there is no key in it");
+        }
+        Ok(keys)
+    }
 }
 
 /// The lines of a file as OpenSSH would write them, with the number of each; a key in the format of

@@ -3,13 +3,12 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use ssh_key::public::KeyData;
 use ssh_key::{HashAlg, PublicKey};
 
-use super::key_file;
+use super::key_options::{Honoured, honoured, required, unquoted};
 use super::security_key::Required;
-use crate::values::time;
 
 /// The kinds of key that may log in, as they name themselves in base64.
 pub(super) const KINDS: [&str; 7] = [
@@ -27,17 +26,6 @@ const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
 /// The longest line that is looked at, in bytes; an RSA key of 8192 bits takes 1400.
 const MAX_LINE: usize = 16 * 1024;
-
-/// Options that ask for nothing but what holds for every session: there are no terminals, no
-/// forwarding and no commands of the user's own here.
-const ALWAYS_TRUE: [&str; 6] = [
-    "restrict",
-    "no-pty",
-    "no-port-forwarding",
-    "no-agent-forwarding",
-    "no-x11-forwarding",
-    "no-user-rc",
-];
 
 /// A public key that may log in to an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,25 +102,6 @@ impl AuthorizedKey {
             expires_at,
         })
     }
-
-    /// Reads all keys of a file: an authorized_keys file, a `.pub` file, or keys in the format of RFC 4716.
-    ///
-    /// # Errors
-    /// There is no key in it, or one line is wrong: then none is taken.
-    pub fn parse_file(text: &str) -> anyhow::Result<Vec<Self>> {
-        refuse_other_formats(text)?;
-        let mut keys = Vec::new();
-        for (number, line) in key_file::lines(text)? {
-            if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
-                let key = Self::parse(&line).with_context(|| format!("line {number}"))?;
-                keys.push(key);
-            }
-        }
-        if keys.is_empty() {
-            bail!("there is no key in it");
-        }
-        Ok(keys)
-    }
 }
 
 impl FromStr for AuthorizedKey {
@@ -162,11 +131,6 @@ pub(super) fn from_wire(blob: &[u8]) -> Option<String> {
 /// Is a key of this kind, or in this canonical form, a security key?
 pub(super) fn is_security_key(key: &str) -> bool {
     key.starts_with("sk-")
-}
-
-/// What the options of a key require of the user of a security key.
-pub(super) fn required(options: &str) -> anyhow::Result<Required> {
-    Ok(honoured(options)?.required)
 }
 
 /// Refuses keys of a kind or size that may not log in: the one check for keys of accounts, keys in
@@ -208,7 +172,7 @@ fn refuse_kind(kind: &str) -> anyhow::Result<()> {
 }
 
 /// Plain words for the files that people take for a public key.
-fn refuse_other_formats(text: &str) -> anyhow::Result<()> {
+pub(super) fn refuse_other_formats(text: &str) -> anyhow::Result<()> {
     let text = text.trim_start();
     if text.starts_with("PuTTY-User-Key-File") {
         bail!(
@@ -236,86 +200,6 @@ fn split_options(line: &str) -> anyhow::Result<(&str, &str)> {
         Some(end) => Ok(line.split_at(end)),
         None => refuse_kind(line).map(|()| (line, "")),
     }
-}
-
-/// The place of the first character that is meant and not in quotes; `\"` does not end a quote.
-fn unquoted(text: &str, meant: impl Fn(char) -> bool) -> anyhow::Result<Option<usize>> {
-    let mut quoted = false;
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        match c {
-            '"' if !escaped => quoted = !quoted,
-            c if !quoted && meant(c) => return Ok(Some(at)),
-            _ => {}
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    if quoted {
-        bail!("a quote in the options does not end")
-    } else {
-        Ok(None)
-    }
-}
-
-/// What the options of a key ask for.
-#[derive(Default)]
-struct Honoured {
-    expires_at: Option<i64>,
-    required: Required,
-    /// One of them is for security keys only.
-    for_security_keys: bool,
-}
-
-/// Reads the options that are honoured and refuses all others by name.
-fn honoured(options: &str) -> anyhow::Result<Honoured> {
-    let mut honoured = Honoured::default();
-    let mut rest = options;
-    while !rest.is_empty() {
-        let (option, after) = match unquoted(rest, |c| c == ',')? {
-            Some(comma) => {
-                let (option, after) = rest.split_at(comma);
-                (option, after.get(1..).unwrap_or_default())
-            }
-            None => (rest, ""),
-        };
-        rest = after;
-        let (name, value) = option
-            .split_once('=')
-            .map_or((option, None), |(n, v)| (n, Some(v)));
-        let lower = name.to_ascii_lowercase();
-        match (lower.as_str(), value) {
-            (flag, None) if ALWAYS_TRUE.contains(&flag) => {}
-            ("expiry-time", Some(value)) => {
-                let time = expiry(value)?;
-                // The earliest holds, as in OpenSSH.
-                let earliest = honoured.expires_at.map_or(time, |other| other.min(time));
-                honoured.expires_at = Some(earliest);
-            }
-            ("no-touch-required", None) => {
-                honoured.required.presence = false;
-                honoured.for_security_keys = true;
-            }
-            ("verify-required", None) => {
-                honoured.required.verification = true;
-                honoured.for_security_keys = true;
-            }
-            _ => bail!(
-                "the option {name:?} is not supported; take it away if the key may log in without it (supported: {}, no-touch-required, verify-required, expiry-time=\"...\")",
-                ALWAYS_TRUE.join(", ")
-            ),
-        }
-    }
-    Ok(honoured)
-}
-
-fn expiry(value: &str) -> anyhow::Result<i64> {
-    value
-        .strip_prefix('"')
-        .and_then(|value| value.strip_suffix('"'))
-        .and_then(time::parse_compact_utc)
-        .with_context(|| format!(
-            "expiry-time={value} is not a time in UTC such as expiry-time=\"20301231Z\" or expiry-time=\"203012312359Z\""
-        ))
 }
 
 fn bits(number: &[u8]) -> usize {

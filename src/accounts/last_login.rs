@@ -10,29 +10,20 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::{Accounts, UserName, sql};
-use crate::database::Relaxed;
+use super::account::LastLogin;
+use super::sql;
+use crate::database::{Database, Relaxed};
 use crate::observe::log::Seldom;
 use crate::values::error_chain::chain;
 use crate::values::time;
+use crate::values::user_name::UserName;
 
 /// How long a login waits for others that are written with it.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// The last login to an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastLogin {
-    /// When: seconds since 1970-01-01 00:00 UTC.
-    pub at: i64,
-    /// The authentication method, as in the audit log.
-    pub method: String,
-    /// The client's address.
-    pub address: String,
-}
-
 /// The logins that are not in the database yet.
-#[derive(Default)]
 pub(super) struct LastLogins {
+    database: Database,
     unsaved: Mutex<HashMap<UserName, LastLogin>>,
     noted: Notify,
     /// One save at a time.
@@ -40,34 +31,40 @@ pub(super) struct LastLogins {
 }
 
 impl LastLogins {
+    pub(super) fn new(database: Database) -> Self {
+        Self {
+            database,
+            unsaved: Mutex::default(),
+            noted: Notify::new(),
+            connection: tokio::sync::Mutex::default(),
+        }
+    }
+
     fn unsaved(&self) -> MutexGuard<'_, HashMap<UserName, LastLogin>> {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Accounts {
     /// Notes that somebody has logged in to an account just now.
-    pub fn note_login(&self, name: &UserName, method: &str, address: IpAddr) {
+    pub(super) fn note(&self, name: &UserName, method: &str, address: IpAddr) {
         let login = LastLogin {
             at: time::now(),
             method: method.to_owned(),
             address: address.to_canonical().to_string(),
         };
-        let logins = &self.inner.logins;
-        logins.unsaved().insert(name.clone(), login);
-        logins.noted.notify_one();
+        self.unsaved().insert(name.clone(), login);
+        self.noted.notify_one();
     }
 
     /// Writes the noted logins to the database, some time after each. Never ends by itself.
-    pub async fn keep_logins(self) {
+    pub(super) async fn keep_saving(&self) {
         let mut failures = Seldom::default();
         loop {
-            self.inner.logins.noted.notified().await;
+            self.noted.notified().await;
             sleep(GATHER).await;
-            let Err(failure) = self.save_logins().await else {
+            let Err(failure) = self.save().await else {
                 continue;
             };
-            self.inner.logins.noted.notify_one();
+            self.noted.notify_one();
             if let Some(times) = failures.now() {
                 warn!(
                     times,
@@ -79,19 +76,18 @@ impl Accounts {
     }
 
     /// Writes the noted logins to the database now. After a failure they stay noted.
-    pub async fn save_logins(&self) -> anyhow::Result<()> {
-        let logins = &self.inner.logins;
-        let mut connection = logins.connection.lock().await;
-        let noted: Vec<_> = logins.unsaved().clone().into_iter().collect();
+    pub(super) async fn save(&self) -> anyhow::Result<()> {
+        let mut connection = self.connection.lock().await;
+        let noted: Vec<_> = self.unsaved().clone().into_iter().collect();
         if noted.is_empty() {
             return Ok(());
         }
         connection
-            .run(self.database(), async |to| {
+            .run(&self.database, async |to| {
                 sql::save_logins(to, &noted).await
             })
             .await?;
-        let mut unsaved = logins.unsaved();
+        let mut unsaved = self.unsaved();
         for (name, saved) in noted {
             // A newer login may have been noted meanwhile.
             if unsaved.get(&name) == Some(&saved) {

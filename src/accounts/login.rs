@@ -7,13 +7,17 @@ use ssh_key::PublicKey;
 use tracing::warn;
 use zeroize::Zeroizing;
 
+use super::account::Account;
 use super::basis::Basis;
-use super::certificates::{Allowed, Certificate};
+use super::credential::{Allowed, Certificate, Credential, Entry};
+use super::key_options;
+use super::keys::{self, AuthorizedKey};
 use super::password::Verdict;
+use super::refusal::Refusal;
 use super::security_key::SecurityKeyFlags;
 use super::sql::{AccountRow, KeyRow};
-use super::{Account, Accounts, AuthorizedKey, Inner, Password, UserName, keys};
-use crate::rules::{KeptOut, LoginPolicy};
+use super::{Accounts, Inner, Password, UserName};
+use crate::rules::LoginPolicy;
 use crate::values::error_chain::chain;
 use crate::values::time;
 
@@ -41,15 +45,6 @@ impl Proof {
     }
 }
 
-/// What a client shows to log in, but for a password.
-#[derive(Debug, Clone)]
-pub enum Credential {
-    /// A key, as on the wire (RFC 4253, section 6.6).
-    Key(Vec<u8>),
-    /// A certificate for a key.
-    Certificate(Certificate),
-}
-
 /// What a key that was proven is worth.
 #[derive(Debug)]
 pub enum KeyProof {
@@ -73,67 +68,6 @@ impl Given {
     /// Whose key it is.
     pub fn user(&self) -> &str {
         self.name.as_str()
-    }
-}
-
-/// What lets somebody in, and to do what.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) credential: Arc<Credential>,
-    /// Those of its signature, if it is a security key.
-    pub(super) flags: Option<SecurityKeyFlags>,
-    pub(super) allowed: Allowed,
-}
-
-/// Why somebody is not let in: for the log, and never for a stranger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// There is no such account.
-    #[error("no such user")]
-    NoSuchUser,
-    /// The password is not that of the account.
-    #[error("wrong password")]
-    WrongPassword,
-    /// The account has no password.
-    #[error("the account has no password")]
-    NoPassword,
-    /// The account does not have the key.
-    #[error("unknown key")]
-    UnknownKey,
-    /// The account has the key, which has expired.
-    #[error("the key has expired")]
-    ExpiredKey,
-    /// The account keeps them out.
-    #[error(transparent)]
-    KeptOut(#[from] KeptOut),
-    /// The account takes no password, or not without a key before it.
-    #[error("the account wants a key first")]
-    KeyWanted,
-    /// The key was accepted as the first of two steps, and is no longer.
-    #[error("the key of the first step is no longer accepted")]
-    KeyLost,
-    /// The signature of a security key lacks what the key requires.
-    #[error("security key: {0}")]
-    SecurityKey(&'static str),
-    /// The key, or what has signed it, is revoked.
-    #[error("the key is revoked")]
-    Revoked,
-    /// Something is wrong with a certificate.
-    #[error("certificate: {0}")]
-    Certificate(&'static str),
-}
-
-impl Refusal {
-    /// Is the name, the password or the key wrong, which is all that a client may know?
-    pub fn is_wrong(self) -> bool {
-        matches!(
-            self,
-            Self::NoSuchUser
-                | Self::WrongPassword
-                | Self::NoPassword
-                | Self::UnknownKey
-                | Self::ExpiredKey
-        )
     }
 }
 
@@ -362,7 +296,7 @@ impl Accounts {
         let allowed = Allowed {
             until,
             only_sftp: false,
-            required: keys::required(&options)?,
+            required: key_options::required(&options)?,
         };
         Ok(Ok((row, allowed)))
     }

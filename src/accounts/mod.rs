@@ -1,17 +1,22 @@
 //! What an account is, and the only place that says who somebody is.
 
+mod account;
 mod basis;
 mod certificates;
+mod credential;
 mod declared;
 mod guest;
 mod homes;
 mod key_file;
+mod key_options;
 mod keys;
 mod last_login;
+mod live;
 mod login;
 mod options;
 mod password;
 mod prepared;
+mod refusal;
 mod revoked;
 mod security_key;
 mod sql;
@@ -20,6 +25,7 @@ mod tests;
 mod trust;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -31,109 +37,24 @@ use self::password::Hasher;
 use self::sql::{AccountRow, Change, DetailsRow, Rows};
 use self::trust::Trust;
 use crate::database::{Alone, Database};
-use crate::rules::Rules;
 use crate::values::time;
 
+pub use self::account::{Account, Allowance, Details, LastLogin, NewAccount, Settings};
 pub use self::basis::{Basis, Lost, Standing};
-pub use self::certificates::Certificate;
+pub use self::credential::{Certificate, Credential};
 pub use self::declared::Declared;
 pub use self::homes::ready as make_home;
 pub use self::key_file::decode as decode_keys;
 pub use self::keys::AuthorizedKey;
-pub use self::last_login::LastLogin;
-pub use self::login::{Credential, Given, KeyProof, Proof, Refusal};
+pub use self::live::Held;
+pub use self::login::{Given, KeyProof, Proof};
 pub use self::options::{AccountOptions, DeclaredUser, GuestOptions, LoginOptions, RefusedUsers};
 pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};
 pub use self::prepared::Prepared;
+pub use self::refusal::Refusal;
 pub use self::security_key::SecurityKeyFlags;
-pub use self::trust::{Held, TrustStamp};
+pub use self::trust::TrustStamp;
 pub use crate::values::user_name::{NotAName, UserName};
-
-/// An account as it stands in the database.
-#[derive(Debug, Clone)]
-pub struct Account {
-    /// Its name, valid by the rules of [`UserName`].
-    pub name: UserName,
-    /// Its home: an absolute path.
-    pub home: PathBuf,
-    /// What the operator has set for it.
-    pub settings: Settings,
-}
-
-/// What an operator sets for an account; by default, nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Settings {
-    /// How much it may use.
-    pub allowance: Allowance,
-    /// Are its files overwritten safely? `None` is as the config says.
-    pub safe_overwrite: Option<bool>,
-    /// What it may do, and who may log in to it.
-    pub rules: Rules,
-    /// It stands in config.toml, and is changed there.
-    pub declared: bool,
-}
-
-/// How much an account may use; `None` is without limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Allowance {
-    /// In bytes.
-    pub bytes: Option<u64>,
-    /// In names of files, directories and links.
-    pub files: Option<u64>,
-}
-
-/// An account to be.
-pub struct NewAccount {
-    /// Its name.
-    pub name: UserName,
-    /// Its home; its own folder under data/homes if not given.
-    pub home: Option<PathBuf>,
-    /// What is set for it.
-    pub settings: Settings,
-    /// Its password, if it has one.
-    pub password: Option<Password>,
-    /// The keys that may log in to it.
-    pub keys: Vec<AuthorizedKey>,
-}
-
-impl NewAccount {
-    /// One with a home of its own under data/homes, to which nobody can log in yet.
-    pub fn new(name: UserName) -> Self {
-        Self {
-            name,
-            home: None,
-            settings: Settings::default(),
-            password: None,
-            keys: Vec::new(),
-        }
-    }
-}
-
-/// An account and what an operator wants to know of it.
-#[derive(Debug, Clone)]
-pub struct Details {
-    /// The account.
-    pub account: Account,
-    /// Can somebody log in to it with a password?
-    pub has_password: bool,
-    /// How many keys it has.
-    pub keys: u64,
-    /// When it was made: seconds since 1970-01-01 00:00 UTC.
-    pub created_at: i64,
-    /// The last login, if one is recorded.
-    pub last_login: Option<LastLogin>,
-    /// Since when logins to it are recorded: its creation, unless it is older than the record.
-    pub recorded_since: i64,
-}
-
-impl Details {
-    /// When it was last used, as far as is known: never before it was created, nor before logins were
-    /// recorded.
-    pub fn last_used(&self) -> i64 {
-        let login = self.last_login.as_ref();
-        login.map_or(self.recorded_since, |login| login.at)
-    }
-}
 
 /// All accounts: a handle that is cheap to clone.
 ///
@@ -182,11 +103,11 @@ impl Accounts {
         Ok(Self {
             inner: Arc::new(Inner {
                 rows: Rows::new(database.clone()),
+                logins: LastLogins::new(database.clone()),
                 database,
                 hasher: RwLock::new(Arc::new(Hasher::new(options.login)?)),
                 trust: RwLock::new(Arc::new(Trust::new(options))),
                 homes: Homes::new(data, options.keys).await?,
-                logins: LastLogins::default(),
             }),
         })
     }
@@ -445,6 +366,21 @@ impl Accounts {
     pub async fn keys(&self, name: &UserName) -> anyhow::Result<Vec<AuthorizedKey>> {
         self.find(name).await?;
         self.inner.rows.keys(name.as_str()).await
+    }
+
+    /// Notes that somebody has logged in to an account just now.
+    pub fn note_login(&self, name: &UserName, method: &str, address: IpAddr) {
+        self.inner.logins.note(name, method, address);
+    }
+
+    /// Writes the noted logins to the database, some time after each. Never ends by itself.
+    pub async fn keep_logins(self) {
+        self.inner.logins.keep_saving().await;
+    }
+
+    /// Writes the noted logins to the database now. After a failure they stay noted.
+    pub async fn save_logins(&self) -> anyhow::Result<()> {
+        self.inner.logins.save().await
     }
 
     /// Adds keys to an account; one that it has gets the options and the comment that are given now. All of it

@@ -1,7 +1,7 @@
 //! What a security key signs about its user (OpenSSH's PROTOCOL.u2f), and what a key or certificate
 //! requires of it.
 
-use super::login::Refusal;
+use super::refusal::Refusal;
 
 /// The flags in a signature of a security key. All bits but these two are ignored, as in OpenSSH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,13 +4,13 @@ use anyhow::Context as _;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection as _, Row as _, Sqlite, SqliteConnection, Transaction};
 
+use super::account::{Allowance, LastLogin, Settings};
 use super::homes::Stored;
 use super::keys::AuthorizedKey;
-use super::last_login::LastLogin;
-use super::{Allowance, Settings, UserName};
 use crate::database::Database;
 use crate::rules::{Bandwidth, Network, Rules};
 use crate::values::time;
+use crate::values::user_name::UserName;
 
 /// The rows of accounts and keys.
 pub(super) struct Rows {

@@ -14,13 +14,13 @@ use anyhow::{Context as _, anyhow, bail};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::certificates::{self, Allowed, Certificate};
+use super::certificates;
+use super::credential::{Allowed, Certificate};
 use super::keys::AuthorizedKey;
-use super::login::{Credential, Refusal};
 use super::options::AccountOptions;
+use super::refusal::Refusal;
 use super::revoked::Revoked;
 use super::security_key::Required;
-use super::{Accounts, UserName};
 use crate::values::time;
 
 /// No file of keys is larger than this.
@@ -107,6 +107,18 @@ impl Trust {
         }
     }
 
+    /// The files of keys that the config names, as they stand.
+    pub(super) async fn stamp(&self) -> anyhow::Result<TrustStamp> {
+        let paths = self.paths.clone();
+        if paths.authorities.is_none() && paths.revoked.is_none() {
+            return Ok(TrustStamp::default());
+        }
+        let stamp = spawn_blocking(move || TrustStamp::of(&paths));
+        stamp
+            .await
+            .context("the files of keys could not be looked at")
+    }
+
     /// Reads the files, so that what is wrong with them is known at once.
     pub(super) async fn check(&self) -> anyhow::Result<()> {
         self.files().await.map(|_| ())
@@ -157,7 +169,7 @@ impl Trust {
     }
 
     /// Lets `ask` search the files, on a thread that may take its time.
-    async fn with_files<T: Send + 'static>(
+    pub(super) async fn with_files<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&[AuthorizedKey], &Revoked) -> T + Send + 'static,
     ) -> anyhow::Result<T> {
@@ -202,46 +214,6 @@ fn version(file: &Path) -> Option<Version> {
         file.ctime(),
         file.ctime_nsec(),
     ))
-}
-
-/// By what somebody was let in, who is still there.
-pub struct Held {
-    /// Whose account it is.
-    pub user: UserName,
-    /// The key or certificate.
-    pub credential: Arc<Credential>,
-    /// Where they are.
-    pub from: IpAddr,
-}
-
-impl Accounts {
-    /// The files of keys that the config names, as they stand.
-    pub async fn trust_stamp(&self) -> anyhow::Result<TrustStamp> {
-        let paths = self.trust().paths.clone();
-        if paths.authorities.is_none() && paths.revoked.is_none() {
-            return Ok(TrustStamp::default());
-        }
-        let stamp = spawn_blocking(move || TrustStamp::of(&paths));
-        stamp
-            .await
-            .context("the files of keys could not be looked at")
-    }
-
-    /// Asks the files once more, for all at once: why each of these would not be let in now.
-    pub async fn still_trusted(&self, held: Vec<Held>) -> anyhow::Result<Vec<Option<Refusal>>> {
-        let now = time::now();
-        let ask = move |authorities: &[AuthorizedKey], revoked: &Revoked| {
-            let refusal = |held: &Held| match &*held.credential {
-                Credential::Key(blob) => revoked.has_key(blob).then_some(Refusal::Revoked),
-                Credential::Certificate(one) => {
-                    let name = held.user.as_str();
-                    certificates::check(one, name, held.from, now, authorities, revoked).err()
-                }
-            };
-            held.iter().map(refusal).collect()
-        };
-        self.trust().with_files(ask).await
-    }
 }
 
 fn read_authorities(file: &Path) -> anyhow::Result<Vec<AuthorizedKey>> {
