@@ -6,6 +6,7 @@ mod certificates;
 mod credential;
 mod declared;
 mod guest;
+mod hasher;
 mod homes;
 mod key_file;
 mod key_options;
@@ -31,9 +32,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context as _, anyhow, bail};
 
+use self::hasher::Hasher;
 use self::homes::Homes;
 use self::last_login::LastLogins;
-use self::password::Hasher;
 use self::sql::{AccountRow, Change, DetailsRow, Rows};
 use self::trust::Trust;
 use crate::database::{Alone, Database};
@@ -43,13 +44,14 @@ pub use self::account::{Account, Allowance, Details, LastLogin, NewAccount, Sett
 pub use self::basis::{Basis, Lost, Standing};
 pub use self::credential::{Certificate, Credential};
 pub use self::declared::Declared;
+pub use self::hasher::hash_password;
 pub use self::homes::ready as make_home;
 pub use self::key_file::decode as decode_keys;
 pub use self::keys::AuthorizedKey;
 pub use self::live::Held;
 pub use self::login::{Given, KeyProof, Proof};
 pub use self::options::{AccountOptions, DeclaredUser, GuestOptions, LoginOptions, RefusedUsers};
-pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash, hash_password};
+pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash};
 pub use self::prepared::Prepared;
 pub use self::refusal::Refusal;
 pub use self::security_key::SecurityKeyFlags;

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, PoisonError};
 
+use super::hasher::Hasher;
 use super::homes::Disks;
 use super::options::{AccountOptions, DeclaredUser, GuestOptions};
-use super::password::Hasher;
 use super::sql::Change;
 use super::trust::Trust;
 use super::{Accounts, Declared};
