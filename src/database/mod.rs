@@ -294,7 +294,7 @@ mod tests {
     use sqlx::migrate::Migrator;
 
     use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
 
