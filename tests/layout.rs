@@ -226,13 +226,13 @@ fn home_of(sources: &BTreeMap<Module, Source>, target: &[String], depth: usize) 
     assert!(depth < 20, "{target:?} is handed on in a circle");
     let known = (0..=target.len())
         .rev()
-        .find(|length| sources.contains_key(&target[..*length]))?;
+        .find(|length| sources.contains_key(target.get(..*length).unwrap_or_default()))?;
     let (module, rest) = target.split_at(known);
     let source = &sources[module];
     if let Some(name) = rest.first() {
         let handed_on = source.imports.iter().find(|(alias, ..)| alias == name);
         if let Some((_, from, _)) = handed_on {
-            let from = [from.as_slice(), &rest[1..]].concat();
+            let from = [from.as_slice(), rest.get(1..).unwrap_or_default()].concat();
             return home_of(sources, &from, depth + 1);
         }
     }
