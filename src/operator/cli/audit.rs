@@ -3,7 +3,7 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::Format;
+use super::OutputFormat;
 use crate::observe::audit::{Ending, KINDS};
 use crate::rules::Network;
 use crate::values::path::VPath;
@@ -12,51 +12,57 @@ use crate::values::units::parse_duration;
 
 /// `landfall audit`
 #[derive(Debug, Args)]
-pub struct Audit {
-    /// Show the last ten events, then follow.
+#[command(after_help = "\
+Examples:
+  landfall audit --follow
+  landfall audit --since 7d --event remove --path invoice.pdf     who deleted invoice.pdf
+  landfall audit --user anna --event upload --result cut,failed   uploads that did not complete
+  landfall audit --source 192.0.2.0/24 --limit 20")]
+pub struct AuditFilter {
+    /// Show the last ten events, then follow
     #[arg(long, short)]
     pub follow: bool,
-    /// Show the last COUNT of the events only.
+    /// Show only the last COUNT events
     #[arg(long, value_name = "COUNT")]
     pub limit: Option<usize>,
-    /// Events of this user, and changes of their account.
+    /// Events of this user, and changes of their account
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
-    /// Nothing older than 30m, 12h or 7d, or than a date in UTC: 2026-11-21, 2026-11-21T01:19.
+    /// Start at this age (30m, 12h, 7d) or time in UTC (2026-11-21, 2026-11-21T01:19)
     #[arg(long, value_name = "AGE|DATE", value_parser = time)]
     pub since: Option<i64>,
-    /// Nothing from this time on, in the same forms.
+    /// End before this age or time, in the same forms
     #[arg(long, value_name = "AGE|DATE", value_parser = time)]
     pub until: Option<i64>,
-    /// Events of these kinds only.
+    /// Only events of these kinds
     #[arg(long, value_name = "KIND", num_args = 1.., value_delimiter = ',',
         value_parser = PossibleValuesParser::new(KINDS))]
     pub event: Vec<String>,
-    /// Events of this file or folder and of what lies in it, as /in/a.pdf from the home; without a slash in
-    /// front, of files and folders of this name anywhere.
+    /// Events of this file or directory and everything in it, relative to the home (/in/a.pdf); without
+    /// a leading slash, of any file or directory of this name
     #[arg(long, value_name = "PATH", value_parser = wanted_path)]
     pub path: Option<WantedPath>,
-    /// Events of the session of this number, and its kill. Numbers begin anew with each start of the server.
+    /// Events of this session, and its kill; ids start again when the server restarts
     #[arg(long, value_name = "ID")]
     pub session: Option<u64>,
-    /// Events of clients at this address or in this network, and its bans.
+    /// Events of clients at this address or in this network, and bans of it
     #[arg(long, value_name = "ADDRESS|NETWORK")]
     pub source: Option<Network>,
-    /// Uploads and downloads that ended so.
+    /// Only uploads and downloads with this result
     #[arg(long, value_name = "RESULT", num_args = 1.., value_delimiter = ',',
         value_parser = PossibleValuesParser::new(Ending::ALL.map(Ending::name)))]
     pub result: Vec<String>,
-    /// How it is shown: as JSON, the lines are those of the audit log.
+    /// How to print it: in JSON, the lines of the audit log itself.
     #[command(flatten)]
-    pub format: Format,
+    pub format: OutputFormat,
 }
 
-/// The path that events are to have.
+/// The path to look for in events.
 #[derive(Debug, Clone)]
 pub struct WantedPath {
-    /// The path, or its last names.
+    /// The path, or its last components.
     pub path: VPath,
-    /// In any folder.
+    /// Whether it may be below any directory.
     pub is_anywhere: bool,
 }
 
@@ -69,7 +75,7 @@ fn wanted_path(text: &str) -> Result<WantedPath, String> {
     Ok(WantedPath { path, is_anywhere })
 }
 
-/// In seconds since 1970-01-01 00:00 UTC.
+/// Parses an age or a date; seconds since 1970-01-01 00:00 UTC.
 fn time(text: &str) -> Result<i64, String> {
     let age = parse_duration(text).and_then(|age| i64::try_from(age.as_secs()).ok());
     age.map(|age| time::now().saturating_sub(age))

@@ -1,4 +1,4 @@
-//! The command line, as types only: what each command does stands in `admin` and `server`.
+//! The command line, as types only: what each command does is in `operator::commands` and `server`.
 
 use std::path::PathBuf;
 
@@ -7,87 +7,133 @@ use clap::{Args, Parser, Subcommand};
 mod audit;
 mod ban;
 mod session;
+#[cfg(test)]
+mod tests;
 mod user;
 mod values;
 
-pub use self::audit::{Audit, WantedPath};
-pub use self::ban::{Ban, Lift};
-pub use self::session::{Kill, Session};
+pub use self::audit::{AuditFilter, WantedPath};
+pub use self::ban::{BanCommand, BanLift};
+pub use self::session::{SessionCommand, SessionKill};
 pub use self::user::{
-    Add, Key, KeyAdd, KeyRemove, List, Passwd, PasswordSource, Remove, Set, Settings, Show, Sort,
-    State, User, Why,
+    AccountState, KeyAdd, KeyCommand, KeyRemove, PasswordSource, UserAdd, UserCommand, UserList,
+    UserOptions, UserOrder, UserPasswd, UserRemove, UserSet, UserShow, UserWhy,
 };
 pub use self::values::{Choice, Expiry, Limit, Origin};
 
-/// An SFTP server for people who are not system users.
+/// An SFTP server for accounts that are not system users.
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  landfall serve                      run the server; the first start creates an account
+  landfall user add anna --quota 10GiB
+  landfall session list
+  landfall audit --follow
+
+See landfall-config(5) for the configuration, and landfall-files(5) for files and exit codes.")]
 pub struct Cli {
-    /// The config file; without one, config.toml in the current folder, or else
-    /// /etc/landfall/config.toml.
+    /// Configuration file [default: config.toml in the current directory, then
+    /// /etc/landfall/config.toml]
     #[arg(long, global = true, value_name = "FILE", env = "LANDFALL_CONFIG")]
     pub config: Option<PathBuf>,
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// A command of the operator.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the server until SIGTERM or Ctrl-C.
+    /// Run the server until it receives SIGTERM or SIGINT
+    #[command(after_help = "\
+Examples:
+  landfall serve
+  landfall --config /etc/landfall/config.toml serve")]
     Serve,
-    /// Watch the running server: sessions, transfers, quotas and failed logins.
+    /// Show sessions, transfers, quotas and failed logins, live
+    #[command(after_help = "\
+Examples:
+  landfall top                        press ? for the keys")]
     Top,
-    /// Have the running server take up a changed config, host keys and declared users; no session ends
-    /// for it.
+    /// Reload the configuration, host keys and declared users; open sessions continue
+    #[command(after_help = "\
+Examples:
+  landfall check && landfall reload")]
     Reload,
-    /// Print the hash of a password, for a user that is declared in config.toml.
+    /// Print the hash of a password, for a user declared in config.toml
+    #[command(after_help = "\
+Examples:
+  landfall hash-password
+  pwgen 24 1 | landfall hash-password --password-stdin")]
     HashPassword(HashPassword),
-    /// Check the config and show every fault in it with its line, and whether its users fit the database.
+    /// Check the configuration: report every fault with its line, and compare its users with the
+    /// database
+    #[command(after_help = "\
+Examples:
+  landfall check
+  landfall --config new.toml check")]
     Check,
-    /// Show which config and data the commands use here, and the server that runs on them.
+    /// Show which configuration and data are in use, and the server that runs on them
     ///
-    /// Exit code 0: a server runs. 3: none runs. 1: the config is faulty, or the server does not answer.
-    Status(Format),
-    /// Add, change, remove and show users.
+    /// Exit codes: 0 if a server runs, 3 if none runs, 1 if the configuration is faulty or the server
+    /// does not answer.
+    #[command(after_help = "\
+Examples:
+  landfall status
+  landfall status --json")]
+    Status(OutputFormat),
+    /// Add, change, remove and show users
     #[command(subcommand)]
-    User(User),
-    /// Show what is used, and count it anew.
+    User(UserCommand),
+    /// Show and recount the space that users occupy
     #[command(subcommand)]
-    Quota(Quota),
-    /// Show and end the sessions that are open on the running server.
+    Quota(QuotaCommand),
+    /// List and close the sessions of the running server
     #[command(subcommand)]
-    Session(Session),
-    /// Show and lift the bans of sources that have failed to log in, or worse.
+    Session(SessionCommand),
+    /// List and lift bans of client addresses
     #[command(subcommand)]
-    Ban(Ban),
-    /// Back up accounts, host keys, configuration and audit logs into a new folder. The homes are not in
-    /// it. A server may run meanwhile.
+    Ban(BanCommand),
+    /// Back up accounts, host keys, configuration and audit logs into a new folder
+    ///
+    /// The homes are not part of the backup. The server may run.
+    #[command(after_help = "\
+Examples:
+  landfall backup /var/backups/landfall-monday")]
     Backup {
-        /// The folder; it must not exist yet.
+        /// Folder to create
         folder: PathBuf,
     },
-    /// Put a backup back in place, while no server runs. Other files in the way are kept beside the
-    /// restored ones, and no audit log is deleted.
+    /// Restore a backup while no server runs
     ///
     /// Everything goes back to where it came from. With --config FILE, the configuration is restored to
-    /// FILE, and all else to where it says. Root may run this for another user: what lies in the data
-    /// folder will belong to the owner of that.
+    /// FILE, and everything else to where that says. Other files in the way are kept beside the restored
+    /// ones, and no audit log is deleted. Root may restore for another user: files in the data folder
+    /// belong to its owner.
+    #[command(after_help = "\
+Examples:
+  landfall restore /var/backups/landfall-monday")]
     Restore {
-        /// The folder that `landfall backup` wrote.
+        /// Folder that `landfall backup` wrote
         folder: PathBuf,
     },
-    /// Show who did what: the audit trail.
-    Audit(Audit),
-    /// Write what makes a shell complete these commands: landfall completions bash
+    /// Show the audit log: who did what
+    Audit(AuditFilter),
+    /// Print a shell completion script
+    #[command(after_help = "\
+Examples:
+  landfall completions bash > /etc/bash_completion.d/landfall")]
     Completions {
-        /// The shell.
+        /// Shell to generate the script for
         shell: clap_complete::Shell,
     },
-    /// Write the manual pages of all commands into a folder.
+    /// Write the manual pages of all commands into a folder
+    #[command(after_help = "\
+Examples:
+  landfall man /usr/local/share/man/man1")]
     Man {
-        /// The folder; made if it is not there.
+        /// Folder; created if it does not exist
         folder: PathBuf,
     },
 }
@@ -95,41 +141,48 @@ pub enum Command {
 /// `landfall hash-password`
 #[derive(Debug, Args)]
 pub struct HashPassword {
-    /// Read the password from the standard input: one line.
+    /// Read the password from standard input, one line
     #[arg(long)]
     pub password_stdin: bool,
 }
 
 /// `landfall quota ...`
 #[derive(Debug, Subcommand)]
-pub enum Quota {
-    /// Show what users use, and what they may use.
+pub enum QuotaCommand {
+    /// Show the usage and the limits of users
+    #[command(after_help = "\
+Examples:
+  landfall quota show
+  landfall quota show anna --json")]
     Show(QuotaShow),
-    /// Count the files anew, as after changing them by hand; with open sessions too.
+    /// Count the files again, for example after changing them by hand; sessions may be open
+    #[command(after_help = "\
+Examples:
+  landfall quota recount anna")]
     Recount(QuotaRecount),
 }
 
 /// `landfall quota show`
 #[derive(Debug, Args)]
 pub struct QuotaShow {
-    /// This user alone.
+    /// Only this user
     pub name: Option<String>,
-    /// How it is shown.
+    /// How to print it.
     #[command(flatten)]
-    pub format: Format,
+    pub format: OutputFormat,
 }
 
 /// `landfall quota recount`
 #[derive(Debug, Args)]
 pub struct QuotaRecount {
-    /// This user alone.
+    /// Only this user
     pub name: Option<String>,
 }
 
-/// How a list is shown.
+/// How to print a result.
 #[derive(Debug, Args)]
-pub struct Format {
-    /// As JSON, for programs.
+pub struct OutputFormat {
+    /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
 }

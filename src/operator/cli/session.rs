@@ -1,29 +1,37 @@
-//! The command line of open sessions.
+//! `landfall session ...`
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::Format;
+use super::OutputFormat;
 
 /// `landfall session ...`
 #[derive(Debug, Subcommand)]
-pub enum Session {
-    /// List the open sessions.
-    List(Format),
-    /// End open sessions; their clients are told why.
-    Kill(Kill),
+pub enum SessionCommand {
+    /// List the open sessions
+    #[command(after_help = "\
+Examples:
+  landfall session list
+  landfall session list --json")]
+    List(OutputFormat),
+    /// Close sessions; the clients see the reason
+    #[command(after_help = "\
+Examples:
+  landfall session kill 12
+  landfall session kill --user anna --reason \"Maintenance until 8:00\"")]
+    Kill(SessionKill),
 }
 
 /// `landfall session kill`
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).multiple(true))]
-pub struct Kill {
-    /// The ids, as `session list` shows them.
+pub struct SessionKill {
+    /// Ids, as `landfall session list` shows them
     #[arg(value_name = "ID", value_parser = id, group = "which")]
     pub ids: Vec<u64>,
-    /// All sessions of this user.
+    /// Close all sessions of this user
     #[arg(long, value_name = "NAME", group = "which")]
     pub user: Option<String>,
-    /// What the clients are told: one line.
+    /// Reason shown to the clients, one line
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
 }
@@ -35,7 +43,7 @@ fn id(text: &str) -> Result<u64, String> {
     })
 }
 
-/// Within the limits of a message that every client shows.
+/// Checks the limits of a message that every client can show.
 fn reason(text: &str) -> Result<String, String> {
     const MOST: usize = 500;
     if text.is_empty() || text.len() > MOST || text.contains(char::is_control) {

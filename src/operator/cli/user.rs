@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
-use super::Format;
+use super::OutputFormat;
 use super::values::{
     Choice, Expiry, Limit, Origin, age, expiry, network_or_none, number_or_none, rate_or_none,
     sessions_or_none, size_or_none,
@@ -14,42 +14,72 @@ use crate::rules::{LoginPolicy, PermissionRule};
 
 /// `landfall user ...`
 #[derive(Debug, Subcommand)]
-pub enum User {
-    /// Add a user and make their home.
-    Add(Add),
-    /// Change a user.
-    Set(Set),
-    /// Remove a user; their files stay unless you say otherwise.
-    Rm(Remove),
-    /// Show a user and their keys.
-    Show(Show),
-    /// Show whether a user can log in now, and why not.
-    Why(Why),
-    /// List users. A terminal that is too narrow shows the columns that fit.
-    List(List),
-    /// Give a user another password.
-    Passwd(Passwd),
-    /// Add, list and remove the public keys of a user.
+pub enum UserCommand {
+    /// Add a user and create their home
+    #[command(after_help = "\
+Examples:
+  landfall user add anna
+  landfall user add bob --key bob.pub --no-password --quota 10GiB
+  landfall user add scans --permissions upload-only --network 192.0.2.0/24")]
+    Add(UserAdd),
+    /// Change a user; open sessions follow within a second
+    #[command(after_help = "\
+Examples:
+  landfall user set anna --quota 20GiB --expires 2027-01-31
+  landfall user set anna --permissions read-only --permissions /incoming=upload-only --mkdir
+  landfall user set anna --disabled")]
+    Set(UserSet),
+    /// Remove a user; their files stay unless --delete-home is given
+    #[command(after_help = "\
+Examples:
+  landfall user rm anna
+  landfall user rm anna --delete-home --yes")]
+    Rm(UserRemove),
+    /// Show a user and their keys
+    #[command(after_help = "\
+Examples:
+  landfall user show anna
+  landfall user show anna --json")]
+    Show(UserShow),
+    /// Show whether a user can log in now, and if not, why
+    #[command(after_help = "\
+Examples:
+  landfall user why anna
+  landfall user why anna 192.0.2.7")]
+    Why(UserWhy),
+    /// List users; a narrow terminal shows the columns that fit
+    #[command(after_help = "\
+Examples:
+  landfall user list --sort last-login
+  landfall user list --state active --inactive 30d")]
+    List(UserList),
+    /// Set the password of a user
+    #[command(after_help = "\
+Examples:
+  landfall user passwd anna
+  pwgen 24 1 | landfall user passwd anna --password-stdin")]
+    Passwd(UserPasswd),
+    /// Add, list and remove the public keys of a user
     #[command(subcommand)]
-    Key(Key),
+    Key(KeyCommand),
 }
 
 /// `landfall user add`
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").multiple(true))]
-pub struct Add {
-    /// Letters, digits, ".", "_", "-" and "@"; at most 64, starting with a letter or digit.
+pub struct UserAdd {
+    /// Name: letters, digits, ".", "_", "-" and "@"; at most 64, starting with a letter or digit
     pub name: String,
-    /// The home; without it, a folder of that name under data/homes.
+    /// Home directory [default: a folder of that name under data/homes]
     #[arg(long, value_name = "DIR")]
     pub home: Option<PathBuf>,
-    /// A file of public keys that may log in (a .pub file or an authorized_keys file; - is the
-    /// standard input); may be given several times.
+    /// File of public keys that may log in: a .pub file or an authorized_keys file, or - for standard
+    /// input; can be repeated
     #[arg(long = "key", value_name = "FILE")]
     pub keys: Vec<PathBuf>,
-    /// What holds for the user.
+    /// The settings of the user.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: UserOptions,
     /// Where the password comes from.
     #[command(flatten)]
     pub password: PasswordSource,
@@ -59,10 +89,10 @@ pub struct Add {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("password").multiple(false))]
 pub struct PasswordSource {
-    /// Read the password from the standard input: one line.
+    /// Read the password from standard input, one line
     #[arg(long, group = "password")]
     pub password_stdin: bool,
-    /// No password: only keys can log in.
+    /// Set no password: only keys can log in
     #[arg(long, group = "password")]
     pub no_password: bool,
 }
@@ -72,144 +102,143 @@ pub struct PasswordSource {
 #[command(group = ArgGroup::new("what").required(true).multiple(true))]
 // The group is all options: in the usage they would stand once more.
 #[command(override_usage = "landfall user set [OPTIONS] <NAME>")]
-pub struct Set {
-    /// The user.
+pub struct UserSet {
+    /// Name of the user
     pub name: String,
-    /// Another home; the files in the old one stay where they are.
+    /// New home directory; files in the old one stay where they are
     #[arg(long, value_name = "DIR", group = "what")]
     pub home: Option<PathBuf>,
-    /// What holds for the user; what is not given stays as it is.
+    /// The settings to change.
     #[command(flatten)]
-    pub settings: Settings,
-    /// Let the user log in again.
+    pub settings: UserOptions,
+    /// Allow the user to log in again
     #[arg(long, group = "what", conflicts_with = "disabled")]
     pub enabled: bool,
 }
 
-/// What holds for a user.
+/// The settings of a user.
 #[derive(Debug, Args)]
-pub struct Settings {
-    /// The most bytes that the files may have in all: 10GiB, 500M, a number, or "none". It may be
-    /// less than is used: then nothing grows, and nothing is lost.
+pub struct UserOptions {
+    /// Maximum size of all files together: 10GiB, 500M, a number of bytes, or "none". It can be less
+    /// than is in use: then nothing can grow, and nothing is lost
     #[arg(long, value_name = "SIZE|none", value_parser = size_or_none, group = "what")]
     pub quota: Option<Limit>,
-    /// The most files, directories and links there may be in all, or "none".
+    /// Maximum number of files, directories and links together, or "none"
     #[arg(long, value_name = "NUMBER|none", value_parser = number_or_none, group = "what")]
     pub max_files: Option<Limit>,
-    /// Overwrite files safely: the old one stays until the new one is there as a whole. "default"
-    /// is as the config says.
+    /// Keep an existing file until the upload that replaces it is complete; "default" follows the
+    /// configuration
     #[arg(long, value_name = "on|off|default", group = "what")]
     pub safe_overwrite: Option<Choice>,
-    /// What the user may do: full, read-only, upload-only, no-delete, nothing, or some of list,
-    /// download, upload, overwrite, delete, rename, mkdir, links and attributes with commas between
-    /// them. /DIR=... is for a directory in the home, with everything below it, and /DIR=none takes
-    /// that away; may be given several times.
+    /// Permissions: full, read-only, upload-only, no-delete, nothing, or a comma-separated list of
+    /// list, download, upload, overwrite, delete, rename, mkdir, links and attributes. /DIR=SET applies
+    /// to a directory of the home and everything below it; /DIR=none removes that rule; can be repeated
     #[arg(long = "permissions", value_name = "[/DIR=]SET", group = "what")]
     pub permissions: Vec<PermissionRule>,
-    /// Make the directories that --permissions names and that are not there.
+    /// Create the directories that --permissions names if they do not exist
     #[arg(long, requires = "permissions")]
     pub mkdir: bool,
-    /// A network or address that the user may log in from: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7; or
-    /// "none" for anywhere; may be given several times. Those that held before are replaced.
+    /// Network or address that the user may log in from: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7, or
+    /// "none" for anywhere; can be repeated, and replaces the former ones
     #[arg(long = "network", value_name = "CIDR|none", value_parser = network_or_none, group = "what")]
     pub networks: Vec<Origin>,
-    /// When the user cannot log in any more: a date (its first moment, in UTC), a time
-    /// (2027-01-31T18:00:00Z), or "never".
+    /// Time from which the user can no longer log in: a date (from 00:00 UTC), a time such as
+    /// 2027-01-31T18:00:00Z, or "never"
     #[arg(long, value_name = "DATE|never", value_parser = expiry, group = "what")]
     pub expires: Option<Expiry>,
-    /// Let nobody log in to the user.
+    /// Refuse logins of the user
     #[arg(long, group = "what")]
     pub disabled: bool,
-    /// The most sessions at the same time, or "none".
+    /// Maximum number of concurrent sessions, or "none"
     #[arg(long, value_name = "NUMBER|none", value_parser = sessions_or_none, group = "what")]
     pub max_sessions: Option<Limit>,
-    /// What a login takes: any (a password or a key), publickey, or publickey+password (both, the
-    /// key first).
+    /// Required authentication: any (a password or a key), publickey, or publickey+password (both, the
+    /// key first)
     #[arg(long, value_name = "any|publickey|publickey+password", group = "what")]
     pub login: Option<LoginPolicy>,
-    /// How fast all sessions of the user together may upload: 500k/s, 10MiB/s, or "none".
+    /// Upload rate of all sessions of the user together: 500k/s, 10MiB/s, or "none"
     #[arg(long, value_name = "SIZE/s|none", value_parser = rate_or_none, group = "what")]
     pub upload_rate: Option<Limit>,
-    /// How fast all sessions of the user together may download: 500k/s, 10MiB/s, or "none".
+    /// Download rate of all sessions of the user together: 500k/s, 10MiB/s, or "none"
     #[arg(long, value_name = "SIZE/s|none", value_parser = rate_or_none, group = "what")]
     pub download_rate: Option<Limit>,
 }
 
 /// `landfall user rm`
 #[derive(Debug, Args)]
-pub struct Remove {
-    /// The user.
+pub struct UserRemove {
+    /// Name of the user
     pub name: String,
-    /// Do not ask before deleting.
+    /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
-    /// Close the sessions of the user, and delete the home with all files in it.
+    /// Close the sessions of the user and delete the home with all files in it
     #[arg(long)]
     pub delete_home: bool,
 }
 
 /// `landfall user show`
 #[derive(Debug, Args)]
-pub struct Show {
-    /// The user.
+pub struct UserShow {
+    /// Name of the user
     pub name: String,
-    /// How it is shown.
+    /// How to print it.
     #[command(flatten)]
-    pub format: Format,
+    pub format: OutputFormat,
 }
 
 /// `landfall user why`
 #[derive(Debug, Args)]
-pub struct Why {
-    /// The user.
+pub struct UserWhy {
+    /// Name of the user
     pub name: String,
-    /// The address the client connects from; without it, that of the last refused login.
+    /// Address of the client [default: that of the last refused login]
     pub address: Option<IpAddr>,
 }
 
 /// `landfall user list`
 #[derive(Debug, Args)]
-pub struct List {
-    /// The order: by name, most used first, last login first, or last created first.
-    #[arg(long, value_name = "ORDER", value_enum, default_value_t = Sort::Name)]
-    pub sort: Sort,
-    /// Only users in this state; may be given several times.
+pub struct UserList {
+    /// Sort order
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t = UserOrder::Name)]
+    pub sort: UserOrder,
+    /// Only users in this state; can be repeated
     #[arg(long = "state", value_name = "STATE", value_enum)]
-    pub states: Vec<State>,
-    /// Only users without a login for so long: 30d, 12h. One that was created later is not among them.
+    pub states: Vec<AccountState>,
+    /// Only users that have not logged in for this long (30d, 12h) and are older than that
     #[arg(long, value_name = "DURATION", value_parser = age)]
     pub inactive: Option<i64>,
-    /// How it is shown.
+    /// How to print it.
     #[command(flatten)]
-    pub format: Format,
+    pub format: OutputFormat,
 }
 
-/// An order of users.
+/// A sort order of users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Sort {
-    /// By name.
+pub enum UserOrder {
+    /// By name
     Name,
-    /// Most used bytes first.
+    /// Largest usage first
     Used,
-    /// Latest login first; never logged in last.
+    /// Latest login first; users that never logged in come last
     LastLogin,
-    /// Newest first.
+    /// Newest first
     Created,
 }
 
-/// Whether the rules of an account let somebody log in.
+/// Whether the settings of an account allow logins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum State {
-    /// They do.
+pub enum AccountState {
+    /// Logins are allowed
     Active,
-    /// An operator has disabled it.
+    /// Disabled by an operator
     Disabled,
-    /// Its date of expiry has passed.
+    /// Expired
     Expired,
 }
 
-impl State {
-    /// As it is written on the command line and shown in lists.
+impl AccountState {
+    /// Returns the name used on the command line and in lists.
     pub fn name(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -221,8 +250,8 @@ impl State {
 
 /// `landfall user passwd`
 #[derive(Debug, Args)]
-pub struct Passwd {
-    /// The user.
+pub struct UserPasswd {
+    /// Name of the user
     pub name: String,
     /// Where the password comes from.
     #[command(flatten)]
@@ -231,30 +260,41 @@ pub struct Passwd {
 
 /// `landfall user key ...`
 #[derive(Debug, Subcommand)]
-pub enum Key {
-    /// Let keys log in to a user.
+pub enum KeyCommand {
+    /// Add public keys to a user; a known key gets the given options
+    #[command(after_help = "\
+Examples:
+  landfall user key add anna id_ed25519.pub
+  ssh-keygen -y -f key | landfall user key add anna -")]
     Add(KeyAdd),
-    /// List the keys of a user.
-    List(Show),
-    /// Remove a key of a user.
+    /// List the keys of a user
+    #[command(after_help = "\
+Examples:
+  landfall user key list anna")]
+    List(UserShow),
+    /// Remove a key of a user
+    #[command(after_help = "\
+Examples:
+  landfall user key rm anna anna@laptop
+  landfall user key rm anna SHA256:jXWWKRPEL4YPGVKfvOd1v9hVN4mXpvXW7fPQm0wSnHY")]
     Rm(KeyRemove),
 }
 
 /// `landfall user key add`
 #[derive(Debug, Args)]
 pub struct KeyAdd {
-    /// The user.
+    /// Name of the user
     pub name: String,
-    /// A .pub file or an authorized_keys file; - is the standard input.
+    /// A .pub file or an authorized_keys file, or - for standard input
     pub file: PathBuf,
 }
 
 /// `landfall user key rm`
 #[derive(Debug, Args)]
 pub struct KeyRemove {
-    /// The user.
+    /// Name of the user
     pub name: String,
-    /// The fingerprint (SHA256:...) or the comment of the key.
+    /// Fingerprint (SHA256:...) or comment of the key
     #[arg(value_name = "FINGERPRINT|COMMENT")]
     pub key: String,
 }

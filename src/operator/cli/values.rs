@@ -6,19 +6,19 @@ use crate::rules::Network;
 use crate::values::time;
 use crate::values::units::{parse_duration, parse_rate, parse_size};
 
-/// What holds for a user, whatever the config says; or what it says.
+/// A choice for one user, or the one in the configuration.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Choice {
-    /// Yes.
+    /// On
     On,
-    /// No.
+    /// Off
     Off,
-    /// As the config says.
+    /// Follow the configuration
     Default,
 }
 
 impl Choice {
-    /// The user's own choice, if there is one.
+    /// Returns the user's own choice, or `None` for the configuration's.
     pub fn own(self) -> Option<bool> {
         match self {
             Self::On => Some(true),
@@ -28,15 +28,15 @@ impl Choice {
     }
 }
 
-/// A limit, or that there is none.
+/// A limit; `None` is unlimited.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit(pub Option<u64>);
 
-/// From when on nobody logs in, in seconds since 1970-01-01 00:00 UTC; `None` is never.
+/// Expiry time in seconds since 1970-01-01 00:00 UTC; `None` is never.
 #[derive(Debug, Clone, Copy)]
 pub struct Expiry(pub Option<i64>);
 
-/// Where a login may come from; `None` is anywhere.
+/// A network that logins may come from; `None` is anywhere.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin(pub Option<Network>);
 
@@ -65,9 +65,9 @@ pub(super) fn number_or_none(text: &str) -> Result<Limit, String> {
 
 pub(super) fn sessions_or_none(text: &str) -> Result<Limit, String> {
     match number_or_none(text)? {
-        Limit(Some(0)) => Err("say --disabled to let nobody log in".to_owned()),
+        Limit(Some(0)) => Err("use --disabled to refuse all logins".to_owned()),
         Limit(Some(number)) if u32::try_from(number).is_err() => {
-            Err("there cannot be as many; say \"none\" for no limit".to_owned())
+            Err("this is too large; use \"none\" for no limit".to_owned())
         }
         limit => Ok(limit),
     }
@@ -79,7 +79,7 @@ pub(super) fn rate_or_none(text: &str) -> Result<Limit, String> {
     }
     parse_rate(text)
         .map(|bytes| Limit(Some(bytes)))
-        .ok_or_else(|| "a rate is a size a second, from 1KiB/s on: 500k/s, 10MiB/s".to_owned())
+        .ok_or_else(|| "a rate is a size per second of at least 1KiB/s: 500k/s, 10MiB/s".to_owned())
 }
 
 pub(super) fn expiry(text: &str) -> Result<Expiry, String> {
@@ -92,7 +92,7 @@ pub(super) fn expiry(text: &str) -> Result<Expiry, String> {
     })
 }
 
-/// A duration, in seconds.
+/// Parses a duration, in seconds.
 pub(super) fn age(text: &str) -> Result<i64, String> {
     parse_duration(text)
         .and_then(|age| i64::try_from(age.as_secs()).ok())

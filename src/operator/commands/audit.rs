@@ -32,7 +32,7 @@ const BEFORE: usize = 10;
 ///
 /// # Errors
 /// Of the disk, with the folder; a user that is neither an account nor in any event.
-pub async fn run(config: &Config, command: &cli::Audit) -> anyhow::Result<()> {
+pub async fn run(config: &Config, command: &cli::AuditFilter) -> anyhow::Result<()> {
     let folder = &config.server.data;
     let mut reader = Reader::new(folder);
     let mut filter = Filter::new(command);

@@ -11,15 +11,15 @@ use crate::operator::output;
 ///
 /// # Errors
 /// No server runs, or it refused.
-pub async fn run(config: &Config, command: cli::Ban) -> anyhow::Result<()> {
+pub async fn run(config: &Config, command: cli::BanCommand) -> anyhow::Result<()> {
     let text = match command {
-        cli::Ban::List(format) => list(config, &format).await?,
-        cli::Ban::Lift(lift) => end(config, &lift).await?,
+        cli::BanCommand::List(format) => list(config, &format).await?,
+        cli::BanCommand::Lift(lift) => end(config, &lift).await?,
     };
     Ok(output::print(&text)?)
 }
 
-async fn list(config: &Config, format: &cli::Format) -> anyhow::Result<String> {
+async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<String> {
     let mut server = Server::need(&config.server.data).await?;
     let replies = server.ask(Request::Bans).await?.into_iter();
     let bans: Vec<_> = replies
@@ -54,7 +54,7 @@ fn row(ban: Ban) -> [String; 5] {
     ]
 }
 
-async fn end(config: &Config, lift: &cli::Lift) -> anyhow::Result<String> {
+async fn end(config: &Config, lift: &cli::BanLift) -> anyhow::Result<String> {
     let mut server = Server::need(&config.server.data).await?;
     let network = lift.network.map(|network| network.to_string());
     let mut text = String::new();

@@ -10,7 +10,7 @@ use anyhow::bail;
 use crate::accounts;
 use crate::config::Config;
 use crate::database;
-use crate::operator::cli::{Command, User};
+use crate::operator::cli::{Command, UserCommand};
 
 /// The config and data of a command, in one line.
 pub fn describe(config: &Config) -> String {
@@ -35,7 +35,7 @@ pub fn need_state(config: &Config, command: &Command) -> anyhow::Result<()> {
         | Command::Restore { .. }
         | Command::Completions { .. }
         | Command::Man { .. } => false,
-        Command::User(User::Add(_)) => config.file.is_none(),
+        Command::User(UserCommand::Add(_)) => config.file.is_none(),
         _ => true,
     };
     let data = &config.server.data;

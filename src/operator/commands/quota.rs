@@ -24,10 +24,10 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// What was refused or failed, and what to do about it.
-pub async fn run(config: &Config, command: cli::Quota) -> anyhow::Result<()> {
+pub async fn run(config: &Config, command: cli::QuotaCommand) -> anyhow::Result<()> {
     let accounts = Accounts::open(config.accounts()).await?;
     let result = match command {
-        cli::Quota::Show(show) => {
+        cli::QuotaCommand::Show(show) => {
             let users = users(&accounts, show.name.as_deref()).await?;
             if show.format.json {
                 json(&users.iter().map(UserQuota::new).collect::<Vec<_>>())
@@ -35,7 +35,7 @@ pub async fn run(config: &Config, command: cli::Quota) -> anyhow::Result<()> {
                 Ok(table(&users))
             }
         }
-        cli::Quota::Recount(recount) => {
+        cli::QuotaCommand::Recount(recount) => {
             let users = users(&accounts, recount.name.as_deref()).await?;
             let ledgers = Ledgers::new(accounts.database().clone(), count_home);
             let homes = users.into_iter().map(|user| user.details.account);

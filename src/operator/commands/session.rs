@@ -15,15 +15,15 @@ use crate::values::units::show_rounded;
 ///
 /// # Errors
 /// No server runs, or it refused.
-pub async fn run(config: &Config, command: cli::Session) -> anyhow::Result<()> {
+pub async fn run(config: &Config, command: cli::SessionCommand) -> anyhow::Result<()> {
     let text = match command {
-        cli::Session::List(format) => list(config, &format).await?,
-        cli::Session::Kill(kill) => end(config, kill).await?,
+        cli::SessionCommand::List(format) => list(config, &format).await?,
+        cli::SessionCommand::Kill(kill) => end(config, kill).await?,
     };
     Ok(output::print(&text)?)
 }
 
-async fn list(config: &Config, format: &cli::Format) -> anyhow::Result<String> {
+async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<String> {
     let mut server = Server::need(&config.server.data).await?;
     let replies = server.ask(Request::Sessions).await?.into_iter();
     let sessions: Vec<_> = replies
@@ -82,7 +82,7 @@ fn progress(moving: &Moving) -> [String; 3] {
     ]
 }
 
-async fn end(config: &Config, kill: cli::Kill) -> anyhow::Result<String> {
+async fn end(config: &Config, kill: cli::SessionKill) -> anyhow::Result<String> {
     if let Some(user) = &kill.user {
         user_name(user)?;
     }

@@ -6,13 +6,13 @@ use anyhow::bail;
 use serde::Serialize;
 
 use crate::accounts::{Allowance, Settings, UserName};
-use crate::operator::cli::{self, State};
+use crate::operator::cli::{self, AccountState};
 use crate::rules::{LoginPolicy, Permissions, Rules};
 use crate::values::time;
 use crate::values::units::show_size;
 
 /// Refuses what cannot be meant.
-pub(super) fn check(given: &cli::Settings) -> anyhow::Result<()> {
+pub(super) fn check(given: &cli::UserOptions) -> anyhow::Result<()> {
     let anywhere = given.networks.iter().any(|network| network.0.is_none());
     if anywhere && given.networks.len() > 1 {
         bail!("--network none is for anywhere: leave the other networks out");
@@ -21,7 +21,7 @@ pub(super) fn check(given: &cli::Settings) -> anyhow::Result<()> {
 }
 
 /// Sets what is given; the rest stays.
-pub(super) fn apply(given: &cli::Settings, settings: &mut Settings) {
+pub(super) fn apply(given: &cli::UserOptions, settings: &mut Settings) {
     let Settings {
         allowance,
         safe_overwrite,
@@ -67,13 +67,13 @@ pub(super) fn left_open(name: &UserName, settings: &Settings) -> Option<String> 
 }
 
 /// An expiry that has passed already, if it was just set.
-pub(super) fn expired(given: &cli::Settings, name: &UserName, now: &Settings) -> Option<String> {
+pub(super) fn expired(given: &cli::UserOptions, name: &UserName, now: &Settings) -> Option<String> {
     let is_over = given.expires.is_some() && now.rules.has_expired(time::now());
     is_over.then(|| format!("{name} has expired already: nobody can log in"))
 }
 
 /// What holds now of what was set, a line for each.
-pub(super) fn changes(name: &UserName, set: &cli::Set, now: &Settings) -> String {
+pub(super) fn changes(name: &UserName, set: &cli::UserSet, now: &Settings) -> String {
     let given = &set.settings;
     let mut lines = Vec::new();
     if given.quota.is_some() || given.max_files.is_some() {
@@ -164,13 +164,13 @@ pub(super) fn login_rows(rules: &Rules) -> [[String; 2]; 2] {
 }
 
 /// Can somebody log in, as far as the rules go?
-pub(super) fn state(rules: &Rules) -> State {
+pub(super) fn state(rules: &Rules) -> AccountState {
     if rules.disabled {
-        State::Disabled
+        AccountState::Disabled
     } else if rules.has_expired(time::now()) {
-        State::Expired
+        AccountState::Expired
     } else {
-        State::Active
+        AccountState::Active
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::view;
 use crate::config::Config;
 use crate::control::{Reply, Request, Server, Status};
-use crate::operator::cli::Format;
+use crate::operator::cli::OutputFormat;
 use crate::operator::output;
 
 /// Which config and data a command uses here, and the server that runs on them. Programs rely on these names.
@@ -21,7 +21,7 @@ struct Shown {
 ///
 /// # Errors
 /// The server cannot be asked.
-pub async fn run(config: &Config, format: &Format) -> anyhow::Result<bool> {
+pub async fn run(config: &Config, format: &OutputFormat) -> anyhow::Result<bool> {
     let server = match Server::find(&config.server.data).await? {
         Some(mut server) => server
             .ask(Request::Status)

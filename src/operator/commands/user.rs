@@ -24,7 +24,7 @@ use crate::values::path::VPath;
 ///
 /// # Errors
 /// What was refused or failed, and what to do about it.
-pub async fn run(config: &Config, command: cli::User) -> anyhow::Result<()> {
+pub async fn run(config: &Config, command: cli::UserCommand) -> anyhow::Result<()> {
     // What can be refused without the database is refused before there is one.
     let command = Checked::new(command)?;
     let accounts = match command {
@@ -81,44 +81,44 @@ async fn login_ways(
 
 /// A command with all that it needs from its files, its terminal and its standard input.
 enum Checked {
-    Add(NewAccount, cli::Settings),
-    Set(UserName, cli::Set),
-    Remove(UserName, cli::Remove),
-    Show(UserName, cli::Format),
+    Add(NewAccount, cli::UserOptions),
+    Set(UserName, cli::UserSet),
+    Remove(UserName, cli::UserRemove),
+    Show(UserName, cli::OutputFormat),
     Why(UserName, Option<IpAddr>),
-    List(cli::List),
+    List(cli::UserList),
     SetPassword(UserName, Option<Password>),
     AddKeys(UserName, Vec<AuthorizedKey>),
-    ListKeys(UserName, cli::Format),
+    ListKeys(UserName, cli::OutputFormat),
     RemoveKey(UserName, String),
 }
 
 impl Checked {
-    fn new(command: cli::User) -> anyhow::Result<Self> {
+    fn new(command: cli::UserCommand) -> anyhow::Result<Self> {
         Ok(match command {
-            cli::User::Add(add) => {
+            cli::UserCommand::Add(add) => {
                 let (new, settings) = new_account(add)?;
                 Self::Add(new, settings)
             }
-            cli::User::Set(set) => {
+            cli::UserCommand::Set(set) => {
                 settings::check(&set.settings)?;
                 Self::Set(user_name(&set.name)?, set)
             }
-            cli::User::Rm(remove) => Self::Remove(user_name(&remove.name)?, remove),
-            cli::User::Show(show) => Self::Show(user_name(&show.name)?, show.format),
-            cli::User::Why(why) => Self::Why(user_name(&why.name)?, why.address),
-            cli::User::List(list) => Self::List(list),
-            cli::User::Passwd(passwd) => {
+            cli::UserCommand::Rm(remove) => Self::Remove(user_name(&remove.name)?, remove),
+            cli::UserCommand::Show(show) => Self::Show(user_name(&show.name)?, show.format),
+            cli::UserCommand::Why(why) => Self::Why(user_name(&why.name)?, why.address),
+            cli::UserCommand::List(list) => Self::List(list),
+            cli::UserCommand::Passwd(passwd) => {
                 let name = user_name(&passwd.name)?;
                 Self::SetPassword(name, password(&passwd.password)?)
             }
-            cli::User::Key(cli::Key::Add(add)) => {
+            cli::UserCommand::Key(cli::KeyCommand::Add(add)) => {
                 Self::AddKeys(user_name(&add.name)?, input::keys(&add.file)?)
             }
-            cli::User::Key(cli::Key::List(show)) => {
+            cli::UserCommand::Key(cli::KeyCommand::List(show)) => {
                 Self::ListKeys(user_name(&show.name)?, show.format)
             }
-            cli::User::Key(cli::Key::Rm(remove)) => {
+            cli::UserCommand::Key(cli::KeyCommand::Rm(remove)) => {
                 Self::RemoveKey(user_name(&remove.name)?, remove.key)
             }
         })
@@ -290,7 +290,7 @@ pub(super) fn user_name(name: &str) -> anyhow::Result<UserName> {
         .with_context(|| format!("{name:?} cannot be a user name"))
 }
 
-fn new_account(add: cli::Add) -> anyhow::Result<(NewAccount, cli::Settings)> {
+fn new_account(add: cli::UserAdd) -> anyhow::Result<(NewAccount, cli::UserOptions)> {
     let name = user_name(&add.name)?;
     let from_stdin = add.keys.iter().filter(|file| input::is_stdin(file)).count();
     if from_stdin + usize::from(add.password.password_stdin) > 1 {
@@ -339,7 +339,7 @@ async fn remove(
     config: &Config,
     accounts: &Accounts,
     name: &UserName,
-    how: &cli::Remove,
+    how: &cli::UserRemove,
     done: &mut String,
 ) -> anyhow::Result<()> {
     let home = accounts.find(name).await?.account.home;
@@ -382,7 +382,7 @@ async fn change(
     config: &Config,
     accounts: &Accounts,
     name: &UserName,
-    set: cli::Set,
+    set: cli::UserSet,
     done: &mut String,
 ) -> anyhow::Result<()> {
     let now = accounts

@@ -5,13 +5,13 @@ use std::cmp::Reverse;
 use super::settings::{permissions, state};
 use super::view::{figures, last_login, origin, yes_or_no};
 use crate::accounts::Details;
-use crate::operator::cli::{List, Sort};
+use crate::operator::cli::{UserList, UserOrder};
 use crate::operator::output::{self, Column};
 use crate::session::usage::AccountUsage;
 use crate::values::time;
 
 /// The users that are asked for, in the order that is asked for.
-pub(super) fn chosen(mut users: Vec<AccountUsage>, list: &List) -> Vec<AccountUsage> {
+pub(super) fn chosen(mut users: Vec<AccountUsage>, list: &UserList) -> Vec<AccountUsage> {
     let now = time::now();
     users.retain(|user| {
         let user = &user.details;
@@ -22,10 +22,10 @@ pub(super) fn chosen(mut users: Vec<AccountUsage>, list: &List) -> Vec<AccountUs
     });
     // Users come by name, and those that are equal stay so.
     match list.sort {
-        Sort::Name => {}
-        Sort::Used => users.sort_by_key(|user| Reverse(user.used.map(|used| used.bytes))),
-        Sort::LastLogin => users.sort_by_key(|user| Reverse(last_login_at(&user.details))),
-        Sort::Created => users.sort_by_key(|user| Reverse(user.details.created_at)),
+        UserOrder::Name => {}
+        UserOrder::Used => users.sort_by_key(|user| Reverse(user.used.map(|used| used.bytes))),
+        UserOrder::LastLogin => users.sort_by_key(|user| Reverse(last_login_at(&user.details))),
+        UserOrder::Created => users.sort_by_key(|user| Reverse(user.details.created_at)),
     }
     users
 }
@@ -35,7 +35,7 @@ fn last_login_at(user: &Details) -> Option<i64> {
 }
 
 /// The table, in this width, if there is one.
-pub(super) fn table(users: &[AccountUsage], list: &List, width: Option<usize>) -> String {
+pub(super) fn table(users: &[AccountUsage], list: &UserList, width: Option<usize>) -> String {
     if users.is_empty() {
         let all = list.states.is_empty() && list.inactive.is_none();
         return if all {

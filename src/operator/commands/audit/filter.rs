@@ -12,13 +12,13 @@ const PATHS: [&str; 4] = ["path", "from", "to", "target"];
 
 /// What the operator has asked for.
 pub(super) struct Filter<'a> {
-    command: &'a cli::Audit,
+    command: &'a cli::AuditFilter,
     /// Was there an event of the user, whether it was shown or not?
     has_seen_user: bool,
 }
 
 impl<'a> Filter<'a> {
-    pub(super) fn new(command: &'a cli::Audit) -> Self {
+    pub(super) fn new(command: &'a cli::AuditFilter) -> Self {
         Self {
             command,
             has_seen_user: false,
