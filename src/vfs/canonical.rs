@@ -2,7 +2,8 @@
 
 use rustix::io::Errno;
 
-use super::{Verb, Vfs};
+use super::access::Verb;
+use super::home::Vfs;
 use crate::error::Error;
 use crate::rules::{Granted, Permissions};
 use crate::store::Kind;

@@ -2,8 +2,10 @@
 
 use rustix::io::Errno;
 
+use super::access::{Last, Verb};
+use super::home::Vfs;
+use super::open_file::OpenFile;
 use super::record::Deed;
-use super::{Last, OpenFile, Verb, Vfs};
 use crate::error::Error;
 use crate::quota::Usage;
 use crate::store::{Changes, OpenHow, READING, unsigned_seconds};

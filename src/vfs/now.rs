@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, RwLockReadGuard};
 
-use super::file::OpenFile;
+use super::access::{Last, Place, Verb};
+use super::home::Vfs;
+use super::open_file::{End, OpenFile};
 use super::record::{Deed, Used};
-use super::replace::End;
-use super::{Last, Place, Verb, Vfs};
 use crate::quota::Tracked;
 use crate::rules::Permission;
 use crate::session::descriptors::Held;

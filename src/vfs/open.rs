@@ -2,8 +2,10 @@
 
 use rustix::io::Errno;
 
+use super::access::{Last, Place, Verb};
+use super::home::{EXISTS, Vfs};
+use super::open_file::{OpenDirectory, OpenFile};
 use super::record::Deed;
-use super::{EXISTS, Last, OpenFile, Pass, Place, Verb, Vfs};
 use crate::error::Error;
 use crate::quota::Usage;
 use crate::store::{Changes, Directory, Entry, File, Metadata, OpenHow, READING};
@@ -14,13 +16,6 @@ pub(super) const WRITING: OpenHow = OpenHow {
     write: true,
     ..READING
 };
-
-/// A directory that a session holds open.
-pub struct OpenDirectory {
-    pub(super) directory: Box<dyn Directory>,
-    pub(super) path: VPath,
-    pub(super) pass: Pass,
-}
 
 impl Vfs {
     /// Opens a regular file; `announced` is the size that the client says it will have.
@@ -253,17 +248,5 @@ impl Vfs {
             .check_directory(open, Verb::Change)
             .and_then(|()| open.directory.change(changes));
         self.record(Deed::Change(&open.path, changes), outcome)
-    }
-}
-
-#[cfg(test)]
-impl OpenDirectory {
-    /// For tests of what holds them.
-    pub(crate) fn granted_nothing(directory: Box<dyn Directory>) -> Self {
-        Self {
-            directory,
-            path: VPath::home(),
-            pass: Pass::NOTHING,
-        }
     }
 }

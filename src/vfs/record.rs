@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 use tracing::{debug, info, warn};
 
-use super::Vfs;
-use super::file::Story;
-use super::replace::End;
-use super::unrecorded::Moves;
+use super::home::Vfs;
+use super::moves::Moves;
+use super::open_file::End;
+use super::story::Story;
 use crate::error::{Error, Unfinished};
 use crate::observe::audit::{Ending, Event, Moved, milliseconds, shown};
 use crate::session::transfers::Transfer;

@@ -5,90 +5,19 @@
 //! by a path, the new one takes the name at once, and the handle goes on in it.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
 use tracing::info;
 
+use super::access::{Place, Verb};
+use super::home::Vfs;
 use super::names::{last_name, name_is_gone};
-use super::{OpenFile, Place, Verb, Vfs};
+use super::open_file::{End, OpenFile, Overwrite, Pending, Stage, lock};
 use crate::error::{Error, Kept, Unfinished};
 use crate::quota::Usage;
 use crate::store::{Changes, File, Metadata, OpenHow, PART, Replacement};
 use crate::values::path::VPath;
-
-/// The overwrites of a session that are under way.
-#[derive(Default)]
-pub(super) struct Overwrites(Mutex<Vec<Arc<Overwrite>>>);
-
-impl Overwrites {
-    /// The one of this old file.
-    fn of(&self, inode: (u64, u64)) -> Option<Arc<Overwrite>> {
-        let pending = lock(&self.0);
-        pending.iter().find(|one| one.inode == inode).cloned()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        lock(&self.0).is_empty()
-    }
-
-    fn add(&self, overwrite: Arc<Overwrite>) {
-        lock(&self.0).push(overwrite);
-    }
-
-    fn forget(&self, overwrite: &Overwrite) {
-        lock(&self.0).retain(|other| !std::ptr::eq(&**other, overwrite));
-    }
-}
-
-/// An overwrite: the session finds it by the old file, and the handle has it.
-pub(super) struct Overwrite {
-    /// The old file.
-    inode: (u64, u64),
-    place: Box<dyn Replacement>,
-    stage: Mutex<Stage>,
-}
-
-enum Stage {
-    Pending(Pending),
-    /// The new file has the name.
-    Done,
-    /// The old file has kept it, which the handle's CLOSE will say.
-    Failed(Error),
-}
-
-struct Pending {
-    /// Held open, so that no other file gets its number.
-    _old: OpenFile,
-    /// What the handle has.
-    new: OpenFile,
-    /// Something that should have been written was not.
-    spoilt: bool,
-}
-
-/// How a handle ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// The client has closed it.
-    Closed,
-    /// The session has ended before.
-    Cut,
-}
-
-impl Overwrite {
-    /// Lets `see` have a look while it is pending.
-    fn pending<T>(&self, see: impl FnOnce(&mut Pending) -> T) -> Option<T> {
-        match &mut *lock(&self.stage) {
-            Stage::Pending(pending) => Some(see(pending)),
-            Stage::Done | Stage::Failed(_) => None,
-        }
-    }
-
-    /// Something that should have been written was not: the old file must stay.
-    pub(super) fn spoil(&self) {
-        self.pending(|pending| pending.spoilt = true);
-    }
-}
 
 impl Vfs {
     /// Does who truncates this path replace the file? Parts of files are gone on with: a part of a
@@ -293,8 +222,4 @@ impl Vfs {
         name_is_gone(&change, last);
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

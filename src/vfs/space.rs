@@ -1,6 +1,8 @@
 //! Space: the tighter of the disk and the quota.
 
-use super::{Last, OpenDirectory, OpenFile, Vfs};
+use super::access::Last;
+use super::home::Vfs;
+use super::open_file::{OpenDirectory, OpenFile};
 use crate::error::Error;
 use crate::store::Space;
 use crate::values::path::VPath;

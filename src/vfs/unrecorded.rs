@@ -1,46 +1,15 @@
 //! Transfers that have ended and whose hash the audit trail wants. Each is recorded once its hash is
 //! computed, which is heavy work and done in slices.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use super::hash::Hashing;
-use super::{Last, OpenFile, Place, Vfs};
+use super::access::{Last, Place};
+use super::hashing::Hashing;
+use super::home::Vfs;
+use super::moves::{Moves, Transferred};
+use super::open_file::OpenFile;
 use crate::hashes::{Algorithm, Hash};
-use crate::observe::audit::{Ending, Event, Moved};
+use crate::observe::audit::Event;
 use crate::store::READING;
 use crate::values::path::VPath;
-
-/// What was moved of one file.
-#[derive(Default)]
-pub(super) struct Moves {
-    pub(super) upload: Option<Moved<'static>>,
-    pub(super) download: Option<Moved<'static>>,
-}
-
-impl Moves {
-    /// Those of which all bytes were moved.
-    fn complete(&mut self) -> impl Iterator<Item = &mut Moved<'static>> {
-        let both = [&mut self.upload, &mut self.download].into_iter().flatten();
-        both.filter(|moved| moved.result == Ending::Complete)
-    }
-}
-
-/// The transfers of a session that are still to be recorded.
-#[derive(Default)]
-pub(super) struct Unrecorded(Mutex<VecDeque<Transferred>>);
-
-struct Transferred {
-    file: OpenFile,
-    hashing: Hashing,
-    moves: Moves,
-}
-
-impl Unrecorded {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Transferred>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Vfs {
     /// Are there transfers that are to be recorded before anything else is done?

@@ -1,0 +1,245 @@
+//! The verbs on names.
+
+use super::access::{Last, Place, Verb};
+use super::home::{EXISTS, Vfs};
+use super::names::{last_name, name_is_gone, of_link};
+use super::open::WRITING;
+use super::record::Deed;
+use crate::error::Error;
+use crate::quota::Usage;
+use crate::rules::{Denied, Permission};
+use crate::store::{Changes, Kind, Metadata};
+use crate::values::path::VPath;
+
+impl Vfs {
+    /// `stat(2)`, or `lstat(2)` if `follow` is false.
+    pub fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error> {
+        self.at(path, Last::of(path, follow), |place| self.looked_at(place))
+    }
+
+    pub(super) fn looked_at(&self, place: &Place<'_>) -> Result<Metadata, Error> {
+        let found = place.store.metadata(&place.path, place.is_followed())?;
+        if found.kind() != Kind::Directory {
+            self.check_own(place, Verb::Look)?;
+        }
+        self.as_written(found)
+    }
+
+    /// Changes size, owner, permissions or times; of a link itself if `follow` is false.
+    pub fn change(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error> {
+        let outcome = self.at(path, Last::of(path, follow), |place| {
+            self.change_counted(place, changes)
+        });
+        self.record(Deed::Change(path, changes), outcome)
+    }
+
+    fn change_counted(&self, place: &Place<'_>, changes: &Changes) -> Result<(), Error> {
+        let follow = place.is_followed();
+        let (path, store) = (&place.path, place.store);
+        let rest = Changes {
+            size: None,
+            ..*changes
+        };
+        if rest != Changes::default() || changes.size.is_none() {
+            self.check_own(place, Verb::Change)?;
+        }
+        if changes.size.is_some() {
+            self.check_own(place, Verb::Overwrite)?;
+        }
+        if let Some(outcome) = self.change_new(place, changes) {
+            return outcome;
+        }
+        let Some(size) = changes.size else {
+            return store.change(path, changes, follow);
+        };
+        if !follow && store.metadata(path, false)?.kind() == Kind::Symlink {
+            return store.change(path, changes, follow);
+        }
+        let resized = self
+            .open_existing(place, &WRITING, None)
+            .and_then(|file| self.resize(&file, size, None));
+        resized.and(store.change(path, &rest, follow))
+    }
+
+    /// Removes a name that is not a directory.
+    pub fn remove_file(&self, path: &VPath) -> Result<(), Error> {
+        let outcome = self.at(path, Last::Itself, |place| {
+            place.check(Verb::Remove)?;
+            place.check_movable()?;
+            self.remove_allowed(place)
+        });
+        self.record(Deed::Remove(path), outcome)
+    }
+
+    pub(super) fn remove_allowed(&self, place: &Place<'_>) -> Result<(), Error> {
+        self.remove_spoilt(place).unwrap_or_else(|| {
+            self.finish_early(place)?;
+            self.take_name(place, || place.store.remove_file(&place.path))
+        })
+    }
+
+    /// Removes an empty directory.
+    pub fn remove_directory(&self, path: &VPath) -> Result<(), Error> {
+        let outcome = self.at(path, Last::Itself, |place| {
+            place.check(Verb::Remove)?;
+            place.check_movable()?;
+            self.take_name(place, || place.store.remove_directory(&place.path))
+        });
+        self.record(Deed::RemoveDirectory(path), outcome)
+    }
+
+    /// Makes a directory.
+    pub fn make_directory(&self, path: &VPath, permissions: Option<u32>) -> Result<(), Error> {
+        let outcome = self.at(path, Last::Itself, |place| {
+            place.check(Verb::MakeDirectory)?;
+            let uses = Usage::files(1);
+            self.add_name(uses, || {
+                place.store.make_directory(&place.path, permissions)
+            })?;
+            self.remember_directory(place);
+            Ok(())
+        });
+        self.record(Deed::MakeDirectory(path), outcome)
+    }
+
+    /// Makes `new` another name of `existing`. The same must be allowed at both: what is done by one
+    /// name is done to the file.
+    pub fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error> {
+        let outcome = self.at_both(existing, new, |existing, new| {
+            existing.check(Verb::Link)?;
+            new.check(Verb::Link)?;
+            new.check_movable()?;
+            if !existing.is_alike(new) {
+                return Err(Error::NotAllowed(Denied::Gains));
+            }
+            self.finish_early(existing)?;
+            let uses = Usage::files(1);
+            self.add_name(uses, || new.store.hard_link(&existing.path, &new.path))
+        });
+        self.record(Deed::Link(existing, new), outcome)
+    }
+
+    /// Makes a symbolic link.
+    pub fn symlink(&self, target: &[u8], link: &VPath) -> Result<(), Error> {
+        let outcome = self.at(link, Last::Itself, |link| {
+            link.check(Verb::Link)?;
+            link.check_movable()?;
+            let uses = of_link(target.len() as u64);
+            self.add_name(uses, || link.store.symlink(target, &link.path))
+        });
+        self.record(Deed::Symlink { target, link }, outcome)
+    }
+
+    /// Renames; an existing `to` is replaced atomically if `replace`, else refused.
+    pub fn rename(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error> {
+        let outcome = self.at_both(from, to, |from, to| {
+            self.check_rename(from, to)?;
+            if !replace || to.has(Permission::Overwrite) {
+                return self.rename_counted(from, to, replace);
+            }
+            match self.rename_counted(from, to, false) {
+                Err(EXISTS) => Err(Permission::Overwrite.into()),
+                other => other,
+            }
+        });
+        self.record(Deed::Rename(from, to), outcome)
+    }
+
+    /// Within the same permissions it takes `rename`. From one set to another it must be no way to
+    /// gain any: it takes what a copy would, and that the old one may be removed.
+    fn check_rename(&self, from: &Place<'_>, to: &Place<'_>) -> Result<(), Error> {
+        self.check_own(from, Verb::Rename)?;
+        from.check_movable()?;
+        to.check_movable()?;
+        if from.is_alike(to) {
+            return Ok(());
+        }
+        from.check(Verb::Remove)?;
+        to.check(Verb::Rename)?;
+        // A directory may hold everything, and a file may become one in this moment.
+        let copied = [Permission::List, Permission::Download];
+        let made = [Permission::Upload, Permission::Mkdir, Permission::Links];
+        if from.has_all(&copied) && to.has_all(&made) {
+            Ok(())
+        } else {
+            Err(Error::NotAllowed(Denied::Gains))
+        }
+    }
+
+    fn rename_counted(&self, from: &Place<'_>, to: &Place<'_>, replace: bool) -> Result<(), Error> {
+        self.finish_early(from)?;
+        self.finish_early(to)?;
+        let rename = || from.store.rename(&from.path, &to.path, replace);
+        if replace {
+            return self.replace_name(from, to, rename);
+        }
+        let change = self.ledger().begin();
+        let _names = change.names();
+        rename()
+    }
+
+    /// Lets `act` add a name that uses so much.
+    fn add_name(&self, uses: Usage, act: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let change = self.ledger().begin();
+        let name = change.reserve(uses)?;
+        let _names = change.names();
+        act()?;
+        name.keep();
+        Ok(())
+    }
+
+    /// Lets `act` take the name of this place away.
+    fn take_name(
+        &self,
+        place: &Place<'_>,
+        act: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let change = self.ledger().begin();
+        let _names = change.names();
+        let look = || place.store.metadata(&place.path, false);
+        let last = last_name(self.ledger(), look)?;
+        act()?;
+        name_is_gone(&change, last);
+        Ok(())
+    }
+
+    /// Lets `act` give the name of `to` to `from`.
+    fn replace_name(
+        &self,
+        from: &Place<'_>,
+        to: &Place<'_>,
+        act: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let change = self.ledger().begin();
+        let _names = change.names();
+        let found = |place: &Place<'_>| place.store.metadata(&place.path, false);
+        let (Ok(replacing), Ok(replaced)) = (found(from), found(to)) else {
+            return act();
+        };
+        // Two names of one file: then both stay (rename(2)).
+        if replacing.inode == replaced.inode {
+            return act();
+        }
+        let last = last_name(self.ledger(), || found(to))?;
+        act()?;
+        name_is_gone(&change, last);
+        Ok(())
+    }
+
+    /// The bytes in a symbolic link.
+    pub fn read_link(&self, path: &VPath) -> Result<Vec<u8>, Error> {
+        self.at(path, Last::of(path, false), |place| {
+            place.check(Verb::ReadLink)?;
+            place.store.read_link(&place.path)
+        })
+    }
+
+    /// The path that `~user` stands for: only one's own home is known here.
+    pub fn home_of(&self, user: &[u8]) -> Result<VPath, Error> {
+        if user.is_empty() || user == self.session.user().as_bytes() {
+            return Ok(VPath::home());
+        }
+        let refused = Err(Error::Refused("Only your own home directory is known here"));
+        self.record(Deed::FindHome(&VPath::parse(user)?), refused)
+    }
+}
