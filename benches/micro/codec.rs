@@ -4,9 +4,12 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
-use landfall::sftp::packet::{Replies, Request, put_attrs, put_string};
+use landfall::sftp::attrs::put_attrs;
+use landfall::sftp::reply::Replies;
+use landfall::sftp::request::Request;
 use landfall::sftp::status::code;
 use landfall::sftp::wire::Framer;
+use landfall::sftp::wire::put_string;
 
 use crate::requests::wire::flag;
 use crate::requests::{self, DATA, PATH};

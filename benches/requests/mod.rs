@@ -8,7 +8,7 @@ use bytes::Bytes;
 use landfall::quota::{CountHome, Limits};
 use landfall::session::Session;
 use landfall::sftp::engine::Engine;
-use landfall::sftp::packet::VERSION;
+use landfall::sftp::reply::VERSION;
 use landfall::sftp::wire::Framer;
 use landfall::store::Store;
 use landfall::vfs::Vfs;

@@ -5,7 +5,7 @@
 #![no_main]
 
 use bytes::{Buf, Bytes};
-use landfall::sftp::packet::Request;
+use landfall::sftp::request::Request;
 use landfall::sftp::wire::{Broken, Frame, Framer};
 use libfuzzer_sys::fuzz_target;
 

@@ -6,8 +6,8 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::packet::{attrs, put_string};
-use super::wire::{Frame, Truncated};
+use super::attrs::attrs;
+use super::wire::{Frame, Truncated, put_string};
 use crate::store::{Changes, Space};
 
 /// An extended request after its name.

@@ -10,17 +10,19 @@ use tokio::task::JoinError;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
+pub mod attrs;
 pub mod client;
 pub mod engine;
 pub mod extensions;
 mod handles;
+pub mod kind;
 pub mod names;
-pub mod packet;
+pub mod reply;
+pub mod request;
 pub mod status;
 pub mod wire;
 
 use engine::Engine;
-use packet::kind;
 use wire::{Broken, Frame, Framer};
 
 use crate::io::pipe::{Gone, Pipe};

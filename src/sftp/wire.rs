@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 
 use crate::io::chunks::Pieces;
 
@@ -199,6 +199,12 @@ impl Buf for Frame {
             self.remaining = 0;
         }
     }
+}
+
+/// Appends a `string`.
+pub fn put_string(out: &mut BytesMut, bytes: &[u8]) {
+    out.put_u32(bytes.len() as u32);
+    out.put_slice(bytes);
 }
 
 #[cfg(test)]

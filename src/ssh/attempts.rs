@@ -6,7 +6,7 @@ use russh::Error;
 use tracing::info;
 
 use super::algorithms::sufficient;
-use super::auth::Means;
+use super::means::Means;
 use crate::observe::audit::shown;
 use crate::observe::log::{brief, shortened};
 

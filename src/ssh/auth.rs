@@ -6,16 +6,17 @@ use std::sync::Arc;
 use russh::keys::ssh_key::Signature;
 use russh::keys::ssh_key::certificate::{CertType, Certificate};
 use russh::keys::ssh_key::public::KeyData;
-use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::keys::{Algorithm, PublicKey};
 use russh::server::{Auth, PublicKeyOffer, Response, VerifiedPublicKey};
 use russh::{MethodKind, MethodSet};
 use tracing::{debug, error, warn};
 use zeroize::Zeroizing;
 
-use super::Context;
 use super::algorithms::SSH_RSA;
 use super::attempts::PASSWORD_MISSING;
 use super::before_login::Visit;
+use super::context::Context;
+use super::means::{KEYBOARD_INTERACTIVE, Means, NONE, PASSWORD};
 use crate::accounts::{
     self, Accounts, Credential, Given, KeyProof, Proof, Refusal, SecurityKeyFlags,
 };
@@ -41,40 +42,6 @@ pub(super) struct Login {
     signed_by_ssh_rsa: bool,
     /// Once here, nothing more is asked.
     proof: Option<(Proof, Means)>,
-}
-
-/// By what somebody logs in.
-#[derive(Debug, Clone)]
-pub(super) struct Means {
-    pub(super) method: &'static str,
-    /// The fingerprint of the key.
-    pub(super) key: Option<String>,
-}
-
-const PASSWORD: Means = Means {
-    method: "password",
-    key: None,
-};
-const KEYBOARD_INTERACTIVE: Means = Means {
-    method: "keyboard-interactive",
-    key: None,
-};
-/// As a guest.
-const NONE: Means = Means {
-    method: "none",
-    key: None,
-};
-
-impl Means {
-    fn of(key: &PublicKey, certificate: Option<&Certificate>) -> Self {
-        Self {
-            method: match certificate {
-                None => "publickey",
-                Some(_) => "certificate",
-            },
-            key: Some(key.fingerprint(HashAlg::Sha256).to_string()),
-        }
-    }
 }
 
 /// What every refusal leaves open: a wrong password must not take the method away.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use landfall::sftp::engine::Engine;
-use landfall::sftp::packet::VERSION;
+use landfall::sftp::reply::VERSION;
 use landfall::sftp::wire::Frame;
 use landfall::vfs::Vfs;
 use libfuzzer_sys::fuzz_target;

@@ -1,35 +1,20 @@
 //! check-file: hashes of files and of their blocks (draft-ietf-secsh-filexfer-extensions-00, section 3).
 
-use bytes::{BufMut as _, Bytes};
+use bytes::BufMut as _;
 
-use super::later::Rest;
-use super::{Answer, Engine, Outcome};
+use super::session::Engine;
+use super::unfinished::{Answer, Checking, Outcome, Rest, Subject};
 use crate::error::Error;
 use crate::hashes::Algorithm;
 use crate::sftp::extensions::{CheckFile, Checked};
-use crate::sftp::packet::put_string;
+use crate::sftp::wire::put_string;
 use crate::values::path::VPath;
-use crate::vfs::{Hashing, OpenFile, Part};
+use crate::vfs::{OpenFile, Part};
 
 /// Most bytes of hashes in one reply, which must fit in a packet.
 const MAX_HASHES: usize = 128 * 1024;
 /// The draft allows no smaller blocks.
 const LEAST_BLOCK: u32 = 256;
-
-/// A check-file that is not answered yet.
-pub(super) struct Checking {
-    of: Subject,
-    names_itself: bool,
-    algorithm: Algorithm,
-    hashing: Hashing,
-}
-
-/// What is hashed.
-enum Subject {
-    Handle(Bytes),
-    /// Opened by the request itself.
-    Opened(OpenFile),
-}
 
 impl Engine {
     pub(super) fn check_file(&mut self, id: u32, request: CheckFile) -> Outcome {

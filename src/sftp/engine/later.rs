@@ -2,43 +2,9 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
-use super::check_file::Checking;
-use super::{Answer, Engine, Outcome};
+use super::session::Engine;
+use super::unfinished::{Answer, Outcome, Rest, Unfinished};
 use crate::error::Error;
-use crate::vfs::{Copying, CopyingFile};
-
-/// A request that is not answered yet.
-pub(super) struct Unfinished {
-    id: u32,
-    rest: Rest,
-    /// Its type, and when it began.
-    began: Option<(u8, Instant)>,
-}
-
-/// What is still to be done for a request.
-pub(super) enum Rest {
-    /// check-file
-    Check(Box<Checking>),
-    /// copy-data between two handles
-    Copy {
-        from: Bytes,
-        to: Bytes,
-        copying: Copying,
-    },
-    /// copy-file
-    CopyFile(Box<CopyingFile>),
-    /// CLOSE: all is done but for the hash that the audit trail wants.
-    Record(Result<(), Error>),
-}
-
-impl Unfinished {
-    pub(super) fn new(id: u32, rest: Rest) -> Self {
-        let began = None;
-        Self { id, rest, began }
-    }
-}
 
 impl Engine {
     /// Is there a request to go on with before any other?

@@ -3,9 +3,11 @@
 
 use std::time::Instant;
 
-use super::{Engine, MAX_DATA};
+use super::requests::MAX_DATA;
+use super::session::Engine;
 use crate::sftp::handles::Open;
-use crate::sftp::packet::{Request, kind, open_flag};
+use crate::sftp::kind;
+use crate::sftp::request::{Request, open_flag};
 use crate::sftp::wire::Frame;
 use crate::values::path::VPath;
 

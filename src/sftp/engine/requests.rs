@@ -1,30 +1,25 @@
-//! The engine: carries out one request after the other on the verbs of the vfs, and encodes the
-//! replies. Synchronous: it runs on the blocking pool, but for what [`now`] has.
+//! Each request, on the verbs of the vfs.
 
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use bytes::BufMut;
 use rustix::io::Errno;
 
-mod check_file;
-mod later;
-mod now;
-
-use self::later::{Rest, Unfinished};
-use super::client::Client;
-use super::extensions::{Extended, advertised, put_names, put_space};
-use super::handles::{Handles, Open};
-use super::names::{Owners, long_name};
-use super::packet::{Replies, Request, counted_as, kind, open_flag, put_attrs, put_string};
-use super::status::{code_for, deserves_notice, text_for};
-use super::wire::{Frame, MAX_PACKET, Truncated};
+use super::session::Engine;
+use super::unfinished::{Answer, Outcome, Rest};
 use crate::error::Error;
-use crate::session::Session;
 use crate::session::descriptors::Held;
+use crate::sftp::attrs::put_attrs;
+use crate::sftp::extensions::{Extended, put_names, put_space};
+use crate::sftp::handles::{Handles, Open};
+use crate::sftp::names::long_name;
+use crate::sftp::request::{Request, open_flag};
+use crate::sftp::wire::MAX_PACKET;
+use crate::sftp::wire::put_string;
 use crate::store::{Changes, Entry, OpenHow, seconds};
 use crate::values::path::VPath;
 use crate::vfs::authorized_keys;
-use crate::vfs::{Copying, CopyingFile, Vfs};
+use crate::vfs::{Copying, CopyingFile};
 
 /// Longest READ that is answered whole, and longest WRITE that fits in a packet: as OpenSSH.
 pub const MAX_DATA: u32 = MAX_PACKET as u32 - 1024;
@@ -32,182 +27,8 @@ pub const MAX_DATA: u32 = MAX_PACKET as u32 - 1024;
 /// A NAME reply is closed when it holds this many bytes; sshfs takes no more than 128 KiB.
 const NAMES_LIMIT: usize = 60 * 1024;
 
-/// One SFTP session.
-pub struct Engine {
-    vfs: Vfs,
-    client: Client,
-    owners: Owners,
-    handles: Handles,
-    replies: Replies,
-    notices: Vec<String>,
-    /// What was told since the last OPEN: all writes to a full disk are one event.
-    last_notice: Option<String>,
-    /// Bytes of files in the replies, since it was asked.
-    read: u64,
-    /// The request that takes long, if there is one.
-    unfinished: Option<Unfinished>,
-    initialised: bool,
-    heard: bool,
-}
-
-/// What a request that did not fail is answered with.
-enum Answer {
-    /// STATUS with SSH_FX_OK.
-    Done,
-    /// The reply is in the buffer already.
-    Replied,
-    /// STATUS with SSH_FX_EOF.
-    Eof,
-    /// It takes long, and this is still to be done.
-    Later(Rest),
-}
-
-type Outcome = Result<Answer, Error>;
-
 impl Engine {
-    /// A session that has not seen INIT yet. `ids` are the uid and gid that the server's files
-    /// have.
-    pub fn new(vfs: Vfs, ids: (u32, u32)) -> Self {
-        let session = vfs.session();
-        Self {
-            client: Client::identify(session.identification()),
-            owners: Owners {
-                uid: ids.0,
-                gid: ids.1,
-                name: session.user().to_owned(),
-            },
-            handles: Handles::new(session.limits().max_handles, session.shares().open.clone()),
-            vfs,
-            replies: Replies::default(),
-            notices: Vec::new(),
-            last_notice: None,
-            read: 0,
-            unfinished: None,
-            initialised: false,
-            heard: true,
-        }
-    }
-
-    /// Whose session it is.
-    pub fn session(&self) -> &Session {
-        self.vfs.session()
-    }
-
-    /// The replies that wait to be sent.
-    pub fn replies(&mut self) -> &mut Replies {
-        &mut self.replies
-    }
-
-    /// Bytes of files in the replies since this was asked last.
-    pub fn take_read_bytes(&mut self) -> u64 {
-        std::mem::take(&mut self.read)
-    }
-
-    /// Lines for the person at the other end.
-    pub fn take_notices(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notices)
-    }
-
-    /// From now on nobody hears the replies: what only reads is left out.
-    pub fn unheard(&mut self) {
-        self.heard = false;
-        self.replies.discard();
-        self.notices.clear();
-    }
-
-    /// Are files or directories open, so that ending the session may block?
-    pub fn holds_handles(&self) -> bool {
-        self.handles.any() || self.session().ledger().has_spent()
-    }
-
-    /// Ends the session: closes what is open. What is to be [recorded](Self::is_recording) then is left.
-    pub fn finish(&mut self) {
-        for open in self.handles.drain() {
-            if let Open::File(file) = open {
-                // Nobody is left to be told; the log is.
-                let _ = self.vfs.abandon(file);
-            }
-        }
-        self.session().ledger().close_spent();
-    }
-
-    fn count(&self, packet_type: u8, began: Instant) {
-        let metrics = self.session().witness().metrics();
-        metrics.request(counted_as(packet_type), began.elapsed());
-    }
-
-    /// Carries out one request. False if the stream makes no sense any more: then the channel must
-    /// end.
-    pub fn carry_out(&mut self, frame: Frame) -> bool {
-        let began = Instant::now();
-        let packet_type = frame.peek();
-        let goes_on = self.respond(frame);
-        if let Some(packet_type) = packet_type {
-            self.count_unless_unfinished(packet_type, began);
-        }
-        goes_on
-    }
-
-    fn respond(&mut self, mut frame: Frame) -> bool {
-        let Ok(packet_type) = frame.byte() else {
-            return false;
-        };
-        if packet_type == kind::INIT {
-            // Whatever version the client offers, 3 is the one that both have. Extensions that it
-            // names are ignored: clients do not send any that matter to a server.
-            self.initialised = frame.uint32().is_ok();
-            if self.initialised && self.heard {
-                self.replies.version(advertised());
-            }
-            return self.initialised;
-        }
-        let (true, Ok(id)) = (self.initialised, frame.uint32()) else {
-            return false;
-        };
-        let answer = match Request::decode(packet_type, &mut frame) {
-            Ok(request) if !self.heard && request.only_asks() => return true,
-            Ok(request) => self.answer(id, request),
-            // It is too short for its fields.
-            Err(Truncated) => Err(Errno::INVAL.into()),
-        };
-        self.reply(id, answer);
-        true
-    }
-
-    fn reply(&mut self, id: u32, answer: Outcome) {
-        match answer {
-            Ok(Answer::Replied) => {}
-            Ok(Answer::Done) => self.replies.done(id),
-            Ok(Answer::Eof) => self.replies.end_of_file(id),
-            Ok(Answer::Later(rest)) => self.unfinished = Some(Unfinished::new(id, rest)),
-            Err(error) => self.refuse(id, error),
-        }
-        if !self.heard {
-            self.replies.discard();
-        }
-    }
-
-    fn refuse(&mut self, id: u32, error: Error) {
-        // After a refused WRITE its CLOSE says nothing new.
-        let is_told = matches!(error, Error::Missing(_)) && self.last_notice.is_some();
-        if deserves_notice(&error) && !is_told {
-            self.notice(format!("landfall: {error}\n"));
-        }
-        let text = text_for(&error, self.client);
-        self.replies
-            .status(id, code_for(&error, self.client), &text);
-    }
-
-    /// Queues a line for the person at the other end, if the client shows it. One line for one event, not for
-    /// each of the writes that were under way.
-    fn notice(&mut self, line: String) {
-        if self.client.shows_only_stderr() && self.last_notice.as_ref() != Some(&line) {
-            self.last_notice = Some(line.clone());
-            self.notices.push(line);
-        }
-    }
-
-    fn answer(&mut self, id: u32, request: Request) -> Outcome {
+    pub(super) fn answer(&mut self, id: u32, request: Request) -> Outcome {
         match request {
             Request::Open { path, flags, attrs } => self.open(id, &path, flags, &attrs),
             Request::Close { handle } => self.close(&handle),

@@ -1,0 +1,181 @@
+//! One SFTP session: takes requests one after the other, and answers them in their order.
+
+use std::time::Instant;
+
+use rustix::io::Errno;
+
+use super::unfinished::{Answer, Outcome, Unfinished};
+use crate::error::Error;
+use crate::session::Session;
+use crate::sftp::client::Client;
+use crate::sftp::extensions::advertised;
+use crate::sftp::handles::{Handles, Open};
+use crate::sftp::kind;
+use crate::sftp::names::Owners;
+use crate::sftp::reply::Replies;
+use crate::sftp::request::{Request, counted_as};
+use crate::sftp::status::{code_for, deserves_notice, text_for};
+use crate::sftp::wire::{Frame, Truncated};
+use crate::vfs::Vfs;
+
+/// One SFTP session.
+pub struct Engine {
+    pub(super) vfs: Vfs,
+    pub(super) client: Client,
+    pub(super) owners: Owners,
+    pub(super) handles: Handles,
+    pub(super) replies: Replies,
+    pub(super) notices: Vec<String>,
+    /// What was told since the last OPEN: all writes to a full disk are one event.
+    pub(super) last_notice: Option<String>,
+    /// Bytes of files in the replies, since it was asked.
+    pub(super) read: u64,
+    /// The request that takes long, if there is one.
+    pub(super) unfinished: Option<Unfinished>,
+    pub(super) initialised: bool,
+    pub(super) heard: bool,
+}
+
+impl Engine {
+    /// A session that has not seen INIT yet. `ids` are the uid and gid that the server's files
+    /// have.
+    pub fn new(vfs: Vfs, ids: (u32, u32)) -> Self {
+        let session = vfs.session();
+        Self {
+            client: Client::identify(session.identification()),
+            owners: Owners {
+                uid: ids.0,
+                gid: ids.1,
+                name: session.user().to_owned(),
+            },
+            handles: Handles::new(session.limits().max_handles, session.shares().open.clone()),
+            vfs,
+            replies: Replies::default(),
+            notices: Vec::new(),
+            last_notice: None,
+            read: 0,
+            unfinished: None,
+            initialised: false,
+            heard: true,
+        }
+    }
+
+    /// Whose session it is.
+    pub fn session(&self) -> &Session {
+        self.vfs.session()
+    }
+
+    /// The replies that wait to be sent.
+    pub fn replies(&mut self) -> &mut Replies {
+        &mut self.replies
+    }
+
+    /// Bytes of files in the replies since this was asked last.
+    pub fn take_read_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.read)
+    }
+
+    /// Lines for the person at the other end.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// From now on nobody hears the replies: what only reads is left out.
+    pub fn unheard(&mut self) {
+        self.heard = false;
+        self.replies.discard();
+        self.notices.clear();
+    }
+
+    /// Are files or directories open, so that ending the session may block?
+    pub fn holds_handles(&self) -> bool {
+        self.handles.any() || self.session().ledger().has_spent()
+    }
+
+    /// Ends the session: closes what is open. What is to be [recorded](Self::is_recording) then is left.
+    pub fn finish(&mut self) {
+        for open in self.handles.drain() {
+            if let Open::File(file) = open {
+                // Nobody is left to be told; the log is.
+                let _ = self.vfs.abandon(file);
+            }
+        }
+        self.session().ledger().close_spent();
+    }
+
+    pub(super) fn count(&self, packet_type: u8, began: Instant) {
+        let metrics = self.session().witness().metrics();
+        metrics.request(counted_as(packet_type), began.elapsed());
+    }
+
+    /// Carries out one request. False if the stream makes no sense any more: then the channel must
+    /// end.
+    pub fn carry_out(&mut self, frame: Frame) -> bool {
+        let began = Instant::now();
+        let packet_type = frame.peek();
+        let goes_on = self.respond(frame);
+        if let Some(packet_type) = packet_type {
+            self.count_unless_unfinished(packet_type, began);
+        }
+        goes_on
+    }
+
+    pub(super) fn respond(&mut self, mut frame: Frame) -> bool {
+        let Ok(packet_type) = frame.byte() else {
+            return false;
+        };
+        if packet_type == kind::INIT {
+            // Whatever version the client offers, 3 is the one that both have. Extensions that it
+            // names are ignored: clients do not send any that matter to a server.
+            self.initialised = frame.uint32().is_ok();
+            if self.initialised && self.heard {
+                self.replies.version(advertised());
+            }
+            return self.initialised;
+        }
+        let (true, Ok(id)) = (self.initialised, frame.uint32()) else {
+            return false;
+        };
+        let answer = match Request::decode(packet_type, &mut frame) {
+            Ok(request) if !self.heard && request.only_asks() => return true,
+            Ok(request) => self.answer(id, request),
+            // It is too short for its fields.
+            Err(Truncated) => Err(Errno::INVAL.into()),
+        };
+        self.reply(id, answer);
+        true
+    }
+
+    pub(super) fn reply(&mut self, id: u32, answer: Outcome) {
+        match answer {
+            Ok(Answer::Replied) => {}
+            Ok(Answer::Done) => self.replies.done(id),
+            Ok(Answer::Eof) => self.replies.end_of_file(id),
+            Ok(Answer::Later(rest)) => self.unfinished = Some(Unfinished::new(id, rest)),
+            Err(error) => self.refuse(id, error),
+        }
+        if !self.heard {
+            self.replies.discard();
+        }
+    }
+
+    pub(super) fn refuse(&mut self, id: u32, error: Error) {
+        // After a refused WRITE its CLOSE says nothing new.
+        let is_told = matches!(error, Error::Missing(_)) && self.last_notice.is_some();
+        if deserves_notice(&error) && !is_told {
+            self.notice(format!("landfall: {error}\n"));
+        }
+        let text = text_for(&error, self.client);
+        self.replies
+            .status(id, code_for(&error, self.client), &text);
+    }
+
+    /// Queues a line for the person at the other end, if the client shows it. One line for one event, not for
+    /// each of the writes that were under way.
+    pub(super) fn notice(&mut self, line: String) {
+        if self.client.shows_only_stderr() && self.last_notice.as_ref() != Some(&line) {
+            self.last_notice = Some(line.clone());
+            self.notices.push(line);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Requests of SFTP version 3 as types (draft-ietf-secsh-filexfer-02, section 6).
+
+use bytes::Bytes;
+
+use super::attrs::attrs;
+use super::extensions::Extended;
+use super::kind;
+use super::wire::{Frame, Truncated};
+use crate::observe::metrics;
+use crate::store::Changes;
+
+/// Flags of OPEN (section 6.3).
+pub mod open_flag {
+    #![allow(missing_docs)]
+    pub const READ: u32 = 0x01;
+    pub const WRITE: u32 = 0x02;
+    pub const APPEND: u32 = 0x04;
+    pub const CREAT: u32 = 0x08;
+    pub const TRUNC: u32 = 0x10;
+    pub const EXCL: u32 = 0x20;
+}
+
+/// What the metrics count a packet as.
+pub fn counted_as(packet_type: u8) -> metrics::Request {
+    use metrics::Request;
+    match packet_type {
+        kind::INIT => Request::Init,
+        kind::OPEN => Request::Open,
+        kind::CLOSE => Request::Close,
+        kind::READ => Request::Read,
+        kind::WRITE => Request::Write,
+        kind::LSTAT | kind::FSTAT | kind::STAT => Request::Stat,
+        kind::SETSTAT | kind::FSETSTAT => Request::Setstat,
+        kind::OPENDIR | kind::READDIR => Request::List,
+        kind::REMOVE => Request::Remove,
+        kind::MKDIR => Request::Mkdir,
+        kind::RMDIR => Request::Rmdir,
+        kind::REALPATH => Request::Realpath,
+        kind::RENAME => Request::Rename,
+        kind::READLINK | kind::SYMLINK => Request::Link,
+        kind::EXTENDED => Request::Extended,
+        _ => Request::Unknown,
+    }
+}
+
+/// A request after its id. Paths and handles are as they came.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // The fields are those of the draft.
+pub enum Request {
+    Open {
+        path: Bytes,
+        flags: u32,
+        attrs: Changes,
+    },
+    Close {
+        handle: Bytes,
+    },
+    Read {
+        handle: Bytes,
+        offset: u64,
+        length: u32,
+    },
+    Write {
+        handle: Bytes,
+        offset: u64,
+        data: Vec<Bytes>,
+    },
+    Lstat {
+        path: Bytes,
+    },
+    Fstat {
+        handle: Bytes,
+    },
+    Setstat {
+        path: Bytes,
+        attrs: Changes,
+    },
+    Fsetstat {
+        handle: Bytes,
+        attrs: Changes,
+    },
+    Opendir {
+        path: Bytes,
+    },
+    Readdir {
+        handle: Bytes,
+    },
+    Remove {
+        path: Bytes,
+    },
+    Mkdir {
+        path: Bytes,
+        attrs: Changes,
+    },
+    Rmdir {
+        path: Bytes,
+    },
+    Realpath {
+        path: Bytes,
+    },
+    Stat {
+        path: Bytes,
+    },
+    Rename {
+        from: Bytes,
+        to: Bytes,
+    },
+    Readlink {
+        path: Bytes,
+    },
+    /// The two paths in the order in which they came: which is which depends on the client.
+    Symlink {
+        first: Bytes,
+        second: Bytes,
+    },
+    Extended(Extended),
+    /// A packet type that version 3 does not have.
+    Unknown,
+}
+
+impl Request {
+    /// Does it change nothing, so that it need not be carried out for somebody who is gone?
+    pub fn only_asks(&self) -> bool {
+        match self {
+            Self::Read { .. }
+            | Self::Lstat { .. }
+            | Self::Fstat { .. }
+            | Self::Stat { .. }
+            | Self::Readdir { .. }
+            | Self::Realpath { .. }
+            | Self::Readlink { .. } => true,
+            Self::Extended(extended) => matches!(
+                extended,
+                Extended::Statvfs { .. }
+                    | Extended::Fstatvfs { .. }
+                    | Extended::CheckFile(_)
+                    | Extended::SpaceAvailable { .. }
+            ),
+            _ => false,
+        }
+    }
+
+    /// Reads the fields of a request of this type. Bytes after the last field are ignored: Debian's
+    /// rclone 1.60 sends some.
+    pub fn decode(packet_type: u8, frame: &mut Frame) -> Result<Self, Truncated> {
+        Ok(match packet_type {
+            kind::OPEN => Self::Open {
+                path: frame.string()?,
+                flags: frame.uint32()?,
+                attrs: attrs(frame)?,
+            },
+            kind::CLOSE => Self::Close {
+                handle: frame.string()?,
+            },
+            kind::READ => Self::Read {
+                handle: frame.string()?,
+                offset: frame.uint64()?,
+                length: frame.uint32()?,
+            },
+            kind::WRITE => Self::Write {
+                handle: frame.string()?,
+                offset: frame.uint64()?,
+                data: frame.string_pieces()?,
+            },
+            kind::LSTAT => Self::Lstat {
+                path: frame.string()?,
+            },
+            kind::FSTAT => Self::Fstat {
+                handle: frame.string()?,
+            },
+            kind::SETSTAT => Self::Setstat {
+                path: frame.string()?,
+                attrs: attrs(frame)?,
+            },
+            kind::FSETSTAT => Self::Fsetstat {
+                handle: frame.string()?,
+                attrs: attrs(frame)?,
+            },
+            kind::OPENDIR => Self::Opendir {
+                path: frame.string()?,
+            },
+            kind::READDIR => Self::Readdir {
+                handle: frame.string()?,
+            },
+            kind::REMOVE => Self::Remove {
+                path: frame.string()?,
+            },
+            kind::MKDIR => Self::Mkdir {
+                path: frame.string()?,
+                attrs: attrs(frame)?,
+            },
+            kind::RMDIR => Self::Rmdir {
+                path: frame.string()?,
+            },
+            kind::REALPATH => Self::Realpath {
+                path: frame.string()?,
+            },
+            kind::STAT => Self::Stat {
+                path: frame.string()?,
+            },
+            kind::RENAME => Self::Rename {
+                from: frame.string()?,
+                to: frame.string()?,
+            },
+            kind::READLINK => Self::Readlink {
+                path: frame.string()?,
+            },
+            kind::SYMLINK => Self::Symlink {
+                first: frame.string()?,
+                second: frame.string()?,
+            },
+            kind::EXTENDED => Self::Extended(Extended::decode(frame)?),
+            _ => Self::Unknown,
+        })
+    }
+}
