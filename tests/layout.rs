@@ -46,6 +46,8 @@ struct Source {
     lines: usize,
     /// The names that it imports, and what they stand for.
     imports: Vec<(String, Module, bool)>,
+    /// The modules below it that have files of their own.
+    children: Vec<String>,
     /// Paths in its code.
     paths: Vec<Module>,
     types: Vec<String>,
@@ -70,6 +72,11 @@ fn sources() -> BTreeMap<Module, Source> {
             ..Source::default()
         };
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+        let children = parsed.items.iter().filter_map(|item| match item {
+            Item::Mod(child) if child.content.is_none() => Some(child.ident.to_string()),
+            _ => None,
+        });
+        source.children = children.collect();
         source.visit_file(&parsed);
         (module, source)
     });
@@ -105,6 +112,9 @@ impl Source {
             "crate" => Vec::new(),
             "self" => self.module.clone(),
             "super" => self.module.split_last()?.1.to_vec(),
+            child if path.len() > 1 && self.children.iter().any(|known| known == child) => {
+                return Some([self.module.as_slice(), path].concat());
+            }
             _ => return None,
         };
         for part in path.iter().skip(1) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::penalties::{Ban, Fault, Offenders};
 use super::ranked::Ranked;
-use super::{Figures, REFUSALS, Refusal, Settings, Startups};
+use super::settings::{Figures, Refusal, Settings, Startups};
 use crate::rules::Network;
 
 /// A place that a connection without a login takes.
@@ -38,7 +38,7 @@ pub(super) struct Door {
     /// Sources from which somebody has logged in, and when that was last.
     known: Ranked<()>,
     /// By [`Refusal`].
-    refused: [u64; REFUSALS.len()],
+    refused: [u64; Refusal::ALL.len()],
 }
 
 impl Door {
@@ -235,7 +235,11 @@ impl Door {
         Figures {
             waiting: self.waiting.iter().sum(),
             banned: self.ipv4.bans(now).chain(self.ipv6.bans(now)).count(),
-            refused: REFUSALS.into_iter().zip(self.refused).collect(),
+            refused: Refusal::ALL
+                .into_iter()
+                .map(Refusal::name)
+                .zip(self.refused)
+                .collect(),
         }
     }
 

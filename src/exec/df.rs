@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FAILED, blocking, say};
+use super::work::{FAILED, blocking, say};
 use crate::exec::arguments::Word;
 use crate::io::pipe::{Gone, Pipe};
 use crate::values::path::VPath;

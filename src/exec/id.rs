@@ -1,6 +1,6 @@
 //! `id`: the uid and gid that the files of the home have, as far as a client can see.
 
-use super::{FAILED, say};
+use super::work::{FAILED, say};
 use crate::exec::arguments::Word;
 use crate::io::pipe::{Gone, Pipe};
 

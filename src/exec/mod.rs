@@ -7,27 +7,22 @@ pub mod glob;
 mod id;
 mod quota;
 mod sums;
+mod work;
 
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tokio::task::JoinError;
-use tracing::{error, info};
+use tracing::info;
 
 use self::sums::Sum;
+use self::work::{FAILED, NOT_FOUND, say};
 use crate::exec::arguments::{Word, words};
 use crate::hashes::Algorithm;
-use crate::io::pipe::{Gone, Pipe};
+use crate::io::pipe::Pipe;
 use crate::observe::audit::Event;
 use crate::observe::log::brief;
 use crate::vfs::Vfs;
 use crate::vfs::authorized_keys;
-
-/// Exit status of a command that was refused, as shells have it for one that is not found.
-const NOT_FOUND: u32 = 127;
-/// Exit status of a command that was not, or not wholly, carried out.
-const FAILED: u32 = 1;
 
 /// What an exec request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,37 +193,6 @@ pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, ids: (u32, u32), mut 
         Command::Refused { answer, .. } => pipe.notice(answer).await.map(|()| NOT_FOUND),
     };
     outcome.unwrap_or(FAILED)
-}
-
-async fn say<P: Pipe>(pipe: &mut P, text: impl Into<Bytes>) -> Result<u32, Gone> {
-    pipe.send(text.into()).await.map(|()| 0)
-}
-
-/// Lets `act` use the home where it may block.
-async fn blocking<T: Send + 'static>(
-    vfs: &Arc<Vfs>,
-    act: impl FnOnce(&Vfs) -> T + Send + 'static,
-) -> Result<T, Gone> {
-    let threads = vfs.session().shares().threads.clone();
-    let vfs = vfs.clone();
-    threads.run(move || act(&vfs)).await.map_err(lost)
-}
-
-/// As [`blocking`], for a slice of heavy work.
-async fn heavy<P: Pipe, T: Send + 'static>(
-    vfs: &Arc<Vfs>,
-    pipe: &P,
-    act: impl FnOnce(&Vfs) -> T + Send + 'static,
-) -> Result<T, Gone> {
-    let threads = vfs.session().shares().threads.clone();
-    let vfs = vfs.clone();
-    let slice = move || act(&vfs);
-    threads.heavy(pipe.gone(), slice).await.map_err(lost)
-}
-
-fn lost(failure: JoinError) -> Gone {
-    error!(%failure, "a command could not be carried out");
-    Gone
 }
 
 fn help() -> String {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::{Algorithm, Hash};
+use super::algorithm::{Algorithm, Hash};
 
 /// Hashes that are remembered at the least; at the most it is twice as many, about 20 MB.
 const CAPACITY: usize = 50_000;
@@ -89,10 +89,9 @@ impl Generations {
 mod tests {
     use super::*;
 
-    const HASH: Hash = Hash {
-        bytes: [7; 64],
-        length: 4,
-    };
+    fn hash() -> Hash {
+        Hash::new(&[7; 4])
+    }
 
     fn content(inode: u64, changed: i64) -> Content {
         Content {
@@ -113,7 +112,7 @@ mod tests {
         let memory = Memory::default();
         for (changed, remembered) in [(now() - 10, true), (now(), false), (now() + 10, false)] {
             let content = content(1, changed);
-            memory.put(content, Algorithm::Md5, HASH);
+            memory.put(content, Algorithm::Md5, hash());
             let known = memory.get(&content, Algorithm::Md5);
             assert_eq!(known.is_some(), remembered, "{}", changed - now());
         }
@@ -123,8 +122,8 @@ mod tests {
     fn another_time_size_or_algorithm_is_another_content() {
         let memory = Memory::default();
         let known = content(1, 100);
-        memory.put(known, Algorithm::Md5, HASH);
-        assert_eq!(memory.get(&known, Algorithm::Md5), Some(HASH));
+        memory.put(known, Algorithm::Md5, hash());
+        assert_eq!(memory.get(&known, Algorithm::Md5), Some(hash()));
         assert_eq!(memory.get(&known, Algorithm::Sha1), None);
         for other in [
             Content { size: 11, ..known },
@@ -147,7 +146,7 @@ mod tests {
         let memory = Memory::default();
         let count = CAPACITY as u64;
         for inode in 0..4 * count {
-            memory.put(content(inode, 100), Algorithm::Md5, HASH);
+            memory.put(content(inode, 100), Algorithm::Md5, hash());
             // This one is asked for now and then.
             let first = memory.get(&content(0, 100), Algorithm::Md5);
             assert!(first.is_some(), "after {inode}");

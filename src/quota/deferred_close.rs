@@ -3,45 +3,15 @@
 //!
 //! A file without a name uses what it has until it is closed. So none is put here while names change
 //! (that is what [`Ledger::opening_now`] is held for), and whoever may change names has what is here closed
-//! before (that is what [`Change::names`](super::Change::names) does): who takes a last name away gives
+//! before (that is what [`Change::names`](super::ledger::Change::names) does): who takes a last name away gives
 //! back what is gone.
 
-use std::sync::{Arc, Mutex, RwLockReadGuard};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, RwLockReadGuard};
+use std::time::Instant;
 
-use super::{Ledger, lock};
-
-/// Dropping it closes the file.
-pub type Spent = Box<dyn Send>;
-
-/// It is time to close them when there are so many.
-const MOST: usize = 16;
-/// Or when the first of them has waited for so long.
-pub const SPENT_AT_MOST: Duration = Duration::from_millis(20);
-
-#[derive(Default)]
-pub(super) struct SpentFiles(Mutex<Waiting>);
-
-#[derive(Default)]
-struct Waiting {
-    files: Vec<Spent>,
-    /// When the first of them came.
-    since: Option<Instant>,
-    /// Somebody is on the way to close them: it is enough if one waits for a disk.
-    awaited: bool,
-}
-
-impl SpentFiles {
-    /// Closes them. The caller holds the names.
-    pub(super) fn close(&self) {
-        let mut waiting = lock(&self.0);
-        waiting.since = None;
-        let files = std::mem::take(&mut waiting.files);
-        // Nobody waits for the list as long as this may take.
-        drop(waiting);
-        drop(files);
-    }
-}
+use super::ledger::Ledger;
+use super::locks::lock;
+use super::spent_files::{MOST, SPENT_AT_MOST, Spent};
 
 impl Ledger {
     /// Keeps a file that is no longer in use, and has a name, until there is time to close it.

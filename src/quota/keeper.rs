@@ -1,17 +1,16 @@
 //! The figures in the database: all SQL about use, and the one task that runs it, so that what is
 //! written and read of an account keeps its order.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::sqlite::SqliteArguments;
 use sqlx::{Connection as _, Row as _, Sqlite, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
-use super::Usage;
+use super::usage::Usage;
 use crate::database::{Database, Relaxed};
 use crate::values::error_chain::chain;
 
@@ -423,57 +422,6 @@ pub(super) async fn end_serving(database: &Database) -> anyhow::Result<()> {
         .execute(database.pool())
         .await?;
     Ok(())
-}
-
-/// What the database has of all accounts: the home that was counted, and the figures.
-pub async fn figures_of_all(
-    database: &Database,
-) -> anyhow::Result<HashMap<String, (PathBuf, Usage)>> {
-    let all = "SELECT account, home, bytes, files FROM account_usage";
-    figures(database, sqlx::query(all)).await
-}
-
-/// The same of the accounts from one name to another.
-pub(super) async fn figures_between(
-    database: &Database,
-    first: &str,
-    last: &str,
-) -> anyhow::Result<HashMap<String, (PathBuf, Usage)>> {
-    let some = "SELECT account, home, bytes, files FROM account_usage
-                WHERE account >= $1 AND account <= $2";
-    figures(database, sqlx::query(some).bind(first).bind(last)).await
-}
-
-async fn figures(
-    database: &Database,
-    query: Query<'_, Sqlite, SqliteArguments>,
-) -> anyhow::Result<HashMap<String, (PathBuf, Usage)>> {
-    let rows = query
-        .map(|row: SqliteRow| anyhow::Ok((row.try_get("account")?, counted_home(&row)?)))
-        .fetch_all(database.pool())
-        .await?;
-    rows.into_iter().collect()
-}
-
-/// The same of one account.
-pub async fn figures_of(
-    database: &Database,
-    user: &str,
-) -> anyhow::Result<Option<(PathBuf, Usage)>> {
-    let row = sqlx::query("SELECT home, bytes, files FROM account_usage WHERE account = $1")
-        .bind(user)
-        .fetch_optional(database.pool())
-        .await?;
-    row.map(|row| counted_home(&row)).transpose()
-}
-
-fn counted_home(row: &SqliteRow) -> anyhow::Result<(PathBuf, Usage)> {
-    let home: String = row.try_get("home")?;
-    let used = Usage {
-        bytes: u64::try_from(row.try_get::<i64, _>("bytes")?)?,
-        files: u64::try_from(row.try_get::<i64, _>("files")?)?,
-    };
-    Ok((home.into(), used))
 }
 
 #[cfg(test)]

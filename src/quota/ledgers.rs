@@ -10,8 +10,13 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::books::Standing;
+use super::figures;
+use super::keeper::Kept;
 use super::keeper::{self, Home, Keeper};
-use super::{Kept, Ledger, Limits, Standing, Usage, lock};
+use super::ledger::Ledger;
+use super::locks::lock;
+use super::usage::{Limits, Usage};
 use crate::database::Database;
 use crate::error::Error;
 use crate::io::disks::{Disk, Mounts, Turns};
@@ -181,7 +186,7 @@ impl Ledgers {
         let (Some((first, _)), Some((last, _))) = (homes.first(), homes.last()) else {
             return Ok(homes);
         };
-        let known = keeper::figures_between(&self.database, first, last).await?;
+        let known = figures::figures_between(&self.database, first, last).await?;
         let is_known = |(user, home): &Home| known.get(user).is_some_and(|(of, _)| of == home);
         Ok(homes.into_iter().filter(|home| !is_known(home)).collect())
     }

@@ -7,6 +7,7 @@ use tokio::runtime::Runtime;
 use super::*;
 use crate::accounts::{Accounts, NewAccount, Password};
 use crate::config::Config;
+use crate::error::Error;
 
 const LIMITS: Limits = Limits {
     bytes: Some(1000),

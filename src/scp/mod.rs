@@ -16,13 +16,14 @@ mod args;
 pub mod line;
 mod sink;
 mod source;
+mod worker;
 
 pub use args::{Direction, Fault, Request};
 use line::{Complaint, Line, Reader};
 use sink::Sink;
 use source::Source;
+use worker::Worker;
 
-use crate::error::Error;
 use crate::exec::arguments::words;
 use crate::io::chunks::Pieces;
 use crate::io::pipe::{Gone, Pipe};
@@ -30,19 +31,10 @@ use crate::observe::metrics::Direction as Way;
 use crate::session::Shares;
 use crate::vfs::Vfs;
 
-/// Bytes of a file that are read, or waited for before they are stored.
-const AT_ONCE: usize = 256 * 1024;
 /// About so many bytes are stored in one go on the blocking pool.
 const BATCH: usize = 512 * 1024;
 /// Where an account may not move files as fast as it likes, they move in steps of so many bytes.
 const STEP: usize = 32 * 1024;
-/// What waits to be sent is sent when it is so much.
-const SEND_AT: usize = 64 * 1024;
-
-/// Directories may lie so deep in each other. Some lead back to themselves by a link.
-const DEPTH: usize = 100;
-const TOO_DEEP: Error = Error::Limit("Directories nested too deep", DEPTH as u64);
-
 /// What a line asks for with which a client starts its other half here; `None` if it is no such line.
 pub fn request(line: &[u8]) -> Option<Result<Request, Fault>> {
     let mut parts = line.trim_ascii_start().split(u8::is_ascii_whitespace);
@@ -79,12 +71,6 @@ pub async fn refuse<P: Pipe>(why: impl std::fmt::Display, mut pipe: P) -> u32 {
     // If it does not hear it, it has left.
     let _ = pipe.send(complaint.encode()).await;
     1
-}
-
-/// A half of scp that works through files and directories.
-trait Worker: Send + 'static {
-    /// Returns how many of them it has begun since this was asked last.
-    fn take_items(&mut self) -> usize;
 }
 
 /// The flow of a channel.

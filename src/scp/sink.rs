@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::args::{self, Request};
 use super::line::{Complaint, DONE, Fault, Line, Reader};
-use super::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP, Worker};
+use super::worker::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP, Worker};
 use crate::error::Error;
 use crate::exec::glob::{Expansion, join};
 use crate::io::chunks::Pieces;

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::args::Request;
 use super::line::{Complaint, DONE, Fault, Line};
-use super::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP, Worker};
+use super::worker::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP, Worker};
 use crate::error::Error;
 use crate::exec::arguments::Word;
 use crate::exec::glob::{Expansion, is_dots, join};

@@ -9,16 +9,14 @@ mod stop;
 mod supervisor;
 mod telemetry;
 
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail, ensure};
-use rustix::net::sockopt;
+use anyhow::{bail, ensure};
 use rustix::process::{Resource, Rlimit};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
@@ -31,6 +29,7 @@ use self::jobs::sweep;
 use self::listen::accept::Acceptor;
 use self::listen::memory::Memory;
 use self::listen::shard::Shard;
+use self::listen::sockets::listeners;
 use self::reload::{Reload, note_declared};
 use self::supervisor::Supervisor;
 use self::telemetry::FileSystems;
@@ -64,12 +63,6 @@ const FAREWELL: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// And looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// Ports below this are for processes with a privilege (capabilities(7), CAP_NET_BIND_SERVICE).
-const PRIVILEGED: u16 = 1024;
-
-/// Connections that may wait in the system's queue; it has a limit of its own.
-const BACKLOG: u32 = 1024;
 
 /// `landfall serve`: from a config to the end of the process. The thread that calls it is the only one
 /// that there is.
@@ -423,52 +416,4 @@ async fn all_ended(tasks: &mut JoinSet<()>) -> bool {
         have_ended_well &= ended.is_ok();
     }
     have_ended_well
-}
-
-/// The sockets that systemd hands over, or else those of the config.
-async fn listeners(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    for socket in supervisor::sockets()? {
-        socket.set_nonblocking(true)?;
-        listeners.push(TcpListener::from_std(socket)?);
-    }
-    if !listeners.is_empty() {
-        info!("listening on the sockets of systemd, not on those of the config");
-        return Ok(listeners);
-    }
-    for address in addresses {
-        let listener = listen(address, addresses);
-        listeners.push(listener.map_err(|failure| cannot_listen(*address, failure))?);
-    }
-    Ok(listeners)
-}
-
-/// Why it cannot, and what to do about it.
-fn cannot_listen(address: SocketAddr, failure: std::io::Error) -> anyhow::Error {
-    let advice = match failure.kind() {
-        ErrorKind::AddrInUse => ": is another server running there?",
-        ErrorKind::PermissionDenied if address.port() < PRIVILEGED => {
-            ": ports below 1024 need CAP_NET_BIND_SERVICE, or a socket from systemd (landfall.socket)"
-        }
-        ErrorKind::AddrNotAvailable => ": no network interface of this machine has this address",
-        _ => "",
-    };
-    anyhow!("cannot listen on {address}: {failure}{advice}")
-}
-
-/// `[::]` takes IPv4 connections too, unless `0.0.0.0` is there for them.
-fn listen(address: &SocketAddr, all: &[SocketAddr]) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => {
-            let socket = TcpSocket::new_v6()?;
-            let twin = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-            sockopt::set_ipv6_v6only(&socket, all.contains(&twin))?;
-            socket
-        }
-    };
-    // As the standard library does: a restart must not wait for old connections to be forgotten.
-    socket.set_reuseaddr(true)?;
-    socket.bind(*address)?;
-    socket.listen(BACKLOG)
 }

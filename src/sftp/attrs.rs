@@ -41,7 +41,7 @@ pub(super) fn attrs(frame: &mut Frame) -> Result<Changes, Truncated> {
 }
 
 /// Appends ATTRS with everything that version 3 can say.
-pub(super) fn put_attrs(out: &mut BytesMut, metadata: &Metadata) {
+pub fn put_attrs(out: &mut BytesMut, metadata: &Metadata) {
     use attr_flag::{ACMODTIME, PERMISSIONS, SIZE, UIDGID};
     out.put_u32(SIZE | UIDGID | PERMISSIONS | ACMODTIME);
     out.put_u64(metadata.size);

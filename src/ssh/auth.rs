@@ -17,6 +17,7 @@ use super::attempts::PASSWORD_MISSING;
 use super::before_login::Visit;
 use super::context::Context;
 use super::means::{KEYBOARD_INTERACTIVE, Means, NONE, PASSWORD};
+use super::methods::methods;
 use crate::accounts::{
     self, Accounts, Credential, Given, KeyProof, Proof, Refusal, SecurityKeyFlags,
 };
@@ -42,17 +43,6 @@ pub(super) struct Login {
     signed_by_ssh_rsa: bool,
     /// Once here, nothing more is asked.
     proof: Option<(Proof, Means)>,
-}
-
-/// What every refusal leaves open: a wrong password must not take the method away.
-pub(super) fn methods() -> MethodSet {
-    MethodSet::from(
-        &[
-            MethodKind::PublicKey,
-            MethodKind::Password,
-            MethodKind::KeyboardInteractive,
-        ][..],
-    )
 }
 
 fn refused() -> Auth {

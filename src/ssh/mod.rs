@@ -23,6 +23,7 @@ mod context;
 pub mod host_keys;
 mod inbox;
 mod means;
+mod methods;
 mod quickack;
 mod rotation;
 mod stream;

@@ -9,7 +9,7 @@ use russh::{Limits, SshId, server};
 use tracing::warn;
 
 use super::algorithms::{knows_etm, preferred};
-use super::auth::methods;
+use super::methods::methods;
 use crate::accounts::LoginOptions;
 use crate::config::{self, Algorithms, Config};
 

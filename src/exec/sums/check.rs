@@ -6,8 +6,9 @@ use bytes::{Buf as _, BytesMut};
 use rustix::io::Errno;
 
 use super::lines::{Listed, escape};
-use super::{Checking, FAILED, Sum, blocking};
+use super::options::{Checking, Sum};
 use crate::error::Error;
+use crate::exec::work::{FAILED, blocking};
 use crate::io::pipe::{Gone, Pipe};
 use crate::values::path::VPath;
 use crate::vfs::{OpenFile, Vfs};

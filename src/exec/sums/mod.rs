@@ -2,13 +2,16 @@
 
 mod check;
 mod lines;
+mod options;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use self::lines::escape;
-use super::{FAILED, blocking, heavy};
+use self::options::Checking;
+pub(super) use self::options::Sum;
+use super::work::{FAILED, heavy};
 use crate::error::Error;
 use crate::exec::arguments::Word;
 use crate::exec::glob::Expansion;
@@ -19,34 +22,6 @@ use crate::vfs::{HashingFile, Vfs};
 
 /// Bytes of stdin that are computed in one go.
 const GATHERED: usize = 1 << 20;
-
-/// One of the commands, with its options.
-pub(super) struct Sum {
-    algorithm: Algorithm,
-    /// Marks names with "*": read as binary, which makes no difference here.
-    binary: bool,
-    /// BSD's form.
-    tag: bool,
-    /// Lines end with NUL, and names are as they are.
-    zero: bool,
-    /// The files are lists to check.
-    check: Option<Checking>,
-}
-
-/// How lists are checked.
-#[derive(Clone, Copy, Default)]
-struct Checking {
-    /// Does not tell of what is right.
-    quiet: bool,
-    /// Tells nothing but by the exit status.
-    status: bool,
-    /// Tells of each line that is none.
-    warn: bool,
-    /// Lines that are none count as failures.
-    strict: bool,
-    /// Files that are not there do not count.
-    ignore_missing: bool,
-}
 
 impl Sum {
     pub(super) fn new(algorithm: Algorithm) -> Self {

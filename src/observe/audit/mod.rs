@@ -9,14 +9,15 @@
 mod archive;
 mod event;
 mod floods;
+mod queue;
 mod read;
 mod text;
 mod trail;
 mod writer;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use tracing::error;
 
 use self::event::Stream;
 use self::floods::Floods;
+use self::queue::{Job, Queue, Shared, Waiting};
 use crate::io::by_account::ByAccount;
 
 pub use self::archive::{copy_files, is_log, restore_files};
@@ -35,9 +37,6 @@ pub use self::trail::{Rotation, Trail};
 /// Bytes of events of each stream that may wait for a disk; beyond, they are lost, and counted. An account
 /// may have half of what the others leave of that, so that its flood does not lose their events.
 const MOST_WAITING: usize = 8 << 20;
-/// A write that takes so long is one that fails.
-const STUCK: Duration = Duration::from_secs(5);
-
 /// A handle of the trail, cheap to clone.
 #[derive(Clone)]
 pub struct Audit(Option<Open>);
@@ -50,42 +49,6 @@ struct Open {
     lines: Sender<Job>,
     hashes: bool,
     refuses_logins: bool,
-}
-
-/// What the writing thread and the others know of each other.
-struct Shared {
-    born: Instant,
-    access: Queue,
-    operations: Queue,
-    lost_in_all: AtomicU64,
-    shares: ByAccount<Waiting>,
-    floods: Mutex<Floods>,
-    folded_in_all: AtomicU64,
-    /// The last write did not succeed.
-    failing: AtomicBool,
-    /// When the write that is under way began, in milliseconds since `born`; 0 if there is none.
-    writing_since: AtomicU64,
-    ending: AtomicBool,
-}
-
-/// What is on its way to one stream.
-#[derive(Default)]
-struct Queue {
-    waiting: Waiting,
-    /// Events that were not taken, and are not noted in the audit log yet.
-    lost: AtomicU64,
-}
-
-/// Bytes that were handed over, for one stream or one account, and are not written yet.
-#[derive(Debug, Default)]
-struct Waiting(AtomicUsize);
-
-enum Job {
-    Line(Stream, Vec<u8>, Arc<Waiting>),
-    /// Something was folded, and nothing was before.
-    Folded,
-    /// Everything before it is written; the thread ends.
-    End,
 }
 
 /// What is done when the trail cannot be written.
@@ -247,58 +210,6 @@ impl Open {
                 error!("the audit log is not written as fast as things happen: events are lost");
             }
         }
-    }
-}
-
-impl Waiting {
-    /// So many bytes more wait. Gives how many do now.
-    fn add(&self, bytes: usize) -> usize {
-        self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
-    }
-
-    /// So many do not any more.
-    fn written(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-impl Shared {
-    fn queue(&self, stream: Stream) -> &Queue {
-        match stream {
-            Stream::Access => &self.access,
-            Stream::Operations => &self.operations,
-        }
-    }
-
-    fn floods(&self) -> MutexGuard<'_, Floods> {
-        self.floods.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Events of each stream that were lost, and are not noted yet.
-    fn lost(&self) -> [u64; 2] {
-        Stream::ALL.map(|stream| self.queue(stream).lost.load(Ordering::Relaxed))
-    }
-
-    /// It is noted now that so many were lost.
-    fn admit(&self, counts: [u64; 2]) {
-        for (stream, count) in Stream::ALL.into_iter().zip(counts) {
-            self.queue(stream).lost.fetch_sub(count, Ordering::Relaxed);
-        }
-    }
-
-    /// Can a login not be noted? That there are more operations than the disk takes says nothing of that.
-    fn is_failing(&self) -> bool {
-        let since = self.writing_since.load(Ordering::Relaxed);
-        let is_stuck = || since > 0 && self.now().saturating_sub(since) > STUCK.as_millis() as u64;
-        let has_lost = self.access.lost.load(Ordering::Relaxed) > 0;
-        self.failing.load(Ordering::Relaxed) || has_lost || is_stuck()
-    }
-
-    /// Milliseconds since it was made, and never 0.
-    fn now(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis())
-            .unwrap_or(u64::MAX)
-            .max(1)
     }
 }
 

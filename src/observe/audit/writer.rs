@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::event::{self, Event, Stream};
+use super::queue::{Job, Shared, Waiting};
+use super::trail::Trail;
 use super::trail::{Current, Files};
-use super::{Job, Shared, Trail, Waiting};
 
 /// Lines are written together, up to about so many bytes.
 const BATCH: usize = 256 << 10;

@@ -4,3 +4,4 @@ pub(super) mod accept;
 pub(super) mod memory;
 pub mod proxy;
 pub(super) mod shard;
+pub(super) mod sockets;

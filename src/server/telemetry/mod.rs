@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 pub(super) use self::file_systems::FileSystems;
 pub(super) use self::process::Process;
-use super::cannot_listen;
+use super::listen::sockets::cannot_listen;
 use super::reload::Reload;
 use crate::accounts::Accounts;
 use crate::admission::Admission;

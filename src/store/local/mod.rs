@@ -22,7 +22,9 @@ mod file;
 mod inode;
 mod leftovers;
 mod now;
+mod opening;
 mod remove;
+mod rename;
 mod replacement;
 mod resolve;
 #[cfg(test)]
@@ -35,8 +37,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, Mode, OFlags, RenameFlags, linkat, mkdirat, readlinkat, renameat, renameat_with,
-    statat, symlinkat, unlinkat,
+    AtFlags, Mode, OFlags, linkat, mkdirat, readlinkat, renameat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -44,7 +45,9 @@ use self::directory::LocalDirectory;
 use self::file::{LocalFile, resize};
 use self::inode::{Reach, Subject};
 use self::now::AtOnce;
+use self::opening::{AT_ONCE, NOT_A_FILE, open_flags};
 pub use self::remove::{Remains, remove_home};
+use self::rename::rename_to_free_name;
 use self::replacement::LocalReplacement;
 use self::resolve::{Home, Parent, path_only};
 use super::{
@@ -54,11 +57,6 @@ use super::{
 use crate::error::Error;
 use crate::values::path::{PATH_MAX, PathError, VPath};
 
-/// Never wait for the other end of a FIFO, never take over a terminal.
-const AT_ONCE: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
-
-const NOT_A_FILE: Error =
-    Error::Refused("Not a regular file: FIFOs, sockets and devices cannot be opened");
 const NOT_A_NAME: Error =
     Error::Invalid("Neither the home nor a path that ends in \"..\" can be renamed or removed");
 const NOT_OF_A_LINK: Error =
@@ -280,74 +278,5 @@ impl Store for LocalStore {
 
     fn count(&self, tell: &mut dyn FnMut(u64)) -> Result<Counted, Error> {
         count::count(self.home.fd(), tell)
-    }
-}
-
-fn open_flags(how: &OpenHow) -> Result<OFlags, Error> {
-    let mut flags = match (how.read, how.write || how.append) {
-        (true, true) => OFlags::RDWR,
-        (false, true) => OFlags::WRONLY,
-        (true, false) if how.truncate => {
-            return Err(Error::Invalid("To truncate, open for writing"));
-        }
-        (true, false) => OFlags::RDONLY,
-        (false, false) => return Err(Error::Invalid("Open for reading, for writing or for both")),
-    };
-    if how.exclusive && !how.create {
-        return Err(Error::Invalid(
-            "An exclusive open must also create the file",
-        ));
-    }
-    flags.set(OFlags::APPEND, how.append);
-    flags.set(OFlags::CREATE, how.create);
-    flags.set(OFlags::EXCL, how.exclusive);
-    flags.set(OFlags::TRUNC, how.truncate);
-    Ok(flags)
-}
-
-/// Renames without replacing.
-fn rename_to_free_name(
-    from_parent: &Parent<'_>,
-    from: &[u8],
-    to_parent: &Parent<'_>,
-    to: &[u8],
-) -> Result<(), Error> {
-    match renameat_with(from_parent, from, to_parent, to, RenameFlags::NOREPLACE) {
-        // Not every file system knows the flag (EINVAL, which has other reasons too).
-        Err(Errno::INVAL | Errno::NOSYS) => rename_by_hand(from_parent, from, to_parent, to),
-        other => Ok(other?),
-    }
-}
-
-/// Renames without replacing where the kernel cannot do both in one. What is not a directory gets
-/// its new name by a link, which never replaces, and then loses the old one; between the two it has
-/// both. A directory, or a file system without links, is left with a look before the rename: what
-/// another session makes at `to` in that instant is replaced (of a directory: if it is empty).
-fn rename_by_hand<'a>(
-    from_parent: &Parent<'_>,
-    from: &'a [u8],
-    to_parent: &Parent<'_>,
-    to: &'a [u8],
-) -> Result<(), Error> {
-    let of_name = AtFlags::SYMLINK_NOFOLLOW;
-    // These calls would follow a link before a slash.
-    let bare = |name: &'a [u8]| name.strip_suffix(b"/").unwrap_or(name);
-    let must_be_directory = from.ends_with(b"/") || to.ends_with(b"/");
-    let (from, to) = (bare(from), bare(to));
-    let kind = inode::from_stat(&statat(from_parent, from, of_name)?).kind();
-    if kind != Kind::Directory {
-        if must_be_directory {
-            return Err(Errno::NOTDIR.into());
-        }
-        match linkat(from_parent, from, to_parent, to, AtFlags::empty()) {
-            Ok(()) => return Ok(unlinkat(from_parent, from, AtFlags::empty())?),
-            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::MLINK | Errno::NOSYS) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    match statat(to_parent, to, of_name) {
-        Ok(_) => Err(Errno::EXIST.into()),
-        Err(Errno::NOENT) => Ok(renameat(from_parent, from, to_parent, to)?),
-        Err(errno) => Err(errno.into()),
     }
 }

@@ -7,9 +7,11 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
+use super::file::LocalFile;
 use super::inode::{self, grantable};
+use super::opening::{AT_ONCE, NOT_A_FILE, open_flags};
+use super::rename::rename_to_free_name;
 use super::resolve::{Home, Parent};
-use super::{AT_ONCE, LocalFile, NOT_A_FILE, open_flags, rename_to_free_name};
 use crate::error::Error;
 use crate::store::{Kind, Metadata, OpenHow, PART, Replacement};
 use crate::values::path::VPath;

@@ -5,7 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use rustix::io::Errno;
 
-use super::super::{Home, rename_by_hand};
+use super::super::Home;
+use super::super::rename::rename_by_hand;
 use super::*;
 use crate::store::{Changes, Directory, Kind, Metadata};
 use crate::values::path::PathError;

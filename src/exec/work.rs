@@ -1,0 +1,46 @@
+//! What the commands have in common: exit statuses, saying something, and work that may block.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::JoinError;
+use tracing::error;
+
+use crate::io::pipe::{Gone, Pipe};
+use crate::vfs::Vfs;
+
+/// Exit status of a command that was refused, as shells have it for one that is not found.
+pub(super) const NOT_FOUND: u32 = 127;
+/// Exit status of a command that was not, or not wholly, carried out.
+pub(super) const FAILED: u32 = 1;
+
+pub(super) async fn say<P: Pipe>(pipe: &mut P, text: impl Into<Bytes>) -> Result<u32, Gone> {
+    pipe.send(text.into()).await.map(|()| 0)
+}
+
+/// Lets `act` use the home where it may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    vfs: &Arc<Vfs>,
+    act: impl FnOnce(&Vfs) -> T + Send + 'static,
+) -> Result<T, Gone> {
+    let threads = vfs.session().shares().threads.clone();
+    let vfs = vfs.clone();
+    threads.run(move || act(&vfs)).await.map_err(lost)
+}
+
+/// As [`blocking`], for a slice of heavy work.
+pub(super) async fn heavy<P: Pipe, T: Send + 'static>(
+    vfs: &Arc<Vfs>,
+    pipe: &P,
+    act: impl FnOnce(&Vfs) -> T + Send + 'static,
+) -> Result<T, Gone> {
+    let threads = vfs.session().shares().threads.clone();
+    let vfs = vfs.clone();
+    let slice = move || act(&vfs);
+    threads.heavy(pipe.gone(), slice).await.map_err(lost)
+}
+
+fn lost(failure: JoinError) -> Gone {
+    error!(%failure, "a command could not be carried out");
+    Gone
+}

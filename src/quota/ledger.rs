@@ -1,0 +1,280 @@
+//! The account book of one home: growth is reserved before it happens, and settled after it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tracing::{error, warn};
+
+use super::books::{Books, Standing, fits};
+use super::inodes::OpenInodes;
+use super::keeper::{Keeper, Kept};
+use super::locks::{lock, read};
+use super::spent_files::SpentFiles;
+use super::usage::{Limits, Usage};
+use crate::error::Error;
+use crate::values::error_chain::chain;
+
+/// The account book of one home. All sessions in it share one.
+pub struct Ledger {
+    pub(super) user: String,
+    pub(super) home: PathBuf,
+    pub(super) keeper: Keeper,
+    pub(super) gate: RwLock<()>,
+    pub(super) names: RwLock<()>,
+    pub(super) open: Mutex<OpenInodes>,
+    pub(super) spent: SpentFiles,
+    pub(super) books: Mutex<Books>,
+    pub(super) counted: Condvar,
+}
+
+impl Ledger {
+    pub(super) fn new(user: &str, home: &Path, keeper: Keeper, kept: Option<Kept>) -> Self {
+        let saved = kept.filter(|kept| kept.clean);
+        Self {
+            user: user.to_owned(),
+            home: home.to_owned(),
+            keeper,
+            gate: RwLock::default(),
+            names: RwLock::default(),
+            open: Mutex::default(),
+            spent: SpentFiles::default(),
+            books: Mutex::new(Books {
+                used: saved.map_or_else(Usage::default, |kept| kept.used),
+                limits: Limits::default(),
+                standing: saved.map_or(Standing::Uncounted, |_| Standing::Saved),
+                members: 0,
+            }),
+            counted: Condvar::new(),
+        }
+    }
+
+    /// What is used now, what is reserved included; `None` while it is not known.
+    pub fn used(&self) -> Option<Usage> {
+        let books = lock(&self.books);
+        matches!(books.standing, Standing::Saved | Standing::Marked).then_some(books.used)
+    }
+
+    /// The most that may be used.
+    pub fn limits(&self) -> Limits {
+        lock(&self.books).limits
+    }
+
+    /// From now on so much may be used. It may be less than is: then nothing grows.
+    pub fn set_limits(&self, limits: Limits) {
+        lock(&self.books).limits = limits;
+    }
+
+    /// What may still be used. While it is not known what is used, that is taken for nothing.
+    pub fn left(&self) -> Limits {
+        let books = lock(&self.books);
+        let left = |limit: Option<u64>, used: u64| limit.map(|limit| limit.saturating_sub(used));
+        Limits {
+            bytes: left(books.limits.bytes, books.used.bytes),
+            files: left(books.limits.files, books.used.files),
+        }
+    }
+
+    /// Begins a change of the home. Waits while the home is being counted.
+    ///
+    /// The database is told first that the figures it has are no longer right. When that cannot be,
+    /// nothing may grow, but shrinking goes on: it may be what makes room for the database.
+    pub fn begin(&self) -> Change<'_> {
+        loop {
+            let gate = read(&self.gate);
+            let books = lock(&self.books);
+            let may_grow = match books.standing {
+                Standing::Marked => true,
+                Standing::Lost => false,
+                Standing::Saved => {
+                    drop(books);
+                    let marked = self.mark();
+                    if marked {
+                        lock(&self.books).standing = Standing::Marked;
+                    }
+                    marked
+                }
+                Standing::Uncounted | Standing::Counting => {
+                    drop(gate);
+                    drop(self.counted.wait(books));
+                    continue;
+                }
+            };
+            return Change {
+                ledger: self,
+                may_grow,
+                _gate: gate,
+            };
+        }
+    }
+
+    pub(super) fn mark(&self) -> bool {
+        let marked = self.keeper.mark(&self.user, &self.home);
+        if let Err(failure) = &marked {
+            error!(
+                user = self.user,
+                "cannot note that files change: {}",
+                chain(failure)
+            );
+        }
+        marked.is_ok()
+    }
+
+    /// Held while a file is opened by its name, until it is tracked.
+    pub fn opening(&self) -> RwLockReadGuard<'_, ()> {
+        read(&self.names)
+    }
+
+    /// The same, if nobody is in the way.
+    pub fn opening_now(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        self.names.try_read().ok()
+    }
+
+    /// Takes what was counted for what is used. `count` runs while nothing changes; reading goes on.
+    pub fn recount(&self, count: impl FnOnce() -> Result<Usage, Error>) -> Result<Usage, Error> {
+        let gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let standing = lock(&self.books).standing;
+        let noted = standing == Standing::Marked || self.mark();
+        let counted = count();
+        let mut open = lock(&self.open);
+        let mut books = lock(&self.books);
+        match &counted {
+            Ok(on_disk) => {
+                books.used = on_disk.plus(open.without_names());
+                open.forget_sizes();
+                // What the database does not know of would not be counted after a crash.
+                books.standing = if noted {
+                    Standing::Marked
+                } else {
+                    Standing::Saved
+                };
+            }
+            Err(failure) => {
+                error!(user = self.user, %failure, "the home cannot be counted: nothing grows");
+                books.standing = Standing::Lost;
+            }
+        }
+        let used = books.used;
+        drop((books, open, gate));
+        self.counted.notify_all();
+        self.save_if_idle();
+        counted.map(|_| used)
+    }
+
+    /// Growth that has been given back, or that went: something is gone.
+    pub(super) fn release(&self, gone: Usage) {
+        let mut books = lock(&self.books);
+        let short = books.used.bytes < gone.bytes || books.used.files < gone.files;
+        books.used = books.used.minus(gone);
+        if short && matches!(books.standing, Standing::Saved | Standing::Marked) {
+            warn!(
+                user = self.user,
+                "more was removed than was counted: run landfall quota recount {}", self.user
+            );
+        }
+    }
+
+    pub(super) fn join(&self, limits: Option<Limits>) {
+        let mut books = lock(&self.books);
+        books.members += 1;
+        books.limits = limits.unwrap_or(books.limits);
+    }
+
+    pub(super) fn leave(&self) {
+        lock(&self.books).members -= 1;
+        self.save_if_idle();
+    }
+
+    /// When nobody can change anything, the figures go to the database.
+    pub(super) fn save_if_idle(&self) {
+        let open = lock(&self.open);
+        let mut books = lock(&self.books);
+        if books.members == 0 && open.is_empty() && books.standing == Standing::Marked {
+            books.standing = Standing::Saved;
+            self.keeper.save(&self.user, &self.home, books.used);
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        let open = lock(&self.open);
+        let books = lock(&self.books);
+        let settled = matches!(books.standing, Standing::Saved | Standing::Lost);
+        open.is_empty() && books.members == 0 && settled
+    }
+}
+
+/// A change of the home that is under way.
+pub struct Change<'a> {
+    pub(super) ledger: &'a Ledger,
+    pub(super) may_grow: bool,
+    pub(super) _gate: RwLockReadGuard<'a, ()>,
+}
+
+impl<'a> Change<'a> {
+    /// Held while names are added, taken or replaced.
+    pub fn names(&self) -> RwLockWriteGuard<'a, ()> {
+        let names = self.ledger.names.write();
+        let names = names.unwrap_or_else(PoisonError::into_inner);
+        self.ledger.spent.close();
+        names
+    }
+
+    /// Would so much more fit now?
+    pub fn check_room(&self, growth: Usage) -> Result<(), Error> {
+        fits(&lock(&self.ledger.books), growth, Some(growth.bytes))
+    }
+
+    /// Reserves growth; what is not [kept](Reservation::keep) or settled is given back.
+    pub fn reserve(&self, growth: Usage) -> Result<Reservation<'a>, Error> {
+        if growth != Usage::default() {
+            if !self.may_grow {
+                return Err(Error::Limit(
+                    "The server cannot keep account of new files now; please tell the operator",
+                    0,
+                ));
+            }
+            let mut books = lock(&self.ledger.books);
+            fits(&books, growth, None)?;
+            books.used = books.used.plus(growth);
+        }
+        Ok(Reservation {
+            ledger: self.ledger,
+            growth,
+        })
+    }
+
+    /// Something is gone.
+    pub fn release(&self, gone: Usage) {
+        self.ledger.release(gone);
+    }
+}
+
+/// Growth that is spoken for.
+#[must_use]
+pub struct Reservation<'a> {
+    pub(super) ledger: &'a Ledger,
+    pub(super) growth: Usage,
+}
+
+impl Reservation<'_> {
+    /// All of it has happened.
+    pub fn keep(mut self) {
+        self.growth = Usage::default();
+    }
+
+    /// So much has really happened; it may be more, if others changed the file.
+    pub fn settle(mut self, happened: Usage) {
+        let reserved = std::mem::take(&mut self.growth);
+        self.ledger.release(reserved.minus(happened));
+        let more = happened.minus(reserved);
+        let mut books = lock(&self.ledger.books);
+        books.used = books.used.plus(more);
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if self.growth != Usage::default() {
+            self.ledger.release(self.growth);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! An open inode, as its handles have it.
+
+use std::sync::{Arc, MutexGuard};
+
+use super::inodes::{Inode, Open, Size};
+use super::ledger::Ledger;
+use super::locks::lock;
+use super::usage::Usage;
+use crate::error::Error;
+
+/// An inode that is open: counted until the last of these is dropped and it has no name.
+pub struct Tracked {
+    ledger: Arc<Ledger>,
+    inode: Inode,
+    id: u64,
+    size: Size,
+}
+
+/// The size of an open inode, that nobody else changes meanwhile.
+pub struct HeldSize<'a>(MutexGuard<'a, Option<u64>>);
+
+impl HeldSize<'_> {
+    /// In bytes.
+    pub fn get(&self) -> u64 {
+        self.0.unwrap_or_default()
+    }
+
+    /// It has changed.
+    pub fn set(&mut self, size: u64) {
+        *self.0 = Some(size);
+    }
+}
+
+impl Tracked {
+    /// The device and inode.
+    pub fn inode(&self) -> (u64, u64) {
+        self.inode
+    }
+
+    /// Keeps the size to itself; `on_disk` tells it if it is not known yet.
+    pub fn hold_size(
+        &self,
+        on_disk: impl FnOnce() -> Result<u64, Error>,
+    ) -> Result<HeldSize<'_>, Error> {
+        let mut size = lock(&self.size);
+        if size.is_none() {
+            *size = Some(on_disk()?);
+        }
+        Ok(HeldSize(size))
+    }
+
+    /// Has it a name left?
+    pub fn has_name(&self) -> bool {
+        let inodes = lock(&self.ledger.open);
+        inodes.open.get(&self.id).is_some_and(|open| open.named)
+    }
+
+    /// Its last name is gone.
+    pub fn lost_its_name(&self) {
+        let mut inodes = lock(&self.ledger.open);
+        if inodes.by_number.get(&self.inode) == Some(&self.id) {
+            inodes.by_number.remove(&self.inode);
+        }
+        if let Some(open) = inodes.open.get_mut(&self.id) {
+            open.named = false;
+        }
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        let mut inodes = lock(&self.ledger.open);
+        let Some(open) = inodes.open.get_mut(&self.id) else {
+            return;
+        };
+        open.handles -= 1;
+        if open.handles == 0 {
+            if open.named {
+                inodes.by_number.remove(&self.inode);
+            } else {
+                let bytes = lock(&open.size).unwrap_or_default();
+                self.ledger.release(Usage { bytes, files: 1 });
+            }
+            inodes.open.remove(&self.id);
+        }
+        drop(inodes);
+        self.ledger.save_if_idle();
+    }
+}
+
+impl Ledger {
+    /// Has anybody this inode open? Whoever asks holds [`Change::names`](super::ledger::Change::names), or it
+    /// may be another one when the answer is there.
+    pub fn is_open(&self, inode: Inode) -> bool {
+        lock(&self.open).by_number.contains_key(&inode)
+    }
+
+    /// Counts one more handle of an inode. Whoever came to it by a name still holds
+    /// [`Ledger::opening`] or [`Change::names`](super::ledger::Change::names).
+    pub fn track(self: &Arc<Self>, inode: Inode) -> Tracked {
+        let mut inodes = lock(&self.open);
+        let id = match inodes.by_number.get(&inode) {
+            Some(id) => *id,
+            None => {
+                inodes.next += 1;
+                let id = inodes.next;
+                inodes.by_number.insert(inode, id);
+                id
+            }
+        };
+        let open = inodes.open.entry(id).or_insert_with(|| Open {
+            size: Size::default(),
+            handles: 0,
+            named: true,
+        });
+        open.handles += 1;
+        Tracked {
+            size: open.size.clone(),
+            ledger: self.clone(),
+            inode,
+            id,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What is used, and what may be.
+
+/// Bytes and names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Apparent sizes of regular files and of symbolic links, in bytes.
+    pub bytes: u64,
+    /// Names of files, directories and links.
+    pub files: u64,
+}
+
+impl Usage {
+    /// Nothing but this many bytes.
+    pub const fn bytes(bytes: u64) -> Self {
+        Self { bytes, files: 0 }
+    }
+
+    /// Nothing but this many names.
+    pub const fn files(files: u64) -> Self {
+        Self { bytes: 0, files }
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            files: self.files.saturating_add(other.files),
+        }
+    }
+
+    pub(super) fn minus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(other.bytes),
+            files: self.files.saturating_sub(other.files),
+        }
+    }
+}
+
+/// The most that an account may use; `None` is without limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// In bytes.
+    pub bytes: Option<u64>,
+    /// In names.
+    pub files: Option<u64>,
+}
