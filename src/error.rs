@@ -37,7 +37,7 @@ pub enum Error {
     Quota(Exceeded),
     /// A new file could not take the place of the old one.
     #[error("{0}")]
-    Unfinished(Unfinished),
+    Unfinished(UnfinishedOverwrite),
     /// A file is closed of which a part could not be written, and was not sent again.
     #[error("{0}; a part of the file is missing")]
     Missing(Cause),
@@ -126,16 +126,16 @@ impl fmt::Display for Cause {
 
 /// Why an old file was not overwritten, and what became of the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unfinished {
+pub struct UnfinishedOverwrite {
     /// What the operating system said; `None` if not everything had been written before.
     pub cause: Option<Errno>,
     /// What became of the new file.
-    pub kept: Kept,
+    pub kept: KeptPart,
 }
 
 /// What became of a new file that did not take the place of the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum KeptPart {
     /// It lies beside it, as NAME.filepart.
     Part,
     /// It lies beside it under a hidden name.
@@ -144,9 +144,9 @@ pub enum Kept {
     Nothing,
 }
 
-impl Unfinished {
+impl UnfinishedOverwrite {
     /// From the error that was met, if it was met only now.
-    pub fn new(error: Option<Error>, kept: Kept) -> Self {
+    pub fn new(error: Option<Error>, kept: KeptPart) -> Self {
         let cause = match error {
             Some(Error::Os(errno)) => Some(errno),
             _ => None,
@@ -155,7 +155,7 @@ impl Unfinished {
     }
 }
 
-impl fmt::Display for Unfinished {
+impl fmt::Display for UnfinishedOverwrite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
             Some(Errno::NOENT) => f.write_str("The new file was removed before it was closed")?,
@@ -164,9 +164,9 @@ impl fmt::Display for Unfinished {
         }
         f.write_str("; the old one stays as it was")?;
         f.write_str(match self.kept {
-            Kept::Part => ", and what has come is beside it with .filepart behind its name",
-            Kept::Hidden => ", and what has come is beside it under a hidden name",
-            Kept::Nothing => "",
+            KeptPart::Part => ", and what has come is beside it with .filepart behind its name",
+            KeptPart::Hidden => ", and what has come is beside it under a hidden name",
+            KeptPart::Nothing => "",
         })
     }
 }

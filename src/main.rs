@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use clap::Parser;
 use landfall::config::{Config, Faults};
-use landfall::control::Refusal;
+use landfall::control::ControlRefusal;
 use landfall::io::file_size_limit;
 use landfall::io::standard_streams::complain;
 use landfall::operator::cli::{Cli, Command};
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,
         // One a line, each with its place first, as compilers do: editors can jump to it.
-        Err(error) if error.is::<Faults>() || error.is::<Refusal>() => {
+        Err(error) if error.is::<Faults>() || error.is::<ControlRefusal>() => {
             complain(&error.to_string());
             ExitCode::FAILURE
         }
@@ -60,7 +60,7 @@ fn run_with(config: Result<Config, Faults>, command: Command) -> anyhow::Result<
         command => on_a_runtime(run_command(config, command)),
     });
     outcome.map_err(
-        |failure| match failure.is::<Faults>() || failure.is::<Refusal>() {
+        |failure| match failure.is::<Faults>() || failure.is::<ControlRefusal>() {
             true => failure,
             false => anyhow!("{failure:#}\nlandfall: {place}"),
         },

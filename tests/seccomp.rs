@@ -9,7 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 use std::thread;
 
-use landfall::sandbox::syscalls::Filter;
+use landfall::sandbox::syscalls::SyscallFilter;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SendFlags, SocketType, ipproto, socket};
 use rustix::process::{Pid, Signal, kill_process};
@@ -54,7 +54,7 @@ fn what_a_file_server_does_not_need_is_refused_and_what_it_needs_is_not() {
     let place = base.clone();
     let filtered = thread::spawn(move || {
         let at = |name: &str| place.join(name);
-        if Filter::new().unwrap().apply_to_thread().is_err() {
+        if SyscallFilter::new().unwrap().apply_to_thread().is_err() {
             return false;
         }
         let refused = Some(Errno::PERM);

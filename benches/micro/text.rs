@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use landfall::scp::line::Line;
+use landfall::scp::line::ScpLine;
 use landfall::sftp::names::{Owners, long_name};
 use landfall::store::Metadata;
 use landfall::values::path::VPath;
@@ -71,7 +71,7 @@ pub(crate) fn scp_lines(criterion: &mut Criterion) {
         ("times", b"T1795262400 0 1795262400 0"),
     ] {
         group.bench_function(kind, |bench| {
-            bench.iter(|| Line::parse(black_box(line)).unwrap());
+            bench.iter(|| ScpLine::parse(black_box(line)).unwrap());
         });
     }
     group.finish();

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use landfall::control::{Frames, Reply, Request};
+use landfall::control::{Frames, ControlReply, ControlRequest};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,8 +24,8 @@ fuzz_target!(|input: &[u8]| RUNTIME.with(|runtime| {
         return;
     };
     runtime.block_on(async {
-        check::<Request>(lines, usize::from(piece)).await;
-        check::<Reply>(lines, usize::from(piece)).await;
+        check::<ControlRequest>(lines, usize::from(piece)).await;
+        check::<ControlReply>(lines, usize::from(piece)).await;
     });
 }));
 

@@ -16,8 +16,8 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 use landfall::io::pipe::{Gone, Pipe};
 use landfall::scp;
-use landfall::scp::Direction;
-use landfall::scp::line::{DONE, LONGEST, Line};
+use landfall::scp::CopyDirection;
+use landfall::scp::line::{DONE, LONGEST, ScpLine};
 use landfall::vfs::Vfs;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
@@ -58,13 +58,13 @@ fuzz_target!(|input: &[u8]| {
 /// A line that is taken can be sent again, and has a name that is one.
 fn lines_are_what_they_say(stream: &[u8]) {
     for text in stream.split(|byte| *byte == b'\n') {
-        let Ok(line) = Line::parse(text) else {
+        let Ok(line) = ScpLine::parse(text) else {
             continue;
         };
         let again = line.encode();
         let (end, body) = again.split_last().unwrap();
-        assert_eq!((*end, Line::parse(body).as_ref()), (b'\n', Ok(&line)));
-        if let Line::File { mode, name, .. } | Line::Directory { mode, name } = line {
+        assert_eq!((*end, ScpLine::parse(body).as_ref()), (b'\n', Ok(&line)));
+        if let ScpLine::File { mode, name, .. } | ScpLine::Directory { mode, name } = line {
             assert!(mode <= 0o7777);
             assert!(!name.contains(&b'/') && !name.contains(&0));
             assert!(!matches!(name.as_slice(), b"" | b"." | b".."));
@@ -73,9 +73,9 @@ fn lines_are_what_they_say(stream: &[u8]) {
 }
 
 /// Nothing is told that is none of the client's business; to an upload there are answers only.
-fn check(sent: &[u8], direction: Direction, status: u32) {
+fn check(sent: &[u8], direction: CopyDirection, status: u32) {
     assert!(sent.windows(CANARY.len()).all(|part| part != CANARY));
-    if direction == Direction::From {
+    if direction == CopyDirection::From {
         return;
     }
     let mut complaints = 0;

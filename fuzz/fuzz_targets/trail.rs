@@ -7,7 +7,7 @@
 use std::cell::OnceCell;
 use std::fs;
 
-use landfall::observe::audit::Reader;
+use landfall::observe::audit::AuditReader;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ fuzz_target!(|input: &[u8]| FOLDER.with(|folder| {
     fs::write(folder.join("audit-000001-20260101T000000Z.jsonl"), old).unwrap();
     fs::write(folder.join("audit.jsonl"), current).unwrap();
     fs::write(folder.join("audit-operations.jsonl"), operations).unwrap();
-    let mut reader = Reader::new(folder);
+    let mut reader = AuditReader::new(folder);
     let mut lines = Vec::new();
     while let Some(line) = reader.next_line().unwrap() {
         lines.push(line);

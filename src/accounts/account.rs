@@ -15,12 +15,12 @@ pub struct Account {
     /// Its home: an absolute path.
     pub home: PathBuf,
     /// What the operator has set for it.
-    pub settings: Settings,
+    pub settings: AccountSettings,
 }
 
 /// What an operator sets for an account; by default, nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Settings {
+pub struct AccountSettings {
     /// How much it may use.
     pub allowance: Allowance,
     /// Are its files overwritten safely? `None` is as the config says.
@@ -47,7 +47,7 @@ pub struct NewAccount {
     /// Its home; its own folder under data/homes if not given.
     pub home: Option<PathBuf>,
     /// What is set for it.
-    pub settings: Settings,
+    pub settings: AccountSettings,
     /// Its password, if it has one.
     pub password: Option<Password>,
     /// The keys that may log in to it.
@@ -60,7 +60,7 @@ impl NewAccount {
         Self {
             name,
             home: None,
-            settings: Settings::default(),
+            settings: AccountSettings::default(),
             password: None,
             keys: Vec::new(),
         }

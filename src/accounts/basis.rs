@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::account::Account;
-use super::credential::{Credential, Entry};
+use super::credential::{AcceptedCredential, Credential};
 use super::keys::{self, AuthorizedKey};
 use super::sql::AccountRow;
 
@@ -16,14 +16,14 @@ pub struct Basis {
     /// The change that gave the account the password, if it was proven by one.
     password_by: Option<i64>,
     /// The key or certificate, if it was proven by one.
-    entry: Option<Entry>,
+    entry: Option<AcceptedCredential>,
     /// The last change of any account that was known when it was proven.
     as_of: i64,
 }
 
 impl Basis {
     /// To be let in to this account.
-    pub(super) fn of(row: &AccountRow, entry: Option<Entry>, as_of: i64) -> Self {
+    pub(super) fn of(row: &AccountRow, entry: Option<AcceptedCredential>, as_of: i64) -> Self {
         Self {
             made_by: row.made_by,
             password_by: None,
@@ -64,7 +64,7 @@ impl Basis {
 
 /// An account as it stands.
 #[derive(Debug)]
-pub struct Standing {
+pub struct AccountStanding {
     /// The account.
     pub account: Account,
     pub(super) made_by: i64,
@@ -83,7 +83,7 @@ pub enum Lost {
     Key,
 }
 
-impl Standing {
+impl AccountStanding {
     /// Is all still there that a session was let in by? Gives when that expires: seconds since
     /// 1970-01-01 00:00 UTC.
     pub fn still_has(&self, basis: &Basis) -> Result<Option<i64>, Lost> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::credential::{Allowed, Certificate};
 use super::keys::{self, AuthorizedKey};
-use super::refusal::Refusal;
+use super::refusal::LoginRefusal;
 use super::revoked::Revoked;
 use super::security_key::Required;
 use crate::rules::Network;
@@ -19,8 +19,8 @@ pub(super) fn check(
     now: i64,
     authorities: &[AuthorizedKey],
     revoked: &Revoked,
-) -> Result<Allowed, Refusal> {
-    let refused = |reason| Err(Refusal::Certificate(reason));
+) -> Result<Allowed, LoginRefusal> {
+    let refused = |reason| Err(LoginRefusal::Certificate(reason));
     let Certificate { authority, key, .. } = certificate;
     let trusted = keys::from_wire(authority).is_some_and(|authority| {
         let valid = |key: &&AuthorizedKey| key.expires_at.is_none_or(|time| time > now);
@@ -37,7 +37,7 @@ pub(super) fn check(
         return refused("it is signed with SHA-1");
     }
     if revoked.has_certificate(authority, key, certificate.serial, &certificate.key_id) {
-        return Err(Refusal::Revoked);
+        return Err(LoginRefusal::Revoked);
     }
     if !certificate.is_for_users {
         return refused("it is one for hosts");
@@ -58,8 +58,8 @@ fn options(
     certificate: &Certificate,
     is_security_key: bool,
     from: IpAddr,
-) -> Result<Allowed, Refusal> {
-    let refused = |reason| Err(Refusal::Certificate(reason));
+) -> Result<Allowed, LoginRefusal> {
+    let refused = |reason| Err(LoginRefusal::Certificate(reason));
     let mut allowed = Allowed {
         until: i64::try_from(certificate.valid_before).ok(),
         only_sftp: false,

@@ -53,7 +53,7 @@ pub(super) struct Allowed {
 
 /// What lets somebody in, and to do what.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct AcceptedCredential {
     pub(super) credential: Arc<Credential>,
     /// Those of its signature, if it is a security key.
     pub(super) flags: Option<SecurityKeyFlags>,

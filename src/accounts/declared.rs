@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::homes::{Disks, Stored};
 use super::options::{AccountOptions, DeclaredUser, RefusedUsers};
-use super::sql::{AccountRow, Change};
+use super::sql::{AccountChange, AccountRow};
 use super::{Accounts, UserName, add_keys, homes, stored_name};
 use crate::values::time;
 
@@ -49,7 +49,7 @@ impl Accounts {
     /// [`RefusedUsers`]: a user cannot be so, or there is one of that name who was made by a command.
     pub(super) async fn set_declared(
         &self,
-        change: &mut Change,
+        change: &mut AccountChange,
         disks: &mut Disks,
         options: AccountOptions<'_>,
     ) -> anyhow::Result<Declared> {
@@ -93,7 +93,7 @@ impl Accounts {
     /// one that it is.
     pub(super) async fn declared_home(
         &self,
-        change: &mut Change,
+        change: &mut AccountChange,
         disks: &Disks,
         (name, wish): (&UserName, Option<&Path>),
         now: Option<&Stored>,
@@ -112,7 +112,7 @@ impl Accounts {
 
     async fn declare_new(
         &self,
-        change: &mut Change,
+        change: &mut AccountChange,
         disks: &mut Disks,
         user: &DeclaredUser,
     ) -> anyhow::Result<()> {
@@ -132,7 +132,7 @@ impl Accounts {
     /// something did.
     async fn adapt(
         &self,
-        change: &mut Change,
+        change: &mut AccountChange,
         disks: &mut Disks,
         row: AccountRow,
         user: &DeclaredUser,

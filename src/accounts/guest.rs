@@ -4,14 +4,14 @@ use anyhow::bail;
 
 use super::homes::Disks;
 use super::options::GuestOptions;
-use super::sql::Change;
-use super::{Accounts, Allowance, NewAccount, Settings, UserName};
+use super::sql::AccountChange;
+use super::{AccountSettings, Accounts, Allowance, NewAccount, UserName};
 
 impl Accounts {
     /// Makes the guest's account as the config has it; closed, if there shall be none.
     pub(super) async fn set_guest(
         &self,
-        change: &mut Change,
+        change: &mut AccountChange,
         disks: &mut Disks,
         guest: &GuestOptions,
     ) -> anyhow::Result<()> {
@@ -55,7 +55,7 @@ impl Accounts {
 }
 
 /// What the config does not say of a guest stays as it is.
-fn apply(guest: &GuestOptions, settings: &mut Settings) {
+fn apply(guest: &GuestOptions, settings: &mut AccountSettings) {
     settings.declared = true;
     let (bytes, files) = guest.quota;
     settings.allowance = Allowance { bytes, files };

@@ -18,11 +18,11 @@ const SALT: usize = 16;
 
 /// Hashes a password for config.toml.
 pub async fn hash_password(login: &LoginOptions, password: &Password) -> anyhow::Result<String> {
-    Hasher::new(login)?.hash(password).await
+    PasswordHasher::new(login)?.hash(password).await
 }
 
 /// Hashes and verifies passwords, a bounded number at the same time.
-pub(super) struct Hasher {
+pub(super) struct PasswordHasher {
     argon2: Argon2<'static>,
     pub(super) permits: Arc<Semaphore>,
     /// The hash of no password: who has none costs as much as who has one.
@@ -40,7 +40,7 @@ pub(super) enum Verdict {
     RightButOutdated,
 }
 
-impl Hasher {
+impl PasswordHasher {
     pub(super) fn new(login: &LoginOptions) -> anyhow::Result<Self> {
         let params = Params::new(
             login.argon2_memory,

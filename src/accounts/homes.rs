@@ -136,9 +136,9 @@ impl Homes {
 /// What is known from the disks of homes while a change is under way, in which nothing is asked of them.
 pub(super) struct Disks {
     /// Where the homes that are asked for lead.
-    found: Answers<PathBuf>,
+    found: FolderAnswers<PathBuf>,
     /// The homes that were made, or why they could not be.
-    ready: Answers<()>,
+    ready: FolderAnswers<()>,
     /// The homes that are to be made.
     wanted: Vec<PathBuf>,
 }
@@ -190,22 +190,22 @@ impl Disks {
 }
 
 /// Answers of disks about folders, by the folder; a failure as its message.
-type Answers<T> = HashMap<PathBuf, Result<T, String>>;
+type FolderAnswers<T> = HashMap<PathBuf, Result<T, String>>;
 
 /// Resolves paths. No answer is there for one whose disk hangs.
-async fn resolve_all(paths: Vec<PathBuf>) -> Answers<PathBuf> {
+async fn resolve_all(paths: Vec<PathBuf>) -> FolderAnswers<PathBuf> {
     ask(paths, resolve).await
 }
 
 /// Makes homes; see [`resolve_all`].
-async fn make_all(homes: Vec<PathBuf>) -> Answers<()> {
+async fn make_all(homes: Vec<PathBuf>) -> FolderAnswers<()> {
     ask(homes, make).await
 }
 
 async fn ask<T: Send + 'static>(
     folders: Vec<PathBuf>,
     question: fn(&Path) -> anyhow::Result<T>,
-) -> Answers<T> {
+) -> FolderAnswers<T> {
     let answers = spawn_blocking(move || disks::ask(folders, question)).await;
     // Without answers after a panic, too.
     let answers = answers.unwrap_or_default().into_iter();
@@ -218,7 +218,7 @@ async fn ask<T: Send + 'static>(
 ///
 /// # Errors
 /// Its failure, or that there is none.
-fn take<T>(answers: &mut Answers<T>, folder: &Path) -> anyhow::Result<T> {
+fn take<T>(answers: &mut FolderAnswers<T>, folder: &Path) -> anyhow::Result<T> {
     let answer = answers
         .remove(folder)
         .unwrap_or_else(|| Err(silence(folder)));

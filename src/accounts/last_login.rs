@@ -13,7 +13,7 @@ use tracing::warn;
 use super::account::LastLogin;
 use super::sql;
 use crate::database::{Database, Relaxed};
-use crate::observe::log::Seldom;
+use crate::observe::log::RateLimited;
 use crate::values::error_chain::chain;
 use crate::values::time;
 use crate::values::user_name::UserName;
@@ -57,7 +57,7 @@ impl LastLogins {
 
     /// Writes the noted logins to the database, some time after each. Never ends by itself.
     pub(super) async fn keep_saving(&self) {
-        let mut failures = Seldom::default();
+        let mut failures = RateLimited::default();
         loop {
             self.noted.notified().await;
             sleep(GATHER).await;

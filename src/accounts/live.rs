@@ -4,17 +4,17 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::basis::Standing;
+use super::basis::AccountStanding;
 use super::credential::Credential;
 use super::keys::AuthorizedKey;
-use super::refusal::Refusal;
+use super::refusal::LoginRefusal;
 use super::revoked::Revoked;
 use super::trust::TrustStamp;
 use super::{Accounts, UserName, certificates, stored_name};
 use crate::values::time;
 
 /// By what somebody was let in, who is still there.
-pub struct Held {
+pub struct HeldCredential {
     /// Whose account it is.
     pub user: UserName,
     /// The key or certificate.
@@ -25,12 +25,12 @@ pub struct Held {
 
 impl Accounts {
     /// How an account stands now; `None` if there is none.
-    pub async fn standing(&self, name: &UserName) -> anyhow::Result<Option<Standing>> {
+    pub async fn standing(&self, name: &UserName) -> anyhow::Result<Option<AccountStanding>> {
         let rows = &self.inner.rows;
         let Some(row) = rows.account(name.as_str()).await? else {
             return Ok(None);
         };
-        Ok(Some(Standing {
+        Ok(Some(AccountStanding {
             made_by: row.made_by,
             password_by: row.password_by,
             keys: rows.keys(name.as_str()).await?,
@@ -64,11 +64,14 @@ impl Accounts {
     }
 
     /// Asks the files once more, for all at once: why each of these would not be let in now.
-    pub async fn still_trusted(&self, held: Vec<Held>) -> anyhow::Result<Vec<Option<Refusal>>> {
+    pub async fn still_trusted(
+        &self,
+        held: Vec<HeldCredential>,
+    ) -> anyhow::Result<Vec<Option<LoginRefusal>>> {
         let now = time::now();
         let ask = move |authorities: &[AuthorizedKey], revoked: &Revoked| {
-            let refusal = |held: &Held| match &*held.credential {
-                Credential::Key(blob) => revoked.has_key(blob).then_some(Refusal::Revoked),
+            let refusal = |held: &HeldCredential| match &*held.credential {
+                Credential::Key(blob) => revoked.has_key(blob).then_some(LoginRefusal::Revoked),
                 Credential::Certificate(one) => {
                     let name = held.user.as_str();
                     certificates::check(one, name, held.from, now, authorities, revoked).err()

@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 
 use super::account::Account;
 use super::basis::Basis;
-use super::credential::{Allowed, Certificate, Credential, Entry};
+use super::credential::{AcceptedCredential, Allowed, Certificate, Credential};
 use super::hasher::Verdict;
 use super::key_options;
 use super::keys::{self, AuthorizedKey};
-use super::refusal::Refusal;
+use super::refusal::LoginRefusal;
 use super::security_key::SecurityKeyFlags;
 use super::sql::{AccountRow, KeyRow};
 use super::{Accounts, Inner, Password, UserName};
@@ -61,7 +61,7 @@ pub struct Given {
     name: UserName,
     /// The change that made the account.
     made_by: i64,
-    entry: Entry,
+    entry: AcceptedCredential,
 }
 
 impl Given {
@@ -81,7 +81,7 @@ impl Accounts {
         password: Zeroizing<String>,
         from: IpAddr,
         given: Option<&Given>,
-    ) -> anyhow::Result<Result<Proof, Refusal>> {
+    ) -> anyhow::Result<Result<Proof, LoginRefusal>> {
         let Inner { rows, .. } = &*self.inner;
         let hasher = self.hasher();
         let as_of = rows.last_change().await?;
@@ -92,16 +92,16 @@ impl Accounts {
         let row = rows.account(looked_up(name)).await?;
         let refusal = match &row {
             Some(row) => refusal_of_password(row, from, given.as_ref()),
-            None => Some(Refusal::NoSuchUser),
+            None => Some(LoginRefusal::NoSuchUser),
         };
         let hash = row.as_ref().and_then(|row| row.password_hash.clone());
         let hash = hash.filter(|_| refusal.is_none());
         let verdict = hasher.verify(password.clone(), hash).await?;
         let (Some(row), None) = (row, refusal) else {
-            return Ok(Err(refusal.unwrap_or(Refusal::NoSuchUser)));
+            return Ok(Err(refusal.unwrap_or(LoginRefusal::NoSuchUser)));
         };
         match verdict {
-            Verdict::Wrong => return Ok(Err(Refusal::WrongPassword)),
+            Verdict::Wrong => return Ok(Err(LoginRefusal::WrongPassword)),
             Verdict::Right => {}
             Verdict::RightButOutdated => {
                 if let Err(failure) = self.renew_hash(&row, password).await {
@@ -145,7 +145,7 @@ impl Accounts {
         name: &str,
         credential: Credential,
         from: IpAddr,
-    ) -> anyhow::Result<Result<(), Refusal>> {
+    ) -> anyhow::Result<Result<(), LoginRefusal>> {
         if self.trust().is_guest(name) {
             return Ok(Ok(()));
         }
@@ -158,11 +158,11 @@ impl Accounts {
         &self,
         name: &UserName,
         from: IpAddr,
-    ) -> anyhow::Result<Option<Refusal>> {
+    ) -> anyhow::Result<Option<LoginRefusal>> {
         let row = self.inner.rows.account(name.as_str()).await?;
         Ok(match row {
             Some(row) => refusal_of_password(&row, from, None),
-            None => Some(Refusal::NoSuchUser),
+            None => Some(LoginRefusal::NoSuchUser),
         })
     }
 
@@ -172,7 +172,7 @@ impl Accounts {
         name: &UserName,
         key: &AuthorizedKey,
         from: IpAddr,
-    ) -> anyhow::Result<Option<Refusal>> {
+    ) -> anyhow::Result<Option<LoginRefusal>> {
         let key = Credential::Key(PublicKey::from_openssh(&key.public_key)?.to_bytes()?);
         Ok(self.accepts(name.as_str(), key, from).await?.err())
     }
@@ -186,7 +186,7 @@ impl Accounts {
         credential: Credential,
         flags: Option<SecurityKeyFlags>,
         from: IpAddr,
-    ) -> anyhow::Result<Result<KeyProof, Refusal>> {
+    ) -> anyhow::Result<Result<KeyProof, LoginRefusal>> {
         let as_of = self.inner.rows.last_change().await?;
         match self.entry(name, Arc::new(credential), flags, from).await? {
             Ok((row, entry)) => self.key_proof(row, entry, as_of).map(Ok),
@@ -199,7 +199,7 @@ impl Accounts {
         &self,
         name: &str,
         from: IpAddr,
-    ) -> anyhow::Result<Option<Result<Proof, Refusal>>> {
+    ) -> anyhow::Result<Option<Result<Proof, LoginRefusal>>> {
         if !self.trust().is_guest(name) {
             return Ok(None);
         }
@@ -207,7 +207,7 @@ impl Accounts {
         // One that the config does not keep is somebody else's account.
         let row = self.inner.rows.account(name).await?;
         let Some(row) = row.filter(|row| row.settings.declared) else {
-            return Ok(Some(Err(Refusal::NoSuchUser)));
+            return Ok(Some(Err(LoginRefusal::NoSuchUser)));
         };
         if let Some(kept_out) = row.settings.rules.keep_out(from, time::now()) {
             return Ok(Some(Err(kept_out.into())));
@@ -223,11 +223,11 @@ impl Accounts {
         credential: Arc<Credential>,
         flags: Option<SecurityKeyFlags>,
         from: IpAddr,
-    ) -> anyhow::Result<Result<(AccountRow, Entry), Refusal>> {
+    ) -> anyhow::Result<Result<(AccountRow, AcceptedCredential), LoginRefusal>> {
         let found = self.allowed(name, &credential, from).await?;
         Ok(found.and_then(|(row, allowed)| {
             allowed.required.met_by(flags)?;
-            let entry = Entry {
+            let entry = AcceptedCredential {
                 credential,
                 flags,
                 allowed,
@@ -242,8 +242,8 @@ impl Accounts {
         &self,
         given: &Given,
         from: IpAddr,
-    ) -> anyhow::Result<Result<Entry, Refusal>> {
-        let Entry {
+    ) -> anyhow::Result<Result<AcceptedCredential, LoginRefusal>> {
+        let AcceptedCredential {
             credential, flags, ..
         } = &given.entry;
         let found = self
@@ -252,7 +252,7 @@ impl Accounts {
         Ok(match found {
             Ok((row, entry)) if row.made_by == given.made_by => Ok(entry),
             Err(refusal) if !refusal.is_wrong() => Err(refusal),
-            _ => Err(Refusal::KeyLost),
+            _ => Err(LoginRefusal::KeyLost),
         })
     }
 
@@ -262,7 +262,7 @@ impl Accounts {
         name: &str,
         credential: &Credential,
         from: IpAddr,
-    ) -> anyhow::Result<Result<(AccountRow, Allowed), Refusal>> {
+    ) -> anyhow::Result<Result<(AccountRow, Allowed), LoginRefusal>> {
         let name = looked_up(name);
         match credential {
             Credential::Key(blob) => self.account_with_key(name, blob, from).await,
@@ -275,23 +275,23 @@ impl Accounts {
         name: &str,
         blob: &[u8],
         from: IpAddr,
-    ) -> anyhow::Result<Result<(AccountRow, Allowed), Refusal>> {
+    ) -> anyhow::Result<Result<(AccountRow, Allowed), LoginRefusal>> {
         let (rows, now) = (&self.inner.rows, time::now());
         let key = keys::from_wire(blob).unwrap_or_else(|| NO_KEY.to_owned());
         let Some((row, key)) = rows.account_with_key(name, &key).await? else {
-            return Ok(Err(Refusal::NoSuchUser));
+            return Ok(Err(LoginRefusal::NoSuchUser));
         };
         let Some(KeyRow { until, options }) = key else {
-            return Ok(Err(Refusal::UnknownKey));
+            return Ok(Err(LoginRefusal::UnknownKey));
         };
         if until.is_some_and(|until| until <= now) {
-            return Ok(Err(Refusal::ExpiredKey));
+            return Ok(Err(LoginRefusal::ExpiredKey));
         }
         if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
             return Ok(Err(kept_out.into()));
         }
         if self.trust().is_revoked(blob).await? {
-            return Ok(Err(Refusal::Revoked));
+            return Ok(Err(LoginRefusal::Revoked));
         }
         let allowed = Allowed {
             until,
@@ -306,14 +306,14 @@ impl Accounts {
         name: &str,
         certificate: &Certificate,
         from: IpAddr,
-    ) -> anyhow::Result<Result<(AccountRow, Allowed), Refusal>> {
+    ) -> anyhow::Result<Result<(AccountRow, Allowed), LoginRefusal>> {
         let (trust, now) = (self.trust(), time::now());
         let allowed = match trust.certificate(certificate, name, from, now).await? {
             Ok(allowed) => allowed,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let Some(row) = self.inner.rows.account(name).await? else {
-            return Ok(Err(Refusal::NoSuchUser));
+            return Ok(Err(LoginRefusal::NoSuchUser));
         };
         if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
             return Ok(Err(kept_out.into()));
@@ -321,7 +321,12 @@ impl Accounts {
         Ok(Ok((row, allowed)))
     }
 
-    fn key_proof(&self, row: AccountRow, entry: Entry, as_of: i64) -> anyhow::Result<KeyProof> {
+    fn key_proof(
+        &self,
+        row: AccountRow,
+        entry: AcceptedCredential,
+        as_of: i64,
+    ) -> anyhow::Result<KeyProof> {
         if row.settings.rules.login_policy == LoginPolicy::KeyAndPassword {
             return Ok(KeyProof::PasswordNext(Given {
                 name: super::stored_name(&row.name)?,
@@ -344,21 +349,23 @@ impl Accounts {
 fn refusal_of_password(
     row: &AccountRow,
     from: IpAddr,
-    given: Option<&Result<Entry, Refusal>>,
-) -> Option<Refusal> {
+    given: Option<&Result<AcceptedCredential, LoginRefusal>>,
+) -> Option<LoginRefusal> {
     let rules = &row.settings.rules;
     let kept_out = rules.keep_out(from, time::now());
-    let refusal = kept_out.map(Refusal::from).or(match rules.login_policy {
-        LoginPolicy::KeyOnly => Some(Refusal::KeyWanted),
-        LoginPolicy::KeyAndPassword => match given {
-            Some(Ok(_)) => None,
-            Some(Err(refusal)) => Some(*refusal),
-            None => Some(Refusal::KeyWanted),
-        },
-        LoginPolicy::Any => None,
-    });
+    let refusal = kept_out
+        .map(LoginRefusal::from)
+        .or(match rules.login_policy {
+            LoginPolicy::KeyOnly => Some(LoginRefusal::KeyWanted),
+            LoginPolicy::KeyAndPassword => match given {
+                Some(Ok(_)) => None,
+                Some(Err(refusal)) => Some(*refusal),
+                None => Some(LoginRefusal::KeyWanted),
+            },
+            LoginPolicy::Any => None,
+        });
     let no_password = row.password_hash.is_none();
-    refusal.or(no_password.then_some(Refusal::NoPassword))
+    refusal.or(no_password.then_some(LoginRefusal::NoPassword))
 }
 
 /// The name to look up for what a peer calls itself.

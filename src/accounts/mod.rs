@@ -32,28 +32,28 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context as _, anyhow, bail};
 
-use self::hasher::Hasher;
+use self::hasher::PasswordHasher;
 use self::homes::Homes;
 use self::last_login::LastLogins;
-use self::sql::{AccountRow, Change, DetailsRow, Rows};
+use self::sql::{AccountChange, AccountRow, DetailsRow, Rows};
 use self::trust::Trust;
 use crate::database::{Alone, Database};
 use crate::values::time;
 
-pub use self::account::{Account, Allowance, Details, LastLogin, NewAccount, Settings};
-pub use self::basis::{Basis, Lost, Standing};
+pub use self::account::{Account, AccountSettings, Allowance, Details, LastLogin, NewAccount};
+pub use self::basis::{AccountStanding, Basis, Lost};
 pub use self::credential::{Certificate, Credential};
 pub use self::declared::Declared;
 pub use self::hasher::hash_password;
 pub use self::homes::ready as make_home;
 pub use self::key_file::decode as decode_keys;
 pub use self::keys::AuthorizedKey;
-pub use self::live::Held;
+pub use self::live::HeldCredential;
 pub use self::login::{Given, KeyProof, Proof};
 pub use self::options::{AccountOptions, DeclaredUser, GuestOptions, LoginOptions, RefusedUsers};
 pub use self::password::{MAX_PASSWORD, NotAHash, Password, PasswordHash};
-pub use self::prepared::Prepared;
-pub use self::refusal::Refusal;
+pub use self::prepared::PreparedChange;
+pub use self::refusal::LoginRefusal;
 pub use self::security_key::SecurityKeyFlags;
 pub use self::trust::TrustStamp;
 pub use crate::values::user_name::{NotAName, UserName};
@@ -70,7 +70,7 @@ pub struct Accounts {
 struct Inner {
     database: Database,
     rows: Rows,
-    hasher: RwLock<Arc<Hasher>>,
+    hasher: RwLock<Arc<PasswordHasher>>,
     trust: RwLock<Arc<Trust>>,
     homes: Homes,
     logins: LastLogins,
@@ -107,7 +107,7 @@ impl Accounts {
                 rows: Rows::new(database.clone()),
                 logins: LastLogins::new(database.clone()),
                 database,
-                hasher: RwLock::new(Arc::new(Hasher::new(options.login)?)),
+                hasher: RwLock::new(Arc::new(PasswordHasher::new(options.login)?)),
                 trust: RwLock::new(Arc::new(Trust::new(options))),
                 homes: Homes::new(data, options.keys).await?,
             }),
@@ -124,7 +124,7 @@ impl Accounts {
         trust.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn hasher(&self) -> Arc<Hasher> {
+    fn hasher(&self) -> Arc<PasswordHasher> {
         let hasher = self.inner.hasher.read();
         hasher.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -189,7 +189,7 @@ impl Accounts {
 
     async fn insert(
         &self,
-        change: &mut Change,
+        change: &mut AccountChange,
         new: NewAccount,
         hash: Option<String>,
         home: homes::Stored,
@@ -237,7 +237,7 @@ impl Accounts {
     /// Refuses a home that overlaps the one of another account.
     async fn refuse_overlap(
         &self,
-        change: &mut Change,
+        change: &mut AccountChange,
         name: &UserName,
         stored: &homes::Stored,
     ) -> anyhow::Result<()> {
@@ -284,8 +284,8 @@ impl Accounts {
     pub async fn set(
         &self,
         name: &UserName,
-        change: impl FnOnce(&mut Settings),
-    ) -> anyhow::Result<Settings> {
+        change: impl FnOnce(&mut AccountSettings),
+    ) -> anyhow::Result<AccountSettings> {
         let mut transaction = self.inner.rows.change().await?;
         let Some(row) = transaction.account(name.as_str()).await? else {
             return Err(no_such_user(name));
@@ -435,7 +435,7 @@ pub struct PutKeys {
 
 /// Adds the keys that the account does not have, and changes those that it has otherwise.
 async fn add_keys(
-    change: &mut Change,
+    change: &mut AccountChange,
     name: &UserName,
     keys: Vec<AuthorizedKey>,
     now: i64,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{AuthorizedKey, PasswordHash, Settings, UserName};
+use super::{AccountSettings, AuthorizedKey, PasswordHash, UserName};
 use crate::rules::Permissions;
 
 /// All that accounts read of a configuration.
@@ -68,7 +68,7 @@ pub struct DeclaredUser {
     /// The home; its own folder under data/homes if not given.
     pub home: Option<PathBuf>,
     /// What is set for it.
-    pub settings: Settings,
+    pub settings: AccountSettings,
     /// The hash of its password, if it has one.
     pub password: Option<PasswordHash>,
     /// The keys that may log in to it.
@@ -81,9 +81,9 @@ impl DeclaredUser {
         Self {
             name,
             home: None,
-            settings: Settings {
+            settings: AccountSettings {
                 declared: true,
-                ..Settings::default()
+                ..AccountSettings::default()
             },
             password: None,
             keys: Vec::new(),

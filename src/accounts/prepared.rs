@@ -2,20 +2,20 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::hasher::Hasher;
+use super::hasher::PasswordHasher;
 use super::homes::Disks;
 use super::options::{AccountOptions, DeclaredUser, GuestOptions};
-use super::sql::Change;
+use super::sql::AccountChange;
 use super::trust::Trust;
 use super::{Accounts, Declared};
 
-/// What a config makes of the accounts and their logins. Nothing of it holds before [`Prepared::commit`],
+/// What a config makes of the accounts and their logins. Nothing of it holds before [`PreparedChange::commit`],
 /// and no account can be changed until then.
-pub struct Prepared {
+pub struct PreparedChange {
     accounts: Accounts,
-    hasher: Arc<Hasher>,
+    hasher: Arc<PasswordHasher>,
     trust: Arc<Trust>,
-    change: Change,
+    change: AccountChange,
     declared: Declared,
 }
 
@@ -24,12 +24,12 @@ impl Accounts {
     ///
     /// # Errors
     /// The files of keys that it names cannot be used, or the guest or a declared user cannot be so.
-    pub async fn prepare(&self, options: AccountOptions<'_>) -> anyhow::Result<Prepared> {
-        let hasher = Arc::new(Hasher::new(options.login)?);
+    pub async fn prepare(&self, options: AccountOptions<'_>) -> anyhow::Result<PreparedChange> {
+        let hasher = Arc::new(PasswordHasher::new(options.login)?);
         let trust = Arc::new(Trust::new(options));
         trust.check().await?;
         let (change, declared) = self.fit(Some(options.guest), Some(options)).await?;
-        Ok(Prepared {
+        Ok(PreparedChange {
             accounts: self.clone(),
             hasher,
             trust,
@@ -96,7 +96,7 @@ impl Accounts {
         &self,
         guest: Option<&GuestOptions>,
         declared: Option<AccountOptions<'_>>,
-    ) -> anyhow::Result<(Change, Declared)> {
+    ) -> anyhow::Result<(AccountChange, Declared)> {
         let mut disks = self.ask_disks(guest, declared).await?;
         loop {
             let mut change = self.inner.rows.change().await?;
@@ -117,7 +117,7 @@ impl Accounts {
     }
 }
 
-impl Prepared {
+impl PreparedChange {
     /// Has all of it hold.
     ///
     /// # Errors

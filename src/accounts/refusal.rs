@@ -4,7 +4,7 @@ use crate::rules::KeptOut;
 
 /// Why somebody is not let in: for the log, and never for a stranger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum LoginRefusal {
     /// There is no such account.
     #[error("no such user")]
     NoSuchUser,
@@ -40,7 +40,7 @@ pub enum Refusal {
     Certificate(&'static str),
 }
 
-impl Refusal {
+impl LoginRefusal {
     /// Is the name, the password or the key wrong, which is all that a client may know?
     pub fn is_wrong(self) -> bool {
         matches!(

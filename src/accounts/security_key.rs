@@ -1,7 +1,7 @@
 //! What a security key signs about its user (OpenSSH's PROTOCOL.u2f), and what a key or certificate
 //! requires of it.
 
-use super::refusal::Refusal;
+use super::refusal::LoginRefusal;
 
 /// The flags in a signature of a security key. All bits but these two are ignored, as in OpenSSH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +30,15 @@ impl Default for Required {
 
 impl Required {
     /// Checks the flags of a signature; `None` is that of another kind of key, which has no flags.
-    pub(super) fn met_by(self, flags: Option<SecurityKeyFlags>) -> Result<(), Refusal> {
+    pub(super) fn met_by(self, flags: Option<SecurityKeyFlags>) -> Result<(), LoginRefusal> {
         let Some(SecurityKeyFlags(flags)) = flags else {
             return Ok(());
         };
         if self.presence && flags & USER_PRESENT == 0 {
-            return Err(Refusal::SecurityKey("it was not touched"));
+            return Err(LoginRefusal::SecurityKey("it was not touched"));
         }
         if self.verification && flags & USER_VERIFIED == 0 {
-            return Err(Refusal::SecurityKey("it did not verify its user"));
+            return Err(LoginRefusal::SecurityKey("it did not verify its user"));
         }
         Ok(())
     }

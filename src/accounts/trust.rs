@@ -18,7 +18,7 @@ use super::certificates;
 use super::credential::{Allowed, Certificate};
 use super::keys::AuthorizedKey;
 use super::options::AccountOptions;
-use super::refusal::Refusal;
+use super::refusal::LoginRefusal;
 use super::revoked::Revoked;
 use super::security_key::Required;
 use crate::values::time;
@@ -36,7 +36,7 @@ pub(super) struct Trust {
     guest: Option<String>,
     /// What was read last. A reader holds the lock: clients that offer keys cannot have the files read
     /// many times at once.
-    kept: Arc<Mutex<Option<Kept>>>,
+    kept: Arc<Mutex<Option<KeptFiles>>>,
 }
 
 /// Where the files are, as far as there are any.
@@ -48,12 +48,12 @@ struct Paths {
 
 /// What is in the files.
 #[derive(Default)]
-struct Files {
+struct TrustedKeys {
     authorities: Vec<AuthorizedKey>,
     revoked: Revoked,
 }
 
-impl Files {
+impl TrustedKeys {
     fn read(paths: &Paths) -> anyhow::Result<Self> {
         Ok(Self {
             authorities: match &paths.authorities {
@@ -69,18 +69,18 @@ impl Files {
 }
 
 /// The outcome of reading the files, for as long as it holds.
-struct Kept {
-    files: Result<Arc<Files>, String>,
+struct KeptFiles {
+    files: Result<Arc<TrustedKeys>, String>,
     stamp: TrustStamp,
     read_at: Instant,
     /// The stamp tells all later changes.
     is_settled: bool,
 }
 
-impl Kept {
+impl KeptFiles {
     fn read(paths: &Paths, stamp: TrustStamp) -> Self {
         let (read_at, now) = (Instant::now(), time::now());
-        let files = Files::read(paths).map(Arc::new);
+        let files = TrustedKeys::read(paths).map(Arc::new);
         Self {
             is_settled: files.is_ok() && stamp.is_older(now, COARSE),
             files: files.map_err(|failure| format!("{failure:#}")),
@@ -143,7 +143,7 @@ impl Trust {
         name: &str,
         from: IpAddr,
         now: i64,
-    ) -> anyhow::Result<Result<Allowed, Refusal>> {
+    ) -> anyhow::Result<Result<Allowed, LoginRefusal>> {
         let (certificate, name) = (certificate.clone(), name.to_owned());
         self.with_files(move |authorities, revoked| {
             certificates::check(&certificate, &name, from, now, authorities, revoked)
@@ -152,7 +152,7 @@ impl Trust {
     }
 
     /// Returns what is in the files, reading them if they have changed.
-    async fn files(&self) -> anyhow::Result<Arc<Files>> {
+    async fn files(&self) -> anyhow::Result<Arc<TrustedKeys>> {
         let paths = self.paths.clone();
         // The thread that reads has the lock, so that a login that goes away does not give it to the next.
         let mut kept = self.kept.clone().lock_owned().await;
@@ -160,7 +160,7 @@ impl Trust {
             let stamp = TrustStamp::of(&paths);
             let kept = match kept.take() {
                 Some(holding) if holding.holds(&stamp) => kept.insert(holding),
-                _ => kept.insert(Kept::read(&paths, stamp)),
+                _ => kept.insert(KeptFiles::read(&paths, stamp)),
             };
             kept.files.clone()
         });

@@ -4,21 +4,21 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::penalties::{Ban, Fault, Offenders};
+use super::penalties::{Ban, Offence, Offenders};
 use super::ranked::Ranked;
-use super::settings::{Figures, Refusal, Settings, Startups};
+use super::settings::{AdmissionFigures, AdmissionSettings, ConnectionRefusal, Startups};
 use crate::rules::Network;
 
 /// A place that a connection without a login takes.
 #[derive(Debug)]
-pub(super) struct Place {
-    pool: Pool,
+pub(super) struct WaitingPlace {
+    pool: ConnectionPool,
     source: Network,
 }
 
 /// Whose places these are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pool {
+enum ConnectionPool {
     /// Of sources that nothing is known of.
     Strangers,
     /// Of those that are exempt, or protected by a login.
@@ -29,27 +29,27 @@ enum Pool {
 
 #[derive(Debug, Default)]
 pub(super) struct Door {
-    settings: Settings,
-    /// Connections on their way to a login, by [`Pool`].
+    settings: AdmissionSettings,
+    /// Connections on their way to a login, by [`ConnectionPool`].
     waiting: [usize; 3],
     by_source: HashMap<Network, usize>,
     ipv4: Offenders,
     ipv6: Offenders,
     /// Sources from which somebody has logged in, and when that was last.
     known: Ranked<()>,
-    /// By [`Refusal`].
-    refused: [u64; Refusal::ALL.len()],
+    /// By [`ConnectionRefusal`].
+    refused: [u64; ConnectionRefusal::ALL.len()],
 }
 
 impl Door {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: AdmissionSettings) -> Self {
         Self {
             settings,
             ..Self::default()
         }
     }
 
-    pub(super) fn set(&mut self, settings: Settings) {
+    pub(super) fn set(&mut self, settings: AdmissionSettings) {
         self.settings = settings;
     }
 
@@ -59,7 +59,7 @@ impl Door {
 
     /// The source that an address belongs to.
     fn source(&self, address: IpAddr) -> Network {
-        let Settings {
+        let AdmissionSettings {
             ipv4_prefix,
             ipv6_prefix,
             ..
@@ -95,27 +95,31 @@ impl Door {
         from: IpAddr,
         now: Duration,
         roll: u32,
-    ) -> Result<Place, Refusal> {
+    ) -> Result<WaitingPlace, ConnectionRefusal> {
         let source = self.source(from);
         let pool = if self.is_known(from, &source, now) {
-            Pool::Known
+            ConnectionPool::Known
         } else {
-            Pool::Strangers
+            ConnectionPool::Strangers
         };
-        if pool == Pool::Strangers && self.offenders(&source).turns_away(&source, now) {
-            return Err(self.refuse(Refusal::Banned));
+        if pool == ConnectionPool::Strangers && self.offenders(&source).turns_away(&source, now) {
+            return Err(self.refuse(ConnectionRefusal::Banned));
         }
         let startups = self.settings.startups();
         let waiting = self.waiting(pool);
         let of_source = self.by_source.get(&source).copied().unwrap_or_default();
         let refusal = match pool {
-            Pool::Strangers if of_source >= self.settings.per_source => Some(Refusal::Source),
-            Pool::Strangers if startups.drops(waiting, roll) => Some(Refusal::Startups),
-            // Where somebody does something wrong all day, the others must find room beside them.
-            Pool::Known if of_source >= self.most_of_known(waiting, of_source) => {
-                Some(Refusal::Source)
+            ConnectionPool::Strangers if of_source >= self.settings.per_source => {
+                Some(ConnectionRefusal::Source)
             }
-            Pool::Known if waiting >= startups.full => Some(Refusal::Startups),
+            ConnectionPool::Strangers if startups.drops(waiting, roll) => {
+                Some(ConnectionRefusal::Startups)
+            }
+            // Where somebody does something wrong all day, the others must find room beside them.
+            ConnectionPool::Known if of_source >= self.most_of_known(waiting, of_source) => {
+                Some(ConnectionRefusal::Source)
+            }
+            ConnectionPool::Known if waiting >= startups.full => Some(ConnectionRefusal::Startups),
             _ => None,
         };
         match refusal {
@@ -133,33 +137,36 @@ impl Door {
         start.max(self.settings.per_source).min(half)
     }
 
-    pub(super) fn arrive_unnamed(&mut self, balancer: IpAddr) -> Result<Place, Refusal> {
-        if self.waiting(Pool::Unnamed) >= self.settings.startups().full {
-            return Err(self.refuse(Refusal::Startups));
+    pub(super) fn arrive_unnamed(
+        &mut self,
+        balancer: IpAddr,
+    ) -> Result<WaitingPlace, ConnectionRefusal> {
+        if self.waiting(ConnectionPool::Unnamed) >= self.settings.startups().full {
+            return Err(self.refuse(ConnectionRefusal::Startups));
         }
         let source = self.source(balancer);
-        Ok(self.take(Pool::Unnamed, source))
+        Ok(self.take(ConnectionPool::Unnamed, source))
     }
 
-    fn waiting(&self, pool: Pool) -> usize {
+    fn waiting(&self, pool: ConnectionPool) -> usize {
         self.waiting.get(pool as usize).copied().unwrap_or_default()
     }
 
-    fn take(&mut self, pool: Pool, source: Network) -> Place {
+    fn take(&mut self, pool: ConnectionPool, source: Network) -> WaitingPlace {
         if let Some(waiting) = self.waiting.get_mut(pool as usize) {
             *waiting += 1;
         }
-        if pool != Pool::Unnamed {
+        if pool != ConnectionPool::Unnamed {
             *self.by_source.entry(source).or_default() += 1;
         }
-        Place { pool, source }
+        WaitingPlace { pool, source }
     }
 
-    pub(super) fn leave(&mut self, place: &Place) {
+    pub(super) fn leave(&mut self, place: &WaitingPlace) {
         if let Some(waiting) = self.waiting.get_mut(place.pool as usize) {
             *waiting -= 1;
         }
-        if place.pool == Pool::Unnamed {
+        if place.pool == ConnectionPool::Unnamed {
             return;
         }
         if let Some(of_source) = self.by_source.get_mut(&place.source) {
@@ -170,7 +177,7 @@ impl Door {
         }
     }
 
-    fn refuse(&mut self, refusal: Refusal) -> Refusal {
+    fn refuse(&mut self, refusal: ConnectionRefusal) -> ConnectionRefusal {
         if let Some(count) = self.refused.get_mut(refusal as usize) {
             *count += 1;
         }
@@ -202,7 +209,7 @@ impl Door {
     pub(super) fn fault(
         &mut self,
         from: IpAddr,
-        fault: Fault,
+        fault: Offence,
         times: u32,
         now: Duration,
     ) -> Option<Ban> {
@@ -231,13 +238,13 @@ impl Door {
         bans
     }
 
-    pub(super) fn figures(&self, now: Duration) -> Figures {
-        Figures {
+    pub(super) fn figures(&self, now: Duration) -> AdmissionFigures {
+        AdmissionFigures {
             waiting: self.waiting.iter().sum(),
             banned: self.ipv4.bans(now).chain(self.ipv6.bans(now)).count(),
-            refused: Refusal::ALL
+            refused: ConnectionRefusal::ALL
                 .into_iter()
-                .map(Refusal::name)
+                .map(ConnectionRefusal::name)
                 .zip(self.refused)
                 .collect(),
         }

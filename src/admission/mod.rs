@@ -16,11 +16,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use self::door::{Door, Place};
+use self::door::{Door, WaitingPlace};
 use crate::rules::Network;
 
-pub use self::penalties::{Ban, Fault, Penalties};
-pub use self::settings::{Figures, Refusal, Settings, Startups};
+pub use self::penalties::{Ban, Offence, Penalties};
+pub use self::settings::{AdmissionFigures, AdmissionSettings, ConnectionRefusal, Startups};
 
 /// See the module's description.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct Admission {
 
 impl Admission {
     /// With nobody there, and nobody known.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: AdmissionSettings) -> Self {
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             door: Mutex::new(Door::new(settings)),
@@ -51,7 +51,7 @@ impl Admission {
     }
 
     /// Goes by these settings from now on.
-    pub fn set(&self, settings: Settings) {
+    pub fn set(&self, settings: AdmissionSettings) {
         self.door().set(settings);
     }
 
@@ -64,7 +64,7 @@ impl Admission {
     ///
     /// # Errors
     /// It is to be closed, without a word of SSH.
-    pub fn arrive(self: &Arc<Self>, from: IpAddr) -> Result<Ticket, Refusal> {
+    pub fn arrive(self: &Arc<Self>, from: IpAddr) -> Result<Ticket, ConnectionRefusal> {
         let roll = rand::random_range(0..100);
         let place = self.door().arrive(from, self.now(), roll)?;
         Ok(Ticket::new(self.clone(), from, place))
@@ -74,7 +74,7 @@ impl Admission {
     ///
     /// # Errors
     /// Too many are there already.
-    pub fn arrive_unnamed(self: &Arc<Self>, balancer: IpAddr) -> Result<Ticket, Refusal> {
+    pub fn arrive_unnamed(self: &Arc<Self>, balancer: IpAddr) -> Result<Ticket, ConnectionRefusal> {
         let place = self.door().arrive_unnamed(balancer)?;
         Ok(Ticket::new(self.clone(), balancer, place))
     }
@@ -91,7 +91,7 @@ impl Admission {
     }
 
     /// How it stands.
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> AdmissionFigures {
         self.door().figures(self.now())
     }
 
@@ -116,12 +116,12 @@ impl Admission {
 pub struct Ticket {
     admission: Arc<Admission>,
     from: IpAddr,
-    place: Place,
+    place: WaitingPlace,
     is_waiting: AtomicBool,
 }
 
 impl Ticket {
-    fn new(admission: Arc<Admission>, from: IpAddr, place: Place) -> Self {
+    fn new(admission: Arc<Admission>, from: IpAddr, place: WaitingPlace) -> Self {
         Self {
             admission,
             from,
@@ -134,7 +134,7 @@ impl Ticket {
     ///
     /// # Errors
     /// As [`Admission::arrive`].
-    pub fn named(self, client: IpAddr) -> Result<Self, Refusal> {
+    pub fn named(self, client: IpAddr) -> Result<Self, ConnectionRefusal> {
         self.admission.arrive(client)
     }
 
@@ -150,7 +150,7 @@ impl Ticket {
 
     /// The source has to answer for this, so many times over. Gives the ban that this begins, if one
     /// does.
-    pub fn fault(&self, fault: Fault, times: u32) -> Option<Ban> {
+    pub fn fault(&self, fault: Offence, times: u32) -> Option<Ban> {
         let now = self.admission.now();
         self.admission.door().fault(self.from, fault, times, now)
     }

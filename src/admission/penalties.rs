@@ -10,7 +10,7 @@ use crate::rules::Network;
 
 /// What a source can have to answer for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum Offence {
     /// It tried to log in, and failed.
     FailedLogin,
     /// It left without trying to, or without a word.
@@ -23,7 +23,7 @@ pub enum Fault {
     Abuse,
 }
 
-impl Fault {
+impl Offence {
     /// All of them.
     pub const ALL: [Self; 5] = [
         Self::FailedLogin,
@@ -50,15 +50,15 @@ impl Fault {
 pub struct Penalties {
     /// Do they cost anything?
     pub enabled: bool,
-    /// [`Fault::FailedLogin`]
+    /// [`Offence::FailedLogin`]
     pub failed_login: Duration,
-    /// [`Fault::NoLogin`]
+    /// [`Offence::NoLogin`]
     pub no_login: Duration,
-    /// [`Fault::Scan`]
+    /// [`Offence::Scan`]
     pub scan: Duration,
-    /// [`Fault::Late`]
+    /// [`Offence::Late`]
     pub late: Duration,
-    /// [`Fault::Abuse`]
+    /// [`Offence::Abuse`]
     pub abuse: Duration,
     /// Less than this bans nobody.
     pub least: Duration,
@@ -67,13 +67,13 @@ pub struct Penalties {
 }
 
 impl Penalties {
-    fn of(&self, fault: Fault) -> Duration {
+    fn of(&self, fault: Offence) -> Duration {
         match fault {
-            Fault::FailedLogin => self.failed_login,
-            Fault::NoLogin => self.no_login,
-            Fault::Scan => self.scan,
-            Fault::Late => self.late,
-            Fault::Abuse => self.abuse,
+            Offence::FailedLogin => self.failed_login,
+            Offence::NoLogin => self.no_login,
+            Offence::Scan => self.scan,
+            Offence::Late => self.late,
+            Offence::Abuse => self.abuse,
         }
     }
 
@@ -93,7 +93,7 @@ pub struct Ban {
     /// How much longer.
     pub left: Duration,
     /// What the source has done, and how often.
-    pub faults: Vec<(Fault, u32)>,
+    pub faults: Vec<(Offence, u32)>,
     /// Connections that were turned away because of it.
     pub refused: u64,
 }
@@ -104,7 +104,7 @@ struct Record {
     is_banned: bool,
     /// How many bans there were.
     bans: u32,
-    faults: [u32; Fault::ALL.len()],
+    faults: [u32; Offence::ALL.len()],
     refused: u64,
 }
 
@@ -128,7 +128,7 @@ impl Offenders {
     pub(super) fn add(
         &mut self,
         source: Network,
-        (fault, times): (Fault, u32),
+        (fault, times): (Offence, u32),
         penalties: &Penalties,
         most: usize,
         now: Duration,
@@ -180,7 +180,7 @@ impl Offenders {
 }
 
 fn ban(source: Network, until: Duration, record: &Record, now: Duration) -> Ban {
-    let faults = Fault::ALL.into_iter().zip(record.faults);
+    let faults = Offence::ALL.into_iter().zip(record.faults);
     Ban {
         source,
         until,

@@ -8,7 +8,7 @@ use crate::rules::Network;
 
 /// `[admission]`, and what else of the config it goes by.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct AdmissionSettings {
     /// When strangers are turned away because of their number.
     pub startups: Startups,
     /// Connections of one source that may be on their way to a login.
@@ -31,7 +31,7 @@ pub struct Settings {
     pub max_connections: usize,
 }
 
-impl Settings {
+impl AdmissionSettings {
     /// What holds in a server with room for so many: unauthenticated clients get at most half of it.
     pub(super) fn startups(&self) -> Startups {
         let Startups { start, rate, full } = self.startups;
@@ -65,7 +65,7 @@ pub struct Startups {
 
 /// Why a connection is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ConnectionRefusal {
     /// Too many are on their way to a login.
     Startups,
     /// Too many of them are from this source.
@@ -74,7 +74,7 @@ pub enum Refusal {
     Banned,
 }
 
-impl Refusal {
+impl ConnectionRefusal {
     /// All reasons.
     pub const ALL: [Self; 3] = [Self::Startups, Self::Source, Self::Banned];
 
@@ -98,7 +98,7 @@ impl Refusal {
 
 /// How it stands, in numbers.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct AdmissionFigures {
     /// Connections on which nobody is logged in.
     pub waiting: usize,
     /// Sources that are banned.

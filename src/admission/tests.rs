@@ -10,8 +10,8 @@ const NOW: Duration = Duration::from_secs(2_000_000_000);
 /// No dice: who can be let in is.
 const LUCKY: u32 = 99;
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> AdmissionSettings {
+    AdmissionSettings {
         startups: Startups {
             start: 10,
             rate: 30,
@@ -55,7 +55,7 @@ fn stranger(number: u32) -> IpAddr {
 fn fail_until_banned(door: &mut Door, from: IpAddr, now: &mut Duration) -> (u32, Ban) {
     for number in 1..1000 {
         *now += SECOND;
-        if let Some(ban) = door.fault(from, Fault::FailedLogin, 1, *now) {
+        if let Some(ban) = door.fault(from, Offence::FailedLogin, 1, *now) {
             return (number, ban);
         }
     }
@@ -86,7 +86,10 @@ fn a_source_has_so_many_places_and_gets_them_back() {
     let places: Vec<_> = (0..4)
         .map(|_| door.arrive(from, NOW, LUCKY).unwrap())
         .collect();
-    assert_eq!(door.arrive(from, NOW, LUCKY).unwrap_err(), Refusal::Source);
+    assert_eq!(
+        door.arrive(from, NOW, LUCKY).unwrap_err(),
+        ConnectionRefusal::Source
+    );
     assert!(door.arrive(stranger(2), NOW, LUCKY).is_ok());
     for place in &places {
         door.leave(place);
@@ -125,7 +128,7 @@ fn who_is_known_finds_room_beside_as_many_strangers_as_there_may_be() {
     assert_eq!(door.figures(NOW).waiting, 100);
     assert_eq!(
         door.arrive(stranger(6000), NOW, LUCKY).unwrap_err(),
-        Refusal::Startups
+        ConnectionRefusal::Startups
     );
     // More than a stranger, and not all that there are.
     let own = (0..100).filter(|_| door.arrive(address("192.0.2.1"), NOW, LUCKY).is_ok());
@@ -136,7 +139,7 @@ fn who_is_known_finds_room_beside_as_many_strangers_as_there_may_be() {
 #[test]
 fn strangers_never_take_more_than_half_of_a_small_server() {
     for (max_connections, room) in [(1, 1), (2, 1), (10, 5), (1000, 100)] {
-        let mut door = Door::new(Settings {
+        let mut door = Door::new(AdmissionSettings {
             max_connections,
             ..settings()
         });
@@ -157,7 +160,7 @@ fn balancers_that_say_nothing_are_bounded_and_keep_nobody_out() {
     assert!(door.arrive(stranger(1), NOW, LUCKY).is_ok());
     places.iter().for_each(|place| door.leave(place));
     assert!(door.arrive_unnamed(balancer).is_ok());
-    assert_eq!(door.fault(balancer, Fault::Abuse, 100, NOW), None);
+    assert_eq!(door.fault(balancer, Offence::Abuse, 100, NOW), None);
 }
 
 #[test]
@@ -168,7 +171,10 @@ fn faults_add_up_to_a_ban_that_runs_down_and_is_longer_the_next_time() {
     for _ in 0..8 {
         let (_, ban) = fail_until_banned(&mut door, from, &mut now);
         assert_eq!(ban.source, Network::around(from, 32));
-        assert_eq!(door.arrive(from, now, LUCKY).unwrap_err(), Refusal::Banned);
+        assert_eq!(
+            door.arrive(from, now, LUCKY).unwrap_err(),
+            ConnectionRefusal::Banned
+        );
         assert!(
             door.arrive(neighbour, now, LUCKY)
                 .map(|place| door.leave(&place))
@@ -200,10 +206,10 @@ fn what_comes_seldom_bans_nobody() {
     for tick in 0..100_000 {
         let now = NOW + SECOND * tick;
         if tick % 2 == 0 {
-            assert_eq!(door.fault(stranger(1), Fault::NoLogin, 1, now), None);
+            assert_eq!(door.fault(stranger(1), Offence::NoLogin, 1, now), None);
         }
         if tick % 6 == 0 {
-            assert_eq!(door.fault(stranger(2), Fault::FailedLogin, 1, now), None);
+            assert_eq!(door.fault(stranger(2), Offence::FailedLogin, 1, now), None);
         }
     }
 }
@@ -219,8 +225,8 @@ fn a_login_forgives_and_protects_its_source() {
     // A script fails all day; somebody logs in once an hour.
     for minute in 0..24 * 60 {
         now += 60 * SECOND;
-        assert_eq!(door.fault(office, Fault::FailedLogin, 4, now), None);
-        assert_eq!(door.fault(office, Fault::Abuse, 1, now), None);
+        assert_eq!(door.fault(office, Offence::FailedLogin, 4, now), None);
+        assert_eq!(door.fault(office, Offence::Abuse, 1, now), None);
         if minute % 59 == 0 {
             let place = door.arrive(office, now, LUCKY).unwrap();
             door.leave(&place);
@@ -229,7 +235,7 @@ fn a_login_forgives_and_protects_its_source() {
     }
     // It ends when nobody comes any more.
     now += 3601 * SECOND;
-    assert!(door.fault(office, Fault::FailedLogin, 4, now).is_some());
+    assert!(door.fault(office, Offence::FailedLogin, 4, now).is_some());
     assert!(door.arrive(office, now, LUCKY).is_err());
 }
 
@@ -237,12 +243,12 @@ fn a_login_forgives_and_protects_its_source() {
 fn exempt_networks_are_never_banned_and_an_exemption_ends_a_ban() {
     let mut door = door();
     assert_eq!(
-        door.fault(address("203.0.113.7"), Fault::Abuse, 100, NOW),
+        door.fault(address("203.0.113.7"), Offence::Abuse, 100, NOW),
         None
     );
-    assert!(door.fault(stranger(1), Fault::Abuse, 100, NOW).is_some());
+    assert!(door.fault(stranger(1), Offence::Abuse, 100, NOW).is_some());
     assert!(door.arrive(stranger(1), NOW, LUCKY).is_err());
-    door.set(Settings {
+    door.set(AdmissionSettings {
         exempt: ["10.0.0.0/8".parse().unwrap()].into(),
         ..settings()
     });
@@ -259,7 +265,7 @@ fn bans_are_lifted_by_address_by_network_and_all() {
     };
     let mut door = door();
     for from in ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:1::1"] {
-        assert!(door.fault(address(from), Fault::Scan, 2, NOW).is_some());
+        assert!(door.fault(address(from), Offence::Scan, 2, NOW).is_some());
     }
     let all = ["192.0.2.1", "192.0.2.2", "2001:db8:1::/64", "2001:db8::/64"];
     assert_eq!(banned(&door), all);
@@ -274,20 +280,23 @@ fn bans_are_lifted_by_address_by_network_and_all() {
     assert_eq!(lift(Some("2001:db8::/32")), (1, 1));
     assert_eq!(lift(None), (1, 0));
     // Nothing is held against them.
-    assert_eq!(door.fault(address("192.0.2.1"), Fault::Scan, 1, NOW), None);
+    assert_eq!(
+        door.fault(address("192.0.2.1"), Offence::Scan, 1, NOW),
+        None
+    );
 }
 
 #[test]
 fn a_full_table_keeps_the_longest_bans_and_lets_the_others_go() {
     let mut door = door();
     assert!(
-        door.fault(stranger(1_000_000), Fault::Abuse, 50, NOW)
+        door.fault(stranger(1_000_000), Offence::Abuse, 50, NOW)
             .is_some()
     );
     for number in 0..5000 {
-        door.fault(stranger(number), Fault::Scan, 2, NOW + SECOND);
+        door.fault(stranger(number), Offence::Scan, 2, NOW + SECOND);
         let v6 = IpAddr::V6(Ipv6Addr::from_bits(u128::from(number) << 64));
-        door.fault(v6, Fault::Scan, 2, NOW + SECOND);
+        door.fault(v6, Offence::Scan, 2, NOW + SECOND);
     }
     assert_eq!(door.remembered(), 2000);
     assert!(
@@ -301,7 +310,7 @@ fn penalties_can_be_turned_off() {
     let mut settings = settings();
     settings.penalties.enabled = false;
     let mut door = Door::new(settings);
-    assert_eq!(door.fault(stranger(1), Fault::Abuse, 1000, NOW), None);
+    assert_eq!(door.fault(stranger(1), Offence::Abuse, 1000, NOW), None);
     assert_eq!(door.remembered(), 0);
 }
 
@@ -316,8 +325,8 @@ fn what_is_known_outlives_a_restart() {
     for (source, last) in known {
         next.recall(source, Duration::from_secs(last));
     }
-    assert_eq!(next.fault(stranger(1), Fault::Abuse, 10, NOW), None);
-    assert!(next.fault(stranger(2), Fault::Abuse, 10, NOW).is_some());
+    assert_eq!(next.fault(stranger(1), Offence::Abuse, 10, NOW), None);
+    assert!(next.fault(stranger(2), Offence::Abuse, 10, NOW).is_some());
 }
 
 #[test]
@@ -372,7 +381,7 @@ proptest! {
     /// short, and who has logged in of late is never kept out by a ban.
     #[test]
     fn the_bounds_hold_whatever_comes(steps in steps()) {
-        let settings = Settings { max_sources: 8, ..settings() };
+        let settings = AdmissionSettings { max_sources: 8, ..settings() };
         let (mut door, mut now) = (Door::new(settings.clone()), NOW);
         let mut places = Vec::new();
         let mut logins = std::collections::HashMap::new();
@@ -380,7 +389,7 @@ proptest! {
             match step {
                 Step::Arrive(from, roll) => match door.arrive(stranger(from), now, roll) {
                     Ok(place) => places.push(place),
-                    Err(Refusal::Banned) => {
+                    Err(ConnectionRefusal::Banned) => {
                         // The table of those who are protected has room for eight.
                         let latest = logins.values().filter(|last| *last > logins.get(&from).unwrap_or(&Duration::ZERO)).count();
                         let is_protected = logins.get(&from).is_some_and(|last| *last + settings.trust > now);
@@ -394,7 +403,7 @@ proptest! {
                 }
                 Step::Leave(_) => {}
                 Step::Fault(from, fault, times) => {
-                    let ban = door.fault(stranger(from), Fault::ALL[fault], times, now);
+                    let ban = door.fault(stranger(from), Offence::ALL[fault], times, now);
                     if let Some(ban) = ban {
                         prop_assert!(ban.left >= settings.penalties.least && ban.left <= settings.penalties.most);
                     }

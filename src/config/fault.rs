@@ -9,7 +9,7 @@ use strsim::levenshtein;
 /// Everything that is wrong with a config file, in the order of the file.
 #[derive(Debug)]
 pub struct Faults {
-    faults: Vec<Fault>,
+    faults: Vec<ConfigFault>,
     /// The data folder, as far as it can be told.
     data: Option<PathBuf>,
 }
@@ -23,7 +23,7 @@ impl Faults {
 
     /// What was found to be wrong after the file had been read.
     pub(super) fn of<'a>(faults: impl Iterator<Item = (Option<&'a Spot>, String)>) -> Self {
-        let fault = |(spot, text): (Option<&Spot>, String)| Fault {
+        let fault = |(spot, text): (Option<&Spot>, String)| ConfigFault {
             place: spot.map(|spot| spot.place),
             file: spot.map_or_else(String::new, |spot| spot.file.clone()),
             text,
@@ -44,8 +44,8 @@ impl Faults {
 
 /// One thing that is wrong, and its place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Fault {
-    place: Option<Place>,
+struct ConfigFault {
+    place: Option<LineColumn>,
     /// The file as the operator named it.
     file: String,
     text: String,
@@ -55,7 +55,7 @@ struct Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
     file: String,
-    place: Place,
+    place: LineColumn,
 }
 
 impl fmt::Display for Spot {
@@ -65,17 +65,17 @@ impl fmt::Display for Spot {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct LineColumn {
     /// Counted from 1.
     line: usize,
     /// In characters, counted from 1.
     column: usize,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.place {
-            Some(Place { line, column }) => {
+            Some(LineColumn { line, column }) => {
                 write!(f, "{}:{line}:{column}: {}", self.file, self.text)
             }
             None => write!(f, "{}: {}", self.file, self.text),
@@ -102,7 +102,7 @@ impl std::error::Error for Faults {}
 pub(super) struct Report<'a> {
     file: String,
     text: &'a str,
-    faults: Vec<Fault>,
+    faults: Vec<ConfigFault>,
     /// Lines that could not be read as TOML: what else seems wrong there is only an echo.
     unreadable_lines: Vec<usize>,
 }
@@ -119,7 +119,7 @@ impl<'a> Report<'a> {
 
     /// A fault of the file as a whole.
     pub(super) fn whole(&mut self, text: impl Into<String>) {
-        self.faults.push(Fault {
+        self.faults.push(ConfigFault {
             place: None,
             file: self.file.clone(),
             text: text.into(),
@@ -156,18 +156,18 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn push(&mut self, place: Place, text: String) {
-        self.faults.push(Fault {
+    fn push(&mut self, place: LineColumn, text: String) {
+        self.faults.push(ConfigFault {
             place: Some(place),
             file: self.file.clone(),
             text,
         });
     }
 
-    fn place(&self, offset: usize) -> Place {
+    fn place(&self, offset: usize) -> LineColumn {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Place {
+        LineColumn {
             line: before.matches('\n').count() + 1,
             column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
         }

@@ -18,6 +18,6 @@ mod value;
 pub use self::fault::{Faults, Spot};
 pub use self::read::Difference;
 pub use self::settings::{
-    Algorithms, Audit, Config, Fences, LEGACY_IS_DEPRECATED, Log, Metrics, Server, Sftp, Ssh,
-    Uploads,
+    Algorithms, AuditSettings, Config, FenceSettings, LEGACY_IS_DEPRECATED, LogSettings,
+    MetricsSettings, ServerSettings, SftpSettings, SshSettings, UploadSettings,
 };

@@ -10,7 +10,7 @@ use super::fault::{Faults, Report, nearest};
 use super::find::{self, DEFAULT_DATA, DEFAULT_FILE, INSTALLED_FILE};
 use super::rules::{RULES, settle};
 use super::settings::Config;
-use super::table::{KEYS, Key};
+use super::table::{ConfigKey, KEYS};
 use super::{users, value};
 
 /// A setting in which two configs differ.
@@ -117,7 +117,7 @@ impl Config {
     }
 
     pub(super) fn parse(file: String, text: &str, folder: &Path) -> Result<Self, Faults> {
-        let mut reader = Reader {
+        let mut reader = ConfigReader {
             config: Self::default(),
             folder,
             text,
@@ -135,11 +135,11 @@ impl Config {
 
     /// The settings that stand otherwise here than in `old`, in the order of the shipped config.toml.
     pub fn differences(&self, old: &Self) -> Vec<Difference> {
-        let differ = |key: &&Key| {
+        let differ = |key: &&ConfigKey| {
             let place = (key.section, key.name);
             self.values.get(&place) != old.values.get(&place)
         };
-        let difference = |key: &Key| Difference {
+        let difference = |key: &ConfigKey| Difference {
             setting: format!("{}.{}", key.section, key.name),
             is_live: key.live,
         };
@@ -163,7 +163,7 @@ enum Found {
     Default,
 }
 
-struct Reader<'a> {
+struct ConfigReader<'a> {
     config: Config,
     folder: &'a Path,
     text: &'a str,
@@ -171,7 +171,7 @@ struct Reader<'a> {
     found: HashMap<(&'static str, &'static str), Found>,
 }
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     fn document(&mut self, text: &str) {
         let (document, errors) = DeTable::parse_recoverable(text);
         for error in errors {
@@ -208,7 +208,7 @@ impl Reader<'_> {
     }
 
     /// Applies a value; `place` is where it stands in the file, if it does.
-    fn set(&mut self, key: &Key, value: &value::Value<'_>, place: Option<Range<usize>>) {
+    fn set(&mut self, key: &ConfigKey, value: &value::Value<'_>, place: Option<Range<usize>>) {
         let written = place.clone().and_then(|place| self.text.get(place));
         let written = written.unwrap_or(key.default).to_owned();
         self.config.values.insert((key.section, key.name), written);

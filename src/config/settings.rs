@@ -12,8 +12,8 @@ use crate::accounts::{
     AccountOptions, DeclaredUser, GuestOptions, LoginOptions, RefusedUsers, UserName,
 };
 use crate::admission;
-use crate::observe::audit::{Policy, Rotation, Trail};
-use crate::observe::log::Format;
+use crate::observe::audit::{LogRotation, Policy, Trail};
+use crate::observe::log::LogFormat;
 use crate::rules::{Bandwidth, Network};
 
 /// A config in which every value is valid and every path is absolute.
@@ -25,27 +25,27 @@ pub struct Config {
     /// defaults with the folders beside it.
     pub is_found_here: bool,
     /// Where and how to listen.
-    pub server: Server,
+    pub server: ServerSettings,
     /// Which connections are taken, and which sources are kept out.
-    pub admission: admission::Settings,
+    pub admission: admission::AdmissionSettings,
     /// Who may come in, and at what cost.
     pub login: LoginOptions,
     /// Algorithms, and how long keys are used.
-    pub ssh: Ssh,
+    pub ssh: SshSettings,
     /// What the server may touch.
-    pub fences: Fences,
+    pub fences: FenceSettings,
     /// The guest, who needs no password.
     pub guest: GuestOptions,
     /// Limits of an SFTP session.
-    pub sftp: Sftp,
+    pub sftp: SftpSettings,
     /// How files are overwritten and closed.
-    pub uploads: Uploads,
+    pub uploads: UploadSettings,
     /// What goes to the log.
-    pub log: Log,
+    pub log: LogSettings,
     /// The trail of who did what.
-    pub audit: Audit,
+    pub audit: AuditSettings,
     /// Numbers for Prometheus.
-    pub metrics: Metrics,
+    pub metrics: MetricsSettings,
     /// How fast files may move, all together.
     pub bandwidth: Bandwidth,
     /// The users that stand in it.
@@ -105,7 +105,7 @@ impl Config {
 
 /// `[server]`
 #[derive(Debug, Clone, Default)]
-pub struct Server {
+pub struct ServerSettings {
     /// Addresses to listen on; port 0 lets the system choose.
     pub listen: Vec<SocketAddr>,
     /// All state: the database and the homes.
@@ -157,7 +157,7 @@ pub const LEGACY_IS_DEPRECATED: &str =
 
 /// `[ssh]`
 #[derive(Debug, Clone, Default)]
-pub struct Ssh {
+pub struct SshSettings {
     /// What is offered.
     pub algorithms: Algorithms,
     /// The former name of [`Algorithms::Legacy`].
@@ -176,7 +176,7 @@ pub struct Ssh {
 
 /// `[fences]`
 #[derive(Debug, Clone, Default)]
-pub struct Fences {
+pub struct FenceSettings {
     /// Does the kernel let the server touch its own files and homes alone?
     pub landlock: bool,
     /// Does the kernel refuse system calls that a file server does not need?
@@ -187,7 +187,7 @@ pub struct Fences {
 
 /// `[sftp]`
 #[derive(Debug, Clone, Default)]
-pub struct Sftp {
+pub struct SftpSettings {
     /// Files and directories that one SFTP session may hold open.
     pub max_handles: usize,
     /// Channels (SFTP sessions and commands) that one connection may hold open.
@@ -200,7 +200,7 @@ pub struct Sftp {
 
 /// `[uploads]`
 #[derive(Debug, Clone, Default)]
-pub struct Uploads {
+pub struct UploadSettings {
     /// Does an old file stay until the new one is there as a whole? An account can differ.
     pub safe_overwrite: bool,
     /// Is what was written durable when a file is closed?
@@ -211,36 +211,36 @@ pub struct Uploads {
 
 /// `[log]`
 #[derive(Debug, Clone)]
-pub struct Log {
+pub struct LogSettings {
     /// Least severe level that is logged.
     pub level: tracing::Level,
     /// How, and where to.
-    pub format: Format,
+    pub format: LogFormat,
 }
 
-impl Default for Log {
+impl Default for LogSettings {
     fn default() -> Self {
         Self {
             level: tracing::Level::INFO,
-            format: Format::default(),
+            format: LogFormat::default(),
         }
     }
 }
 
 /// `[audit]`
 #[derive(Debug, Clone, Default)]
-pub struct Audit {
+pub struct AuditSettings {
     /// Is there one?
     pub enabled: bool,
     /// When it goes on in a new file.
-    pub rotation: Rotation,
+    pub rotation: LogRotation,
     /// What else it does.
     pub policy: Policy,
 }
 
 /// `[metrics]`
 #[derive(Debug, Clone, Default)]
-pub struct Metrics {
+pub struct MetricsSettings {
     /// Where they are told, if anywhere.
     pub listen: Option<SocketAddr>,
     /// Is what each account uses told too?

@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::settings::{Algorithms, Config};
 use super::value::{self, Parsed, Value};
 use crate::observe::audit::OnFailure;
-use crate::observe::log::Format;
+use crate::observe::log::LogFormat;
 
 /// A key of the config: all that is known about it.
-pub(super) struct Key {
+pub(super) struct ConfigKey {
     pub(super) section: &'static str,
     pub(super) name: &'static str,
     /// Does a running server apply a changed value at a reload? What is open then keeps the old one.
@@ -37,8 +37,8 @@ const PENALTY: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
 const BAN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
 /// Every key, in the order of the shipped config.toml.
-pub(super) const KEYS: &[Key] = &[
-    Key {
+pub(super) const KEYS: &[ConfigKey] = &[
+    ConfigKey {
         section: "server",
         name: "listen",
         live: false,
@@ -46,7 +46,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Addresses to listen on, each an IP address and a port.",
         set: |config, value, _| Ok(config.server.listen = value::addresses(value)?),
     },
-    Key {
+    ConfigKey {
         section: "server",
         name: "data",
         live: false,
@@ -54,7 +54,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Folder of all state: the database and the homes.",
         set: |config, value, base| Ok(config.server.data = value::folder(value, base)?),
     },
-    Key {
+    ConfigKey {
         section: "server",
         name: "keys",
         live: false,
@@ -62,7 +62,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Folder of the host keys.",
         set: |config, value, base| Ok(config.server.keys = value::folder(value, base)?),
     },
-    Key {
+    ConfigKey {
         section: "server",
         name: "shards",
         live: false,
@@ -74,7 +74,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
     },
-    Key {
+    ConfigKey {
         section: "server",
         name: "max_connections",
         live: true,
@@ -84,7 +84,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.server.max_connections = value::integer(value, 1..=1_000_000)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "server",
         name: "max_memory",
         live: false,
@@ -92,7 +92,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Memory beyond which one connection a second is accepted; \"none\" is near the limit of the cgroup.",
         set: |config, value, _| Ok(config.server.max_memory = value::size_or_none(value)?),
     },
-    Key {
+    ConfigKey {
         section: "server",
         name: "proxies",
         live: true,
@@ -100,7 +100,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Networks of balancers that begin each connection with PROXY protocol v2.",
         set: |config, value, _| Ok(config.server.proxies = value::networks(value)?),
     },
-    Key {
+    ConfigKey {
         section: "server",
         name: "stop_grace",
         live: true,
@@ -111,7 +111,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.server.stop_grace = value::duration(value, range)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "max_startups",
         live: true,
@@ -119,7 +119,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Connections without a login from which on 30 % of the strangers are refused, and all (as sshd).",
         set: |config, value, _| Ok(config.admission.startups = value::startups(value)?),
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "per_source",
         live: true,
@@ -129,7 +129,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.admission.per_source = value::integer(value, 1..=1_000_000)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "ipv4_prefix",
         live: true,
@@ -137,7 +137,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Addresses with so many bits in common are one source.",
         set: |config, value, _| Ok(config.admission.ipv4_prefix = value::integer(value, 8..=32)?),
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "ipv6_prefix",
         live: true,
@@ -145,7 +145,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "The same for IPv6.",
         set: |config, value, _| Ok(config.admission.ipv6_prefix = value::integer(value, 16..=128)?),
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "penalties",
         live: true,
@@ -153,7 +153,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Keep sources out for a while that fail to log in, scan, or break the protocol.",
         set: |config, value, _| Ok(config.admission.penalties.enabled = value::boolean(value)?),
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "failed_login",
         live: true,
@@ -163,7 +163,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.admission.penalties.failed_login = value::duration(value, PENALTY)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "no_login",
         live: true,
@@ -173,7 +173,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.admission.penalties.no_login = value::duration(value, PENALTY)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "scan",
         live: true,
@@ -183,7 +183,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.admission.penalties.scan = value::duration(value, PENALTY)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "late",
         live: true,
@@ -193,7 +193,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.admission.penalties.late = value::duration(value, PENALTY)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "abuse",
         live: true,
@@ -203,7 +203,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.admission.penalties.abuse = value::duration(value, PENALTY)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "min_ban",
         live: true,
@@ -211,7 +211,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "A source whose penalties come to this is banned until they have run down; each ban doubles the next.",
         set: |config, value, _| Ok(config.admission.penalties.least = value::duration(value, BAN)?),
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "max_ban",
         live: true,
@@ -219,7 +219,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "The longest ban.",
         set: |config, value, _| Ok(config.admission.penalties.most = value::duration(value, BAN)?),
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "trust",
         live: true,
@@ -230,7 +230,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.admission.trust = value::duration(value, range)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "max_sources",
         live: true,
@@ -240,7 +240,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.admission.max_sources = value::integer(value, 1..=10_000_000)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "admission",
         name: "exempt",
         live: true,
@@ -248,7 +248,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Networks that are never banned.",
         set: |config, value, _| Ok(config.admission.exempt = value::networks(value)?),
     },
-    Key {
+    ConfigKey {
         section: "login",
         name: "grace_time",
         live: true,
@@ -259,7 +259,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.login.grace_time = value::duration(value, range)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "login",
         name: "max_attempts",
         live: true,
@@ -267,7 +267,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Failed attempts to log in after which a connection ends.",
         set: |config, value, _| Ok(config.login.max_attempts = value::integer(value, 1..=1000)?),
     },
-    Key {
+    ConfigKey {
         section: "login",
         name: "argon2_memory",
         live: true,
@@ -280,7 +280,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
     },
-    Key {
+    ConfigKey {
         section: "login",
         name: "argon2_passes",
         live: true,
@@ -288,7 +288,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Passes of the hash over its memory (argon2id).",
         set: |config, value, _| Ok(config.login.argon2_passes = value::integer(value, 1..=1000)?),
     },
-    Key {
+    ConfigKey {
         section: "login",
         name: "argon2_lanes",
         live: true,
@@ -296,7 +296,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Lanes of the hash (argon2id).",
         set: |config, value, _| Ok(config.login.argon2_lanes = value::integer(value, 1..=64)?),
     },
-    Key {
+    ConfigKey {
         section: "login",
         name: "parallel_hashes",
         live: true,
@@ -304,7 +304,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Passwords that are hashed at the same time; 0 is one for each processor.",
         set: |config, value, _| Ok(config.login.parallel_hashes = value::integer(value, 0..=1024)?),
     },
-    Key {
+    ConfigKey {
         section: "login",
         name: "user_ca_keys",
         live: true,
@@ -312,7 +312,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "File of public keys: who has a certificate by one of them may log in (see PROTOCOL.md).",
         set: |config, value, base| Ok(config.login.user_ca_keys = value::file_or_none(value, base)?),
     },
-    Key {
+    ConfigKey {
         section: "login",
         name: "revoked_keys",
         live: true,
@@ -320,7 +320,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "File of keys that are refused: of ssh-keygen -k, or public keys and fingerprints.",
         set: |config, value, base| Ok(config.login.revoked_keys = value::file_or_none(value, base)?),
     },
-    Key {
+    ConfigKey {
         section: "ssh",
         name: "algorithms",
         live: true,
@@ -331,7 +331,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.ssh.algorithms = value::one_of(value, &choices)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "ssh",
         name: "legacy",
         live: true,
@@ -339,7 +339,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Deprecated: true is algorithms = \"legacy\".",
         set: |config, value, _| Ok(config.ssh.legacy = value::boolean(value)?),
     },
-    Key {
+    ConfigKey {
         section: "ssh",
         name: "post_quantum_only",
         live: true,
@@ -347,7 +347,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Refuse clients without mlkem768x25519-sha256, such as OpenSSH before 9.9.",
         set: |config, value, _| Ok(config.ssh.post_quantum_only = value::boolean(value)?),
     },
-    Key {
+    ConfigKey {
         section: "ssh",
         name: "rekey_bytes",
         live: true,
@@ -360,7 +360,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
     },
-    Key {
+    ConfigKey {
         section: "ssh",
         name: "rekey_time",
         live: true,
@@ -371,7 +371,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.ssh.rekey_time = value::duration(value, range)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "ssh",
         name: "keepalive",
         live: true,
@@ -382,7 +382,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.ssh.keepalive = value::duration(value, range)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "ssh",
         name: "busy_poll",
         live: true,
@@ -392,7 +392,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.ssh.busy_poll = value::boolean(value)? && processors() > 1)
         },
     },
-    Key {
+    ConfigKey {
         section: "fences",
         name: "landlock",
         live: false,
@@ -400,7 +400,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Have the kernel let the server touch its own files, homes and ports alone.",
         set: |config, value, _| Ok(config.fences.landlock = value::boolean(value)?),
     },
-    Key {
+    ConfigKey {
         section: "fences",
         name: "seccomp",
         live: false,
@@ -408,7 +408,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Have the kernel refuse system calls that a file server does not need.",
         set: |config, value, _| Ok(config.fences.seccomp = value::boolean(value)?),
     },
-    Key {
+    ConfigKey {
         section: "fences",
         name: "homes",
         live: false,
@@ -416,7 +416,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Folders outside of data in which homes may be added while the server runs.",
         set: |config, value, base| Ok(config.fences.homes = value::homes(value, base)?),
     },
-    Key {
+    ConfigKey {
         section: "guest",
         name: "enabled",
         live: true,
@@ -424,7 +424,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Let a guest in who needs no password.",
         set: |config, value, _| Ok(config.guest.enabled = value::boolean(value)?),
     },
-    Key {
+    ConfigKey {
         section: "guest",
         name: "name",
         live: true,
@@ -432,7 +432,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Name of the guest's account, which the server makes.",
         set: |config, value, _| Ok(config.guest.name = value::user_name(value)?),
     },
-    Key {
+    ConfigKey {
         section: "guest",
         name: "home",
         live: true,
@@ -440,7 +440,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Home of the guest; without one, a folder of that name in data/homes.",
         set: |config, value, base| Ok(config.guest.home = value::home_or_none(value, base)?),
     },
-    Key {
+    ConfigKey {
         section: "guest",
         name: "permissions",
         live: true,
@@ -448,7 +448,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "What the guest may do, as for `landfall user add --permissions`.",
         set: |config, value, _| Ok(config.guest.permissions = value::permissions(value)?),
     },
-    Key {
+    ConfigKey {
         section: "guest",
         name: "quota",
         live: true,
@@ -456,7 +456,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Most bytes that the guest's files may have in all, such as \"10GiB\".",
         set: |config, value, _| Ok(config.guest.quota.0 = value::size_or_none(value)?),
     },
-    Key {
+    ConfigKey {
         section: "guest",
         name: "max_files",
         live: true,
@@ -464,7 +464,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Most files that the guest may have; 0 is without limit.",
         set: |config, value, _| Ok(config.guest.quota.1 = value::limit(value, i64::MAX as u64)?),
     },
-    Key {
+    ConfigKey {
         section: "guest",
         name: "max_sessions",
         live: true,
@@ -472,7 +472,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Sessions that guests may have at the same time; 0 is without limit.",
         set: |config, value, _| Ok(config.guest.max_sessions = value::limit(value, 1_000_000)?),
     },
-    Key {
+    ConfigKey {
         section: "sftp",
         name: "max_handles",
         live: true,
@@ -480,7 +480,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Files and folders that one SFTP session may hold open, if those of its account leave so many.",
         set: |config, value, _| Ok(config.sftp.max_handles = value::integer(value, 1..=100_000)?),
     },
-    Key {
+    ConfigKey {
         section: "sftp",
         name: "max_channels",
         live: true,
@@ -488,7 +488,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "SFTP sessions and commands that one connection may run at the same time.",
         set: |config, value, _| Ok(config.sftp.max_channels = value::integer(value, 1..=1000)?),
     },
-    Key {
+    ConfigKey {
         section: "sftp",
         name: "requests_per_second",
         live: true,
@@ -498,7 +498,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.sftp.requests_per_second = value::limit(value, 1_000_000)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "sftp",
         name: "umask",
         live: true,
@@ -506,7 +506,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Permission bits that new files and folders do not get, in octal.",
         set: |config, value, _| Ok(config.sftp.umask = value::umask(value)?),
     },
-    Key {
+    ConfigKey {
         section: "uploads",
         name: "safe_overwrite",
         live: true,
@@ -514,7 +514,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Overwrite files safely: the old one stays until the new one is whole (see PROTOCOL.md).",
         set: |config, value, _| Ok(config.uploads.safe_overwrite = value::boolean(value)?),
     },
-    Key {
+    ConfigKey {
         section: "uploads",
         name: "fsync_on_close",
         live: true,
@@ -522,7 +522,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Answer that a file is closed only when it would outlive a power cut.",
         set: |config, value, _| Ok(config.uploads.fsync_on_close = value::boolean(value)?),
     },
-    Key {
+    ConfigKey {
         section: "uploads",
         name: "sweep_after",
         live: true,
@@ -533,7 +533,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.uploads.sweep_after = value::duration(value, range)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "log",
         name: "level",
         live: true,
@@ -541,7 +541,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Least severe messages that are logged: error, warn, info, debug or trace.",
         set: |config, value, _| Ok(config.log.level = value::level(value)?),
     },
-    Key {
+    ConfigKey {
         section: "log",
         name: "format",
         live: false,
@@ -549,14 +549,14 @@ pub(super) const KEYS: &[Key] = &[
         doc: "\"text\" or \"json\" on standard error, or \"journald\" for systemd's journal.",
         set: |config, value, _| {
             let choices = [
-                ("text", Format::Text),
-                ("json", Format::Json),
-                ("journald", Format::Journald),
+                ("text", LogFormat::Text),
+                ("json", LogFormat::Json),
+                ("journald", LogFormat::Journald),
             ];
             Ok(config.log.format = value::one_of(value, &choices)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "audit",
         name: "enabled",
         live: false,
@@ -564,7 +564,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Note who did what, in audit.jsonl and audit-operations.jsonl in the data folder (see docs/audit.md).",
         set: |config, value, _| Ok(config.audit.enabled = value::boolean(value)?),
     },
-    Key {
+    ConfigKey {
         section: "audit",
         name: "file_size",
         live: false,
@@ -574,7 +574,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.audit.rotation.size = value::size(value, 4 << 10..=1 << 40)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "audit",
         name: "file_age",
         live: false,
@@ -585,7 +585,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.audit.rotation.age = value::duration(value, range)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "audit",
         name: "keep",
         live: false,
@@ -593,7 +593,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Old files of each of the two that are kept.",
         set: |config, value, _| Ok(config.audit.rotation.keep = value::integer(value, 0..=100_000)?),
     },
-    Key {
+    ConfigKey {
         section: "audit",
         name: "sha256",
         live: false,
@@ -601,7 +601,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Note the hash of each file that was moved as a whole; its CLOSE waits for that.",
         set: |config, value, _| Ok(config.audit.policy.sha256 = value::boolean(value)?),
     },
-    Key {
+    ConfigKey {
         section: "audit",
         name: "on_failure",
         live: false,
@@ -615,7 +615,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(config.audit.policy.on_failure = value::one_of(value, &choices)?)
         },
     },
-    Key {
+    ConfigKey {
         section: "metrics",
         name: "listen",
         live: false,
@@ -623,7 +623,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Where Prometheus finds /metrics: a port of 127.0.0.1, or an address with one; \"\" is nowhere.",
         set: |config, value, _| Ok(config.metrics.listen = value::port_or_address(value)?),
     },
-    Key {
+    ConfigKey {
         section: "metrics",
         name: "accounts",
         live: false,
@@ -631,7 +631,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Tell there by name what each account uses, too.",
         set: |config, value, _| Ok(config.metrics.accounts = value::boolean(value)?),
     },
-    Key {
+    ConfigKey {
         section: "bandwidth",
         name: "upload",
         live: true,
@@ -639,7 +639,7 @@ pub(super) const KEYS: &[Key] = &[
         doc: "How fast all may upload together: \"none\", or a size a second such as \"100MiB/s\".",
         set: |config, value, _| Ok(config.bandwidth.up = value::rate(value)?),
     },
-    Key {
+    ConfigKey {
         section: "bandwidth",
         name: "download",
         live: true,

@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
 use super::frames::Frames;
-use super::{Folder, Reply, Request};
+use super::{ControlReply, ControlRequest, DataFolder};
 use crate::accounts::UserName;
 use crate::values::error_chain::chain;
 
@@ -21,12 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The server that serves this data folder.
-pub struct Server(Frames);
+pub struct RunningServer(Frames);
 
-impl Server {
+impl RunningServer {
     /// Connects to it; `None` if no server runs.
     pub async fn find(data: &Path) -> anyhow::Result<Option<Self>> {
-        let Ok(folder) = Folder::open(data) else {
+        let Ok(folder) = DataFolder::open(data) else {
             return Ok(None);
         };
         match UnixStream::connect(folder.socket()).await {
@@ -43,7 +43,7 @@ impl Server {
         }
     }
 
-    /// As [`Server::find`], for what cannot be done without one.
+    /// As [`RunningServer::find`], for what cannot be done without one.
     pub async fn need(data: &Path) -> anyhow::Result<Self> {
         match Self::find(data).await? {
             Some(server) => Ok(server),
@@ -62,7 +62,7 @@ impl Server {
                 return Ok(String::new());
             };
             let user = user.to_string();
-            let replies = server.ask(Request::Changed { user }).await?;
+            let replies = server.ask(ControlRequest::Changed { user }).await?;
             anyhow::Ok(replies.iter().map(applied).collect())
         };
         match told.await {
@@ -83,9 +83,9 @@ impl Server {
                 return Ok(0);
             };
             let user = user.to_string();
-            let replies = server.ask(Request::InUse { user }).await?;
+            let replies = server.ask(ControlRequest::InUse { user }).await?;
             let left = replies.iter().map(|reply| match reply {
-                Reply::InUse { sessions } => *sessions,
+                ControlReply::InUse { sessions } => *sessions,
                 _ => 0,
             });
             match left.sum() {
@@ -97,20 +97,20 @@ impl Server {
     }
 
     /// Asks for something; gives all that is answered.
-    pub async fn ask(&mut self, request: Request) -> anyhow::Result<Vec<Reply>> {
+    pub async fn ask(&mut self, request: ControlRequest) -> anyhow::Result<Vec<ControlReply>> {
         match timeout(PATIENCE, self.converse(request)).await {
             Ok(replies) => replies,
             Err(_) => bail!("the server did not answer within {PATIENCE:?}"),
         }
     }
 
-    async fn converse(&mut self, request: Request) -> anyhow::Result<Vec<Reply>> {
+    async fn converse(&mut self, request: ControlRequest) -> anyhow::Result<Vec<ControlReply>> {
         self.0.send(&[request]).await.context(GONE)?;
         let mut replies = Vec::new();
         loop {
             match self.0.receive().await.context(GONE)? {
-                Some(Reply::Done) => return Ok(replies),
-                Some(Reply::Refused { text }) => return Err(Refusal(text).into()),
+                Some(ControlReply::Done) => return Ok(replies),
+                Some(ControlReply::Refused { text }) => return Err(ControlRefusal(text).into()),
                 Some(reply) => replies.push(reply),
                 None => bail!(GONE),
             }
@@ -118,10 +118,10 @@ impl Server {
     }
 }
 
-fn applied(reply: &Reply) -> String {
+fn applied(reply: &ControlReply) -> String {
     let (changed, ended) = match reply {
-        Reply::Applied { changed, ended } => (changed, ended),
-        Reply::Told { text } => return format!("{text}\n"),
+        ControlReply::Applied { changed, ended } => (changed, ended),
+        ControlReply::Told { text } => return format!("{text}\n"),
         _ => return String::new(),
     };
     let mut words = String::new();
@@ -142,6 +142,6 @@ fn applied(reply: &Reply) -> String {
 /// the config first.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Refusal(String);
+pub struct ControlRefusal(String);
 
 const GONE: &str = "the server went away before it had answered";

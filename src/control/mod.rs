@@ -1,6 +1,6 @@
 //! The control socket `data/control.sock`: how the operator's commands see and steer the server that
 //! runs. A client sends one request a line, in JSON, and gets lines back, the last of which is
-//! [`Reply::Done`] or [`Reply::Refused`]. Both sides are of one program: this is no interface for
+//! [`ControlReply::Done`] or [`ControlReply::Refused`]. Both sides are of one program: this is no interface for
 //! others, who have the commands with `--json`.
 
 mod client;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::observe::audit::Operator;
 
-pub use self::client::{Refusal, Server};
+pub use self::client::{ControlRefusal, RunningServer};
 pub use self::frames::Frames;
 
 /// The name of the socket in the data folder.
@@ -24,38 +24,38 @@ const SOCKET: &str = "control.sock";
 /// What a command asks of the server.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Request {
-    /// The sessions that are open: one [`Reply::Session`] each.
+pub enum ControlRequest {
+    /// The sessions that are open: one [`ControlReply::Session`] each.
     Sessions,
-    /// An account was added, changed or removed: [`Reply::Applied`], and perhaps a [`Reply::Told`].
+    /// An account was added, changed or removed: [`ControlReply::Applied`], and perhaps a [`ControlReply::Told`].
     Changed {
         /// Its name.
         user: String,
     },
-    /// Who still uses the home of an account: [`Reply::InUse`].
+    /// Who still uses the home of an account: [`ControlReply::InUse`].
     InUse {
         /// Its name.
         user: String,
     },
-    /// What the server is: [`Reply::Status`].
+    /// What the server is: [`ControlReply::Status`].
     Status,
-    /// Take up a changed config: some [`Reply::Told`].
+    /// Take up a changed config: some [`ControlReply::Told`].
     Reload {
         /// For the audit log.
         by: Operator,
     },
-    /// What `landfall top` shows: [`Reply::Session`], [`Reply::Home`] and [`Reply::FailedLogin`].
+    /// What `landfall top` shows: [`ControlReply::Session`], [`ControlReply::Home`] and [`ControlReply::FailedLogin`].
     Top,
-    /// The sources that are banned: one [`Reply::Ban`] each.
+    /// The sources that are banned: one [`ControlReply::Ban`] each.
     Bans,
-    /// Lift bans: one [`Reply::Lifted`] each.
+    /// Lift bans: one [`ControlReply::Lifted`] each.
     Lift {
         /// Those in this network or address, or around it; all without one.
         network: Option<String>,
         /// For the audit log.
         by: Operator,
     },
-    /// End sessions: one [`Reply::Ended`] each.
+    /// End sessions: one [`ControlReply::Ended`] each.
     Kill {
         /// Those of these ids.
         ids: Vec<u64>,
@@ -71,7 +71,7 @@ pub enum Request {
 /// One line of an answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
-pub enum Reply {
+pub enum ControlReply {
     /// What the server is.
     Status(Status),
     /// A session that is open.
@@ -79,13 +79,13 @@ pub enum Reply {
     /// What is used of the home of an account that has open sessions.
     Home(UsedHome),
     /// A login that failed; the newest comes first.
-    FailedLogin(FailedLogin),
+    FailedLogin(FailedLoginEntry),
     /// A session that was ended.
     Ended(OpenSession),
     /// A source that is banned.
-    Ban(Ban),
+    Ban(BanEntry),
     /// One that was.
-    Lifted(Ban),
+    Lifted(BanEntry),
     /// No session has this id.
     NoSession {
         /// The id that was asked for.
@@ -156,7 +156,7 @@ pub struct OpenSession {
 /// A source that is banned, as it goes over the socket, and into `ban list --json`. Programs rely on
 /// these names.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Ban {
+pub struct BanEntry {
     /// An address, or a network.
     pub source: String,
     /// Until when (RFC 3339).
@@ -182,7 +182,7 @@ pub struct UsedHome {
 
 /// A login that failed.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct FailedLogin {
+pub struct FailedLoginEntry {
     /// When (RFC 3339).
     pub at: String,
     /// What the client called itself: anything.
@@ -239,9 +239,9 @@ impl Moving {
 
 /// The data folder, held open: the socket in it has a short name through /proc then, since an address
 /// of a socket has no room for a long one (unix(7): 108 bytes).
-pub(crate) struct Folder(OwnedFd);
+pub(crate) struct DataFolder(OwnedFd);
 
-impl Folder {
+impl DataFolder {
     pub(crate) fn open(data: &Path) -> rustix::io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(data, flags, Mode::empty()).map(Self)

@@ -14,7 +14,7 @@ pub struct Word {
 
 /// Why a command line is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum ArgumentFault {
     /// A quote or a backslash at the end.
     #[error("a quote is not closed")]
     Open,
@@ -34,8 +34,8 @@ const FOR_PATTERNS: &[u8] = b"*?[";
 ///
 /// # Errors
 /// If it is not words alone.
-pub fn words(line: &[u8]) -> Result<Vec<Word>, Fault> {
-    let mut reader = Reader {
+pub fn words(line: &[u8]) -> Result<Vec<Word>, ArgumentFault> {
+    let mut reader = WordReader {
         rest: trim_start(line, b" \t\r\n"),
     };
     let mut words = Vec::new();
@@ -51,7 +51,7 @@ fn trim_start<'a>(line: &'a [u8], blanks: &[u8]) -> &'a [u8] {
     line.get(start.unwrap_or(line.len())..).unwrap_or_default()
 }
 
-struct Reader<'a> {
+struct WordReader<'a> {
     rest: &'a [u8],
 }
 
@@ -79,7 +79,7 @@ impl Growing {
     }
 }
 
-impl Reader<'_> {
+impl WordReader<'_> {
     fn next(&mut self) -> Option<u8> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
@@ -93,7 +93,7 @@ impl Reader<'_> {
             .all(|byte| matches!(byte, b'\n') || BLANKS.contains(byte))
     }
 
-    fn word(&mut self) -> Result<Option<Word>, Fault> {
+    fn word(&mut self) -> Result<Option<Word>, ArgumentFault> {
         self.rest = trim_start(self.rest, BLANKS);
         if self.is_at_end() {
             return Ok(None);
@@ -106,13 +106,13 @@ impl Reader<'_> {
                 b'\n' if self.is_at_end() => break,
                 b'\'' => self.single_quoted(&mut word)?,
                 b'"' => self.double_quoted(&mut word)?,
-                b'\\' => match self.next().ok_or(Fault::Open)? {
+                b'\\' => match self.next().ok_or(ArgumentFault::Open)? {
                     // A line that goes on.
                     b'\n' => {}
                     byte => word.quoted(byte),
                 },
                 b'$' => self.variable(&mut word)?,
-                byte if FOR_A_SHELL.contains(&byte) => return Err(Fault::Shell),
+                byte if FOR_A_SHELL.contains(&byte) => return Err(ArgumentFault::Shell),
                 byte => word.plain(byte),
             }
         }
@@ -134,22 +134,22 @@ impl Reader<'_> {
         }
     }
 
-    fn single_quoted(&mut self, word: &mut Growing) -> Result<(), Fault> {
+    fn single_quoted(&mut self, word: &mut Growing) -> Result<(), ArgumentFault> {
         loop {
-            match self.next().ok_or(Fault::Open)? {
+            match self.next().ok_or(ArgumentFault::Open)? {
                 b'\'' => return Ok(()),
                 byte => word.quoted(byte),
             }
         }
     }
 
-    fn double_quoted(&mut self, word: &mut Growing) -> Result<(), Fault> {
+    fn double_quoted(&mut self, word: &mut Growing) -> Result<(), ArgumentFault> {
         loop {
-            match self.next().ok_or(Fault::Open)? {
+            match self.next().ok_or(ArgumentFault::Open)? {
                 b'"' => return Ok(()),
-                b'`' => return Err(Fault::Shell),
+                b'`' => return Err(ArgumentFault::Shell),
                 b'$' => self.variable(word)?,
-                b'\\' => match self.next().ok_or(Fault::Open)? {
+                b'\\' => match self.next().ok_or(ArgumentFault::Open)? {
                     b'\n' => {}
                     byte @ (b'$' | b'`' | b'"' | b'\\') => word.quoted(byte),
                     byte => {
@@ -163,7 +163,7 @@ impl Reader<'_> {
     }
 
     /// After a dollar sign. No variable has a value here.
-    fn variable(&mut self, word: &mut Growing) -> Result<(), Fault> {
+    fn variable(&mut self, word: &mut Growing) -> Result<(), ArgumentFault> {
         let name_in = |bytes: &[u8]| {
             let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
             let length = bytes.iter().take_while(|byte| letter(byte)).count();
@@ -173,10 +173,12 @@ impl Reader<'_> {
         let (skip, length) = match self.rest {
             [b'{', name @ ..] => match name_in(name) {
                 length if length > 0 && name.get(length) == Some(&b'}') => (1, length + 1),
-                _ => return Err(Fault::Shell),
+                _ => return Err(ArgumentFault::Shell),
             },
-            [b'(', ..] => return Err(Fault::Shell),
-            [b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!', ..] => return Err(Fault::Shell),
+            [b'(', ..] => return Err(ArgumentFault::Shell),
+            [b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!', ..] => {
+                return Err(ArgumentFault::Shell);
+            }
             name => (0, name_in(name)),
         };
         if skip + length == 0 {
@@ -247,10 +249,10 @@ mod tests {
             "a|b", "a;b", "a & b", "a>b", "a<b", "(a)", "`a`", "$(a)", "\"$(a)\"", "\"`a`\"",
             "a\nb", "a \nb", "a \n b", "${a:-b}", "${}", "$@", "$?", "$$",
         ] {
-            assert_eq!(words(line.as_bytes()), Err(Fault::Shell), "{line}");
+            assert_eq!(words(line.as_bytes()), Err(ArgumentFault::Shell), "{line}");
         }
         for line in ["'a", "\"a", "a\\", "\"a\\"] {
-            assert_eq!(words(line.as_bytes()), Err(Fault::Open), "{line}");
+            assert_eq!(words(line.as_bytes()), Err(ArgumentFault::Open), "{line}");
         }
         for quoted in ["'|;&<>()`$(x)'", r"\|\;\&\<\>\(\)\`\$\(x\)"] {
             assert_eq!(texts(quoted), ["|;&<>()`$(x)"]);

@@ -115,18 +115,18 @@ pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
 
 /// What a pattern for one name wants, from left to right.
 #[derive(Debug)]
-enum Part {
+enum PatternPart {
     /// `*`: any bytes, or none.
     Any,
     /// `?`, `[...]` or a byte: one byte of these.
-    OneOf(Set),
+    OneOf(CharacterSet),
 }
 
 /// A set of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Set([u64; 4]);
+struct CharacterSet([u64; 4]);
 
-impl Set {
+impl CharacterSet {
     const NONE: Self = Self([0; 4]);
     const ALL: Self = Self([u64::MAX; 4]);
 
@@ -148,19 +148,19 @@ impl Set {
     }
 }
 
-fn parts(mut pattern: &[u8]) -> Vec<Part> {
+fn parts(mut pattern: &[u8]) -> Vec<PatternPart> {
     let mut parts = Vec::new();
     while let Some((first, rest)) = pattern.split_first() {
         let (part, rest) = match (first, rest) {
-            (b'*', rest) => (Part::Any, rest),
-            (b'?', rest) => (Part::OneOf(Set::ALL), rest),
-            (b'\\', [quoted, rest @ ..]) => (Part::OneOf(Set::of(*quoted)), rest),
+            (b'*', rest) => (PatternPart::Any, rest),
+            (b'?', rest) => (PatternPart::OneOf(CharacterSet::ALL), rest),
+            (b'\\', [quoted, rest @ ..]) => (PatternPart::OneOf(CharacterSet::of(*quoted)), rest),
             (b'[', rest) => {
                 // Without an end it is none.
-                let (set, rest) = bracket(rest).unwrap_or((Set::of(b'['), rest));
-                (Part::OneOf(set), rest)
+                let (set, rest) = bracket(rest).unwrap_or((CharacterSet::of(b'['), rest));
+                (PatternPart::OneOf(set), rest)
             }
-            (byte, rest) => (Part::OneOf(Set::of(*byte)), rest),
+            (byte, rest) => (PatternPart::OneOf(CharacterSet::of(*byte)), rest),
         };
         parts.push(part);
         pattern = rest;
@@ -169,17 +169,17 @@ fn parts(mut pattern: &[u8]) -> Vec<Part> {
 }
 
 /// After `[`: the set, and what comes behind it; `None` if it has no end.
-fn bracket(pattern: &[u8]) -> Option<(Set, &[u8])> {
+fn bracket(pattern: &[u8]) -> Option<(CharacterSet, &[u8])> {
     let (is_negated, mut rest) = match pattern {
         [b'!' | b'^', rest @ ..] => (true, rest),
         rest => (false, rest),
     };
-    let mut set = Set::NONE;
+    let mut set = CharacterSet::NONE;
     let mut is_first = true;
     loop {
         let low = match rest {
             [b']', behind @ ..] if !is_first => {
-                let negated = Set(set.0.map(|word| !word));
+                let negated = CharacterSet(set.0.map(|word| !word));
                 return Some((if is_negated { negated } else { set }, behind));
             }
             _ => member(&mut rest)?,
@@ -222,20 +222,20 @@ fn literal(pattern: &[u8]) -> Option<Vec<u8>> {
 
 /// Does a name fit a pattern? Both are walked through once, and again from the last `*` wherever
 /// that does not help: never more steps than there are pairs of a part and a byte.
-fn fits(mut parts: &[Part], mut name: &[u8]) -> bool {
-    let mut last_star: Option<(&[Part], &[u8])> = None;
+fn fits(mut parts: &[PatternPart], mut name: &[u8]) -> bool {
+    let mut last_star: Option<(&[PatternPart], &[u8])> = None;
     loop {
         let taken = match (parts.split_first(), name.split_first()) {
             (None, None) => return true,
-            (Some((Part::Any, behind)), _) => {
+            (Some((PatternPart::Any, behind)), _) => {
                 last_star = Some((behind, name));
                 Some((behind, name))
             }
-            (Some((Part::OneOf(set), behind)), Some((byte, rest))) => {
+            (Some((PatternPart::OneOf(set), behind)), Some((byte, rest))) => {
                 set.has(*byte).then_some((behind, rest))
             }
             (None, Some(_)) => None,
-            (Some((Part::OneOf(_), _)), None) => return false,
+            (Some((PatternPart::OneOf(_), _)), None) => return false,
         };
         (parts, name) = match (taken, last_star) {
             (Some(taken), _) => taken,

@@ -26,11 +26,11 @@ use crate::vfs::authorized_keys;
 
 /// What an exec request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
+pub enum ExecCommand {
     /// No command at all: an interactive `ssh`.
     Greeting,
     /// One of [`TABLE`], and its arguments.
-    Known(Kind, Vec<Word>),
+    Known(CommandKind, Vec<Word>),
     /// Something else.
     Refused {
         /// The line of the request.
@@ -42,7 +42,7 @@ pub enum Command {
 
 /// What a command of the table does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum CommandKind {
     /// Tells what there is.
     Help,
     /// Tells what is used, and what may be.
@@ -58,42 +58,47 @@ pub enum Kind {
 }
 
 /// The commands: name, what it does, usage, and a word about it.
-const TABLE: &[(&str, Kind, &str, &str)] = &[
+const TABLE: &[(&str, CommandKind, &str, &str)] = &[
     (
         "df",
-        Kind::Df,
+        CommandKind::Df,
         "df [-k|-h] [PATH]",
         "the space left, within your quota",
     ),
-    ("echo", Kind::Echo, "echo [WORD...]", "says the words"),
-    ("help", Kind::Help, "help", "this list"),
+    (
+        "echo",
+        CommandKind::Echo,
+        "echo [WORD...]",
+        "says the words",
+    ),
+    ("help", CommandKind::Help, "help", "this list"),
     (
         "id",
-        Kind::Id,
+        CommandKind::Id,
         "id [-u|-g|-G]",
         "the numbers by which your files are listed",
     ),
     (
         "quota",
-        Kind::Quota,
+        CommandKind::Quota,
         "quota",
         "what you use, and what you may use",
     ),
-    ("crc32", Kind::Sum(Algorithm::Crc32), "", ""),
-    ("md5sum", Kind::Sum(Algorithm::Md5), "", ""),
-    ("sha1sum", Kind::Sum(Algorithm::Sha1), "", ""),
-    ("sha224sum", Kind::Sum(Algorithm::Sha224), "", ""),
-    ("sha256sum", Kind::Sum(Algorithm::Sha256), "", ""),
-    ("sha384sum", Kind::Sum(Algorithm::Sha384), "", ""),
+    ("crc32", CommandKind::Sum(Algorithm::Crc32), "", ""),
+    ("md5sum", CommandKind::Sum(Algorithm::Md5), "", ""),
+    ("sha1sum", CommandKind::Sum(Algorithm::Sha1), "", ""),
+    ("sha224sum", CommandKind::Sum(Algorithm::Sha224), "", ""),
+    ("sha256sum", CommandKind::Sum(Algorithm::Sha256), "", ""),
+    ("sha384sum", CommandKind::Sum(Algorithm::Sha384), "", ""),
     (
         "sha512sum",
-        Kind::Sum(Algorithm::Sha512),
+        CommandKind::Sum(Algorithm::Sha512),
         "md5sum [FILE...]",
         "hashes of files; also crc32, sha1sum, sha224sum, sha256sum, sha384sum, sha512sum",
     ),
 ];
 
-impl Command {
+impl ExecCommand {
     /// What a line asks for.
     pub fn of_line(line: &[u8]) -> Self {
         let path = authorized_keys::PATH;
@@ -127,7 +132,7 @@ impl Command {
 }
 
 /// As the log has it.
-impl fmt::Display for Command {
+impl fmt::Display for ExecCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Greeting => f.write_str("none"),
@@ -158,11 +163,16 @@ fn unknown(name: &[u8]) -> String {
 
 /// Runs a command to its end. `ids` are the uid and gid that the server's files have. Returns the exit
 /// status.
-pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, ids: (u32, u32), mut pipe: P) -> u32 {
+pub async fn run<P: Pipe>(
+    command: ExecCommand,
+    vfs: Arc<Vfs>,
+    ids: (u32, u32),
+    mut pipe: P,
+) -> u32 {
     let session = vfs.session();
     let (user, peer) = (session.user(), session.peer());
     let line = command.to_string();
-    let refused = matches!(command, Command::Refused { .. });
+    let refused = matches!(command, ExecCommand::Refused { .. });
     if refused {
         info!(user, %peer, "command refused: {}", brief(&line));
     } else {
@@ -170,27 +180,27 @@ pub async fn run<P: Pipe>(command: Command, vfs: Arc<Vfs>, ids: (u32, u32), mut 
     }
     session.witness().note(&Event::Command { line, refused });
     let outcome = match command {
-        Command::Greeting => {
+        ExecCommand::Greeting => {
             let quota = quota::quota(session).await;
             say(&mut pipe, greeting(user, &quota)).await
         }
-        Command::Known(Kind::Help, _) => say(&mut pipe, help()).await,
-        Command::Known(Kind::Quota, _) => {
+        ExecCommand::Known(CommandKind::Help, _) => say(&mut pipe, help()).await,
+        ExecCommand::Known(CommandKind::Quota, _) => {
             let text = quota::quota(session).await;
             say(&mut pipe, text).await
         }
-        Command::Known(Kind::Echo, words) => {
+        ExecCommand::Known(CommandKind::Echo, words) => {
             let words: Vec<_> = words.into_iter().map(|word| word.text).collect();
             let mut line = words.join(&b' ');
             line.push(b'\n');
             say(&mut pipe, line).await
         }
-        Command::Known(Kind::Id, words) => id::run(user, ids, &words, &mut pipe).await,
-        Command::Known(Kind::Df, words) => df::run(&vfs, &words, &mut pipe).await,
-        Command::Known(Kind::Sum(algorithm), words) => {
+        ExecCommand::Known(CommandKind::Id, words) => id::run(user, ids, &words, &mut pipe).await,
+        ExecCommand::Known(CommandKind::Df, words) => df::run(&vfs, &words, &mut pipe).await,
+        ExecCommand::Known(CommandKind::Sum(algorithm), words) => {
             Sum::new(algorithm).run(&vfs, words, &mut pipe).await
         }
-        Command::Refused { answer, .. } => pipe.notice(answer).await.map(|()| NOT_FOUND),
+        ExecCommand::Refused { answer, .. } => pipe.notice(answer).await.map(|()| NOT_FOUND),
     };
     outcome.unwrap_or(FAILED)
 }

@@ -73,9 +73,9 @@ impl Algorithm {
 }
 
 /// A hash that is being computed.
-pub struct Hasher(State);
+pub struct Hasher(HasherState);
 
-enum State {
+enum HasherState {
     Crc32(crc32fast::Hasher),
     Md5(md5::Md5),
     Sha(digest::Context),
@@ -84,10 +84,10 @@ enum State {
 impl Hasher {
     /// Of nothing yet.
     pub fn new(algorithm: Algorithm) -> Self {
-        let sha = |algorithm| State::Sha(digest::Context::new(algorithm));
+        let sha = |algorithm| HasherState::Sha(digest::Context::new(algorithm));
         Self(match algorithm {
-            Algorithm::Crc32 => State::Crc32(crc32fast::Hasher::new()),
-            Algorithm::Md5 => State::Md5(md5::Md5::new()),
+            Algorithm::Crc32 => HasherState::Crc32(crc32fast::Hasher::new()),
+            Algorithm::Md5 => HasherState::Md5(md5::Md5::new()),
             Algorithm::Sha1 => sha(&digest::SHA1_FOR_LEGACY_USE_ONLY),
             Algorithm::Sha224 => sha(&digest::SHA224),
             Algorithm::Sha256 => sha(&digest::SHA256),
@@ -99,18 +99,18 @@ impl Hasher {
     /// Takes in what comes next.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            State::Crc32(hasher) => hasher.update(bytes),
-            State::Md5(hasher) => hasher.update(bytes),
-            State::Sha(hasher) => hasher.update(bytes),
+            HasherState::Crc32(hasher) => hasher.update(bytes),
+            HasherState::Md5(hasher) => hasher.update(bytes),
+            HasherState::Sha(hasher) => hasher.update(bytes),
         }
     }
 
     /// The hash of all that was taken in.
     pub fn finish(self) -> Hash {
         match self.0 {
-            State::Crc32(hasher) => Hash::new(&hasher.finalize().to_be_bytes()),
-            State::Md5(hasher) => Hash::new(&hasher.finalize()),
-            State::Sha(hasher) => Hash::new(hasher.finish().as_ref()),
+            HasherState::Crc32(hasher) => Hash::new(&hasher.finalize().to_be_bytes()),
+            HasherState::Md5(hasher) => Hash::new(&hasher.finalize()),
+            HasherState::Sha(hasher) => Hash::new(hasher.finish().as_ref()),
         }
     }
 }

@@ -38,7 +38,7 @@ impl Content {
 
 /// Two generations: when the young one is full, the old one is forgotten.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(super) struct KnownHashes {
     generations: Mutex<Generations>,
 }
 
@@ -50,7 +50,7 @@ struct Generations {
     old: Known,
 }
 
-impl Memory {
+impl KnownHashes {
     pub(super) fn get(&self, content: &Content, algorithm: Algorithm) -> Option<Hash> {
         let key = (*content, algorithm);
         let mut known = self.lock();
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn only_what_can_no_longer_change_unseen_is_remembered() {
-        let memory = Memory::default();
+        let memory = KnownHashes::default();
         for (changed, remembered) in [(now() - 10, true), (now(), false), (now() + 10, false)] {
             let content = content(1, changed);
             memory.put(content, Algorithm::Md5, hash());
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn another_time_size_or_algorithm_is_another_content() {
-        let memory = Memory::default();
+        let memory = KnownHashes::default();
         let known = content(1, 100);
         memory.put(known, Algorithm::Md5, hash());
         assert_eq!(memory.get(&known, Algorithm::Md5), Some(hash()));
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_stays_and_the_rest_is_forgotten_in_time() {
-        let memory = Memory::default();
+        let memory = KnownHashes::default();
         let count = CAPACITY as u64;
         for inode in 0..4 * count {
             memory.put(content(inode, 100), Algorithm::Md5, hash());

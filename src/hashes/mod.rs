@@ -3,7 +3,7 @@
 mod algorithm;
 mod memory;
 
-use self::memory::Memory;
+use self::memory::KnownHashes;
 
 pub use self::algorithm::{Algorithm, Hash, Hasher};
 pub use self::memory::Content;
@@ -11,7 +11,7 @@ pub use self::memory::Content;
 /// The hashes that are known, for all sessions.
 #[derive(Default)]
 pub struct Hashes {
-    memory: Memory,
+    memory: KnownHashes,
 }
 
 impl Hashes {

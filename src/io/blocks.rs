@@ -17,7 +17,7 @@ static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 /// A block that is being filled from its front. What lies behind is left over from earlier use.
 #[derive(Debug)]
 pub(crate) struct Block {
-    memory: Memory,
+    memory: BlockMemory,
     used: usize,
 }
 
@@ -26,7 +26,7 @@ impl Block {
     pub(crate) fn take() -> Self {
         let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         Self {
-            memory: Memory(spare.unwrap_or_else(|| vec![0; BLOCK])),
+            memory: BlockMemory(spare.unwrap_or_else(|| vec![0; BLOCK])),
             used: 0,
         }
     }
@@ -54,15 +54,15 @@ impl Block {
 }
 
 #[derive(Debug)]
-struct Memory(Vec<u8>);
+struct BlockMemory(Vec<u8>);
 
-impl AsRef<[u8]> for Memory {
+impl AsRef<[u8]> for BlockMemory {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }
 
-impl Drop for Memory {
+impl Drop for BlockMemory {
     fn drop(&mut self) {
         let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.len() < KEPT {

@@ -120,16 +120,16 @@ pub(crate) struct Turns(ByAccount<Semaphore>);
 
 /// A turn to work on a home, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct DiskTurn {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Turns {
     /// Waits for a turn on this disk.
-    pub(crate) async fn take(&self, disk: &Disk) -> Turn {
+    pub(crate) async fn take(&self, disk: &Disk) -> DiskTurn {
         let turns = self.0.join(&disk.0, || Semaphore::new(AT_ONCE));
         // It is never closed.
-        Turn {
+        DiskTurn {
             _permit: turns.acquire_owned().await.ok(),
         }
     }

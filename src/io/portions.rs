@@ -21,12 +21,12 @@ pub fn share(all: usize, held: usize, own: usize) -> usize {
 /// Something that is shared out among all accounts.
 #[derive(Debug)]
 pub struct Portions {
-    all: Arc<Budget>,
+    all: Arc<SharedBudget>,
     accounts: ByAccount<AtomicUsize>,
 }
 
 #[derive(Debug)]
-struct Budget {
+struct SharedBudget {
     /// How many there are for all.
     size: AtomicUsize,
     held: AtomicUsize,
@@ -35,7 +35,7 @@ struct Budget {
 impl Portions {
     /// There are so many for all.
     pub fn new(budget: usize) -> Self {
-        let all = Budget {
+        let all = SharedBudget {
             size: AtomicUsize::new(budget),
             held: AtomicUsize::new(0),
         };
@@ -62,7 +62,7 @@ impl Portions {
 /// What one account holds.
 #[derive(Debug, Clone)]
 pub struct Portion {
-    all: Arc<Budget>,
+    all: Arc<SharedBudget>,
     account: Arc<AtomicUsize>,
 }
 

@@ -5,7 +5,7 @@ use crate::error::{Error, Exceeded};
 
 /// What is known of the figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum CountState {
     /// They are in the database, too.
     Saved,
     /// The database knows that they may have changed.
@@ -21,7 +21,7 @@ pub(super) enum Standing {
 pub(super) struct Books {
     pub(super) used: Usage,
     pub(super) limits: Limits,
-    pub(super) standing: Standing,
+    pub(super) standing: CountState,
     /// Sessions that are open.
     pub(super) members: usize,
 }

@@ -12,7 +12,7 @@ pub(super) type Inode = (u64, u64);
 /// Known from the first change on; then only changes of its holder change it.
 pub(super) type Size = Arc<Mutex<Option<u64>>>;
 
-pub(super) struct Open {
+pub(super) struct OpenInode {
     pub(super) size: Size,
     pub(super) handles: usize,
     /// Has it a name left?
@@ -26,7 +26,7 @@ pub(super) struct Open {
 #[derive(Default)]
 pub(super) struct OpenInodes {
     pub(super) by_number: HashMap<Inode, u64>,
-    pub(super) open: HashMap<u64, Open>,
+    pub(super) open: HashMap<u64, OpenInode>,
     pub(super) next: u64,
 }
 

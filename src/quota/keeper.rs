@@ -16,7 +16,7 @@ use crate::values::error_chain::chain;
 
 /// What the database has of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredUsage {
     /// The figures.
     pub used: Usage,
     /// They are right: nothing has changed since they were written.
@@ -24,29 +24,32 @@ pub struct Kept {
 }
 
 /// An account, and its home as the database has it.
-pub type Home = (String, PathBuf);
+pub type AccountHome = (String, PathBuf);
 
-enum Job {
-    Mark(Who, oneshot::Sender<anyhow::Result<()>>),
-    Save(Who, Usage),
-    SaveProvisional(Who, Usage),
-    Read(Who, oneshot::Sender<anyhow::Result<Option<Kept>>>),
-    Publish(Vec<(Who, Usage)>),
-    Counted(Who, Usage),
-    Forget(Who),
-    Request(Who, oneshot::Sender<anyhow::Result<()>>),
-    Unclean(oneshot::Sender<anyhow::Result<Vec<Home>>>),
-    Requested(oneshot::Sender<anyhow::Result<Vec<Home>>>),
+enum KeeperJob {
+    Mark(LedgerKey, oneshot::Sender<anyhow::Result<()>>),
+    Save(LedgerKey, Usage),
+    SaveProvisional(LedgerKey, Usage),
+    Read(
+        LedgerKey,
+        oneshot::Sender<anyhow::Result<Option<StoredUsage>>>,
+    ),
+    Publish(Vec<(LedgerKey, Usage)>),
+    Counted(LedgerKey, Usage),
+    Forget(LedgerKey),
+    Request(LedgerKey, oneshot::Sender<anyhow::Result<()>>),
+    Unclean(oneshot::Sender<anyhow::Result<Vec<AccountHome>>>),
+    Requested(oneshot::Sender<anyhow::Result<Vec<AccountHome>>>),
     Flush(oneshot::Sender<()>),
 }
 
 /// An account with its home: figures of another home are none of this one.
-struct Who {
+struct LedgerKey {
     user: String,
     home: String,
 }
 
-impl Who {
+impl LedgerKey {
     fn new(user: &str, home: &Path) -> Self {
         Self {
             user: user.to_owned(),
@@ -58,7 +61,7 @@ impl Who {
 /// See the module's description; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Keeper {
-    jobs: mpsc::UnboundedSender<Job>,
+    jobs: mpsc::UnboundedSender<KeeperJob>,
 }
 
 const STOPPED: &str = "the server is stopping";
@@ -80,9 +83,9 @@ impl Keeper {
     /// Notes that the figures change from now on. Waits, so never call it from async code.
     pub(super) fn mark(&self, user: &str, home: &Path) -> anyhow::Result<()> {
         let (done, marked) = oneshot::channel();
-        let who = Who::new(user, home);
+        let who = LedgerKey::new(user, home);
         self.jobs
-            .send(Job::Mark(who, done))
+            .send(KeeperJob::Mark(who, done))
             .map_err(|_| anyhow!(STOPPED))?;
         marked.blocking_recv().context(STOPPED)?
     }
@@ -91,7 +94,7 @@ impl Keeper {
     pub(super) fn save(&self, user: &str, home: &Path, used: Usage) {
         if self
             .jobs
-            .send(Job::Save(Who::new(user, home), used))
+            .send(KeeperJob::Save(LedgerKey::new(user, home), used))
             .is_err()
         {
             error!(user, "{STOPPED}: its use will be counted at the next start");
@@ -100,60 +103,68 @@ impl Keeper {
 
     /// Writes figures of a home of which there are none.
     pub(super) fn save_provisional(&self, user: &str, home: &Path, used: Usage) {
-        let who = Who::new(user, home);
-        let _ = self.jobs.send(Job::SaveProvisional(who, used));
+        let who = LedgerKey::new(user, home);
+        let _ = self.jobs.send(KeeperJob::SaveProvisional(who, used));
     }
 
     /// Tells the operator's commands how things stand, while they change.
     pub(super) fn publish(&self, figures: impl IntoIterator<Item = (String, PathBuf, Usage)>) {
         let figures: Vec<_> = figures
             .into_iter()
-            .map(|(user, home, used)| (Who::new(&user, &home), used))
+            .map(|(user, home, used)| (LedgerKey::new(&user, &home), used))
             .collect();
         if !figures.is_empty() {
             // Without a task there is nobody left to tell.
-            let _ = self.jobs.send(Job::Publish(figures));
+            let _ = self.jobs.send(KeeperJob::Publish(figures));
         }
     }
 
     /// Writes what was counted at the operator's wish.
     pub(super) fn counted(&self, user: &str, home: &Path, used: Usage) {
-        let _ = self.jobs.send(Job::Counted(Who::new(user, home), used));
+        let _ = self
+            .jobs
+            .send(KeeperJob::Counted(LedgerKey::new(user, home), used));
     }
 
     /// Could not be counted: then there are no figures.
     pub(super) fn forget(&self, user: &str, home: &Path) {
-        let _ = self.jobs.send(Job::Forget(Who::new(user, home)));
+        let _ = self
+            .jobs
+            .send(KeeperJob::Forget(LedgerKey::new(user, home)));
     }
 
     /// Asks the server that runs to count.
     pub(super) async fn request(&self, user: &str, home: &Path) -> anyhow::Result<()> {
-        let who = Who::new(user, home);
-        self.ask(|reply| Job::Request(who, reply)).await?
+        let who = LedgerKey::new(user, home);
+        self.ask(|reply| KeeperJob::Request(who, reply)).await?
     }
 
     /// What the operator wants to have counted.
-    pub(super) async fn requested(&self) -> anyhow::Result<Vec<Home>> {
-        self.ask(Job::Requested).await?
+    pub(super) async fn requested(&self) -> anyhow::Result<Vec<AccountHome>> {
+        self.ask(KeeperJob::Requested).await?
     }
 
     /// What there is about an account.
-    pub(super) async fn kept(&self, user: &str, home: &Path) -> anyhow::Result<Option<Kept>> {
-        let who = Who::new(user, home);
-        self.ask(|reply| Job::Read(who, reply)).await?
+    pub(super) async fn kept(
+        &self,
+        user: &str,
+        home: &Path,
+    ) -> anyhow::Result<Option<StoredUsage>> {
+        let who = LedgerKey::new(user, home);
+        self.ask(|reply| KeeperJob::Read(who, reply)).await?
     }
 
     /// The accounts whose figures are not right.
-    pub(super) async fn unclean(&self) -> anyhow::Result<Vec<Home>> {
-        self.ask(Job::Unclean).await?
+    pub(super) async fn unclean(&self) -> anyhow::Result<Vec<AccountHome>> {
+        self.ask(KeeperJob::Unclean).await?
     }
 
     /// Waits until all that was asked for has been done.
     pub(super) async fn flush(&self) -> anyhow::Result<()> {
-        self.ask(Job::Flush).await
+        self.ask(KeeperJob::Flush).await
     }
 
-    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> anyhow::Result<T> {
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> KeeperJob) -> anyhow::Result<T> {
         let (reply, answer) = oneshot::channel();
         self.jobs.send(job(reply)).map_err(|_| anyhow!(STOPPED))?;
         answer.await.context(STOPPED)
@@ -161,13 +172,13 @@ impl Keeper {
 }
 
 /// Nobody waiting for the answer is no error.
-async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: Job) {
+async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: KeeperJob) {
     match job {
-        Job::Mark(who, done) => {
+        KeeperJob::Mark(who, done) => {
             let marked = relaxed.run(database, async |to| mark(to, &who).await).await;
             let _ = done.send(marked);
         }
-        Job::Save(who, used) => {
+        KeeperJob::Save(who, used) => {
             let saved = relaxed.run(database, async |to| save(to, &who, used).await);
             if let Err(failure) = saved.await {
                 let user = &who.user;
@@ -178,26 +189,26 @@ async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: Job) {
                 );
             }
         }
-        Job::SaveProvisional(who, used) => {
+        KeeperJob::SaveProvisional(who, used) => {
             let saved = relaxed.run(database, async |to| save_provisional(to, &who, used).await);
             if let Err(failure) = saved.await {
                 let user = &who.user;
                 warn!(user, "cannot write what was counted: {}", chain(&failure));
             }
         }
-        Job::Publish(figures) => {
+        KeeperJob::Publish(figures) => {
             let told = relaxed.run(database, async |to| publish(to, &figures).await);
             if let Err(failure) = told.await {
                 warn!("cannot tell what is used now: {}", chain(&failure));
             }
         }
-        Job::Counted(who, used) => {
+        KeeperJob::Counted(who, used) => {
             if let Err(failure) = counted(database, &who, used).await {
                 let user = who.user;
                 error!(user, "cannot write what was counted: {}", chain(&failure));
             }
         }
-        Job::Forget(who) => {
+        KeeperJob::Forget(who) => {
             if let Err(failure) = forget(database, &who).await {
                 let user = who.user;
                 error!(
@@ -207,19 +218,19 @@ async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: Job) {
                 );
             }
         }
-        Job::Request(who, done) => {
+        KeeperJob::Request(who, done) => {
             let _ = done.send(request(database, &who).await);
         }
-        Job::Requested(reply) => {
+        KeeperJob::Requested(reply) => {
             let _ = reply.send(homes(database, REQUESTED).await);
         }
-        Job::Read(who, reply) => {
+        KeeperJob::Read(who, reply) => {
             let _ = reply.send(kept(database, &who).await);
         }
-        Job::Unclean(reply) => {
+        KeeperJob::Unclean(reply) => {
             let _ = reply.send(homes(database, UNCLEAN).await);
         }
-        Job::Flush(reply) => {
+        KeeperJob::Flush(reply) => {
             let _ = reply.send(());
         }
     }
@@ -231,7 +242,7 @@ const REQUESTED: &str = "SELECT account, home FROM account_usage WHERE recount O
 /// A statement about an account ($1) with its home ($2), and so many bytes ($3) and files ($4).
 fn with_figures<'q>(
     statement: &'static str,
-    who: &'q Who,
+    who: &'q LedgerKey,
     used: Usage,
 ) -> Query<'q, Sqlite, SqliteArguments> {
     sqlx::query(statement)
@@ -245,7 +256,7 @@ fn figure(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-async fn mark(connection: &mut SqliteConnection, who: &Who) -> anyhow::Result<()> {
+async fn mark(connection: &mut SqliteConnection, who: &LedgerKey) -> anyhow::Result<()> {
     sqlx::query(
         "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
          SELECT name, $2, 0, 0, FALSE, FALSE FROM account WHERE name = $1
@@ -259,7 +270,11 @@ async fn mark(connection: &mut SqliteConnection, who: &Who) -> anyhow::Result<()
     Ok(())
 }
 
-async fn save(connection: &mut SqliteConnection, who: &Who, used: Usage) -> anyhow::Result<()> {
+async fn save(
+    connection: &mut SqliteConnection,
+    who: &LedgerKey,
+    used: Usage,
+) -> anyhow::Result<()> {
     with_figures(
         "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
          SELECT name, $2, $3, $4, TRUE, FALSE FROM account WHERE name = $1
@@ -276,7 +291,7 @@ async fn save(connection: &mut SqliteConnection, who: &Who, used: Usage) -> anyh
 
 async fn save_provisional(
     connection: &mut SqliteConnection,
-    who: &Who,
+    who: &LedgerKey,
     used: Usage,
 ) -> anyhow::Result<()> {
     with_figures(
@@ -295,7 +310,7 @@ async fn save_provisional(
 
 async fn publish(
     connection: &mut SqliteConnection,
-    figures: &[(Who, Usage)],
+    figures: &[(LedgerKey, Usage)],
 ) -> anyhow::Result<()> {
     let mut transaction = connection.begin().await?;
     for (who, used) in figures {
@@ -311,7 +326,7 @@ async fn publish(
     Ok(transaction.commit().await?)
 }
 
-async fn counted(database: &Database, who: &Who, used: Usage) -> anyhow::Result<()> {
+async fn counted(database: &Database, who: &LedgerKey, used: Usage) -> anyhow::Result<()> {
     with_figures(
         "UPDATE account_usage SET bytes = $3, files = $4, recount = FALSE
          WHERE account = $1 AND home = $2",
@@ -323,7 +338,7 @@ async fn counted(database: &Database, who: &Who, used: Usage) -> anyhow::Result<
     Ok(())
 }
 
-async fn forget(database: &Database, who: &Who) -> anyhow::Result<()> {
+async fn forget(database: &Database, who: &LedgerKey) -> anyhow::Result<()> {
     sqlx::query("DELETE FROM account_usage WHERE account = $1 AND home = $2")
         .bind(&who.user)
         .bind(&who.home)
@@ -332,7 +347,7 @@ async fn forget(database: &Database, who: &Who) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn request(database: &Database, who: &Who) -> anyhow::Result<()> {
+async fn request(database: &Database, who: &LedgerKey) -> anyhow::Result<()> {
     sqlx::query(
         "INSERT INTO account_usage (account, home, bytes, files, clean, recount)
          SELECT name, $2, 0, 0, FALSE, TRUE FROM account WHERE name = $1
@@ -345,7 +360,7 @@ async fn request(database: &Database, who: &Who) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn kept(database: &Database, who: &Who) -> anyhow::Result<Option<Kept>> {
+async fn kept(database: &Database, who: &LedgerKey) -> anyhow::Result<Option<StoredUsage>> {
     let row = sqlx::query(
         "SELECT bytes, files, clean AND NOT provisional FROM account_usage
          WHERE account = $1 AND home = $2",
@@ -355,7 +370,7 @@ async fn kept(database: &Database, who: &Who) -> anyhow::Result<Option<Kept>> {
     .fetch_optional(database.pool())
     .await?;
     row.map(|row| {
-        Ok(Kept {
+        Ok(StoredUsage {
             used: Usage {
                 bytes: u64::try_from(row.try_get::<i64, _>(0)?)?,
                 files: u64::try_from(row.try_get::<i64, _>(1)?)?,
@@ -366,7 +381,7 @@ async fn kept(database: &Database, who: &Who) -> anyhow::Result<Option<Kept>> {
     .transpose()
 }
 
-async fn homes(database: &Database, statement: &'static str) -> anyhow::Result<Vec<Home>> {
+async fn homes(database: &Database, statement: &'static str) -> anyhow::Result<Vec<AccountHome>> {
     let rows = sqlx::query(statement).fetch_all(database.pool()).await?;
     rows.into_iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get::<String, _>(1)?.into())))

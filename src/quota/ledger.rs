@@ -5,9 +5,9 @@ use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWrit
 
 use tracing::{error, warn};
 
-use super::books::{Books, Standing, fits};
+use super::books::{Books, CountState, fits};
 use super::inodes::OpenInodes;
-use super::keeper::{Keeper, Kept};
+use super::keeper::{Keeper, StoredUsage};
 use super::locks::{lock, read};
 use super::spent_files::SpentFiles;
 use super::usage::{Limits, Usage};
@@ -28,7 +28,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(user: &str, home: &Path, keeper: Keeper, kept: Option<Kept>) -> Self {
+    pub(super) fn new(user: &str, home: &Path, keeper: Keeper, kept: Option<StoredUsage>) -> Self {
         let saved = kept.filter(|kept| kept.clean);
         Self {
             user: user.to_owned(),
@@ -41,7 +41,7 @@ impl Ledger {
             books: Mutex::new(Books {
                 used: saved.map_or_else(Usage::default, |kept| kept.used),
                 limits: Limits::default(),
-                standing: saved.map_or(Standing::Uncounted, |_| Standing::Saved),
+                standing: saved.map_or(CountState::Uncounted, |_| CountState::Saved),
                 members: 0,
             }),
             counted: Condvar::new(),
@@ -51,7 +51,7 @@ impl Ledger {
     /// What is used now, what is reserved included; `None` while it is not known.
     pub fn used(&self) -> Option<Usage> {
         let books = lock(&self.books);
-        matches!(books.standing, Standing::Saved | Standing::Marked).then_some(books.used)
+        matches!(books.standing, CountState::Saved | CountState::Marked).then_some(books.used)
     }
 
     /// The most that may be used.
@@ -83,17 +83,17 @@ impl Ledger {
             let gate = read(&self.gate);
             let books = lock(&self.books);
             let may_grow = match books.standing {
-                Standing::Marked => true,
-                Standing::Lost => false,
-                Standing::Saved => {
+                CountState::Marked => true,
+                CountState::Lost => false,
+                CountState::Saved => {
                     drop(books);
                     let marked = self.mark();
                     if marked {
-                        lock(&self.books).standing = Standing::Marked;
+                        lock(&self.books).standing = CountState::Marked;
                     }
                     marked
                 }
-                Standing::Uncounted | Standing::Counting => {
+                CountState::Uncounted | CountState::Counting => {
                     drop(gate);
                     drop(self.counted.wait(books));
                     continue;
@@ -133,7 +133,7 @@ impl Ledger {
     pub fn recount(&self, count: impl FnOnce() -> Result<Usage, Error>) -> Result<Usage, Error> {
         let gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         let standing = lock(&self.books).standing;
-        let noted = standing == Standing::Marked || self.mark();
+        let noted = standing == CountState::Marked || self.mark();
         let counted = count();
         let mut open = lock(&self.open);
         let mut books = lock(&self.books);
@@ -143,14 +143,14 @@ impl Ledger {
                 open.forget_sizes();
                 // What the database does not know of would not be counted after a crash.
                 books.standing = if noted {
-                    Standing::Marked
+                    CountState::Marked
                 } else {
-                    Standing::Saved
+                    CountState::Saved
                 };
             }
             Err(failure) => {
                 error!(user = self.user, %failure, "the home cannot be counted: nothing grows");
-                books.standing = Standing::Lost;
+                books.standing = CountState::Lost;
             }
         }
         let used = books.used;
@@ -165,7 +165,7 @@ impl Ledger {
         let mut books = lock(&self.books);
         let short = books.used.bytes < gone.bytes || books.used.files < gone.files;
         books.used = books.used.minus(gone);
-        if short && matches!(books.standing, Standing::Saved | Standing::Marked) {
+        if short && matches!(books.standing, CountState::Saved | CountState::Marked) {
             warn!(
                 user = self.user,
                 "more was removed than was counted: run landfall quota recount {}", self.user
@@ -188,8 +188,8 @@ impl Ledger {
     pub(super) fn save_if_idle(&self) {
         let open = lock(&self.open);
         let mut books = lock(&self.books);
-        if books.members == 0 && open.is_empty() && books.standing == Standing::Marked {
-            books.standing = Standing::Saved;
+        if books.members == 0 && open.is_empty() && books.standing == CountState::Marked {
+            books.standing = CountState::Saved;
             self.keeper.save(&self.user, &self.home, books.used);
         }
     }
@@ -197,7 +197,7 @@ impl Ledger {
     pub(super) fn is_idle(&self) -> bool {
         let open = lock(&self.open);
         let books = lock(&self.books);
-        let settled = matches!(books.standing, Standing::Saved | Standing::Lost);
+        let settled = matches!(books.standing, CountState::Saved | CountState::Lost);
         open.is_empty() && books.members == 0 && settled
     }
 }

@@ -10,10 +10,10 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::books::Standing;
+use super::books::CountState;
 use super::figures;
-use super::keeper::Kept;
-use super::keeper::{self, Home, Keeper};
+use super::keeper::StoredUsage;
+use super::keeper::{self, AccountHome, Keeper};
 use super::ledger::Ledger;
 use super::locks::lock;
 use super::usage::{Limits, Usage};
@@ -144,7 +144,7 @@ impl Ledgers {
         &self,
         user: &str,
         home: &Path,
-        kept: Option<Kept>,
+        kept: Option<StoredUsage>,
         first: impl FnOnce(&Ledger),
     ) -> Arc<Ledger> {
         let mut in_use = lock(&self.in_use);
@@ -182,19 +182,20 @@ impl Ledgers {
     }
 
     /// The accounts among these, in the order of their names, whose homes were never counted.
-    pub async fn uncounted(&self, homes: Vec<Home>) -> anyhow::Result<Vec<Home>> {
+    pub async fn uncounted(&self, homes: Vec<AccountHome>) -> anyhow::Result<Vec<AccountHome>> {
         let (Some((first, _)), Some((last, _))) = (homes.first(), homes.last()) else {
             return Ok(homes);
         };
         let known = figures::figures_between(&self.database, first, last).await?;
-        let is_known = |(user, home): &Home| known.get(user).is_some_and(|(of, _)| of == home);
+        let is_known =
+            |(user, home): &AccountHome| known.get(user).is_some_and(|(of, _)| of == home);
         Ok(homes.into_iter().filter(|home| !is_known(home)).collect())
     }
 
     /// Counts homes for lists and metrics. Files may come by hand before somebody logs in, so the first
     /// login counts them anew. Waits until each count has had its turn, but not long: a disk that hangs must
     /// not hold up the homes that are asked for next.
-    pub async fn count_uncounted(self: &Arc<Self>, homes: Vec<Home>) {
+    pub async fn count_uncounted(self: &Arc<Self>, homes: Vec<AccountHome>) {
         let counting = self.count_each(homes, |ledgers, user, home| {
             match (ledgers.count)(home, &mut |_| {}) {
                 Ok(used) => ledgers.keeper.save_provisional(user, home, used),
@@ -239,16 +240,16 @@ impl Ledgers {
     /// Returns a task for each disk, which ends when all its counts have begun.
     fn count_each(
         self: &Arc<Self>,
-        homes: Vec<Home>,
+        homes: Vec<AccountHome>,
         count: fn(&Self, &str, &Path),
     ) -> Vec<JoinHandle<()>> {
         let mounts = Mounts::now();
-        let mut by_disk: HashMap<Disk, Vec<Home>> = HashMap::new();
+        let mut by_disk: HashMap<Disk, Vec<AccountHome>> = HashMap::new();
         for (user, home) in homes {
             let homes = by_disk.entry(mounts.disk_of(&home)).or_default();
             homes.push((user, home));
         }
-        let count_all = |(disk, homes): (Disk, Vec<Home>)| {
+        let count_all = |(disk, homes): (Disk, Vec<AccountHome>)| {
             let this = self.clone();
             tokio::spawn(async move {
                 for (user, home) in homes {
@@ -292,7 +293,7 @@ impl Ledgers {
         changed
     }
 
-    fn recount_requested(self: &Arc<Self>, homes: Vec<Home>) {
+    fn recount_requested(self: &Arc<Self>, homes: Vec<AccountHome>) {
         let mut requested = lock(&self.requested);
         let new = homes.into_iter();
         let new = new.filter(|(_, home)| requested.insert(home.clone()));
@@ -350,7 +351,7 @@ impl Ledgers {
     }
 
     /// What the database has of an account.
-    pub async fn kept(&self, user: &str, home: &Path) -> anyhow::Result<Option<Kept>> {
+    pub async fn kept(&self, user: &str, home: &Path) -> anyhow::Result<Option<StoredUsage>> {
         self.keeper.kept(user, home).await
     }
 }
@@ -359,9 +360,9 @@ impl Ledger {
     /// True for the first caller while the figures are not known: it counts them.
     fn begins_count(&self) -> bool {
         let mut books = lock(&self.books);
-        let is_first = books.standing == Standing::Uncounted;
+        let is_first = books.standing == CountState::Uncounted;
         if is_first {
-            books.standing = Standing::Counting;
+            books.standing = CountState::Counting;
         }
         is_first
     }

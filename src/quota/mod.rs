@@ -31,7 +31,7 @@ mod usage;
 
 pub use self::deferred_close::Closer;
 pub use self::figures::{figures_of, figures_of_all};
-pub use self::keeper::{Home, Kept, distrust_all};
+pub use self::keeper::{AccountHome, StoredUsage, distrust_all};
 pub use self::ledger::{Change, Ledger, Reservation};
 pub use self::ledgers::{CountHome, Ledgers, Member};
 pub use self::spent_files::{SPENT_AT_MOST, Spent};

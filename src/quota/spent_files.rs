@@ -14,10 +14,10 @@ pub(super) const MOST: usize = 16;
 pub const SPENT_AT_MOST: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
-pub(super) struct SpentFiles(pub(super) Mutex<Waiting>);
+pub(super) struct SpentFiles(pub(super) Mutex<WaitingFiles>);
 
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(super) struct WaitingFiles {
     pub(super) files: Vec<Spent>,
     /// When the first of them came.
     pub(super) since: Option<Instant>,

@@ -80,7 +80,7 @@ impl Scene {
         self.ledgers = Ledgers::new(self.accounts.database().clone(), count);
     }
 
-    fn kept(&self) -> Option<Kept> {
+    fn kept(&self) -> Option<StoredUsage> {
         let home = self.folder.path().join("data/homes/ann");
         self.runtime
             .block_on(self.ledgers.kept("ann", &home))

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use super::inodes::{Inode, Open, Size};
+use super::inodes::{Inode, OpenInode, Size};
 use super::ledger::Ledger;
 use super::locks::lock;
 use super::usage::Usage;
@@ -108,7 +108,7 @@ impl Ledger {
                 id
             }
         };
-        let open = inodes.open.entry(id).or_insert_with(|| Open {
+        let open = inodes.open.entry(id).or_insert_with(|| OpenInode {
             size: Size::default(),
             handles: 0,
             named: true,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use self::syscalls::Filter;
+use self::syscalls::SyscallFilter;
 use crate::config::Config;
 use crate::values::error_chain::chain;
 
@@ -29,7 +29,7 @@ pub(crate) fn raise(
         info!("no system call is refused: fences.seccomp is false");
         return Ok(fence);
     }
-    match Filter::new().and_then(|filter| filter.apply()) {
+    match SyscallFilter::new().and_then(|filter| filter.apply()) {
         Ok(()) => info!("seccomp holds: system calls that a file server does not need are refused"),
         Err(failure) => warn!(
             "no system call is refused (fences.seccomp): {}",

@@ -167,9 +167,9 @@ const X32: Option<c_long> = None;
 type Refused = (c_long, Vec<SeccompCondition>);
 
 /// What the kernel is asked to refuse.
-pub struct Filter(Vec<BpfProgram>);
+pub struct SyscallFilter(Vec<BpfProgram>);
 
-impl Filter {
+impl SyscallFilter {
     /// The filter for this process.
     ///
     /// # Errors
@@ -197,7 +197,7 @@ impl Filter {
     /// Applies it to this thread, and to those that it starts.
     ///
     /// # Errors
-    /// As [`Filter::apply`].
+    /// As [`SyscallFilter::apply`].
     pub fn apply_to_thread(&self) -> anyhow::Result<()> {
         let mut programs = self.0.iter();
         Ok(programs.try_for_each(|program| seccompiler::apply_filter(program))?)

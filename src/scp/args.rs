@@ -5,7 +5,7 @@ use crate::exec::arguments::{self, Word};
 
 /// Which side has the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub enum CopyDirection {
     /// `-t`, "to": the client has; they are stored here.
     To,
     /// `-f`, "from": they are here, and sent.
@@ -14,9 +14,9 @@ pub enum Direction {
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct ScpRequest {
     /// Which side has the files.
-    pub direction: Direction,
+    pub direction: CopyDirection,
     /// `-r`: directories too, with all that is in them.
     pub recursive: bool,
     /// `-p`: with times and modes.
@@ -29,10 +29,10 @@ pub struct Request {
 
 /// Why a command line is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum ScpRequestFault {
     /// It is not words alone.
     #[error(transparent)]
-    Line(#[from] arguments::Fault),
+    Line(#[from] arguments::ArgumentFault),
     /// An option that is unknown, or means nothing on a server.
     #[error("unknown option -- {0}")]
     Option(char),
@@ -47,12 +47,12 @@ pub enum Fault {
     Source,
 }
 
-impl Request {
+impl ScpRequest {
     /// Reads the words of a line, of which the first is `scp` itself.
     ///
     /// # Errors
     /// If it asks for something that cannot be had here.
-    pub fn parse(line: &[Word]) -> Result<Self, Fault> {
+    pub fn parse(line: &[Word]) -> Result<Self, ScpRequestFault> {
         let mut words = line.get(1..).unwrap_or_default();
         let (mut to, mut from) = (false, false);
         let (mut recursive, mut preserve, mut into_directory) = (false, false, false);
@@ -76,19 +76,19 @@ impl Request {
                     b'd' => into_directory = true,
                     // Talk on stderr, and none of it: there is none anyway.
                     b'v' | b'q' => {}
-                    unknown => return Err(Fault::Option(char::from(*unknown))),
+                    unknown => return Err(ScpRequestFault::Option(char::from(*unknown))),
                 }
             }
         }
         let direction = match (to, from) {
-            (true, false) => Direction::To,
-            (false, true) => Direction::From,
-            _ => return Err(Fault::Direction),
+            (true, false) => CopyDirection::To,
+            (false, true) => CopyDirection::From,
+            _ => return Err(ScpRequestFault::Direction),
         };
         match (direction, words.len()) {
-            (Direction::To, 1) | (Direction::From, 1..) => {}
-            (Direction::To, _) => return Err(Fault::Target),
-            (Direction::From, _) => return Err(Fault::Source),
+            (CopyDirection::To, 1) | (CopyDirection::From, 1..) => {}
+            (CopyDirection::To, _) => return Err(ScpRequestFault::Target),
+            (CopyDirection::From, _) => return Err(ScpRequestFault::Source),
         }
         Ok(Self {
             direction,
@@ -106,11 +106,11 @@ mod tests {
     use super::*;
     use crate::exec::arguments::words;
 
-    fn parse(line: &str) -> Result<Request, Fault> {
-        Request::parse(&words(line.as_bytes()).unwrap())
+    fn parse(line: &str) -> Result<ScpRequest, ScpRequestFault> {
+        ScpRequest::parse(&words(line.as_bytes()).unwrap())
     }
 
-    fn paths(request: &Request) -> Vec<&[u8]> {
+    fn paths(request: &ScpRequest) -> Vec<&[u8]> {
         request.paths.iter().map(|word| &word.text[..]).collect()
     }
 
@@ -119,7 +119,7 @@ mod tests {
         let plain = parse("scp -t .").unwrap();
         assert_eq!(
             (plain.direction, paths(&plain)),
-            (Direction::To, vec![&b"."[..]])
+            (CopyDirection::To, vec![&b"."[..]])
         );
         assert!(!plain.recursive && !plain.preserve && !plain.into_directory);
         // OpenSSH, PuTTY; libssh2; a program in Go.
@@ -129,7 +129,7 @@ mod tests {
         let together = parse("scp -pt '/a b'").unwrap();
         assert!(together.preserve && !together.recursive);
         assert_eq!(paths(&together), [&b"/a b"[..]]);
-        assert_eq!(parse("scp -qrf x").unwrap().direction, Direction::From);
+        assert_eq!(parse("scp -qrf x").unwrap().direction, CopyDirection::From);
         let several = parse("scp -f a - -r").unwrap();
         assert_eq!(paths(&several), [&b"a"[..], b"-", b"-r"]);
         assert!(!several.recursive);
@@ -138,16 +138,16 @@ mod tests {
     #[test]
     fn what_cannot_be_had_is_refused() {
         for (line, fault) in [
-            ("scp -t -S program x", Fault::Option('S')),
-            ("scp -tz x", Fault::Option('z')),
-            ("scp --to x", Fault::Option('-')),
-            ("scp", Fault::Direction),
-            ("scp a b", Fault::Direction),
-            ("scp -t -f a", Fault::Direction),
-            ("scp -t", Fault::Target),
-            ("scp -t --", Fault::Target),
-            ("scp -t a b", Fault::Target),
-            ("scp -f", Fault::Source),
+            ("scp -t -S program x", ScpRequestFault::Option('S')),
+            ("scp -tz x", ScpRequestFault::Option('z')),
+            ("scp --to x", ScpRequestFault::Option('-')),
+            ("scp", ScpRequestFault::Direction),
+            ("scp a b", ScpRequestFault::Direction),
+            ("scp -t -f a", ScpRequestFault::Direction),
+            ("scp -t", ScpRequestFault::Target),
+            ("scp -t --", ScpRequestFault::Target),
+            ("scp -t a b", ScpRequestFault::Target),
+            ("scp -f", ScpRequestFault::Source),
         ] {
             assert_eq!(parse(line), Err(fault), "{line}");
         }

@@ -18,7 +18,7 @@ const FATAL: u8 = 2;
 
 /// What the sending side says, but for the bytes of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
+pub enum ScpLine {
     /// `T`: the times of the file or directory that comes next, in seconds since 1970.
     Times {
         /// Last modification.
@@ -59,7 +59,7 @@ pub struct Complaint {
 
 /// Why a line, or its place, makes no sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum LineFault {
     /// An empty line.
     #[error("unexpected <newline>")]
     Empty,
@@ -92,13 +92,13 @@ pub enum Fault {
     Lost,
 }
 
-impl Line {
+impl ScpLine {
     /// Reads a line that has come without its line feed.
     ///
     /// # Errors
     /// If it is none that a peer may send.
-    pub fn parse(line: &[u8]) -> Result<Self, Fault> {
-        let (kind, rest) = line.split_first().ok_or(Fault::Empty)?;
+    pub fn parse(line: &[u8]) -> Result<Self, LineFault> {
+        let (kind, rest) = line.split_first().ok_or(LineFault::Empty)?;
         match kind {
             b'T' => times(rest),
             b'C' => {
@@ -114,7 +114,7 @@ impl Line {
                 is_fatal: *kind == FATAL,
                 text: rest.to_vec(),
             })),
-            _ => Err(Fault::NoRecord),
+            _ => Err(LineFault::NoRecord),
         }
     }
 
@@ -163,7 +163,7 @@ impl Complaint {
     }
 
     /// What the other side says makes no sense.
-    pub fn protocol_error(fault: Fault) -> Self {
+    pub fn protocol_error(fault: LineFault) -> Self {
         Self::fatal(format_args!("protocol error: {fault}"))
     }
 
@@ -194,29 +194,29 @@ fn on_one_line(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// After `T`: seconds and microseconds of the modification, then of the access.
-fn times(fields: &[u8]) -> Result<Line, Fault> {
+fn times(fields: &[u8]) -> Result<ScpLine, LineFault> {
     let mut numbers = fields.split(|byte| *byte == b' ').map(number);
     let mut time = || {
         let (seconds, micros) = (numbers.next()??, numbers.next()??);
         (micros < 1_000_000).then_some(seconds)
     };
     match (time(), time(), numbers.next()) {
-        (Some(mtime), Some(atime), None) => Ok(Line::Times { mtime, atime }),
-        _ => Err(Fault::Times),
+        (Some(mtime), Some(atime), None) => Ok(ScpLine::Times { mtime, atime }),
+        _ => Err(LineFault::Times),
     }
 }
 
 /// After `C` and `D`: mode, size and name.
-fn item(fields: &[u8]) -> Result<(u32, u64, Vec<u8>), Fault> {
+fn item(fields: &[u8]) -> Result<(u32, u64, Vec<u8>), LineFault> {
     let mut fields = fields.splitn(3, |byte| *byte == b' ');
-    let mode = fields.next().and_then(mode).ok_or(Fault::Mode)?;
-    let size = fields.next().and_then(number).ok_or(Fault::Size)?;
-    let name = fields.next().ok_or(Fault::Name)?;
+    let mode = fields.next().and_then(mode).ok_or(LineFault::Mode)?;
+    let size = fields.next().and_then(number).ok_or(LineFault::Size)?;
+    let name = fields.next().ok_or(LineFault::Name)?;
     if i64::try_from(size).is_err() {
-        return Err(Fault::Size);
+        return Err(LineFault::Size);
     }
     if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0) {
-        return Err(Fault::Name);
+        return Err(LineFault::Name);
     }
     Ok((mode, size, name.to_vec()))
 }
@@ -242,11 +242,11 @@ fn number(digits: &[u8]) -> Option<u64> {
 
 /// Puts lines and answers together from the pieces in which they come.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub struct LineReader {
     begun: Vec<u8>,
 }
 
-impl Reader {
+impl LineReader {
     /// Has a line begun and not ended?
     pub fn is_inside(&self) -> bool {
         !self.begun.is_empty()
@@ -256,9 +256,9 @@ impl Reader {
     ///
     /// # Errors
     /// If it is none that a peer may send.
-    pub fn line(&mut self, input: &mut Bytes) -> Result<Option<Line>, Fault> {
+    pub fn line(&mut self, input: &mut Bytes) -> Result<Option<ScpLine>, LineFault> {
         match self.text(input)? {
-            Some(text) => Line::parse(&text).map(Some),
+            Some(text) => ScpLine::parse(&text).map(Some),
             None => Ok(None),
         }
     }
@@ -268,7 +268,10 @@ impl Reader {
     ///
     /// # Errors
     /// If there is no end to it.
-    pub fn answer(&mut self, input: &mut Bytes) -> Result<Option<Result<(), Complaint>>, Fault> {
+    pub fn answer(
+        &mut self,
+        input: &mut Bytes,
+    ) -> Result<Option<Result<(), Complaint>>, LineFault> {
         if !self.is_inside() && input.first() == Some(&DONE) {
             input.advance(1);
             return Ok(Some(Ok(())));
@@ -276,8 +279,8 @@ impl Reader {
         let Some(text) = self.text(input)? else {
             return Ok(None);
         };
-        Ok(Some(Err(match Line::parse(&text) {
-            Ok(Line::Complaint(complaint)) => complaint,
+        Ok(Some(Err(match ScpLine::parse(&text) {
+            Ok(ScpLine::Complaint(complaint)) => complaint,
             // Whatever else it says, it is not what it should be doing.
             _ => Complaint {
                 is_fatal: true,
@@ -286,11 +289,11 @@ impl Reader {
         })))
     }
 
-    fn text(&mut self, input: &mut Bytes) -> Result<Option<Vec<u8>>, Fault> {
+    fn text(&mut self, input: &mut Bytes) -> Result<Option<Vec<u8>>, LineFault> {
         let end = input.iter().position(|byte| *byte == b'\n');
         let part = input.split_to(end.unwrap_or(input.len()));
         if self.begun.len() + part.len() >= LONGEST {
-            return Err(Fault::TooLong);
+            return Err(LineFault::TooLong);
         }
         self.begun.extend_from_slice(&part);
         if end.is_none() {
@@ -306,8 +309,8 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn file(mode: u32, size: u64, name: &[u8]) -> Line {
-        Line::File {
+    fn file(mode: u32, size: u64, name: &[u8]) -> ScpLine {
+        ScpLine::File {
             mode,
             size,
             name: name.to_vec(),
@@ -325,32 +328,32 @@ mod tests {
             ),
             (
                 b"D0755 0 ...",
-                Line::Directory {
+                ScpLine::Directory {
                     mode: 0o755,
                     name: b"...".to_vec(),
                 },
             ),
             (
                 b"T1700000000 0 4294967296 0",
-                Line::Times {
+                ScpLine::Times {
                     mtime: 1_700_000_000,
                     atime: 4_294_967_296,
                 },
             ),
-            (b"E", Line::End),
+            (b"E", ScpLine::End),
             (
                 b"\x01scp: x: No such file or directory",
-                Line::Complaint(Complaint::about(b"x", "No such file or directory")),
+                ScpLine::Complaint(Complaint::about(b"x", "No such file or directory")),
             ),
-            (b"\x02scp: y", Line::Complaint(Complaint::fatal("y"))),
+            (b"\x02scp: y", ScpLine::Complaint(Complaint::fatal("y"))),
         ] {
-            assert_eq!(Line::parse(text).unwrap(), line);
+            assert_eq!(ScpLine::parse(text).unwrap(), line);
             assert_eq!(line.encode(), [text, b"\n"].concat());
         }
-        let late = Line::parse(b"T99999999999 999999 0 1").unwrap();
+        let late = ScpLine::parse(b"T99999999999 999999 0 1").unwrap();
         assert_eq!(
             late,
-            Line::Times {
+            ScpLine::Times {
                 mtime: 99_999_999_999,
                 atime: 0
             }
@@ -360,41 +363,41 @@ mod tests {
     #[test]
     fn what_is_no_line_of_a_sender_is_refused() {
         for (text, fault) in [
-            (&b""[..], Fault::Empty),
-            (b"hello", Fault::NoRecord),
-            (b"\0", Fault::NoRecord),
-            (b"EE", Fault::NoRecord),
-            (b"C", Fault::Mode),
-            (b"C644 1 a", Fault::Mode),
-            (b"C00644 1 a", Fault::Mode),
-            (b"C0844 1 a", Fault::Mode),
-            (b"C-644 1 a", Fault::Mode),
-            (b"C0644", Fault::Size),
-            (b"C0644  a", Fault::Size),
-            (b"C0644 -1 a", Fault::Size),
-            (b"C0644 +1 a", Fault::Size),
-            (b"C0644 0x1 a", Fault::Size),
-            (b"C0644 1e3 a", Fault::Size),
-            (b"C0644 9223372036854775808 a", Fault::Size),
-            (b"C0644 18446744073709551616 a", Fault::Size),
-            (b"C0644 1", Fault::Name),
-            (b"C0644 1 ", Fault::Name),
-            (b"C0644 1 .", Fault::Name),
-            (b"C0644 1 ..", Fault::Name),
-            (b"C0644 1 a/b", Fault::Name),
-            (b"C0644 1 /", Fault::Name),
-            (b"C0644 1 a\0b", Fault::Name),
-            (b"D0755 0 ../x", Fault::Name),
-            (b"T", Fault::Times),
-            (b"T1 0 1", Fault::Times),
-            (b"T1 0 1 0 0", Fault::Times),
-            (b"T1 0 1 0 ", Fault::Times),
-            (b"T-1 0 1 0", Fault::Times),
-            (b"T1 1000000 1 0", Fault::Times),
-            (b"T1 0 1 123456789", Fault::Times),
-            (b"T99999999999999999999 0 1 0", Fault::Times),
+            (&b""[..], LineFault::Empty),
+            (b"hello", LineFault::NoRecord),
+            (b"\0", LineFault::NoRecord),
+            (b"EE", LineFault::NoRecord),
+            (b"C", LineFault::Mode),
+            (b"C644 1 a", LineFault::Mode),
+            (b"C00644 1 a", LineFault::Mode),
+            (b"C0844 1 a", LineFault::Mode),
+            (b"C-644 1 a", LineFault::Mode),
+            (b"C0644", LineFault::Size),
+            (b"C0644  a", LineFault::Size),
+            (b"C0644 -1 a", LineFault::Size),
+            (b"C0644 +1 a", LineFault::Size),
+            (b"C0644 0x1 a", LineFault::Size),
+            (b"C0644 1e3 a", LineFault::Size),
+            (b"C0644 9223372036854775808 a", LineFault::Size),
+            (b"C0644 18446744073709551616 a", LineFault::Size),
+            (b"C0644 1", LineFault::Name),
+            (b"C0644 1 ", LineFault::Name),
+            (b"C0644 1 .", LineFault::Name),
+            (b"C0644 1 ..", LineFault::Name),
+            (b"C0644 1 a/b", LineFault::Name),
+            (b"C0644 1 /", LineFault::Name),
+            (b"C0644 1 a\0b", LineFault::Name),
+            (b"D0755 0 ../x", LineFault::Name),
+            (b"T", LineFault::Times),
+            (b"T1 0 1", LineFault::Times),
+            (b"T1 0 1 0 0", LineFault::Times),
+            (b"T1 0 1 0 ", LineFault::Times),
+            (b"T-1 0 1 0", LineFault::Times),
+            (b"T1 1000000 1 0", LineFault::Times),
+            (b"T1 0 1 123456789", LineFault::Times),
+            (b"T99999999999999999999 0 1 0", LineFault::Times),
         ] {
-            assert_eq!(Line::parse(text), Err(fault), "{}", text.escape_ascii());
+            assert_eq!(ScpLine::parse(text), Err(fault), "{}", text.escape_ascii());
         }
     }
 
@@ -410,30 +413,30 @@ mod tests {
                 .collect::<Bytes>()
         );
         assert_eq!(file(0o644, 1, br"a\b").encode(), &b"C0644 1 a\\b\n"[..]);
-        let long = Line::Complaint(Complaint::about(&[b'x'; 4000], "too long\nby far")).encode();
+        let long = ScpLine::Complaint(Complaint::about(&[b'x'; 4000], "too long\nby far")).encode();
         assert!(long.len() < LONGEST && long.ends_with(b"xxx: too long\\^Jby far\n"));
     }
 
     #[test]
     fn lines_come_out_whole_however_they_are_cut() {
-        let mut reader = Reader::default();
+        let mut reader = LineReader::default();
         let mut found = Vec::new();
         for byte in b"T1 0 2 0\nC0644 5 a\n" {
             let mut input = Bytes::copy_from_slice(&[*byte]);
             found.extend(reader.line(&mut input).unwrap());
             assert!(input.is_empty());
         }
-        let times = Line::Times { mtime: 1, atime: 2 };
+        let times = ScpLine::Times { mtime: 1, atime: 2 };
         assert_eq!(found, [times, file(0o644, 5, b"a")]);
         assert!(!reader.is_inside());
 
         let mut endless = Bytes::from(vec![b'x'; LONGEST]);
-        assert_eq!(reader.line(&mut endless), Err(Fault::TooLong));
+        assert_eq!(reader.line(&mut endless), Err(LineFault::TooLong));
     }
 
     #[test]
     fn answers_are_told_from_complaints() {
-        let mut reader = Reader::default();
+        let mut reader = LineReader::default();
         let mut input = Bytes::from_static(b"\0\x01one\n\0\x02two\nC what\n\x01thr");
         let mut next = || reader.answer(&mut input).unwrap();
         assert_eq!(next(), Some(Ok(())));

@@ -18,8 +18,8 @@ mod sink;
 mod source;
 mod worker;
 
-pub use args::{Direction, Fault, Request};
-use line::{Complaint, Line, Reader};
+pub use args::{CopyDirection, ScpRequest, ScpRequestFault};
+use line::{Complaint, LineReader, ScpLine};
 use sink::Sink;
 use source::Source;
 use worker::Worker;
@@ -36,16 +36,16 @@ const BATCH: usize = 512 * 1024;
 /// Where an account may not move files as fast as it likes, they move in steps of so many bytes.
 const STEP: usize = 32 * 1024;
 /// What a line asks for with which a client starts its other half here; `None` if it is no such line.
-pub fn request(line: &[u8]) -> Option<Result<Request, Fault>> {
+pub fn request(line: &[u8]) -> Option<Result<ScpRequest, ScpRequestFault>> {
     let mut parts = line.trim_ascii_start().split(u8::is_ascii_whitespace);
     let program = parts.next().unwrap_or_default();
     // In whatever directory the client believes it to be.
     let name = program.rsplit(|byte| *byte == b'/').next();
-    (name == Some(b"scp")).then(|| Request::parse(&words(line)?))
+    (name == Some(b"scp")).then(|| ScpRequest::parse(&words(line)?))
 }
 
 /// Serves one request to its end. Returns the exit status: 1 if anything went wrong.
-pub async fn serve<P: Pipe>(vfs: Vfs, request: Request, pipe: P) -> u32 {
+pub async fn serve<P: Pipe>(vfs: Vfs, request: ScpRequest, pipe: P) -> u32 {
     let vfs = Arc::new(vfs);
     let mut serving = Serving {
         shares: vfs.session().shares(),
@@ -53,8 +53,8 @@ pub async fn serve<P: Pipe>(vfs: Vfs, request: Request, pipe: P) -> u32 {
         pipe,
     };
     let outcome = match request.direction {
-        Direction::To => serving.receive(Sink::new(vfs.clone(), request)).await,
-        Direction::From => serving.send(Source::new(vfs.clone(), request)).await,
+        CopyDirection::To => serving.receive(Sink::new(vfs.clone(), request)).await,
+        CopyDirection::From => serving.send(Source::new(vfs.clone(), request)).await,
     };
     match outcome {
         Ok(has_failed) => u32::from(has_failed),
@@ -67,7 +67,7 @@ pub async fn serve<P: Pipe>(vfs: Vfs, request: Request, pipe: P) -> u32 {
 
 /// Tells a client why nothing can be done for it. Returns the exit status.
 pub async fn refuse<P: Pipe>(why: impl std::fmt::Display, mut pipe: P) -> u32 {
-    let complaint = Line::Complaint(Complaint::fatal(why));
+    let complaint = ScpLine::Complaint(Complaint::fatal(why));
     // If it does not hear it, it has left.
     let _ = pipe.send(complaint.encode()).await;
     1
@@ -207,7 +207,7 @@ async fn gather<P: Pipe>(input: &mut Pieces, wanted: usize, most: usize, pipe: &
 /// What a client that receives says.
 #[derive(Default)]
 struct Answers {
-    reader: Reader,
+    reader: LineReader,
     /// What has come and was not read yet.
     rest: Bytes,
 }
@@ -217,7 +217,7 @@ impl Answers {
     async fn next<P: Pipe>(
         &mut self,
         pipe: &mut P,
-    ) -> Option<Result<Result<(), Complaint>, line::Fault>> {
+    ) -> Option<Result<Result<(), Complaint>, line::LineFault>> {
         loop {
             if let Some(answer) = self.reader.answer(&mut self.rest).transpose() {
                 return Some(answer);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
-use super::args::{self, Request};
-use super::line::{Complaint, DONE, Fault, Line, Reader};
+use super::args::{self, ScpRequest};
+use super::line::{Complaint, DONE, LineFault, LineReader, ScpLine};
 use super::worker::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP, Worker};
 use crate::error::Error;
 use crate::exec::glob::{Expansion, join};
@@ -25,13 +25,13 @@ const PLAIN_MODE: u32 = 0o777;
 /// One upload of any number of files.
 pub(super) struct Sink {
     vfs: Arc<Vfs>,
-    request: Request,
-    reader: Reader,
+    request: ScpRequest,
+    reader: LineReader,
     /// The target, and the directories in it that have begun, the innermost last.
-    places: Vec<Place>,
+    places: Vec<Destination>,
     /// For the next file or directory.
     times: Option<(u32, u32)>,
-    phase: Phase,
+    phase: SinkPhase,
     replies: BytesMut,
     /// Lines that were read: files, directories and their ends, and times.
     items: usize,
@@ -45,7 +45,7 @@ impl Worker for Sink {
 }
 
 /// Where files go.
-struct Place {
+struct Destination {
     /// As the client named it.
     path: Vec<u8>,
     /// Else it is where the file itself goes.
@@ -54,7 +54,7 @@ struct Place {
     at_its_end: Changes,
 }
 
-enum Phase {
+enum SinkPhase {
     /// A line comes next.
     Line,
     /// Bytes of a file come next.
@@ -77,14 +77,14 @@ struct Incoming {
 }
 
 impl Sink {
-    pub(super) fn new(vfs: Arc<Vfs>, request: Request) -> Self {
+    pub(super) fn new(vfs: Arc<Vfs>, request: ScpRequest) -> Self {
         Self {
             vfs,
             request,
-            reader: Reader::default(),
+            reader: LineReader::default(),
             places: Vec::new(),
             times: None,
-            phase: Phase::Line,
+            phase: SinkPhase::Line,
             replies: BytesMut::new(),
             items: 0,
             has_failed: false,
@@ -102,7 +102,7 @@ impl Sink {
         }
     }
 
-    fn target(&mut self) -> Result<Place, Complaint> {
+    fn target(&mut self) -> Result<Destination, Complaint> {
         let words = std::mem::take(&mut self.request.paths);
         let mut paths = Vec::new();
         let mut expansion = Expansion::default();
@@ -112,7 +112,7 @@ impl Sink {
             paths.append(&mut found.map_err(|error| fatal(&text, error))?);
         }
         let (Some(path), None) = (paths.pop(), paths.pop()) else {
-            return Err(Complaint::fatal(args::Fault::Target));
+            return Err(Complaint::fatal(args::ScpRequestFault::Target));
         };
         let found = self.metadata(&path);
         let is_directory = found == Ok(Kind::Directory);
@@ -120,7 +120,7 @@ impl Sink {
             let error = found.err().unwrap_or(Errno::NOTDIR.into());
             return Err(fatal(&path, error));
         }
-        Ok(Place {
+        Ok(Destination {
             path,
             is_directory,
             at_its_end: Changes::default(),
@@ -131,7 +131,7 @@ impl Sink {
     /// the bytes of a file, and a word behind them, without waiting for an answer.
     pub(super) fn wants(&self) -> usize {
         match &self.phase {
-            Phase::Data(incoming) => usize::try_from(incoming.missing)
+            SinkPhase::Data(incoming) => usize::try_from(incoming.missing)
                 .map_or(AT_ONCE, |missing| missing.saturating_add(1).min(AT_ONCE)),
             _ => 1,
         }
@@ -143,7 +143,7 @@ impl Sink {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        matches!(self.phase, Phase::Ended)
+        matches!(self.phase, SinkPhase::Ended)
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -159,11 +159,11 @@ impl Sink {
             && !self.vfs.has_unrecorded()
             && !self.has_ended()
         {
-            let next = match std::mem::replace(&mut self.phase, Phase::Ended) {
-                Phase::Line => self.line(input),
-                Phase::Data(incoming) => Ok(self.store(incoming, input)),
-                Phase::Verdict(verdict) => self.verdict(verdict, input),
-                Phase::Ended => return,
+            let next = match std::mem::replace(&mut self.phase, SinkPhase::Ended) {
+                SinkPhase::Line => self.line(input),
+                SinkPhase::Data(incoming) => Ok(self.store(incoming, input)),
+                SinkPhase::Verdict(verdict) => self.verdict(verdict, input),
+                SinkPhase::Ended => return,
             };
             match next {
                 Ok(phase) => self.phase = phase,
@@ -174,18 +174,18 @@ impl Sink {
 
     /// No more will come. What has come stays.
     pub(super) fn input_ended(&mut self) {
-        match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Line if self.reader.is_inside() => {
-                self.end(Complaint::protocol_error(Fault::Lost))
+        match std::mem::replace(&mut self.phase, SinkPhase::Ended) {
+            SinkPhase::Line if self.reader.is_inside() => {
+                self.end(Complaint::protocol_error(LineFault::Lost))
             }
-            Phase::Line | Phase::Ended => {}
-            Phase::Data(incoming) => {
+            SinkPhase::Line | SinkPhase::Ended => {}
+            SinkPhase::Data(incoming) => {
                 // The client has gone already; the log is told.
                 let _ = self.vfs.abandon(incoming.file);
-                self.end(Complaint::protocol_error(Fault::Lost));
+                self.end(Complaint::protocol_error(LineFault::Lost));
             }
             // libssh2 sends no word after the bytes.
-            Phase::Verdict(verdict) => self.answer(verdict),
+            SinkPhase::Verdict(verdict) => self.answer(verdict),
         }
     }
 
@@ -196,7 +196,7 @@ impl Sink {
     fn complain(&mut self, complaint: Complaint) {
         self.has_failed = true;
         self.replies
-            .extend_from_slice(&Line::Complaint(complaint).encode());
+            .extend_from_slice(&ScpLine::Complaint(complaint).encode());
     }
 
     fn answer(&mut self, complaint: Option<Complaint>) {
@@ -208,25 +208,27 @@ impl Sink {
 
     fn end(&mut self, complaint: Complaint) {
         self.complain(complaint);
-        self.phase = Phase::Ended;
+        self.phase = SinkPhase::Ended;
     }
 
-    fn line(&mut self, input: &mut Pieces) -> Result<Phase, Fault> {
+    fn line(&mut self, input: &mut Pieces) -> Result<SinkPhase, LineFault> {
         let Some(line) = input.read(|piece| self.reader.line(piece))? else {
-            return Ok(Phase::Line);
+            return Ok(SinkPhase::Line);
         };
         self.items += 1;
         let times = self.times.take();
         match line {
             // Times belong to a file or a directory.
-            Line::Times { .. } | Line::End if times.is_some() => return Err(Fault::NoRecord),
-            Line::Times { mtime, atime } => {
+            ScpLine::Times { .. } | ScpLine::End if times.is_some() => {
+                return Err(LineFault::NoRecord);
+            }
+            ScpLine::Times { mtime, atime } => {
                 // As everywhere here: after 2106 is 2106.
                 let time = |seconds| u32::try_from(seconds).unwrap_or(u32::MAX);
                 self.times = Some((time(atime), time(mtime)));
                 self.done();
             }
-            Line::File { mode, size, name } => {
+            ScpLine::File { mode, size, name } => {
                 let path = self.path_of(&name);
                 match self.begin_file(&path, mode, size, times) {
                     Ok(incoming) => {
@@ -236,12 +238,14 @@ impl Sink {
                     Err(error) => self.complain(Complaint::about(&path, error)),
                 }
             }
-            Line::Directory { .. } if !self.request.recursive => return Err(Fault::NotRecursive),
-            Line::Directory { mode, name } => {
+            ScpLine::Directory { .. } if !self.request.recursive => {
+                return Err(LineFault::NotRecursive);
+            }
+            ScpLine::Directory { mode, name } => {
                 let path = self.path_of(&name);
                 match self.begin_directory(&path, mode, times) {
                     Ok(at_its_end) => {
-                        self.places.push(Place {
+                        self.places.push(Destination {
                             path,
                             is_directory: true,
                             at_its_end,
@@ -251,16 +255,16 @@ impl Sink {
                     Err(error) => self.complain(Complaint::about(&path, error)),
                 }
             }
-            Line::End => self.end_directory()?,
-            Line::Complaint(Complaint { is_fatal, .. }) => {
+            ScpLine::End => self.end_directory()?,
+            ScpLine::Complaint(Complaint { is_fatal, .. }) => {
                 // The client has told its user already.
                 self.has_failed = true;
                 if is_fatal {
-                    return Ok(Phase::Ended);
+                    return Ok(SinkPhase::Ended);
                 }
             }
         }
-        Ok(Phase::Line)
+        Ok(SinkPhase::Line)
     }
 
     /// Where a name goes.
@@ -322,7 +326,7 @@ impl Sink {
         }))
     }
 
-    fn store(&mut self, mut incoming: Box<Incoming>, input: &mut Pieces) -> Phase {
+    fn store(&mut self, mut incoming: Box<Incoming>, input: &mut Pieces) -> SinkPhase {
         let missing = usize::try_from(incoming.missing).unwrap_or(usize::MAX);
         let before = input.len();
         let mut data = input.take(missing);
@@ -338,9 +342,9 @@ impl Sink {
     }
 
     /// Waits for more of a file, or ends it once it is all there.
-    fn go_on(&mut self, incoming: Box<Incoming>) -> Phase {
+    fn go_on(&mut self, incoming: Box<Incoming>) -> SinkPhase {
         if incoming.missing > 0 {
-            return Phase::Data(incoming);
+            return SinkPhase::Data(incoming);
         }
         let Incoming {
             mut file,
@@ -360,22 +364,26 @@ impl Sink {
         };
         let closed = self.vfs.close(file);
         let error = error.or(changed.err()).or(closed.err());
-        Phase::Verdict(error.map(|error| Complaint::about(&path, error)))
+        SinkPhase::Verdict(error.map(|error| Complaint::about(&path, error)))
     }
 
-    fn verdict(&mut self, verdict: Option<Complaint>, input: &mut Pieces) -> Result<Phase, Fault> {
+    fn verdict(
+        &mut self,
+        verdict: Option<Complaint>,
+        input: &mut Pieces,
+    ) -> Result<SinkPhase, LineFault> {
         match input.read(|piece| self.reader.answer(piece))? {
-            None => return Ok(Phase::Verdict(verdict)),
+            None => return Ok(SinkPhase::Verdict(verdict)),
             Some(Ok(())) => {}
             Some(Err(complaint)) => {
                 self.has_failed = true;
                 if complaint.is_fatal {
-                    return Ok(Phase::Ended);
+                    return Ok(SinkPhase::Ended);
                 }
             }
         }
         self.answer(verdict);
-        Ok(Phase::Line)
+        Ok(SinkPhase::Line)
     }
 
     /// Makes a directory, or goes into one that is there. Gives what it shall have at its end.
@@ -414,14 +422,14 @@ impl Sink {
         })
     }
 
-    fn end_directory(&mut self) -> Result<(), Fault> {
+    fn end_directory(&mut self) -> Result<(), LineFault> {
         let place = match self.places.as_slice() {
             [_, .., _] => self.places.pop(),
             _ => None,
         };
-        let Place {
+        let Destination {
             path, at_its_end, ..
-        } = place.ok_or(Fault::NoDirectory)?;
+        } = place.ok_or(LineFault::NoDirectory)?;
         let outcome = VPath::parse(&path)
             .map_err(Error::from)
             .and_then(|at| self.vfs.change(&at, &at_its_end, true));

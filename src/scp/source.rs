@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
-use super::args::Request;
-use super::line::{Complaint, DONE, Fault, Line};
+use super::args::ScpRequest;
+use super::line::{Complaint, DONE, LineFault, ScpLine};
 use super::worker::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP, Worker};
 use crate::error::Error;
 use crate::exec::arguments::Word;
@@ -28,14 +28,14 @@ const TOLD: u32 = 0o1777;
 /// One download of any number of files.
 pub(super) struct Source {
     vfs: Arc<Vfs>,
-    request: Request,
+    request: ScpRequest,
     words: VecDeque<Word>,
     expansion: Expansion,
     /// What the last word became, and was not sent yet.
     paths: VecDeque<Vec<u8>>,
     /// Directories that have begun, the innermost last.
-    walk: Vec<Folder>,
-    phase: Phase,
+    walk: Vec<SourceFolder>,
+    phase: SourcePhase,
     output: VecDeque<Bytes>,
     /// Files and directories that were begun.
     items: usize,
@@ -43,13 +43,13 @@ pub(super) struct Source {
     has_failed: bool,
 }
 
-enum Phase {
+enum SourcePhase {
     /// The client says that it is ready.
     Start,
     /// Let go of what is done with, and look for what comes next.
     Next(Option<Item>),
     /// The client answers to the times of something, whose own line comes next.
-    Timed(Line, Item),
+    Timed(ScpLine, Item),
     /// The client answers to the line of something.
     Announced(Item),
     /// Bytes of a file are being sent.
@@ -61,7 +61,7 @@ enum Phase {
 /// What can be sent.
 enum Item {
     File(Outgoing),
-    Directory(Folder),
+    Directory(SourceFolder),
 }
 
 impl Worker for Source {
@@ -81,7 +81,7 @@ struct Outgoing {
 }
 
 /// A directory that is being sent.
-struct Folder {
+struct SourceFolder {
     names: OpenDirectory,
     path: Vec<u8>,
 }
@@ -99,7 +99,7 @@ impl Outgoing {
 }
 
 impl Source {
-    pub(super) fn new(vfs: Arc<Vfs>, mut request: Request) -> Self {
+    pub(super) fn new(vfs: Arc<Vfs>, mut request: ScpRequest) -> Self {
         Self {
             vfs,
             words: std::mem::take(&mut request.paths).into(),
@@ -107,7 +107,7 @@ impl Source {
             expansion: Expansion::default(),
             paths: VecDeque::new(),
             walk: Vec::new(),
-            phase: Phase::Start,
+            phase: SourcePhase::Start,
             output: VecDeque::new(),
             items: 0,
             has_ended: false,
@@ -122,7 +122,7 @@ impl Source {
 
     /// Must the client answer before anything can go on?
     pub(super) fn awaits_answer(&self) -> bool {
-        !matches!(self.phase, Phase::Next(_) | Phase::Data(_))
+        !matches!(self.phase, SourcePhase::Next(_) | SourcePhase::Data(_))
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -138,23 +138,25 @@ impl Source {
         let goes_on = answer.is_ok();
         self.has_failed |= !goes_on;
         self.has_ended |= answer.is_err_and(|complaint| complaint.is_fatal);
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Start) {
-            Phase::Start => Phase::Next(None),
-            Phase::Timed(line, item) if goes_on => self.announce(&line, item),
-            Phase::Announced(Item::File(outgoing)) if goes_on => self.go_on_with(outgoing),
-            Phase::Announced(Item::Directory(folder)) if goes_on => {
+        self.phase = match std::mem::replace(&mut self.phase, SourcePhase::Start) {
+            SourcePhase::Start => SourcePhase::Next(None),
+            SourcePhase::Timed(line, item) if goes_on => self.announce(&line, item),
+            SourcePhase::Announced(Item::File(outgoing)) if goes_on => self.go_on_with(outgoing),
+            SourcePhase::Announced(Item::Directory(folder)) if goes_on => {
                 self.walk.push(folder);
-                Phase::Next(None)
+                SourcePhase::Next(None)
             }
             // It does not take this one.
-            Phase::Timed(_, item) | Phase::Announced(item) => Phase::Next(Some(item)),
-            Phase::Finished(item) => Phase::Next(item),
+            SourcePhase::Timed(_, item) | SourcePhase::Announced(item) => {
+                SourcePhase::Next(Some(item))
+            }
+            SourcePhase::Finished(item) => SourcePhase::Next(item),
             other => other,
         };
     }
 
     /// The client's answer makes no sense.
-    pub(super) fn misunderstood(&mut self, fault: Fault) {
+    pub(super) fn misunderstood(&mut self, fault: LineFault) {
         self.complain(Complaint::protocol_error(fault));
         self.has_ended = true;
     }
@@ -167,7 +169,7 @@ impl Source {
 
     /// Sends what comes next of a file, if it is in memory; false if that is for [`go_on`](Self::go_on).
     pub(super) fn go_on_now(&mut self) -> bool {
-        let Phase::Data(outgoing) = &mut self.phase else {
+        let SourcePhase::Data(outgoing) = &mut self.phase else {
             return false;
         };
         let length = outgoing.next_length();
@@ -184,7 +186,8 @@ impl Source {
         self.output.push_back(block.freeze());
         outgoing.was_sent(length);
         if outgoing.missing == 0
-            && let Phase::Data(outgoing) = std::mem::replace(&mut self.phase, Phase::Start)
+            && let SourcePhase::Data(outgoing) =
+                std::mem::replace(&mut self.phase, SourcePhase::Start)
         {
             self.phase = self.go_on_with(outgoing);
         }
@@ -200,12 +203,12 @@ impl Source {
             && self.items < most
             && !self.vfs.has_unrecorded()
         {
-            self.phase = match std::mem::replace(&mut self.phase, Phase::Start) {
-                Phase::Next(done) => {
+            self.phase = match std::mem::replace(&mut self.phase, SourcePhase::Start) {
+                SourcePhase::Next(done) => {
                     self.let_go(done);
                     self.next()
                 }
-                Phase::Data(outgoing) => self.read(outgoing),
+                SourcePhase::Data(outgoing) => self.read(outgoing),
                 other => other,
             };
         }
@@ -213,11 +216,11 @@ impl Source {
 
     /// Ends it: closes what is open.
     pub(super) fn finish(&mut self) {
-        let item = match std::mem::replace(&mut self.phase, Phase::Start) {
-            Phase::Timed(_, item) | Phase::Announced(item) => Some(item),
-            Phase::Next(item) | Phase::Finished(item) => item,
-            Phase::Data(outgoing) => Some(Item::File(outgoing)),
-            Phase::Start => None,
+        let item = match std::mem::replace(&mut self.phase, SourcePhase::Start) {
+            SourcePhase::Timed(_, item) | SourcePhase::Announced(item) => Some(item),
+            SourcePhase::Next(item) | SourcePhase::Finished(item) => item,
+            SourcePhase::Data(outgoing) => Some(Item::File(outgoing)),
+            SourcePhase::Start => None,
         };
         if let Some(Item::File(outgoing)) = item {
             let _ = self.vfs.abandon(outgoing.file);
@@ -237,19 +240,19 @@ impl Source {
         self.output.iter().map(Bytes::len).sum()
     }
 
-    fn say(&mut self, line: &Line) {
+    fn say(&mut self, line: &ScpLine) {
         self.output.push_back(line.encode());
     }
 
     fn complain(&mut self, complaint: Complaint) {
         self.has_failed = true;
-        self.say(&Line::Complaint(complaint));
+        self.say(&ScpLine::Complaint(complaint));
     }
 
-    fn next(&mut self) -> Phase {
+    fn next(&mut self) -> SourcePhase {
         if let Some(folder) = self.walk.last_mut() {
             return match self.vfs.next_entry(&mut folder.names) {
-                Ok(Some(entry)) if is_dots(&entry.name) => Phase::Next(None),
+                Ok(Some(entry)) if is_dots(&entry.name) => SourcePhase::Next(None),
                 Ok(Some(entry)) => {
                     let path = join(&folder.path, &entry.name);
                     self.begin(path)
@@ -269,7 +272,7 @@ impl Source {
             Some(word) => self.expand(word),
             None => self.has_ended = true,
         }
-        Phase::Next(None)
+        SourcePhase::Next(None)
     }
 
     fn expand(&mut self, word: Word) {
@@ -280,45 +283,45 @@ impl Source {
         }
     }
 
-    fn end_folder(&mut self) -> Phase {
+    fn end_folder(&mut self) -> SourcePhase {
         self.walk.pop();
-        self.say(&Line::End);
-        Phase::Finished(None)
+        self.say(&ScpLine::End);
+        SourcePhase::Finished(None)
     }
 
-    fn begin(&mut self, path: Vec<u8>) -> Phase {
+    fn begin(&mut self, path: Vec<u8>) -> SourcePhase {
         self.items += 1;
         let (item, found) = match self.open(&path) {
             Ok(opened) => opened,
             Err(error) => {
                 self.complain(Complaint::about(&path, error));
-                return Phase::Next(None);
+                return SourcePhase::Next(None);
             }
         };
         let (mode, name) = (found.mode & TOLD, self.name_of(&path));
         let line = match &item {
-            Item::File(_) => Line::File {
+            Item::File(_) => ScpLine::File {
                 mode,
                 size: found.size,
                 name,
             },
-            Item::Directory(_) => Line::Directory { mode, name },
+            Item::Directory(_) => ScpLine::Directory { mode, name },
         };
         if self.request.preserve {
             let since_1970 = |time| u64::try_from(time).unwrap_or(0);
-            self.say(&Line::Times {
+            self.say(&ScpLine::Times {
                 mtime: since_1970(found.mtime),
                 atime: since_1970(found.atime),
             });
-            Phase::Timed(line, item)
+            SourcePhase::Timed(line, item)
         } else {
             self.announce(&line, item)
         }
     }
 
-    fn announce(&mut self, line: &Line, item: Item) -> Phase {
+    fn announce(&mut self, line: &ScpLine, item: Item) -> SourcePhase {
         self.say(line);
-        Phase::Announced(item)
+        SourcePhase::Announced(item)
     }
 
     fn open(&self, path: &[u8]) -> Result<(Item, Metadata), Error> {
@@ -342,7 +345,7 @@ impl Source {
                 let names = self.vfs.open_directory(&at)?;
                 let found = self.vfs.directory_metadata(&names)?;
                 let path = path.to_vec();
-                Ok((Item::Directory(Folder { names, path }), found))
+                Ok((Item::Directory(SourceFolder { names, path }), found))
             }
             Err(Error::Os(Errno::ISDIR) | Error::Refused(_)) => Err(NOT_A_FILE),
             Err(error) => Err(error),
@@ -368,7 +371,7 @@ impl Source {
         }
     }
 
-    fn read(&mut self, mut outgoing: Outgoing) -> Phase {
+    fn read(&mut self, mut outgoing: Outgoing) -> SourcePhase {
         let length = outgoing.next_length();
         let mut data = BytesMut::new();
         if outgoing.error.is_none() {
@@ -387,14 +390,14 @@ impl Source {
     }
 
     /// Sends the bytes of a file, or tells how it went once all are sent.
-    fn go_on_with(&mut self, mut outgoing: Outgoing) -> Phase {
+    fn go_on_with(&mut self, mut outgoing: Outgoing) -> SourcePhase {
         if outgoing.missing > 0 {
-            return Phase::Data(outgoing);
+            return SourcePhase::Data(outgoing);
         }
         match outgoing.error.take() {
             Some(error) => self.complain(Complaint::about(&outgoing.path, error)),
             None => self.output.push_back(Bytes::from_static(&[DONE])),
         }
-        Phase::Finished(Some(Item::File(outgoing)))
+        SourcePhase::Finished(Some(Item::File(outgoing)))
     }
 }

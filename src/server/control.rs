@@ -20,17 +20,18 @@ use super::reload::Reload;
 use crate::accounts::{Accounts, UserName};
 use crate::admission::{self, Admission};
 use crate::control::{
-    Ban, FailedLogin, Folder, Frames, Moving, OpenSession, Reply, Request, Status, UsedHome, Way,
+    BanEntry, ControlReply, ControlRequest, DataFolder, FailedLoginEntry, Frames, Moving,
+    OpenSession, Status, UsedHome, Way,
 };
 use crate::database::remove_if_present;
 use crate::observe::audit::{Event, Operator};
 use crate::observe::failed_logins::FailedLogins;
-use crate::observe::log::Seldom;
+use crate::observe::log::RateLimited;
 use crate::quota::Ledgers;
 use crate::sandbox::Fence;
-use crate::server::jobs::live::{Live, Outcome};
+use crate::server::jobs::live::{Live, LiveOutcome};
 use crate::session::Session;
-use crate::session::registry::{Open, Sessions};
+use crate::session::registry::{RegisteredSession, Sessions};
 use crate::session::transfers::Direction;
 use crate::values::error_chain::chain;
 use crate::values::time;
@@ -75,7 +76,7 @@ pub(super) struct Powers {
 
 /// The socket; it goes away with this.
 pub(super) struct Control {
-    folder: Folder,
+    folder: DataFolder,
     listener: UnixListener,
 }
 
@@ -84,7 +85,7 @@ impl Control {
     /// already is left of a server that was killed.
     pub(super) fn open(data: &Path) -> anyhow::Result<Self> {
         let cannot = || format!("cannot make the control socket in {}", data.display());
-        let folder = Folder::open(data).with_context(cannot)?;
+        let folder = DataFolder::open(data).with_context(cannot)?;
         let listener = listen(&folder.socket()).with_context(cannot)?;
         Ok(Self { folder, listener })
     }
@@ -94,7 +95,7 @@ impl Control {
         let powers = Arc::new(powers);
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let mut serving = JoinSet::new();
-        let mut failures = Seldom::default();
+        let mut failures = RateLimited::default();
         loop {
             while serving.try_join_next().is_some() {}
             let Ok(permit) = permits.clone().acquire_owned().await else {
@@ -170,13 +171,13 @@ async fn converse(stream: UnixStream, uid: u32, powers: &Powers) -> std::io::Res
         let replies = match timeout(DEADLINE, frames.receive()).await? {
             Ok(Some(request)) => {
                 let answer = timeout(LONGEST_REQUEST, powers.answer(request, uid)).await;
-                answer.unwrap_or_else(|_| vec![Reply::Refused { text: late() }])
+                answer.unwrap_or_else(|_| vec![ControlReply::Refused { text: late() }])
             }
             Ok(None) => return Ok(()),
             Err(failure) if failure.kind() == ErrorKind::InvalidData => {
                 // Not our own program, or another version of it.
                 let text = format!("the server does not understand this: {failure}");
-                timeout(DEADLINE, frames.send(&[Reply::Refused { text }])).await??;
+                timeout(DEADLINE, frames.send(&[ControlReply::Refused { text }])).await??;
                 return Ok(());
             }
             Err(failure) => return Err(failure),
@@ -193,44 +194,48 @@ fn late() -> String {
 
 impl Powers {
     /// Carries out a request of this user id; gives the whole answer.
-    async fn answer(&self, request: Request, uid: u32) -> Vec<Reply> {
+    async fn answer(&self, request: ControlRequest, uid: u32) -> Vec<ControlReply> {
         let mut replies = match request {
-            Request::Sessions => {
+            ControlRequest::Sessions => {
                 let open = self.sessions.all();
-                open.iter().map(|open| Reply::Session(show(open))).collect()
+                open.iter()
+                    .map(|open| ControlReply::Session(show(open)))
+                    .collect()
             }
-            Request::Top => self.top(),
-            Request::Changed { user } => self.changed(&user).await,
-            Request::InUse { user } => vec![Reply::InUse {
+            ControlRequest::Top => self.top(),
+            ControlRequest::Changed { user } => self.changed(&user).await,
+            ControlRequest::InUse { user } => vec![ControlReply::InUse {
                 sessions: self.ledgers.members(&user),
             }],
-            Request::Status => vec![Reply::Status(Status {
+            ControlRequest::Status => vec![ControlReply::Status(Status {
                 sessions: self.sessions.all().len(),
                 ..self.status.clone()
             })],
-            Request::Reload { by } => self.reload(witnessed(uid, by)).await,
-            Request::Bans => self
+            ControlRequest::Reload { by } => self.reload(witnessed(uid, by)).await,
+            ControlRequest::Bans => self
                 .admission
                 .bans()
                 .iter()
                 .map(show_ban)
-                .map(Reply::Ban)
+                .map(ControlReply::Ban)
                 .collect(),
-            Request::Lift { network, by } => self.lift(network.as_deref(), &witnessed(uid, by)),
-            Request::Kill {
+            ControlRequest::Lift { network, by } => {
+                self.lift(network.as_deref(), &witnessed(uid, by))
+            }
+            ControlRequest::Kill {
                 ids,
                 user,
                 reason,
                 by,
             } => self.kill(&ids, user.as_deref(), reason, &witnessed(uid, by)),
         };
-        if !matches!(replies.last(), Some(Reply::Refused { .. })) {
-            replies.push(Reply::Done);
+        if !matches!(replies.last(), Some(ControlReply::Refused { .. })) {
+            replies.push(ControlReply::Done);
         }
         replies
     }
 
-    async fn changed(&self, user: &str) -> Vec<Reply> {
+    async fn changed(&self, user: &str) -> Vec<ControlReply> {
         let outcome = match user.parse() {
             Ok(name) => {
                 let applied = self.live.apply(&name).await;
@@ -239,19 +244,19 @@ impl Powers {
             Err(wrong) => Err(anyhow::Error::new(wrong)),
         };
         match outcome {
-            Ok((name, Outcome { changed, ended })) => {
-                let mut replies = vec![Reply::Applied { changed, ended }];
+            Ok((name, LiveOutcome { changed, ended })) => {
+                let mut replies = vec![ControlReply::Applied { changed, ended }];
                 replies.extend(self.beyond_the_fence(&name).await);
                 replies
             }
-            Err(failure) => vec![Reply::Refused {
+            Err(failure) => vec![ControlReply::Refused {
                 text: chain(&failure).to_string(),
             }],
         }
     }
 
     /// Says so if the server cannot reach the home of an account.
-    async fn beyond_the_fence(&self, name: &UserName) -> Option<Reply> {
+    async fn beyond_the_fence(&self, name: &UserName) -> Option<ControlReply> {
         let fence = self.fence?;
         // One that was removed needs none.
         let home = self.accounts.find(name).await.ok()?.account.home;
@@ -259,7 +264,7 @@ impl Powers {
             "{name} cannot use any files before the server is started again: its fence leaves out {} (fences.homes)",
             home.display()
         );
-        (!fence.has_home(&home)).then_some(Reply::Told { text })
+        (!fence.has_home(&home)).then_some(ControlReply::Told { text })
     }
 
     /// Notes in the audit log what an operator has done.
@@ -267,20 +272,20 @@ impl Powers {
         self.reload.context().borrow().audit().note(None, event);
     }
 
-    async fn reload(&self, by: Operator) -> Vec<Reply> {
+    async fn reload(&self, by: Operator) -> Vec<ControlReply> {
         match self.reload.reload(Some(by)).await {
             Ok(lines) => {
-                let told = lines.into_iter().map(|text| Reply::Told { text });
+                let told = lines.into_iter().map(|text| ControlReply::Told { text });
                 told.collect()
             }
             // Faults of the config are several lines, each with its place first.
-            Err(failure) => vec![Reply::Refused {
+            Err(failure) => vec![ControlReply::Refused {
                 text: chain(&failure).to_string(),
             }],
         }
     }
 
-    fn lift(&self, network: Option<&str>, by: &Operator) -> Vec<Reply> {
+    fn lift(&self, network: Option<&str>, by: &Operator) -> Vec<ControlReply> {
         match network.map(str::parse).transpose() {
             Ok(network) => {
                 let lifted = self.admission.lift(network);
@@ -290,15 +295,19 @@ impl Powers {
                         operator: by.clone(),
                     });
                 }
-                lifted.iter().map(show_ban).map(Reply::Lifted).collect()
+                lifted
+                    .iter()
+                    .map(show_ban)
+                    .map(ControlReply::Lifted)
+                    .collect()
             }
-            Err(wrong) => vec![Reply::Refused {
+            Err(wrong) => vec![ControlReply::Refused {
                 text: format!("{wrong}"),
             }],
         }
     }
 
-    fn top(&self) -> Vec<Reply> {
+    fn top(&self) -> Vec<ControlReply> {
         let open = self.sessions.all();
         let mut homes = BTreeMap::new();
         for open in &open {
@@ -311,17 +320,19 @@ impl Powers {
             });
         }
         let failed = self.failed_logins.last(FAILED_LOGINS).into_iter();
-        let failed = failed.map(|failed| FailedLogin {
+        let failed = failed.map(|failed| FailedLoginEntry {
             at: time::rfc3339(failed.at),
             user: failed.user,
             peer: failed.peer.to_string(),
             method: failed.method,
             reason: failed.reason,
         });
-        let sessions = open.iter().map(|open| Reply::Session(show(open)));
-        let homes = homes.into_values().map(Reply::Home);
+        let sessions = open.iter().map(|open| ControlReply::Session(show(open)));
+        let homes = homes.into_values().map(ControlReply::Home);
         let replies = sessions.chain(homes);
-        replies.chain(failed.map(Reply::FailedLogin)).collect()
+        replies
+            .chain(failed.map(ControlReply::FailedLogin))
+            .collect()
     }
 
     fn kill(
@@ -330,13 +341,13 @@ impl Powers {
         user: Option<&str>,
         reason: Option<String>,
         by: &Operator,
-    ) -> Vec<Reply> {
+    ) -> Vec<ControlReply> {
         let mut replies = Vec::new();
         let mut ending = Vec::new();
         for id in ids {
             match self.sessions.find(*id) {
                 Some(open) => ending.push(open),
-                None => replies.push(Reply::NoSession { id: *id }),
+                None => replies.push(ControlReply::NoSession { id: *id }),
             }
         }
         ending.extend(user.map_or_else(Vec::new, |user| self.sessions.of(user)));
@@ -349,16 +360,16 @@ impl Powers {
                 reason: reason.as_deref(),
                 operator: by.clone(),
             });
-            replies.push(Reply::Ended(show(&open)));
+            replies.push(ControlReply::Ended(show(&open)));
         }
         replies
     }
 }
 
-fn show_ban(ban: &admission::Ban) -> Ban {
+fn show_ban(ban: &admission::Ban) -> BanEntry {
     let until = i64::try_from(ban.until.as_secs()).unwrap_or(i64::MAX);
     let faults = ban.faults.iter();
-    Ban {
+    BanEntry {
         source: ban.source.to_string(),
         until: time::rfc3339(until),
         seconds_left: ban.left.as_secs(),
@@ -369,7 +380,7 @@ fn show_ban(ban: &admission::Ban) -> Ban {
     }
 }
 
-fn show(open: &Open) -> OpenSession {
+fn show(open: &RegisteredSession) -> OpenSession {
     let totals = open.session.transfers().totals();
     OpenSession {
         id: open.id,

@@ -27,18 +27,18 @@ use self::jobs::known_sources::KnownSources;
 use self::jobs::live::Live;
 use self::jobs::sweep;
 use self::listen::accept::Acceptor;
-use self::listen::memory::Memory;
+use self::listen::memory::MemoryWatch;
 use self::listen::shard::Shard;
 use self::listen::sockets::listeners;
 use self::reload::{Reload, note_declared};
 use self::supervisor::Supervisor;
 use self::telemetry::FileSystems;
 use self::telemetry::Process;
-use self::telemetry::{Told, start_audit};
+use self::telemetry::{Telemetry, start_audit};
 use crate::accounts::{self, Accounts, Declared};
 use crate::admission::Admission;
 use crate::config::Config;
-use crate::control::{Server as RunningServer, Status};
+use crate::control::{RunningServer, Status};
 use crate::database::{self, Alone};
 use crate::io::disks;
 use crate::io::phase::Phase;
@@ -84,11 +84,11 @@ fn serve_with(config: Config, log: &Log) -> anyhow::Result<()> {
     prepare_process();
     disks::prepare();
     let accounts = on_a_runtime(prepare_accounts(&config))?;
-    let prepared = Prepared {
+    let prepared = PreparedServer {
         alone: accounts.alone,
         declared: accounts.declared,
         host_keys: host_keys::load_or_make(&config.server.keys)?,
-        memory: Arc::new(Memory::new(config.server.max_memory)),
+        memory: Arc::new(MemoryWatch::new(config.server.max_memory)),
         supervisor: Supervisor::connect(),
         process: Arc::new(Process::open()),
         fence: sandbox::raise(&config, accounts.homes)?,
@@ -108,12 +108,12 @@ fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
 }
 
 /// What must be opened before the sandbox is entered, and the sandbox.
-struct Prepared {
+struct PreparedServer {
     /// Makes this server the one of its data.
     alone: Alone,
     declared: Declared,
     host_keys: Vec<PrivateKey>,
-    memory: Arc<Memory>,
+    memory: Arc<MemoryWatch>,
     supervisor: Supervisor,
     process: Arc<Process>,
     fence: Option<&'static Fence>,
@@ -171,8 +171,8 @@ async fn become_the_server(data: &Path) -> anyhow::Result<Alone> {
     }
 }
 
-async fn run(config: Config, log: Log, prepared: Prepared) -> anyhow::Result<()> {
-    let Prepared {
+async fn run(config: Config, log: Log, prepared: PreparedServer) -> anyhow::Result<()> {
+    let PreparedServer {
         alone,
         declared,
         host_keys,
@@ -208,7 +208,7 @@ async fn run(config: Config, log: Log, prepared: Prepared) -> anyhow::Result<()>
         permits.clone(),
         admission.clone(),
     ));
-    let server = Server {
+    let server = ListeningServer {
         listeners: listeners(&config.server.listen).await?,
         reload: reload.clone(),
         permits,
@@ -221,7 +221,7 @@ async fn run(config: Config, log: Log, prepared: Prepared) -> anyhow::Result<()>
     let known_sources = KnownSources::recall(&config.server.data, admission.clone());
     let known_sources = Arc::new(known_sources);
     let phases = stop::obey_signals()?;
-    let told = Told {
+    let told = Telemetry {
         metrics,
         admission: admission.clone(),
         audit: audit.clone(),
@@ -332,18 +332,18 @@ fn prepare_process() {
 }
 
 /// A server that listens, and does not accept yet.
-struct Server {
+struct ListeningServer {
     listeners: Vec<TcpListener>,
     reload: Arc<Reload>,
     permits: Arc<Semaphore>,
     admission: Arc<Admission>,
-    memory: Arc<Memory>,
+    memory: Arc<MemoryWatch>,
     sessions: Arc<Sessions>,
     shards: usize,
     supervisor: Supervisor,
 }
 
-impl Server {
+impl ListeningServer {
     /// The addresses that it really has: port 0 in the config is a real port here.
     fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
         let addresses = self.listeners.iter().map(TcpListener::local_addr);

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::io::phase::{Phase, STOPPING, reached};
-use crate::session::registry::{Open, Sessions};
+use crate::session::registry::{RegisteredSession, Sessions};
 use crate::session::transfers::Totals;
 
 /// How often the sessions are looked at.
@@ -80,7 +80,7 @@ struct Seen {
 }
 
 /// Ends a session that moves nothing any more; is it one that does?
-fn still_moves(open: &Open, seen: &mut HashMap<u64, Seen>) -> bool {
+fn still_moves(open: &RegisteredSession, seen: &mut HashMap<u64, Seen>) -> bool {
     let moved = open.session.transfers().totals();
     let now = Instant::now();
     let last = seen.entry(open.id).or_insert(Seen { moved, at: now });

@@ -34,11 +34,11 @@ struct Bucket {
     /// So many a second.
     rate: AtomicU64,
     /// Whoever holds it has the turn; tokio hands it on in the order in which they came.
-    level: sync::Mutex<Level>,
+    level: sync::Mutex<BucketLevel>,
 }
 
 #[derive(Debug)]
-struct Level {
+struct BucketLevel {
     /// What may be taken now; below 0 after a turn that took more.
     amount: f64,
     /// When that was so.
@@ -47,7 +47,7 @@ struct Level {
 
 impl Bucket {
     fn new(rate: Option<u64>) -> Self {
-        let level = Level {
+        let level = BucketLevel {
             amount: 0.0,
             at: Instant::now(),
         };
@@ -89,7 +89,7 @@ fn in_a_turn(rate: u64) -> u64 {
     (rate as f64 * TURN.as_secs_f64()) as u64
 }
 
-impl Level {
+impl BucketLevel {
     /// Gives the rate once something may be taken; `None` when there is no limit any more.
     async fn wait_until_filled(&mut self, bucket: &Bucket) -> Option<u64> {
         loop {

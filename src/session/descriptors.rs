@@ -30,7 +30,7 @@ impl Descriptors {
 pub struct Holdings(Portion);
 
 /// One that is held open, until this is dropped.
-pub type Held = Taken;
+pub type HeldDescriptor = Taken;
 
 impl Holdings {
     /// So many the account may hold now, if the others stay as they are.
@@ -42,7 +42,7 @@ impl Holdings {
     ///
     /// # Errors
     /// The account has as many as it may have now.
-    pub fn take(&self) -> Result<Held, Error> {
+    pub fn take(&self) -> Result<HeldDescriptor, Error> {
         self.0.take().map_err(|UsedUp { most }| {
             Error::Limit(
                 "Too many files and directories are open in the sessions of this account",

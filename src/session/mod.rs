@@ -22,12 +22,12 @@ use crate::config;
 use crate::error::Error;
 use crate::hashes::Hashes;
 use crate::io::pool::Threads;
-use crate::observe::audit::{Event, Login, milliseconds};
+use crate::observe::audit::{Event, LoginEvent, milliseconds};
 use crate::quota::{Ledger, Member, Usage};
 use crate::sandbox;
 use crate::session::bandwidth::Share;
 use crate::session::descriptors::Holdings;
-use crate::session::recorder::Witness;
+use crate::session::recorder::Recorder;
 use crate::session::transfers::{Totals, Transfers};
 use crate::store::local::{self, LocalStore, Remains};
 use crate::store::{Identity, Store};
@@ -46,12 +46,12 @@ pub struct Session {
     /// How often the account was changed.
     generation: AtomicU32,
     made: Made,
-    client: Client,
-    terms: Terms,
+    client: ConnectedClient,
+    terms: SessionTerms,
     member: Member,
     shares: Shares,
     hashes: Arc<Hashes>,
-    witness: Witness,
+    witness: Recorder,
     /// Once it is let in.
     began: OnceLock<Instant>,
     /// Why it ends, once that is known.
@@ -60,7 +60,7 @@ pub struct Session {
 }
 
 /// Who is at the other end.
-pub struct Client {
+pub struct ConnectedClient {
     /// Where it is.
     pub address: SocketAddr,
     /// Its identification string, without line end.
@@ -78,23 +78,23 @@ pub struct Shares {
 }
 
 /// What the config says of sessions.
-pub struct Terms {
+pub struct SessionTerms {
     /// Its limits.
-    pub limits: config::Sftp,
+    pub limits: config::SftpSettings,
     /// How files are overwritten and closed.
-    pub uploads: config::Uploads,
+    pub uploads: config::UploadSettings,
 }
 
 impl Session {
     /// Begins a session.
     pub fn new(
         proof: Proof,
-        client: Client,
-        terms: Terms,
+        client: ConnectedClient,
+        terms: SessionTerms,
         member: Member,
         shares: Shares,
         hashes: Arc<Hashes>,
-        witness: Witness,
+        witness: Recorder,
     ) -> Self {
         let (account, basis) = proof.into_parts();
         Self {
@@ -177,7 +177,7 @@ impl Session {
     }
 
     /// The limits that hold for it.
-    pub fn limits(&self) -> &config::Sftp {
+    pub fn limits(&self) -> &config::SftpSettings {
         &self.terms.limits
     }
 
@@ -203,9 +203,9 @@ impl Session {
     }
 
     /// Records that the login is complete, or why it is refused after all.
-    pub fn tell_login(&self, login: Login<'_>) {
+    pub fn tell_login(&self, login: LoginEvent<'_>) {
         let (user, peer, session) = (self.user(), self.peer(), self.id());
-        let Login { method, key, .. } = login;
+        let LoginEvent { method, key, .. } = login;
         if let Some(reason) = login.reason {
             warn!(user, %peer, method, key, reason, "login refused");
         } else {
@@ -223,7 +223,7 @@ impl Session {
     }
 
     /// Notes what it does.
-    pub fn witness(&self) -> &Witness {
+    pub fn witness(&self) -> &Recorder {
         &self.witness
     }
 

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::observe::audit::{Audit, Event, Login, Who};
+use crate::observe::audit::{Actor, Audit, Event, LoginEvent};
 use crate::observe::metrics::{Direction, Metrics, Presence};
 
 /// Of one session.
-pub struct Witness {
+pub struct Recorder {
     audit: Audit,
-    who: Who,
+    who: Actor,
     metrics: Arc<Metrics>,
     _session: Presence,
 }
 
-impl Witness {
+impl Recorder {
     /// For the session of this one.
-    pub fn new(audit: Audit, metrics: Arc<Metrics>, who: Who) -> Self {
+    pub fn new(audit: Audit, metrics: Arc<Metrics>, who: Actor) -> Self {
         let _session = metrics.session();
         Self {
             audit: audit.of_account(&who.user),
@@ -29,7 +29,7 @@ impl Witness {
     pub fn note(&self, event: &Event<'_>) {
         match event {
             Event::Refused { reason, .. } => self.metrics.refused(reason),
-            Event::Login(Login { method, ok, .. }) => self.metrics.login(method, *ok),
+            Event::Login(LoginEvent { method, ok, .. }) => self.metrics.login(method, *ok),
             Event::Upload(moved) => {
                 let result = moved.result.name();
                 self.metrics.transferred(Direction::Upload, result);

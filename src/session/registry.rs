@@ -13,22 +13,22 @@ use crate::values::time;
 /// All sessions that are open.
 #[derive(Default)]
 pub struct Sessions {
-    state: Mutex<State>,
+    state: Mutex<RegistryState>,
     somebody_late: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct RegistryState {
     last_id: u64,
-    open: BTreeMap<u64, Arc<Open>>,
+    open: BTreeMap<u64, Arc<RegisteredSession>>,
     /// The last change of any account that was given to the sessions of some.
     known_until: i64,
     /// Users whose sessions may not have a change, since their login was proven before it.
     late: BTreeSet<UserName>,
 }
 
-impl State {
-    fn of(&self, user: &str) -> impl Iterator<Item = &Arc<Open>> {
+impl RegistryState {
+    fn of(&self, user: &str) -> impl Iterator<Item = &Arc<RegisteredSession>> {
         let open = self.open.values();
         open.filter(move |open| open.session.user() == user)
     }
@@ -48,17 +48,17 @@ pub enum TooMany {
 }
 
 /// A session that is open.
-pub struct Open {
+pub struct RegisteredSession {
     /// Unique while the server runs, and never used again.
     pub id: u64,
     /// The session itself.
     pub session: Arc<Session>,
     /// When it began: seconds since 1970-01-01 00:00 UTC.
     pub since: i64,
-    ending: Ending,
+    ending: SessionEnd,
 }
 
-impl Open {
+impl RegisteredSession {
     /// Ends it: the client is told these words, unless it was ended before.
     pub fn end(&self, words: &str) {
         if self.ending.end(words) {
@@ -71,15 +71,15 @@ impl Open {
 
 /// Ends one connection from outside; cheap to clone.
 #[derive(Clone)]
-pub struct Ending(Arc<watch::Sender<Option<String>>>);
+pub struct SessionEnd(Arc<watch::Sender<Option<String>>>);
 
-impl Default for Ending {
+impl Default for SessionEnd {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(None)))
     }
 }
 
-impl Ending {
+impl SessionEnd {
     /// Ends it with these words; false if it was ended before.
     pub fn end(&self, words: &str) -> bool {
         self.0.send_if_modified(|ended| {
@@ -103,19 +103,19 @@ impl Ending {
 }
 
 /// A session's place among those that are open; it is taken out when this is dropped.
-pub struct Entry {
+pub struct RegistryEntry {
     sessions: Arc<Sessions>,
     id: u64,
 }
 
-impl Drop for Entry {
+impl Drop for RegistryEntry {
     fn drop(&mut self) {
         self.sessions.state().open.remove(&self.id);
     }
 }
 
 impl Sessions {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RegistryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,8 +131,8 @@ impl Sessions {
         self: &Arc<Self>,
         id: u64,
         session: Arc<Session>,
-        ending: Ending,
-    ) -> Result<Entry, TooMany> {
+        ending: SessionEnd,
+    ) -> Result<RegistryEntry, TooMany> {
         let mut state = self.state();
         let account = session.account();
         if let Some(most) = account.settings.rules.max_sessions {
@@ -145,14 +145,14 @@ impl Sessions {
             state.late.insert(account.name.clone());
             self.somebody_late.notify_one();
         }
-        let open = Open {
+        let open = RegisteredSession {
             id,
             session,
             since: time::now(),
             ending,
         };
         state.open.insert(id, Arc::new(open));
-        Ok(Entry {
+        Ok(RegistryEntry {
             sessions: self.clone(),
             id,
         })
@@ -176,17 +176,17 @@ impl Sessions {
     }
 
     /// All that are open, the oldest first.
-    pub fn all(&self) -> Vec<Arc<Open>> {
+    pub fn all(&self) -> Vec<Arc<RegisteredSession>> {
         self.state().open.values().cloned().collect()
     }
 
     /// Those of one user, the oldest first.
-    pub fn of(&self, user: &str) -> Vec<Arc<Open>> {
+    pub fn of(&self, user: &str) -> Vec<Arc<RegisteredSession>> {
         self.state().of(user).cloned().collect()
     }
 
     /// The one of this id.
-    pub fn find(&self, id: u64) -> Option<Arc<Open>> {
+    pub fn find(&self, id: u64) -> Option<Arc<RegisteredSession>> {
         self.state().open.get(&id).cloned()
     }
 }

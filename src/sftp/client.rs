@@ -2,7 +2,7 @@
 
 /// The clients that need something of their own; see PROTOCOL.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Client {
+pub enum ClientQuirks {
     /// OpenSSH's `sftp`, `scp`, and sshfs on top of it.
     OpenSsh,
     /// PuTTY's `psftp` and `pscp`, and FileZilla.
@@ -24,19 +24,19 @@ pub enum Client {
 }
 
 /// The software part of an identification starts so.
-const KNOWN: &[(&str, Client)] = &[
-    ("OpenSSH", Client::OpenSsh),
-    ("WinSCP", Client::WinScp),
-    ("PuTTY", Client::Putty),
-    ("FileZilla", Client::Putty),
-    ("libssh2", Client::Libssh2),
-    ("AsyncSSH", Client::AsyncSsh),
-    ("ssh2js", Client::Ssh2Js),
-    ("libssh_", Client::Libssh),
-    ("phpseclib", Client::Phpseclib),
+const KNOWN: &[(&str, ClientQuirks)] = &[
+    ("OpenSSH", ClientQuirks::OpenSsh),
+    ("WinSCP", ClientQuirks::WinScp),
+    ("PuTTY", ClientQuirks::Putty),
+    ("FileZilla", ClientQuirks::Putty),
+    ("libssh2", ClientQuirks::Libssh2),
+    ("AsyncSSH", ClientQuirks::AsyncSsh),
+    ("ssh2js", ClientQuirks::Ssh2Js),
+    ("libssh_", ClientQuirks::Libssh),
+    ("phpseclib", ClientQuirks::Phpseclib),
 ];
 
-impl Client {
+impl ClientQuirks {
     /// From the whole line, `SSH-2.0-softwareversion comments`.
     pub fn identify(line: &[u8]) -> Self {
         let software = line.splitn(3, |b| *b == b'-').nth(2).unwrap_or_default();
@@ -73,18 +73,24 @@ mod tests {
     #[test]
     fn clients_are_known_by_their_identification() {
         for (line, client) in [
-            (&b"SSH-2.0-OpenSSH_9.2p1 Debian-2"[..], Client::OpenSsh),
-            (b"SSH-2.0-WinSCP_release_6.5", Client::WinScp),
-            (b"SSH-2.0-PuTTY_Release_0.78", Client::Putty),
-            (b"SSH-2.0-libssh2_1.10.0", Client::Libssh2),
-            (b"SSH-2.0-AsyncSSH_2.24.1", Client::AsyncSsh),
-            (b"SSH-2.0-ssh2js1.17.0", Client::Ssh2Js),
-            (b"SSH-2.0-libssh_0.10.5", Client::Libssh),
-            (b"SSH-2.0-phpseclib_3.0 (openssl, gmp)", Client::Phpseclib),
-            (b"SSH-2.0-paramiko_5.1.0", Client::Other),
-            (b"", Client::Other),
+            (
+                &b"SSH-2.0-OpenSSH_9.2p1 Debian-2"[..],
+                ClientQuirks::OpenSsh,
+            ),
+            (b"SSH-2.0-WinSCP_release_6.5", ClientQuirks::WinScp),
+            (b"SSH-2.0-PuTTY_Release_0.78", ClientQuirks::Putty),
+            (b"SSH-2.0-libssh2_1.10.0", ClientQuirks::Libssh2),
+            (b"SSH-2.0-AsyncSSH_2.24.1", ClientQuirks::AsyncSsh),
+            (b"SSH-2.0-ssh2js1.17.0", ClientQuirks::Ssh2Js),
+            (b"SSH-2.0-libssh_0.10.5", ClientQuirks::Libssh),
+            (
+                b"SSH-2.0-phpseclib_3.0 (openssl, gmp)",
+                ClientQuirks::Phpseclib,
+            ),
+            (b"SSH-2.0-paramiko_5.1.0", ClientQuirks::Other),
+            (b"", ClientQuirks::Other),
         ] {
-            assert_eq!(Client::identify(line), client);
+            assert_eq!(ClientQuirks::identify(line), client);
         }
     }
 }

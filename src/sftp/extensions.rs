@@ -75,7 +75,7 @@ const STATVFS_NO_SETUID: u64 = 2;
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct CheckFile {
-    pub of: Checked,
+    pub of: CheckTarget,
     /// Names with commas between them; the first that is known is taken.
     pub algorithms: Bytes,
     pub offset: u64,
@@ -90,7 +90,7 @@ pub struct CheckFile {
 /// What is checked.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
-pub enum Checked {
+pub enum CheckTarget {
     Handle(Bytes),
     Path(Bytes),
 }
@@ -98,45 +98,45 @@ pub enum Checked {
 type Decode = fn(&mut Frame) -> Result<Extended, Truncated>;
 
 /// One extension: its name, the value that VERSION advertises with it, and how it is read.
-struct Row(&'static str, &'static str, Decode);
+struct ExtensionRow(&'static str, &'static str, Decode);
 
-const TABLE: &[Row] = &[
-    Row("posix-rename@openssh.com", "1", |f| {
+const TABLE: &[ExtensionRow] = &[
+    ExtensionRow("posix-rename@openssh.com", "1", |f| {
         Ok(Extended::PosixRename {
             from: f.string()?,
             to: f.string()?,
         })
     }),
-    Row("statvfs@openssh.com", "2", |f| {
+    ExtensionRow("statvfs@openssh.com", "2", |f| {
         Ok(Extended::Statvfs { path: f.string()? })
     }),
-    Row("fstatvfs@openssh.com", "2", |f| {
+    ExtensionRow("fstatvfs@openssh.com", "2", |f| {
         Ok(Extended::Fstatvfs {
             handle: f.string()?,
         })
     }),
-    Row("hardlink@openssh.com", "1", |f| {
+    ExtensionRow("hardlink@openssh.com", "1", |f| {
         Ok(Extended::Hardlink {
             existing: f.string()?,
             new: f.string()?,
         })
     }),
-    Row("fsync@openssh.com", "1", |f| {
+    ExtensionRow("fsync@openssh.com", "1", |f| {
         Ok(Extended::Fsync {
             handle: f.string()?,
         })
     }),
-    Row("lsetstat@openssh.com", "1", |f| {
+    ExtensionRow("lsetstat@openssh.com", "1", |f| {
         Ok(Extended::Lsetstat {
             path: f.string()?,
             attrs: attrs(f)?,
         })
     }),
-    Row("limits@openssh.com", "1", |_| Ok(Extended::Limits)),
-    Row("expand-path@openssh.com", "1", |f| {
+    ExtensionRow("limits@openssh.com", "1", |_| Ok(Extended::Limits)),
+    ExtensionRow("expand-path@openssh.com", "1", |f| {
         Ok(Extended::ExpandPath { path: f.string()? })
     }),
-    Row("copy-data", "1", |f| {
+    ExtensionRow("copy-data", "1", |f| {
         Ok(Extended::CopyData {
             from: f.string()?,
             offset: f.uint64()?,
@@ -145,7 +145,7 @@ const TABLE: &[Row] = &[
             to_offset: f.uint64()?,
         })
     }),
-    Row("copy-file", "1", |f| {
+    ExtensionRow("copy-file", "1", |f| {
         Ok(Extended::CopyFile {
             from: f.string()?,
             to: f.string()?,
@@ -153,25 +153,25 @@ const TABLE: &[Row] = &[
         })
     }),
     // As paramiko asks, and as it expects the reply: not quite as the draft has it.
-    Row("check-file", "1", |f| {
-        let of = Checked::Handle(f.string()?);
+    ExtensionRow("check-file", "1", |f| {
+        let of = CheckTarget::Handle(f.string()?);
         check_file(f, of, true)
     }),
-    Row("check-file-handle", "1", |f| {
-        let of = Checked::Handle(f.string()?);
+    ExtensionRow("check-file-handle", "1", |f| {
+        let of = CheckTarget::Handle(f.string()?);
         check_file(f, of, false)
     }),
-    Row("check-file-name", "1", |f| {
-        let of = Checked::Path(f.string()?);
+    ExtensionRow("check-file-name", "1", |f| {
+        let of = CheckTarget::Path(f.string()?);
         check_file(f, of, false)
     }),
-    Row("space-available", "1", |f| {
+    ExtensionRow("space-available", "1", |f| {
         Ok(Extended::SpaceAvailable { path: f.string()? })
     }),
-    Row("home-directory", "1", |f| {
+    ExtensionRow("home-directory", "1", |f| {
         Ok(Extended::HomeDirectory { user: f.string()? })
     }),
-    Row("users-groups-by-id@openssh.com", "1", |f| {
+    ExtensionRow("users-groups-by-id@openssh.com", "1", |f| {
         Ok(Extended::UsersGroupsById {
             users: f.string()?,
             groups: f.string()?,
@@ -179,7 +179,11 @@ const TABLE: &[Row] = &[
     }),
 ];
 
-fn check_file(frame: &mut Frame, of: Checked, names_itself: bool) -> Result<Extended, Truncated> {
+fn check_file(
+    frame: &mut Frame,
+    of: CheckTarget,
+    names_itself: bool,
+) -> Result<Extended, Truncated> {
     Ok(Extended::CheckFile(CheckFile {
         of,
         algorithms: frame.string()?,
@@ -192,15 +196,20 @@ fn check_file(frame: &mut Frame, of: Checked, names_itself: bool) -> Result<Exte
 
 /// Names and values for VERSION.
 pub fn advertised() -> impl Iterator<Item = (&'static str, &'static str)> {
-    TABLE.iter().map(|Row(name, value, _)| (*name, *value))
+    TABLE
+        .iter()
+        .map(|ExtensionRow(name, value, _)| (*name, *value))
 }
 
 impl Extended {
     /// Reads the name and, if it is known, the fields that follow it.
     pub fn decode(frame: &mut Frame) -> Result<Self, Truncated> {
         let name = frame.string()?;
-        match TABLE.iter().find(|Row(known, ..)| known.as_bytes() == name) {
-            Some(Row(_, _, decode)) => decode(frame),
+        match TABLE
+            .iter()
+            .find(|ExtensionRow(known, ..)| known.as_bytes() == name)
+        {
+            Some(ExtensionRow(_, _, decode)) => decode(frame),
             None => Ok(Self::Unknown),
         }
     }

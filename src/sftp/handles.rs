@@ -1,11 +1,11 @@
 //! The handles of one SFTP session: capped, and never mistaken for one another.
 
 use crate::error::Error;
-use crate::session::descriptors::{Held, Holdings};
+use crate::session::descriptors::{HeldDescriptor, Holdings};
 use crate::vfs::{OpenDirectory, OpenFile};
 
 /// What a handle stands for.
-pub(super) enum Open {
+pub(super) enum OpenHandle {
     File(OpenFile),
     Directory(OpenDirectory),
 }
@@ -33,8 +33,8 @@ pub(super) struct Handles {
 
 struct Slot {
     stamp: u64,
-    open: Open,
-    held: Held,
+    open: OpenHandle,
+    held: HeldDescriptor,
 }
 
 const NOT_A_FILE: Error = Error::Handle("Handle is a directory's");
@@ -58,7 +58,7 @@ impl Handles {
     }
 
     /// May one more be opened? Asked before opening, so that a refused OPEN changes nothing.
-    pub(super) fn room(&self) -> Result<Held, Error> {
+    pub(super) fn room(&self) -> Result<HeldDescriptor, Error> {
         if self.slots.len() - self.free.len() < self.max {
             self.holdings.take()
         } else {
@@ -70,7 +70,7 @@ impl Handles {
     }
 
     /// The same for a directory.
-    pub(super) fn room_for_directory(&self) -> Result<Held, Error> {
+    pub(super) fn room_for_directory(&self) -> Result<HeldDescriptor, Error> {
         if self.directories < DIRECTORIES {
             self.room()
         } else {
@@ -82,12 +82,12 @@ impl Handles {
     }
 
     /// What was opened in the room that was found for it.
-    pub(super) fn insert(&mut self, held: Held, open: Open) -> [u8; WIRE_LENGTH] {
+    pub(super) fn insert(&mut self, held: HeldDescriptor, open: OpenHandle) -> [u8; WIRE_LENGTH] {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             (self.slots.len() - 1) as u32
         });
-        self.directories += usize::from(matches!(open, Open::Directory(_)));
+        self.directories += usize::from(matches!(open, OpenHandle::Directory(_)));
         let stamp = rand::random::<u64>() >> (u64::BITS - STAMP_BITS);
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some(Slot { stamp, open, held });
@@ -95,7 +95,7 @@ impl Handles {
         written(slot, stamp)
     }
 
-    pub(super) fn get(&mut self, wire: &[u8]) -> Result<&mut Open, Error> {
+    pub(super) fn get(&mut self, wire: &[u8]) -> Result<&mut OpenHandle, Error> {
         let (slot, stamp) = parse(wire)?;
         match self.slots.get_mut(slot as usize) {
             Some(Some(slot)) if slot.stamp == stamp => Ok(&mut slot.open),
@@ -104,12 +104,12 @@ impl Handles {
     }
 
     /// What it stood for, and the descriptor that this holds until it is closed.
-    pub(super) fn remove(&mut self, wire: &[u8]) -> Result<(Open, Held), Error> {
+    pub(super) fn remove(&mut self, wire: &[u8]) -> Result<(OpenHandle, HeldDescriptor), Error> {
         self.get(wire)?;
         let (number, _) = parse(wire)?;
         let slot = self.slots.get_mut(number as usize).and_then(Option::take);
         self.free.push(number);
-        let is_directory = |slot: &Slot| matches!(slot.open, Open::Directory(_));
+        let is_directory = |slot: &Slot| matches!(slot.open, OpenHandle::Directory(_));
         self.directories -= usize::from(slot.as_ref().is_some_and(is_directory));
         slot.map(|slot| (slot.open, slot.held)).ok_or(UNKNOWN)
     }
@@ -119,7 +119,7 @@ impl Handles {
     }
 
     /// Takes all handles, as when the session ends.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Open> {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = OpenHandle> {
         self.free.clear();
         self.directories = 0;
         std::mem::take(&mut self.slots)
@@ -130,8 +130,8 @@ impl Handles {
 
     pub(super) fn file(&mut self, wire: &[u8]) -> Result<&mut OpenFile, Error> {
         match self.get(wire)? {
-            Open::File(file) => Ok(file),
-            Open::Directory(_) => Err(NOT_A_FILE),
+            OpenHandle::File(file) => Ok(file),
+            OpenHandle::Directory(_) => Err(NOT_A_FILE),
         }
     }
 
@@ -140,8 +140,8 @@ impl Handles {
         let (slot, stamp) = parse(wire)?;
         match self.slots.get(slot as usize) {
             Some(Some(slot)) if slot.stamp == stamp => match &slot.open {
-                Open::File(file) => Ok(file),
-                Open::Directory(_) => Err(NOT_A_FILE),
+                OpenHandle::File(file) => Ok(file),
+                OpenHandle::Directory(_) => Err(NOT_A_FILE),
             },
             _ => Err(UNKNOWN),
         }
@@ -149,8 +149,8 @@ impl Handles {
 
     pub(super) fn directory(&mut self, wire: &[u8]) -> Result<&mut OpenDirectory, Error> {
         match self.get(wire)? {
-            Open::Directory(directory) => Ok(directory),
-            Open::File(_) => Err(Error::Handle("Handle is a file's")),
+            OpenHandle::Directory(directory) => Ok(directory),
+            OpenHandle::File(_) => Err(Error::Handle("Handle is a file's")),
         }
     }
 }
@@ -223,8 +223,8 @@ mod tests {
         Ok(handles.insert(held, directory()))
     }
 
-    fn directory() -> Open {
-        Open::Directory(OpenDirectory::granted_nothing(Box::new(Empty)))
+    fn directory() -> OpenHandle {
+        OpenHandle::Directory(OpenDirectory::granted_nothing(Box::new(Empty)))
     }
 
     #[test]

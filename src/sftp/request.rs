@@ -21,25 +21,25 @@ pub mod open_flag {
 }
 
 /// What the metrics count a packet as.
-pub fn counted_as(packet_type: u8) -> metrics::Request {
-    use metrics::Request;
+pub fn counted_as(packet_type: u8) -> metrics::RequestKind {
+    use metrics::RequestKind;
     match packet_type {
-        kind::INIT => Request::Init,
-        kind::OPEN => Request::Open,
-        kind::CLOSE => Request::Close,
-        kind::READ => Request::Read,
-        kind::WRITE => Request::Write,
-        kind::LSTAT | kind::FSTAT | kind::STAT => Request::Stat,
-        kind::SETSTAT | kind::FSETSTAT => Request::Setstat,
-        kind::OPENDIR | kind::READDIR => Request::List,
-        kind::REMOVE => Request::Remove,
-        kind::MKDIR => Request::Mkdir,
-        kind::RMDIR => Request::Rmdir,
-        kind::REALPATH => Request::Realpath,
-        kind::RENAME => Request::Rename,
-        kind::READLINK | kind::SYMLINK => Request::Link,
-        kind::EXTENDED => Request::Extended,
-        _ => Request::Unknown,
+        kind::INIT => RequestKind::Init,
+        kind::OPEN => RequestKind::Open,
+        kind::CLOSE => RequestKind::Close,
+        kind::READ => RequestKind::Read,
+        kind::WRITE => RequestKind::Write,
+        kind::LSTAT | kind::FSTAT | kind::STAT => RequestKind::Stat,
+        kind::SETSTAT | kind::FSETSTAT => RequestKind::Setstat,
+        kind::OPENDIR | kind::READDIR => RequestKind::List,
+        kind::REMOVE => RequestKind::Remove,
+        kind::MKDIR => RequestKind::Mkdir,
+        kind::RMDIR => RequestKind::Rmdir,
+        kind::REALPATH => RequestKind::Realpath,
+        kind::RENAME => RequestKind::Rename,
+        kind::READLINK | kind::SYMLINK => RequestKind::Link,
+        kind::EXTENDED => RequestKind::Extended,
+        _ => RequestKind::Unknown,
     }
 }
 

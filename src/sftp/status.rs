@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use rustix::io::Errno;
 
-use super::client::Client;
-use crate::error::{Error, Unfinished};
+use super::client::ClientQuirks;
+use crate::error::{Error, UnfinishedOverwrite};
 use crate::rules::{Denied, Permission};
 
 /// SSH_FX codes (draft-ietf-secsh-filexfer-02, section 7; 14 and 15 are from version 5).
@@ -39,7 +39,7 @@ pub fn standard_text(code: u32) -> &'static str {
 }
 
 /// The text for an error: OpenSSH's, which some clients compare (node-ssh), unless ours says more.
-pub fn text_for(error: &Error, client: Client) -> Cow<'static, str> {
+pub fn text_for(error: &Error, client: ClientQuirks) -> Cow<'static, str> {
     let says_no_more = |errno: Errno| {
         let missing = matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP);
         let refused = matches!(errno, Errno::ACCESS | Errno::PERM);
@@ -52,7 +52,7 @@ pub fn text_for(error: &Error, client: Client) -> Cow<'static, str> {
 }
 
 /// The code for an error, as this client understands it best.
-pub fn code_for(error: &Error, client: Client) -> u32 {
+pub fn code_for(error: &Error, client: ClientQuirks) -> u32 {
     match error {
         Error::Os(errno) => match *errno {
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP => code::NO_SUCH_FILE,
@@ -63,7 +63,7 @@ pub fn code_for(error: &Error, client: Client) -> u32 {
             Errno::DQUOT if client.knows_version_5_codes() => code::QUOTA_EXCEEDED,
             _ => code::FAILURE,
         },
-        Error::Unfinished(Unfinished { cause, .. }) => match cause {
+        Error::Unfinished(UnfinishedOverwrite { cause, .. }) => match cause {
             Some(errno @ (Errno::NOSPC | Errno::DQUOT)) => code_for(&Error::Os(*errno), client),
             _ => code::FAILURE,
         },
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn texts_are_those_of_openssh_unless_ours_say_more() {
-        let text = |error: Error| text_for(&error, Client::Other);
+        let text = |error: Error| text_for(&error, ClientQuirks::Other);
         for (errno, expected) in [
             (Errno::NOENT, "No such file"),
             (Errno::NOTDIR, "No such file"),

@@ -9,13 +9,13 @@ use crate::config;
 use crate::config::Algorithms::{self, Compatible, Legacy, Modern};
 
 /// Algorithms of one kind: the least permissive setting that offers them, and the best first.
-type Table<T> = &'static [(Algorithms, &'static [T])];
+type AlgorithmTable<T> = &'static [(Algorithms, &'static [T])];
 
 /// Holds against quantum computers, too: X25519 beside ML-KEM.
 const POST_QUANTUM_KEX: kex::Name = kex::MLKEM768X25519_SHA256;
 /// Nearly every client since 2014 has curve25519 (RFC 8731), under both of its names. Never offered: groups of
 /// 1024 bits.
-const KEX: Table<kex::Name> = &[
+const KEX: AlgorithmTable<kex::Name> = &[
     (
         Modern,
         &[
@@ -52,7 +52,7 @@ const AEAD_CIPHERS: &[cipher::Name] = &[
     cipher::AES_128_GCM,
     cipher::CHACHA20_POLY1305,
 ];
-const CIPHERS: Table<cipher::Name> = &[
+const CIPHERS: AlgorithmTable<cipher::Name> = &[
     (Modern, AEAD_CIPHERS),
     (
         Modern,
@@ -73,7 +73,7 @@ const CIPHERS: Table<cipher::Name> = &[
 ];
 
 /// Those of `Compatible` authenticate the plaintext instead of the ciphertext.
-const MACS: Table<mac::Name> = &[
+const MACS: AlgorithmTable<mac::Name> = &[
     (Modern, &[mac::HMAC_SHA512_ETM, mac::HMAC_SHA256_ETM]),
     (Compatible, &[mac::HMAC_SHA512, mac::HMAC_SHA256]),
     (Legacy, &[mac::HMAC_SHA1_ETM, mac::HMAC_SHA1]),
@@ -83,7 +83,7 @@ const MACS: Table<mac::Name> = &[
 pub(super) const SSH_RSA: Algorithm = Algorithm::Rsa { hash: None };
 /// Kinds of host keys, and of keys that sign a login. The server offers host keys of those kinds of which
 /// there are files in the folder of the keys.
-const KEYS: Table<Algorithm> = &[
+const KEYS: AlgorithmTable<Algorithm> = &[
     (
         Modern,
         &[
@@ -109,19 +109,19 @@ const KEYS: Table<Algorithm> = &[
 ];
 
 /// What a setting offers, in the order of the table.
-fn offered<T: Clone>(table: Table<T>, setting: Algorithms) -> Vec<T> {
+fn offered<T: Clone>(table: AlgorithmTable<T>, setting: Algorithms) -> Vec<T> {
     let rows = table.iter().filter(|(least, _)| *least <= setting);
     rows.flat_map(|(_, names)| names.iter().cloned()).collect()
 }
 
 /// The least permissive setting that offers this.
-fn least<T: PartialEq>(table: Table<T>, name: &T) -> Algorithms {
+fn least<T: PartialEq>(table: AlgorithmTable<T>, name: &T) -> Algorithms {
     let row = table.iter().find(|(_, names)| names.contains(name));
     row.map_or(Modern, |(least, _)| *least)
 }
 
 /// What is offered, the best first. In SSH the order of the client decides.
-pub(super) fn preferred(ssh: &config::Ssh, knows_etm: bool) -> Preferred {
+pub(super) fn preferred(ssh: &config::SshSettings, knows_etm: bool) -> Preferred {
     let kex = if ssh.post_quantum_only {
         vec![POST_QUANTUM_KEX]
     } else {

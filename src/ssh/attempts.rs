@@ -19,11 +19,11 @@ const SHOWN_ALGORITHMS: usize = 512;
 #[derive(Default)]
 pub(super) struct Attempts {
     client: OnceLock<Vec<u8>>,
-    state: Mutex<State>,
+    state: Mutex<AttemptState>,
 }
 
 #[derive(Default)]
-struct State {
+struct AttemptState {
     rejected: usize,
     user: String,
     reason: Option<String>,
@@ -35,7 +35,7 @@ struct State {
 }
 
 impl Attempts {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, AttemptState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -19,17 +19,17 @@ use super::context::Context;
 use super::means::{KEYBOARD_INTERACTIVE, Means, NONE, PASSWORD};
 use super::methods::methods;
 use crate::accounts::{
-    self, Accounts, Credential, Given, KeyProof, Proof, Refusal, SecurityKeyFlags,
+    self, Accounts, Credential, Given, KeyProof, LoginRefusal, Proof, SecurityKeyFlags,
 };
 use crate::config::Algorithms;
-use crate::observe::audit::{self, Audit, Event, Who, shown};
+use crate::observe::audit::{self, Actor, Audit, Event, shown};
 use crate::observe::failed_logins::FailedLogins;
 use crate::observe::log::brief;
 use crate::observe::metrics::Metrics;
 use crate::values::error_chain::chain;
 
 /// One connection's way to a login.
-pub(super) struct Login {
+pub(super) struct Authentication {
     accounts: Accounts,
     audit: Audit,
     metrics: Arc<Metrics>,
@@ -61,7 +61,7 @@ fn half_done(partial_success: bool) -> Auth {
     }
 }
 
-impl Login {
+impl Authentication {
     pub(super) fn new(context: &Context, visit: Arc<Visit>, peer: SocketAddr) -> Self {
         Self {
             accounts: context.accounts.clone(),
@@ -184,7 +184,7 @@ impl Login {
             // An agent offers all its keys: the log has them in one line at the end.
             Ok(Err(refusal)) if refusal.is_wrong() => {
                 self.visit.in_vain();
-                let is_known = refusal == Refusal::ExpiredKey;
+                let is_known = refusal == LoginRefusal::ExpiredKey;
                 let attempts = self.visit.attempts();
                 attempts.key_in_vain(user, &means, &refusal.to_string(), is_known);
                 self.audit_refusal(user, &means, &refusal.to_string());
@@ -251,7 +251,7 @@ impl Login {
         }
     }
 
-    fn conclude(&mut self, user: &str, means: Means, checked: Result<Proof, Refusal>) -> Auth {
+    fn conclude(&mut self, user: &str, means: Means, checked: Result<Proof, LoginRefusal>) -> Auth {
         match checked {
             Ok(proof) => {
                 self.visit.attempts().succeeded();
@@ -294,12 +294,12 @@ impl Login {
     }
 
     fn audit_refusal(&self, user: &str, means: &Means, reason: &str) {
-        let who = Who {
+        let who = Actor {
             user: shown(user.as_bytes()).into_owned(),
             peer: self.peer,
             session: None,
         };
-        let refused = audit::Login {
+        let refused = audit::LoginEvent {
             ok: false,
             method: means.method,
             reason: Some(reason),
@@ -331,7 +331,7 @@ impl Login {
 }
 
 /// A client that leaves between the two steps is refused.
-impl Drop for Login {
+impl Drop for Authentication {
     fn drop(&mut self) {
         if let Some((user, means)) = self.visit.attempts().unfinished() {
             self.audit_refusal(&user, &means, PASSWORD_MISSING);

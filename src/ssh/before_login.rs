@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::attempts::Attempts;
 use crate::accounts::LoginOptions;
-use crate::admission::{Fault, Ticket};
+use crate::admission::{Offence, Ticket};
 use crate::observe::audit::{Audit, Event};
 use crate::values::time;
 
@@ -176,7 +176,7 @@ impl Visit {
         self.attempts.log(self.peer, ending, failure, most);
     }
 
-    fn faults(&self, failure: Option<&russh::Error>) -> Vec<(Fault, u32)> {
+    fn faults(&self, failure: Option<&russh::Error>) -> Vec<(Offence, u32)> {
         let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
         if is(&self.is_logged_in) {
             return Vec::new();
@@ -185,17 +185,17 @@ impl Visit {
         let has_tried = wrong > 0 || self.in_vain.load(Ordering::Relaxed) > 0;
         let mut faults = Vec::new();
         if has_tried {
-            faults.push((Fault::FailedLogin, wrong.div_ceil(TRIES).max(1)));
+            faults.push((Offence::FailedLogin, wrong.div_ceil(TRIES).max(1)));
         }
         let other = if is(&self.is_too_much) {
-            Some(Fault::Abuse)
+            Some(Offence::Abuse)
         } else if is(&self.is_late) {
-            Some(Fault::Late)
+            Some(Offence::Late)
         } else {
             match failure {
-                Some(russh::Error::Version) => Some(Fault::Scan),
-                Some(failure) if is_abuse(failure) => Some(Fault::Abuse),
-                _ => (!has_tried).then_some(Fault::NoLogin),
+                Some(russh::Error::Version) => Some(Offence::Scan),
+                Some(failure) if is_abuse(failure) => Some(Offence::Abuse),
+                _ => (!has_tried).then_some(Offence::NoLogin),
             }
         };
         faults.extend(other.map(|other| (other, 1)));

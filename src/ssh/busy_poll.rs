@@ -21,7 +21,7 @@ const DISTURBED: Duration = Duration::from_micros(500);
 
 /// What one connection knows of its client.
 pub(super) struct Near {
-    turn: Turn,
+    turn: PollTurn,
     /// Bytes of the request that is being answered, and of the reply.
     moved: usize,
     /// How much of a habit it is that the client is quick.
@@ -32,7 +32,7 @@ pub(super) struct Near {
 }
 
 /// Who has to send something, and since when.
-enum Turn {
+enum PollTurn {
     Client(Instant),
     Server(Instant),
 }
@@ -41,7 +41,7 @@ impl Near {
     pub(super) fn new() -> Self {
         let born = Instant::now();
         Self {
-            turn: Turn::Server(born),
+            turn: PollTurn::Server(born),
             moved: 0,
             quick: 0,
             prompt: 0,
@@ -56,14 +56,14 @@ impl Near {
 
     /// So many bytes have come.
     pub(super) fn came(&mut self, count: usize, now: Instant) {
-        if let Turn::Client(since) = self.turn {
+        if let PollTurn::Client(since) = self.turn {
             let is_disturbed = self.watch.is_disturbed.swap(false, Ordering::Relaxed);
             let is_small = self.moved <= SMALL;
             learn(
                 &mut self.quick,
                 !is_disturbed && is_small && now.duration_since(since) < WINDOW,
             );
-            self.turn = Turn::Server(now);
+            self.turn = PollTurn::Server(now);
             self.moved = 0;
         }
         self.moved = self.moved.saturating_add(count);
@@ -75,10 +75,10 @@ impl Near {
 
     /// So many bytes went.
     pub(super) fn went(&mut self, count: usize, now: Instant) {
-        if let Turn::Server(since) = self.turn {
+        if let PollTurn::Server(since) = self.turn {
             learn(&mut self.prompt, now.duration_since(since) < WINDOW);
         }
-        self.turn = Turn::Client(now);
+        self.turn = PollTurn::Client(now);
         self.moved = self.moved.saturating_add(count);
         if self.is_near() {
             self.watch.last_until(now + WINDOW);

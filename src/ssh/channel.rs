@@ -12,7 +12,7 @@ use tracing::error;
 
 use super::inbox::Inbox;
 use super::transport::PACKET;
-use crate::exec::{self, Command};
+use crate::exec::{self, ExecCommand};
 use crate::io::pipe::{Gone, Pipe};
 use crate::observe::metrics::Metrics;
 use crate::scp;
@@ -33,9 +33,9 @@ pub(super) enum Service {
     /// The subsystem `sftp`.
     Sftp,
     /// The other half of a client's `scp`.
-    Scp(Result<scp::Request, scp::Fault>),
+    Scp(Result<scp::ScpRequest, scp::ScpRequestFault>),
     /// A command, for a terminal or not.
-    Command(Command, Terminal),
+    Command(ExecCommand, Terminal),
 }
 
 impl Service {
@@ -44,7 +44,7 @@ impl Service {
         if let Some(request) = scp::request(line) {
             return Self::Scp(request);
         }
-        Self::Command(Command::of_line(line), terminal)
+        Self::Command(ExecCommand::of_line(line), terminal)
     }
 }
 

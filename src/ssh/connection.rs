@@ -15,35 +15,35 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::algorithms;
-use super::auth::Login;
+use super::auth::Authentication;
 use super::before_login::Visit;
 use super::channel::{self, Service, Terminal};
 use super::context::Context;
-use super::rotation::{self, Rotation};
-use super::stream::Link;
+use super::rotation::{self, KeyRotation};
+use super::stream::ConnectionLink;
 use crate::config;
-use crate::exec::Command;
+use crate::exec::ExecCommand;
 use crate::io::portions::UsedUp;
-use crate::observe::audit::{self, Who, shown};
+use crate::observe::audit::{self, Actor, shown};
 use crate::quota::Limits;
-use crate::session::recorder::Witness;
-use crate::session::registry::{Ending, Entry, TooMany};
-use crate::session::{Client, Session, Shares, Terms};
+use crate::session::recorder::Recorder;
+use crate::session::registry::{RegistryEntry, SessionEnd, TooMany};
+use crate::session::{ConnectedClient, Session, SessionTerms, Shares};
 use crate::values::error_chain::chain;
 
 /// One connection: first a login, then a session with channels.
 pub(super) struct Connection {
-    pub(super) login: Login,
+    pub(super) login: Authentication,
     pub(super) visit: Arc<Visit>,
     pub(super) context: Arc<Context>,
     pub(super) peer: SocketAddr,
-    pub(super) link: Arc<Link>,
-    pub(super) ending: Ending,
+    pub(super) link: Arc<ConnectionLink>,
+    pub(super) ending: SessionEnd,
     /// Its place among the open sessions, until the connection is gone.
-    pub(super) entry: Option<Entry>,
+    pub(super) entry: Option<RegistryEntry>,
     /// Set by the login; shared with [`super::serve`], which records why it ends.
     pub(super) session: Arc<OnceLock<Arc<Session>>>,
-    pub(super) rotation: Rotation,
+    pub(super) rotation: KeyRotation,
     /// What it uses that only the permissive settings of `ssh.algorithms` offer.
     pub(super) old_algorithms: Vec<algorithms::Agreed>,
     pub(super) channels: HashMap<ChannelId, OpenChannel>,
@@ -209,17 +209,17 @@ impl Handler for Connection {
         })?;
         let identification = transport.remote_sshid().to_vec();
         let id = context.sessions.next_id();
-        let who = Who {
+        let who = Actor {
             user: user.to_owned(),
             peer: self.peer,
             session: Some(id),
         };
-        let witness = Witness::new(context.audit.clone(), context.metrics.clone(), who);
-        let client = Client {
+        let witness = Recorder::new(context.audit.clone(), context.metrics.clone(), who);
+        let client = ConnectedClient {
             address: self.peer,
             identification,
         };
-        let terms = Terms {
+        let terms = SessionTerms {
             limits: context.sftp.clone(),
             uploads: context.uploads.clone(),
         };
@@ -240,7 +240,7 @@ impl Handler for Connection {
         let session = Arc::new(session);
         let entered = self.enter(id, &session);
         let refused = entered.as_ref().err().map(ToString::to_string);
-        session.tell_login(audit::Login {
+        session.tell_login(audit::LoginEvent {
             ok: refused.is_none(),
             method: means.method,
             reason: refused.as_deref(),
@@ -329,7 +329,7 @@ impl Handler for Connection {
         channel: ChannelId,
         transport: &mut Transport,
     ) -> Result<(), Self::Error> {
-        let service = Service::Command(Command::Greeting, self.terminal(channel));
+        let service = Service::Command(ExecCommand::Greeting, self.terminal(channel));
         self.grant(channel, service, transport)
     }
 
@@ -378,7 +378,7 @@ impl Handler for Connection {
 
 impl Connection {
     /// Finds the session a place among the connections of its account, and among the open sessions.
-    fn enter(&self, id: u64, session: &Arc<Session>) -> Result<Entry, TooMany> {
+    fn enter(&self, id: u64, session: &Arc<Session>) -> Result<RegistryEntry, TooMany> {
         let place = self.context.connections.join(session.user()).take();
         let place = place.map_err(|UsedUp { most }| TooMany::Connections(most))?;
         self.link.keep(place);

@@ -34,9 +34,9 @@ pub struct Context {
     pub(super) connections: Arc<Portions>,
     pub(super) pool: Arc<Pool>,
     pub(super) login: LoginOptions,
-    pub(super) ssh: config::Ssh,
-    pub(super) sftp: config::Sftp,
-    pub(super) uploads: config::Uploads,
+    pub(super) ssh: config::SshSettings,
+    pub(super) sftp: config::SftpSettings,
+    pub(super) uploads: config::UploadSettings,
 }
 
 impl Context {

@@ -12,12 +12,12 @@ use crate::observe::metrics::Metrics;
 
 /// See the module's description.
 pub(super) struct Inbox {
-    state: Mutex<State>,
+    state: Mutex<InboxState>,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Default)]
-struct State {
+struct InboxState {
     pieces: Pieces,
     /// Nothing more will come.
     ended: bool,
@@ -34,7 +34,7 @@ impl Inbox {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,14 +81,14 @@ impl Inbox {
         }
     }
 
-    fn take_from(&self, state: &mut State) -> Option<Bytes> {
+    fn take_from(&self, state: &mut InboxState) -> Option<Bytes> {
         let piece = state.pieces.take_first()?;
         self.metrics.backlog(-(piece.len() as i64));
         Some(piece)
     }
 }
 
-impl State {
+impl InboxState {
     fn wake(&mut self) {
         if let Some(waiting) = self.waiting.take() {
             waiting.wake();

@@ -33,16 +33,16 @@ pub use russh::keys::PrivateKey;
 
 pub use self::context::Context;
 
-use self::auth::Login;
+use self::auth::Authentication;
 use self::before_login::Visit;
 use self::busy_poll::Near;
 use self::connection::Connection;
-use self::rotation::Rotation;
-use self::stream::{Link, Stream};
+use self::rotation::KeyRotation;
+use self::stream::{ConnectionLink, Stream};
 use crate::admission::Ticket;
 use crate::io::phase::{Phase, STOPPING, reached};
 use crate::session::Session;
-use crate::session::registry::Ending;
+use crate::session::registry::SessionEnd;
 
 /// Time that a connection has to end by itself once it was told to.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -56,8 +56,8 @@ pub async fn serve(
     mut phases: watch::Receiver<Phase>,
 ) {
     let _present = context.metrics.connection();
-    let link = Arc::<Link>::default();
-    let ending = Ending::default();
+    let link = Arc::<ConnectionLink>::default();
+    let ending = SessionEnd::default();
     let (at_work, mut all_ended) = mpsc::channel(1);
     let visit = Arc::new(Visit::new(ticket, peer, &context.login));
     let grace_time = context.login.grace_time;
@@ -65,7 +65,7 @@ pub async fn serve(
     let stream = Stream::new(tcp, link.clone(), visit.clone(), grace_time, near);
     let session = Arc::<OnceLock<Arc<Session>>>::default();
     let connection = Connection {
-        login: Login::new(&context, visit.clone(), peer),
+        login: Authentication::new(&context, visit.clone(), peer),
         visit: visit.clone(),
         context: context.clone(),
         peer,
@@ -73,7 +73,7 @@ pub async fn serve(
         ending: ending.clone(),
         entry: None,
         session: session.clone(),
-        rotation: Rotation::default(),
+        rotation: KeyRotation::default(),
         old_algorithms: Vec::new(),
         channels: HashMap::new(),
         at_work,
@@ -152,7 +152,7 @@ fn reason_of_end(outcome: &Result<(), russh::Error>) -> Cow<'static, str> {
 
 /// Waits until the server is so far on its way to its end that this connection must go too: who is not
 /// logged in has nothing to bring to an end.
-async fn time_to_leave(link: &Link, mut phases: watch::Receiver<Phase>) {
+async fn time_to_leave(link: &ConnectionLink, mut phases: watch::Receiver<Phase>) {
     reached(&mut phases, Phase::Draining).await;
     if link.is_logged_in() {
         reached(&mut phases, Phase::Ending).await;

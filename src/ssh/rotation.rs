@@ -17,14 +17,14 @@ const MOST_PROOFS: u32 = 4;
 
 /// What a connection knows of its host keys.
 #[derive(Default)]
-pub(super) struct Rotation {
+pub(super) struct KeyRotation {
     /// The hash that an RSA key has signed the last key exchange with, if one has: the client wants
     /// proofs with the same.
     hash: Option<HashAlg>,
     proofs: u32,
 }
 
-impl Rotation {
+impl KeyRotation {
     /// Keys were exchanged.
     pub(super) fn agreed(&mut self, names: &Names) {
         self.hash = match names.key {
@@ -115,7 +115,7 @@ mod tests {
     fn a_proof_is_a_signature_of_the_name_the_session_and_the_key() {
         let keys = [key(), key()];
         let asked = told(&keys);
-        let proofs = Rotation::default().prove(&keys, &asked, b"session");
+        let proofs = KeyRotation::default().prove(&keys, &asked, b"session");
         let proofs = proofs.unwrap();
         let blobs = strings(&asked).unwrap();
         for ((key, blob), mut proof) in keys.iter().zip(blobs).zip(strings(&proofs).unwrap()) {
@@ -133,7 +133,7 @@ mod tests {
     fn what_is_no_own_key_is_not_signed_and_nothing_is_signed_without_end() {
         let keys = [key()];
         let own = told(&keys);
-        let mut rotation = Rotation::default();
+        let mut rotation = KeyRotation::default();
         assert_eq!(rotation.prove(&keys, &told(&[key()]), b"s"), None);
         assert_eq!(rotation.prove(&keys, &own.repeat(2), b"s"), None);
         let cut = own.get(..own.len() - 1).unwrap();

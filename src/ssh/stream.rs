@@ -24,10 +24,10 @@ const READ_AHEAD: usize = 4096;
 
 /// What the connection's parts share about its stream.
 #[derive(Default)]
-pub(super) struct Link(Mutex<State>);
+pub(super) struct ConnectionLink(Mutex<StreamState>);
 
 #[derive(Default)]
-struct State {
+struct StreamState {
     logged_in: bool,
     /// The connection's place in the portion of its account. It is given back with the last handle of
     /// this, and so when the server has done with the connection.
@@ -38,8 +38,8 @@ struct State {
     writer: Option<Waker>,
 }
 
-impl Link {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl ConnectionLink {
+    fn state(&self) -> MutexGuard<'_, StreamState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,7 +88,7 @@ pub(super) struct Stream {
     ahead: Box<[u8]>,
     /// The part of `ahead` that is still to be handed out.
     unread: Range<usize>,
-    link: Arc<Link>,
+    link: Arc<ConnectionLink>,
     visit: Arc<Visit>,
     /// Until somebody is logged in.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -100,7 +100,7 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(
         tcp: TcpStream,
-        link: Arc<Link>,
+        link: Arc<ConnectionLink>,
         visit: Arc<Visit>,
         grace_time: Duration,
         near: Option<Near>,

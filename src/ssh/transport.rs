@@ -60,7 +60,7 @@ impl Transports {
 
 fn transport(
     login: &LoginOptions,
-    ssh: &config::Ssh,
+    ssh: &config::SshSettings,
     keys: Vec<PrivateKey>,
     knows_etm: bool,
 ) -> server::Config {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::hashing::Hashing;
 use super::open_file::OpenFile;
-use crate::observe::audit::{Ending, Moved};
+use crate::observe::audit::{Moved, TransferResult};
 
 /// What was moved of one file.
 #[derive(Default)]
@@ -18,7 +18,7 @@ impl Moves {
     /// Those of which all bytes were moved.
     pub(super) fn complete(&mut self) -> impl Iterator<Item = &mut Moved<'static>> {
         let both = [&mut self.upload, &mut self.download].into_iter().flatten();
-        both.filter(|moved| moved.result == Ending::Complete)
+        both.filter(|moved| moved.result == TransferResult::Complete)
     }
 }
 

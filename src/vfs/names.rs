@@ -7,7 +7,7 @@ use crate::quota::{Change, Ledger, Tracked, Usage};
 use crate::store::{Kind, Metadata};
 
 /// What goes with a name that is taken away.
-pub(super) enum Last {
+pub(super) enum LastName {
     /// It is the last name of a file, which is tracked like an open one: it counts until its last handle is
     /// closed.
     File(Tracked),
@@ -20,19 +20,19 @@ pub(super) enum Last {
 pub(super) fn last_name(
     ledger: &Arc<Ledger>,
     look: impl Fn() -> Result<Metadata, Error>,
-) -> Result<Last, Error> {
+) -> Result<LastName, Error> {
     let found = look()?;
     let name = Usage::files(1);
     Ok(match found.kind() {
-        _ if found.links > 1 => Last::Use(name),
+        _ if found.links > 1 => LastName::Use(name),
         Kind::File => {
             let tracked = ledger.track(found.inode);
             // Looked at anew: whoever had it open until now may have written to it.
             tracked.hold_size(|| Ok(look()?.size))?;
-            Last::File(tracked)
+            LastName::File(tracked)
         }
-        Kind::Symlink => Last::Use(of_link(found.size)),
-        Kind::Directory | Kind::Other => Last::Use(name),
+        Kind::Symlink => LastName::Use(of_link(found.size)),
+        Kind::Directory | Kind::Other => LastName::Use(name),
     })
 }
 
@@ -46,9 +46,9 @@ pub(super) fn of_link(length: u64) -> Usage {
 
 /// A file that is still open keeps its bytes until it is closed, when `last` is dropped by its last
 /// holder.
-pub(super) fn name_is_gone(change: &Change<'_>, last: Last) {
+pub(super) fn name_is_gone(change: &Change<'_>, last: LastName) {
     match last {
-        Last::File(file) => file.lost_its_name(),
-        Last::Use(gone) => change.release(gone),
+        LastName::File(file) => file.lost_its_name(),
+        LastName::Use(gone) => change.release(gone),
     }
 }

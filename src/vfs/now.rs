@@ -9,7 +9,7 @@ use super::open_file::{End, OpenFile};
 use super::record::{Deed, Used};
 use crate::quota::Tracked;
 use crate::rules::Permission;
-use crate::session::descriptors::Held;
+use crate::session::descriptors::HeldDescriptor;
 use crate::store::{File, Metadata, READING};
 use crate::values::path::VPath;
 
@@ -18,7 +18,7 @@ struct Closing {
     // In this order: until it is closed, it counts.
     _file: Arc<dyn File>,
     _tracked: Arc<Tracked>,
-    _held: Held,
+    _held: HeldDescriptor,
 }
 
 impl Vfs {
@@ -79,7 +79,12 @@ impl Vfs {
 
     /// As [`Vfs::close`] of a file that [can be closed at once](Self::can_close_now), but for close(2),
     /// which is [put off](crate::quota::Ledger::close_later).
-    pub fn close_now(&self, file: OpenFile, held: Held, opening: RwLockReadGuard<'_, ()>) {
+    pub fn close_now(
+        &self,
+        file: OpenFile,
+        held: HeldDescriptor,
+        opening: RwLockReadGuard<'_, ()>,
+    ) {
         let OpenFile {
             file,
             tracked,

@@ -10,8 +10,8 @@ use super::home::Vfs;
 use super::moves::Moves;
 use super::open_file::End;
 use super::story::Story;
-use crate::error::{Error, Unfinished};
-use crate::observe::audit::{Ending, Event, Moved, milliseconds, shown};
+use crate::error::{Error, UnfinishedOverwrite};
+use crate::observe::audit::{Event, Moved, TransferResult, milliseconds, shown};
 use crate::session::transfers::Transfer;
 use crate::store::Changes;
 use crate::values::path::VPath;
@@ -91,9 +91,9 @@ impl Vfs {
             && (upload.bytes() > 0 || story.is_new.load(Ordering::Relaxed))
         {
             let result = match used.end {
-                End::Cut => Ending::Cut,
-                End::Closed if used.failure.is_some() => Ending::Failed,
-                End::Closed => Ending::Complete,
+                End::Cut => TransferResult::Cut,
+                End::Closed if used.failure.is_some() => TransferResult::Failed,
+                End::Closed => TransferResult::Complete,
             };
             let upload = moved(path, upload, result);
             self.log("upload", &upload, used.failure);
@@ -106,9 +106,9 @@ impl Vfs {
         {
             let wanted = story.size.saturating_sub(download.offset());
             let result = match used.end {
-                _ if download.bytes() >= wanted => Ending::Complete,
-                End::Closed => Ending::Partial,
-                End::Cut => Ending::Cut,
+                _ if download.bytes() >= wanted => TransferResult::Complete,
+                End::Closed => TransferResult::Partial,
+                End::Cut => TransferResult::Cut,
             };
             let download = moved(path, download, result);
             self.log("download", &download, None);
@@ -128,9 +128,9 @@ impl Vfs {
         } = *moved;
         let (path, result) = (&*moved.path, moved.result.name());
         let reason = match moved.result {
-            Ending::Complete | Ending::Partial => None,
-            Ending::Failed => failure.map(|failure| failure.to_string()),
-            Ending::Cut => Some("the session ended before the file was closed".to_owned()),
+            TransferResult::Complete | TransferResult::Partial => None,
+            TransferResult::Failed => failure.map(|failure| failure.to_string()),
+            TransferResult::Cut => Some("the session ended before the file was closed".to_owned()),
         };
         match reason {
             None => info!(
@@ -145,7 +145,7 @@ impl Vfs {
     }
 }
 
-fn moved(path: &VPath, transfer: &Transfer, result: Ending) -> Moved<'static> {
+fn moved(path: &VPath, transfer: &Transfer, result: TransferResult) -> Moved<'static> {
     Moved {
         path: text(path),
         bytes: transfer.bytes(),
@@ -259,7 +259,7 @@ fn refusal(error: &Error) -> Option<&'static str> {
         Error::Os(Errno::LOOP | Errno::XDEV) => Some("confinement"),
         Error::Quota(_) | Error::Os(Errno::DQUOT) => Some("quota"),
         Error::Os(Errno::NOSPC | Errno::IO) => Some(DISK),
-        Error::Unfinished(Unfinished {
+        Error::Unfinished(UnfinishedOverwrite {
             cause: Some(errno), ..
         }) => refusal(&Error::Os(*errno)),
         Error::Limit(..) => Some("limit"),

@@ -14,7 +14,7 @@ use super::access::{Place, Verb};
 use super::home::Vfs;
 use super::names::{last_name, name_is_gone};
 use super::open_file::{End, OpenFile, Overwrite, Pending, Stage, lock};
-use crate::error::{Error, Kept, Unfinished};
+use crate::error::{Error, KeptPart, UnfinishedOverwrite};
 use crate::quota::Usage;
 use crate::store::{Changes, File, Metadata, OpenHow, PART, Replacement};
 use crate::values::path::VPath;
@@ -136,8 +136,8 @@ impl Vfs {
         }
         self.overwrites.forget(&overwrite);
         let removed = self.discard(&*overwrite.place);
-        let kept = removed.map_or(Kept::Hidden, |()| Kept::Nothing);
-        let failed = Error::Unfinished(Unfinished::new(None, kept));
+        let kept = removed.map_or(KeptPart::Hidden, |()| KeptPart::Nothing);
+        let failed = Error::Unfinished(UnfinishedOverwrite::new(None, kept));
         *lock(&overwrite.stage) = Stage::Failed(failed);
         Some(removed)
     }
@@ -197,20 +197,22 @@ impl Vfs {
     fn keep(&self, place: &dyn Replacement, path: &VPath, cause: Option<Error>) -> Error {
         let kept = self.keep_counted(place);
         let (user, peer) = (self.session.user(), self.session.peer());
-        let unfinished = Unfinished::new(cause, kept);
+        let unfinished = UnfinishedOverwrite::new(cause, kept);
         info!(user, %peer, ?path, "upload not finished: {unfinished}");
         Error::Unfinished(unfinished)
     }
 
-    fn keep_counted(&self, place: &dyn Replacement) -> Kept {
+    fn keep_counted(&self, place: &dyn Replacement) -> KeptPart {
         match place.hidden() {
-            Err(_) => Kept::Nothing,
+            Err(_) => KeptPart::Nothing,
             Ok(found) if found.size > 0 => {
                 let change = self.ledger().begin();
                 let _names = change.names();
-                place.keep().map_or(Kept::Hidden, |()| Kept::Part)
+                place.keep().map_or(KeptPart::Hidden, |()| KeptPart::Part)
             }
-            Ok(_) => self.discard(place).map_or(Kept::Hidden, |()| Kept::Nothing),
+            Ok(_) => self
+                .discard(place)
+                .map_or(KeptPart::Hidden, |()| KeptPart::Nothing),
         }
     }
 

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use landfall::accounts::{Accounts, NewAccount, Password};
 use landfall::config::Config;
 use landfall::io::pool::Pool;
-use landfall::observe::audit::{Audit, Who};
+use landfall::observe::audit::{Actor, Audit};
 use landfall::quota::{CountHome, Ledgers, Limits};
 use landfall::rules::Bandwidth;
 use landfall::session::bandwidth::Lanes;
 use landfall::session::descriptors::Descriptors;
-use landfall::session::recorder::Witness;
-use landfall::session::{Client, Session, Shares, Terms};
+use landfall::session::recorder::Recorder;
+use landfall::session::{ConnectedClient, Session, SessionTerms, Shares};
 
 /// The account.
 const USER: &str = "anna";
@@ -56,16 +56,16 @@ impl Entrance {
     }
 
     /// What the config says of sessions.
-    pub fn terms(&self) -> Terms {
-        Terms {
+    pub fn terms(&self) -> SessionTerms {
+        SessionTerms {
             limits: self.config.sftp.clone(),
             uploads: self.config.uploads.clone(),
         }
     }
 
     /// A session of a client with this identification.
-    pub async fn log_in(&self, client: &str, quota: Limits, terms: Terms) -> Arc<Session> {
-        let client = Client {
+    pub async fn log_in(&self, client: &str, quota: Limits, terms: SessionTerms) -> Arc<Session> {
+        let client = ConnectedClient {
             address: ([127, 0, 0, 1], 22).into(),
             identification: format!("SSH-2.0-{client}").into_bytes(),
         };
@@ -78,12 +78,12 @@ impl Entrance {
             open: Descriptors::of_process().join(USER),
             threads: Pool::new(1).join(USER),
         };
-        let who = Who {
+        let who = Actor {
             user: USER.to_owned(),
             peer: client.address,
             session: None,
         };
-        let witness = Witness::new(Audit::off(), Arc::default(), who);
+        let witness = Recorder::new(Audit::off(), Arc::default(), who);
         let session = Session::new(
             proof,
             client,

@@ -3,14 +3,14 @@
 use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::{AccountRow, figure, homes_but_of, joined, keys};
-use crate::accounts::account::Settings;
+use crate::accounts::account::AccountSettings;
 use crate::accounts::homes::Stored;
 use crate::accounts::keys::AuthorizedKey;
 
 /// A change that is under way; no other runs beside it.
-pub(in crate::accounts) struct Change(pub(super) Transaction<'static, Sqlite>);
+pub(in crate::accounts) struct AccountChange(pub(super) Transaction<'static, Sqlite>);
 
-impl Change {
+impl AccountChange {
     pub(in crate::accounts) async fn commit(self) -> anyhow::Result<()> {
         Ok(self.0.commit().await?)
     }
@@ -107,9 +107,9 @@ impl Change {
     pub(in crate::accounts) async fn set_settings(
         &mut self,
         name: &str,
-        settings: &Settings,
+        settings: &AccountSettings,
     ) -> anyhow::Result<()> {
-        let Settings {
+        let AccountSettings {
             allowance,
             safe_overwrite,
             rules,

@@ -7,14 +7,14 @@ use anyhow::Context as _;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection as _, Row as _, Sqlite, SqliteConnection};
 
-use crate::accounts::account::{Allowance, LastLogin, Settings};
+use crate::accounts::account::{AccountSettings, Allowance, LastLogin};
 use crate::accounts::homes::Stored;
 use crate::accounts::keys::AuthorizedKey;
 use crate::rules::{Bandwidth, Network, Rules};
 use crate::values::time;
 use crate::values::user_name::UserName;
 
-pub(in crate::accounts) use self::change::Change;
+pub(in crate::accounts) use self::change::AccountChange;
 pub(in crate::accounts) use self::rows::Rows;
 
 /// An account as a row.
@@ -23,7 +23,7 @@ pub(in crate::accounts) struct AccountRow {
     pub(in crate::accounts) home: Stored,
     pub(in crate::accounts) password_hash: Option<String>,
     pub(in crate::accounts) created_at: i64,
-    pub(in crate::accounts) settings: Settings,
+    pub(in crate::accounts) settings: AccountSettings,
     /// The change that made it.
     pub(in crate::accounts) made_by: i64,
     /// The change that gave it its password.
@@ -45,7 +45,7 @@ impl AccountRow {
     }
 }
 
-fn settings(row: &SqliteRow) -> anyhow::Result<Settings> {
+fn settings(row: &SqliteRow) -> anyhow::Result<AccountSettings> {
     let figure = |column| {
         let number: Option<i64> = row.try_get(column)?;
         anyhow::Ok(number.map(u64::try_from).transpose()?)
@@ -53,7 +53,7 @@ fn settings(row: &SqliteRow) -> anyhow::Result<Settings> {
     let text = |column| row.try_get::<String, _>(column);
     let networks = text("networks")?;
     let max_sessions: Option<i64> = row.try_get("max_sessions")?;
-    Ok(Settings {
+    Ok(AccountSettings {
         allowance: Allowance {
             bytes: figure("quota_bytes")?,
             files: figure("quota_files")?,

@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::{AccountRow, Change, DetailsRow, KeyRow, homes_but_of, keys};
+use super::{AccountChange, AccountRow, DetailsRow, KeyRow, homes_but_of, keys};
 use crate::accounts::homes::Stored;
 use crate::accounts::keys::AuthorizedKey;
 use crate::database::Database;
@@ -163,8 +163,8 @@ impl Rows {
         homes_but_of(self.database.pool(), name, only_elsewhere).await
     }
 
-    /// Starts a change: all of it happens at [`Change::commit`], or nothing.
-    pub(in crate::accounts) async fn change(&self) -> anyhow::Result<Change> {
-        self.database.begin_write().await.map(Change)
+    /// Starts a change: all of it happens at [`AccountChange::commit`], or nothing.
+    pub(in crate::accounts) async fn change(&self) -> anyhow::Result<AccountChange> {
+        self.database.begin_write().await.map(AccountChange)
     }
 }

@@ -6,7 +6,7 @@ use bytes::{Buf as _, BytesMut};
 use rustix::io::Errno;
 
 use super::lines::{Listed, escape};
-use super::options::{Checking, Sum};
+use super::options::{CheckOptions, Sum};
 use crate::error::Error;
 use crate::exec::work::{FAILED, blocking};
 use crate::io::pipe::{Gone, Pipe};
@@ -38,7 +38,7 @@ impl From<Error> for Stop {
 
 /// What came of a list.
 #[derive(Default)]
-struct Outcome {
+struct CheckOutcome {
     listed: u64,
     right: u64,
     no_lines: u64,
@@ -46,8 +46,8 @@ struct Outcome {
     wrong: u64,
 }
 
-impl Outcome {
-    fn is_failure(&self, how: Checking) -> bool {
+impl CheckOutcome {
+    fn is_failure(&self, how: CheckOptions) -> bool {
         self.listed == 0
             || self.wrong + self.unreadable > 0
             || how.strict && self.no_lines > 0
@@ -59,7 +59,7 @@ impl Sum {
     /// Checks all lists; `-` is stdin.
     pub(super) async fn check_all<P: Pipe>(
         &self,
-        how: Checking,
+        how: CheckOptions,
         vfs: &Arc<Vfs>,
         lists: Vec<Vec<u8>>,
         pipe: &mut P,
@@ -67,7 +67,7 @@ impl Sum {
         let mut status = 0;
         for name in lists {
             vfs.session().shares().speed.take_requests(1, pipe).await;
-            let mut list = List::new(name);
+            let mut list = CheckList::new(name);
             let outcome = match self.check_list(how, vfs, &mut list, pipe).await {
                 Ok(outcome) => outcome,
                 Err(Stop::Gone) => return Err(Gone),
@@ -87,12 +87,12 @@ impl Sum {
 
     async fn check_list<P: Pipe>(
         &self,
-        how: Checking,
+        how: CheckOptions,
         vfs: &Arc<Vfs>,
-        list: &mut List,
+        list: &mut CheckList,
         pipe: &mut P,
-    ) -> Result<Outcome, Stop> {
-        let mut outcome = Outcome::default();
+    ) -> Result<CheckOutcome, Stop> {
+        let mut outcome = CheckOutcome::default();
         let mut number = 0;
         while let Some(line) = list.next_line(vfs, pipe).await? {
             number += 1;
@@ -119,10 +119,10 @@ impl Sum {
 
     async fn check_one<P: Pipe>(
         &self,
-        how: Checking,
+        how: CheckOptions,
         vfs: &Arc<Vfs>,
         listed: &Listed,
-        outcome: &mut Outcome,
+        outcome: &mut CheckOutcome,
         pipe: &mut P,
     ) -> Result<(), Gone> {
         outcome.listed += 1;
@@ -153,9 +153,9 @@ impl Sum {
 
     async fn sum_up<P: Pipe>(
         &self,
-        how: Checking,
+        how: CheckOptions,
         list_name: &[u8],
-        outcome: &Outcome,
+        outcome: &CheckOutcome,
         pipe: &mut P,
     ) -> Result<(), Gone> {
         if outcome.listed == 0 {
@@ -202,27 +202,27 @@ impl Sum {
 }
 
 /// A list that is read line by line.
-struct List {
+struct CheckList {
     /// As messages name it.
     shown: Vec<u8>,
-    source: Source,
+    source: SumSource,
     /// What was read and is not used yet.
     rest: BytesMut,
     ended: bool,
 }
 
-enum Source {
+enum SumSource {
     Input,
     /// A file by its name; once it is open, and where it is read next.
     File(Vec<u8>, Option<(OpenFile, u64)>),
 }
 
-impl List {
+impl CheckList {
     fn new(name: Vec<u8>) -> Self {
         let (source, shown) = if name == b"-" {
-            (Source::Input, b"'standard input'".to_vec())
+            (SumSource::Input, b"'standard input'".to_vec())
         } else {
-            (Source::File(name.clone(), None), name)
+            (SumSource::File(name.clone(), None), name)
         };
         Self {
             shown,
@@ -264,20 +264,20 @@ impl List {
 
     async fn read_on<P: Pipe>(&mut self, vfs: &Arc<Vfs>, pipe: &mut P) -> Result<(), Stop> {
         let (name, open) = match &mut self.source {
-            Source::Input => {
+            SumSource::Input => {
                 match pipe.receive().await {
                     Some(piece) => self.rest.extend_from_slice(&piece),
                     None => self.ended = true,
                 }
                 return Ok(());
             }
-            Source::File(name, open) => (name.clone(), open.take()),
+            SumSource::File(name, open) => (name.clone(), open.take()),
         };
         let reading = blocking(vfs, move |vfs| read_piece(vfs, &name, open));
         let (piece, open) = reading.await??;
         self.ended = open.is_none();
         self.rest.unsplit(piece);
-        if let Source::File(_, now) = &mut self.source {
+        if let SumSource::File(_, now) = &mut self.source {
             *now = open;
         }
         Ok(())

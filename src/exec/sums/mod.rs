@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::lines::escape;
-use self::options::Checking;
+use self::options::CheckOptions;
 pub(super) use self::options::Sum;
 use super::work::{FAILED, heavy};
 use crate::error::Error;
@@ -83,7 +83,7 @@ impl Sum {
     /// Takes the options out; what is left are names.
     fn options(&mut self, words: Vec<Word>) -> Result<Vec<Word>, String> {
         let mut names = Vec::new();
-        let mut checking = Checking::default();
+        let mut checking = CheckOptions::default();
         let mut check = false;
         let mut words = words.into_iter();
         while let Some(word) = words.next() {

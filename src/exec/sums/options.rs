@@ -12,12 +12,12 @@ pub(in crate::exec) struct Sum {
     /// Lines end with NUL, and names are as they are.
     pub(super) zero: bool,
     /// The files are lists to check.
-    pub(super) check: Option<Checking>,
+    pub(super) check: Option<CheckOptions>,
 }
 
 /// How lists are checked.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Checking {
+pub(super) struct CheckOptions {
     /// Does not tell of what is right.
     pub(super) quiet: bool,
     /// Tells nothing but by the exit status.

@@ -16,7 +16,7 @@ use tokio::runtime::{self, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
-use self::queue::{Account, Kind, Permit, Queue};
+use self::queue::{AccountQueue, Permit, WorkKind, WorkQueue};
 use crate::io::by_account::ByAccount;
 
 /// Threads at work for accounts, if each account is content with its share.
@@ -57,29 +57,29 @@ pub(crate) fn at_work() -> usize {
 /// The threads that accounts share.
 #[derive(Debug)]
 pub struct Pool {
-    queue: Arc<Queue>,
-    accounts: ByAccount<Account>,
+    queue: Arc<WorkQueue>,
+    accounts: ByAccount<AccountQueue>,
 }
 
 impl Pool {
     /// Lets so many slices of heavy work run at the same time.
     pub fn new(heavy: usize) -> Self {
         Self {
-            queue: Arc::new(Queue::new(THREADS, LEAST, heavy)),
+            queue: Arc::new(WorkQueue::new(THREADS, LEAST, heavy)),
             accounts: ByAccount::default(),
         }
     }
 
     /// Returns the share of an account, for one of its sessions.
     pub fn join(&self, user: &str) -> Threads {
-        let account = || Account::new(self.queue.clone());
+        let account = || AccountQueue::new(self.queue.clone());
         Threads(self.accounts.join(user, account))
     }
 }
 
 /// The share of an account.
 #[derive(Debug, Clone)]
-pub struct Threads(Arc<Account>);
+pub struct Threads(Arc<AccountQueue>);
 
 impl Threads {
     /// Runs `work`, which may wait for a disk, on a thread of the pool.
@@ -91,7 +91,7 @@ impl Threads {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
         let counted = AtWork::new();
-        let (permit, _) = self.0.take(Kind::Light).await;
+        let (permit, _) = self.0.take(WorkKind::Light).await;
         start(&Handle::current(), counted, permit, work).await
     }
 
@@ -117,8 +117,8 @@ impl Threads {
         let counted = AtWork::new();
         let granted = tokio::select! {
             biased;
-            granted = self.0.take(Kind::Heavy) => granted,
-            () = gone => self.0.take(Kind::Light).await,
+            granted = self.0.take(WorkKind::Heavy) => granted,
+            () = gone => self.0.take(WorkKind::Light).await,
         };
         let (permit, turn) = granted;
         let mut working = match (&turn, &*HEAVY) {

@@ -11,7 +11,7 @@ use crate::io::portions::share;
 
 /// What a piece of work needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum WorkKind {
     /// A thread.
     Light,
     /// A thread, and a turn.
@@ -20,55 +20,55 @@ pub(super) enum Kind {
 
 /// The work of all accounts.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct WorkQueue {
     threads: usize,
     least: usize,
     turns: usize,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    held: Held,
+struct QueueState {
+    held: HeldThread,
     /// Accounts with work that waits; the first is served next.
-    lines: VecDeque<Line>,
+    lines: VecDeque<WaitingLine>,
 }
 
 /// What all accounts hold together.
 #[derive(Debug, Default)]
-struct Held {
+struct HeldThread {
     permits: usize,
     turns: usize,
 }
 
 /// The waiting work of an account.
 #[derive(Debug)]
-struct Line {
-    account: Arc<Account>,
+struct WaitingLine {
+    account: Arc<AccountQueue>,
     light: VecDeque<Waiter>,
     heavy: VecDeque<Waiter>,
 }
 
-type Granted = (Permit, Option<Turn>);
-type Waiter = oneshot::Sender<Granted>;
+type GrantedThread = (Permit, Option<PoolTurn>);
+type Waiter = oneshot::Sender<GrantedThread>;
 
 /// What an account holds. The counts change only while the state of the queue is locked.
 #[derive(Debug)]
-pub(super) struct Account {
-    queue: Arc<Queue>,
+pub(super) struct AccountQueue {
+    queue: Arc<WorkQueue>,
     permits: AtomicUsize,
     turns: AtomicUsize,
 }
 
 /// A thread of an account, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Permit(Arc<Account>);
+pub(super) struct Permit(Arc<AccountQueue>);
 
 /// A turn of an account, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn(Arc<Account>);
+pub(super) struct PoolTurn(Arc<AccountQueue>);
 
-impl Queue {
+impl WorkQueue {
     /// For so many threads, of which an account has `least` in any case, and so many turns.
     pub(super) fn new(threads: usize, least: usize, turns: usize) -> Self {
         Self {
@@ -79,20 +79,20 @@ impl Queue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// May the account have one more of this kind now?
-    fn has_room(&self, held: &Held, account: &Account, kind: Kind) -> bool {
+    fn has_room(&self, held: &HeldThread, account: &AccountQueue, kind: WorkKind) -> bool {
         let own = account.permits.load(Ordering::Relaxed);
         let most = share(self.threads, held.permits, own).max(self.least);
         if own >= most {
             return false;
         }
         match kind {
-            Kind::Light => true,
-            Kind::Heavy => {
+            WorkKind::Light => true,
+            WorkKind::Heavy => {
                 let own = account.turns.load(Ordering::Relaxed);
                 // Half of its threads are for its other work.
                 let most = share(self.turns, held.turns, own).min(most / 2).max(1);
@@ -102,16 +102,18 @@ impl Queue {
     }
 
     /// Finds the first waiter for whom there is room. Its account goes to the end of the queue.
-    fn serve_next(&self, state: &mut State) -> Option<(Waiter, Granted)> {
+    fn serve_next(&self, state: &mut QueueState) -> Option<(Waiter, GrantedThread)> {
         let mut at = 0;
         loop {
             let line = state.lines.get_mut(at)?;
             let account = line.account.clone();
-            let found = [Kind::Heavy, Kind::Light].into_iter().find_map(|kind| {
-                let has_room = self.has_room(&state.held, &account, kind);
-                let waiter = has_room.then(|| line.next(kind)).flatten();
-                waiter.map(|waiter| (waiter, kind))
-            });
+            let found = [WorkKind::Heavy, WorkKind::Light]
+                .into_iter()
+                .find_map(|kind| {
+                    let has_room = self.has_room(&state.held, &account, kind);
+                    let waiter = has_room.then(|| line.next(kind)).flatten();
+                    waiter.map(|waiter| (waiter, kind))
+                });
             if found.is_none() && !line.is_empty() {
                 at += 1;
                 continue;
@@ -125,8 +127,8 @@ impl Queue {
     }
 }
 
-impl Line {
-    fn new(account: Arc<Account>) -> Self {
+impl WaitingLine {
+    fn new(account: Arc<AccountQueue>) -> Self {
         Self {
             account,
             light: VecDeque::new(),
@@ -134,22 +136,22 @@ impl Line {
         }
     }
 
-    fn of(&mut self, kind: Kind) -> &mut VecDeque<Waiter> {
+    fn of(&mut self, kind: WorkKind) -> &mut VecDeque<Waiter> {
         match kind {
-            Kind::Light => &mut self.light,
-            Kind::Heavy => &mut self.heavy,
+            WorkKind::Light => &mut self.light,
+            WorkKind::Heavy => &mut self.heavy,
         }
     }
 
-    fn has_none(&self, kind: Kind) -> bool {
+    fn has_none(&self, kind: WorkKind) -> bool {
         match kind {
-            Kind::Light => self.light.is_empty(),
-            Kind::Heavy => self.heavy.is_empty(),
+            WorkKind::Light => self.light.is_empty(),
+            WorkKind::Heavy => self.heavy.is_empty(),
         }
     }
 
     /// The next that still waits.
-    fn next(&mut self, kind: Kind) -> Option<Waiter> {
+    fn next(&mut self, kind: WorkKind) -> Option<Waiter> {
         let waiting = self.of(kind);
         while let Some(waiter) = waiting.pop_front() {
             if !waiter.is_closed() {
@@ -159,7 +161,7 @@ impl Line {
         None
     }
 
-    fn add(&mut self, kind: Kind, waiter: Waiter) {
+    fn add(&mut self, kind: WorkKind, waiter: Waiter) {
         let waiting = self.of(kind);
         if waiting.len() == waiting.capacity() {
             waiting.retain(|waiter| !waiter.is_closed());
@@ -172,8 +174,8 @@ impl Line {
     }
 }
 
-impl Account {
-    pub(super) fn new(queue: Arc<Queue>) -> Self {
+impl AccountQueue {
+    pub(super) fn new(queue: Arc<WorkQueue>) -> Self {
         Self {
             queue,
             permits: AtomicUsize::new(0),
@@ -182,7 +184,7 @@ impl Account {
     }
 
     /// Waits for a permit, and for heavy work also for a turn.
-    pub(super) async fn take(self: &Arc<Self>, kind: Kind) -> Granted {
+    pub(super) async fn take(self: &Arc<Self>, kind: WorkKind) -> GrantedThread {
         loop {
             let waiting = match self.enter(kind) {
                 Ok(granted) => return granted,
@@ -194,9 +196,12 @@ impl Account {
         }
     }
 
-    fn enter(self: &Arc<Self>, kind: Kind) -> Result<Granted, oneshot::Receiver<Granted>> {
+    fn enter(
+        self: &Arc<Self>,
+        kind: WorkKind,
+    ) -> Result<GrantedThread, oneshot::Receiver<GrantedThread>> {
         let mut state = self.queue.lock();
-        let State { held, lines } = &mut *state;
+        let QueueState { held, lines } = &mut *state;
         let at = lines
             .iter()
             .position(|line| Arc::ptr_eq(&line.account, self));
@@ -209,7 +214,7 @@ impl Account {
         match own {
             Some(line) => line.add(kind, waiter),
             None => {
-                let mut line = Line::new(self.clone());
+                let mut line = WaitingLine::new(self.clone());
                 line.add(kind, waiter);
                 lines.push_back(line);
             }
@@ -217,19 +222,19 @@ impl Account {
         Err(waiting)
     }
 
-    fn grant(self: &Arc<Self>, held: &mut Held, kind: Kind) -> Granted {
+    fn grant(self: &Arc<Self>, held: &mut HeldThread, kind: WorkKind) -> GrantedThread {
         held.permits += 1;
         self.permits.fetch_add(1, Ordering::Relaxed);
-        let turn = (kind == Kind::Heavy).then(|| {
+        let turn = (kind == WorkKind::Heavy).then(|| {
             held.turns += 1;
             self.turns.fetch_add(1, Ordering::Relaxed);
-            Turn(self.clone())
+            PoolTurn(self.clone())
         });
         (Permit(self.clone()), turn)
     }
 
     /// Gives back what is counted in `give`, and serves those for whom there is room now.
-    fn give_back(&self, give: impl FnOnce(&mut Held)) {
+    fn give_back(&self, give: impl FnOnce(&mut HeldThread)) {
         let mut state = self.queue.lock();
         give(&mut state.held);
         while let Some((waiter, granted)) = self.queue.serve_next(&mut state) {
@@ -250,7 +255,7 @@ impl Drop for Permit {
     }
 }
 
-impl Drop for Turn {
+impl Drop for PoolTurn {
     fn drop(&mut self) {
         self.0.give_back(|held| {
             held.turns -= 1;
@@ -267,13 +272,13 @@ mod tests {
     use super::*;
 
     /// Asks for a permit, and gives it if there is room.
-    type Waiting<'a> = std::pin::Pin<Box<dyn Future<Output = Granted> + 'a>>;
+    type Waiting<'a> = std::pin::Pin<Box<dyn Future<Output = GrantedThread> + 'a>>;
 
-    fn ask(account: &Arc<Account>, kind: Kind) -> Waiting<'_> {
+    fn ask(account: &Arc<AccountQueue>, kind: WorkKind) -> Waiting<'_> {
         Box::pin(account.take(kind))
     }
 
-    fn granted(waiting: &mut Waiting<'_>) -> Option<Granted> {
+    fn granted(waiting: &mut Waiting<'_>) -> Option<GrantedThread> {
         match waiting
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
@@ -283,38 +288,38 @@ mod tests {
         }
     }
 
-    fn accounts<const COUNT: usize>(queue: Queue) -> [Arc<Account>; COUNT] {
+    fn accounts<const COUNT: usize>(queue: WorkQueue) -> [Arc<AccountQueue>; COUNT] {
         let queue = Arc::new(queue);
-        [(); COUNT].map(|()| Arc::new(Account::new(queue.clone())))
+        [(); COUNT].map(|()| Arc::new(AccountQueue::new(queue.clone())))
     }
 
     /// All that the account gets at once.
-    fn all(account: &Arc<Account>, kind: Kind) -> Vec<Granted> {
+    fn all(account: &Arc<AccountQueue>, kind: WorkKind) -> Vec<GrantedThread> {
         std::iter::from_fn(|| granted(&mut ask(account, kind))).collect()
     }
 
     #[test]
     fn an_account_has_half_of_what_the_others_leave_and_always_some() {
-        let [one, two, three, four] = accounts(Queue::new(16, 2, 4));
-        let held = all(&one, Kind::Light);
+        let [one, two, three, four] = accounts(WorkQueue::new(16, 2, 4));
+        let held = all(&one, WorkKind::Light);
         assert_eq!(held.len(), 8);
-        assert_eq!(all(&two, Kind::Light).len(), 4);
-        let _two = all(&two, Kind::Light);
-        let _three = all(&three, Kind::Light);
-        assert_eq!(all(&four, Kind::Light).len(), 2);
+        assert_eq!(all(&two, WorkKind::Light).len(), 4);
+        let _two = all(&two, WorkKind::Light);
+        let _three = all(&three, WorkKind::Light);
+        assert_eq!(all(&four, WorkKind::Light).len(), 2);
         drop(held);
-        assert!(all(&four, Kind::Light).len() > 2);
+        assert!(all(&four, WorkKind::Light).len() > 2);
     }
 
     #[test]
     fn accounts_take_turns_and_each_is_served_in_order() {
-        let [one, two] = accounts(Queue::new(100, 2, 1));
-        let running = granted(&mut ask(&one, Kind::Heavy)).unwrap();
-        let mut of_one: Vec<_> = (0..100).map(|_| ask(&one, Kind::Heavy)).collect();
+        let [one, two] = accounts(WorkQueue::new(100, 2, 1));
+        let running = granted(&mut ask(&one, WorkKind::Heavy)).unwrap();
+        let mut of_one: Vec<_> = (0..100).map(|_| ask(&one, WorkKind::Heavy)).collect();
         of_one
             .iter_mut()
             .for_each(|waiting| assert!(granted(waiting).is_none()));
-        let mut of_two = ask(&two, Kind::Heavy);
+        let mut of_two = ask(&two, WorkKind::Heavy);
         assert!(granted(&mut of_two).is_none());
         drop(running);
         let first = granted(&mut of_one[0]).unwrap();
@@ -337,12 +342,12 @@ mod tests {
 
     #[test]
     fn a_waiter_that_has_left_holds_up_nobody_and_is_forgotten() {
-        let [one] = accounts(Queue::new(100, 2, 1));
-        let running = granted(&mut ask(&one, Kind::Heavy)).unwrap();
+        let [one] = accounts(WorkQueue::new(100, 2, 1));
+        let running = granted(&mut ask(&one, WorkKind::Heavy)).unwrap();
         for _ in 0..10_000 {
-            assert!(granted(&mut ask(&one, Kind::Heavy)).is_none());
+            assert!(granted(&mut ask(&one, WorkKind::Heavy)).is_none());
         }
-        let mut last = ask(&one, Kind::Heavy);
+        let mut last = ask(&one, WorkKind::Heavy);
         assert!(granted(&mut last).is_none());
         assert!(one.queue.lock().lines[0].heavy.capacity() < 100);
         drop(running);
@@ -351,15 +356,15 @@ mod tests {
 
     #[test]
     fn heavy_work_leaves_threads_and_turns_to_others() {
-        let [one, two] = accounts(Queue::new(16, 2, 4));
-        let of_one = all(&one, Kind::Heavy);
+        let [one, two] = accounts(WorkQueue::new(16, 2, 4));
+        let of_one = all(&one, WorkKind::Heavy);
         assert_eq!(of_one.len(), 2);
-        assert_eq!(all(&one, Kind::Light).len(), 6);
-        assert_eq!(all(&two, Kind::Heavy).len(), 1);
+        assert_eq!(all(&one, WorkKind::Light).len(), 6);
+        assert_eq!(all(&two, WorkKind::Heavy).len(), 1);
         // Its disk hangs: the threads stay, the turns do not.
         let (permits, turns): (Vec<_>, Vec<_>) = of_one.into_iter().unzip();
         drop(turns);
-        assert_eq!(all(&two, Kind::Heavy).len(), 2);
+        assert_eq!(all(&two, WorkKind::Heavy).len(), 2);
         drop(permits);
         assert!(one.queue.lock().lines.is_empty());
         assert_eq!(one.queue.lock().held.permits, 0);

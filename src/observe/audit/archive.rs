@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
-use super::event::Stream;
+use super::event::AuditStream;
 use super::trail::{Old, current_file, number_of, old_files, old_name};
 use crate::database::copy_to_new;
 use crate::values::time::now;
@@ -15,12 +15,12 @@ const CHUNK: usize = 64 << 10;
 
 /// Is this the name of a file of the audit log?
 pub fn is_log(name: &str) -> bool {
-    Stream::ALL
+    AuditStream::ALL
         .into_iter()
         .any(|stream| is_current(name, stream) || number_of(name, stream).is_some())
 }
 
-fn is_current(name: &str, stream: Stream) -> bool {
+fn is_current(name: &str, stream: AuditStream) -> bool {
     Path::new(name) == current_file(Path::new(""), stream)
 }
 
@@ -29,7 +29,7 @@ fn is_current(name: &str, stream: Stream) -> bool {
 /// # Errors
 /// Of the disk.
 pub fn copy_files(folder: &Path, to: &Path) -> io::Result<()> {
-    for stream in Stream::ALL {
+    for stream in AuditStream::ALL {
         let current = opened(&current_file(folder, stream))?;
         // While this is locked, the server gives no file another name.
         current.as_ref().map(File::lock).transpose()?;
@@ -50,7 +50,7 @@ pub fn copy_files(folder: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// Of the disk.
 pub fn restore_files(folder: &Path, copies: Vec<(String, File)>) -> io::Result<()> {
-    let mut streams = Stream::ALL.map(|stream| Copies::new(folder, stream));
+    let mut streams = AuditStream::ALL.map(|stream| Copies::new(folder, stream));
     for (name, file) in copies {
         for copies in &mut streams {
             if is_current(&name, copies.stream) {
@@ -69,14 +69,14 @@ pub fn restore_files(folder: &Path, copies: Vec<(String, File)>) -> io::Result<(
 /// Copies of the files of one stream.
 struct Copies<'a> {
     folder: &'a Path,
-    stream: Stream,
+    stream: AuditStream,
     /// Each with its number and name.
     old: Vec<(u64, String, File)>,
     current: Option<File>,
 }
 
 impl<'a> Copies<'a> {
-    fn new(folder: &'a Path, stream: Stream) -> Self {
+    fn new(folder: &'a Path, stream: AuditStream) -> Self {
         Self {
             folder,
             stream,
@@ -128,7 +128,7 @@ impl<'a> Copies<'a> {
 }
 
 /// The path of an old file with another number.
-fn renumbered(old: &Old, number: u64, stream: Stream) -> PathBuf {
+fn renumbered(old: &Old, number: u64, stream: AuditStream) -> PathBuf {
     let name = old.path.file_name().and_then(|name| name.to_str());
     // The time ends the name, and has no dash in it.
     let end = name.and_then(|name| name.rsplit('-').next());

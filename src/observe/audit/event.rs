@@ -19,14 +19,14 @@ pub const KINDS: &[&str] = &[
 
 /// The events of the audit log go to two streams, each with files of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stream {
+pub(super) enum AuditStream {
     /// Who came, what the operator did, and how the server is. Clients cannot flood it.
     Access,
     /// What clients did.
     Operations,
 }
 
-impl Stream {
+impl AuditStream {
     /// Both, in the order of their numbers.
     pub(super) const ALL: [Self; 2] = [Self::Access, Self::Operations];
 
@@ -41,7 +41,7 @@ impl Stream {
 
 /// Whose doing it is.
 #[derive(Debug, Clone, Serialize)]
-pub struct Who {
+pub struct Actor {
     /// The account; where nobody is logged in, the name that was tried.
     pub user: String,
     /// Where the client is.
@@ -69,7 +69,7 @@ pub struct Operator {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
     /// Somebody logs in, or fails to.
-    Login(Login<'a>),
+    Login(LoginEvent<'a>),
     /// A session ends.
     Logout {
         /// Since the login.
@@ -232,7 +232,7 @@ pub enum Event<'a> {
 
 impl Event<'_> {
     /// The stream that it goes to, unless there are too many of its kind.
-    pub(super) fn stream(&self) -> Stream {
+    pub(super) fn stream(&self) -> AuditStream {
         match self {
             Self::Login(_)
             | Self::Logout { .. }
@@ -243,7 +243,7 @@ impl Event<'_> {
             | Self::Lift { .. }
             | Self::Start { .. }
             | Self::Stop
-            | Self::Lost { .. } => Stream::Access,
+            | Self::Lost { .. } => AuditStream::Access,
             Self::Upload(_)
             | Self::Download(_)
             | Self::Rename { .. }
@@ -255,14 +255,14 @@ impl Event<'_> {
             | Self::Symlink { .. }
             | Self::Copy { .. }
             | Self::Refused { .. }
-            | Self::Command { .. } => Stream::Operations,
+            | Self::Command { .. } => AuditStream::Operations,
         }
     }
 }
 
 /// A login, or a try.
 #[derive(Debug, Serialize)]
-pub struct Login<'a> {
+pub struct LoginEvent<'a> {
     /// Did it succeed?
     pub ok: bool,
     /// "password", "keyboard-interactive" or "publickey".
@@ -289,7 +289,7 @@ pub struct Moved<'a> {
     /// From OPEN to CLOSE.
     pub duration_ms: u64,
     /// How it ended.
-    pub result: Ending,
+    pub result: TransferResult,
     /// Of the whole file, if the config asks for it and the transfer is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
@@ -298,7 +298,7 @@ pub struct Moved<'a> {
 /// How a transfer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ending {
+pub enum TransferResult {
     /// An upload: closed by the client, and nothing failed. A download: at least as many bytes were
     /// read as there were from its offset to the end when it was opened.
     Complete,
@@ -310,7 +310,7 @@ pub enum Ending {
     Cut,
 }
 
-impl Ending {
+impl TransferResult {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Complete, Self::Partial, Self::Failed, Self::Cut];
 
@@ -326,16 +326,16 @@ impl Ending {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct EventLine<'a> {
     time: String,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    who: Option<&'a Who>,
+    who: Option<&'a Actor>,
     #[serde(flatten)]
     event: &'a Event<'a>,
 }
 
 /// One line, with its end.
-pub(super) fn line(who: Option<&Who>, event: &Event<'_>) -> Vec<u8> {
+pub(super) fn line(who: Option<&Actor>, event: &Event<'_>) -> Vec<u8> {
     let length = match event {
         Event::Refused { .. } | Event::Command { refused: true, .. } => Length::Refused,
         _ => Length::Whole,
@@ -344,13 +344,13 @@ pub(super) fn line(who: Option<&Who>, event: &Event<'_>) -> Vec<u8> {
 }
 
 /// The line of an event that stands for many: [`folded`] completes it.
-pub(super) fn brief_line(who: Option<&Who>, event: &Event<'_>) -> Vec<u8> {
+pub(super) fn brief_line(who: Option<&Actor>, event: &Event<'_>) -> Vec<u8> {
     line_of(who, event, Length::Brief)
 }
 
-fn line_of(who: Option<&Who>, event: &Event<'_>, length: Length) -> Vec<u8> {
+fn line_of(who: Option<&Actor>, event: &Event<'_>, length: Length) -> Vec<u8> {
     let time = now();
-    let mut line = text::json(&Line { time, who, event }, length);
+    let mut line = text::json(&EventLine { time, who, event }, length);
     line.push(b'\n');
     line
 }
@@ -420,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_line_is_one_json_object_with_time_who_and_event() {
-        let who = Who {
+        let who = Actor {
             user: "anna".to_owned(),
             peer: ([127, 0, 0, 1], 40_000).into(),
             session: Some(7),
@@ -430,7 +430,7 @@ mod tests {
             bytes: 10,
             offset: 0,
             duration_ms: 3,
-            result: Ending::Complete,
+            result: TransferResult::Complete,
             sha256: None,
         });
         let line = line(Some(&who), &event);

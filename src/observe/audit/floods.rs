@@ -10,7 +10,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hash};
 use std::time::{Duration, Instant};
 
-use super::event::{self, Event, Stream, Who};
+use super::event::{self, Actor, AuditStream, Event};
 use crate::rules::Network;
 
 /// Client addresses, and accounts, that have a budget at the same time.
@@ -19,12 +19,12 @@ const MOST_OWNERS: usize = 1024;
 const FORGET_EVERY: Duration = Duration::from_secs(1);
 
 /// What a budget allows, and how its folds are described.
-struct Terms {
+struct FloodTerms {
     /// Bytes that may be written at once.
     burst: i64,
     /// Bytes that come back each second.
     per_second: i64,
-    stream: Stream,
+    stream: AuditStream,
     /// Kinds of events that are counted apart.
     kinds: usize,
     /// The fields that all events of a kind have in common.
@@ -34,49 +34,49 @@ struct Terms {
 }
 
 /// Refused logins of one client address.
-const SOURCE: Terms = Terms {
+const SOURCE: FloodTerms = FloodTerms {
     burst: 16 << 10,
     per_second: 256,
-    stream: Stream::Access,
+    stream: AuditStream::Access,
     kinds: 4,
     same: &["source", "user", "method", "reason"],
     in_common: &["source"],
 };
 /// Refused logins of all client addresses.
-const LOGINS: Terms = Terms {
+const LOGINS: FloodTerms = FloodTerms {
     burst: 256 << 10,
     per_second: 1 << 10,
-    stream: Stream::Access,
+    stream: AuditStream::Access,
     kinds: 8,
     same: &["method", "reason"],
     in_common: &[],
 };
 /// Bans of all client addresses.
-const BANS: Terms = Terms {
+const BANS: FloodTerms = FloodTerms {
     burst: 64 << 10,
     per_second: 256,
-    stream: Stream::Access,
+    stream: AuditStream::Access,
     kinds: 8,
     same: &["reason"],
     in_common: &[],
 };
 /// Refused requests of one account.
-const ACCOUNT: Terms = Terms {
+const ACCOUNT: FloodTerms = FloodTerms {
     burst: 256 << 10,
     per_second: 4 << 10,
-    stream: Stream::Operations,
+    stream: AuditStream::Operations,
     kinds: 8,
     same: &["user", "session", "action", "reason"],
     in_common: &["user"],
 };
 /// Refused requests of all accounts for which there is no room any more.
-const OTHERS: Terms = Terms {
+const OTHERS: FloodTerms = FloodTerms {
     same: &["action", "reason"],
     in_common: &[],
     ..ACCOUNT
 };
 /// Logins and logouts of one account.
-const SESSIONS: Terms = Terms {
+const SESSIONS: FloodTerms = FloodTerms {
     burst: 128 << 10,
     per_second: 1 << 10,
     ..ACCOUNT
@@ -87,25 +87,25 @@ pub(super) struct Floods {
     /// Addresses of IPv4 and IPv6 with so many bits in common are one.
     prefixes: (u8, u8),
     hasher: RandomState,
-    sources: Table<Network>,
-    logins: Budget,
-    bans: Budget,
-    accounts: Table<String>,
-    others: Budget,
-    sessions: Table<String>,
+    sources: FloodTable<Network>,
+    logins: FloodBudget,
+    bans: FloodBudget,
+    accounts: FloodTable<String>,
+    others: FloodBudget,
+    sessions: FloodTable<String>,
     has_folds: bool,
 }
 
 /// Which events are alike.
 #[derive(Clone, Copy)]
-struct Kind {
+struct FloodKind {
     /// Among those of one owner.
     own: u64,
     /// Among those of all.
     of_all: u64,
 }
 
-impl Kind {
+impl FloodKind {
     /// The same for a budget that several owners share.
     fn of_all(self) -> Self {
         Self {
@@ -117,20 +117,20 @@ impl Kind {
 
 /// Events that have less in common.
 const MIXED: u64 = 0;
-const MIXED_KIND: Kind = Kind {
+const MIXED_KIND: FloodKind = FloodKind {
     own: MIXED,
     of_all: MIXED,
 };
 
 struct Fold {
-    kind: Kind,
+    kind: FloodKind,
     /// The line of the first.
     first: Vec<u8>,
     count: u64,
 }
 
-struct Budget {
-    terms: &'static Terms,
+struct FloodBudget {
+    terms: &'static FloodTerms,
     /// Bytes; below zero if the last line was longer than what was left.
     left: i64,
     /// When that was computed.
@@ -139,9 +139,9 @@ struct Budget {
 }
 
 /// The budgets of owners.
-struct Table<K> {
-    terms: &'static Terms,
-    budgets: HashMap<K, Budget>,
+struct FloodTable<K> {
+    terms: &'static FloodTerms,
+    budgets: HashMap<K, FloodBudget>,
     forgotten: Instant,
 }
 
@@ -150,12 +150,12 @@ impl Floods {
         Self {
             prefixes: (32, 128),
             hasher: RandomState::new(),
-            sources: Table::new(&SOURCE, now),
-            logins: Budget::new(&LOGINS, now),
-            bans: Budget::new(&BANS, now),
-            accounts: Table::new(&ACCOUNT, now),
-            others: Budget::new(&OTHERS, now),
-            sessions: Table::new(&SESSIONS, now),
+            sources: FloodTable::new(&SOURCE, now),
+            logins: FloodBudget::new(&LOGINS, now),
+            bans: FloodBudget::new(&BANS, now),
+            accounts: FloodTable::new(&ACCOUNT, now),
+            others: FloodBudget::new(&OTHERS, now),
+            sessions: FloodTable::new(&SESSIONS, now),
             has_folds: false,
         }
     }
@@ -180,10 +180,10 @@ impl Floods {
     /// The line of an event, and where it goes; `None` if it was folded.
     pub(super) fn take(
         &mut self,
-        who: Option<&Who>,
+        who: Option<&Actor>,
         event: &Event<'_>,
         now: Instant,
-    ) -> Option<(Stream, Vec<u8>)> {
+    ) -> Option<(AuditStream, Vec<u8>)> {
         let taken = match (who, event) {
             (Some(who), Event::Login(login)) if !login.ok => {
                 let what = (login.method, login.reason);
@@ -210,9 +210,9 @@ impl Floods {
                     fits
                 });
                 let stream = if fits {
-                    Stream::Access
+                    AuditStream::Access
                 } else {
-                    Stream::Operations
+                    AuditStream::Operations
                 };
                 return Some((stream, line));
             }
@@ -246,7 +246,7 @@ impl Floods {
     }
 
     /// The lines of what was folded, as far as the budgets allow it now; at the end of the server, of all.
-    pub(super) fn due(&mut self, now: Instant, is_end: bool) -> Vec<(Stream, Vec<u8>)> {
+    pub(super) fn due(&mut self, now: Instant, is_end: bool) -> Vec<(AuditStream, Vec<u8>)> {
         let mut lines = Vec::new();
         for account in self.accounts.budgets.values_mut() {
             account.release(now, is_end, &mut lines);
@@ -275,10 +275,10 @@ impl Floods {
         lines
     }
 
-    fn kind(&self, own: impl Hash, of_all: impl Hash) -> Kind {
+    fn kind(&self, own: impl Hash, of_all: impl Hash) -> FloodKind {
         // Zero is that of mixed ones.
         let hash = |hash: u64| hash.max(1);
-        Kind {
+        FloodKind {
             own: hash(self.hasher.hash_one(own)),
             of_all: hash(self.hasher.hash_one(of_all)),
         }
@@ -287,8 +287,8 @@ impl Floods {
 
 /// The line of an event for which all budgets have room; if one has none, it is folded there.
 fn pass<const COUNT: usize>(
-    mut budgets: [Option<(&mut Budget, Kind)>; COUNT],
-    who: Option<&Who>,
+    mut budgets: [Option<(&mut FloodBudget, FloodKind)>; COUNT],
+    who: Option<&Actor>,
     event: &Event<'_>,
     now: Instant,
 ) -> Option<Vec<u8>> {
@@ -305,8 +305,8 @@ fn pass<const COUNT: usize>(
     Some(line)
 }
 
-impl Budget {
-    fn new(terms: &'static Terms, now: Instant) -> Self {
+impl FloodBudget {
+    fn new(terms: &'static FloodTerms, now: Instant) -> Self {
         Self {
             terms,
             left: terms.burst,
@@ -338,7 +338,7 @@ impl Budget {
     }
 
     /// Adds to those of its kind; if there are too many kinds, to the last, which is none any more.
-    fn fold(&mut self, kind: Kind, count: u64, first: impl FnOnce() -> Vec<u8>) {
+    fn fold(&mut self, kind: FloodKind, count: u64, first: impl FnOnce() -> Vec<u8>) {
         let is_full = self.folds.len() >= self.terms.kinds;
         if let Some(fold) = self.folds.iter_mut().find(|fold| fold.kind.own == kind.own) {
             fold.count += count;
@@ -355,7 +355,12 @@ impl Budget {
     }
 
     /// Adds the lines of its folds, if it has room for one, or must not keep them. Gives their bytes.
-    fn release(&mut self, now: Instant, is_end: bool, lines: &mut Vec<(Stream, Vec<u8>)>) -> usize {
+    fn release(
+        &mut self,
+        now: Instant,
+        is_end: bool,
+        lines: &mut Vec<(AuditStream, Vec<u8>)>,
+    ) -> usize {
         self.refill(now);
         if self.left <= 0 && !is_end {
             return 0;
@@ -381,8 +386,8 @@ impl Budget {
     }
 }
 
-impl<K: Hash + Eq> Table<K> {
-    fn new(terms: &'static Terms, now: Instant) -> Self {
+impl<K: Hash + Eq> FloodTable<K> {
+    fn new(terms: &'static FloodTerms, now: Instant) -> Self {
         Self {
             terms,
             budgets: HashMap::new(),
@@ -391,7 +396,7 @@ impl<K: Hash + Eq> Table<K> {
     }
 
     /// The budget of this owner; `None` if there is no room for one.
-    fn get(&mut self, owner: K, now: Instant) -> Option<&mut Budget> {
+    fn get(&mut self, owner: K, now: Instant) -> Option<&mut FloodBudget> {
         let is_full = |table: &Self| table.budgets.len() >= MOST_OWNERS;
         let is_new = !self.budgets.contains_key(&owner);
         if is_new && is_full(self) && now.saturating_duration_since(self.forgotten) > FORGET_EVERY {
@@ -402,7 +407,7 @@ impl<K: Hash + Eq> Table<K> {
             return None;
         }
         let budget = self.budgets.entry(owner);
-        Some(budget.or_insert_with(|| Budget::new(self.terms, now)))
+        Some(budget.or_insert_with(|| FloodBudget::new(self.terms, now)))
     }
 }
 

@@ -24,29 +24,29 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use tracing::error;
 
-use self::event::Stream;
+use self::event::AuditStream;
 use self::floods::Floods;
-use self::queue::{Job, Queue, Shared, Waiting};
+use self::queue::{AuditJob, AuditShared, StreamQueue, WaitingBytes};
 use crate::io::by_account::ByAccount;
 
 pub use self::archive::{copy_files, is_log, restore_files};
-pub use self::event::{Ending, Event, KINDS, Login, Moved, Operator, Who, shown};
-pub use self::read::Reader;
-pub use self::trail::{Rotation, Trail};
+pub use self::event::{Actor, Event, KINDS, LoginEvent, Moved, Operator, TransferResult, shown};
+pub use self::read::AuditReader;
+pub use self::trail::{LogRotation, Trail};
 
 /// Bytes of events of each stream that may wait for a disk; beyond, they are lost, and counted. An account
 /// may have half of what the others leave of that, so that its flood does not lose their events.
 const MOST_WAITING: usize = 8 << 20;
 /// A handle of the trail, cheap to clone.
 #[derive(Clone)]
-pub struct Audit(Option<Open>);
+pub struct Audit(Option<OpenAudit>);
 
 #[derive(Clone)]
-struct Open {
-    shared: Arc<Shared>,
+struct OpenAudit {
+    shared: Arc<AuditShared>,
     /// Of the account, or of the server itself.
-    share: Arc<Waiting>,
-    lines: Sender<Job>,
+    share: Arc<WaitingBytes>,
+    lines: Sender<AuditJob>,
     hashes: bool,
     refuses_logins: bool,
 }
@@ -72,8 +72,8 @@ pub struct Policy {
 
 /// The thread that writes.
 pub struct Writer {
-    shared: Arc<Shared>,
-    lines: Sender<Job>,
+    shared: Arc<AuditShared>,
+    lines: Sender<AuditJob>,
     done: Receiver<()>,
 }
 
@@ -88,10 +88,10 @@ impl Audit {
     /// # Errors
     /// If there can be no thread for it. A trail that cannot be written is told in the log.
     pub fn start(trail: Trail, policy: Policy) -> anyhow::Result<(Self, Writer)> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(AuditShared {
             born: Instant::now(),
-            access: Queue::default(),
-            operations: Queue::default(),
+            access: StreamQueue::default(),
+            operations: StreamQueue::default(),
             lost_in_all: AtomicU64::new(0),
             shares: ByAccount::default(),
             floods: Mutex::new(Floods::new(Instant::now())),
@@ -116,7 +116,7 @@ impl Audit {
             lines: lines.clone(),
             done,
         };
-        let open = Open {
+        let open = OpenAudit {
             shared,
             share: Arc::default(),
             lines,
@@ -128,14 +128,14 @@ impl Audit {
 
     /// The same audit log for the events of this account.
     pub fn of_account(&self, user: &str) -> Self {
-        Self(self.0.as_ref().map(|open| Open {
-            share: open.shared.shares.join(user, Waiting::default),
+        Self(self.0.as_ref().map(|open| OpenAudit {
+            share: open.shared.shares.join(user, WaitingBytes::default),
             ..open.clone()
         }))
     }
 
     /// Notes an event, now. Never waits.
-    pub fn note(&self, who: Option<&Who>, event: &Event<'_>) {
+    pub fn note(&self, who: Option<&Actor>, event: &Event<'_>) {
         let Some(open) = &self.0 else {
             return;
         };
@@ -154,7 +154,7 @@ impl Audit {
                 open.shared.folded_in_all.fetch_add(1, Ordering::Relaxed);
                 if is_first {
                     // Without a thread to write it, nothing is written.
-                    let _ = open.lines.send(Job::Folded);
+                    let _ = open.lines.send(AuditJob::Folded);
                 }
             }
         }
@@ -191,17 +191,17 @@ impl Audit {
     }
 }
 
-impl Open {
-    fn send(&self, stream: Stream, line: Vec<u8>) {
+impl OpenAudit {
+    fn send(&self, stream: AuditStream, line: Vec<u8>) {
         let queue = self.shared.queue(stream);
         let length = line.len();
         let waiting = queue.waiting.add(length);
         let own = self.share.add(length);
         let has_room = match stream {
-            Stream::Access => waiting <= MOST_WAITING,
-            Stream::Operations => own <= MOST_WAITING.saturating_sub(waiting),
+            AuditStream::Access => waiting <= MOST_WAITING,
+            AuditStream::Operations => own <= MOST_WAITING.saturating_sub(waiting),
         };
-        let job = || Job::Line(stream, line, self.share.clone());
+        let job = || AuditJob::Line(stream, line, self.share.clone());
         if !has_room || self.lines.send(job()).is_err() {
             queue.waiting.written(length);
             self.share.written(length);
@@ -217,7 +217,7 @@ impl Writer {
     /// Waits until all that was noted is written, but no longer than this for the disk.
     pub fn finish(self, patience: Duration) {
         self.shared.ending.store(true, Ordering::Relaxed);
-        let _ = self.lines.send(Job::End);
+        let _ = self.lines.send(AuditJob::End);
         if self.done.recv_timeout(patience).is_err() {
             error!("the disk does not take the last events of the audit log: they are lost");
         }

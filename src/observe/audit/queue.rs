@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::event::Stream;
+use super::event::AuditStream;
 use super::floods::Floods;
 use crate::io::by_account::ByAccount;
 
@@ -12,12 +12,12 @@ use crate::io::by_account::ByAccount;
 const STUCK: Duration = Duration::from_secs(5);
 
 /// What the writing thread and the others know of each other.
-pub(super) struct Shared {
+pub(super) struct AuditShared {
     pub(super) born: Instant,
-    pub(super) access: Queue,
-    pub(super) operations: Queue,
+    pub(super) access: StreamQueue,
+    pub(super) operations: StreamQueue,
     pub(super) lost_in_all: AtomicU64,
-    pub(super) shares: ByAccount<Waiting>,
+    pub(super) shares: ByAccount<WaitingBytes>,
     pub(super) floods: Mutex<Floods>,
     pub(super) folded_in_all: AtomicU64,
     /// The last write did not succeed.
@@ -29,25 +29,25 @@ pub(super) struct Shared {
 
 /// What is on its way to one stream.
 #[derive(Default)]
-pub(super) struct Queue {
-    pub(super) waiting: Waiting,
+pub(super) struct StreamQueue {
+    pub(super) waiting: WaitingBytes,
     /// Events that were not taken, and are not noted in the audit log yet.
     pub(super) lost: AtomicU64,
 }
 
 /// Bytes that were handed over, for one stream or one account, and are not written yet.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(AtomicUsize);
+pub(super) struct WaitingBytes(AtomicUsize);
 
-pub(super) enum Job {
-    Line(Stream, Vec<u8>, Arc<Waiting>),
+pub(super) enum AuditJob {
+    Line(AuditStream, Vec<u8>, Arc<WaitingBytes>),
     /// Something was folded, and nothing was before.
     Folded,
     /// Everything before it is written; the thread ends.
     End,
 }
 
-impl Waiting {
+impl WaitingBytes {
     /// So many bytes more wait. Gives how many do now.
     pub(super) fn add(&self, bytes: usize) -> usize {
         self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
@@ -59,11 +59,11 @@ impl Waiting {
     }
 }
 
-impl Shared {
-    pub(super) fn queue(&self, stream: Stream) -> &Queue {
+impl AuditShared {
+    pub(super) fn queue(&self, stream: AuditStream) -> &StreamQueue {
         match stream {
-            Stream::Access => &self.access,
-            Stream::Operations => &self.operations,
+            AuditStream::Access => &self.access,
+            AuditStream::Operations => &self.operations,
         }
     }
 
@@ -73,12 +73,12 @@ impl Shared {
 
     /// Events of each stream that were lost, and are not noted yet.
     pub(super) fn lost(&self) -> [u64; 2] {
-        Stream::ALL.map(|stream| self.queue(stream).lost.load(Ordering::Relaxed))
+        AuditStream::ALL.map(|stream| self.queue(stream).lost.load(Ordering::Relaxed))
     }
 
     /// It is noted now that so many were lost.
     pub(super) fn admit(&self, counts: [u64; 2]) {
-        for (stream, count) in Stream::ALL.into_iter().zip(counts) {
+        for (stream, count) in AuditStream::ALL.into_iter().zip(counts) {
             self.queue(stream).lost.fetch_sub(count, Ordering::Relaxed);
         }
     }

@@ -5,11 +5,11 @@ use std::io::{self, BufRead as _, BufReader, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::event::Stream;
+use super::event::AuditStream;
 use super::trail::{Old, current_file, old_files, time_of};
 
 /// Reads the audit log line by line, and follows it into new files.
-pub struct Reader {
+pub struct AuditReader {
     streams: [StreamReader; 2],
     /// The next line of each stream.
     heads: [Option<Vec<u8>>; 2],
@@ -17,26 +17,26 @@ pub struct Reader {
 
 struct StreamReader {
     folder: PathBuf,
-    stream: Stream,
-    file: Option<Open>,
+    stream: AuditStream,
+    file: Option<OpenLog>,
     /// Of the last old file that was begun.
     number: u64,
     /// The beginning of a line whose end was not there yet.
     line: Vec<u8>,
 }
 
-struct Open {
+struct OpenLog {
     text: BufReader<File>,
     inode: (u64, u64),
     /// Nothing is written to it any more.
     is_old: bool,
 }
 
-impl Reader {
+impl AuditReader {
     /// Reads the audit log in this folder from its beginning.
     pub fn new(folder: &Path) -> Self {
         Self {
-            streams: Stream::ALL.map(|stream| StreamReader::new(folder, stream)),
+            streams: AuditStream::ALL.map(|stream| StreamReader::new(folder, stream)),
             heads: [None, None],
         }
     }
@@ -66,7 +66,7 @@ impl Reader {
 }
 
 impl StreamReader {
-    fn new(folder: &Path, stream: Stream) -> Self {
+    fn new(folder: &Path, stream: AuditStream) -> Self {
         Self {
             folder: folder.to_owned(),
             stream,
@@ -109,7 +109,7 @@ impl StreamReader {
     }
 
     /// The file behind the one that was read last.
-    fn next_file(&mut self) -> io::Result<Option<Open>> {
+    fn next_file(&mut self) -> io::Result<Option<OpenLog>> {
         loop {
             // This comes first, so that a file that becomes an old one meanwhile is among those.
             let current = open(&current_file(&self.folder, self.stream), false)?;
@@ -127,14 +127,14 @@ impl StreamReader {
     }
 }
 
-fn open(path: &Path, is_old: bool) -> io::Result<Option<Open>> {
+fn open(path: &Path, is_old: bool) -> io::Result<Option<OpenLog>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(None),
         Err(failure) => return Err(failure),
     };
     let found = file.metadata()?;
-    Ok(Some(Open {
+    Ok(Some(OpenLog {
         text: BufReader::new(file),
         inode: (found.dev(), found.ino()),
         is_old,

@@ -49,7 +49,7 @@ impl Length {
 /// Writes it as JSON in one line.
 pub(super) fn json(value: &impl Serialize, length: Length) -> Vec<u8> {
     let mut text = Vec::with_capacity(256);
-    let capped = Capped {
+    let capped = CappedText {
         length,
         is_key: false,
         room: 0,
@@ -61,7 +61,7 @@ pub(super) fn json(value: &impl Serialize, length: Length) -> Vec<u8> {
 }
 
 /// See the module's description.
-struct Capped {
+struct CappedText {
     length: Length,
     is_key: bool,
     /// Bytes that still fit into the text.
@@ -70,7 +70,7 @@ struct Capped {
     missing: usize,
 }
 
-impl Formatter for Capped {
+impl Formatter for CappedText {
     fn begin_object_key<W: ?Sized + io::Write>(
         &mut self,
         writer: &mut W,

@@ -13,7 +13,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::event::{self, Event, Stream};
+use super::event::{self, AuditStream, Event};
 use crate::database::NO_LINK;
 use crate::values::time::{compact_utc, now, parse_rfc3339};
 
@@ -22,7 +22,7 @@ const TIME_WITHIN: usize = 40;
 
 /// When a stream continues in a new file, and how many old files are kept.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Rotation {
+pub struct LogRotation {
     /// A file gets not much longer than this, in bytes.
     pub size: u64,
     /// A file is written to no longer than this.
@@ -35,15 +35,15 @@ pub struct Rotation {
 #[derive(Debug, Clone)]
 pub struct Trail {
     folder: PathBuf,
-    rotation: Rotation,
+    rotation: LogRotation,
 }
 
 /// The files of one stream.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(super) struct LogFiles {
     folder: PathBuf,
-    rotation: Rotation,
-    stream: Stream,
+    rotation: LogRotation,
+    stream: AuditStream,
 }
 
 /// The file that is being written to.
@@ -63,7 +63,7 @@ pub(super) struct Old {
 
 impl Trail {
     /// In this folder, which exists.
-    pub fn new(folder: &Path, rotation: Rotation) -> Self {
+    pub fn new(folder: &Path, rotation: LogRotation) -> Self {
         Self {
             folder: folder.to_owned(),
             rotation,
@@ -71,8 +71,8 @@ impl Trail {
     }
 
     /// The files of this stream.
-    pub(super) fn files(&self, stream: Stream) -> Files {
-        Files {
+    pub(super) fn files(&self, stream: AuditStream) -> LogFiles {
+        LogFiles {
             folder: self.folder.clone(),
             rotation: self.rotation,
             stream,
@@ -89,7 +89,7 @@ impl Trail {
     }
 }
 
-impl Files {
+impl LogFiles {
     fn append(&self, line: &[u8]) -> io::Result<()> {
         loop {
             let Current { mut file, .. } = self.open()?;
@@ -209,12 +209,12 @@ impl Files {
 }
 
 /// The current file of a stream.
-pub(super) fn current_file(folder: &Path, stream: Stream) -> PathBuf {
+pub(super) fn current_file(folder: &Path, stream: AuditStream) -> PathBuf {
     folder.join(format!("{}.jsonl", stream.name()))
 }
 
 /// The old files of a stream, the oldest first.
-pub(super) fn old_files(folder: &Path, stream: Stream) -> io::Result<Vec<Old>> {
+pub(super) fn old_files(folder: &Path, stream: AuditStream) -> io::Result<Vec<Old>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
@@ -228,13 +228,13 @@ pub(super) fn old_files(folder: &Path, stream: Stream) -> io::Result<Vec<Old>> {
 }
 
 /// The name of an old file, which was current until this time.
-pub(super) fn old_name(stream: Stream, number: u64, until: i64) -> String {
+pub(super) fn old_name(stream: AuditStream, number: u64, until: i64) -> String {
     format!("{}-{number:06}-{}.jsonl", stream.name(), compact_utc(until))
 }
 
 /// The number in the name of an old file of this stream. Those of operations are none of `audit-`: no
 /// number follows.
-pub(super) fn number_of(name: &str, stream: Stream) -> Option<u64> {
+pub(super) fn number_of(name: &str, stream: AuditStream) -> Option<u64> {
     let rest = name.strip_prefix(stream.name())?.strip_prefix('-')?;
     let rest = rest.strip_suffix(".jsonl")?;
     let (number, _) = rest.split_once('-')?;

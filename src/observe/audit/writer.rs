@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
-use super::event::{self, Event, Stream};
-use super::queue::{Job, Shared, Waiting};
+use super::event::{self, AuditStream, Event};
+use super::queue::{AuditJob, AuditShared, WaitingBytes};
 use super::trail::Trail;
-use super::trail::{Current, Files};
+use super::trail::{Current, LogFiles};
 
 /// Lines are written together, up to about so many bytes.
 const BATCH: usize = 256 << 10;
@@ -27,21 +27,21 @@ const RETRY: Duration = Duration::from_secs(1);
 const RETRY_STEP: Duration = Duration::from_millis(50);
 
 /// One stream on its way to the disk.
-struct Output {
-    stream: Stream,
-    files: Files,
+struct AuditOutput {
+    stream: AuditStream,
+    files: LogFiles,
     current: Option<Current>,
     lines: Vec<u8>,
     /// Whose lines these are, and how long each is.
-    owners: VecDeque<(Arc<Waiting>, usize)>,
+    owners: VecDeque<(Arc<WaitingBytes>, usize)>,
 }
 
 struct Pen<'a> {
-    jobs: &'a Receiver<Job>,
-    shared: &'a Shared,
-    outputs: [Output; 2],
+    jobs: &'a Receiver<AuditJob>,
+    shared: &'a AuditShared,
+    outputs: [AuditOutput; 2],
     /// Of what is written here by itself.
-    own: Arc<Waiting>,
+    own: Arc<WaitingBytes>,
     /// When what was folded or lost is to be written.
     due: Option<Instant>,
     /// What is to be taken off the counts of lost events when a `lost` is written.
@@ -51,11 +51,11 @@ struct Pen<'a> {
 }
 
 /// Writes until it is told to end, or nobody is left to tell anything.
-pub(super) fn run(trail: &Trail, jobs: &Receiver<Job>, shared: &Shared) {
+pub(super) fn run(trail: &Trail, jobs: &Receiver<AuditJob>, shared: &AuditShared) {
     let mut pen = Pen {
         jobs,
         shared,
-        outputs: Stream::ALL.map(|stream| Output {
+        outputs: AuditStream::ALL.map(|stream| AuditOutput {
             stream,
             files: trail.files(stream),
             current: None,
@@ -92,18 +92,18 @@ impl Pen<'_> {
         } else {
             self.wait()
         };
-        if let Ok(Job::Line(..)) = next {
+        if let Ok(AuditJob::Line(..)) = next {
             thread::sleep(COMPANY);
         }
         let mut taken = 0;
         loop {
             match next {
-                Ok(Job::Line(stream, line, share)) => {
+                Ok(AuditJob::Line(stream, line, share)) => {
                     taken += line.len();
                     self.output(stream).add(&line, share);
                 }
-                Ok(Job::Folded) => self.be_due(),
-                Ok(Job::End) | Err(TryRecvError::Disconnected) => {
+                Ok(AuditJob::Folded) => self.be_due(),
+                Ok(AuditJob::End) | Err(TryRecvError::Disconnected) => {
                     self.is_last = true;
                     return;
                 }
@@ -116,7 +116,7 @@ impl Pen<'_> {
         }
     }
 
-    fn wait(&self) -> Result<Job, TryRecvError> {
+    fn wait(&self) -> Result<AuditJob, TryRecvError> {
         let Some(due) = self.due else {
             return self.jobs.recv().map_err(|_| TryRecvError::Disconnected);
         };
@@ -133,11 +133,11 @@ impl Pen<'_> {
         self.due.get_or_insert_with(|| Instant::now() + TICK);
     }
 
-    fn output(&mut self, stream: Stream) -> &mut Output {
+    fn output(&mut self, stream: AuditStream) -> &mut AuditOutput {
         let [access, operations] = &mut self.outputs;
         match stream {
-            Stream::Access => access,
-            Stream::Operations => operations,
+            AuditStream::Access => access,
+            AuditStream::Operations => operations,
         }
     }
 
@@ -168,11 +168,11 @@ impl Pen<'_> {
         }
         self.admits = lost;
         let line = event::line(None, &Event::Lost { count });
-        self.add(Stream::Access, &line);
+        self.add(AuditStream::Access, &line);
         error!(count, "events of the audit log were lost");
     }
 
-    fn add(&mut self, stream: Stream, line: &[u8]) {
+    fn add(&mut self, stream: AuditStream, line: &[u8]) {
         self.shared.queue(stream).waiting.add(line.len());
         self.own.add(line.len());
         let own = self.own.clone();
@@ -184,7 +184,7 @@ impl Pen<'_> {
         let mut outcome = Ok(());
         for output in &mut self.outputs {
             let written = output.write(self.shared);
-            if written.is_ok() && output.stream == Stream::Access {
+            if written.is_ok() && output.stream == AuditStream::Access {
                 self.shared.admit(std::mem::take(&mut self.admits));
             }
             outcome = outcome.and(written);
@@ -221,7 +221,10 @@ impl Pen<'_> {
         let lines = self.outputs.iter().flat_map(|output| &output.lines);
         let left = lines.filter(|byte| **byte == b'\n').count();
         let queued = self.jobs.try_iter();
-        let left = left + queued.filter(|job| matches!(job, Job::Line(..))).count();
+        let left = left
+            + queued
+                .filter(|job| matches!(job, AuditJob::Line(..)))
+                .count();
         error!(
             left,
             "the last events of the audit log cannot be written: {failure}"
@@ -229,14 +232,14 @@ impl Pen<'_> {
     }
 }
 
-impl Output {
-    fn add(&mut self, line: &[u8], share: Arc<Waiting>) {
+impl AuditOutput {
+    fn add(&mut self, line: &[u8], share: Arc<WaitingBytes>) {
         self.lines.extend_from_slice(line);
         self.owners.push_back((share, line.len()));
     }
 
     /// Whole lines of so many bytes are written.
-    fn settle(&mut self, mut written: usize, shared: &Shared) {
+    fn settle(&mut self, mut written: usize, shared: &AuditShared) {
         self.lines.drain(..written);
         shared.queue(self.stream).waiting.written(written);
         while written > 0
@@ -248,7 +251,7 @@ impl Output {
     }
 
     /// Writes its lines, and leaves those that were not written.
-    fn write(&mut self, shared: &Shared) -> io::Result<()> {
+    fn write(&mut self, shared: &AuditShared) -> io::Result<()> {
         while !self.lines.is_empty() {
             let most = self.lines.get(..BATCH).unwrap_or(&self.lines);
             let end = most.iter().rposition(|byte| *byte == b'\n');
@@ -261,7 +264,7 @@ impl Output {
     }
 
     /// Tries to write so many bytes; whoever looks sees how long it takes.
-    fn attempt(&mut self, length: usize, shared: &Shared) -> (usize, io::Result<()>) {
+    fn attempt(&mut self, length: usize, shared: &AuditShared) -> (usize, io::Result<()>) {
         let batch = self.lines.get(..length).unwrap_or(&self.lines);
         shared.writing_since.store(shared.now(), Ordering::Relaxed);
         let outcome = self.files.write(&mut self.current, batch);

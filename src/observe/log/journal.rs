@@ -11,17 +11,17 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::output::{Output, Target};
+use super::output::{LogOutput, Target};
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 /// The most bytes of one value: so an entry fits into a datagram.
 const LONGEST: usize = 16 << 10;
 
 /// See the module's description.
-pub(super) struct Journal(Output);
+pub(super) struct Journal(LogOutput);
 
 impl Journal {
-    pub(super) fn new(output: Output) -> Self {
+    pub(super) fn new(output: LogOutput) -> Self {
         Self(output)
     }
 }
@@ -44,7 +44,7 @@ impl<S: Subscriber> Layer<S> for Journal {
             Level::DEBUG => 6,
             Level::TRACE => 7,
         };
-        let mut entry = Entry(Vec::with_capacity(512));
+        let mut entry = JournalEntry(Vec::with_capacity(512));
         entry.put("PRIORITY", format_args!("{priority}"));
         entry.put("SYSLOG_IDENTIFIER", format_args!("landfall"));
         entry.put("TARGET", format_args!("{}", about.target()));
@@ -57,11 +57,11 @@ impl<S: Subscriber> Layer<S> for Journal {
     }
 }
 
-struct Entry(Vec<u8>);
+struct JournalEntry(Vec<u8>);
 
-impl Entry {
+impl JournalEntry {
     fn put(&mut self, name: &str, value: fmt::Arguments<'_>) {
-        let mut text = Capped(String::new());
+        let mut text = CappedField(String::new());
         // It fails where it is cut.
         let _ = text.write_fmt(value);
         self.0.extend_from_slice(name.as_bytes());
@@ -73,7 +73,7 @@ impl Entry {
     }
 }
 
-impl Visit for Entry {
+impl Visit for JournalEntry {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let name = field.name().replace('.', "_").to_ascii_uppercase();
         match name.as_str() {
@@ -87,9 +87,9 @@ impl Visit for Entry {
     }
 }
 
-struct Capped(String);
+struct CappedField(String);
 
-impl fmt::Write for Capped {
+impl fmt::Write for CappedField {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = LONGEST - self.0.len();
         let fits = text.get(..text.floor_char_boundary(room));

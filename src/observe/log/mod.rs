@@ -19,11 +19,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry, fmt, registry};
 
 use self::journal::Journal;
-use self::output::{Output, Target};
+use self::output::{LogOutput, Target};
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
+pub enum LogFormat {
     #[default]
     /// Lines for people, in colours on a terminal.
     Text,
@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Log {
     levels: Handle<Targets, Registry>,
-    output: Output,
+    output: LogOutput,
 }
 
 impl Log {
@@ -52,28 +52,28 @@ impl Log {
     ///
     /// # Errors
     /// If the journal is to be written to and is not there.
-    pub fn start(level: Level, format: Format) -> anyhow::Result<Self> {
+    pub fn start(level: Level, format: LogFormat) -> anyhow::Result<Self> {
         let (filter, handle) = reload::Layer::new(levels(level));
         let target = match format {
-            Format::Text | Format::Json => {
+            LogFormat::Text | LogFormat::Json => {
                 Target::standard_error().context("cannot write to standard error")?
             }
-            Format::Journald => journal::connect().context(
+            LogFormat::Journald => journal::connect().context(
                 "cannot reach systemd's journal; where there is none, set format = \"text\" in [log]",
             )?,
         };
-        let output = Output::new(target);
+        let output = LogOutput::new(target);
         let lines = match format {
-            Format::Text => fmt::layer()
+            LogFormat::Text => fmt::layer()
                 .with_writer(output.clone())
                 .with_ansi(std::io::stderr().is_terminal())
                 .boxed(),
-            Format::Json => fmt::layer()
+            LogFormat::Json => fmt::layer()
                 .json()
                 .flatten_event(true)
                 .with_writer(output.clone())
                 .boxed(),
-            Format::Journald => Journal::new(output.clone()).boxed(),
+            LogFormat::Journald => Journal::new(output.clone()).boxed(),
         };
         registry().with(filter).with(lines).init();
         Ok(Self {
@@ -149,12 +149,12 @@ pub fn shortened(text: &str, most: usize) -> &str {
 
 /// Says when a message that may come without end is to be logged: once in a minute.
 #[derive(Debug, Default)]
-pub struct Seldom {
+pub struct RateLimited {
     last: Option<Instant>,
     times: u64,
 }
 
-impl Seldom {
+impl RateLimited {
     /// It has happened again: how often since it was logged last, if it is to be logged now.
     pub fn now(&mut self) -> Option<u64> {
         const PAUSE: Duration = Duration::from_secs(60);

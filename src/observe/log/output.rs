@@ -26,12 +26,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// A handle of the output, cheap to clone.
 #[derive(Clone)]
-pub(super) struct Output(Arc<Shared>);
+pub(super) struct LogOutput(Arc<LogShared>);
 
-struct Shared {
+struct LogShared {
     target: Target,
     /// To the thread, once there is one.
-    lines: OnceLock<Sender<Job>>,
+    lines: OnceLock<Sender<LogJob>>,
     /// Bytes that were handed over and are not written yet.
     waiting: AtomicUsize,
     /// Lines that found no room.
@@ -40,7 +40,7 @@ struct Shared {
     failed: AtomicU64,
 }
 
-enum Job {
+enum LogJob {
     Line(Vec<u8>),
     /// Everything before it is written.
     Flush(Sender<()>),
@@ -54,9 +54,9 @@ pub(super) enum Target {
     Journal(UnixDatagram, &'static Path),
 }
 
-impl Output {
+impl LogOutput {
     pub(super) fn new(target: Target) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(LogShared {
             target,
             lines: OnceLock::new(),
             waiting: AtomicUsize::new(0),
@@ -86,7 +86,7 @@ impl Output {
         };
         let length = line.len();
         let waiting = shared.waiting.fetch_add(length, Ordering::Relaxed) + length;
-        if waiting > MOST_WAITING || lines.send(Job::Line(line.to_vec())).is_err() {
+        if waiting > MOST_WAITING || lines.send(LogJob::Line(line.to_vec())).is_err() {
             shared.waiting.fetch_sub(length, Ordering::Relaxed);
             shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -96,7 +96,7 @@ impl Output {
     pub(super) fn flush(&self, patience: Duration) {
         if let Some(lines) = self.0.lines.get() {
             let (done, written) = mpsc::channel();
-            let _ = lines.send(Job::Flush(done));
+            let _ = lines.send(LogJob::Flush(done));
             // Who does not read the log does not keep the server from its end.
             let _ = written.recv_timeout(patience);
         }
@@ -109,15 +109,15 @@ impl Output {
     }
 }
 
-fn run(jobs: &Receiver<Job>, shared: &Shared) {
+fn run(jobs: &Receiver<LogJob>, shared: &LogShared) {
     let mut told = 0;
     while let Ok(job) = jobs.recv() {
         match job {
-            Job::Line(line) => {
+            LogJob::Line(line) => {
                 shared.write(&line);
                 shared.waiting.fetch_sub(line.len(), Ordering::Relaxed);
             }
-            Job::Flush(done) => drop(done.send(())),
+            LogJob::Flush(done) => drop(done.send(())),
         }
         let dropped = shared.dropped.load(Ordering::Relaxed);
         if dropped > told && shared.waiting.load(Ordering::Relaxed) < FLOWS_AGAIN {
@@ -133,7 +133,7 @@ fn run(jobs: &Receiver<Job>, shared: &Shared) {
     }
 }
 
-impl Shared {
+impl LogShared {
     fn write(&self, line: &[u8]) {
         let is_written = match &self.target {
             Target::Stream(stream) => write_all(stream, line),
@@ -168,7 +168,7 @@ impl Target {
 }
 
 /// A line comes in one call.
-impl Write for Output {
+impl Write for LogOutput {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.put(line);
         Ok(line.len())
@@ -179,7 +179,7 @@ impl Write for Output {
     }
 }
 
-impl<'a> MakeWriter<'a> for Output {
+impl<'a> MakeWriter<'a> for LogOutput {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {

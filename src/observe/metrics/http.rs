@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use crate::observe::log::Seldom;
+use crate::observe::log::RateLimited;
 
 /// Who asks sends no more than this.
 const MOST_ASKED: usize = 8 << 10;
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Page {
+pub enum HttpPage {
     /// `/metrics`
     Metrics,
     /// `/healthz`: is the server well?
@@ -34,13 +34,13 @@ pub enum Page {
 pub type Text = Result<String, String>;
 
 /// Serves requests and never returns. `page` makes the text of a page.
-pub async fn serve<F>(listener: TcpListener, page: impl Fn(Page) -> F + Send + Sync + 'static)
+pub async fn serve<F>(listener: TcpListener, page: impl Fn(HttpPage) -> F + Send + Sync + 'static)
 where
     F: Future<Output = Text> + Send,
 {
     let page = Arc::new(page);
     let permits = Arc::new(Semaphore::new(AT_ONCE));
-    let mut failures = Seldom::default();
+    let mut failures = RateLimited::default();
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else {
             return;
@@ -67,7 +67,7 @@ where
 
 async fn answer<F: Future<Output = Text>>(
     mut stream: TcpStream,
-    page: &(impl Fn(Page) -> F + Sync),
+    page: &(impl Fn(HttpPage) -> F + Sync),
 ) -> std::io::Result<()> {
     let head = read_head(&mut stream).await?;
     let (status, body) = match asked(&head) {
@@ -115,7 +115,7 @@ async fn read_head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
 }
 
 enum Asked {
-    For { what: Page, head_alone: bool },
+    For { what: HttpPage, head_alone: bool },
     SomethingElse,
     ToChange,
     Nonsense,
@@ -132,8 +132,8 @@ fn asked(head: &[u8]) -> Asked {
         return Asked::Nonsense;
     };
     let what = match target.split(|byte| *byte == b'?').next() {
-        Some(b"/metrics") => Some(Page::Metrics),
-        Some(b"/healthz") => Some(Page::Health),
+        Some(b"/metrics") => Some(HttpPage::Metrics),
+        Some(b"/healthz") => Some(HttpPage::Health),
         _ => None,
     };
     match (method, what) {

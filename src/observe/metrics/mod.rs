@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::values::time;
 
-pub use self::text::{Account, Elsewhere, FileSystem, Process, Space};
+pub use self::text::{AccountMetrics, DiskSpace, Elsewhere, FileSystem, ProcessFigures};
 
 /// All numbers of a server.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ const REASONS: [&str; 5] = ["permission", "confinement", "quota", "disk", "limit
 /// What an SFTP client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // They are named as in the protocol.
-pub enum Request {
+pub enum RequestKind {
     Init,
     Open,
     Close,
@@ -75,7 +75,7 @@ pub enum Request {
     Unknown,
 }
 
-/// The names of [`Request`], in its order.
+/// The names of [`RequestKind`], in its order.
 const REQUESTS: [&str; 16] = [
     "init", "open", "close", "read", "write", "stat", "setstat", "list", "remove", "mkdir",
     "rmdir", "realpath", "rename", "link", "extended", "unknown",
@@ -227,7 +227,7 @@ impl Metrics {
     }
 
     /// A request was carried out, and took so long.
-    pub fn request(&self, request: Request, took: Duration) {
+    pub fn request(&self, request: RequestKind, took: Duration) {
         if let Some(histogram) = self.requests.get(request as usize) {
             histogram.observe(took);
         }

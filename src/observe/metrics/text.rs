@@ -10,7 +10,7 @@ use crate::io::pool;
 #[derive(Debug, Default)]
 pub struct Elsewhere {
     /// The process itself.
-    pub process: Process,
+    pub process: ProcessFigures,
     /// The file systems of the data folder and the homes.
     pub file_systems: Vec<FileSystem>,
     /// Was the config that was read last applied?
@@ -34,12 +34,12 @@ pub struct Elsewhere {
     /// Lines of the log that were dropped.
     pub log_dropped: u64,
     /// What accounts use, if that is to be told.
-    pub accounts: Vec<Account>,
+    pub accounts: Vec<AccountMetrics>,
 }
 
 /// What the process uses of the system; `None` is what the system does not say.
 #[derive(Debug, Default)]
-pub struct Process {
+pub struct ProcessFigures {
     /// CPU time, in user and kernel mode.
     pub cpu: Duration,
     /// Bytes of memory that are in RAM.
@@ -58,12 +58,12 @@ pub struct FileSystem {
     /// A folder on it.
     pub folder: String,
     /// `None` if it does not answer.
-    pub space: Option<Space>,
+    pub space: Option<DiskSpace>,
 }
 
 /// Space on a file system.
 #[derive(Debug)]
-pub struct Space {
+pub struct DiskSpace {
     /// In bytes.
     pub size: u64,
     /// In bytes, for a user who is not root.
@@ -76,7 +76,7 @@ pub struct Space {
 
 /// What an account uses, and may use.
 #[derive(Debug)]
-pub struct Account {
+pub struct AccountMetrics {
     /// Its name.
     pub name: String,
     /// Bytes and files, if they were ever counted.
@@ -92,7 +92,7 @@ pub struct Account {
 impl Metrics {
     /// All of them as text.
     pub fn text(&self, elsewhere: &Elsewhere) -> String {
-        let mut page = Page::default();
+        let mut page = MetricsPage::default();
         page.head("build_info", "gauge", "The version that runs.");
         page.value("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         page.process(&elsewhere.process, self.began);
@@ -230,9 +230,9 @@ impl Metrics {
 }
 
 #[derive(Default)]
-struct Page(String);
+struct MetricsPage(String);
 
-impl Page {
+impl MetricsPage {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.full_head(&format!("landfall_{name}"), kind, help);
     }
@@ -272,7 +272,7 @@ impl Page {
     }
 
     /// By the names that all clients of Prometheus use.
-    fn process(&mut self, process: &Process, began: i64) {
+    fn process(&mut self, process: &ProcessFigures, began: i64) {
         let cpu = "process_cpu_seconds_total";
         self.full_head(cpu, "counter", "CPU time, in user and kernel mode.");
         self.full_value(cpu, &[], process.cpu.as_secs_f64());
@@ -321,7 +321,7 @@ impl Page {
             let hangs = u8::from(one.space.is_none());
             self.value("filesystem_device_error", &labels, hangs);
         }
-        type Figure = fn(&Space) -> u64;
+        type Figure = fn(&DiskSpace) -> u64;
         let figures: [(&str, &str, Figure); 4] = [
             ("filesystem_size_bytes", "Size in bytes.", |space| {
                 space.size
@@ -345,12 +345,12 @@ impl Page {
         }
     }
 
-    fn accounts(&mut self, accounts: &[Account]) {
+    fn accounts(&mut self, accounts: &[AccountMetrics]) {
         if accounts.is_empty() {
             return;
         }
-        type Figure = fn(&Account) -> Option<u64>;
-        let figures: [(&str, &str, Figure); 5] = [
+        type AccountFigure = fn(&AccountMetrics) -> Option<u64>;
+        let figures: [(&str, &str, AccountFigure); 5] = [
             (
                 "account_used_bytes",
                 "Bytes that an account uses.",

@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::OutputFormat;
-use crate::observe::audit::{Ending, KINDS};
+use crate::observe::audit::{KINDS, TransferResult};
 use crate::rules::Network;
 use crate::values::path::VPath;
 use crate::values::time::{self, parse_rfc3339};
@@ -50,7 +50,7 @@ pub struct AuditFilter {
     pub source: Option<Network>,
     /// Only uploads and downloads with this result
     #[arg(long, value_name = "RESULT", num_args = 1.., value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(Ending::ALL.map(Ending::name)))]
+        value_parser = PossibleValuesParser::new(TransferResult::ALL.map(TransferResult::name)))]
     pub result: Vec<String>,
     /// How to print it: in JSON, the lines of the audit log itself.
     #[command(flatten)]

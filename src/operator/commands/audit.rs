@@ -13,11 +13,11 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use self::filter::Filter;
+use self::filter::EventFilter;
 use crate::accounts::{Accounts, UserName};
 use crate::config::Config;
 use crate::database;
-use crate::observe::audit::{Event, Operator, Reader};
+use crate::observe::audit::{AuditReader, Event, Operator};
 use crate::operator::cli;
 use crate::operator::output;
 use crate::values::time::{parse_rfc3339, rfc3339};
@@ -34,9 +34,9 @@ const BEFORE: usize = 10;
 /// Of the disk, with the folder; a user that is neither an account nor in any event.
 pub async fn run(config: &Config, command: &cli::AuditFilter) -> anyhow::Result<()> {
     let folder = &config.server.data;
-    let mut reader = Reader::new(folder);
-    let mut filter = Filter::new(command);
-    let mut next = |filter: &mut Filter<'_>| {
+    let mut reader = AuditReader::new(folder);
+    let mut filter = EventFilter::new(command);
+    let mut next = |filter: &mut EventFilter<'_>| {
         loop {
             let Some(line) = next_line(&mut reader, folder)? else {
                 return anyhow::Ok(None);
@@ -140,7 +140,7 @@ fn parsed(line: &str) -> Option<(Value, i64)> {
 }
 
 /// A line of the audit log for the terminal or for programs; `None` if it is no event, or not wanted.
-fn shown(line: &[u8], filter: &mut Filter<'_>, as_json: bool) -> Option<String> {
+fn shown(line: &[u8], filter: &mut EventFilter<'_>, as_json: bool) -> Option<String> {
     let line = str::from_utf8(line).ok()?;
     let (event, time) = parsed(line)?;
     let kind = event.get("event")?.as_str()?;
@@ -171,7 +171,7 @@ pub(super) fn refused_logins(
     most: usize,
 ) -> anyhow::Result<Vec<RefusedLogin>> {
     let folder = &config.server.data;
-    let mut reader = Reader::new(folder);
+    let mut reader = AuditReader::new(folder);
     let mut last = VecDeque::new();
     while let Some(line) = next_line(&mut reader, folder)? {
         // Few lines have it, and all others need not be parsed.
@@ -196,7 +196,7 @@ pub(super) fn refused_logins(
     Ok(last.into())
 }
 
-fn next_line(reader: &mut Reader, folder: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+fn next_line(reader: &mut AuditReader, folder: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     let line = reader.next_line();
     line.with_context(|| format!("cannot read the audit log in {}", folder.display()))
 }

@@ -3,7 +3,7 @@
 use super::audit;
 use super::view::json;
 use crate::config::Config;
-use crate::control::{Ban, Reply, Request, Server};
+use crate::control::{BanEntry, ControlReply, ControlRequest, RunningServer};
 use crate::operator::cli;
 use crate::operator::output;
 
@@ -20,11 +20,11 @@ pub async fn run(config: &Config, command: cli::BanCommand) -> anyhow::Result<()
 }
 
 async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<String> {
-    let mut server = Server::need(&config.server.data).await?;
-    let replies = server.ask(Request::Bans).await?.into_iter();
+    let mut server = RunningServer::need(&config.server.data).await?;
+    let replies = server.ask(ControlRequest::Bans).await?.into_iter();
     let bans: Vec<_> = replies
         .filter_map(|reply| match reply {
-            Reply::Ban(ban) => Some(ban),
+            ControlReply::Ban(ban) => Some(ban),
             _ => None,
         })
         .collect();
@@ -40,7 +40,7 @@ async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<Str
     Ok(output::table(&rows))
 }
 
-fn row(ban: Ban) -> [String; 5] {
+fn row(ban: BanEntry) -> [String; 5] {
     let faults = ban.faults.iter();
     let why: Vec<_> = faults
         .map(|(fault, count)| format!("{count} {fault}"))
@@ -55,12 +55,12 @@ fn row(ban: Ban) -> [String; 5] {
 }
 
 async fn end(config: &Config, lift: &cli::BanLift) -> anyhow::Result<String> {
-    let mut server = Server::need(&config.server.data).await?;
+    let mut server = RunningServer::need(&config.server.data).await?;
     let network = lift.network.map(|network| network.to_string());
     let mut text = String::new();
     let by = audit::operator();
-    for reply in server.ask(Request::Lift { network, by }).await? {
-        if let Reply::Lifted(ban) = reply {
+    for reply in server.ask(ControlRequest::Lift { network, by }).await? {
+        if let ControlReply::Lifted(ban) = reply {
             text.push_str(&format!("Lifted the ban of {}\n", ban.source));
         }
     }

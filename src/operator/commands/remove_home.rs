@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use tokio::task::spawn_blocking;
 
 use crate::accounts::UserName;
-use crate::control::Server;
+use crate::control::RunningServer;
 use crate::io::disks::Mounts;
 use crate::session;
 
@@ -45,7 +45,7 @@ pub(super) async fn delete(data: &Path, user: &UserName, home: PathBuf) -> anyho
         "{user} is removed, but not all of the files in {}",
         home.display()
     );
-    let sessions = Server::sessions_left(data, user).await;
+    let sessions = RunningServer::sessions_left(data, user).await;
     match sessions.with_context(|| left.clone())? {
         0 => {}
         some => bail!(

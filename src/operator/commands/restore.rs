@@ -30,11 +30,11 @@ pub async fn run(config: Option<&Path>, folder: &Path) -> anyhow::Result<()> {
     let data = data_folder(folder, &config_file)?;
 
     // Opened with the rights of the person who restores: the owner of the data may not be able to.
-    let kept_config = Source::find(&folder.join(CONFIG), &config_file)?;
+    let kept_config = RestoreSource::find(&folder.join(CONFIG), &config_file)?;
     let mut login = Vec::new();
     for (name, place) in &manifest.login {
         let place = moved(place, &manifest.config, &config_file);
-        login.extend(Source::find(&folder.join(LOGIN).join(name), &place)?);
+        login.extend(RestoreSource::find(&folder.join(LOGIN).join(name), &place)?);
     }
     let owner = DataOwner::find(&data)?;
     let alone = {
@@ -130,12 +130,12 @@ fn prepare_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// A file of the backup, and where it goes.
-struct Source {
+struct RestoreSource {
     file: File,
     target: PathBuf,
 }
 
-impl Source {
+impl RestoreSource {
     /// `None` if the backup does not have it.
     fn find(file: &Path, target: &Path) -> anyhow::Result<Option<Self>> {
         match File::open(file) {
@@ -155,7 +155,7 @@ impl Source {
 }
 
 /// The files of a folder of the backup, in the order of their names.
-fn sources(folder: &Path, target: &Path) -> anyhow::Result<Vec<Source>> {
+fn sources(folder: &Path, target: &Path) -> anyhow::Result<Vec<RestoreSource>> {
     let shown = folder.display();
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {shown}"))?;
     let mut found = Vec::new();
@@ -163,7 +163,10 @@ fn sources(folder: &Path, target: &Path) -> anyhow::Result<Vec<Source>> {
         let name = entry
             .with_context(|| format!("cannot read {shown}"))?
             .file_name();
-        found.extend(Source::find(&folder.join(&name), &target.join(&name))?);
+        found.extend(RestoreSource::find(
+            &folder.join(&name),
+            &target.join(&name),
+        )?);
     }
     found.sort_by(|one, other| one.target.cmp(&other.target));
     Ok(found)
@@ -189,8 +192,8 @@ impl Restore {
         }
     }
 
-    fn put(&mut self, source: Source) -> anyhow::Result<()> {
-        let Source { file, target } = source;
+    fn put(&mut self, source: RestoreSource) -> anyhow::Result<()> {
+        let RestoreSource { file, target } = source;
         self.put_file(file, &target)
             .with_context(|| format!("cannot restore {}", target.display()))
     }
@@ -244,7 +247,7 @@ impl Restore {
         Ok(())
     }
 
-    fn put_logs(&mut self, data: &Path, logs: Vec<Source>) -> anyhow::Result<()> {
+    fn put_logs(&mut self, data: &Path, logs: Vec<RestoreSource>) -> anyhow::Result<()> {
         self.restored += logs.len();
         let named = logs.into_iter().map(|log| (log.name(), log.file));
         audit::restore_files(data, named.collect())

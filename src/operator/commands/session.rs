@@ -6,7 +6,7 @@ use super::audit;
 use super::user::user_name;
 use super::view::json;
 use crate::config::Config;
-use crate::control::{Moving, OpenSession, Reply, Request, Server, Way};
+use crate::control::{ControlReply, ControlRequest, Moving, OpenSession, RunningServer, Way};
 use crate::operator::cli;
 use crate::operator::output;
 use crate::values::units::show_rounded;
@@ -24,11 +24,11 @@ pub async fn run(config: &Config, command: cli::SessionCommand) -> anyhow::Resul
 }
 
 async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<String> {
-    let mut server = Server::need(&config.server.data).await?;
-    let replies = server.ask(Request::Sessions).await?.into_iter();
+    let mut server = RunningServer::need(&config.server.data).await?;
+    let replies = server.ask(ControlRequest::Sessions).await?.into_iter();
     let sessions: Vec<_> = replies
         .filter_map(|reply| match reply {
-            Reply::Session(session) => Some(session),
+            ControlReply::Session(session) => Some(session),
             _ => None,
         })
         .collect();
@@ -86,8 +86,8 @@ async fn end(config: &Config, kill: cli::SessionKill) -> anyhow::Result<String> 
     if let Some(user) = &kill.user {
         user_name(user)?;
     }
-    let mut server = Server::need(&config.server.data).await?;
-    let request = Request::Kill {
+    let mut server = RunningServer::need(&config.server.data).await?;
+    let request = ControlRequest::Kill {
         ids: kill.ids,
         user: kill.user.clone(),
         reason: kill.reason,
@@ -97,10 +97,10 @@ async fn end(config: &Config, kill: cli::SessionKill) -> anyhow::Result<String> 
     let mut missing = Vec::new();
     for reply in server.ask(request).await? {
         match reply {
-            Reply::Ended(OpenSession { id, user, peer, .. }) => {
+            ControlReply::Ended(OpenSession { id, user, peer, .. }) => {
                 text.push_str(&format!("Ended session {id} of {user} from {peer}\n"));
             }
-            Reply::NoSession { id } => missing.push(id.to_string()),
+            ControlReply::NoSession { id } => missing.push(id.to_string()),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use serde::Serialize;
 
-use crate::accounts::{Allowance, Settings, UserName};
+use crate::accounts::{AccountSettings, Allowance, UserName};
 use crate::operator::cli::{self, AccountState};
 use crate::rules::{LoginPolicy, Permissions, Rules};
 use crate::values::time;
@@ -21,8 +21,8 @@ pub(super) fn check(given: &cli::UserOptions) -> anyhow::Result<()> {
 }
 
 /// Sets what is given; the rest stays.
-pub(super) fn apply(given: &cli::UserOptions, settings: &mut Settings) {
-    let Settings {
+pub(super) fn apply(given: &cli::UserOptions, settings: &mut AccountSettings) {
+    let AccountSettings {
         allowance,
         safe_overwrite,
         rules,
@@ -57,7 +57,7 @@ pub(super) fn apply(given: &cli::UserOptions, settings: &mut Settings) {
 }
 
 /// What a quota leaves open that bounds bytes alone.
-pub(super) fn left_open(name: &UserName, settings: &Settings) -> Option<String> {
+pub(super) fn left_open(name: &UserName, settings: &AccountSettings) -> Option<String> {
     let Allowance { bytes, files } = settings.allowance;
     (bytes.is_some() && files.is_none()).then(|| {
         format!(
@@ -67,13 +67,17 @@ pub(super) fn left_open(name: &UserName, settings: &Settings) -> Option<String> 
 }
 
 /// An expiry that has passed already, if it was just set.
-pub(super) fn expired(given: &cli::UserOptions, name: &UserName, now: &Settings) -> Option<String> {
+pub(super) fn expired(
+    given: &cli::UserOptions,
+    name: &UserName,
+    now: &AccountSettings,
+) -> Option<String> {
     let is_over = given.expires.is_some() && now.rules.has_expired(time::now());
     is_over.then(|| format!("{name} has expired already: nobody can log in"))
 }
 
 /// What holds now of what was set, a line for each.
-pub(super) fn changes(name: &UserName, set: &cli::UserSet, now: &Settings) -> String {
+pub(super) fn changes(name: &UserName, set: &cli::UserSet, now: &AccountSettings) -> String {
     let given = &set.settings;
     let mut lines = Vec::new();
     if given.quota.is_some() || given.max_files.is_some() {
@@ -121,7 +125,7 @@ pub(super) fn changes(name: &UserName, set: &cli::UserSet, now: &Settings) -> St
 }
 
 /// Rows of what holds for a user, as `user show` has them.
-pub(super) fn rows(settings: &Settings) -> Vec<[String; 2]> {
+pub(super) fn rows(settings: &AccountSettings) -> Vec<[String; 2]> {
     let rules = &settings.rules;
     let row = |title: &str, words: String| [title.to_owned(), words];
     let mut rows = vec![row(
@@ -246,7 +250,7 @@ pub(super) struct ShownSettings {
 }
 
 impl ShownSettings {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &AccountSettings) -> Self {
         let rules = &settings.rules;
         let permissions = rules.permissions.all();
         Self {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::view;
 use crate::config::Config;
-use crate::control::{Reply, Request, Server, Status};
+use crate::control::{ControlReply, ControlRequest, RunningServer, Status};
 use crate::operator::cli::OutputFormat;
 use crate::operator::output;
 
@@ -22,9 +22,9 @@ struct Shown {
 /// # Errors
 /// The server cannot be asked.
 pub async fn run(config: &Config, format: &OutputFormat) -> anyhow::Result<bool> {
-    let server = match Server::find(&config.server.data).await? {
+    let server = match RunningServer::find(&config.server.data).await? {
         Some(mut server) => server
-            .ask(Request::Status)
+            .ask(ControlRequest::Status)
             .await?
             .into_iter()
             .find_map(status),
@@ -43,9 +43,9 @@ pub async fn run(config: &Config, format: &OutputFormat) -> anyhow::Result<bool>
     Ok(shown.server.is_some())
 }
 
-fn status(reply: Reply) -> Option<Status> {
+fn status(reply: ControlReply) -> Option<Status> {
     match reply {
-        Reply::Status(status) => Some(status),
+        ControlReply::Status(status) => Some(status),
         _ => None,
     }
 }

@@ -7,11 +7,11 @@ use anyhow::{Context as _, bail};
 use super::view::{ListedUser, ShownKey, ShownUser, describe, json, list_keys, show};
 use super::{audit, input, linked, remove_home, settings, user_list, why};
 use crate::accounts::{
-    Account, Accounts, AuthorizedKey, GuestOptions, NewAccount, Password, PutKeys, Settings,
+    Account, AccountSettings, Accounts, AuthorizedKey, GuestOptions, NewAccount, Password, PutKeys,
     UserName,
 };
 use crate::config::Config;
-use crate::control::Server;
+use crate::control::RunningServer;
 use crate::operator::cli::{self, PasswordSource};
 use crate::operator::output;
 use crate::quota::Ledgers;
@@ -26,9 +26,9 @@ use crate::values::path::VPath;
 /// What was refused or failed, and what to do about it.
 pub async fn run(config: &Config, command: cli::UserCommand) -> anyhow::Result<()> {
     // What can be refused without the database is refused before there is one.
-    let command = Checked::new(command)?;
+    let command = CheckedCommand::new(command)?;
     let accounts = match command {
-        Checked::Add(..) => Accounts::open_or_make(config.accounts()).await?,
+        CheckedCommand::Add(..) => Accounts::open_or_make(config.accounts()).await?,
         _ => Accounts::open(config.accounts()).await?,
     };
     let change = command.change();
@@ -45,7 +45,7 @@ pub async fn run(config: &Config, command: cli::UserCommand) -> anyhow::Result<(
     // Of a command that failed half-way, something may have changed.
     if let Some((action, name)) = change {
         // Nobody is there whose account is new; but the server may not be able to reach its home.
-        let told = Server::tell_changed(&config.server.data, &name).await;
+        let told = RunningServer::tell_changed(&config.server.data, &name).await;
         if result.is_ok() || !done.is_empty() {
             done.push_str(&told);
             let failure = result.as_ref().err();
@@ -80,7 +80,7 @@ async fn login_ways(
 }
 
 /// A command with all that it needs from its files, its terminal and its standard input.
-enum Checked {
+enum CheckedCommand {
     Add(NewAccount, cli::UserOptions),
     Set(UserName, cli::UserSet),
     Remove(UserName, cli::UserRemove),
@@ -93,7 +93,7 @@ enum Checked {
     RemoveKey(UserName, String),
 }
 
-impl Checked {
+impl CheckedCommand {
     fn new(command: cli::UserCommand) -> anyhow::Result<Self> {
         Ok(match command {
             cli::UserCommand::Add(add) => {
@@ -223,7 +223,7 @@ impl Checked {
 async fn refuse_declared(
     config: &Config,
     accounts: &Accounts,
-    command: &Checked,
+    command: &CheckedCommand,
 ) -> anyhow::Result<()> {
     let Some((action, name)) = command.change() else {
         return Ok(());
@@ -254,9 +254,13 @@ async fn refuse_declared(
 }
 
 /// Of the guest, config.toml does not say everything: what it says is changed there.
-fn refuse_guests(guest: &GuestOptions, name: &UserName, command: &Checked) -> anyhow::Result<()> {
+fn refuse_guests(
+    guest: &GuestOptions,
+    name: &UserName,
+    command: &CheckedCommand,
+) -> anyhow::Result<()> {
     let said = match command {
-        Checked::Set(_, set) => {
+        CheckedCommand::Set(_, set) => {
             let given = &set.settings;
             let said = [
                 (given.quota.is_some(), "quota"),
@@ -271,8 +275,8 @@ fn refuse_guests(guest: &GuestOptions, name: &UserName, command: &Checked) -> an
                 .filter_map(|(is_given, key)| is_given.then_some(key));
             said.collect::<Vec<_>>().join(", ")
         }
-        Checked::Remove(..) if guest.enabled => "enabled".to_owned(),
-        Checked::SetPassword(_, Some(_)) | Checked::AddKeys(..) => {
+        CheckedCommand::Remove(..) if guest.enabled => "enabled".to_owned(),
+        CheckedCommand::SetPassword(_, Some(_)) | CheckedCommand::AddKeys(..) => {
             bail!("{name} is the guest: everybody can log in without a password or key")
         }
         _ => String::new(),
@@ -296,7 +300,7 @@ fn new_account(add: cli::UserAdd) -> anyhow::Result<(NewAccount, cli::UserOption
     if from_stdin + usize::from(add.password.password_stdin) > 1 {
         bail!("only one thing can be read from the standard input");
     }
-    let mut settings = Settings::default();
+    let mut settings = AccountSettings::default();
     settings::check(&add.settings)?;
     settings::apply(&add.settings, &mut settings);
     let mut keys = Vec::new();
@@ -364,7 +368,7 @@ async fn remove(
         return Ok(());
     }
     let data = &config.server.data;
-    let told = Server::tell_changed(data, name).await;
+    let told = RunningServer::tell_changed(data, name).await;
     *done = format!("Removed {name}\n{told}");
     remove_home::delete(data, name, home).await?;
     *done = format!("Removed {name} and the home {shown}\n{told}");

@@ -117,14 +117,14 @@ pub(super) fn yes_or_no(yes: bool) -> String {
 
 /// What a user uses and may use, in JSON. Programs rely on these names.
 #[derive(Serialize)]
-struct Figures {
+struct ShownUsage {
     quota: Option<u64>,
     max_files: Option<u64>,
     used_bytes: Option<u64>,
     used_files: Option<u64>,
 }
 
-impl Figures {
+impl ShownUsage {
     fn new(user: &AccountUsage) -> Self {
         let allowance = user.details.account.settings.allowance;
         Self {
@@ -141,14 +141,14 @@ impl Figures {
 pub(super) struct UserQuota {
     name: String,
     #[serde(flatten)]
-    figures: Figures,
+    figures: ShownUsage,
 }
 
 impl UserQuota {
     pub(super) fn new(user: &AccountUsage) -> Self {
         Self {
             name: user.details.account.name.to_string(),
-            figures: Figures::new(user),
+            figures: ShownUsage::new(user),
         }
     }
 }
@@ -178,7 +178,7 @@ struct JsonUser {
     home: String,
     password: bool,
     #[serde(flatten)]
-    figures: Figures,
+    figures: ShownUsage,
     #[serde(flatten)]
     settings: ShownSettings,
     state: &'static str,
@@ -190,7 +190,7 @@ struct JsonUser {
 
 impl JsonUser {
     fn new(user: &AccountUsage) -> Self {
-        let figures = Figures::new(user);
+        let figures = ShownUsage::new(user);
         let user = &user.details;
         Self {
             name: user.account.name.to_string(),

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::audit::{RefusedLogin, refused_logins};
 use super::settings;
 use super::view::{describe, last_login, yes_or_no};
-use crate::accounts::{Accounts, Details, Refusal, UserName};
+use crate::accounts::{Accounts, Details, LoginRefusal, UserName};
 use crate::config::Config;
-use crate::control::{Ban, Reply, Request, Server};
+use crate::control::{BanEntry, ControlReply, ControlRequest, RunningServer};
 use crate::operator::output;
 use crate::rules::{LoginPolicy, Network};
 
@@ -18,23 +18,22 @@ const ATTEMPTS: usize = 5;
 #[derive(Default)]
 struct Running {
     is_running: bool,
-    bans: Vec<Ban>,
+    bans: Vec<BanEntry>,
     /// Open sessions of the user.
     sessions: usize,
 }
 
 impl Running {
     async fn ask(config: &Config, name: &UserName) -> anyhow::Result<Self> {
-        let Some(mut server) = Server::find(&config.server.data).await? else {
+        let Some(mut server) = RunningServer::find(&config.server.data).await? else {
             return Ok(Self::default());
         };
-        let sessions = server.ask(Request::Sessions).await?;
-        let is_own =
-            |reply: &&Reply| matches!(reply, Reply::Session(one) if one.user == name.as_str());
+        let sessions = server.ask(ControlRequest::Sessions).await?;
+        let is_own = |reply: &&ControlReply| matches!(reply, ControlReply::Session(one) if one.user == name.as_str());
         let sessions = sessions.iter().filter(is_own).count();
-        let bans = server.ask(Request::Bans).await?.into_iter();
+        let bans = server.ask(ControlRequest::Bans).await?.into_iter();
         let bans = bans.filter_map(|reply| match reply {
-            Reply::Ban(ban) => Some(ban),
+            ControlReply::Ban(ban) => Some(ban),
             _ => None,
         });
         Ok(Self {
@@ -45,8 +44,8 @@ impl Running {
     }
 
     /// The ban of an address.
-    fn ban(&self, address: IpAddr) -> Option<&Ban> {
-        let is_of = |ban: &&Ban| {
+    fn ban(&self, address: IpAddr) -> Option<&BanEntry> {
+        let is_of = |ban: &&BanEntry| {
             let network = ban.source.parse::<Network>();
             network.is_ok_and(|network| network.contains(address))
         };
@@ -124,7 +123,7 @@ async fn now(
     user: &Details,
     running: &Running,
     address: Option<IpAddr>,
-    ban: Option<&Ban>,
+    ban: Option<&BanEntry>,
 ) -> anyhow::Result<String> {
     let (name, rules) = (&user.account.name, &user.account.settings.rules);
     let place = address.map_or("an allowed address".to_owned(), |ip| ip.to_string());
@@ -135,7 +134,7 @@ async fn now(
         .max_sessions
         .filter(|most| running.sessions >= usize::try_from(*most).unwrap_or(usize::MAX))
         .map(|most| format!("refused: {} of {most} sessions are open", running.sessions));
-    let outcome = |refusal: Option<Refusal>, accepted: &str| match (ban, refusal) {
+    let outcome = |refusal: Option<LoginRefusal>, accepted: &str| match (ban, refusal) {
         (Some(ban), _) => format!("refused: {}", banned(ban)),
         (None, Some(refusal)) => format!("refused: {refusal}"),
         (None, None) => sessions.clone().unwrap_or_else(|| accepted.to_owned()),
@@ -165,7 +164,7 @@ async fn now(
     ))
 }
 
-fn banned(ban: &Ban) -> String {
+fn banned(ban: &BanEntry) -> String {
     format!("{} is banned until {}", ban.source, ban.until)
 }
 

@@ -6,8 +6,8 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Cell, Paragraph, Row as TableRow, Table, TableState};
 
-use super::model::{Account, Both, Row, View};
-use crate::control::{FailedLogin, Moving, OpenSession, Way};
+use super::model::{Both, ShownAccount, TopRow, View};
+use crate::control::{FailedLoginEntry, Moving, OpenSession, Way};
 use crate::operator::output::visible;
 use crate::values::units::show_rounded;
 
@@ -116,7 +116,7 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
         *file = Constraint::Min(8);
     }
     let rows = rows.iter().map(|row| {
-        let Row {
+        let TopRow {
             session,
             speed: both,
         } = row;
@@ -215,7 +215,7 @@ fn draw_accounts(frame: &mut Frame<'_>, view: &View, area: Rect) {
     frame.render_widget(table(&columns, rows, area.width), area);
 }
 
-fn quota(account: &Account) -> String {
+fn quota(account: &ShownAccount) -> String {
     let Some(home) = &account.home else {
         return String::new();
     };
@@ -245,7 +245,7 @@ fn draw_failed(frame: &mut Frame<'_>, view: &View, area: Rect) {
         ];
         TableRow::new(cells.map(Cell::from))
     });
-    let longest = |text: fn(&FailedLogin) -> &str| {
+    let longest = |text: fn(&FailedLoginEntry) -> &str| {
         let shown = view.failed().iter().take(PANEL);
         shown.map(|failed| length(text(failed))).max().unwrap_or(0)
     };

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::model::View;
-use crate::control::{Reply, Request, Server};
+use crate::control::{ControlReply, ControlRequest, RunningServer};
 use crate::operator::commands::audit::operator;
 use crate::values::error_chain::chain;
 
@@ -38,13 +38,13 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         bail!("landfall top needs a terminal; for programs there is: landfall session list --json");
     }
-    let server = Server::need(data).await?;
-    let mut link = Link {
+    let server = RunningServer::need(data).await?;
+    let mut link = ServerLink {
         data,
         server: Some(server),
     };
     let mut view = View::default();
-    view.take(link.ask(Request::Top).await?, Instant::now());
+    view.take(link.ask(ControlRequest::Top).await?, Instant::now());
     // Also has a panic leave the terminal as it was.
     let mut terminal = ratatui::try_init().context("cannot use this terminal")?;
     let outcome = watch(&mut terminal, &mut link, &mut view).await;
@@ -53,17 +53,17 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
 }
 
 /// The way to the server, which may go away and come back.
-struct Link<'a> {
+struct ServerLink<'a> {
     data: &'a Path,
-    server: Option<Server>,
+    server: Option<RunningServer>,
 }
 
-impl Link<'_> {
+impl ServerLink<'_> {
     /// Asks the server; connects again if there is no connection.
-    async fn ask(&mut self, request: Request) -> anyhow::Result<Vec<Reply>> {
+    async fn ask(&mut self, request: ControlRequest) -> anyhow::Result<Vec<ControlReply>> {
         let mut server = match self.server.take() {
             Some(server) => server,
-            None => Server::need(self.data).await?,
+            None => RunningServer::need(self.data).await?,
         };
         let replies = server.ask(request).await?;
         self.server = Some(server);
@@ -71,7 +71,7 @@ impl Link<'_> {
     }
 
     async fn refresh(&mut self, view: &mut View) {
-        match self.ask(Request::Top).await {
+        match self.ask(ControlRequest::Top).await {
             Ok(replies) => view.take(replies, Instant::now()),
             Err(failure) => view.lose(chain(&failure).to_string()),
         }
@@ -80,7 +80,7 @@ impl Link<'_> {
 
 async fn watch(
     terminal: &mut ratatui::DefaultTerminal,
-    link: &mut Link<'_>,
+    link: &mut ServerLink<'_>,
     view: &mut View,
 ) -> anyhow::Result<()> {
     let mut events = events();
@@ -99,7 +99,7 @@ async fn watch(
                     Act::Nothing => {}
                     Act::Quit => return Ok(()),
                     Act::Kill(id) => {
-                        let request = Request::Kill {
+                        let request = ControlRequest::Kill {
                             ids: vec![id],
                             user: None,
                             reason: None,

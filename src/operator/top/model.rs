@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use crate::control::{FailedLogin, OpenSession, Reply, UsedHome};
+use crate::control::{ControlReply, FailedLoginEntry, OpenSession, UsedHome};
 
 /// The letters of a filter, at most.
 const MAX_FILTER: usize = 64;
@@ -82,14 +82,14 @@ impl Both {
 }
 
 /// A session, and how fast it is now.
-pub(super) struct Row {
+pub(super) struct TopRow {
     pub(super) session: OpenSession,
     pub(super) speed: Both,
 }
 
 /// An account with open sessions.
 #[derive(Default)]
-pub(super) struct Account {
+pub(super) struct ShownAccount {
     pub(super) sessions: usize,
     pub(super) speed: Both,
     pub(super) home: Option<UsedHome>,
@@ -98,9 +98,9 @@ pub(super) struct Account {
 /// See the module's description.
 #[derive(Default)]
 pub(super) struct View {
-    rows: Vec<Row>,
-    accounts: BTreeMap<String, Account>,
-    failed: Vec<FailedLogin>,
+    rows: Vec<TopRow>,
+    accounts: BTreeMap<String, ShownAccount>,
+    failed: Vec<FailedLoginEntry>,
     taken_at: Option<Instant>,
     order: Order,
     filter: String,
@@ -130,7 +130,7 @@ impl View {
     }
 
     /// Takes what the server has answered.
-    pub(super) fn take(&mut self, replies: Vec<Reply>, now: Instant) {
+    pub(super) fn take(&mut self, replies: Vec<ControlReply>, now: Instant) {
         self.lost = None;
         let seconds = self.taken_at.replace(now);
         let seconds = seconds.map_or(1.0, |before| (now - before).as_secs_f64());
@@ -144,7 +144,7 @@ impl View {
         self.failed.clear();
         for reply in replies {
             match reply {
-                Reply::Session(session) => {
+                ControlReply::Session(session) => {
                     let now = Both::of(&session);
                     let speed = match before.get(&session.id) {
                         // Two looks at the same moment tell nothing.
@@ -155,13 +155,13 @@ impl View {
                     let account = self.accounts.entry(session.user.clone()).or_default();
                     account.sessions += 1;
                     account.speed.add(speed);
-                    self.rows.push(Row { session, speed });
+                    self.rows.push(TopRow { session, speed });
                 }
-                Reply::Home(home) => {
+                ControlReply::Home(home) => {
                     let account = self.accounts.entry(home.user.clone()).or_default();
                     account.home = Some(home);
                 }
-                Reply::FailedLogin(failed) => self.failed.push(failed),
+                ControlReply::FailedLogin(failed) => self.failed.push(failed),
                 _ => {}
             }
         }
@@ -188,9 +188,9 @@ impl View {
     }
 
     /// The sessions that the filter lets through, in order.
-    pub(super) fn rows(&self) -> Vec<&Row> {
+    pub(super) fn rows(&self) -> Vec<&TopRow> {
         let wanted = self.filter.to_lowercase();
-        let matches = |row: &&Row| {
+        let matches = |row: &&TopRow| {
             let session = &row.session;
             let files = session.transfers.iter().map(|moving| &moving.path);
             let mut texts = [&session.user, &session.peer, &session.client]
@@ -201,11 +201,11 @@ impl View {
         self.rows.iter().filter(matches).collect()
     }
 
-    pub(super) fn accounts(&self) -> &BTreeMap<String, Account> {
+    pub(super) fn accounts(&self) -> &BTreeMap<String, ShownAccount> {
         &self.accounts
     }
 
-    pub(super) fn failed(&self) -> &[FailedLogin] {
+    pub(super) fn failed(&self) -> &[FailedLoginEntry] {
         &self.failed
     }
 
@@ -298,8 +298,8 @@ mod tests {
 
     use super::*;
 
-    fn session(id: u64, user: &str, uploaded: u64) -> Reply {
-        Reply::Session(OpenSession {
+    fn session(id: u64, user: &str, uploaded: u64) -> ControlReply {
+        ControlReply::Session(OpenSession {
             id,
             user: user.to_owned(),
             peer: "192.0.2.1:1".to_owned(),

@@ -9,8 +9,10 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::accounts::{Account, Accounts, Held, Lost, Refusal, Standing, TrustStamp, UserName};
-use crate::observe::log::Seldom;
+use crate::accounts::{
+    Account, AccountStanding, Accounts, HeldCredential, LoginRefusal, Lost, TrustStamp, UserName,
+};
+use crate::observe::log::RateLimited;
 use crate::quota::Limits;
 use crate::rules::KeptOut;
 use crate::session::Session;
@@ -35,7 +37,7 @@ pub(in crate::server) struct Live {
 
 /// What became of the sessions of an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::server) struct Outcome {
+pub(in crate::server) struct LiveOutcome {
     /// Sessions that go on, with the account as it is now.
     pub changed: usize,
     /// Sessions that were ended.
@@ -69,8 +71,8 @@ impl Live {
     }
 
     async fn watch_accounts(&self) {
-        let mut changes = Changes::default();
-        let mut failures = Seldom::default();
+        let mut changes = AccountChanges::default();
+        let mut failures = RateLimited::default();
         loop {
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
@@ -97,7 +99,7 @@ impl Live {
 
     async fn watch_trust(&self) {
         let mut trusted = Trusted::default();
-        let mut failures = Seldom::default();
+        let mut failures = RateLimited::default();
         loop {
             sleep(LOOK_EVERY).await;
             if let Err(failure) = self.look_at_trust(&mut trusted).await
@@ -114,7 +116,7 @@ impl Live {
 
     /// Reads what has changed and applies it. A change that cannot be applied stays in `changes`, and
     /// holds up none of the others.
-    async fn look(&self, changes: &mut Changes) -> anyhow::Result<()> {
+    async fn look(&self, changes: &mut AccountChanges) -> anyhow::Result<()> {
         changes.unapplied.extend(self.sessions.take_late());
         let mut outcome = self.read(changes).await;
         for name in std::mem::take(&mut changes.unapplied) {
@@ -126,7 +128,7 @@ impl Live {
         outcome
     }
 
-    async fn read(&self, changes: &mut Changes) -> anyhow::Result<()> {
+    async fn read(&self, changes: &mut AccountChanges) -> anyhow::Result<()> {
         loop {
             let (changed, last) = self.accounts.changed_since(changes.seen).await?;
             self.sessions.know_until(last);
@@ -143,11 +145,11 @@ impl Live {
     }
 
     /// Reads an account, and has its open sessions go on with it or end.
-    pub(in crate::server) async fn apply(&self, name: &UserName) -> anyhow::Result<Outcome> {
+    pub(in crate::server) async fn apply(&self, name: &UserName) -> anyhow::Result<LiveOutcome> {
         let _one = self.one.lock().await;
         self.sessions.know_until(self.accounts.last_change().await?);
         let standing = self.accounts.standing(name).await?;
-        let mut outcome = Outcome::default();
+        let mut outcome = LiveOutcome::default();
         for open in self.sessions.of(name.as_str()) {
             match goes_on(&open.session, standing.as_ref()) {
                 Err(words) => {
@@ -205,7 +207,9 @@ impl Live {
             let refusals = self.accounts.still_trusted(held).await?;
             for (open, refusal) in open.iter().zip(refusals) {
                 match refusal {
-                    Some(Refusal::Revoked) => open.end("The key of this session has been revoked"),
+                    Some(LoginRefusal::Revoked) => {
+                        open.end("The key of this session has been revoked")
+                    }
                     Some(_) => open.end("The certificate of this session is not trusted any more"),
                     None => continue,
                 };
@@ -221,7 +225,7 @@ impl Live {
 
 /// The changes of accounts that [`Live::look`] has read.
 #[derive(Default)]
-struct Changes {
+struct AccountChanges {
     /// The number of the last one. No session is older than the server, so it may begin with 0: a change
     /// that is applied twice does no harm.
     seen: i64,
@@ -237,12 +241,15 @@ struct Trusted {
 }
 
 /// By what a session was let in, unless that was a password.
-fn held(session: &Session) -> Option<Held> {
-    session.basis().credential().map(|credential| Held {
-        user: session.account().name.clone(),
-        credential: credential.clone(),
-        from: session.peer().ip(),
-    })
+fn held(session: &Session) -> Option<HeldCredential> {
+    session
+        .basis()
+        .credential()
+        .map(|credential| HeldCredential {
+            user: session.account().name.clone(),
+            credential: credential.clone(),
+            from: session.peer().ip(),
+        })
 }
 
 const EXPIRED: &str = "This account has expired";
@@ -250,7 +257,7 @@ const EXPIRED: &str = "This account has expired";
 /// The account with which a session goes on, and until when; or why it cannot, in words for its client.
 fn goes_on<'a>(
     session: &Session,
-    standing: Option<&'a Standing>,
+    standing: Option<&'a AccountStanding>,
 ) -> Result<(&'a Account, Option<i64>), &'static str> {
     const REMOVED: &str = "This account has been removed";
     let standing = standing.ok_or(REMOVED)?;

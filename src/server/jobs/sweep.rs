@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::accounts::{Account, Accounts, UserName};
 use crate::config::Config;
 use crate::error::Error;
-use crate::io::disks::{Disk, Mounts, Turn, Turns};
+use crate::io::disks::{Disk, DiskTurn, Mounts, Turns};
 use crate::quota::{Ledger, Ledgers, Usage};
 use crate::session::open_home;
 use crate::store::seconds;
@@ -108,7 +108,7 @@ impl Sweeper {
         }
     }
 
-    fn begin(self: &Arc<Self>, account: Account, turn: Turn, after: Duration) {
+    fn begin(self: &Arc<Self>, account: Account, turn: DiskTurn, after: Duration) {
         let this = self.clone();
         tokio::spawn(async move {
             sweep_home(&this.accounts, &this.ledgers, account, after).await;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::accounts::{Accounts, Details};
-use crate::quota::{Home, Ledgers};
+use crate::quota::{AccountHome, Ledgers};
 use crate::values::error_chain::chain;
 
 /// How many accounts are held in memory at a time.
@@ -70,12 +70,12 @@ async fn next(accounts: &Accounts, ledgers: &Arc<Ledgers>, seen: &mut i64) -> an
     }
 }
 
-fn home(user: &Details) -> Home {
+fn home(user: &Details) -> AccountHome {
     let account = &user.account;
     (account.name.to_string(), account.home.clone())
 }
 
-async fn count(ledgers: &Arc<Ledgers>, homes: Vec<Home>) -> anyhow::Result<()> {
+async fn count(ledgers: &Arc<Ledgers>, homes: Vec<AccountHome>) -> anyhow::Result<()> {
     let uncounted = ledgers.uncounted(homes).await?;
     ledgers.count_uncounted(uncounted).await;
     Ok(())

@@ -10,11 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::warn;
 
-use super::memory::Memory;
+use super::memory::MemoryWatch;
 use super::shard::{Shard, hand_over, turn_away};
-use crate::admission::{Admission, Refusal};
+use crate::admission::{Admission, ConnectionRefusal};
 use crate::io::phase::{Phase, reached};
-use crate::observe::log::Seldom;
+use crate::observe::log::RateLimited;
 
 /// After an error of accept(2), and while descriptors are short: long enough not to spin, short enough
 /// not to be noticed.
@@ -31,27 +31,27 @@ pub(in crate::server) struct Acceptor {
     pub(in crate::server) shards: Arc<Vec<Shard>>,
     pub(in crate::server) permits: Arc<Semaphore>,
     pub(in crate::server) admission: Arc<Admission>,
-    pub(in crate::server) memory: Arc<Memory>,
+    pub(in crate::server) memory: Arc<MemoryWatch>,
 }
 
 /// What was told of shortages.
 #[derive(Default)]
 struct Shortages {
-    of_descriptors: Seldom,
-    of_memory: Seldom,
+    of_descriptors: RateLimited,
+    of_memory: RateLimited,
 }
 
 /// What was told of connections that are turned away.
 #[derive(Default)]
 struct TurnedAway {
-    of_crowds: Seldom,
-    of_banned: Seldom,
+    of_crowds: RateLimited,
+    of_banned: RateLimited,
 }
 
 impl Acceptor {
     /// Accepts until the server is to stop. Nothing else ends it.
     pub(in crate::server) async fn run(self, mut phases: watch::Receiver<Phase>) {
-        let (mut failures, mut turned_away) = (Seldom::default(), TurnedAway::default());
+        let (mut failures, mut turned_away) = (RateLimited::default(), TurnedAway::default());
         let mut shortages = Shortages::default();
         loop {
             let next = async {
@@ -113,11 +113,11 @@ impl Acceptor {
             Ok(ticket) => hand_over(&self.shards, tcp, peer, is_proxied, ticket, permit),
             Err(refusal) => {
                 let (told, reason) = match refusal {
-                    Refusal::Banned => (
+                    ConnectionRefusal::Banned => (
                         &mut turned_away.of_banned,
                         "the source is banned; see: landfall ban list",
                     ),
-                    Refusal::Startups | Refusal::Source => {
+                    ConnectionRefusal::Startups | ConnectionRefusal::Source => {
                         (&mut turned_away.of_crowds, "too many are not logged in yet")
                     }
                 };

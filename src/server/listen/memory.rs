@@ -19,7 +19,7 @@ const LONGEST: usize = 8192;
 const LITTLE: u64 = 256 << 20;
 
 /// What can be asked about memory.
-pub(in crate::server) struct Memory {
+pub(in crate::server) struct MemoryWatch {
     /// The files are open from before there was a fence around the process.
     process: Option<File>,
     system: Option<File>,
@@ -28,7 +28,7 @@ pub(in crate::server) struct Memory {
     last: Mutex<Option<(Instant, bool)>>,
 }
 
-impl Memory {
+impl MemoryWatch {
     /// `most` is what the config allows; without it, it is a little less than what the process may have
     /// before the kernel ends it (memory.max and memory.high of its cgroup, and of those around that).
     pub(in crate::server) fn new(most: Option<u64>) -> Self {
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn this_process_holds_more_than_a_byte_and_less_than_a_tebibyte() {
-        assert!(Memory::new(Some(1)).is_short());
-        assert!(!Memory::new(Some(1 << 40)).holds_too_much());
+        assert!(MemoryWatch::new(Some(1)).is_short());
+        assert!(!MemoryWatch::new(Some(1 << 40)).holds_too_much());
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::{Interval, interval};
 use tracing::{debug, error, warn};
 
 use super::proxy;
-use crate::admission::{Refusal, Ticket};
+use crate::admission::{ConnectionRefusal, Ticket};
 use crate::io::phase::Phase;
 use crate::server::supervisor::Beat;
 use crate::ssh::{self, Context};
@@ -223,7 +223,11 @@ async fn unpack(
 
 /// Closes a connection, with a word if the socket takes one at once. The log has one line a minute: a line
 /// for each would be a flood, too.
-pub(super) fn turn_away(mut tcp: std::net::TcpStream, peer: SocketAddr, refusal: Refusal) {
+pub(super) fn turn_away(
+    mut tcp: std::net::TcpStream,
+    peer: SocketAddr,
+    refusal: ConnectionRefusal,
+) {
     debug!(%peer, ?refusal, "turned away");
     let _ = tcp.write(refusal.words().as_bytes());
 }

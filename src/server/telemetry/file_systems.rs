@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::accounts::Accounts;
 use crate::config::Config;
-use crate::observe::metrics::{FileSystem, Space};
+use crate::observe::metrics::{DiskSpace, FileSystem};
 use crate::values::error_chain::chain;
 
 /// Time that all file systems have together to answer.
@@ -110,12 +110,12 @@ impl FileSystems {
     }
 }
 
-type Answer = rustix::io::Result<(u64, Space)>;
+type SpaceAnswer = rustix::io::Result<(u64, DiskSpace)>;
 
 /// Asks a file system, unless it still owes an answer.
 fn ask(
     (folder, is_asked): (&PathBuf, &Arc<AtomicBool>),
-) -> Option<tokio::task::JoinHandle<Answer>> {
+) -> Option<tokio::task::JoinHandle<SpaceAnswer>> {
     if is_asked.swap(true, Ordering::Relaxed) {
         return None;
     }
@@ -127,13 +127,13 @@ fn ask(
     }))
 }
 
-fn space(folder: &Path) -> Answer {
+fn space(folder: &Path) -> SpaceAnswer {
     let device = rustix::fs::stat(folder)?.st_dev;
     let found = rustix::fs::statvfs(folder)?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
     Ok((
         device,
-        Space {
+        DiskSpace {
             size: bytes(found.f_blocks),
             available: bytes(found.f_bavail),
             files: found.f_files,

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::io::phase::Phase;
 use crate::observe::audit::{Audit, Writer};
 use crate::observe::log::Log;
-use crate::observe::metrics::http::{self, Page, Text};
+use crate::observe::metrics::http::{self, HttpPage, Text};
 use crate::observe::metrics::{self, Elsewhere, Metrics};
 use crate::session::usage::AccountUsage;
 use crate::values::error_chain::chain;
@@ -39,7 +39,7 @@ pub(super) fn start_audit(config: &Config) -> anyhow::Result<(Audit, Option<Writ
 }
 
 /// What the metrics are told from.
-pub(super) struct Told {
+pub(super) struct Telemetry {
     pub(super) metrics: Arc<Metrics>,
     pub(super) audit: Audit,
     pub(super) log: Log,
@@ -56,7 +56,7 @@ pub(super) struct Told {
 /// Time that the database has to answer, within the deadline of a request.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-impl Told {
+impl Telemetry {
     /// Answers Prometheus, if the config says where.
     pub(super) async fn tell(self, config: &Config) -> anyhow::Result<Option<JoinHandle<()>>> {
         let Some(address) = config.metrics.listen else {
@@ -72,8 +72,8 @@ impl Told {
             let told = told.clone();
             async move {
                 match page {
-                    Page::Metrics => Ok(told.page().await),
-                    Page::Health => told.health().await,
+                    HttpPage::Metrics => Ok(told.page().await),
+                    HttpPage::Health => told.health().await,
                 }
             }
         };
@@ -108,7 +108,7 @@ impl Told {
         })
     }
 
-    async fn uses(&self) -> Vec<metrics::Account> {
+    async fn uses(&self) -> Vec<metrics::AccountMetrics> {
         let uses = match timeout(PATIENCE, AccountUsage::of_all(&self.accounts)).await {
             Ok(uses) => uses,
             Err(_) => Err(anyhow!("the database does not answer")),
@@ -139,9 +139,9 @@ impl Told {
     }
 }
 
-fn shown_usage(user: AccountUsage) -> metrics::Account {
+fn shown_usage(user: AccountUsage) -> metrics::AccountMetrics {
     let account = user.details.account;
-    metrics::Account {
+    metrics::AccountMetrics {
         name: account.name.to_string(),
         used: user.used.map(|used| (used.bytes, used.files)),
         bytes_limit: account.settings.allowance.bytes,

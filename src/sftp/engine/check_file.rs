@@ -3,10 +3,10 @@
 use bytes::BufMut as _;
 
 use super::session::Engine;
-use super::unfinished::{Answer, Checking, Outcome, Rest, Subject};
+use super::unfinished::{Answer, Checking, HashSubject, Outcome, Rest};
 use crate::error::Error;
 use crate::hashes::Algorithm;
-use crate::sftp::extensions::{CheckFile, Checked};
+use crate::sftp::extensions::{CheckFile, CheckTarget};
 use crate::sftp::wire::put_string;
 use crate::values::path::VPath;
 use crate::vfs::{OpenFile, Part};
@@ -35,8 +35,10 @@ impl Engine {
             length: (request.length > 0).then_some(request.length),
         };
         let of = match request.of {
-            Checked::Handle(handle) => Subject::Handle(handle),
-            Checked::Path(path) => Subject::Opened(self.vfs.open_to_hash(&VPath::parse(&path)?)?),
+            CheckTarget::Handle(handle) => HashSubject::Handle(handle),
+            CheckTarget::Path(path) => {
+                HashSubject::Opened(self.vfs.open_to_hash(&VPath::parse(&path)?)?)
+            }
         };
         let begin = |file| {
             self.vfs
@@ -85,17 +87,17 @@ impl Engine {
         Ok(Answer::Replied)
     }
 
-    fn subject<'a>(&'a self, of: &'a Subject) -> Result<&'a OpenFile, Error> {
+    fn subject<'a>(&'a self, of: &'a HashSubject) -> Result<&'a OpenFile, Error> {
         match of {
-            Subject::Handle(handle) => self.handles.shared(handle),
-            Subject::Opened(file) => Ok(file),
+            HashSubject::Handle(handle) => self.handles.shared(handle),
+            HashSubject::Opened(file) => Ok(file),
         }
     }
 
-    fn close_subject(&self, of: Subject) -> Result<(), Error> {
+    fn close_subject(&self, of: HashSubject) -> Result<(), Error> {
         match of {
-            Subject::Handle(_) => Ok(()),
-            Subject::Opened(file) => self.vfs.close(file),
+            HashSubject::Handle(_) => Ok(()),
+            HashSubject::Opened(file) => self.vfs.close(file),
         }
     }
 }

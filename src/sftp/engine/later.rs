@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::session::Engine;
-use super::unfinished::{Answer, Outcome, Rest, Unfinished};
+use super::unfinished::{Answer, Outcome, Rest, UnfinishedRequest};
 use crate::error::Error;
 
 impl Engine {
@@ -14,7 +14,7 @@ impl Engine {
 
     /// Does a slice of what the unfinished request still needs.
     pub fn go_on(&mut self) {
-        let Some(Unfinished { id, rest, began }) = self.unfinished.take() else {
+        let Some(UnfinishedRequest { id, rest, began }) = self.unfinished.take() else {
             return;
         };
         let answer = self.go_on_with(id, rest);

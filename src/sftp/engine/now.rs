@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::requests::MAX_DATA;
 use super::session::Engine;
-use crate::sftp::handles::Open;
+use crate::sftp::handles::OpenHandle;
 use crate::sftp::kind;
 use crate::sftp::request::{Request, open_flag};
 use crate::sftp::wire::Frame;
@@ -71,14 +71,14 @@ impl Engine {
         let room = self.handles.room().ok()?;
         let file = self.vfs.open_now(&path)?;
         self.last_notice = None;
-        let handle = self.handles.insert(room, Open::File(file));
+        let handle = self.handles.insert(room, OpenHandle::File(file));
         self.replies.handle(id, &handle);
         Some(())
     }
 
     fn close_now(&mut self, id: u32, handle: &[u8]) -> Option<()> {
         let opening = self.vfs.can_close_now(self.handles.file(handle).ok()?)?;
-        if let (Open::File(file), held) = self.handles.remove(handle).ok()? {
+        if let (OpenHandle::File(file), held) = self.handles.remove(handle).ok()? {
             self.vfs.close_now(file, held, opening);
         }
         self.replies.done(id);

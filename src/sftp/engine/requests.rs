@@ -8,10 +8,10 @@ use rustix::io::Errno;
 use super::session::Engine;
 use super::unfinished::{Answer, Outcome, Rest};
 use crate::error::Error;
-use crate::session::descriptors::Held;
+use crate::session::descriptors::HeldDescriptor;
 use crate::sftp::attrs::put_attrs;
 use crate::sftp::extensions::{Extended, put_names, put_space};
-use crate::sftp::handles::{Handles, Open};
+use crate::sftp::handles::{Handles, OpenHandle};
 use crate::sftp::names::long_name;
 use crate::sftp::request::{Request, open_flag};
 use crate::sftp::wire::MAX_PACKET;
@@ -55,8 +55,8 @@ impl Engine {
             }
             Request::Fsetstat { handle, attrs } => {
                 match self.handles.get(&handle)? {
-                    Open::File(file) => self.vfs.change_file(file, &attrs)?,
-                    Open::Directory(open) => self.vfs.change_directory(open, &attrs)?,
+                    OpenHandle::File(file) => self.vfs.change_file(file, &attrs)?,
+                    OpenHandle::Directory(open) => self.vfs.change_directory(open, &attrs)?,
                 }
                 Ok(Answer::Done)
             }
@@ -106,8 +106,8 @@ impl Engine {
             }
             Extended::Fstatvfs { handle } => {
                 let space = match self.handles.get(&handle)? {
-                    Open::File(file) => self.vfs.file_space(file)?,
-                    Open::Directory(directory) => self.vfs.directory_space(directory)?,
+                    OpenHandle::File(file) => self.vfs.file_space(file)?,
+                    OpenHandle::Directory(directory) => self.vfs.directory_space(directory)?,
                 };
                 self.replies.extended(id, |out| put_space(out, &space));
                 Ok(Answer::Replied)
@@ -199,7 +199,10 @@ impl Engine {
     }
 
     /// For one more handle; what is no longer in use makes room first.
-    fn room(&self, look: impl Fn(&Handles) -> Result<Held, Error>) -> Result<Held, Error> {
+    fn room(
+        &self,
+        look: impl Fn(&Handles) -> Result<HeldDescriptor, Error>,
+    ) -> Result<HeldDescriptor, Error> {
         look(&self.handles).or_else(|_| {
             self.session().ledger().close_spent();
             look(&self.handles)
@@ -228,14 +231,14 @@ impl Engine {
         if write && path.relative() == authorized_keys::PATH {
             self.notice(authorized_keys::ADVICE.to_owned());
         }
-        let handle = self.handles.insert(room, Open::File(file));
+        let handle = self.handles.insert(room, OpenHandle::File(file));
         self.replies.handle(id, &handle);
         Ok(Answer::Replied)
     }
 
     fn close(&mut self, handle: &[u8]) -> Outcome {
         let (open, _held) = self.handles.remove(handle)?;
-        let Open::File(file) = open else {
+        let OpenHandle::File(file) = open else {
             return Ok(Answer::Done);
         };
         let closed = self.vfs.close(file);
@@ -266,8 +269,8 @@ impl Engine {
 
     fn fstat(&mut self, id: u32, handle: &[u8]) -> Outcome {
         let metadata = match self.handles.get(handle)? {
-            Open::File(file) => self.vfs.file_metadata(file)?,
-            Open::Directory(open) => self.vfs.directory_metadata(open)?,
+            OpenHandle::File(file) => self.vfs.file_metadata(file)?,
+            OpenHandle::Directory(open) => self.vfs.directory_metadata(open)?,
         };
         self.replies.attrs(id, &metadata);
         Ok(Answer::Replied)
@@ -277,7 +280,7 @@ impl Engine {
         let path = VPath::parse(path)?;
         let room = self.room(Handles::room_for_directory)?;
         let directory = self.vfs.open_directory(&path)?;
-        let handle = self.handles.insert(room, Open::Directory(directory));
+        let handle = self.handles.insert(room, OpenHandle::Directory(directory));
         self.replies.handle(id, &handle);
         Ok(Answer::Replied)
     }

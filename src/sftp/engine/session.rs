@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
-use super::unfinished::{Answer, Outcome, Unfinished};
+use super::unfinished::{Answer, Outcome, UnfinishedRequest};
 use crate::error::Error;
 use crate::session::Session;
-use crate::sftp::client::Client;
+use crate::sftp::client::ClientQuirks;
 use crate::sftp::extensions::advertised;
-use crate::sftp::handles::{Handles, Open};
+use crate::sftp::handles::{Handles, OpenHandle};
 use crate::sftp::kind;
 use crate::sftp::names::Owners;
 use crate::sftp::reply::Replies;
@@ -21,7 +21,7 @@ use crate::vfs::Vfs;
 /// One SFTP session.
 pub struct Engine {
     pub(super) vfs: Vfs,
-    pub(super) client: Client,
+    pub(super) client: ClientQuirks,
     pub(super) owners: Owners,
     pub(super) handles: Handles,
     pub(super) replies: Replies,
@@ -31,7 +31,7 @@ pub struct Engine {
     /// Bytes of files in the replies, since it was asked.
     pub(super) read: u64,
     /// The request that takes long, if there is one.
-    pub(super) unfinished: Option<Unfinished>,
+    pub(super) unfinished: Option<UnfinishedRequest>,
     pub(super) initialised: bool,
     pub(super) heard: bool,
 }
@@ -42,7 +42,7 @@ impl Engine {
     pub fn new(vfs: Vfs, ids: (u32, u32)) -> Self {
         let session = vfs.session();
         Self {
-            client: Client::identify(session.identification()),
+            client: ClientQuirks::identify(session.identification()),
             owners: Owners {
                 uid: ids.0,
                 gid: ids.1,
@@ -95,7 +95,7 @@ impl Engine {
     /// Ends the session: closes what is open. What is to be [recorded](Self::is_recording) then is left.
     pub fn finish(&mut self) {
         for open in self.handles.drain() {
-            if let Open::File(file) = open {
+            if let OpenHandle::File(file) = open {
                 // Nobody is left to be told; the log is.
                 let _ = self.vfs.abandon(file);
             }
@@ -151,7 +151,7 @@ impl Engine {
             Ok(Answer::Replied) => {}
             Ok(Answer::Done) => self.replies.done(id),
             Ok(Answer::Eof) => self.replies.end_of_file(id),
-            Ok(Answer::Later(rest)) => self.unfinished = Some(Unfinished::new(id, rest)),
+            Ok(Answer::Later(rest)) => self.unfinished = Some(UnfinishedRequest::new(id, rest)),
             Err(error) => self.refuse(id, error),
         }
         if !self.heard {

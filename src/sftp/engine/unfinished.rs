@@ -23,7 +23,7 @@ pub(super) enum Answer {
 pub(super) type Outcome = Result<Answer, Error>;
 
 /// A request that is not answered yet.
-pub(super) struct Unfinished {
+pub(super) struct UnfinishedRequest {
     pub(super) id: u32,
     pub(super) rest: Rest,
     /// Its type, and when it began.
@@ -46,7 +46,7 @@ pub(super) enum Rest {
     Record(Result<(), Error>),
 }
 
-impl Unfinished {
+impl UnfinishedRequest {
     pub(super) fn new(id: u32, rest: Rest) -> Self {
         let began = None;
         Self { id, rest, began }
@@ -55,14 +55,14 @@ impl Unfinished {
 
 /// A check-file that is not answered yet.
 pub(super) struct Checking {
-    pub(super) of: Subject,
+    pub(super) of: HashSubject,
     pub(super) names_itself: bool,
     pub(super) algorithm: Algorithm,
     pub(super) hashing: Hashing,
 }
 
 /// What is hashed.
-pub(super) enum Subject {
+pub(super) enum HashSubject {
     Handle(Bytes),
     /// Opened by the request itself.
     Opened(OpenFile),

@@ -19,12 +19,12 @@ const AT_ONCE: usize = 4096;
 pub(super) struct LocalDirectory {
     fd: OwnedFd,
     /// Names that are known and were not handed out.
-    names: VecDeque<Name>,
+    names: VecDeque<ReadName>,
     /// Here ".." is the home too: what lies above is none of the user's business.
     is_home: bool,
 }
 
-struct Name {
+struct ReadName {
     name: CString,
     kind: FileType,
     inode: u64,
@@ -39,7 +39,7 @@ impl LocalDirectory {
         }
     }
 
-    fn next_name(&mut self) -> Result<Option<Name>, Error> {
+    fn next_name(&mut self) -> Result<Option<ReadName>, Error> {
         if let Some(name) = self.names.pop_front() {
             return Ok(Some(name));
         }
@@ -51,7 +51,7 @@ impl LocalDirectory {
                 Err(Errno::NOENT) => break,
                 entry => entry?,
             };
-            self.names.push_back(Name {
+            self.names.push_back(ReadName {
                 name: entry.file_name().to_owned(),
                 kind: entry.file_type(),
                 inode: entry.ino(),
@@ -64,7 +64,7 @@ impl LocalDirectory {
     }
 
     /// `None` if the name is gone.
-    fn metadata_of(&self, entry: &Name) -> Result<Option<Metadata>, Error> {
+    fn metadata_of(&self, entry: &ReadName) -> Result<Option<Metadata>, Error> {
         if self.is_home && entry.name.to_bytes() == b".." {
             return self.metadata().map(Some);
         }

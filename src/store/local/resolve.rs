@@ -49,7 +49,7 @@ impl AsFd for Parent<'_> {
 }
 
 /// Where a descriptor was found to be.
-enum Place {
+enum ResolvedPlace {
     /// Below the home, at this path ("" for the home itself).
     At(Vec<u8>),
     /// It, or the home, was renamed or removed in this moment.
@@ -157,15 +157,15 @@ impl Home {
                 Err(error) => return Err(error),
             };
             match self.place(&fd)? {
-                Place::At(mut found) => {
+                ResolvedPlace::At(mut found) => {
                     if let Some(name) = missing {
                         found.push(b'/');
                         found.extend_from_slice(name);
                     }
                     return Ok(VPath::parse(&found)?);
                 }
-                Place::Moving => {}
-                Place::Unknown => break,
+                ResolvedPlace::Moving => {}
+                ResolvedPlace::Unknown => break,
             }
         }
         // Nobody can say where the links lead.
@@ -173,24 +173,24 @@ impl Home {
     }
 
     /// Asks /proc where a descriptor is, and takes the home's own path off.
-    fn place(&self, fd: &OwnedFd) -> Result<Place, Error> {
+    fn place(&self, fd: &OwnedFd) -> Result<ResolvedPlace, Error> {
         let (Ok(home), Ok(path)) = (path_of(self.fd()), path_of(fd)) else {
-            return Ok(Place::Unknown);
+            return Ok(ResolvedPlace::Unknown);
         };
         let home = home.strip_suffix(b"/").unwrap_or(&home);
         let below = match path.strip_prefix(home) {
             Some(below) if below.is_empty() || below.starts_with(b"/") => below,
-            _ => return Ok(Place::Moving),
+            _ => return Ok(ResolvedPlace::Moving),
         };
         // A name may really end in these words: it does if the same inode is found by it.
         if below.ends_with(DELETED) {
             let relative = VPath::parse(below)?;
             match self.inode(relative.relative(), false) {
                 Ok(named) if same_inode(&named, fd)? => {}
-                _ => return Ok(Place::Moving),
+                _ => return Ok(ResolvedPlace::Moving),
             }
         }
-        Ok(Place::At(below.to_vec()))
+        Ok(ResolvedPlace::At(below.to_vec()))
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) fn walk(
 }
 
 /// A directory on the way.
-struct Level {
+struct WalkLevel {
     inode: (u64, u64),
     /// Directories in it that are still to be walked through.
     left: usize,
@@ -109,7 +109,7 @@ struct Level {
 }
 
 /// The name of a directory, and where its level is read on behind it.
-struct Name {
+struct WalkName {
     name: CString,
     next: u64,
 }
@@ -117,11 +117,11 @@ struct Name {
 struct Walk {
     manner: Manner,
     directory: OwnedFd,
-    level: Level,
-    above: Vec<Level>,
+    level: WalkLevel,
+    above: Vec<WalkLevel>,
     /// Directories to be walked through: those of the topmost level first, of each level the next
     /// one last. When there are too many all are forgotten, and read again.
-    names: Vec<Name>,
+    names: Vec<WalkName>,
     buffer: Vec<u8>,
 }
 
@@ -158,7 +158,7 @@ impl Walk {
             if kind == FileType::Directory {
                 level.left += 1;
                 if names.len() < level.first + NAMES / 2 {
-                    names.push(Name::of(entry));
+                    names.push(WalkName::of(entry));
                 }
             }
             visitor.see(directory, entry, kind)
@@ -180,7 +180,7 @@ impl Walk {
         seek(&*directory, SeekFrom::Start(level.resume))?;
         let _enough = read(directory, buffer, |entry, kind| {
             if kind == FileType::Directory {
-                names.push(Name::of(entry));
+                names.push(WalkName::of(entry));
             }
             Ok(if names.len() < level.first + NAMES / 2 {
                 ControlFlow::Continue(())
@@ -207,7 +207,7 @@ impl Walk {
             return Ok(None);
         }
         self.level.left -= 1;
-        Ok(self.names.pop().map(|Name { name, next }| {
+        Ok(self.names.pop().map(|WalkName { name, next }| {
             self.level.resume = next;
             name
         }))
@@ -280,7 +280,7 @@ impl Walk {
     }
 }
 
-impl Level {
+impl WalkLevel {
     /// Opens this directory from one in it.
     fn reopen(&self, inner: &OwnedFd) -> Result<OwnedFd, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -297,7 +297,7 @@ impl Level {
     }
 }
 
-impl Name {
+impl WalkName {
     fn of(entry: &RawDirEntry<'_>) -> Self {
         Self {
             name: entry.file_name().to_owned(),
@@ -308,7 +308,7 @@ impl Name {
 
 impl Manner {
     /// Opens a directory for reading, with the mode that the walk needs.
-    fn enter(self, parent: BorrowedFd<'_>, name: &CStr) -> Result<(OwnedFd, Level), Error> {
+    fn enter(self, parent: BorrowedFd<'_>, name: &CStr) -> Result<(OwnedFd, WalkLevel), Error> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut how = ResolveFlags::NO_SYMLINKS;
         how.set(ResolveFlags::NO_XDEV, self.one_mount);
@@ -326,7 +326,7 @@ impl Manner {
     }
 
     /// The same for what a descriptor by `O_PATH` stands for.
-    fn enter_by(self, handle: impl AsFd) -> Result<(OwnedFd, Level), Error> {
+    fn enter_by(self, handle: impl AsFd) -> Result<(OwnedFd, WalkLevel), Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let level = self.open_up(&handle)?;
         match retry_on_intr(|| openat(&handle, c".", flags, Mode::empty())) {
@@ -340,11 +340,11 @@ impl Manner {
 
     /// Gives a directory the mode that the walk needs. Where that is refused, the directory is another
     /// user's, and may be open all the same.
-    fn open_up(self, directory: impl AsFd) -> Result<Level, Error> {
+    fn open_up(self, directory: impl AsFd) -> Result<WalkLevel, Error> {
         let found = fstat(&directory)?;
         let mode = Mode::from_raw_mode(found.st_mode);
         let opened = |mode: &Mode| set_mode(&directory, *mode | self.needs).is_ok();
-        Ok(Level {
+        Ok(WalkLevel {
             inode: inode(&found),
             left: 0,
             resume: 0,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::Value;
 
-use super::super::event::Login;
+use super::super::event::LoginEvent;
 use super::*;
 
 /// Takes events, and sees what is written.
@@ -26,7 +26,7 @@ impl Log {
         }
     }
 
-    fn write(&mut self, lines: impl IntoIterator<Item = (Stream, Vec<u8>)>) {
+    fn write(&mut self, lines: impl IntoIterator<Item = (AuditStream, Vec<u8>)>) {
         for (stream, line) in lines {
             self.bytes[stream as usize] += line.len();
             self.lines.push(serde_json::from_slice(&line).unwrap());
@@ -34,12 +34,12 @@ impl Log {
     }
 
     fn login(&mut self, user: &str, from: u32, reason: Option<&str>) {
-        let who = Who {
+        let who = Actor {
             user: user.to_owned(),
             peer: (IpAddr::V4(Ipv4Addr::from_bits(from)), 1).into(),
             session: None,
         };
-        let event = Event::Login(Login {
+        let event = Event::Login(LoginEvent {
             ok: reason.is_none(),
             method: "password",
             reason,
@@ -51,7 +51,7 @@ impl Log {
     }
 
     fn refused(&mut self, user: &str, session: u64, action: &str, path: &str) {
-        let who = Who {
+        let who = Actor {
             user: user.to_owned(),
             peer: ([127, 0, 0, 1], 1).into(),
             session: Some(session),
@@ -191,7 +191,7 @@ fn a_flood_of_requests_is_bounded_and_counted_and_of_one_account() {
 #[test]
 fn a_flood_of_commands_that_there_are_not_is_bounded_and_counted() {
     let mut log = Log::new();
-    let who = Who {
+    let who = Actor {
         user: "bob".to_owned(),
         peer: ([127, 0, 0, 1], 1).into(),
         session: Some(7),
@@ -206,7 +206,7 @@ fn a_flood_of_commands_that_there_are_not_is_bounded_and_counted() {
         log.write(taken);
     }
     log.end();
-    let bytes = log.bytes[Stream::Operations as usize];
+    let bytes = log.bytes[AuditStream::Operations as usize];
     assert!(bytes < ACCOUNT.burst as usize + 8192, "{bytes}");
     assert_eq!(log.count(|line| line["refused"] == true), 5000);
     let folded = log.lines.iter().find(|line| !line["count"].is_null());

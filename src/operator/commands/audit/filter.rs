@@ -11,13 +11,13 @@ use crate::values::path::VPath;
 const PATHS: [&str; 4] = ["path", "from", "to", "target"];
 
 /// What the operator has asked for.
-pub(super) struct Filter<'a> {
+pub(super) struct EventFilter<'a> {
     command: &'a cli::AuditFilter,
     /// Was there an event of the user, whether it was shown or not?
     has_seen_user: bool,
 }
 
-impl<'a> Filter<'a> {
+impl<'a> EventFilter<'a> {
     pub(super) fn new(command: &'a cli::AuditFilter) -> Self {
         Self {
             command,
