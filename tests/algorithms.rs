@@ -25,7 +25,7 @@ const NO_POST_QUANTUM: &str = "does not provide protection against post-quantum 
 /// here, which was told loudly.
 fn audited(server: &TestServer) -> Option<Vec<(String, String, String)>> {
     if !Path::new(SSH_AUDIT).exists() {
-        skip("ssh-audit is not installed (tests/run does it)");
+        skip("ssh-audit is not installed (tests/setup does it)");
         return None;
     }
     let mut audit = Command::new(SSH_AUDIT);

@@ -9,7 +9,7 @@ const path = require('node:path');
 const { pipeline } = require('node:stream/promises');
 const { Readable } = require('node:stream');
 const { promisify } = require('node:util');
-// Installed by tests/run.
+// Installed by tests/setup.
 const { Client } = require(path.join(__dirname, '../../target/clients/node/node_modules/ssh2'));
 
 const [host, port, username, key, folder, password] = process.argv.slice(2);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Where `tests/run` reads, at its end, what was left out.
 const SKIPPED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/skipped");
 
-/// Made by tests/run.
+/// Made by tests/setup.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/clients/bin/python");
 
 /// The program's path, looked up as a shell would; system folders count even if not in PATH.
@@ -19,14 +19,14 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// A program that `tests/run` unpacks of a Debian package if it is not installed; without it, says so as
+/// A program that `tests/setup` unpacks of a Debian package if it is not installed; without it, says so as
 /// [`skip`] does.
 pub fn unpacked(package: &str, name: &str) -> Option<PathBuf> {
     let clients = concat!(env!("CARGO_MANIFEST_DIR"), "/target/clients");
     let unpacked = PathBuf::from(format!("{clients}/{package}/usr/bin/{name}"));
     let found = program(name).or(Some(unpacked).filter(|program| program.exists()));
     if found.is_none() {
-        skip(&format!("`{name}` is not installed (tests/run does it)"));
+        skip(&format!("`{name}` is not installed (tests/setup does it)"));
     }
     found
 }
@@ -50,7 +50,7 @@ pub fn python() -> Option<&'static Path> {
     if python.exists() {
         return Some(python);
     }
-    skip("the Python clients are not installed (tests/run does it)");
+    skip("the Python clients are not installed (tests/setup does it)");
     None
 }
 
@@ -60,7 +60,7 @@ pub fn skip(why: &str) {
     let line = format!("SKIPPED {test}: {why}\n");
     assert!(
         std::env::var("CI").as_deref() != Ok("true"),
-        "{line}In CI nothing may be left out: run tests/run, which installs what is missing."
+        "{line}In CI nothing may be left out: run tests/setup, which installs what is missing."
     );
     // Straight to the stream: `eprint!` in a test that passes is shown to nobody.
     let _ = std::io::stderr().write_all(line.as_bytes());

@@ -1,4 +1,5 @@
-//! Clients that Debian packages and that need no window: restic, Perl's Net::SFTP::Foreign, Ruby's net-sftp.
+//! Clients that Debian packages and that need no window: restic, duplicity, Perl's Net::SFTP::Foreign, Ruby's
+//! net-sftp.
 
 use std::fs;
 use std::process::Command;
@@ -41,6 +42,56 @@ fn restic_backs_up_checks_restores_and_prunes() {
     restic(&["check"]);
 }
 
+/// duplicity's two backends: paramiko, and OpenSSH's `sftp` behind a terminal.
+#[test]
+fn duplicity_backs_up_verifies_and_restores_and_only_one_backend_shows_the_quota() {
+    if !have(&["duplicity"]) {
+        return;
+    }
+    let server = TestServer::start();
+    let client = server.path("client");
+    random_tree(&server.local("tree"), 1);
+    let port = server.port();
+    fs::create_dir(client.join(".ssh")).unwrap();
+    let scanned = run_ok(
+        Command::new("ssh-keyscan").args(["-p", &port.to_string(), "127.0.0.1"]),
+        STEP,
+    );
+    fs::write(client.join(".ssh/known_hosts"), scanned.out()).unwrap();
+    let ssh = format!("--ssh-options=-F{}", server.ssh_config().display());
+    let duplicity = |arguments: &[&str]| {
+        let mut duplicity = Command::new("duplicity");
+        duplicity.args(["--no-encryption", "--num-retries=1", &ssh]);
+        duplicity.args(arguments).current_dir(&client);
+        duplicity.env("HOME", &client).env("FTP_PASSWORD", PASSWORD);
+        run(&mut duplicity, TRANSFER)
+    };
+    for (backend, folder) in [("sftp", "paramiko"), ("pexpect+sftp", "pexpect")] {
+        let url = format!("{backend}://{USER}@127.0.0.1:{port}/{folder}");
+        duplicity(&["full", "tree", &url]).ok();
+        random_file(&server.local(&format!("tree/for-{folder}")), 10_000, 2);
+        duplicity(&["incremental", "tree", &url]).ok();
+        duplicity(&["verify", "--compare-data", &url, "tree"]).ok();
+        duplicity(&["restore", &url, folder]).ok();
+        assert_eq!(
+            tree_of(&server.local(folder)),
+            tree_of(&server.local("tree"))
+        );
+    }
+    server
+        .admin(&["user", "set", USER, "--quota", "1"], "")
+        .ok();
+    let url = |backend| format!("{backend}://{USER}@127.0.0.1:{port}/refused");
+    let refused = duplicity(&["full", "tree", &url("sftp")]).failed();
+    assert!(
+        refused.err().contains("Quota exceeded"),
+        "{}",
+        refused.err()
+    );
+    // Not a word, whatever the server says: `sftp` fails, and the backend does not look.
+    duplicity(&["full", "tree", &url("pexpect+sftp")]).ok();
+}
+
 #[test]
 fn net_sftp_foreign_of_perl_moves_resumes_links_and_removes() {
     let mut perl = Command::new("perl");
@@ -48,7 +99,7 @@ fn net_sftp_foreign_of_perl_moves_resumes_links_and_removes() {
         .status
         .success()
     {
-        skip("Perl's Net::SFTP::Foreign is not installed (tests/run does it)");
+        skip("Perl's Net::SFTP::Foreign is not installed (tests/setup does it)");
         return;
     }
     let server = TestServer::start();
@@ -93,7 +144,7 @@ fn net_sftp_of_ruby_needs_compatible_and_moves_links_and_removes() {
             .status
             .success();
     if !has_ruby {
-        skip("Ruby's net-sftp is not installed (tests/run does it)");
+        skip("Ruby's net-sftp is not installed (tests/setup does it)");
         return;
     }
     let script = r#"
