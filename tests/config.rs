@@ -215,7 +215,7 @@ fn single_faults_say_what_would_be_right() {
         ),
         (
             "[frobnication]\n",
-            "config.toml:1:2: unknown section [frobnication]; there are [server], [admission], [login], [ssh], [fences], [guest], [sftp], [uploads], [log]",
+            "config.toml:1:2: unknown section [frobnication]; there are [server], [admission], [login], [ssh], [sandbox], [guest], [sftp], [uploads], [log]",
         ),
         (
             "[server.tls]\n",

@@ -75,8 +75,8 @@ fn a_recount_of_sixty_thousand_directories_in_one_takes_little_memory() {
     let memory = folder_in_memory();
     let home = memory.path().join("wide");
     fs::create_dir(&home).unwrap();
-    let fences = format!("[{:?}]", memory.path());
-    let server = TestServer::start_with(&[("fences.homes", &fences)]);
+    let sandbox = format!("[{:?}]", memory.path());
+    let server = TestServer::start_with(&[("sandbox.homes", &sandbox)]);
     server.add_user("wide", PASSWORD, &[]);
     let moved = ["user", "set", "wide", "--home", home.to_str().unwrap()];
     server.admin(&moved, "").ok();
@@ -245,8 +245,8 @@ fn what_is_mounted_in_a_home_is_not_deleted_with_it() {
 fn a_home_is_deleted_whole_while_its_sessions_write() {
     let memory = folder_in_memory();
     let home = fs::canonicalize(memory.path()).unwrap().join("home");
-    let fences = format!("[{:?}]", memory.path());
-    let server = TestServer::start_with(&[("fences.homes", &fences)]);
+    let sandbox = format!("[{:?}]", memory.path());
+    let server = TestServer::start_with(&[("sandbox.homes", &sandbox)]);
     server.add_user("zoe", PASSWORD, &[&server.public_key()]);
     fs::create_dir(&home).unwrap();
     let moved = ["user", "set", "zoe", "--home", home.to_str().unwrap()];

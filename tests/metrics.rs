@@ -433,7 +433,7 @@ fn the_process_the_disks_and_the_limits_are_in_them() {
     let folder = format!("[{:?}]", elsewhere.path().to_str().unwrap());
     let server = TestServer::start_with(&[
         ON,
-        ("fences.homes", &folder),
+        ("sandbox.homes", &folder),
         ("server.max_connections", "123"),
     ]);
     let now = scrape(&server);

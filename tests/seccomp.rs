@@ -167,7 +167,7 @@ fn all_threads_of_a_running_server_are_filtered_unless_the_config_says_otherwise
     assert!(threads > 2 && held == threads, "{held} of {threads}");
     sftp.assert_alive();
 
-    let without = TestServer::start_with(&[("fences.seccomp", "false")]);
+    let without = TestServer::start_with(&[("sandbox.seccomp", "false")]);
     assert!(!without.log().contains(HOLDS));
     assert_eq!(filtered(&without).1, 0);
     Connection::logged_in(&without).sftp().assert_alive();

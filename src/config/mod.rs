@@ -18,6 +18,6 @@ mod value;
 pub use self::fault::{Faults, Spot};
 pub use self::read::Difference;
 pub use self::settings::{
-    Algorithms, AuditSettings, Config, FenceSettings, LEGACY_IS_DEPRECATED, LogSettings,
-    MetricsSettings, ServerSettings, SftpSettings, SshSettings, UploadSettings,
+    Algorithms, AuditSettings, Config, LEGACY_IS_DEPRECATED, LogSettings, MetricsSettings,
+    SandboxSettings, ServerSettings, SftpSettings, SshSettings, UploadSettings,
 };

@@ -33,7 +33,7 @@ pub struct Config {
     /// Algorithms, and how long keys are used.
     pub ssh: SshSettings,
     /// What the server may touch.
-    pub fences: FenceSettings,
+    pub sandbox: SandboxSettings,
     /// The guest, who needs no password.
     pub guest: GuestOptions,
     /// Limits of an SFTP session.
@@ -174,9 +174,9 @@ pub struct SshSettings {
     pub busy_poll: bool,
 }
 
-/// `[fences]`
+/// `[sandbox]`
 #[derive(Debug, Clone, Default)]
-pub struct FenceSettings {
+pub struct SandboxSettings {
     /// Does the kernel let the server touch its own files and homes alone?
     pub landlock: bool,
     /// Does the kernel refuse system calls that a file server does not need?

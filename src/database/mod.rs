@@ -229,7 +229,7 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(PATIENCE)
-            // Folders for temporary files are outside of the server's fence.
+            // Folders for temporary files are outside of the server's sandbox.
             .pragma("temp_store", "MEMORY")
             .disable_statement_logging();
         let pool = SqlitePoolOptions::new()

@@ -37,21 +37,21 @@ const SYSTEM: &[&str] = &[
 /// The root and /etc hold too much to be let in for a file in them.
 const TOO_WIDE: &[&str] = &["/", "/etc"];
 
-/// Where the fence runs.
+/// Where the sandbox runs.
 #[derive(Debug)]
-pub struct Fence {
+pub struct Sandbox {
     data: PathBuf,
     homes: Vec<(PathBuf, PathFd)>,
     read: Vec<PathBuf>,
     ports: Vec<u16>,
 }
 
-/// The fence around this process.
-static AROUND: OnceLock<Fence> = OnceLock::new();
+/// The sandbox around this process.
+static AROUND: OnceLock<Sandbox> = OnceLock::new();
 
-/// Does the fence around this process leave this home out?
+/// Does the sandbox around this process leave this home out?
 pub fn leaves_out(home: &Path) -> bool {
-    AROUND.get().is_some_and(|fence| !fence.has_home(home))
+    AROUND.get().is_some_and(|sandbox| !sandbox.has_home(home))
 }
 
 /// What of it the kernel holds.
@@ -65,14 +65,14 @@ pub enum Holds {
     Nothing,
 }
 
-impl Fence {
+impl Sandbox {
     /// Around what a config names, and the homes of the accounts that there are.
     pub fn new(config: &Config, homes: impl IntoIterator<Item = PathBuf>) -> Self {
         let data = real(&config.server.data);
         // It may be a link to a larger disk.
         let own = real(&data.join("homes"));
-        let mut named = disks::ask(config.fences.homes.iter().cloned(), real);
-        let named = config.fences.homes.iter().map(|folder| {
+        let mut named = disks::ask(config.sandbox.homes.iter().cloned(), real);
+        let named = config.sandbox.homes.iter().map(|folder| {
             let real = named.remove(folder);
             real.unwrap_or_else(|| folder.clone())
         });
@@ -120,7 +120,7 @@ impl Fence {
         let Ok(ruleset) = refer else {
             return Ok(Holds::Nothing);
         };
-        let cannot = "cannot raise the fence (fences.landlock)";
+        let cannot = "cannot raise the sandbox (sandbox.landlock)";
         let mut ruleset = ruleset
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(RIGHTS))
@@ -178,7 +178,7 @@ fn open_in_time(folders: Vec<PathBuf>) -> Vec<(PathBuf, PathFd)> {
             // The accounts that need it report it in their own words.
             Some(Err(_)) => {}
             None => warn!(
-                "{} does not answer: it is left out of the fence until the next start",
+                "{} does not answer: it is left out of the sandbox until the next start",
                 folder.display()
             ),
         }

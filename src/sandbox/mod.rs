@@ -3,7 +3,7 @@
 mod landlock;
 pub mod syscalls;
 
-pub use self::landlock::{Fence, Holds, leaves_out};
+pub use self::landlock::{Holds, Sandbox, leaves_out};
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,42 +23,45 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) fn raise(
     config: &Config,
     homes: Vec<PathBuf>,
-) -> anyhow::Result<Option<&'static Fence>> {
-    let fence = raise_landlock(config, homes)?;
-    if !config.fences.seccomp {
-        info!("no system call is refused: fences.seccomp is false");
-        return Ok(fence);
+) -> anyhow::Result<Option<&'static Sandbox>> {
+    let sandbox = raise_landlock(config, homes)?;
+    if !config.sandbox.seccomp {
+        info!("no system call is refused: sandbox.seccomp is false");
+        return Ok(sandbox);
     }
     match SyscallFilter::new().and_then(|filter| filter.apply()) {
         Ok(()) => info!("seccomp holds: system calls that a file server does not need are refused"),
         Err(failure) => warn!(
-            "no system call is refused (fences.seccomp): {}",
+            "no system call is refused (sandbox.seccomp): {}",
             chain(&failure)
         ),
     }
-    Ok(fence)
+    Ok(sandbox)
 }
 
-fn raise_landlock(config: &Config, homes: Vec<PathBuf>) -> anyhow::Result<Option<&'static Fence>> {
-    if !config.fences.landlock {
-        info!("no fence around this process: fences.landlock is false");
+fn raise_landlock(
+    config: &Config,
+    homes: Vec<PathBuf>,
+) -> anyhow::Result<Option<&'static Sandbox>> {
+    if !config.sandbox.landlock {
+        info!("no sandbox around this process: sandbox.landlock is false");
         return Ok(None);
     }
-    let fence = Fence::new(config, homes);
+    let sandbox = Sandbox::new(config, homes);
     if !is_alone() {
-        warn!("a thread of the start waits for a disk: it is outside of the fence");
+        warn!("a thread of the start waits for a disk: it is outside of the sandbox");
     }
-    match fence.raise()? {
+    match sandbox.raise()? {
         Holds::All => info!("Landlock holds: nothing is touched but data, keys, config and homes"),
         Holds::Most => {
             info!("Landlock holds in part: this kernel knows fewer rights than there are")
         }
         Holds::Nothing => {
-            warn!("no fence around this process: the kernel has no Landlock, or too old a one");
+            warn!("no sandbox around this process: the kernel has no Landlock, or too old a one");
             return Ok(None);
         }
     }
-    Ok(Some(fence.stand()))
+    Ok(Some(sandbox.stand()))
 }
 
 /// Waits until this is the only thread.

@@ -28,7 +28,7 @@ use crate::observe::audit::{Event, Operator};
 use crate::observe::failed_logins::FailedLogins;
 use crate::observe::log::RateLimited;
 use crate::quota::Ledgers;
-use crate::sandbox::Fence;
+use crate::sandbox::Sandbox;
 use crate::server::jobs::live::{Live, LiveOutcome};
 use crate::session::Session;
 use crate::session::registry::{RegisteredSession, Sessions};
@@ -69,7 +69,7 @@ pub(super) struct Powers {
     /// The accounts.
     pub(super) accounts: Accounts,
     /// What the server may touch, if it may not touch everything.
-    pub(super) fence: Option<&'static Fence>,
+    pub(super) sandbox: Option<&'static Sandbox>,
     /// Who is banned.
     pub(super) admission: Arc<Admission>,
 }
@@ -246,7 +246,7 @@ impl Powers {
         match outcome {
             Ok((name, LiveOutcome { changed, ended })) => {
                 let mut replies = vec![ControlReply::Applied { changed, ended }];
-                replies.extend(self.beyond_the_fence(&name).await);
+                replies.extend(self.excluded_home(&name).await);
                 replies
             }
             Err(failure) => vec![ControlReply::Refused {
@@ -256,15 +256,15 @@ impl Powers {
     }
 
     /// Says so if the server cannot reach the home of an account.
-    async fn beyond_the_fence(&self, name: &UserName) -> Option<ControlReply> {
-        let fence = self.fence?;
+    async fn excluded_home(&self, name: &UserName) -> Option<ControlReply> {
+        let sandbox = self.sandbox?;
         // One that was removed needs none.
         let home = self.accounts.find(name).await.ok()?.account.home;
         let text = format!(
-            "{name} cannot use any files before the server is started again: its fence leaves out {} (fences.homes)",
+            "{name} cannot use any files before the server is started again: its sandbox leaves out {} (sandbox.homes)",
             home.display()
         );
-        (!fence.has_home(&home)).then_some(ControlReply::Told { text })
+        (!sandbox.has_home(&home)).then_some(ControlReply::Told { text })
     }
 
     /// Notes in the audit log what an operator has done.

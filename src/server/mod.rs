@@ -47,7 +47,7 @@ use crate::observe::audit::Event;
 use crate::observe::log::Log;
 use crate::observe::metrics::Metrics;
 use crate::quota::Ledgers;
-use crate::sandbox::{self, Fence};
+use crate::sandbox::{self, Sandbox};
 use crate::session;
 use crate::session::registry::Sessions;
 use crate::ssh::{Context, PrivateKey, host_keys};
@@ -91,7 +91,7 @@ fn serve_with(config: Config, log: &Log) -> anyhow::Result<()> {
         memory: Arc::new(MemoryWatch::new(config.server.max_memory)),
         supervisor: Supervisor::connect(),
         process: Arc::new(Process::open()),
-        fence: sandbox::raise(&config, accounts.homes)?,
+        sandbox: sandbox::raise(&config, accounts.homes)?,
     };
     log.let_nobody_wait()?;
     on_a_runtime(run(config, log.clone(), prepared))
@@ -116,7 +116,7 @@ struct PreparedServer {
     memory: Arc<MemoryWatch>,
     supervisor: Supervisor,
     process: Arc<Process>,
-    fence: Option<&'static Fence>,
+    sandbox: Option<&'static Sandbox>,
 }
 
 struct PreparedAccounts {
@@ -179,7 +179,7 @@ async fn run(config: Config, log: Log, prepared: PreparedServer) -> anyhow::Resu
         memory,
         supervisor,
         process,
-        fence,
+        sandbox,
     } = prepared;
     let accounts = Accounts::open_alone(config.accounts(), &alone).await?;
     let ledgers = Ledgers::new(accounts.database().clone(), session::count_home);
@@ -281,7 +281,7 @@ async fn run(config: Config, log: Log, prepared: PreparedServer) -> anyhow::Resu
         ledgers: ledgers.clone(),
         reload,
         accounts: accounts.clone(),
-        fence,
+        sandbox,
         admission,
     }));
     supervisor.ready();

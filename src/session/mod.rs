@@ -310,7 +310,7 @@ impl Drop for Session {
 
 /// Opens a home: the one place that says what kind of store it is. May block.
 pub fn open_home(home: &Path, umask: u32) -> Result<Arc<dyn Store>, Error> {
-    const OUTSIDE: &str = "the server's sandbox leaves this folder out: restart the server, or name it in fences.homes before";
+    const OUTSIDE: &str = "the server's sandbox leaves this folder out: restart the server, or name it in sandbox.homes before";
     let store = LocalStore::open(home, umask)?;
     // The sandbox lets a folder be opened as a place, and nothing be done in it.
     let is_outside = || {

@@ -39,7 +39,7 @@ const CHEAP: &[(&str, &str)] = &[
     ("server.stop_grace", "\"1s\""),
     // Tests move homes to disks of their own while the server runs.
     (
-        "fences.homes",
+        "sandbox.homes",
         concat!("[\"", env!("CARGO_TARGET_TMPDIR"), "\"]"),
     ),
 ];

@@ -20,7 +20,7 @@ const LITTLE: u64 = 256 << 20;
 
 /// What can be asked about memory.
 pub(in crate::server) struct MemoryWatch {
-    /// The files are open from before there was a fence around the process.
+    /// The files are open from before there was a sandbox around the process.
     process: Option<File>,
     system: Option<File>,
     /// Bytes that this process may hold.

@@ -42,7 +42,7 @@ impl FileSystems {
     pub(in crate::server) fn new(config: &Config, accounts: Accounts) -> Self {
         let data = &config.server.data;
         let mut named = vec![data.clone(), data.join("homes")];
-        named.extend(config.fences.homes.iter().cloned());
+        named.extend(config.sandbox.homes.iter().cloned());
         named.extend(config.guest.home.clone());
         Self {
             accounts,

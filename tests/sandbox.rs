@@ -1,4 +1,4 @@
-//! What keeps a server in its place that was brought to do something it should not: the kernel's fence,
+//! What keeps a server in its place that was brought to do something it should not: the kernel's sandbox,
 //! modes that nobody gets, and links that its own files are not found through.
 
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use landfall::config::Config;
-use landfall::sandbox::{Fence, Holds};
+use landfall::sandbox::{Holds, Sandbox};
 use rustix::fs::{CWD, FileType, Mode};
 
 use crate::common::connection::Connection;
@@ -22,7 +22,7 @@ use crate::disks::faulty::FaultyDisk;
 
 const HOLDS: &str = "Landlock holds";
 /// As by default: homes elsewhere are only those that there are at the start.
-const NO_HOMES: &[(&str, &str)] = &[("fences.homes", "[]")];
+const NO_HOMES: &[(&str, &str)] = &[("sandbox.homes", "[]")];
 
 fn kind<T>(outcome: std::io::Result<T>) -> Option<ErrorKind> {
     outcome.err().map(|error| error.kind())
@@ -30,7 +30,7 @@ fn kind<T>(outcome: std::io::Result<T>) -> Option<ErrorKind> {
 
 /// Landlock is of threads: one of them is fenced here, by the very function that the server calls.
 #[test]
-fn who_is_fenced_touches_data_keys_and_config_and_nothing_else() {
+fn a_sandboxed_process_touches_data_keys_and_config_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     for name in [
@@ -57,7 +57,7 @@ fn who_is_fenced_touches_data_keys_and_config_and_nothing_else() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let somewhere = listener.local_addr().unwrap();
     let abstract_name =
-        SocketAddr::from_abstract_name(crate::common::random_name("fence")).unwrap();
+        SocketAddr::from_abstract_name(crate::common::random_name("sandbox")).unwrap();
     let _abstract = UnixListener::bind_addr(&abstract_name).unwrap();
     assert!(UnixStream::connect_addr(&abstract_name).is_ok());
     let passwd = Path::new("/etc/passwd");
@@ -66,8 +66,8 @@ fn who_is_fenced_touches_data_keys_and_config_and_nothing_else() {
     let base = folder.path().to_owned();
     let fenced = std::thread::spawn(move || {
         let at = |name: &str| base.join(name);
-        let fence = Fence::new(&config, [at("home")]);
-        let held = fence.raise().unwrap();
+        let sandbox = Sandbox::new(&config, [at("home")]);
+        let held = sandbox.raise().unwrap();
         if held == Holds::Nothing {
             return held;
         }
@@ -174,7 +174,7 @@ fn a_running_server_cannot_read_what_it_was_not_started_with() {
     read_by(&server, &inside).ok();
     Connection::logged_in(&server).sftp().assert_alive();
 
-    let without = TestServer::start_with(&[("fences.landlock", "false")]);
+    let without = TestServer::start_with(&[("sandbox.landlock", "false")]);
     assert!(!without.log().contains(HOLDS));
     fs::copy(&inside, &file).unwrap();
     read_by(&without, &file).ok();
@@ -187,7 +187,7 @@ fn make_key_to_revoke(file: &Path) {
 }
 
 #[test]
-fn a_home_beyond_the_fence_is_told_and_is_within_after_a_restart() {
+fn an_excluded_home_is_reported_and_is_included_after_a_restart() {
     let elsewhere = tempfile::tempdir().unwrap();
     let home = elsewhere.path().canonicalize().unwrap().join("zoe");
     let mut server = TestServer::start_with(NO_HOMES);
@@ -203,7 +203,7 @@ fn a_home_beyond_the_fence_is_told_and_is_within_after_a_restart() {
         said.contains("before the server is started again"),
         "{said}"
     );
-    assert!(said.contains("fences.homes"), "{said}");
+    assert!(said.contains("sandbox.homes"), "{said}");
     let list = |server: &TestServer| {
         let mut sftp = server.sftp_batch(&["-o", "User=zoe"], "put id_ed25519.pub\nls\n");
         run(&mut sftp, STEP)
@@ -228,14 +228,14 @@ fn a_home_beyond_the_fence_is_told_and_is_within_after_a_restart() {
 fn homes_can_be_added_where_the_config_lets_them() {
     let elsewhere = tempfile::tempdir().unwrap();
     let folder = format!("[{:?}]", elsewhere.path().to_str().unwrap());
-    let server = TestServer::start_with(&[("fences.homes", &folder)]);
+    let server = TestServer::start_with(&[("sandbox.homes", &folder)]);
     let home = elsewhere.path().join("zoe");
     let key = server.public_key();
     let add = ["user", "add", "zoe", "--password-stdin", "--home"];
     let add = [&add[..], &[home.to_str().unwrap()]].concat();
     let add = [&add[..], &["--key", key.to_str().unwrap()]].concat();
     let said = server.admin(&add, &format!("{PASSWORD}\n")).ok().out();
-    assert!(!said.contains("fence"), "{said}");
+    assert!(!said.contains("sandbox"), "{said}");
     run_ok(&mut server.sftp_batch(&["-o", "User=zoe"], "ls\n"), STEP);
 }
 
@@ -325,7 +325,7 @@ fn a_server_does_not_serve_through_links_in_its_data() {
     let target = outside.path().join("target");
     for name in ["landfall.serving", "landfall.db", "landfall.db.opening"] {
         let operator =
-            Operator::with_config("server.listen = [\"127.0.0.1:0\"]\nfences.landlock = false\n");
+            Operator::with_config("server.listen = [\"127.0.0.1:0\"]\nsandbox.landlock = false\n");
         fs::write(&target, "theirs").unwrap();
         fs::create_dir(operator.path("data")).unwrap();
         fs::set_permissions(operator.path("data"), PermissionsExt::from_mode(0o700)).unwrap();
@@ -340,7 +340,7 @@ fn a_server_does_not_serve_through_links_in_its_data() {
 fn a_trail_and_a_socket_that_are_links_lead_nowhere() {
     let outside = tempfile::tempdir().unwrap();
     let (trail, socket) = (outside.path().join("trail"), outside.path().join("socket"));
-    let mut server = TestServer::start_with(&[("fences.landlock", "false")]);
+    let mut server = TestServer::start_with(&[("sandbox.landlock", "false")]);
     server.stop();
     fs::write(&trail, "").unwrap();
     fs::write(&socket, "theirs").unwrap();
