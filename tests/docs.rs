@@ -116,6 +116,7 @@ fn every_command_on_the_pages_for_operators_is_one() {
     let mut found = 0;
     for page in [
         "README.md",
+        "docs/accounts.md",
         "docs/operations.md",
         "docs/audit.md",
         "docs/metrics.md",

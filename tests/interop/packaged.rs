@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::common::files::{assert_same, random_tree, tree_of};
+use crate::common::files::{assert_same, disk_use, random_tree, tree_of};
 use crate::common::{
     HOST, MIB, PASSWORD, STEP, TRANSFER, TestServer, USER, have, random_file, run, run_ok, skip,
 };
@@ -87,8 +87,11 @@ fn duplicity_backs_up_verifies_and_restores_and_only_one_backend_shows_the_quota
     let said = refused.out() + &refused.err();
     let words = ["Quota exceeded", "size mismatch"];
     assert!(words.iter().any(|words| said.contains(words)), "{said}");
-    // Not a word, whatever the server says: `sftp` fails, and the backend does not look.
-    duplicity(&["full", "tree", &url("pexpect+sftp")]).ok();
+    // Not a word, though nothing has arrived: `sftp` fails, and the backend does not look.
+    let done = duplicity(&["full", "tree", &url("pexpect+sftp")]).ok();
+    assert!(!(done.out() + &done.err()).contains("Quota"));
+    let (arrived, _) = disk_use(&server.at_home("refused"));
+    assert_eq!(arrived, 0);
 }
 
 #[test]
