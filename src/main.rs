@@ -3,15 +3,16 @@
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
+use clap_complete::CompleteEnv;
 use landfall::config::{Config, Faults};
 use landfall::control::ControlRefusal;
 use landfall::io::file_size_limit;
 use landfall::io::standard_streams::complain;
 use landfall::operator::cli::{Cli, Command};
 use landfall::operator::commands::{
-    audit, backup, ban, check, hash_password, place, quota, reload, restore, session, shell_help,
-    status, user,
+    audit, backup, ban, check, completions, hash_password, manual, place, quota, reload, restore,
+    session, status, untrusted_folder, user,
 };
 use landfall::operator::top;
 use landfall::server;
@@ -21,6 +22,8 @@ use landfall::values::error_chain::chain;
 const NOT_RUNNING: u8 = 3;
 
 fn main() -> ExitCode {
+    // A shell asks for completions by an environment variable.
+    CompleteEnv::with_factory(Cli::command).complete();
     match run(Cli::parse()) {
         Ok(code) => code,
         // One a line, each with its place first, as compilers do: editors can jump to it.
@@ -39,8 +42,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     file_size_limit::survive_file_size_limit()?;
     // What needs no config must work with a bad one, too.
     match &cli.command {
-        Command::Completions { shell } => shell_help::completions(*shell)?,
-        Command::Man { folder } => shell_help::manual(folder)?,
+        Command::Completions { shell } => completions::run(*shell)?,
+        Command::Man { folder } => manual::write(folder)?,
         Command::Restore { folder } => {
             on_a_runtime(restore::run(cli.config.as_deref(), folder))?;
         }
@@ -55,10 +58,11 @@ fn run_with(config: Result<Config, Faults>, command: Command) -> anyhow::Result<
         Err(faults) => return on_a_runtime(refuse(&command, faults)),
     };
     let place = place::describe(&config);
-    let outcome = on_a_runtime(place::refuse_home(&config)).and_then(|()| match command {
-        Command::Serve => server::serve(config).map(|()| ExitCode::SUCCESS),
-        command => on_a_runtime(run_command(config, command)),
-    });
+    let outcome =
+        on_a_runtime(untrusted_folder::refuse_home(&config)).and_then(|()| match command {
+            Command::Serve => server::serve(config).map(|()| ExitCode::SUCCESS),
+            command => on_a_runtime(run_command(config, command)),
+        });
     outcome.map_err(
         |failure| match failure.is::<Faults>() || failure.is::<ControlRefusal>() {
             true => failure,

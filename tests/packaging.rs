@@ -8,31 +8,39 @@ use crate::common::operator::Operator;
 use crate::common::{STEP, TRANSFER, have, run_ok};
 
 #[test]
-fn bash_completes_the_commands() {
+fn shells_complete_commands_options_and_names_of_users() {
     let operator = Operator::new();
+    operator
+        .run(&["user", "add", "anna", "--no-password"])
+        .accepted();
+    operator
+        .run(&["user", "add", "bob", "--no-password"])
+        .accepted();
     let script = operator.run(&["completions", "bash"]).accepted();
     fs::write(operator.path("script"), script).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_landfall")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
     // What readline does when somebody presses Tab.
     let words = |line: &str| {
         let ask = format!(
-            "source ./script\nCOMP_WORDS=({line} '')\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
-             _landfall landfall '' ''\necho \"${{COMPREPLY[@]}}\""
+            "source ./script\nCOMP_WORDS=({line})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+             COMP_TYPE=9\n_clap_complete_landfall landfall '' ''\necho \"${{COMPREPLY[@]}}\""
         );
-        let answer = run_ok(
-            Command::new("bash")
-                .args(["--norc", "-c", &ask])
-                .current_dir(operator.path("")),
-            STEP,
-        );
-        answer.out()
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-c", &ask]);
+        bash.env("PATH", format!("{}:{path}", program.display()));
+        bash.env("LANDFALL_CONFIG", operator.path("config.toml"));
+        run_ok(bash.current_dir(operator.path("")), STEP).out()
     };
+    let commands = words("landfall ''");
     for command in ["serve", "check", "user", "quota", "session"] {
-        assert!(words("landfall").contains(command), "{}", words("landfall"));
+        assert!(commands.contains(command), "{commands}");
     }
-    assert!(words("landfall user add").contains("--quota"));
+    assert!(words("landfall user add --q").contains("--quota"));
+    assert_eq!(words("landfall user show a").trim(), "anna");
     for shell in ["zsh", "fish"] {
         let script = operator.run(&["completions", shell]).accepted();
-        assert!(script.contains("max-files"), "{shell}");
+        assert!(script.contains("COMPLETE"), "{shell}: {script}");
     }
 }
 
@@ -43,6 +51,9 @@ fn every_command_has_a_manual_page() {
     let mut found = 0;
     for page in fs::read_dir(operator.path("pages")).unwrap() {
         let page = page.unwrap().path();
+        if page.extension().is_some_and(|section| section == "5") {
+            continue;
+        }
         let name = page.file_stem().unwrap().to_str().unwrap().to_owned();
         // One command has a hyphen of its own.
         let spaced = name.replace("hash-password", "hash_password");
@@ -64,6 +75,41 @@ fn every_command_has_a_manual_page() {
         found += 1;
     }
     assert!(found > 10, "{found}");
+}
+
+#[test]
+fn the_configuration_and_the_files_have_manual_pages() {
+    let operator = Operator::new();
+    operator.run(&["man", "pages"]).accepted();
+    let shown = |page: &str| {
+        let page = operator.path("pages").join(page);
+        let mut man = Command::new("man");
+        man.args(["--warnings", "-l", "-P", "cat"]).arg(&page);
+        let shown = run_ok(man.env("MANWIDTH", "200"), STEP);
+        assert_eq!(shown.err(), "", "warnings about {}", page.display());
+        shown.out()
+    };
+    let config = shown("landfall-config.5");
+    let shipped = include_str!("../config.toml");
+    for line in shipped.lines().filter(|line| !line.starts_with('#')) {
+        if let Some((key, default)) = line.split_once(" = ") {
+            assert!(
+                config.contains(&format!("{key} = {default}")),
+                "{line}\n{config}"
+            );
+        }
+    }
+    assert!(config.contains("password_hash"), "{config}");
+    let files = shown("landfall-files.5");
+    for word in [
+        "landfall.db",
+        "audit.jsonl",
+        "control.sock",
+        "EXIT STATUS",
+        "EXAMPLES",
+    ] {
+        assert!(files.contains(word), "{word}\n{files}");
+    }
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn who_is_ended_is_told_why_and_nobody_else_notices() {
         )
         .accepted();
     assert!(
-        said.starts_with(&format!("Ended session {} of {USER} from 127", listed[0])),
+        said.starts_with(&format!("Closed session {} of {USER} from 127", listed[0])),
         "{said}"
     );
     let output = first.ended();
@@ -146,7 +146,7 @@ fn a_wrong_id_is_refused_and_the_right_ones_are_ended() {
     let id = &ids(&server)[0];
     let output = server.admin(&["session", "kill", "4711", id, "4712"], "");
     assert_eq!(output.status.code(), Some(1));
-    assert!(output.out().contains(&format!("Ended session {id} ")));
+    assert!(output.out().contains(&format!("Closed session {id} ")));
     assert!(
         output
             .err()

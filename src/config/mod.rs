@@ -7,6 +7,7 @@
 mod fault;
 mod find;
 mod read;
+mod reference;
 mod rules;
 mod settings;
 mod table;
@@ -17,6 +18,7 @@ mod value;
 
 pub use self::fault::{Faults, Spot};
 pub use self::read::Difference;
+pub use self::reference::{Setting, settings, user_settings};
 pub use self::settings::{
     Algorithms, AuditSettings, Config, LEGACY_IS_DEPRECATED, LogSettings, MetricsSettings,
     SandboxSettings, ServerSettings, SftpSettings, SshSettings, UploadSettings,

@@ -1,4 +1,4 @@
-//! Printing for people and for programs.
+//! Output for people and for programs: tables, and text that cannot control a terminal.
 
 use std::io::{self, IsTerminal as _};
 
@@ -6,14 +6,14 @@ use ratatui::crossterm::terminal;
 
 pub(super) use crate::io::standard_streams::{complain, print};
 
-/// Does it steer a terminal: a control character (C0, DEL, C1), a line separator, or a character that
-/// changes the order in which the text around it is shown (bidi)?
+/// Returns whether a terminal interprets the character: a control character (C0, DEL, C1), a line
+/// separator, or one that changes the direction of the text around it (bidi).
 fn steers(c: char) -> bool {
     let is_bidi = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     is_bidi || c.is_control()
 }
 
-/// Text of unknown origin for a terminal: nothing in it steers that.
+/// Replaces everything in a text of unknown origin that a terminal would interpret.
 pub(crate) fn visible(text: &str) -> String {
     let shown = |c: char| {
         if steers(c) {
@@ -25,7 +25,7 @@ pub(crate) fn visible(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The same JSON in which no text steers a terminal. JSON itself escapes C0 in texts, and has line ends
+/// Escapes everything in JSON that a terminal would interpret. JSON itself escapes C0 in texts, and has line ends
 /// between them.
 pub(super) fn visible_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
@@ -39,7 +39,7 @@ pub(super) fn visible_json(json: &str) -> String {
     shown
 }
 
-/// Rows in aligned columns, two spaces between them.
+/// Formats rows in aligned columns, two spaces apart.
 pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let all: Vec<usize> = (0..COLUMNS).collect();
     let widths = widths(rows);
@@ -47,7 +47,7 @@ pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String 
     lines.collect()
 }
 
-/// The characters of the longest cell of each column.
+/// Returns the width of the longest cell of each column, in characters.
 fn widths<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> [usize; COLUMNS] {
     let mut widths = [0; COLUMNS];
     for row in rows {
@@ -58,7 +58,7 @@ fn widths<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> [usize; COLUMNS] 
     widths
 }
 
-/// The shown columns of a row, in one line.
+/// Formats the shown columns of a row as one line.
 fn aligned(row: &[String], widths: &[usize], shown: &[usize]) -> String {
     let mut line = String::new();
     for at in shown {
@@ -69,10 +69,10 @@ fn aligned(row: &[String], widths: &[usize], shown: &[usize]) -> String {
     line.trim_end().to_owned()
 }
 
-/// The columns of the terminal that the standard output is; `None` if it is none.
+/// Returns the width of the terminal on standard output; `None` if it is not one.
 pub(super) fn terminal_width() -> Option<usize> {
     let size = io::stdout().is_terminal().then(terminal::size)?;
-    // A terminal that does not know its width says 0.
+    // A terminal of unknown width reports 0.
     let width = size.ok().map(|(columns, _)| usize::from(columns));
     width.filter(|width| *width > 0)
 }
@@ -80,12 +80,12 @@ pub(super) fn terminal_width() -> Option<usize> {
 /// A column of a table that fits a terminal.
 pub(super) struct Column {
     pub(super) title: &'static str,
-    /// Where there is no room, the column with the highest rank goes first.
+    /// Where there is no room, the column with the highest rank is dropped first.
     pub(super) rank: usize,
 }
 
-/// Rows with titles in aligned columns. With a width, columns and ends of cells that have no room are
-/// left out, and a last line names the missing columns.
+/// Formats rows with titles in aligned columns. With a width, columns and cell ends without room are
+/// omitted, and a last line names the omitted columns.
 pub(super) fn fitted<const COLUMNS: usize>(
     columns: &[Column; COLUMNS],
     rows: &[[String; COLUMNS]],

@@ -2,9 +2,11 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use clap_complete::ArgValueCompleter;
 
 use super::OutputFormat;
 use crate::observe::audit::{KINDS, TransferResult};
+use crate::operator::commands::complete::user_names;
 use crate::rules::Network;
 use crate::values::path::VPath;
 use crate::values::time::{self, parse_rfc3339};
@@ -26,7 +28,7 @@ pub struct AuditFilter {
     #[arg(long, value_name = "COUNT")]
     pub limit: Option<usize>,
     /// Events of this user, and changes of their account
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(user_names))]
     pub user: Option<String>,
     /// Start at this age (30m, 12h, 7d) or time in UTC (2026-11-21, 2026-11-21T01:19)
     #[arg(long, value_name = "AGE|DATE", value_parser = time)]

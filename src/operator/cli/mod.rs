@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::ArgValueCompleter;
+
+use crate::operator::commands::complete::user_names;
 
 mod audit;
 mod ban;
@@ -166,6 +169,7 @@ Examples:
 #[derive(Debug, Args)]
 pub struct QuotaShow {
     /// Only this user
+    #[arg(add = ArgValueCompleter::new(user_names))]
     pub name: Option<String>,
     /// How to print it.
     #[command(flatten)]
@@ -176,6 +180,7 @@ pub struct QuotaShow {
 #[derive(Debug, Args)]
 pub struct QuotaRecount {
     /// Only this user
+    #[arg(add = ArgValueCompleter::new(user_names))]
     pub name: Option<String>,
 }
 

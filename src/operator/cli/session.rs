@@ -1,8 +1,10 @@
 //! `landfall session ...`
 
 use clap::{ArgGroup, Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 
 use super::OutputFormat;
+use crate::operator::commands::complete::user_names;
 
 /// `landfall session ...`
 #[derive(Debug, Subcommand)]
@@ -29,7 +31,7 @@ pub struct SessionKill {
     #[arg(value_name = "ID", value_parser = id, group = "which")]
     pub ids: Vec<u64>,
     /// Close all sessions of this user
-    #[arg(long, value_name = "NAME", group = "which")]
+    #[arg(long, value_name = "NAME", group = "which", add = ArgValueCompleter::new(user_names))]
     pub user: Option<String>,
     /// Reason shown to the clients, one line
     #[arg(long, value_name = "TEXT", value_parser = reason)]

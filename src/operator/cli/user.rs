@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 
 use super::OutputFormat;
 use super::values::{
     Choice, Expiry, Limit, Origin, age, expiry, network_or_none, number_or_none, rate_or_none,
     sessions_or_none, size_or_none,
 };
+use crate::operator::commands::complete::user_names;
 use crate::rules::{LoginPolicy, PermissionRule};
 
 /// `landfall user ...`
@@ -104,6 +106,7 @@ pub struct PasswordSource {
 #[command(override_usage = "landfall user set [OPTIONS] <NAME>")]
 pub struct UserSet {
     /// Name of the user
+    #[arg(add = ArgValueCompleter::new(user_names))]
     pub name: String,
     /// New home directory; files in the old one stay where they are
     #[arg(long, value_name = "DIR", group = "what")]
@@ -168,6 +171,7 @@ pub struct UserOptions {
 #[derive(Debug, Args)]
 pub struct UserRemove {
     /// Name of the user
+    #[arg(add = ArgValueCompleter::new(user_names))]
     pub name: String,
     /// Do not ask for confirmation
     #[arg(long)]
@@ -181,6 +185,7 @@ pub struct UserRemove {
 #[derive(Debug, Args)]
 pub struct UserShow {
     /// Name of the user
+    #[arg(add = ArgValueCompleter::new(user_names))]
     pub name: String,
     /// How to print it.
     #[command(flatten)]
@@ -191,6 +196,7 @@ pub struct UserShow {
 #[derive(Debug, Args)]
 pub struct UserWhy {
     /// Name of the user
+    #[arg(add = ArgValueCompleter::new(user_names))]
     pub name: String,
     /// Address of the client [default: that of the last refused login]
     pub address: Option<IpAddr>,
@@ -252,6 +258,7 @@ impl AccountState {
 #[derive(Debug, Args)]
 pub struct UserPasswd {
     /// Name of the user
+    #[arg(add = ArgValueCompleter::new(user_names))]
     pub name: String,
     /// Where the password comes from.
     #[command(flatten)]
@@ -284,6 +291,7 @@ Examples:
 #[derive(Debug, Args)]
 pub struct KeyAdd {
     /// Name of the user
+    #[arg(add = ArgValueCompleter::new(user_names))]
     pub name: String,
     /// A .pub file or an authorized_keys file, or - for standard input
     pub file: PathBuf,
@@ -293,6 +301,7 @@ pub struct KeyAdd {
 #[derive(Debug, Args)]
 pub struct KeyRemove {
     /// Name of the user
+    #[arg(add = ArgValueCompleter::new(user_names))]
     pub name: String,
     /// Fingerprint (SHA256:...) or comment of the key
     #[arg(value_name = "FINGERPRINT|COMMENT")]

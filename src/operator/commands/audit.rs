@@ -1,4 +1,4 @@
-//! `landfall audit`, and what the other commands write into the audit log.
+//! `landfall audit`, and the events that other commands write to the audit log.
 
 mod filter;
 
@@ -23,9 +23,9 @@ use crate::operator::output;
 use crate::values::time::{parse_rfc3339, rfc3339};
 use crate::values::units::show_rounded;
 
-/// How often it is looked for more.
+/// Interval between two looks for new events.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// So many events come before those that are followed, unless the operator says otherwise.
+/// Number of events shown before following, unless `--limit` says otherwise.
 const BEFORE: usize = 10;
 
 /// Runs the command.
@@ -88,7 +88,7 @@ pub async fn run(config: &Config, command: &cli::AuditFilter) -> anyhow::Result<
     }
 }
 
-/// Adds one more, and forgets the first if there are more than so many.
+/// Appends an item and drops the first one beyond the limit.
 fn keep_last<T>(last: &mut VecDeque<T>, one: T, most: usize) {
     last.push_back(one);
     if last.len() > most {
@@ -117,7 +117,7 @@ fn is_read(outcome: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// Is there an account of this name? Makes no database if there is none.
+/// Returns whether an account of this name exists. Creates no database.
 async fn is_account(config: &Config, name: &str) -> anyhow::Result<bool> {
     let Ok(name) = name.parse::<UserName>() else {
         return Ok(false);
@@ -131,7 +131,7 @@ async fn is_account(config: &Config, name: &str) -> anyhow::Result<bool> {
     Ok(found?.is_some())
 }
 
-/// An event of the audit log, and when it was; `None` if a line is none.
+/// Parses a line of the audit log into an event and its time; `None` if it is not one.
 fn parsed(line: &str) -> Option<(Value, i64)> {
     let event: Value = serde_json::from_str(line).ok()?;
     let time = event.get("time").and_then(Value::as_str);
@@ -139,7 +139,7 @@ fn parsed(line: &str) -> Option<(Value, i64)> {
     Some((event, time))
 }
 
-/// A line of the audit log for the terminal or for programs; `None` if it is no event, or not wanted.
+/// Formats a line for the terminal or for programs; `None` if it is not an event or is filtered out.
 fn shown(line: &[u8], filter: &mut EventFilter<'_>, as_json: bool) -> Option<String> {
     let line = str::from_utf8(line).ok()?;
     let (event, time) = parsed(line)?;
@@ -153,15 +153,15 @@ fn shown(line: &[u8], filter: &mut EventFilter<'_>, as_json: bool) -> Option<Str
     })
 }
 
-/// A login that was refused.
+/// A refused login.
 pub(super) struct RefusedLogin {
-    /// Where the client was.
+    /// The client's address.
     pub(super) address: Option<IpAddr>,
-    /// The event for people, with a line end.
+    /// The event as text, with a line end.
     pub(super) line: String,
 }
 
-/// The last refused logins under this name, the oldest first.
+/// Returns the last refused logins of this name, oldest first.
 ///
 /// # Errors
 /// Of the disk, with the folder.
@@ -174,7 +174,7 @@ pub(super) fn refused_logins(
     let mut reader = AuditReader::new(folder);
     let mut last = VecDeque::new();
     while let Some(line) = next_line(&mut reader, folder)? {
-        // Few lines have it, and all others need not be parsed.
+        // Few lines contain the name; the others need not be parsed.
         let line = str::from_utf8(&line).unwrap_or_default();
         if !line.contains("\"ok\":false") {
             continue;
@@ -201,7 +201,7 @@ fn next_line(reader: &mut AuditReader, folder: &Path) -> anyhow::Result<Option<V
     line.with_context(|| format!("cannot read the audit log in {}", folder.display()))
 }
 
-/// One line: when, who, what.
+/// Formats one line: time, event, user, details.
 fn for_people(event: &Value, kind: &str, time: i64) -> String {
     let who = word(event, "user").unwrap_or_default();
     let mut line = format!("{}  {who:<12}  {kind:<8}", rfc3339(time));
@@ -209,7 +209,7 @@ fn for_people(event: &Value, kind: &str, time: i64) -> String {
         let _ = write!(line, "  {part}");
     }
     if let Some(since) = word(event, "since") {
-        // It stands for many.
+        // A folded line stands for many events.
         let count = number(event, "count").unwrap_or_default();
         let same = event.get("same").and_then(Value::as_array);
         let same = same.into_iter().flatten().filter_map(Value::as_str);
@@ -243,7 +243,7 @@ fn for_people(event: &Value, kind: &str, time: i64) -> String {
     line
 }
 
-/// What there is to say of an event beyond who and when.
+/// Formats the details of an event.
 fn parts(event: &Value, kind: &str) -> Vec<String> {
     let known = |names: &[&str]| names.iter().filter_map(|name| word(event, name)).collect();
     let count = |name| number(event, name).unwrap_or_default();
@@ -325,12 +325,12 @@ fn number(event: &Value, name: &str) -> Option<u64> {
     event.get(name).and_then(Value::as_u64)
 }
 
-/// A text of an event; nothing in it steers a terminal.
+/// Returns a text field of an event, without terminal control characters.
 fn word(event: &Value, name: &str) -> Option<String> {
     Some(output::visible(event.get(name)?.as_str()?))
 }
 
-/// Notes that an account was changed. `message` is what the operator is told.
+/// Records that an account was changed. `message` is the command's output.
 pub(super) fn note_account(config: &Config, action: &str, name: &UserName, message: &str) {
     note(
         config,
@@ -343,8 +343,8 @@ pub(super) fn note_account(config: &Config, action: &str, name: &UserName, messa
     );
 }
 
-/// Notes what a command has done, beside a server that may run. It is done already: that it could not
-/// be noted is told, and no failure.
+/// Records what a command has done; a server may be running. The change is already made, so a failure to
+/// record it is reported and does not fail the command.
 fn note(config: &Config, event: &Event<'_>) {
     if !config.audit.enabled {
         return;
@@ -356,7 +356,7 @@ fn note(config: &Config, event: &Event<'_>) {
     }
 }
 
-/// Who runs this.
+/// Returns the user who runs the command.
 pub(crate) fn operator() -> Operator {
     let uid = nix::unistd::getuid();
     let user = nix::unistd::User::from_uid(uid).ok().flatten();

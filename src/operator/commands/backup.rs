@@ -24,7 +24,7 @@ use crate::observe::audit;
 use crate::operator::output;
 use crate::values::time::{now, rfc3339};
 
-/// What a backup says about itself.
+/// The manifest of a backup.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {

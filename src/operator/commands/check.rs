@@ -1,14 +1,14 @@
-//! `landfall check`: a config that is right by itself, compared with the accounts that are there.
+//! `landfall check`: compares a valid configuration with the existing accounts.
 
 use super::data_owner::DataOwner;
 use crate::accounts::Accounts;
 use crate::config::{Config, LEGACY_IS_DEPRECATED};
 use crate::operator::output;
 
-/// Tells what a start or a reload would refuse, and changes nothing.
+/// Reports what a start or a reload would refuse; changes nothing.
 ///
 /// # Errors
-/// The guest or the users of the config do not fit the accounts in the database, or that cannot be read.
+/// The guest or the declared users conflict with accounts in the database, or it cannot be read.
 pub async fn run(config: &Config) -> anyhow::Result<()> {
     let compared = compare(config).await?;
     let listen = config.server.listen.iter().map(ToString::to_string);
@@ -26,10 +26,10 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     Ok(output::print(&text)?)
 }
 
-/// `false` if the database is older than this program. Without a database there is nothing to compare.
+/// Returns `false` if the schema is older than this program. Without a database there is nothing to compare.
 async fn compare(config: &Config) -> anyhow::Result<bool> {
     let data = &config.server.data;
-    // Root may check the config of another user, and must leave no file of its own in the data.
+    // Root may check another user's configuration, and must leave no file of its own in the data folder.
     let _acting = DataOwner::find(data)?.act()?;
     if !crate::database::exists(data)? {
         return Ok(true);

@@ -1,5 +1,5 @@
-//! Root working on the data of another user: it acts as that user, so that it follows no link that the
-//! user has placed there, and leaves no file behind that the server cannot use.
+//! Root acting as the owner of a data folder, so that it follows no link placed by that
+//! user and leaves no file that the server cannot use.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,14 +9,14 @@ use std::path::Path;
 use anyhow::Context as _;
 use nix::unistd::{Gid, Uid, getgroups, setegid, seteuid, setgroups};
 
-/// The user who owns a data folder, if root must act as them.
+/// The owner of a data folder, if root must act as that user.
 pub(super) struct DataOwner(Option<(Uid, Gid)>);
 
 /// While this lives, the process acts as the owner.
 pub(super) struct Acting(Option<Vec<Gid>>);
 
 impl DataOwner {
-    /// Of this data folder. One that does not exist yet will be of whoever creates it.
+    /// Finds the owner of this data folder. A folder that does not exist has none.
     pub(super) fn find(data: &Path) -> anyhow::Result<Self> {
         if !Uid::effective().is_root() {
             return Ok(Self(None));

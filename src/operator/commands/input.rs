@@ -1,4 +1,4 @@
-//! What the operator's commands read: passwords, keys and answers.
+//! Input of the operator's commands: passwords, keys and answers.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read, Write as _};
@@ -10,22 +10,22 @@ use zeroize::Zeroizing;
 use crate::accounts::{AuthorizedKey, MAX_PASSWORD, Password, decode_keys};
 use crate::operator::output;
 
-/// A password of fewer characters is taken with a warning.
+/// A shorter password is accepted with a warning, in characters.
 const SHORT_PASSWORD: usize = 8;
 
-/// A file of keys is not longer than this, in bytes.
+/// Maximum size of a file of keys, in bytes.
 const MAX_KEY_FILE: u64 = 1 << 20;
 
-/// Is there a person to ask?
+/// Returns whether standard input is a terminal.
 pub(super) fn is_interactive() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Reads a password from the standard input: one line, with or without its end.
+/// Reads a password from standard input: one line, with or without a line end.
 pub(super) fn password_from_stdin() -> anyhow::Result<Password> {
-    // One byte more than a line can have shows that there is too much.
+    // One byte beyond the limit shows that the line is too long.
     let room = MAX_PASSWORD + "\r\n".len() + 1;
-    // With all the room from the start, nothing is left behind in memory by growing.
+    // Reserved at once: a buffer that grows leaves copies of the password in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
     let most = u64::try_from(room).unwrap_or(u64::MAX);
     io::stdin()
@@ -40,7 +40,7 @@ pub(super) fn password_from_stdin() -> anyhow::Result<Password> {
     Password::new(Zeroizing::new(line.to_owned())).inspect(doubt)
 }
 
-/// Warns of a password that is soon guessed.
+/// Warns about a password that is easy to guess.
 fn doubt(password: &Password) {
     let length = password.as_str().chars().count();
     if length < SHORT_PASSWORD {
@@ -50,7 +50,7 @@ fn doubt(password: &Password) {
     }
 }
 
-/// Asks twice for a password at the terminal, without echo.
+/// Asks for a password twice at the terminal, without echo.
 pub(super) fn password_from_prompt() -> anyhow::Result<Password> {
     let ask = |prompt: &str| {
         rpassword::prompt_password(prompt)
@@ -66,7 +66,7 @@ pub(super) fn password_from_prompt() -> anyhow::Result<Password> {
     Ok(password)
 }
 
-/// Asks a question that only "y" or "yes" answers with yes.
+/// Asks a question; only "y" and "yes" mean yes.
 pub(super) fn confirmed(question: &str) -> anyhow::Result<bool> {
     eprint!("{question} [y/N] ");
     io::stderr().flush()?;
@@ -77,7 +77,7 @@ pub(super) fn confirmed(question: &str) -> anyhow::Result<bool> {
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
-/// Reads all keys of a file; "-" is the standard input.
+/// Reads all keys of a file; "-" is standard input.
 pub(super) fn keys(file: &Path) -> anyhow::Result<Vec<AuthorizedKey>> {
     let shown = if is_stdin(file) {
         "the standard input".into()
@@ -100,7 +100,7 @@ pub(super) fn keys(file: &Path) -> anyhow::Result<Vec<AuthorizedKey>> {
         .with_context(|| format!("no key was taken from {shown}"))
 }
 
-/// Does this file name mean the standard input?
+/// Returns whether this file name means standard input.
 pub(super) fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }

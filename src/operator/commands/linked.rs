@@ -1,4 +1,4 @@
-//! Looks at directories with permissions of their own: links in their place, and those that are not there.
+//! Checks directories with their own permissions: links in their place, and missing ones.
 
 use std::path::Path;
 

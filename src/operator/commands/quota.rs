@@ -17,7 +17,7 @@ use crate::session::count_home;
 use crate::session::usage::AccountUsage;
 use crate::values::units::show_rounded;
 
-/// How often a running server is asked whether it has counted.
+/// Interval at which the running server is asked whether it has counted.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs a quota command.
@@ -47,7 +47,7 @@ pub async fn run(config: &Config, command: cli::QuotaCommand) -> anyhow::Result<
     Ok(())
 }
 
-/// The one of this name, or all.
+/// Returns the user of this name, or all.
 async fn users(accounts: &Accounts, name: Option<&str>) -> anyhow::Result<Vec<AccountUsage>> {
     match name {
         Some(name) => {
@@ -58,7 +58,7 @@ async fn users(accounts: &Accounts, name: Option<&str>) -> anyhow::Result<Vec<Ac
     }
 }
 
-/// Counts homes: there, where nothing changes meanwhile, as long as a server runs, and else here. Prints a
+/// Counts homes: in the running server, which can hold changes back meanwhile, or else here. Prints a
 /// line for each as soon as it is counted: a disk that hangs must not hide the others.
 async fn count(
     config: &Config,

@@ -6,10 +6,10 @@ use super::audit;
 use crate::control::{ControlReply, ControlRequest, RunningServer};
 use crate::operator::output;
 
-/// Has the server that runs take up its config anew.
+/// Makes the running server reload its configuration.
 ///
 /// # Errors
-/// No server runs, or it refused, with all that is wrong.
+/// No server runs, or it refused, with every fault.
 pub async fn run(data: &Path) -> anyhow::Result<()> {
     let mut server = RunningServer::need(data).await?;
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Deleting the home of an account that was removed.
+//! Deletes the home of a removed account.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use crate::control::RunningServer;
 use crate::io::disks::Mounts;
 use crate::session;
 
-/// Refuses what cannot be the home of one account alone: a link, the root, another file system
-/// mounted in it. To be asked before the account is removed.
+/// Refuses a home that may hold more than one account's files: a link, the root, or one with a file system
+/// mounted in it. Called before the account is removed.
 pub(super) fn check(home: &Path) -> anyhow::Result<()> {
     let shown = home.display();
     let Ok(metadata) = home.symlink_metadata() else {
@@ -28,7 +28,7 @@ pub(super) fn check(home: &Path) -> anyhow::Result<()> {
     if !metadata.is_dir() || home.parent().is_none() {
         bail!("{shown} is not deleted: it is no home");
     }
-    // Without /proc a mount is found when it cannot be removed.
+    // Without /proc, a mount is noticed when its removal fails.
     if let Some(mount) = Mounts::now().within(home).next() {
         bail!(
             "{shown} is not deleted: another file system is mounted on {}; unmount it first",

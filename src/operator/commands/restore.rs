@@ -214,7 +214,7 @@ impl Restore {
         fs::rename(&new, target)
     }
 
-    /// Lets those read the new file who can read the old one. The configuration may belong to root, and be
+    /// Gives the new file the readers of the old one. The configuration may belong to root and be
     /// read by the server's group.
     fn set_access(&self, new: &File, target: &Path) -> io::Result<()> {
         let is_root = geteuid().is_root();
@@ -234,7 +234,7 @@ impl Restore {
         Ok(())
     }
 
-    /// Gives another name to what is there; to the journal of a database, too.
+    /// Renames the existing file, and the journal of a database with it.
     fn keep(&mut self, target: &Path) -> io::Result<()> {
         let kept = with_suffix(target, &self.suffix);
         for end in ["", "-wal", "-shm"] {

@@ -56,7 +56,7 @@ async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<Str
             moved,
             speed,
         ]);
-        // Its other files stand below the first.
+        // Further files of the session follow below.
         rows.extend(moving.map(progress).map(|[file, moved, speed]| {
             let empty = String::new;
             let no = [empty(), empty(), empty(), empty(), empty()];
@@ -67,7 +67,7 @@ async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<Str
     Ok(output::table(&rows))
 }
 
-/// A file, how far it is, and how fast.
+/// Formats a transfer: file, progress, rate.
 fn progress(moving: &Moving) -> [String; 3] {
     let way = match moving.direction {
         Way::Upload => "up",
@@ -98,7 +98,7 @@ async fn end(config: &Config, kill: cli::SessionKill) -> anyhow::Result<String> 
     for reply in server.ask(request).await? {
         match reply {
             ControlReply::Ended(OpenSession { id, user, peer, .. }) => {
-                text.push_str(&format!("Ended session {id} of {user} from {peer}\n"));
+                text.push_str(&format!("Closed session {id} of {user} from {peer}\n"));
             }
             ControlReply::NoSession { id } => missing.push(id.to_string()),
             _ => {}

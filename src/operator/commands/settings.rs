@@ -1,4 +1,4 @@
-//! The settings of a user: from the arguments of a command, in words, and in JSON.
+//! The settings of a user: from command-line arguments, as text, and as JSON.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::rules::{LoginPolicy, Permissions, Rules};
 use crate::values::time;
 use crate::values::units::show_size;
 
-/// Refuses what cannot be meant.
+/// Refuses contradictory options.
 pub(super) fn check(given: &cli::UserOptions) -> anyhow::Result<()> {
     let anywhere = given.networks.iter().any(|network| network.0.is_none());
     if anywhere && given.networks.len() > 1 {
@@ -20,7 +20,7 @@ pub(super) fn check(given: &cli::UserOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets what is given; the rest stays.
+/// Applies the given options; other settings stay.
 pub(super) fn apply(given: &cli::UserOptions, settings: &mut AccountSettings) {
     let AccountSettings {
         allowance,
@@ -56,7 +56,7 @@ pub(super) fn apply(given: &cli::UserOptions, settings: &mut AccountSettings) {
     }
 }
 
-/// What a quota leaves open that bounds bytes alone.
+/// Warns that a quota without `--max-files` does not limit empty files.
 pub(super) fn left_open(name: &UserName, settings: &AccountSettings) -> Option<String> {
     let Allowance { bytes, files } = settings.allowance;
     (bytes.is_some() && files.is_none()).then(|| {
@@ -66,7 +66,7 @@ pub(super) fn left_open(name: &UserName, settings: &AccountSettings) -> Option<S
     })
 }
 
-/// An expiry that has passed already, if it was just set.
+/// Warns about an expiry in the past that was just set.
 pub(super) fn expired(
     given: &cli::UserOptions,
     name: &UserName,
@@ -76,7 +76,7 @@ pub(super) fn expired(
     is_over.then(|| format!("{name} has expired already: nobody can log in"))
 }
 
-/// What holds now of what was set, a line for each.
+/// Returns the new values of the options given, one per line.
 pub(super) fn changes(name: &UserName, set: &cli::UserSet, now: &AccountSettings) -> String {
     let given = &set.settings;
     let mut lines = Vec::new();
@@ -124,7 +124,7 @@ pub(super) fn changes(name: &UserName, set: &cli::UserSet, now: &AccountSettings
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
-/// Rows of what holds for a user, as `user show` has them.
+/// Returns the rows of `user show` for the settings.
 pub(super) fn rows(settings: &AccountSettings) -> Vec<[String; 2]> {
     let rules = &settings.rules;
     let row = |title: &str, words: String| [title.to_owned(), words];
@@ -151,7 +151,7 @@ pub(super) fn rows(settings: &AccountSettings) -> Vec<[String; 2]> {
     rows
 }
 
-/// Rows of who may log in, and until when.
+/// Returns the rows about logins: networks, expiry, sessions, policy.
 pub(super) fn login_rows(rules: &Rules) -> [[String; 2]; 2] {
     let mut login = format!(
         "with {}, from {}",
@@ -167,7 +167,7 @@ pub(super) fn login_rows(rules: &Rules) -> [[String; 2]; 2] {
     ]
 }
 
-/// Can somebody log in, as far as the rules go?
+/// Returns whether the rules of the account allow logins.
 pub(super) fn state(rules: &Rules) -> AccountState {
     if rules.disabled {
         AccountState::Disabled
@@ -178,12 +178,12 @@ pub(super) fn state(rules: &Rules) -> AccountState {
     }
 }
 
-/// A limit in words.
+/// Formats a limit.
 pub(super) fn limit(shown: Option<String>) -> String {
     shown.unwrap_or_else(|| "unlimited".to_owned())
 }
 
-/// How the files of a user are overwritten, in words.
+/// Formats how files of the user are overwritten.
 fn overwriting(safe: Option<bool>) -> &'static str {
     match safe {
         Some(true) => "safely",
@@ -192,7 +192,7 @@ fn overwriting(safe: Option<bool>) -> &'static str {
     }
 }
 
-/// The home's set, then those of directories.
+/// Formats the permissions of the home, then those of directories.
 pub(super) fn permissions(permissions: &Permissions) -> Vec<String> {
     let all = permissions.all();
     all.map(|(directory, granted)| {

@@ -8,16 +8,16 @@ use crate::control::{ControlReply, ControlRequest, RunningServer, Status};
 use crate::operator::cli::OutputFormat;
 use crate::operator::output;
 
-/// Which config and data a command uses here, and the server that runs on them. Programs rely on these names.
+/// The configuration and data in use, and the server that runs on them. Programs rely on these names.
 #[derive(Serialize)]
 struct Shown {
-    /// `None` if there is no file and every setting has its default.
+    /// `None` without a file, when every setting has its default.
     config: Option<String>,
     data: String,
     server: Option<Status>,
 }
 
-/// Shows the config, the data and the running server. Returns whether one runs.
+/// Prints the configuration, the data and the running server. Returns whether one runs.
 ///
 /// # Errors
 /// The server cannot be asked.

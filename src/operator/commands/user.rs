@@ -25,7 +25,7 @@ use crate::values::path::VPath;
 /// # Errors
 /// What was refused or failed, and what to do about it.
 pub async fn run(config: &Config, command: cli::UserCommand) -> anyhow::Result<()> {
-    // What can be refused without the database is refused before there is one.
+    // Refuse what can be refused without the database before one is created.
     let command = CheckedCommand::new(command)?;
     let accounts = match command {
         CheckedCommand::Add(..) => Accounts::open_or_make(config.accounts()).await?,
@@ -42,9 +42,9 @@ pub async fn run(config: &Config, command: cli::UserCommand) -> anyhow::Result<(
         warn(["nothing is left with which somebody could log in to this user".to_owned()]);
     }
     accounts.close().await;
-    // Of a command that failed half-way, something may have changed.
+    // A command that failed half-way may have changed something.
     if let Some((action, name)) = change {
-        // Nobody is there whose account is new; but the server may not be able to reach its home.
+        // A new account has no sessions, but the server may not be able to reach its home.
         let told = RunningServer::tell_changed(&config.server.data, &name).await;
         if result.is_ok() || !done.is_empty() {
             done.push_str(&told);
@@ -79,7 +79,7 @@ async fn login_ways(
     }))
 }
 
-/// A command with all that it needs from its files, its terminal and its standard input.
+/// A command together with its input from files, the terminal and standard input.
 enum CheckedCommand {
     Add(NewAccount, cli::UserOptions),
     Set(UserName, cli::UserSet),
@@ -124,7 +124,7 @@ impl CheckedCommand {
         })
     }
 
-    /// What it changes of which account, if it does: an open session may have to know.
+    /// Returns the action and the account that it changes, which open sessions may depend on.
     fn change(&self) -> Option<(&'static str, UserName)> {
         let (action, name) = match self {
             Self::Add(new, _) => ("add", &new.name),
@@ -138,7 +138,7 @@ impl CheckedCommand {
         Some((action, name.clone()))
     }
 
-    /// Does it. `done` gets what to print, also of a command that fails after it has changed something.
+    /// Runs it. `done` receives the output, also of a command that fails after changing something.
     async fn run(
         self,
         config: &Config,
@@ -219,7 +219,7 @@ impl CheckedCommand {
     }
 }
 
-/// What config.toml declares is changed there: here, the next reload would undo it.
+/// Refuses to change a declared user: the next reload would undo it.
 async fn refuse_declared(
     config: &Config,
     accounts: &Accounts,
@@ -253,7 +253,7 @@ async fn refuse_declared(
     }
 }
 
-/// Of the guest, config.toml does not say everything: what it says is changed there.
+/// Refuses to change settings of the guest that config.toml has; others can be changed here.
 fn refuse_guests(
     guest: &GuestOptions,
     name: &UserName,
@@ -351,7 +351,7 @@ async fn remove(
     if how.delete_home {
         remove_home::check(&home)?;
     }
-    // Without the files an account is made again in a moment; the files are not.
+    // An account is easy to create again; its files are not.
     if how.delete_home && !how.yes {
         if !input::is_interactive() {
             bail!(
@@ -375,7 +375,7 @@ async fn remove(
     Ok(())
 }
 
-/// Tells the operator what is done, and may not be meant so.
+/// Warns about a change that is made but may be unintended.
 fn warn(warnings: impl IntoIterator<Item = String>) {
     for warning in warnings {
         eprintln!("landfall: {warning}");
@@ -417,7 +417,7 @@ async fn change(
     Ok(())
 }
 
-/// Makes the directories with permissions of their own, if so asked, and warns of what is wrong with them.
+/// Creates the directories with their own permissions if asked to, and warns about problems with them.
 async fn look_at_directories(
     config: &Config,
     accounts: &Accounts,
@@ -430,7 +430,7 @@ async fn look_at_directories(
         let line = |place: &VPath| format!("Made {place} in the home of {}\n", account.name);
         done.extend(made.iter().map(line));
         if !made.is_empty() {
-            // They count, and were made beside the server that keeps account.
+            // They count for the quota, and the running server did not create them.
             let ledgers = Ledgers::new(accounts.database().clone(), count_home);
             ledgers
                 .request(account.name.as_str(), &account.home)

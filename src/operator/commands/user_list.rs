@@ -1,4 +1,4 @@
-//! `landfall user list`: which users, in which order, and a table that fits the terminal.
+//! `landfall user list`: filters and sorts users, and fits the table to the terminal.
 
 use std::cmp::Reverse;
 
@@ -10,7 +10,7 @@ use crate::operator::output::{self, Column};
 use crate::session::usage::AccountUsage;
 use crate::values::time;
 
-/// The users that are asked for, in the order that is asked for.
+/// Filters and sorts users as the options say.
 pub(super) fn chosen(mut users: Vec<AccountUsage>, list: &UserList) -> Vec<AccountUsage> {
     let now = time::now();
     users.retain(|user| {
@@ -20,7 +20,7 @@ pub(super) fn chosen(mut users: Vec<AccountUsage>, list: &UserList) -> Vec<Accou
         (list.states.is_empty() || list.states.contains(&state))
             && list.inactive.is_none_or(|least| idle >= least)
     });
-    // Users come by name, and those that are equal stay so.
+    // The sort is stable: equal users stay ordered by name.
     match list.sort {
         UserOrder::Name => {}
         UserOrder::Used => users.sort_by_key(|user| Reverse(user.used.map(|used| used.bytes))),
@@ -34,7 +34,7 @@ fn last_login_at(user: &Details) -> Option<i64> {
     user.last_login.as_ref().map(|login| login.at)
 }
 
-/// The table, in this width, if there is one.
+/// Formats the table for a terminal of this width.
 pub(super) fn table(users: &[AccountUsage], list: &UserList, width: Option<usize>) -> String {
     if users.is_empty() {
         let all = list.states.is_empty() && list.inactive.is_none();
@@ -44,7 +44,7 @@ pub(super) fn table(users: &[AccountUsage], list: &UserList, width: Option<usize
             "No user matches\n".to_owned()
         };
     }
-    // In the order in which they are shown; the rank says which goes first where there is no room.
+    // In display order; where there is no room, the column with the highest rank is dropped first.
     let columns = [
         ("NAME", 0),
         ("STATE", 1),

@@ -1,4 +1,4 @@
-//! Users as the operator sees them: tables for people, JSON for programs.
+//! Users as tables for people and as JSON for programs.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::session::usage::AccountUsage;
 use crate::values::time;
 use crate::values::units::{show_rounded, show_size};
 
-/// Bytes used and allowed, files used and allowed.
+/// Formats usage and limits: bytes used, quota, files used, maximum.
 pub(super) fn figures(user: &AccountUsage) -> [String; 4] {
     let allowance = user.details.account.settings.allowance;
     let unknown = || "not counted".to_owned();
@@ -23,12 +23,12 @@ pub(super) fn figures(user: &AccountUsage) -> [String; 4] {
     ]
 }
 
-/// The last login to a user, for people.
+/// Formats the last login of a user.
 pub(super) fn last_login(user: &Details) -> String {
     match &user.last_login {
         Some(login) => time::rfc3339(login.at),
         None if user.recorded_since <= user.created_at => "never".to_owned(),
-        // Logins before that are not known.
+        // Earlier logins are unknown.
         None => {
             let since = time::rfc3339(user.recorded_since);
             format!("none since {}", since.get(..10).unwrap_or(&since))
@@ -36,7 +36,7 @@ pub(super) fn last_login(user: &Details) -> String {
     }
 }
 
-/// Where a user is changed.
+/// Returns where a user is defined and changed.
 pub(super) fn origin(user: &Details) -> &'static str {
     if user.account.settings.declared {
         "config.toml"
@@ -115,7 +115,7 @@ pub(super) fn yes_or_no(yes: bool) -> String {
     if yes { "yes" } else { "no" }.to_owned()
 }
 
-/// What a user uses and may use, in JSON. Programs rely on these names.
+/// Usage and limits of a user, in JSON. Programs rely on these names.
 #[derive(Serialize)]
 struct ShownUsage {
     quota: Option<u64>,
@@ -153,7 +153,7 @@ impl UserQuota {
     }
 }
 
-/// The last login to a user, in JSON. Programs rely on these names.
+/// The last login of a user, in JSON. Programs rely on these names.
 #[derive(Serialize)]
 struct ShownLogin {
     time: String,
@@ -171,7 +171,7 @@ impl ShownLogin {
     }
 }
 
-/// A user in JSON, but for the keys. Programs rely on these names.
+/// A user in JSON, without keys. Programs rely on these names.
 #[derive(Serialize)]
 struct JsonUser {
     name: String,

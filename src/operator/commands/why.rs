@@ -1,4 +1,4 @@
-//! `landfall user why`: whether a user can log in now, and why not.
+//! `landfall user why`: shows whether a user can log in now, and if not, why.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,10 +11,10 @@ use crate::control::{BanEntry, ControlReply, ControlRequest, RunningServer};
 use crate::operator::output;
 use crate::rules::{LoginPolicy, Network};
 
-/// So many refused logins are shown, the last ones.
+/// Maximum number of refused logins shown.
 const ATTEMPTS: usize = 5;
 
-/// What the running server knows.
+/// State of the running server.
 #[derive(Default)]
 struct Running {
     is_running: bool,
@@ -53,7 +53,7 @@ impl Running {
     }
 }
 
-/// Explains whether the user can log in from this address; without one, from that of the last refused login.
+/// Explains whether the user can log in from this address, by default that of the last refused login.
 ///
 /// # Errors
 /// Of the database, the audit log or the server.
@@ -88,7 +88,7 @@ pub(super) async fn explain(
     Ok(text)
 }
 
-/// How the user stands.
+/// Formats the state of the user.
 async fn state(
     config: &Config,
     accounts: &Accounts,
@@ -117,7 +117,7 @@ async fn state(
     Ok(output::table(&rows))
 }
 
-/// What a login would come to now, with each credential.
+/// Formats the outcome of a login now, with each credential.
 async fn now(
     accounts: &Accounts,
     user: &Details,

@@ -1,4 +1,4 @@
-//! Draws the view. Everything fits into any size: what there is no room for is left out.
+//! Draws the view. It fits any terminal size: whatever has no room is omitted.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -11,9 +11,9 @@ use crate::control::{FailedLoginEntry, Moving, OpenSession, Way};
 use crate::operator::output::visible;
 use crate::values::units::show_rounded;
 
-/// Rows that the accounts and the failed logins have, at most.
+/// Maximum number of rows for accounts, and for failed logins.
 const PANEL: usize = 5;
-/// Below this height there is only room for the sessions.
+/// Below this height, only sessions are shown.
 const ROOM_FOR_PANELS: u16 = 18;
 const BAR: usize = 12;
 
@@ -82,7 +82,7 @@ fn foot_line(view: &View) -> Paragraph<'static> {
 }
 
 fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
-    // On a narrow terminal what says least goes first.
+    // On a narrow terminal the least important columns are dropped first.
     let is_wide = area.width >= 120;
     let is_narrow = area.width < 60;
     let rows = view.rows();
@@ -94,7 +94,7 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let peer = longest(|session| length(&session.peer));
     let client = longest(|session| length(software(session)));
     let done = if is_narrow { 4 } else { BAR + 5 };
-    // Least and wanted; FILE takes what is left.
+    // Minimum and wanted width; FILE takes the rest.
     let mut columns = vec![("ID", 4, 4), ("USER", 9, user)];
     if !is_narrow {
         columns.push(("FROM", 21, peer));
@@ -120,14 +120,14 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
             session,
             speed: both,
         } = row;
-        // The newest file says best what goes on.
+        // The newest file is the most telling.
         let moving = session.transfers.last();
         let mut cells = vec![session.id.to_string(), session.user.clone()];
         if !is_narrow {
             cells.push(session.peer.clone());
         }
         if is_wide {
-            // The time of day is enough beside the other ones.
+            // The time of day is enough.
             let time = session.since.get(11..19).unwrap_or(&session.since);
             cells.extend([visible(software(session)), time.to_owned()]);
         }
@@ -145,7 +145,7 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
     frame.render_stateful_widget(table, area, &mut state);
 }
 
-/// What the client calls itself.
+/// Returns the client's name for itself.
 fn software(session: &OpenSession) -> &str {
     session.client.trim_start_matches("SSH-2.0-")
 }

@@ -1,4 +1,4 @@
-//! `landfall top`: the running server, seen live in a terminal.
+//! `landfall top`: shows the running server live in a terminal.
 
 mod draw;
 mod model;
@@ -18,19 +18,19 @@ use crate::control::{ControlReply, ControlRequest, RunningServer};
 use crate::operator::commands::audit::operator;
 use crate::values::error_chain::chain;
 
-/// How often the server is asked.
+/// Interval between two requests to the server.
 const REFRESH: Duration = Duration::from_secs(1);
-/// How often the thread that reads keys looks whether it is still needed.
+/// Interval at which the thread that reads keys checks whether it is still needed.
 const KEYS: Duration = Duration::from_millis(100);
 
-/// What a key means, in the view as it is.
+/// Handles a key.
 enum Act {
     Nothing,
     Quit,
     Kill(u64),
 }
 
-/// Shows the server of this data folder until somebody quits. A server that goes away is waited for.
+/// Shows the server of this data folder until the user quits. Reconnects to a server that restarts.
 ///
 /// # Errors
 /// There is no terminal, or no server at the start.
@@ -45,21 +45,21 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     };
     let mut view = View::default();
     view.take(link.ask(ControlRequest::Top).await?, Instant::now());
-    // Also has a panic leave the terminal as it was.
+    // Also restores the terminal after a panic.
     let mut terminal = ratatui::try_init().context("cannot use this terminal")?;
     let outcome = watch(&mut terminal, &mut link, &mut view).await;
     ratatui::restore();
     outcome
 }
 
-/// The way to the server, which may go away and come back.
+/// The connection to the server, which may close and come back.
 struct ServerLink<'a> {
     data: &'a Path,
     server: Option<RunningServer>,
 }
 
 impl ServerLink<'_> {
-    /// Asks the server; connects again if there is no connection.
+    /// Asks the server; reconnects if there is no connection.
     async fn ask(&mut self, request: ControlRequest) -> anyhow::Result<Vec<ControlReply>> {
         let mut server = match self.server.take() {
             Some(server) => server,
@@ -111,7 +111,7 @@ async fn watch(
                         }
                     }
                 },
-                // Another size: it is drawn anew in any case.
+                // A resize: the next frame is drawn in any case.
                 Some(_) => {}
                 None => bail!("the terminal is gone"),
             },
@@ -119,7 +119,7 @@ async fn watch(
     }
 }
 
-/// The events of the terminal, read by a thread of their own, since reading waits.
+/// The events of the terminal, read by a thread because reading blocks.
 fn events() -> mpsc::UnboundedReceiver<Event> {
     let (sender, events) = mpsc::unbounded_channel();
     std::thread::spawn(move || {

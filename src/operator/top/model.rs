@@ -1,4 +1,4 @@
-//! What is shown: what the server told last, in an order and under a filter. Knows of no terminal.
+//! The data shown: the server's last answer, sorted and filtered. Independent of the terminal.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use crate::control::{ControlReply, FailedLoginEntry, OpenSession, UsedHome};
 
-/// The letters of a filter, at most.
+/// Maximum length of a filter, in characters.
 const MAX_FILTER: usize = 64;
 
-/// By what the sessions are sorted; the key s goes on to the next.
+/// The sort order of sessions; the key s switches to the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Order {
     #[default]
@@ -39,7 +39,7 @@ impl Order {
     }
 }
 
-/// Bytes, or bytes a second, of both directions.
+/// Bytes, or bytes per second, in both directions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Both {
     pub(super) up: u64,
@@ -63,7 +63,7 @@ impl Both {
         self.down = self.down.saturating_add(other.down);
     }
 
-    /// How fast it grew from `before` to here.
+    /// Returns the rate of growth since `before`.
     fn since(self, before: Self, seconds: f64) -> Self {
         let speed = |now: u64, before: u64| {
             #[allow(
@@ -81,7 +81,7 @@ impl Both {
     }
 }
 
-/// A session, and how fast it is now.
+/// A session with its current rates.
 pub(super) struct TopRow {
     pub(super) session: OpenSession,
     pub(super) speed: Both,
@@ -105,15 +105,15 @@ pub(super) struct View {
     order: Order,
     filter: String,
     is_typing: bool,
-    /// The id of the chosen session: it stays chosen wherever it moves.
+    /// The id of the selected session, which stays selected when rows move.
     chosen: Option<u64>,
     asked_to_kill: Option<u64>,
-    /// Why there is no answer of the server now.
+    /// Why the server does not answer.
     lost: Option<String>,
 }
 
 impl View {
-    /// The server does not answer. The next one that does may be another, which counts from 0.
+    /// Records that the server does not answer. The next answer may come from another process, with counters at 0.
     pub(super) fn lose(&mut self, why: String) {
         self.rows.clear();
         self.accounts.clear();
@@ -124,12 +124,12 @@ impl View {
         self.lost = Some(why);
     }
 
-    /// Why there is no answer of the server now.
+    /// Why the server does not answer.
     pub(super) fn lost(&self) -> Option<&str> {
         self.lost.as_deref()
     }
 
-    /// Takes what the server has answered.
+    /// Takes an answer of the server.
     pub(super) fn take(&mut self, replies: Vec<ControlReply>, now: Instant) {
         self.lost = None;
         let seconds = self.taken_at.replace(now);
@@ -147,7 +147,7 @@ impl View {
                 ControlReply::Session(session) => {
                     let now = Both::of(&session);
                     let speed = match before.get(&session.id) {
-                        // Two looks at the same moment tell nothing.
+                        // Two answers at the same instant give no rate.
                         Some((_, speed)) if seconds < 0.2 => *speed,
                         Some((before, _)) => now.since(*before, seconds),
                         None => Both::default(),
@@ -166,7 +166,7 @@ impl View {
             }
         }
         self.sort();
-        // Who is gone is not chosen any more, nor asked about.
+        // A closed session is deselected, and a question about it withdrawn.
         let is_there = |id: &u64| self.rows.iter().any(|row| row.session.id == *id);
         self.chosen = self.chosen.filter(is_there);
         self.asked_to_kill = self.asked_to_kill.filter(is_there);
@@ -187,7 +187,7 @@ impl View {
         }
     }
 
-    /// The sessions that the filter lets through, in order.
+    /// Returns the sessions that match the filter, sorted.
     pub(super) fn rows(&self) -> Vec<&TopRow> {
         let wanted = self.filter.to_lowercase();
         let matches = |row: &&TopRow| {
@@ -209,7 +209,7 @@ impl View {
         &self.failed
     }
 
-    /// Of all sessions together.
+    /// Returns the rates of all sessions together.
     pub(super) fn speed(&self) -> Both {
         let mut speed = Both::default();
         self.rows.iter().for_each(|row| speed.add(row.speed));
@@ -256,7 +256,7 @@ impl View {
         self.filter.pop();
     }
 
-    /// Where the chosen session stands among [`View::rows`].
+    /// Returns the index of the selected session in [`View::rows`].
     pub(super) fn choice(&self) -> Option<usize> {
         let chosen = self.chosen?;
         let rows = self.rows();

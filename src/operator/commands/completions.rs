@@ -1,0 +1,23 @@
+//! `landfall completions`: the script that makes a shell ask this program for completions.
+
+use std::io;
+
+use clap_complete::Shell;
+use clap_complete::env::Shells;
+
+use crate::operator::output::print;
+
+/// Prints the script for a shell.
+///
+/// # Errors
+/// One of the standard output.
+pub fn run(shell: Shell) -> io::Result<()> {
+    let shells = Shells::builtins();
+    let Some(completer) = shells.completer(&shell.to_string()) else {
+        return Err(io::Error::other("this shell cannot be completed"));
+    };
+    let mut script = Vec::new();
+    let (variable, program) = ("COMPLETE", "landfall");
+    completer.write_registration(variable, program, program, program, &mut script)?;
+    print(&String::from_utf8_lossy(&script))
+}

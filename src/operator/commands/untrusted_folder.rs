@@ -1,0 +1,57 @@
+//! Refuses to work in the home of an account, where a client may have put the configuration.
+
+use std::env::current_dir;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+use crate::accounts;
+use crate::config::Config;
+use crate::database;
+
+/// Refuses what was found in the current folder if that lies in the home of an account: a client may have put
+/// it there. Homes are known from the data that the config names, from data in the folders above, and from the
+/// server that is installed.
+///
+/// # Errors
+/// Which home it is.
+pub async fn refuse_home(config: &Config) -> anyhow::Result<()> {
+    if !config.is_found_here {
+        return Ok(());
+    }
+    // Without links.
+    let here = current_dir()?;
+    let installed = Config::installed().map(|config| config.server.data);
+    let above = here
+        .ancestors()
+        .flat_map(|above| [above.join("data"), above.to_owned()]);
+    let above = above.filter(|data| database::exists(data).unwrap_or(false));
+    let mut known: Vec<PathBuf> = [config.server.data.clone()]
+        .into_iter()
+        .chain(installed)
+        .chain(above)
+        .map(|data| fs::canonicalize(&data).unwrap_or(data))
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    // First what is known without opening a database, which may be a client's, too.
+    let mut homes: Vec<_> = known.iter().map(|data| data.join("homes")).collect();
+    refuse_within(&homes, &here)?;
+    homes.clear();
+    for data in &known {
+        // One that this user cannot read is not theirs.
+        homes.extend(accounts::homes_elsewhere_of(data).await.unwrap_or_default());
+    }
+    refuse_within(&homes, &here)
+}
+
+fn refuse_within(homes: &[PathBuf], here: &Path) -> anyhow::Result<()> {
+    match homes.iter().find(|home| here.starts_with(home)) {
+        Some(home) => bail!(
+            "the current folder lies in {}, where accounts have their files: a client may have put the config there; run it elsewhere, or name a config with --config FILE",
+            home.display()
+        ),
+        None => Ok(()),
+    }
+}
