@@ -9,7 +9,7 @@ use crate::common::{STEP, TRANSFER, have, run_ok};
 
 #[test]
 fn shells_complete_commands_options_and_names_of_users() {
-    let operator = Operator::new();
+    let operator = Operator::with_config("");
     operator
         .run(&["user", "add", "anna", "--no-password"])
         .accepted();
@@ -24,7 +24,7 @@ fn shells_complete_commands_options_and_names_of_users() {
     let words = |line: &str| {
         let ask = format!(
             "source ./script\nCOMP_WORDS=({line})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
-             COMP_TYPE=9\n_clap_complete_landfall landfall '' ''\necho \"${{COMPREPLY[@]}}\""
+             COMP_TYPE=9\n_clap_complete_landfall landfall \"${{COMP_WORDS[COMP_CWORD]}}\" ''\necho \"${{COMPREPLY[@]}}\""
         );
         let mut bash = Command::new("bash");
         bash.args(["--norc", "-c", &ask]);
