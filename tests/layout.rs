@@ -217,11 +217,10 @@ fn uses(sources: &BTreeMap<Module, Source>) -> BTreeMap<Module, BTreeSet<Module>
     sources
         .iter()
         .map(|(module, source)| {
-            let handed_on = |is_public: bool| is_public && module.as_slice() != ["main"];
             let imported = source
                 .imports
                 .iter()
-                .filter(|(_, _, is_public)| !handed_on(*is_public))
+                .filter(|(_, _, is_public)| !is_public)
                 .map(|(_, target, _)| target);
             let used = imported
                 .chain(&source.paths)

@@ -25,9 +25,9 @@ pub(super) async fn warnings(account: &Account) -> Vec<String> {
     };
     let gap =
         |gap: VPath| format!("there is no directory {gap} in the home of {name}; --mkdir makes it");
-    let links = ask(account, links).await.into_iter().map(link);
-    let gaps = ask(account, missing).await.into_iter().map(gap);
-    links.chain(gaps).collect()
+    let found = look(account).await;
+    let links = found.links.into_iter().map(link);
+    links.chain(found.missing.into_iter().map(gap)).collect()
 }
 
 /// Makes the directories with permissions of their own that are not there; returns them.
@@ -35,7 +35,7 @@ pub(super) async fn warnings(account: &Account) -> Vec<String> {
 /// # Errors
 /// Of the disk, with the directory.
 pub(super) async fn make(account: &Account, umask: u32) -> anyhow::Result<Vec<VPath>> {
-    let gaps = ask(account, missing).await;
+    let gaps = look(account).await.missing;
     let (home, wanted) = (account.home.clone(), gaps.clone());
     let making = move || {
         let store = open_home(&home, umask)?;
@@ -53,45 +53,46 @@ pub(super) async fn make(account: &Account, umask: u32) -> anyhow::Result<Vec<VP
     Ok(gaps)
 }
 
-/// Asks about the home of an account with directories that have permissions of their own.
-async fn ask(account: &Account, question: fn(&Path, &Permissions) -> Vec<VPath>) -> Vec<VPath> {
+/// What stands in the place of directories that have permissions of their own.
+#[derive(Default)]
+struct DirectoryProblems {
+    links: Vec<VPath>,
+    missing: Vec<VPath>,
+}
+
+/// Looks into the home of an account with directories that have permissions of their own.
+async fn look(account: &Account) -> DirectoryProblems {
     let permissions = account.settings.rules.permissions.clone();
     if permissions.everywhere().is_some() {
-        return Vec::new();
+        return DirectoryProblems::default();
     }
     let home = [account.home.clone()];
-    let looking = move || disks::ask(home, move |home| question(home, &permissions));
+    let looking = move || disks::ask(home, move |home| find_problems(home, &permissions));
     let found = spawn_blocking(looking).await.unwrap_or_default();
-    found.into_values().flatten().collect()
+    found.into_values().next().unwrap_or_default()
 }
 
-fn missing(home: &Path, permissions: &Permissions) -> Vec<VPath> {
+fn find_problems(home: &Path, permissions: &Permissions) -> DirectoryProblems {
     let Ok(store) = open_home(home, 0) else {
-        return Vec::new();
+        return DirectoryProblems::default();
     };
-    // Nothing is made beyond a link, of which there is another warning.
-    let is_missing = |place: &VPath| {
-        let found = store.metadata(place, false);
-        let is_linked = || place.with_parents().any(|above| is_link(&*store, &above));
-        matches!(found, Err(Error::Os(Errno::NOENT))) && !is_linked()
-    };
-    let directories = permissions.all().map(|(directory, _)| directory.clone());
-    directories.filter(is_missing).collect()
-}
-
-fn links(home: &Path, permissions: &Permissions) -> Vec<VPath> {
-    let Ok(store) = open_home(home, 0) else {
-        return Vec::new();
-    };
-    let directories = permissions.all().map(|(directory, _)| directory);
-    let mut links: Vec<_> = directories
-        .filter_map(|directory| {
-            let mut places = directory.with_parents();
-            places.find(|place| is_link(&*store, place))
-        })
-        .collect();
-    links.dedup();
-    links
+    let mut found = DirectoryProblems::default();
+    for (directory, _) in permissions.all() {
+        if let Some(link) = directory
+            .with_parents()
+            .find(|place| is_link(&*store, place))
+        {
+            found.links.push(link);
+        } else if matches!(
+            store.metadata(&directory, false),
+            Err(Error::Os(Errno::NOENT))
+        ) {
+            // Nothing is made beyond a link, of which there is a warning.
+            found.missing.push(directory);
+        }
+    }
+    found.links.dedup();
+    found
 }
 
 fn is_link(store: &dyn Store, place: &VPath) -> bool {

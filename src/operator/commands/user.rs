@@ -38,7 +38,9 @@ pub async fn run(config: &Config, command: cli::UserCommand) -> anyhow::Result<(
         Ok(()) => command.run(config, &accounts, &mut done).await,
         refused => refused,
     };
-    if before == Some(true) && login_ways(config, &accounts, &change).await? == Some(false) {
+    let after = login_ways(config, &accounts, &change).await;
+    // What was changed is recorded below, also if this cannot be read any more.
+    if before == Some(true) && matches!(after, Ok(Some(false))) {
         warn(["nothing is left with which somebody could log in to this user".to_owned()]);
     }
     accounts.close().await;
@@ -378,7 +380,7 @@ async fn remove(
 /// Warns about a change that is made but may be unintended.
 fn warn(warnings: impl IntoIterator<Item = String>) {
     for warning in warnings {
-        eprintln!("landfall: {warning}");
+        output::complain(&format!("landfall: {warning}"));
     }
 }
 
