@@ -8,6 +8,7 @@ use super::penalties::{Ban, Offence, Offenders};
 use super::ranked::Ranked;
 use super::settings::{AdmissionFigures, AdmissionSettings, ConnectionRefusal, Startups};
 use crate::rules::Network;
+use crate::values::label::{ByLabel, Label as _};
 
 /// A place that a connection without a login takes.
 #[derive(Debug)]
@@ -37,8 +38,7 @@ pub(super) struct Door {
     ipv6: Offenders,
     /// Sources from which somebody has logged in, and when that was last.
     known: Ranked<()>,
-    /// By [`ConnectionRefusal`].
-    refused: [u64; ConnectionRefusal::ALL.len()],
+    refused: ByLabel<ConnectionRefusal, u64>,
 }
 
 impl Door {
@@ -178,9 +178,7 @@ impl Door {
     }
 
     fn refuse(&mut self, refusal: ConnectionRefusal) -> ConnectionRefusal {
-        if let Some(count) = self.refused.get_mut(refusal as usize) {
-            *count += 1;
-        }
+        self.refused[refusal] += 1;
         refusal
     }
 
@@ -242,10 +240,10 @@ impl Door {
         AdmissionFigures {
             waiting: self.waiting.iter().sum(),
             banned: self.ipv4.bans(now).chain(self.ipv6.bans(now)).count(),
-            refused: ConnectionRefusal::ALL
-                .into_iter()
-                .map(ConnectionRefusal::name)
-                .zip(self.refused)
+            refused: self
+                .refused
+                .iter()
+                .map(|(refusal, count)| (refusal.name(), *count))
                 .collect(),
         }
     }

@@ -7,41 +7,21 @@ use std::time::Duration;
 
 use super::ranked::Ranked;
 use crate::rules::Network;
+use crate::values::label::{Label, labels};
 
-/// What a source can have to answer for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Offence {
-    /// It tried to log in, and failed.
-    FailedLogin,
-    /// It left without trying to, or without a word.
-    NoLogin,
-    /// It speaks something else than SSH.
-    Scan,
-    /// It was not done in time.
-    Late,
-    /// It broke the protocol, or sent more than anybody needs to log in.
-    Abuse,
-}
-
-impl Offence {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::FailedLogin,
-        Self::NoLogin,
-        Self::Scan,
-        Self::Late,
-        Self::Abuse,
-    ];
-
-    /// Its name, for programs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::FailedLogin => "failed_login",
-            Self::NoLogin => "no_login",
-            Self::Scan => "scan",
-            Self::Late => "late",
-            Self::Abuse => "abuse",
-        }
+labels! {
+    /// What a source can have to answer for.
+    pub enum Offence {
+        /// It tried to log in, and failed.
+        FailedLogin = "failed_login",
+        /// It left without trying to, or without a word.
+        NoLogin = "no_login",
+        /// It speaks something else than SSH.
+        Scan = "scan",
+        /// It was not done in time.
+        Late = "late",
+        /// It broke the protocol, or sent more than anybody needs to log in.
+        Abuse = "abuse",
     }
 }
 
@@ -146,7 +126,7 @@ impl Offenders {
         let doubled = 1_u32.checked_shl(record.bans).unwrap_or(u32::MAX);
         let cost = each.saturating_mul(times).saturating_mul(doubled);
         let until = (until.max(now).saturating_add(cost)).min(now + penalties.most);
-        if let Some(count) = record.faults.get_mut(fault as usize) {
+        if let Some(count) = record.faults.get_mut(fault.index()) {
             *count = count.saturating_add(times);
         }
         let begins = !record.is_banned && until - now >= penalties.least;
@@ -180,7 +160,7 @@ impl Offenders {
 }
 
 fn ban(source: Network, until: Duration, record: &Record, now: Duration) -> Ban {
-    let faults = Offence::ALL.into_iter().zip(record.faults);
+    let faults = Offence::ALL.iter().copied().zip(record.faults);
     Ban {
         source,
         until,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::penalties::Penalties;
 use crate::rules::Network;
+use crate::values::label::labels;
 
 /// `[admission]`, and what else of the config it goes by.
 #[derive(Debug, Clone, Default)]
@@ -63,30 +64,19 @@ pub struct Startups {
     pub full: usize,
 }
 
-/// Why a connection is turned away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectionRefusal {
-    /// Too many are on their way to a login.
-    Startups,
-    /// Too many of them are from this source.
-    Source,
-    /// The source is banned.
-    Banned,
+labels! {
+    /// Why the server refuses a connection.
+    pub enum ConnectionRefusal {
+        /// Too many connections are not logged in yet.
+        Startups = "startups",
+        /// Too many of them are from this source address.
+        Source = "source",
+        /// The source address is banned.
+        Banned = "banned",
+    }
 }
 
 impl ConnectionRefusal {
-    /// All reasons.
-    pub const ALL: [Self; 3] = [Self::Startups, Self::Source, Self::Banned];
-
-    /// Its name in the metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Startups => "startups",
-            Self::Source => "source",
-            Self::Banned => "banned",
-        }
-    }
-
     /// What the other side is told, in place of a version: OpenSSH's words, which its users know.
     pub fn words(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use super::*;
+use crate::values::label::Label as _;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Some moment.

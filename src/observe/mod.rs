@@ -4,3 +4,4 @@ pub mod audit;
 pub mod failed_logins;
 pub mod log;
 pub mod metrics;
+pub mod outcome;

@@ -34,6 +34,7 @@ use crate::session::Session;
 use crate::session::registry::{RegisteredSession, Sessions};
 use crate::session::transfers::Direction;
 use crate::values::error_chain::chain;
+use crate::values::label::Label as _;
 use crate::values::time;
 
 /// Commands that are served at the same time; more wait in the system's queue. Each of them may hang on a

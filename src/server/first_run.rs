@@ -6,7 +6,7 @@ use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::accounts::{Accounts, NewAccount, Password, UserName};
-use crate::observe::audit::{Audit, Event};
+use crate::observe::audit::{AccountAction, Audit, Event};
 
 const NAME: &str = "demo";
 
@@ -36,7 +36,7 @@ pub(super) async fn make_account(
     audit.note(
         None,
         &Event::Account {
-            action: "add",
+            action: AccountAction::Add,
             name: NAME,
             message: "Added the account of the first start",
             operator: None,

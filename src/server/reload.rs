@@ -12,7 +12,7 @@ use tracing::{error, info};
 use crate::accounts::{Accounts, Declared};
 use crate::admission::Admission;
 use crate::config::{Config, Difference};
-use crate::observe::audit::{Audit, Event, Operator};
+use crate::observe::audit::{AccountAction, Audit, Event, Operator};
 use crate::observe::log::Log;
 use crate::server::jobs::live::Live;
 use crate::ssh::{Context, host_keys};
@@ -213,10 +213,18 @@ impl Reload {
 /// Notes in the trail what became of the declared users.
 pub(super) fn note_declared(audit: &Audit, declared: &Declared) {
     for (action, users, message) in [
-        ("add", &declared.added, "Added, as config.toml declares"),
-        ("set", &declared.changed, "Changed, as config.toml declares"),
         (
-            "remove",
+            AccountAction::Add,
+            &declared.added,
+            "Added, as config.toml declares",
+        ),
+        (
+            AccountAction::Set,
+            &declared.changed,
+            "Changed, as config.toml declares",
+        ),
+        (
+            AccountAction::Remove,
             &declared.removed,
             "Removed, since config.toml does not declare it any more; its files stay",
         ),

@@ -31,6 +31,7 @@ use crate::session::recorder::Recorder;
 use crate::session::transfers::{Totals, Transfers};
 use crate::store::local::{self, LocalStore, Remains};
 use crate::store::{Identity, Store};
+use crate::values::label::Label as _;
 use crate::values::path::VPath;
 
 /// Somebody who is logged in. Only a [`Proof`] makes one, and only a check of a password or key
@@ -205,7 +206,7 @@ impl Session {
     /// Records that the login is complete, or why it is refused after all.
     pub fn tell_login(&self, login: LoginEvent<'_>) {
         let (user, peer, session) = (self.user(), self.peer(), self.id());
-        let LoginEvent { method, key, .. } = login;
+        let (method, key) = (login.method.name(), login.key);
         if let Some(reason) = login.reason {
             warn!(user, %peer, method, key, reason, "login refused");
         } else {

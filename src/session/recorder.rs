@@ -28,16 +28,10 @@ impl Recorder {
     /// Notes an event, now. Never waits.
     pub fn note(&self, event: &Event<'_>) {
         match event {
-            Event::Refused { reason, .. } => self.metrics.refused(reason),
-            Event::Login(LoginEvent { method, ok, .. }) => self.metrics.login(method, *ok),
-            Event::Upload(moved) => {
-                let result = moved.result.name();
-                self.metrics.transferred(Direction::Upload, result);
-            }
-            Event::Download(moved) => {
-                let result = moved.result.name();
-                self.metrics.transferred(Direction::Download, result);
-            }
+            Event::Refused { reason, .. } => self.metrics.refused(*reason),
+            Event::Login(LoginEvent { method, ok, .. }) => self.metrics.login(*method, *ok),
+            Event::Upload(moved) => self.metrics.transferred(Direction::Upload, moved.result),
+            Event::Download(moved) => self.metrics.transferred(Direction::Download, moved.result),
             _ => {}
         }
         self.audit.note(Some(&self.who), event);

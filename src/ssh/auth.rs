@@ -27,6 +27,7 @@ use crate::observe::failed_logins::FailedLogins;
 use crate::observe::log::brief;
 use crate::observe::metrics::Metrics;
 use crate::values::error_chain::chain;
+use crate::values::label::Label as _;
 
 /// One connection's way to a login.
 pub(super) struct Authentication {
@@ -240,7 +241,7 @@ impl Authentication {
         match self.accounts.check(user, credential, flags, from).await {
             Ok(Ok(KeyProof::Login(proof))) => self.conclude(user, means, Ok(*proof)),
             Ok(Ok(KeyProof::PasswordNext(given))) => {
-                let (peer, method) = (self.peer, means.method);
+                let (peer, method) = (self.peer, means.method.name());
                 debug!(user, %peer, method, "key accepted; the password comes next");
                 self.given = Some(given);
                 self.visit.attempts().first_step(user, means);
@@ -260,7 +261,8 @@ impl Authentication {
             }
             Err(reason) => {
                 let text = reason.to_string();
-                self.failed.note(user, self.peer, means.method, &text);
+                self.failed
+                    .note(user, self.peer, means.method.name(), &text);
                 self.visit.wrong();
                 self.note_refusal(user, &means, &text);
                 // Only a wrong password leaves the first of two steps done.
@@ -286,7 +288,7 @@ impl Authentication {
 
     /// Records a refusal in both logs.
     fn note_refusal(&self, user: &str, means: &Means, reason: &str) {
-        let (peer, method, key) = (self.peer, means.method, means.key.as_deref());
+        let (peer, method, key) = (self.peer, means.method.name(), means.key.as_deref());
         // Debug formatting escapes what an unauthenticated client may have put into the name.
         warn!(user = ?brief(user), %peer, method, key, reason, "login refused");
         self.visit.attempts().failed(user, reason);

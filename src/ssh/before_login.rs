@@ -11,6 +11,7 @@ use super::attempts::Attempts;
 use crate::accounts::LoginOptions;
 use crate::admission::{Offence, Ticket};
 use crate::observe::audit::{Audit, Event};
+use crate::values::label::Label as _;
 use crate::values::time;
 
 /// Bytes that may come before the login, whatever it is made of: key exchanges, and what a client says

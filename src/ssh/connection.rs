@@ -30,6 +30,7 @@ use crate::session::recorder::Recorder;
 use crate::session::registry::{RegistryEntry, SessionEnd, TooMany};
 use crate::session::{ConnectedClient, Session, SessionTerms, Shares};
 use crate::values::error_chain::chain;
+use crate::values::label::Label as _;
 
 /// One connection: first a login, then a session with channels.
 pub(super) struct Connection {
@@ -251,12 +252,12 @@ impl Handler for Connection {
             Ok(entry) => {
                 self.entry = Some(entry);
                 let (name, from) = (&session.account().name, self.peer.ip());
-                context.accounts.note_login(name, means.method, from);
+                context.accounts.note_login(name, means.method.name(), from);
             }
             Err(refused) => {
                 let (user, words) = (session.user(), refused.to_string());
                 let failed = &context.failed_logins;
-                failed.note(user, self.peer, means.method, &words);
+                failed.note(user, self.peer, means.method.name(), &words);
                 // Cuts the connection of a client that stays; and here the words go out before
                 // anything that it asks for next can be refused without them.
                 self.ending.end(&words);

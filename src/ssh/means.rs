@@ -3,25 +3,27 @@
 use russh::keys::ssh_key::certificate::Certificate;
 use russh::keys::{HashAlg, PublicKey};
 
+use crate::observe::outcome::LoginMethod;
+
 /// By what somebody logs in.
 #[derive(Debug, Clone)]
 pub(super) struct Means {
-    pub(super) method: &'static str,
+    pub(super) method: LoginMethod,
     /// The fingerprint of the key.
     pub(super) key: Option<String>,
 }
 
 pub(super) const PASSWORD: Means = Means {
-    method: "password",
+    method: LoginMethod::Password,
     key: None,
 };
 pub(super) const KEYBOARD_INTERACTIVE: Means = Means {
-    method: "keyboard-interactive",
+    method: LoginMethod::KeyboardInteractive,
     key: None,
 };
 /// As a guest.
 pub(super) const NONE: Means = Means {
-    method: "none",
+    method: LoginMethod::None,
     key: None,
 };
 
@@ -29,8 +31,8 @@ impl Means {
     pub(super) fn of(key: &PublicKey, certificate: Option<&Certificate>) -> Self {
         Self {
             method: match certificate {
-                None => "publickey",
-                Some(_) => "certificate",
+                None => LoginMethod::PublicKey,
+                Some(_) => LoginMethod::Certificate,
             },
             key: Some(key.fingerprint(HashAlg::Sha256).to_string()),
         }

@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::hashing::Hashing;
 use super::open_file::OpenFile;
-use crate::observe::audit::{Moved, TransferResult};
+use crate::observe::audit::Moved;
+use crate::observe::outcome::TransferResult;
 
 /// What was moved of one file.
 #[derive(Default)]

@@ -11,9 +11,11 @@ use super::moves::Moves;
 use super::open_file::End;
 use super::story::Story;
 use crate::error::{Error, UnfinishedOverwrite};
-use crate::observe::audit::{Event, Moved, TransferResult, milliseconds, shown};
+use crate::observe::audit::{Event, Moved, milliseconds, shown};
+use crate::observe::outcome::{RefusalReason, TransferResult};
 use crate::session::transfers::Transfer;
 use crate::store::Changes;
+use crate::values::label::Label as _;
 use crate::values::path::VPath;
 
 /// What a verb does.
@@ -63,7 +65,7 @@ impl Vfs {
             Err(error) => {
                 let refusal = refusal(error);
                 // Of the WRITEs to a file, only the first that fails comes here.
-                if matches!(deed, Deed::Write(_)) || refusal == Some(DISK) {
+                if matches!(deed, Deed::Write(_)) || refusal == Some(RefusalReason::Disk) {
                     let (action, path) = (deed.name(), text(deed.path()));
                     let (path, reason) = (&*path, error.to_string());
                     warn!(user, session, path, reason, "{action} failed");
@@ -246,23 +248,20 @@ impl fmt::Display for Deed<'_> {
     }
 }
 
-/// The refusal of a disk that is full or fails: the operator's business at once.
-const DISK: &str = "disk";
-
 /// Why something was not allowed; `None` if it only could not be.
-fn refusal(error: &Error) -> Option<&'static str> {
+fn refusal(error: &Error) -> Option<RefusalReason> {
     match error {
         Error::Refused(_)
         | Error::NotAllowed(_)
-        | Error::Os(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Some("permission"),
+        | Error::Os(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Some(RefusalReason::Permission),
         // The kernel does not follow what leads out of a home by magic.
-        Error::Os(Errno::LOOP | Errno::XDEV) => Some("confinement"),
-        Error::Quota(_) | Error::Os(Errno::DQUOT) => Some("quota"),
-        Error::Os(Errno::NOSPC | Errno::IO) => Some(DISK),
+        Error::Os(Errno::LOOP | Errno::XDEV) => Some(RefusalReason::Confinement),
+        Error::Quota(_) | Error::Os(Errno::DQUOT) => Some(RefusalReason::Quota),
+        Error::Os(Errno::NOSPC | Errno::IO) => Some(RefusalReason::Disk),
         Error::Unfinished(UnfinishedOverwrite {
             cause: Some(errno), ..
         }) => refusal(&Error::Os(*errno)),
-        Error::Limit(..) => Some("limit"),
+        Error::Limit(..) => Some(RefusalReason::Limit),
         _ => None,
     }
 }

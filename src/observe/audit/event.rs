@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::text::{self, Length};
+use crate::observe::outcome::{LoginMethod, RefusalReason, TransferResult};
+use crate::values::label::labels;
 use crate::values::time::rfc3339_millis;
 
 /// The names of all events, as they stand in `event`.
@@ -62,6 +64,24 @@ pub struct Operator {
     /// Who became that by sudo, as sudo says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sudo_user: Option<String>,
+}
+
+labels! {
+    /// How an account was changed.
+    pub enum AccountAction {
+        /// It was added.
+        Add = "add",
+        /// Its settings were changed.
+        Set = "set",
+        /// It was removed.
+        Remove = "remove",
+        /// Its password was set or removed.
+        Password = "password",
+        /// It was given keys.
+        KeyAdd = "key_add",
+        /// One of its keys was removed.
+        KeyRemove = "key_remove",
+    }
 }
 
 /// An event.
@@ -153,8 +173,8 @@ pub enum Event<'a> {
         action: &'a str,
         /// With which file.
         path: Cow<'a, str>,
-        /// "permission", "confinement", "quota", "disk" or "limit".
-        reason: &'a str,
+        /// Why.
+        reason: RefusalReason,
         /// As the client was told.
         message: String,
     },
@@ -168,8 +188,8 @@ pub enum Event<'a> {
     },
     /// The operator has changed an account.
     Account {
-        /// "add", "set", "remove", "password", "key_add" or "key_remove".
-        action: &'a str,
+        /// What it has changed.
+        action: AccountAction,
         /// Which account.
         name: &'a str,
         /// As the operator was told.
@@ -265,8 +285,8 @@ impl Event<'_> {
 pub struct LoginEvent<'a> {
     /// Did it succeed?
     pub ok: bool,
-    /// "password", "keyboard-interactive" or "publickey".
-    pub method: &'a str,
+    /// How.
+    pub method: LoginMethod,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
@@ -293,36 +313,6 @@ pub struct Moved<'a> {
     /// Of the whole file, if the config asks for it and the transfer is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-}
-
-/// How a transfer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TransferResult {
-    /// An upload: closed by the client, and nothing failed. A download: at least as many bytes were
-    /// read as there were from its offset to the end when it was opened.
-    Complete,
-    /// A download: closed by the client before that.
-    Partial,
-    /// An upload: something that should have been written was not.
-    Failed,
-    /// The session ended before the client closed it.
-    Cut,
-}
-
-impl TransferResult {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Complete, Self::Partial, Self::Failed, Self::Cut];
-
-    /// As it stands in `result`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Partial => "partial",
-            Self::Failed => "failed",
-            Self::Cut => "cut",
-        }
-    }
 }
 
 #[derive(Serialize)]

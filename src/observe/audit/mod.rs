@@ -30,7 +30,7 @@ use self::queue::{AuditJob, AuditShared, StreamQueue, WaitingBytes};
 use crate::io::by_account::ByAccount;
 
 pub use self::archive::{copy_files, is_log, restore_files};
-pub use self::event::{Actor, Event, KINDS, LoginEvent, Moved, Operator, TransferResult, shown};
+pub use self::event::{AccountAction, Actor, Event, KINDS, LoginEvent, Moved, Operator, shown};
 pub use self::read::AuditReader;
 pub use self::trail::{LogRotation, Trail};
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::observe::outcome::{LoginMethod, RefusalReason, TransferResult};
+use crate::values::label::{ByLabel, labels};
 use crate::values::time;
 
 pub use self::text::{AccountMetrics, DiskSpace, Elsewhere, FileSystem, ProcessFigures};
@@ -20,66 +22,56 @@ pub struct Metrics {
     connections: Gauge,
     accepted: Counter,
     sessions: Gauge,
-    logins_accepted: ByLabel<{ METHODS.len() }>,
-    logins_refused: ByLabel<{ METHODS.len() }>,
-    uploaded: Counter,
-    downloaded: Counter,
-    uploads: ByLabel<{ RESULTS.len() }>,
-    downloads: ByLabel<{ RESULTS.len() }>,
-    requests: [Histogram; REQUESTS.len()],
-    refusals: ByLabel<5>,
+    logins: ByLabel<LoginOutcome, ByLabel<LoginMethod, Counter>>,
+    bytes: ByLabel<Direction, Counter>,
+    transfers: ByLabel<Direction, ByLabel<TransferResult, Counter>>,
+    requests: ByLabel<RequestKind, Histogram>,
+    refusals: ByLabel<RefusalReason, Counter>,
     backlog: Gauge,
 }
 
-/// Which way the bytes of a file go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// From the client to the server.
-    Upload,
-    /// From the server to the client.
-    Download,
+labels! {
+    /// The direction of a transfer.
+    pub enum Direction {
+        /// From the client to the server.
+        Upload = "upload",
+        /// From the server to the client.
+        Download = "download",
+    }
 }
 
-/// The ways to log in.
-const METHODS: [&str; 5] = [
-    "password",
-    "keyboard-interactive",
-    "publickey",
-    "certificate",
-    "none",
-];
-/// How a transfer ends, as in the audit log.
-const RESULTS: [&str; 4] = ["complete", "partial", "failed", "cut"];
-/// Why something is refused, as in the audit trail.
-const REASONS: [&str; 5] = ["permission", "confinement", "quota", "disk", "limit"];
-
-/// What an SFTP client asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // They are named as in the protocol.
-pub enum RequestKind {
-    Init,
-    Open,
-    Close,
-    Read,
-    Write,
-    Stat,
-    Setstat,
-    List,
-    Remove,
-    Mkdir,
-    Rmdir,
-    Realpath,
-    Rename,
-    Link,
-    Extended,
-    Unknown,
+labels! {
+    /// Whether a login succeeded.
+    pub(super) enum LoginOutcome {
+        /// It did.
+        Accepted = "accepted",
+        /// It did not.
+        Refused = "refused",
+    }
 }
 
-/// The names of [`RequestKind`], in its order.
-const REQUESTS: [&str; 16] = [
-    "init", "open", "close", "read", "write", "stat", "setstat", "list", "remove", "mkdir",
-    "rmdir", "realpath", "rename", "link", "extended", "unknown",
-];
+labels! {
+    /// The kind of an SFTP request.
+    #[allow(missing_docs)] // Named as in the protocol.
+    pub enum RequestKind {
+        Init = "init",
+        Open = "open",
+        Close = "close",
+        Read = "read",
+        Write = "write",
+        Stat = "stat",
+        Setstat = "setstat",
+        List = "list",
+        Remove = "remove",
+        Mkdir = "mkdir",
+        Rmdir = "rmdir",
+        Realpath = "realpath",
+        Rename = "rename",
+        Link = "link",
+        Extended = "extended",
+        Unknown = "unknown",
+    }
+}
 
 /// Upper ends of the buckets of a histogram, in seconds; one without an end follows.
 const BUCKETS: [(&str, Duration); 9] = [
@@ -122,34 +114,6 @@ impl Gauge {
     }
 }
 
-/// A counter for each of a few labels.
-#[derive(Debug)]
-struct ByLabel<const LABELS: usize> {
-    labels: [&'static str; LABELS],
-    counters: [Counter; LABELS],
-}
-
-impl<const LABELS: usize> ByLabel<LABELS> {
-    fn new(labels: [&'static str; LABELS]) -> Self {
-        Self {
-            labels,
-            counters: std::array::from_fn(|_| Counter::default()),
-        }
-    }
-
-    fn count(&self, label: &str) {
-        let mut both = self.labels.iter().zip(&self.counters);
-        if let Some((_, counter)) = both.find(|(known, _)| **known == label) {
-            counter.add(1);
-        }
-    }
-
-    fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counts = self.counters.iter().map(Counter::get);
-        self.labels.iter().copied().zip(counts)
-    }
-}
-
 /// How often something took how long.
 #[derive(Debug, Default)]
 struct Histogram {
@@ -176,14 +140,11 @@ impl Default for Metrics {
             connections: Gauge::default(),
             accepted: Counter::default(),
             sessions: Gauge::default(),
-            logins_accepted: ByLabel::new(METHODS),
-            logins_refused: ByLabel::new(METHODS),
-            uploaded: Counter::default(),
-            downloaded: Counter::default(),
-            uploads: ByLabel::new(RESULTS),
-            downloads: ByLabel::new(RESULTS),
-            requests: std::array::from_fn(|_| Histogram::default()),
-            refusals: ByLabel::new(REASONS),
+            logins: ByLabel::default(),
+            bytes: ByLabel::default(),
+            transfers: ByLabel::default(),
+            requests: ByLabel::default(),
+            refusals: ByLabel::default(),
             backlog: Gauge::default(),
         }
     }
@@ -202,40 +163,32 @@ impl Metrics {
     }
 
     /// Somebody has logged in, or was refused.
-    pub fn login(&self, method: &str, is_accepted: bool) {
-        if is_accepted {
-            self.logins_accepted.count(method);
-        } else {
-            self.logins_refused.count(method);
-        }
+    pub fn login(&self, method: LoginMethod, is_accepted: bool) {
+        let outcome = match is_accepted {
+            true => LoginOutcome::Accepted,
+            false => LoginOutcome::Refused,
+        };
+        self.logins[outcome][method].add(1);
     }
 
     /// Bytes of a file have come, or were read to be sent.
     pub fn moved(&self, direction: Direction, bytes: u64) {
-        match direction {
-            Direction::Upload => self.uploaded.add(bytes),
-            Direction::Download => self.downloaded.add(bytes),
-        }
+        self.bytes[direction].add(bytes);
     }
 
     /// A file was closed after bytes of it were moved, or its session has ended.
-    pub fn transferred(&self, direction: Direction, result: &str) {
-        match direction {
-            Direction::Upload => self.uploads.count(result),
-            Direction::Download => self.downloads.count(result),
-        }
+    pub fn transferred(&self, direction: Direction, result: TransferResult) {
+        self.transfers[direction][result].add(1);
     }
 
     /// A request was carried out, and took so long.
     pub fn request(&self, request: RequestKind, took: Duration) {
-        if let Some(histogram) = self.requests.get(request as usize) {
-            histogram.observe(took);
-        }
+        self.requests[request].observe(took);
     }
 
     /// Something was refused.
-    pub fn refused(&self, reason: &str) {
-        self.refusals.count(reason);
+    pub fn refused(&self, reason: RefusalReason) {
+        self.refusals[reason].add(1);
     }
 
     /// So many more bytes of requests wait, or fewer.

@@ -3,8 +3,9 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use super::{BUCKETS, Counter, Histogram, Metrics, REQUESTS};
+use super::{BUCKETS, Counter, Histogram, Metrics};
 use crate::io::pool;
+use crate::values::label::Label as _;
 
 /// What is counted elsewhere.
 #[derive(Debug, Default)]
@@ -136,13 +137,10 @@ impl Metrics {
         page.value("sessions", &[], self.sessions.get());
 
         page.head("logins_total", "counter", "Logins and refused tries.");
-        for (result, logins) in [
-            ("accepted", &self.logins_accepted),
-            ("refused", &self.logins_refused),
-        ] {
-            for (method, count) in logins.each() {
-                let labels = [("method", method), ("result", result)];
-                page.value("logins_total", &labels, count);
+        for (outcome, logins) in self.logins.iter() {
+            for (method, count) in logins.iter() {
+                let labels = [("method", method.name()), ("result", outcome.name())];
+                page.value("logins_total", &labels, count.get());
             }
         }
         page.head(
@@ -150,18 +148,19 @@ impl Metrics {
             "counter",
             "Bytes of files that were moved.",
         );
-        for (direction, bytes) in [("upload", &self.uploaded), ("download", &self.downloaded)] {
-            page.value("file_bytes_total", &[("direction", direction)], bytes.get());
+        for (direction, bytes) in self.bytes.iter() {
+            let labels = [("direction", direction.name())];
+            page.value("file_bytes_total", &labels, bytes.get());
         }
         page.head(
             "transfers_total",
             "counter",
             "Files that were uploaded or downloaded, by how that ended.",
         );
-        for (direction, transfers) in [("upload", &self.uploads), ("download", &self.downloads)] {
-            for (result, count) in transfers.each() {
-                let labels = [("direction", direction), ("result", result)];
-                page.value("transfers_total", &labels, count);
+        for (direction, transfers) in self.transfers.iter() {
+            for (result, count) in transfers.iter() {
+                let labels = [("direction", direction.name()), ("result", result.name())];
+                page.value("transfers_total", &labels, count.get());
             }
         }
         page.head(
@@ -169,16 +168,17 @@ impl Metrics {
             "counter",
             "What was not allowed or had no room.",
         );
-        for (reason, count) in self.refusals.each() {
-            page.value("refusals_total", &[("reason", reason)], count);
+        for (reason, count) in self.refusals.iter() {
+            page.value("refusals_total", &[("reason", reason.name())], count.get());
         }
         page.head(
             "request_duration_seconds",
             "histogram",
             "SFTP requests, and how long each took to carry out.",
         );
-        for (request, histogram) in REQUESTS.iter().zip(&self.requests) {
-            page.histogram("request_duration_seconds", ("request", request), histogram);
+        for (request, histogram) in self.requests.iter() {
+            let label = ("request", request.name());
+            page.histogram("request_duration_seconds", label, histogram);
         }
         page.head("backlog_bytes", "gauge", "Bytes of requests that wait.");
         page.value("backlog_bytes", &[], self.backlog.get());

@@ -5,9 +5,11 @@ use clap::builder::PossibleValuesParser;
 use clap_complete::ArgValueCompleter;
 
 use super::OutputFormat;
-use crate::observe::audit::{KINDS, TransferResult};
+use crate::observe::audit::KINDS;
+use crate::observe::outcome::TransferResult;
 use crate::operator::commands::complete::user_names;
 use crate::rules::Network;
+use crate::values::label::Label as _;
 use crate::values::path::VPath;
 use crate::values::time::{self, parse_rfc3339};
 use crate::values::units::parse_duration;
@@ -52,7 +54,7 @@ pub struct AuditFilter {
     pub source: Option<Network>,
     /// Only uploads and downloads with this result
     #[arg(long, value_name = "RESULT", num_args = 1.., value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(TransferResult::ALL.map(TransferResult::name)))]
+        value_parser = PossibleValuesParser::new(TransferResult::ALL.iter().map(|result| result.name())))]
     pub result: Vec<String>,
     /// How to print it: in JSON, the lines of the audit log itself.
     #[command(flatten)]

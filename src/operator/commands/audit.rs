@@ -17,7 +17,7 @@ use self::filter::EventFilter;
 use crate::accounts::{Accounts, UserName};
 use crate::config::Config;
 use crate::database;
-use crate::observe::audit::{AuditReader, Event, Operator};
+use crate::observe::audit::{AccountAction, AuditReader, Event, Operator};
 use crate::operator::cli;
 use crate::operator::output;
 use crate::values::time::{parse_rfc3339, rfc3339};
@@ -331,7 +331,7 @@ fn word(event: &Value, name: &str) -> Option<String> {
 }
 
 /// Records that an account was changed. `message` is the command's output.
-pub(super) fn note_account(config: &Config, action: &str, name: &UserName, message: &str) {
+pub(super) fn note_account(config: &Config, action: AccountAction, name: &UserName, message: &str) {
     note(
         config,
         &Event::Account {

@@ -12,6 +12,7 @@ use crate::accounts::{
 };
 use crate::config::Config;
 use crate::control::RunningServer;
+use crate::observe::audit::AccountAction;
 use crate::operator::cli::{self, PasswordSource};
 use crate::operator::output;
 use crate::quota::Ledgers;
@@ -65,7 +66,7 @@ pub async fn run(config: &Config, command: cli::UserCommand) -> anyhow::Result<(
 async fn login_ways(
     config: &Config,
     accounts: &Accounts,
-    change: &Option<(&'static str, UserName)>,
+    change: &Option<(AccountAction, UserName)>,
 ) -> anyhow::Result<Option<bool>> {
     let Some((_, name)) = change else {
         return Ok(None);
@@ -127,14 +128,14 @@ impl CheckedCommand {
     }
 
     /// Returns the action and the account that it changes, which open sessions may depend on.
-    fn change(&self) -> Option<(&'static str, UserName)> {
+    fn change(&self) -> Option<(AccountAction, UserName)> {
         let (action, name) = match self {
-            Self::Add(new, _) => ("add", &new.name),
-            Self::Set(name, _) => ("set", name),
-            Self::Remove(name, _) => ("remove", name),
-            Self::SetPassword(name, _) => ("password", name),
-            Self::AddKeys(name, _) => ("key_add", name),
-            Self::RemoveKey(name, _) => ("key_remove", name),
+            Self::Add(new, _) => (AccountAction::Add, &new.name),
+            Self::Set(name, _) => (AccountAction::Set, name),
+            Self::Remove(name, _) => (AccountAction::Remove, name),
+            Self::SetPassword(name, _) => (AccountAction::Password, name),
+            Self::AddKeys(name, _) => (AccountAction::KeyAdd, name),
+            Self::RemoveKey(name, _) => (AccountAction::KeyRemove, name),
             Self::Show(..) | Self::Why(..) | Self::List(_) | Self::ListKeys(..) => return None,
         };
         Some((action, name.clone()))
@@ -230,7 +231,7 @@ async fn refuse_declared(
     let Some((action, name)) = command.change() else {
         return Ok(());
     };
-    if action == "add" {
+    if action == AccountAction::Add {
         return match config.spot_of(&name) {
             Some(spot) => bail!("{name} is declared in {spot}: run landfall reload"),
             None if config.guest.enabled && config.guest.name == name.as_str() => bail!(

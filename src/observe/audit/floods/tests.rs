@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::event::LoginEvent;
 use super::*;
+use crate::observe::outcome::{LoginMethod, RefusalReason};
 
 /// Takes events, and sees what is written.
 struct Log {
@@ -41,7 +42,7 @@ impl Log {
         };
         let event = Event::Login(LoginEvent {
             ok: reason.is_none(),
-            method: "password",
+            method: LoginMethod::Password,
             reason,
             key: None,
             client: "SSH-2.0-x".into(),
@@ -59,7 +60,7 @@ impl Log {
         let event = Event::Refused {
             action,
             path: path.into(),
-            reason: "permission",
+            reason: RefusalReason::Permission,
             message: "no".to_owned(),
         };
         let taken = self.floods.take(Some(&who), &event, self.now);
