@@ -14,7 +14,7 @@ use toml::de::DeValue;
 
 use crate::admission::Startups;
 use crate::rules::{Granted, Network, Permissions};
-use crate::values::time::parse_date_or_time;
+use crate::values::time;
 use crate::values::units::{parse_duration, parse_rate, parse_size, show_size};
 use crate::values::user_name::UserName;
 
@@ -342,7 +342,7 @@ where
 /// A date or a time, in seconds since 1970-01-01 00:00 UTC.
 pub(super) fn moment(value: &Value<'_>) -> Parsed<i64> {
     let text = text(value, "2027-01-31")?;
-    parse_date_or_time(text).map_or_else(
+    time::parse(text).map_or_else(
         || {
             wrong(format!(
                 "is {text:?}, which is neither a date such as \"2027-01-31\" nor a time such as \"2027-01-31T18:00:00Z\""

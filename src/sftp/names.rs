@@ -3,7 +3,7 @@
 //! FileZilla and WinSCP parse).
 
 use crate::store::Metadata;
-use crate::values::time::civil;
+use crate::values::time;
 
 /// Entries older than this show the year in place of the time of day: half a year, as in `ls`.
 const RECENT: i64 = 365 * 24 * 3600 / 2;
@@ -120,13 +120,14 @@ fn mode_string(mode: u32) -> [u8; 10] {
     ]
 }
 
-/// `Nov 21 01:19` for what is recent, `Nov 21  2024` for the rest, always twelve wide.
+/// Appends `Nov 21 01:19` for a recent time, `Nov 21  2024` for another: twelve characters for a year of four digits.
 fn put_date(out: &mut Vec<u8>, mtime: i64, now: i64) {
-    let (year, month, day) = civil(mtime.div_euclid(86_400));
-    let month = MONTHS.get(month as usize - 1).copied().unwrap_or("???");
+    let date = time::date(mtime);
+    let month = usize::from(date.month().unsigned_abs()) - 1;
+    let month = MONTHS.get(month).copied().unwrap_or("???");
     out.extend_from_slice(month.as_bytes());
     out.push(b' ');
-    put_number(out, day.unsigned_abs(), 2, b' ');
+    put_number(out, date.day().unsigned_abs().into(), 2, b' ');
     let age = now.saturating_sub(mtime);
     if (0..RECENT).contains(&age) {
         let minute = mtime.rem_euclid(86_400).unsigned_abs() / 60;
@@ -135,8 +136,9 @@ fn put_date(out: &mut Vec<u8>, mtime: i64, now: i64) {
         out.push(b':');
         put_number(out, minute % 60, 2, b'0');
     } else {
+        let year = date.year();
         out.extend_from_slice(if year < 0 { b"  -" } else { b"  " });
-        put_number(out, year.unsigned_abs(), 0, b' ');
+        put_number(out, year.unsigned_abs().into(), 0, b' ');
     }
 }
 
@@ -189,8 +191,10 @@ mod tests {
             name in "[a-zäß]{0,12}",
         ) {
             let found = Metadata { links, size, ..metadata(0o100_644, mtime, uid) };
-            let (year, month, day) = civil(mtime.div_euclid(86_400));
-            let month = MONTHS.get(month as usize - 1).copied().unwrap_or_default();
+            let date = time::date(mtime);
+            let (year, day) = (date.year(), date.day());
+            let month = usize::from(date.month().unsigned_abs()) - 1;
+            let month = MONTHS.get(month).copied().unwrap_or_default();
             let when = if (0..RECENT).contains(&(NOW - mtime)) {
                 let minute = mtime.rem_euclid(86_400) / 60;
                 format!("{:02}:{:02}", minute / 60, minute % 60)

@@ -121,8 +121,8 @@ impl DetailsRow {
             account: AccountRow::new(row)?,
             keys: row.try_get("keys")?,
             last_login: at.map(login).transpose()?,
-            // What CURRENT_TIMESTAMP gives is a time of RFC 3339 but for two letters.
-            record_began: time::parse_rfc3339(&(record_began.replace(' ', "T") + "Z"))
+            // CURRENT_TIMESTAMP of SQLite is in UTC.
+            record_began: time::parse(&record_began)
                 .context("the database does not say since when logins are recorded")?,
         })
     }

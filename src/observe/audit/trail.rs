@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::event::{self, AuditStream, Event};
 use crate::database::NO_LINK;
-use crate::values::time::{compact_utc, now, parse_rfc3339};
+use crate::values::time::{self, compact_utc, now};
 
 /// Long enough for the time at the beginning of a line.
 const TIME_WITHIN: usize = 40;
@@ -246,7 +246,7 @@ fn begun(file: &File) -> i64 {
     let mut first = [0; TIME_WITHIN];
     let read = file.read_at(&mut first, 0).unwrap_or(0);
     let first = first.get(..read).unwrap_or_default();
-    let time = time_of(first).and_then(parse_rfc3339);
+    let time = time_of(first).and_then(time::parse);
     time.unwrap_or_else(now)
 }
 

@@ -11,7 +11,7 @@ use crate::operator::commands::complete::user_names;
 use crate::rules::Network;
 use crate::values::label::Label as _;
 use crate::values::path::VPath;
-use crate::values::time::{self, parse_rfc3339};
+use crate::values::time;
 use crate::values::units::parse_duration;
 
 /// `landfall audit`
@@ -83,6 +83,6 @@ fn wanted_path(text: &str) -> Result<WantedPath, String> {
 fn time(text: &str) -> Result<i64, String> {
     let age = parse_duration(text).and_then(|age| i64::try_from(age.as_secs()).ok());
     age.map(|age| time::now().saturating_sub(age))
-        .or_else(|| parse_rfc3339(text))
+        .or_else(|| time::parse(text))
         .ok_or_else(|| "this must be an age such as 12h, or a date such as 2026-11-21".to_owned())
 }

@@ -86,7 +86,7 @@ pub(super) fn expiry(text: &str) -> Result<Expiry, String> {
     if text == "never" {
         return Ok(Expiry(None));
     }
-    let time = time::parse_date_or_time(text);
+    let time = time::parse(text);
     time.map(|time| Expiry(Some(time))).ok_or_else(|| {
         "this must be a date (2027-01-31), a time (2027-01-31T18:00:00Z), or \"never\"".to_owned()
     })

@@ -20,7 +20,7 @@ use crate::database;
 use crate::observe::audit::{AccountAction, AuditReader, Event, Operator};
 use crate::operator::cli;
 use crate::operator::output;
-use crate::values::time::{parse_rfc3339, rfc3339};
+use crate::values::time::{self, rfc3339};
 use crate::values::units::show_rounded;
 
 /// Interval between two looks for new events.
@@ -135,7 +135,7 @@ async fn is_account(config: &Config, name: &str) -> anyhow::Result<bool> {
 fn parsed(line: &str) -> Option<(Value, i64)> {
     let event: Value = serde_json::from_str(line).ok()?;
     let time = event.get("time").and_then(Value::as_str);
-    let time = parse_rfc3339(time?)?;
+    let time = time::parse(time?)?;
     Some((event, time))
 }
 
