@@ -137,8 +137,9 @@ fn a_second_signal_ends_it_now() {
     random_file(&server.local("up"), 10 * SIZE, 3);
     let put = slow_sftp(&server, "put up up\n", &server.at_home("up"));
     server.terminate();
-    std::thread::sleep(Duration::from_millis(500));
-    assert!(TcpStream::connect(server.address()).is_err());
+    wait_until("the server refuses connections", STEP, || {
+        TcpStream::connect(server.address()).is_err()
+    });
     let begin = Instant::now();
     server.terminate();
     let (fine, words) = ended(put);

@@ -173,12 +173,13 @@ fn without_descriptors_the_server_waits_and_who_is_logged_in_goes_on() {
     wait_until("the log tells it", STEP, || {
         server.log().contains("descriptors are short")
     });
+    wait_until("connections have most of the descriptors", STEP, || {
+        server.open_files() as u64 > most / 2
+    });
+    // Time in which a fault would let in the others.
     std::thread::sleep(Duration::from_secs(1));
     let open = server.open_files() as u64;
-    assert!(
-        open > most / 2 && open <= most * 3 / 4 + 5,
-        "{open} descriptors"
-    );
+    assert!(open <= most * 3 / 4 + 5, "{open} descriptors");
     // Files can be opened all the same, a good many of them.
     let handles: Vec<_> = (0..30)
         .map(|number| session.opened(format!("/file-{number}"), flag::WRITE | flag::CREAT))

@@ -59,18 +59,17 @@ fn rotation_under_load_loses_and_tears_no_line() {
         assert_eq!(found.mode() & 0o777, 0o600, "{name}");
     }
     // Who has followed it saw the same.
-    let seen = wait_for_follower(follower, &server);
-    assert_eq!(made(&seen), expected);
+    wait_until("the follower has printed all, once", STEP, || {
+        made(&printed(&follower)) == expected
+    });
+    follower.kill();
 }
 
-/// Ends it once it must have read everything.
-fn wait_for_follower(follower: Running, server: &TestServer) -> Vec<serde_json::Value> {
-    let mut sftp = Connection::logged_in(server).sftp();
-    assert_eq!(sftp.mkdir("/0-0"), code::FAILURE);
-    thread::sleep(std::time::Duration::from_secs(1));
-    let seen = follower.kill();
-    let lines = seen.out();
-    lines
+/// The events that a program has printed so far.
+fn printed(follower: &Running) -> Vec<serde_json::Value> {
+    let text = follower.stdout_so_far();
+    let whole = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
+    whole
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
