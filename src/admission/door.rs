@@ -1,4 +1,4 @@
-//! The decisions, with the time and the dice as arguments.
+//! The decisions of admission control, with the time and the random number as arguments.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,33 +10,33 @@ use super::settings::{AdmissionFigures, AdmissionSettings, ConnectionRefusal, St
 use crate::rules::Network;
 use crate::values::label::{ByLabel, Label as _};
 
-/// A place that a connection without a login takes.
+/// The slot of a connection without a login.
 #[derive(Debug)]
 pub(super) struct WaitingPlace {
     pool: ConnectionPool,
     source: Network,
 }
 
-/// Whose places these are.
+/// The group of a connection without a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConnectionPool {
-    /// Of sources that nothing is known of.
+    /// Addresses without a known login.
     Strangers,
-    /// Of those that are exempt, or protected by a login.
+    /// Addresses that are exempt or protected by a login.
     Known,
-    /// Of balancers that have not said for whom they connect.
+    /// Balancers that have not sent the client address yet.
     Unnamed,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Door {
     settings: AdmissionSettings,
-    /// Connections on their way to a login, by [`ConnectionPool`].
+    /// Connections without a login, by [`ConnectionPool`].
     waiting: [usize; 3],
     by_source: HashMap<Network, usize>,
     ipv4: Offenders,
     ipv6: Offenders,
-    /// Sources from which somebody has logged in, and when that was last.
+    /// Source addresses with a login, and its time.
     known: Ranked<()>,
     refused: ByLabel<ConnectionRefusal, u64>,
 }
@@ -57,7 +57,7 @@ impl Door {
         is_in(&self.settings.proxies, address)
     }
 
-    /// The source that an address belongs to.
+    /// Returns the source that an address belongs to.
     fn source(&self, address: IpAddr) -> Network {
         let AdmissionSettings {
             ipv4_prefix,
@@ -81,7 +81,7 @@ impl Door {
         }
     }
 
-    /// Is the address exempt, or protected by a login?
+    /// Returns whether an address is exempt or protected by a login.
     fn is_known(&self, address: IpAddr, source: &Network, now: Duration) -> bool {
         let trust = self.settings.trust;
         is_in(&self.settings.exempt, address)
@@ -89,7 +89,7 @@ impl Door {
             || (self.known.get(source)).is_some_and(|(last, ())| last + trust > now)
     }
 
-    /// `roll` is from 0 to 99.
+    /// Decides on a new connection. `roll` is from 0 to 99.
     pub(super) fn arrive(
         &mut self,
         from: IpAddr,
@@ -115,7 +115,7 @@ impl Door {
             ConnectionPool::Strangers if startups.drops(waiting, roll) => {
                 Some(ConnectionRefusal::Startups)
             }
-            // Where somebody does something wrong all day, the others must find room beside them.
+            // Others at a known source that misbehaves all day must leave room for the rest.
             ConnectionPool::Known if of_source >= self.most_of_known(waiting, of_source) => {
                 Some(ConnectionRefusal::Source)
             }
@@ -128,8 +128,8 @@ impl Door {
         }
     }
 
-    /// So many places a known source may have that has some of those that are taken: as many as others have
-    /// before newcomers are dropped, but in a small server no more than half of what the others leave.
+    /// Returns how many slots a known source may have: as many as unknown sources have before random drops
+    /// begin, but in a small server at most half of what the others leave.
     fn most_of_known(&self, waiting: usize, of_source: usize) -> usize {
         let Startups { start, full, .. } = self.settings.startups();
         let others = waiting.saturating_sub(of_source);
@@ -182,19 +182,19 @@ impl Door {
         refusal
     }
 
-    /// Somebody has logged in from there.
+    /// Records a login from an address.
     pub(super) fn trust(&mut self, from: IpAddr, now: Duration) {
         let source = self.source(from);
         self.offenders(&source).forgive(&source, now);
         self.recall(source, now);
     }
 
-    /// Somebody had logged in from there then.
+    /// Records an earlier login from a source.
     pub(super) fn recall(&mut self, source: Network, last: Duration) {
         self.known.put(source, last, (), self.settings.max_sources);
     }
 
-    /// The sources that a login protects, and when it was.
+    /// Returns the sources that a login protects, with its time.
     pub(super) fn known(&mut self, now: Duration) -> Vec<(Network, u64)> {
         self.known
             .forget_before(now.saturating_sub(self.settings.trust));
@@ -255,7 +255,7 @@ impl Door {
 }
 
 impl Startups {
-    /// As drop_connection() of sshd.c.
+    /// Decides as drop_connection() in sshd.c does.
     pub(super) fn drops(self, waiting: usize, roll: u32) -> bool {
         let Self { start, rate, full } = self;
         if waiting < start {

@@ -1,8 +1,7 @@
-//! The door: which connections are taken while nobody is logged in on them, and which sources are
-//! kept out for a while. Of SSH it knows nothing; `server` asks it, and `ssh` tells it what came of a
-//! connection. What it decides by is OpenSSH's (sshd_config(5): MaxStartups, PerSourceMaxStartups,
-//! PerSourceNetBlockSize, PerSourcePenalties), but for one rule: a source from which somebody has
-//! logged in is never shut out (docs/adr/0014).
+//! Admission control: which connections the server accepts before a login, and which source addresses it
+//! bans for a while. It does not know SSH: `server` asks it, and `ssh` reports how a connection ended. Its
+//! rules are those of OpenSSH (sshd_config(5): MaxStartups, PerSourceMaxStartups, PerSourceNetBlockSize,
+//! PerSourcePenalties), except that an address with a successful login is never locked out (docs/adr/0014).
 
 mod door;
 mod penalties;
@@ -22,17 +21,17 @@ use crate::rules::Network;
 pub use self::penalties::{Ban, Offence, Penalties};
 pub use self::settings::{AdmissionFigures, AdmissionSettings, ConnectionRefusal, Startups};
 
-/// See the module's description.
+/// Admission control of a server; see the module documentation.
 #[derive(Debug)]
 pub struct Admission {
     door: Mutex<Door>,
-    /// The time of the start, since 1970; what is later goes by the clock that never jumps.
+    /// The start time since 1970; later times use a clock that never jumps.
     epoch: Duration,
     began: Instant,
 }
 
 impl Admission {
-    /// With nobody there, and nobody known.
+    /// Makes it without connections and known addresses.
     pub fn new(settings: AdmissionSettings) -> Self {
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
@@ -50,57 +49,62 @@ impl Admission {
         self.epoch + self.began.elapsed()
     }
 
-    /// Goes by these settings from now on.
+    /// Applies other settings.
     pub fn set(&self, settings: AdmissionSettings) {
         self.door().set(settings);
     }
 
-    /// Does a connection from this address begin with a header that says for whom it is?
+    /// Returns whether a connection from this address starts with a PROXY header.
     pub fn is_proxy(&self, address: IpAddr) -> bool {
         self.door().is_proxy(address)
     }
 
-    /// A connection has come from this address.
+    /// Admits a connection from this address.
+    ///
     ///
     /// # Errors
-    /// It is to be closed, without a word of SSH.
+    ///
+    ///
+    /// The connection must be closed without starting SSH.
     pub fn arrive(self: &Arc<Self>, from: IpAddr) -> Result<Ticket, ConnectionRefusal> {
         let roll = rand::random_range(0..100);
         let place = self.door().arrive(from, self.now(), roll)?;
         Ok(Ticket::new(self.clone(), from, place))
     }
 
-    /// A balancer has connected, who has not said yet for whom.
+    /// Admits a balancer's connection before its PROXY header arrives.
+    ///
     ///
     /// # Errors
-    /// Too many are there already.
+    ///
+    ///
+    /// Too many of these are open.
     pub fn arrive_unnamed(self: &Arc<Self>, balancer: IpAddr) -> Result<Ticket, ConnectionRefusal> {
         let place = self.door().arrive_unnamed(balancer)?;
         Ok(Ticket::new(self.clone(), balancer, place))
     }
 
-    /// The bans that hold, the longest first.
+    /// Returns the current bans, longest first.
     pub fn bans(&self) -> Vec<Ban> {
         self.door().bans(self.now())
     }
 
-    /// Lifts the bans of what lies in this network, or around it; of all without one. Gives what was
-    /// lifted.
+    /// Lifts the bans inside or around this network, or all bans without one. Returns the lifted bans.
     pub fn lift(&self, network: Option<Network>) -> Vec<Ban> {
         self.door().lift(network, self.now())
     }
 
-    /// How it stands.
+    /// Returns its counters.
     pub fn figures(&self) -> AdmissionFigures {
         self.door().figures(self.now())
     }
 
-    /// The sources that a login protects, and when it was, in seconds since 1970.
+    /// Returns the sources that a login protects, with its time in seconds since 1970.
     pub fn known(&self) -> Vec<(Network, u64)> {
         self.door().known(self.now())
     }
 
-    /// Takes up what [`Admission::known`] has given to an earlier server.
+    /// Restores what [`Admission::known`] returned in an earlier run.
     pub fn recall(&self, known: impl IntoIterator<Item = (Network, u64)>) {
         let now = self.now();
         let mut door = self.door();
@@ -110,8 +114,7 @@ impl Admission {
     }
 }
 
-/// A connection on which nobody is logged in: it takes a place for as long as this is there, or until
-/// somebody is.
+/// A connection without a login. It takes a slot until it is dropped or logged in.
 #[derive(Debug)]
 pub struct Ticket {
     admission: Arc<Admission>,
@@ -130,16 +133,19 @@ impl Ticket {
         }
     }
 
-    /// A balancer has said for whom it connects.
+    /// Admits the client that a balancer's PROXY header names.
+    ///
     ///
     /// # Errors
+    ///
+    ///
     /// As [`Admission::arrive`].
     pub fn named(self, client: IpAddr) -> Result<Self, ConnectionRefusal> {
         self.admission.arrive(client)
     }
 
-    /// Somebody is logged in. What the source had to answer for is forgiven, and it is protected; but
-    /// not if everybody could have done this, as a guest.
+    /// Records a login: it clears the source's penalties and protects it, unless the user is a guest, since
+    /// anybody can log in as one.
     pub fn logged_in(&self, is_guest: bool) {
         self.give_up();
         if !is_guest {
@@ -148,8 +154,7 @@ impl Ticket {
         }
     }
 
-    /// The source has to answer for this, so many times over. Gives the ban that this begins, if one
-    /// does.
+    /// Adds the penalty of an offence, `times` times. Returns the ban that it starts, if any.
     pub fn fault(&self, fault: Offence, times: u32) -> Option<Ban> {
         let now = self.admission.now();
         self.admission.door().fault(self.from, fault, times, now)

@@ -1,7 +1,6 @@
-//! What a source has to answer for. Each fault costs some time; the sum runs down as time goes by. Where
-//! it reaches the least that counts, the source is banned until the sum is gone, and each ban doubles
-//! what the faults after it cost. So it is in OpenSSH (sshd_config(5), PerSourcePenalties; srclimit.c),
-//! but for the doubling.
+//! Penalties of source addresses. Each offence adds time to a sum that runs down. A sum that reaches the
+//! minimum bans the source until it has run down, and each ban doubles the later penalties. The rules are
+//! those of OpenSSH (sshd_config(5), PerSourcePenalties; srclimit.c), except for the doubling.
 
 use std::time::Duration;
 
@@ -10,25 +9,25 @@ use crate::rules::Network;
 use crate::values::label::{Label, labels};
 
 labels! {
-    /// What a source can have to answer for.
+    /// What a source is penalized for.
     pub enum Offence {
-        /// It tried to log in, and failed.
+        /// A failed login.
         FailedLogin = "failed_login",
-        /// It left without trying to, or without a word.
+        /// A connection that ended without an attempt to log in.
         NoLogin = "no_login",
-        /// It speaks something else than SSH.
+        /// Data that is not SSH.
         Scan = "scan",
-        /// It was not done in time.
+        /// No login before the deadline.
         Late = "late",
-        /// It broke the protocol, or sent more than anybody needs to log in.
+        /// A violation of the protocol, or more data than any login needs.
         Abuse = "abuse",
     }
 }
 
-/// What faults cost.
+/// The penalty for each offence.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Penalties {
-    /// Do they cost anything?
+    /// Whether penalties apply.
     pub enabled: bool,
     /// [`Offence::FailedLogin`]
     pub failed_login: Duration,
@@ -40,9 +39,9 @@ pub struct Penalties {
     pub late: Duration,
     /// [`Offence::Abuse`]
     pub abuse: Duration,
-    /// Less than this bans nobody.
+    /// A smaller sum does not ban.
     pub least: Duration,
-    /// No ban is longer.
+    /// The longest ban.
     pub most: Duration,
 }
 
@@ -57,43 +56,43 @@ impl Penalties {
         }
     }
 
-    /// Bans are remembered for so long after their end: those after them are longer.
+    /// How long an ended ban is remembered: later ones are longer.
     fn memory(&self) -> Duration {
         self.most.saturating_mul(6)
     }
 }
 
-/// A source that is kept out.
+/// A banned source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ban {
-    /// Whom it keeps out.
+    /// The source.
     pub source: Network,
-    /// Until when, since 1970.
+    /// The end of the ban, since 1970.
     pub until: Duration,
-    /// How much longer.
+    /// The time left.
     pub left: Duration,
-    /// What the source has done, and how often.
+    /// The offences and how often they occurred.
     pub faults: Vec<(Offence, u32)>,
-    /// Connections that were turned away because of it.
+    /// Connections that the ban has refused.
     pub refused: u64,
 }
 
-/// What is known of a source; the time in the table is when its sum is gone.
+/// The record of a source; its time in the table is when the sum has run down.
 #[derive(Debug, Default, Clone)]
 struct Record {
     is_banned: bool,
-    /// How many bans there were.
+    /// Number of bans.
     bans: u32,
     faults: [u32; Offence::ALL.len()],
     refused: u64,
 }
 
-/// Those of one family of addresses.
+/// The sources of one address family.
 #[derive(Debug, Default)]
 pub(super) struct Offenders(Ranked<Record>);
 
 impl Offenders {
-    /// Is the source banned? It then counts as turned away.
+    /// Returns whether the source is banned, and counts the refused connection.
     pub(super) fn turns_away(&mut self, source: &Network, now: Duration) -> bool {
         match self.0.get_mut(source) {
             Some((until, record)) if record.is_banned && until > now => {
@@ -104,7 +103,7 @@ impl Offenders {
         }
     }
 
-    /// Adds a fault, so many times over; gives the ban that begins with it.
+    /// Adds an offence, several times over; returns the ban that it starts.
     pub(super) fn add(
         &mut self,
         source: Network,
@@ -139,13 +138,13 @@ impl Offenders {
         ban
     }
 
-    /// Nothing is held against the source any more. Gives the ban that ends with it.
+    /// Clears a source; returns the ban that this ends.
     pub(super) fn forgive(&mut self, source: &Network, now: Duration) -> Option<Ban> {
         let (until, record) = self.0.remove(source)?;
         (record.is_banned && until > now).then(|| ban(*source, until, &record, now))
     }
 
-    /// The bans that hold, the longest first.
+    /// Returns the current bans, longest first.
     pub(super) fn bans(&self, now: Duration) -> impl Iterator<Item = Ban> {
         let held = self.0.latest_first();
         held.take_while(move |(_, until, _)| *until > now)

@@ -1,4 +1,4 @@
-//! A table of sources that holds so many and no more: the one of the earliest time goes first.
+//! A table of sources with a fixed capacity: the entry with the earliest time is dropped first.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -21,20 +21,20 @@ impl<T> Default for Ranked<T> {
 }
 
 impl<T> Ranked<T> {
-    /// What is known of a source, and its time.
+    /// Returns a source's value and time.
     pub(super) fn get(&self, source: &Network) -> Option<(Duration, &T)> {
         let (time, value) = self.entries.get(source)?;
         Some((*time, value))
     }
 
-    /// Changes in place what does not change the time.
+    /// Returns a source's value for a change that keeps its time.
     pub(super) fn get_mut(&mut self, source: &Network) -> Option<(Duration, &mut T)> {
         let (time, value) = self.entries.get_mut(source)?;
         Some((*time, value))
     }
 
-    /// Takes the place of what was known. If there is no room, the earliest of the others goes: so that
-    /// one that comes again and again is seen at all.
+    /// Replaces a source's value. Without room, the earliest of the others is dropped, so that a source
+    /// which returns often stays known.
     pub(super) fn put(&mut self, source: Network, time: Duration, value: T, most: usize) {
         self.remove(&source);
         while self.entries.len() >= most.max(1) {
@@ -53,7 +53,7 @@ impl<T> Ranked<T> {
         Some((time, value))
     }
 
-    /// Forgets all that are earlier.
+    /// Drops all earlier entries.
     pub(super) fn forget_before(&mut self, time: Duration) {
         while let Some((earliest, source)) = self.order.first().copied() {
             if earliest >= time {
@@ -63,7 +63,7 @@ impl<T> Ranked<T> {
         }
     }
 
-    /// All of them, the latest first.
+    /// Returns all entries, latest first.
     pub(super) fn latest_first(&self) -> impl Iterator<Item = (Network, Duration, &T)> {
         let latest_first = self.order.iter().rev();
         latest_first.filter_map(|(time, source)| {

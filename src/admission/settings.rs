@@ -1,4 +1,4 @@
-//! What admission goes by, why it refuses, and its figures.
+//! The settings of admission control, its reasons to refuse, and its counters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,33 +7,33 @@ use super::penalties::Penalties;
 use crate::rules::Network;
 use crate::values::label::labels;
 
-/// `[admission]`, and what else of the config it goes by.
+/// `[admission]`, and other settings that admission control uses.
 #[derive(Debug, Clone, Default)]
 pub struct AdmissionSettings {
-    /// When strangers are turned away because of their number.
+    /// When unauthenticated clients are refused for their number.
     pub startups: Startups,
-    /// Connections of one source that may be on their way to a login.
+    /// Connections without a login per source.
     pub per_source: usize,
-    /// Addresses with so many bits in common are one source.
+    /// Prefix length that makes IPv4 addresses one source.
     pub ipv4_prefix: u8,
     /// The same for IPv6.
     pub ipv6_prefix: u8,
-    /// What faults cost a source.
+    /// The penalties of a source.
     pub penalties: Penalties,
-    /// How long a login protects the source that it came from.
+    /// How long a login protects its source.
     pub trust: Duration,
     /// Sources of each family that are remembered.
     pub max_sources: usize,
-    /// Networks that are never shut out.
+    /// Networks that are never banned.
     pub exempt: Arc<[Network]>,
-    /// `server.proxies`: what they do is done by others.
+    /// `server.proxies`: their clients are responsible for what arrives from them.
     pub proxies: Arc<[Network]>,
     /// `server.max_connections`
     pub max_connections: usize,
 }
 
 impl AdmissionSettings {
-    /// What holds in a server with room for so many: unauthenticated clients get at most half of it.
+    /// Returns the limits that apply: unauthenticated clients get at most half of the connections.
     pub(super) fn startups(&self) -> Startups {
         let Startups { start, rate, full } = self.startups;
         let full = full.min(self.max_connections.div_ceil(2)).max(1);
@@ -41,26 +41,26 @@ impl AdmissionSettings {
         Startups { start, rate, full }
     }
 
-    /// Unauthenticated connections from which on all others are refused.
+    /// Number of unauthenticated connections from which on all others are refused.
     pub fn max_waiting(&self) -> usize {
         self.startups().full
     }
 
-    /// Connections that are kept free for accounts: those that unauthenticated clients never get.
+    /// Connections reserved for accounts, which unauthenticated clients never get.
     pub fn room_for_accounts(&self) -> usize {
         self.max_connections.saturating_sub(self.max_waiting())
     }
 }
 
-/// Random early drop (sshd_config(5), MaxStartups): from `start` connections without a login on, `rate`
-/// percent of the newcomers are turned away, more and more of them up to `full`, and then all.
+/// Random early drop (sshd_config(5), MaxStartups): from `start` connections without a login on, the server
+/// refuses `rate` percent of new ones, increasing up to `full`, and then all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Startups {
-    /// Below this all are let in.
+    /// Below this number none is refused.
     pub start: usize,
     /// In percent.
     pub rate: u32,
-    /// From this on none is.
+    /// From this number on all are refused.
     pub full: usize,
 }
 
@@ -77,7 +77,7 @@ labels! {
 }
 
 impl ConnectionRefusal {
-    /// What the other side is told, in place of a version: OpenSSH's words, which its users know.
+    /// Returns what the client receives instead of a version: the text of OpenSSH, which users know.
     pub fn words(self) -> &'static str {
         match self {
             Self::Startups | Self::Source => "Exceeded MaxStartups\r\n",
@@ -86,13 +86,13 @@ impl ConnectionRefusal {
     }
 }
 
-/// How it stands, in numbers.
+/// Counters of admission control.
 #[derive(Debug, Default)]
 pub struct AdmissionFigures {
-    /// Connections on which nobody is logged in.
+    /// Connections without a login.
     pub waiting: usize,
-    /// Sources that are banned.
+    /// Banned sources.
     pub banned: usize,
-    /// Connections that were turned away, and why.
+    /// Refused connections by reason.
     pub refused: Vec<(&'static str, u64)>,
 }

@@ -1,3 +1,5 @@
+//! Tests of the decisions of admission control.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
@@ -6,9 +8,9 @@ use super::*;
 use crate::values::label::Label as _;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Some moment.
+/// An arbitrary time.
 const NOW: Duration = Duration::from_secs(2_000_000_000);
-/// No dice: who can be let in is.
+/// A roll that refuses no connection that can be accepted.
 const LUCKY: u32 = 99;
 
 fn settings() -> AdmissionSettings {
@@ -47,12 +49,12 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// The stranger of this number.
+/// Returns the address of an unauthenticated client by number.
 fn stranger(number: u32) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number))
 }
 
-/// Fails logins, one a second, until banned; gives how many, and the ban.
+/// Fails one login per second until banned; returns the number of attempts and the ban.
 fn fail_until_banned(door: &mut Door, from: IpAddr, now: &mut Duration) -> (u32, Ban) {
     for number in 1..1000 {
         *now += SECOND;
@@ -131,7 +133,7 @@ fn who_is_known_finds_room_beside_as_many_strangers_as_there_may_be() {
         door.arrive(stranger(6000), NOW, LUCKY).unwrap_err(),
         ConnectionRefusal::Startups
     );
-    // More than a stranger, and not all that there are.
+    // More than an unknown source, but not all.
     let own = (0..100).filter(|_| door.arrive(address("192.0.2.1"), NOW, LUCKY).is_ok());
     assert_eq!(own.count(), 10);
     assert!(door.arrive(address("203.0.113.9"), NOW, LUCKY).is_ok());
@@ -189,7 +191,7 @@ fn faults_add_up_to_a_ban_that_runs_down_and_is_longer_the_next_time() {
         assert_eq!(door.bans(now), []);
     }
     assert_eq!(lengths, [17, 19, 20, 40, 80, 160, 320, 600]);
-    // Who is quiet for long begins anew.
+    // After a long quiet time it starts anew.
     now += 3601 * SECOND;
     assert_eq!(
         fail_until_banned(&mut door, from, &mut now)
@@ -203,7 +205,7 @@ fn faults_add_up_to_a_ban_that_runs_down_and_is_longer_the_next_time() {
 #[test]
 fn what_comes_seldom_bans_nobody() {
     let mut door = door();
-    // A check of health every two seconds, a wrong password every six.
+    // A health check every two seconds, a wrong password every six.
     for tick in 0..100_000 {
         let now = NOW + SECOND * tick;
         if tick % 2 == 0 {
@@ -223,7 +225,7 @@ fn a_login_forgives_and_protects_its_source() {
     door.trust(office, now);
     let place = door.arrive(office, now, LUCKY).unwrap();
     door.leave(&place);
-    // A script fails all day; somebody logs in once an hour.
+    // A script fails all day; a user logs in once an hour.
     for minute in 0..24 * 60 {
         now += 60 * SECOND;
         assert_eq!(door.fault(office, Offence::FailedLogin, 4, now), None);
@@ -234,7 +236,7 @@ fn a_login_forgives_and_protects_its_source() {
             door.trust(office, now);
         }
     }
-    // It ends when nobody comes any more.
+    // Protection ends without further logins.
     now += 3601 * SECOND;
     assert!(door.fault(office, Offence::FailedLogin, 4, now).is_some());
     assert!(door.arrive(office, now, LUCKY).is_err());
@@ -276,11 +278,11 @@ fn bans_are_lifted_by_address_by_network_and_all() {
     };
     assert_eq!(lift(Some("192.0.2.3")), (0, 4));
     assert_eq!(lift(Some("192.0.2.1")), (1, 3));
-    // An address of the network that is banned, and a network around one.
+    // An address inside the banned network, and a network around one.
     assert_eq!(lift(Some("2001:db8::77")), (1, 2));
     assert_eq!(lift(Some("2001:db8::/32")), (1, 1));
     assert_eq!(lift(None), (1, 0));
-    // Nothing is held against them.
+    // Their penalties are cleared.
     assert_eq!(
         door.fault(address("192.0.2.1"), Offence::Scan, 1, NOW),
         None
@@ -344,7 +346,7 @@ fn tickets_give_their_places_back_once() {
     drop(ticket);
     drop(named);
     assert_eq!(waiting(), 0);
-    // Who was logged in is known; a guest is not.
+    // A source with a login is known; a guest's is not.
     admission.arrive(stranger(3)).unwrap().logged_in(true);
     let sources: Vec<_> = admission
         .known()
@@ -378,8 +380,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever comes: the bounds hold, places are neither lost nor made, no ban is too long or too
-    /// short, and who has logged in of late is never kept out by a ban.
+    /// In any sequence: the bounds hold, no slot is lost or created, no ban is too long or too short, and a
+    /// ban never refuses a source with a recent login.
     #[test]
     fn the_bounds_hold_whatever_comes(steps in steps()) {
         let settings = AdmissionSettings { max_sources: 8, ..settings() };
@@ -391,7 +393,7 @@ proptest! {
                 Step::Arrive(from, roll) => match door.arrive(stranger(from), now, roll) {
                     Ok(place) => places.push(place),
                     Err(ConnectionRefusal::Banned) => {
-                        // The table of those who are protected has room for eight.
+                        // The table of protected sources holds eight.
                         let latest = logins.values().filter(|last| *last > logins.get(&from).unwrap_or(&Duration::ZERO)).count();
                         let is_protected = logins.get(&from).is_some_and(|last| *last + settings.trust > now);
                         prop_assert!(!is_protected || latest >= 8);
@@ -410,7 +412,7 @@ proptest! {
                     }
                 }
                 Step::Trust(from) => {
-                    // Each at a moment of its own.
+                    // Each at a time of its own.
                     now += Duration::from_millis(1);
                     door.trust(stranger(from), now);
                     logins.insert(from, now);

@@ -1,6 +1,6 @@
-//! The sandbox of the server, whatever somebody may bring its code to do: Landlock (landlock(7)) lets it touch
-//! its own files and homes, and listen on its own ports; [`syscalls`] refuses what else it does not need
-//! ([ADR 13](../../docs/adr/0013-landlock.md)).
+//! The file sandbox of the server, in case an attacker takes over its code: Landlock (landlock(7)) lets it
+//! access only its own files and homes, and listen only on its own ports. [`syscalls`] refuses the system
+//! calls that it does not need ([ADR 13](../../docs/adr/0013-landlock.md)).
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,27 +17,26 @@ use tracing::warn;
 use crate::config::Config;
 use crate::io::disks;
 
-/// The newest rights that this was written for: one that is forbidden without a thought could be one
-/// that is needed. Older kernels know fewer, and forbid those.
+/// The newest rights known to this code; newer ones might be needed. Older kernels know fewer rights.
 const RIGHTS: ABI = ABI::V7;
 
-/// What the homes need. No programs are run, and no devices, FIFOs or sockets are made.
+/// The rights in homes: no execution, no devices, FIFOs or sockets.
 const HOMES: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | MakeSym | RemoveFile | RemoveDir
     | Refer
 });
 
-/// What is read beside the config: by SQLite, and to know whether the machine was started anew.
+/// Files outside of the configuration that are read: by SQLite, and to detect a reboot of the machine.
 const SYSTEM: &[&str] = &[
     "/dev/urandom",
     "/dev/null",
     "/proc/sys/kernel/random/boot_id",
 ];
 
-/// The root and /etc hold too much to be let in for a file in them.
+/// The root and /etc contain too much to be allowed for one file in them.
 const TOO_WIDE: &[&str] = &["/", "/etc"];
 
-/// Where the sandbox runs.
+/// The paths and ports that the sandbox allows.
 #[derive(Debug)]
 pub struct Sandbox {
     data: PathBuf,
@@ -49,24 +48,24 @@ pub struct Sandbox {
 /// The sandbox around this process.
 static AROUND: OnceLock<Sandbox> = OnceLock::new();
 
-/// Does the sandbox around this process leave this home out?
+/// Returns whether the sandbox around this process excludes a home.
 pub fn leaves_out(home: &Path) -> bool {
     AROUND.get().is_some_and(|sandbox| !sandbox.has_home(home))
 }
 
-/// What of it the kernel holds.
+/// How much of the sandbox the kernel enforces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
-    /// All.
+    /// All of it.
     All,
-    /// Most: the kernel is older than some of the rights.
+    /// Most of it: the kernel lacks some of the rights.
     Most,
-    /// Nothing: the kernel has no Landlock, or one that would forbid renames between directories.
+    /// None: the kernel has no Landlock, or a version that would forbid renames between directories.
     Nothing,
 }
 
 impl Sandbox {
-    /// Around what a config names, and the homes of the accounts that there are.
+    /// Makes a sandbox for a configuration and the homes of existing accounts.
     pub fn new(config: &Config, homes: impl IntoIterator<Item = PathBuf>) -> Self {
         let data = real(&config.server.data);
         // It may be a link to a larger disk.
@@ -97,26 +96,29 @@ impl Sandbox {
         }
     }
 
-    /// Remembers that it is raised around the whole process.
+    /// Records that the sandbox holds for the whole process.
     pub fn stand(self) -> &'static Self {
         AROUND.get_or_init(|| self)
     }
 
-    /// May a home lie here?
+    /// Returns whether a home may be at this path.
     pub fn has_home(&self, home: &Path) -> bool {
         let mut folders = self.homes.iter().map(|(folder, _)| folder);
         home.starts_with(&self.data) || folders.any(|folder| home.starts_with(folder))
     }
 
-    /// Raises it around this thread and those that it starts from now on. There is no way back.
+    /// Enters the sandbox with this thread and those that it starts later. This cannot be undone.
+    ///
     ///
     /// # Errors
-    /// The kernel knows Landlock, and does not take what it is told.
+    ///
+    ///
+    /// The kernel supports Landlock and rejects the rules.
     pub fn raise(&self) -> anyhow::Result<Holds> {
         let refer = Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::Refer);
-        // Without that right, renames between directories are forbidden as soon as anything is.
+        // Without this right, any Landlock rule forbids renames between directories.
         let Ok(ruleset) = refer else {
             return Ok(Holds::Nothing);
         };
@@ -135,7 +137,7 @@ impl Sandbox {
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let others = self.read.iter().map(|path| (path, read));
         for (path, rights) in others.chain([(&self.data, HOMES | AccessFs::MakeSock)]) {
-            // What is not there is missed by those who need it, in their own words.
+            // The code that needs a missing file reports it.
             let Ok(opened) = PathFd::new(path) else {
                 continue;
             };
@@ -160,7 +162,7 @@ impl Sandbox {
     }
 }
 
-/// A file that an editor or `mv` replaces is another one, which only its folder lets in.
+/// Allows the folder of a file, since an editor or `mv` replaces the file by a new one.
 fn with_its_folder(file: &Path) -> PathBuf {
     match file.parent() {
         Some(folder) if !TOO_WIDE.iter().any(|wide| folder == Path::new(wide)) => folder.to_owned(),
@@ -168,14 +170,14 @@ fn with_its_folder(file: &Path) -> PathBuf {
     }
 }
 
-/// Opens folders. Those on a disk that hangs are left out: a server must start without them.
+/// Opens folders. Skips those on a disk that hangs: a server must start without them.
 fn open_in_time(folders: Vec<PathBuf>) -> Vec<(PathBuf, PathFd)> {
     let mut answers = disks::ask(folders.iter().cloned(), |folder| PathFd::new(folder));
     let mut opened = Vec::new();
     for folder in folders {
         match answers.remove(&folder) {
             Some(Ok(found)) => opened.push((folder, found)),
-            // The accounts that need it report it in their own words.
+            // The accounts that need it report the error.
             Some(Err(_)) => {}
             None => warn!(
                 "{} does not answer: it is left out of the sandbox until the next start",
@@ -186,7 +188,7 @@ fn open_in_time(folders: Vec<PathBuf>) -> Vec<(PathBuf, PathFd)> {
     opened
 }
 
-/// Without links, where that is possible.
+/// Resolves links where possible.
 fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -1,4 +1,5 @@
-//! The sandbox around the process: entered while it has one thread, so that all later ones are in it.
+//! The sandbox around the process. The process enters it while it has one thread, so that all later threads
+//! are inside.
 
 mod landlock;
 pub mod syscalls;
@@ -16,10 +17,10 @@ use self::syscalls::SyscallFilter;
 use crate::config::Config;
 use crate::values::error_chain::chain;
 
-/// Time that the threads of the preparations have to end; they have nothing left to do.
+/// Time for the threads of the preparations to end; they have nothing left to do.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Enters the sandbox that the config wants; returns its part around files, if that holds.
+/// Enters the configured sandbox; returns the file sandbox if the kernel enforces it.
 pub(crate) fn raise(
     config: &Config,
     homes: Vec<PathBuf>,
@@ -72,7 +73,7 @@ fn is_alone() -> bool {
             Ok(1) => return true,
             Ok(_) if began.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(1)),
             Ok(_) => return false,
-            // Without /proc nobody can say.
+            // Without /proc the number of threads is unknown.
             Err(_) => return true,
         }
     }

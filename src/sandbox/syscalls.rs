@@ -1,6 +1,6 @@
-//! System calls that a file server does not need, refused by the kernel (seccomp(2)): what Landlock does not
-//! cover, and much of what faults of the kernel are usually reached through. A list of refusals, since one
-//! of permissions would break with each new version of the C library; a refused call fails and kills nobody.
+//! System calls that a file server does not need, refused by the kernel (seccomp(2)): those that Landlock
+//! does not cover, and many through which kernel bugs are exploited. A deny list, since an allow list would
+//! break with new versions of the C library. A refused call returns an error.
 
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;
@@ -13,9 +13,9 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
-/// Refused with EPERM, whatever the arguments.
+/// Refused with EPERM whatever the arguments.
 const FORBIDDEN: &[c_long] = &[
-    // Programs, and other processes.
+    // Programs and other processes.
     libc::SYS_execve,
     libc::SYS_execveat,
     libc::SYS_ptrace,
@@ -37,7 +37,7 @@ const FORBIDDEN: &[c_long] = &[
     libc::SYS_sched_setattr,
     libc::SYS_sched_setparam,
     libc::SYS_sched_setscheduler,
-    // Connections to others, of every kind.
+    // Outgoing connections of every kind.
     libc::SYS_connect,
     // Mounts and namespaces.
     libc::SYS_mount,
@@ -66,7 +66,7 @@ const FORBIDDEN: &[c_long] = &[
     libc::SYS_setfsgid,
     libc::SYS_setgroups,
     libc::SYS_capset,
-    // Attributes and files of a kind that no home needs.
+    // Attributes and kinds of files that no home needs.
     libc::SYS_setxattr,
     libc::SYS_lsetxattr,
     libc::SYS_fsetxattr,
@@ -103,7 +103,7 @@ const FORBIDDEN: &[c_long] = &[
     libc::SYS_clock_settime,
     libc::SYS_clock_adjtime,
     libc::SYS_adjtimex,
-    // Memory and messages that are shared with other processes.
+    // Memory and messages shared with other processes.
     libc::SYS_shmget,
     libc::SYS_shmat,
     libc::SYS_shmctl,
@@ -119,7 +119,7 @@ const FORBIDDEN: &[c_long] = &[
     libc::SYS_mq_unlink,
 ];
 
-/// The same, where only this processor has them.
+/// The same, for calls that only this processor has.
 #[cfg(target_arch = "x86_64")]
 const FORBIDDEN_HERE: &[c_long] = &[
     libc::SYS_fork,
@@ -131,7 +131,7 @@ const FORBIDDEN_HERE: &[c_long] = &[
     libc::SYS_modify_ldt,
     libc::SYS_uselib,
     // execve, ptrace, rt_sigqueueinfo, process_vm_readv, process_vm_writev, rt_tgsigqueueinfo, execveat and
-    // kexec_load of the x32 ABI, whose other numbers are those of x86_64 (see `X32`).
+    // kexec_load of the x32 ABI. Its other numbers are those of x86_64 (see `X32`).
     520,
     521,
     524,
@@ -144,8 +144,8 @@ const FORBIDDEN_HERE: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const FORBIDDEN_HERE: &[c_long] = &[];
 
-/// Refused with ENOSYS: whoever calls these takes another way then, as with an old kernel. A filter cannot
-/// see what clone3 is asked for, and what io_uring does no filter sees.
+/// Refused with ENOSYS, so that callers fall back as on an old kernel. A filter sees neither the flags of
+/// clone3 nor the operations of io_uring.
 const MISSING: &[c_long] = &[
     libc::SYS_clone3,
     libc::SYS_io_uring_setup,
@@ -157,23 +157,26 @@ const MISSING: &[c_long] = &[
 const SETXATTRAT: c_long = 463;
 const REMOVEXATTRAT: c_long = 466;
 
-/// The bit in the numbers of the x32 ABI, by which a process of x86_64 can make the same calls.
+/// The bit in the call numbers of the x32 ABI, through which an x86_64 process can make the same calls.
 #[cfg(target_arch = "x86_64")]
 const X32: Option<c_long> = Some(0x4000_0000);
 #[cfg(not(target_arch = "x86_64"))]
 const X32: Option<c_long> = None;
 
-/// Calls of a number, with the conditions on their arguments that must all hold to refuse them.
+/// A call number, with the conditions on its arguments that must all hold to refuse it.
 type Refused = (c_long, Vec<SeccompCondition>);
 
-/// What the kernel is asked to refuse.
+/// The filters to install in the kernel.
 pub struct SyscallFilter(Vec<BpfProgram>);
 
 impl SyscallFilter {
-    /// The filter for this process.
+    /// Makes the filter for this processor.
+    ///
     ///
     /// # Errors
-    /// None is known for this processor.
+    ///
+    ///
+    /// There is no filter for this processor.
     pub fn new() -> anyhow::Result<Self> {
         let always = FORBIDDEN.iter().chain(FORBIDDEN_HERE);
         let always = always.map(|number| (*number, Vec::new()));
@@ -185,18 +188,24 @@ impl SyscallFilter {
         ]))
     }
 
-    /// Applies it to all threads of this process, now and later.
+    /// Installs it for all threads of this process, now and later.
+    ///
     ///
     /// # Errors
-    /// The kernel has no such filters, or does not take this one.
+    ///
+    ///
+    /// The kernel does not support filters, or rejects this one.
     pub fn apply(&self) -> anyhow::Result<()> {
         let mut programs = self.0.iter();
         Ok(programs.try_for_each(|program| seccompiler::apply_filter_all_threads(program))?)
     }
 
-    /// Applies it to this thread, and to those that it starts.
+    /// Installs it for this thread and those that it starts.
+    ///
     ///
     /// # Errors
+    ///
+    ///
     /// As [`SyscallFilter::apply`].
     pub fn apply_to_thread(&self) -> anyhow::Result<()> {
         let mut programs = self.0.iter();
@@ -212,7 +221,7 @@ fn program(refused: impl Iterator<Item = Refused>, error: i32) -> anyhow::Result
             let Some(number) = number else {
                 continue;
             };
-            // No rule at all stands for every call of the number.
+            // An empty list refuses every call with this number.
             let of_number = rules.entry(number).or_default();
             if !conditions.is_empty() {
                 of_number.push(SeccompRule::new(conditions.clone())?);
@@ -225,19 +234,19 @@ fn program(refused: impl Iterator<Item = Refused>, error: i32) -> anyhow::Result
     filter.try_into().context("the filter cannot be compiled")
 }
 
-/// What is refused for some arguments.
+/// Returns the calls that are refused for some arguments.
 fn by_arguments() -> anyhow::Result<Vec<Refused>> {
     let mut refused = Vec::new();
     sockets(&mut refused)?;
     processes(&mut refused)?;
-    // Memory that is both written and run.
+    // Memory that is writable and executable.
     let (write, run) = (number(libc::PROT_WRITE), number(libc::PROT_EXEC));
     let both = write | run;
     refused.push((libc::SYS_mmap, vec![is(2, MaskedEq(both), both)?]));
     for call in [libc::SYS_mprotect, libc::SYS_pkey_mprotect] {
         refused.push((call, vec![is(2, MaskedEq(run), run)?]));
     }
-    // Keystrokes for the terminal that the server was started from.
+    // Input faked into the terminal that started the server.
     for request in [libc::TIOCSTI, libc::TIOCLINUX] {
         let request = u64::from(u32::try_from(request)?);
         refused.push((libc::SYS_ioctl, vec![is(1, Eq, request)?]));
@@ -245,7 +254,7 @@ fn by_arguments() -> anyhow::Result<Vec<Refused>> {
     Ok(refused)
 }
 
-/// All sockets but those of TCP and of Unix; and data that goes out with the request to connect.
+/// All sockets except TCP and Unix sockets, and data sent with a connect request.
 fn sockets(refused: &mut Vec<Refused>) -> anyhow::Result<()> {
     /// The bits that are not flags.
     const KIND: u64 = 0xf;
@@ -275,7 +284,7 @@ fn sockets(refused: &mut Vec<Refused>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// New processes, new namespaces, and signals to and limits of other processes.
+/// New processes, new namespaces, and signals and limits of other processes.
 fn processes(refused: &mut Vec<Refused>) -> anyhow::Result<()> {
     let thread = number(libc::CLONE_THREAD);
     refused.push((libc::SYS_clone, vec![is(0, MaskedEq(thread), 0)?]));
@@ -293,18 +302,18 @@ fn processes(refused: &mut Vec<Refused>) -> anyhow::Result<()> {
     }
     let own = u64::from(std::process::id());
     refused.push((libc::SYS_tgkill, vec![is(0, Ne, own)?]));
-    // Of itself, too, by 0.
+    // Or 0, which also means the process itself.
     let others = vec![is(0, Ne, own)?, is(0, Ne, 0)?];
     refused.push((libc::SYS_prlimit64, others));
     Ok(())
 }
 
-/// A constant of C as the kernel compares it: 32 bits of an argument.
+/// Converts a constant of C to the compared form: the lower 32 bits of an argument.
 fn number(constant: i32) -> u64 {
     u64::from(constant.cast_unsigned())
 }
 
-/// A condition on the lower 32 bits of an argument.
+/// Makes a condition on the lower 32 bits of an argument.
 fn is(argument: u8, comparison: SeccompCmpOp, value: u64) -> anyhow::Result<SeccompCondition> {
     Ok(SeccompCondition::new(argument, Dword, comparison, value)?)
 }

@@ -1,5 +1,5 @@
-//! The control socket from the side of the server: one task on the main runtime for each connection. It never waits longer
-//! than a deadline, for a client or for what that has asked for, and nothing of the server waits for it.
+//! The server's side of the control socket: one task on the main runtime for each connection. A task never
+//! waits longer than a deadline, for the client or for a request, and nothing in the server waits for it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -37,53 +37,53 @@ use crate::values::error_chain::chain;
 use crate::values::label::Label as _;
 use crate::values::time;
 
-/// Commands that are served at the same time; more wait in the system's queue. Each of them may hang on a
-/// dead disk until its deadline, so there are far more than anybody runs at once.
+/// Commands served at the same time; more wait in the kernel's queue. Each may wait for a dead disk until
+/// its deadline, so there are far more than anybody runs at once.
 const CONNECTIONS: usize = 256;
-/// Time that a client has to send its next request, or to take an answer.
+/// Time for a client to send its next request or to read a reply.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Time that a request may take: less than a command waits for the answer.
+/// Time for a request: less than a command waits for the reply.
 const LONGEST_REQUEST: Duration = Duration::from_secs(20);
-/// Time that the disk has to remove the socket.
+/// Time for the disk to remove the socket.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// After an error of accept(2).
+/// Pause after an error of accept(2).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Failed logins that `landfall top` is told of.
+/// Failed logins that `landfall top` receives.
 const FAILED_LOGINS: usize = 20;
-/// What a client is told whose session an operator ends without a reason.
+/// The reason that a client receives if the operator closes its session without one.
 const ENDED: &str = "The operator has ended this session";
 
-/// What can be seen and done through the socket.
+/// What commands can see and do through the socket.
 pub(super) struct Powers {
-    /// What the server is; without a number of sessions.
+    /// The server's status, without the number of sessions.
     pub(super) status: Status,
-    /// The sessions that are open.
+    /// The open sessions.
     pub(super) sessions: Arc<Sessions>,
-    /// The logins that failed last.
+    /// The last failed logins.
     pub(super) failed_logins: Arc<FailedLogins>,
-    /// Has sessions go on as their accounts are.
+    /// Applies account changes to open sessions.
     pub(super) live: Arc<Live>,
-    /// Who uses which home.
+    /// The ledgers of all homes.
     pub(super) ledgers: Arc<Ledgers>,
-    /// Takes up a changed config.
+    /// Applies a changed configuration.
     pub(super) reload: Arc<Reload>,
     /// The accounts.
     pub(super) accounts: Accounts,
-    /// What the server may touch, if it may not touch everything.
+    /// The sandbox, if there is one.
     pub(super) sandbox: Option<&'static Sandbox>,
-    /// Who is banned.
+    /// Admission control, with its bans.
     pub(super) admission: Arc<Admission>,
 }
 
-/// The socket; it goes away with this.
+/// The control socket; dropping this removes it.
 pub(super) struct Control {
     folder: DataFolder,
     listener: UnixListener,
 }
 
 impl Control {
-    /// Makes the socket. The caller is the one server of the data folder, so one that is there
-    /// already is left of a server that was killed.
+    /// Creates the socket. The caller is the only server of the data folder, so an existing socket is left
+    /// over from a killed server.
     pub(super) fn open(data: &Path) -> anyhow::Result<Self> {
         let cannot = || format!("cannot make the control socket in {}", data.display());
         let folder = DataFolder::open(data).with_context(cannot)?;
@@ -91,7 +91,7 @@ impl Control {
         Ok(Self { folder, listener })
     }
 
-    /// Serves commands. Never ends by itself.
+    /// Serves commands. Never returns.
     pub(super) async fn serve(self, powers: Powers) {
         let powers = Arc::new(powers);
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
@@ -128,7 +128,7 @@ impl Control {
 }
 
 impl Drop for Control {
-    /// Not for a disk that hangs: then it stays, as that of a server that was killed.
+    /// Does not wait for a disk that hangs: the socket then stays, as after a killed server.
     fn drop(&mut self) {
         let Ok(folder) = self.folder.try_clone() else {
             return;
@@ -141,7 +141,7 @@ impl Drop for Control {
     }
 }
 
-/// Nobody can connect before the socket is this user's alone, since it does not listen until then.
+/// The socket does not listen, and so accepts nobody, before its mode is private to this user.
 fn listen(path: &Path) -> std::io::Result<UnixListener> {
     remove_if_present(path)?;
     let socket = UnixSocket::new_stream()?;
@@ -150,22 +150,22 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
     socket.listen(1024)
 }
 
-/// Returns the user id at the other end if it is the user who runs the server, or root. The mode of the socket
-/// allows nobody else, too; but a file's mode is soon changed.
+/// Returns the peer's user id if it is the server's user or root. The socket's mode allows nobody else
+/// either, but a file's mode is easily changed.
 fn operator(stream: &UnixStream) -> Option<u32> {
     let own = rustix::process::geteuid().as_raw();
     let peer = stream.peer_cred().ok()?.uid();
     [own, 0].contains(&peer).then_some(peer)
 }
 
-/// The operator of an event: the user id is the kernel's, and the names are those that the command has found
-/// for it, since the sandbox leaves out the files that have them.
+/// Returns the operator for an event: the user id comes from the kernel, the names from the command, since
+/// the sandbox excludes the files with user names.
 fn witnessed(uid: u32, by: Operator) -> Operator {
     let name = by.name.filter(|_| by.uid == uid);
     Operator { uid, name, ..by }
 }
 
-/// One connection: requests, one after the other, each answered before the next is read.
+/// Serves one connection: reads a request, replies, and reads the next.
 async fn converse(stream: UnixStream, uid: u32, powers: &Powers) -> std::io::Result<()> {
     let mut frames = Frames::new(stream);
     loop {
@@ -176,7 +176,7 @@ async fn converse(stream: UnixStream, uid: u32, powers: &Powers) -> std::io::Res
             }
             Ok(None) => return Ok(()),
             Err(failure) if failure.kind() == ErrorKind::InvalidData => {
-                // Not our own program, or another version of it.
+                // Another program, or another version of this one.
                 let text = format!("the server does not understand this: {failure}");
                 timeout(DEADLINE, frames.send(&[ControlReply::Refused { text }])).await??;
                 return Ok(());
@@ -194,7 +194,7 @@ fn late() -> String {
 }
 
 impl Powers {
-    /// Carries out a request of this user id; gives the whole answer.
+    /// Carries out a request of this user; returns all parts of the reply.
     async fn answer(&self, request: ControlRequest, uid: u32) -> Vec<ControlReply> {
         let mut replies = match request {
             ControlRequest::Sessions => {
@@ -256,10 +256,10 @@ impl Powers {
         }
     }
 
-    /// Says so if the server cannot reach the home of an account.
+    /// Returns a warning if the sandbox excludes the home of an account.
     async fn excluded_home(&self, name: &UserName) -> Option<ControlReply> {
         let sandbox = self.sandbox?;
-        // One that was removed needs none.
+        // A removed account needs none.
         let home = self.accounts.find(name).await.ok()?.account.home;
         let text = format!(
             "{name} cannot use any files before the server is started again: its sandbox leaves out {} (sandbox.homes)",
@@ -268,7 +268,7 @@ impl Powers {
         (!sandbox.has_home(&home)).then_some(ControlReply::Told { text })
     }
 
-    /// Notes in the audit log what an operator has done.
+    /// Records an operator's action in the audit log.
     fn note(&self, event: &Event<'_>) {
         self.reload.context().borrow().audit().note(None, event);
     }
@@ -279,7 +279,7 @@ impl Powers {
                 let told = lines.into_iter().map(|text| ControlReply::Told { text });
                 told.collect()
             }
-            // Faults of the config are several lines, each with its place first.
+            // Configuration faults take several lines, each starting with its position.
             Err(failure) => vec![ControlReply::Refused {
                 text: chain(&failure).to_string(),
             }],
@@ -395,7 +395,7 @@ fn show(open: &RegisteredSession) -> OpenSession {
     }
 }
 
-/// The files of a session of which bytes were moved; those that are only held open are none.
+/// Returns a session's files with transferred bytes, without those that are only open.
 fn moving(session: &Session) -> Vec<Moving> {
     let under_way = session.transfers().under_way().into_iter();
     under_way

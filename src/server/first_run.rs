@@ -1,4 +1,4 @@
-//! The first start: without any account nobody could try the server, so one is made.
+//! The first start: creates an account, since nobody could log in otherwise.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,8 +10,8 @@ use crate::observe::audit::{AccountAction, Audit, Event};
 
 const NAME: &str = "demo";
 
-/// Makes an account if there is none yet, and returns what to tell the operator about it: the only
-/// time that its password is shown. `addresses` are those that the server really has.
+/// Creates an account if there is none; returns the message for the operator, which shows its password
+/// once. `addresses` are those that the server listens on.
 pub(super) async fn make_account(
     accounts: &Accounts,
     audit: &Audit,
@@ -53,18 +53,18 @@ pub(super) async fn make_account(
     ))))
 }
 
-/// Is the standard output kept by systemd (systemd.exec(5))? A password must not be.
+/// Returns whether the standard output goes to the journal (systemd.exec(5)), where no password belongs.
 fn goes_to_journal() -> bool {
     std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
-/// The line to paste. A wildcard address stands for this machine.
+/// Returns the command to paste. A wildcard address becomes this machine's.
 fn sftp_command(address: SocketAddr) -> String {
     let host = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => "127.0.0.1".to_owned(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => "[::1]".to_owned(),
         IpAddr::V4(ip) => ip.to_string(),
-        // Without brackets sftp takes what follows the first colon for a path.
+        // Without brackets sftp takes the part after the first colon for a path.
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
     format!("sftp -P {} {NAME}@{host}", address.port())

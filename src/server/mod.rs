@@ -1,4 +1,4 @@
-//! The composition root: listeners, shards, the limit on connections, and the way to stop.
+//! The composition root: from the configuration to a running server and to its end.
 
 mod control;
 mod first_run;
@@ -54,21 +54,24 @@ use crate::ssh::{Context, PrivateKey, host_keys};
 use crate::values::error_chain::chain;
 use crate::values::time;
 
-/// Time that a disk has at the end, to take what is left. One that has much to write out for others takes
-/// several seconds; the figures of all users would have to be counted anew for it.
+/// Time at the end for the disk to store what is in memory. A disk that is busy writing takes several
+/// seconds; without these usage figures all homes would have to be counted again.
 const FAREWELL: Duration = Duration::from_secs(20);
 
-/// How long a start waits for a command that has the data folder for itself: less than systemd waits for a
-/// start.
+/// How long a start waits for a command that uses the data folder exclusively: less than systemd waits for
+/// a start.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// And looks again.
+/// How often it tries again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// `landfall serve`: from a config to the end of the process. The thread that calls it is the only one
-/// that there is.
+/// Runs the server, from a configuration to the end of the process. The calling thread must be the only
+/// one.
+///
 ///
 /// # Errors
-/// What keeps the server from serving, and what to do about it.
+///
+///
+/// Why the server cannot serve, and what to do.
 pub fn serve(config: Config) -> anyhow::Result<()> {
     let log = Log::start(config.log.level, config.log.format)?;
     let outcome = serve_with(config, &log);
@@ -107,9 +110,9 @@ fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
     outcome
 }
 
-/// What must be opened before the sandbox is entered, and the sandbox.
+/// Everything that is opened before the process enters the sandbox, and the sandbox.
 struct PreparedServer {
-    /// Makes this server the one of its data.
+    /// The lock that makes this the only server of its data.
     alone: Alone,
     declared: Declared,
     host_keys: Vec<PrivateKey>,
@@ -122,11 +125,11 @@ struct PreparedServer {
 struct PreparedAccounts {
     alone: Alone,
     declared: Declared,
-    /// The homes that do not lie in the data folder by themselves.
+    /// Homes outside of the data folder.
     homes: Vec<PathBuf>,
 }
 
-/// Makes the declared users what the config says, and so their homes.
+/// Creates or changes the declared users as configured, with their homes.
 async fn prepare_accounts(config: &Config) -> anyhow::Result<PreparedAccounts> {
     let alone = become_the_server(&config.server.data).await?;
     let accounts = Accounts::open_alone(config.accounts(), &alone).await?;
@@ -135,7 +138,7 @@ async fn prepare_accounts(config: &Config) -> anyhow::Result<PreparedAccounts> {
     declared.told().iter().for_each(|line| info!("{line}"));
     let mut homes = accounts.homes_elsewhere().await?;
     if let Some(home) = config.guest.home.as_ref().filter(|_| config.guest.enabled)
-        // The one that the guest has is not asked: its disk may hang.
+        // The guest's current home is not checked: its disk may hang.
         && !homes.contains(home)
     {
         homes.push(accounts::make_home(home).await?);
@@ -148,7 +151,8 @@ async fn prepare_accounts(config: &Config) -> anyhow::Result<PreparedAccounts> {
     })
 }
 
-/// Waits for a command that has the data folder for itself, such as `quota recount`, but for no other server.
+/// Waits for a command that uses the data folder exclusively, such as `quota recount`, but not for another
+/// server.
 async fn become_the_server(data: &Path) -> anyhow::Result<Alone> {
     let shown = data.display();
     let began = Instant::now();
@@ -291,7 +295,7 @@ async fn run(config: Config, log: Log, prepared: PreparedServer) -> anyhow::Resu
         telling.abort();
     }
     audit.note(None, &Event::Stop);
-    // Side by side: the trail may be on another disk.
+    // At the same time, since the audit log may be on another disk.
     let (_, _, ended) = tokio::join!(
         spawn_blocking(move || writer.map(|writer| writer.finish(FAREWELL))),
         known_sources.save(FAREWELL),
@@ -300,13 +304,13 @@ async fn run(config: Config, log: Log, prepared: PreparedServer) -> anyhow::Resu
     let Ok(ended) = ended else {
         error!("the disk of the data folder hangs: what is used will be counted anew");
         log.flush();
-        // To close the database would wait for the disk, too.
+        // Closing the database would wait for the disk, too.
         std::process::exit(1);
     };
     served.and(ended)
 }
 
-/// Writes what is still in memory to the database.
+/// Writes the state in memory to the database.
 async fn save(accounts: &Accounts, ledgers: &Ledgers) -> anyhow::Result<()> {
     if let Err(failure) = accounts.save_logins().await {
         warn!("cannot write the last logins: {}", chain(&failure));
@@ -314,8 +318,8 @@ async fn save(accounts: &Accounts, ledgers: &Ledgers) -> anyhow::Result<()> {
     ledgers.end_serving().await
 }
 
-/// What a process needs that serves many: every permission bit decided by the store alone, and as
-/// many descriptors as the system allows.
+/// Prepares the process for many clients: a umask of 0, since the store alone decides on permission bits,
+/// and as many descriptors as the system allows.
 fn prepare_process() {
     if rustix::process::geteuid().is_root() {
         warn!("this runs as root, and needs no privilege: better run it as a user of its own");
@@ -331,7 +335,7 @@ fn prepare_process() {
     }
 }
 
-/// A server that listens, and does not accept yet.
+/// A server that listens and does not accept yet.
 struct ListeningServer {
     listeners: Vec<TcpListener>,
     reload: Arc<Reload>,
@@ -344,18 +348,19 @@ struct ListeningServer {
 }
 
 impl ListeningServer {
-    /// The addresses that it really has: port 0 in the config is a real port here.
+    /// Returns the addresses that the server listens on, with the actual port for port 0.
     fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
         let addresses = self.listeners.iter().map(TcpListener::local_addr);
         Ok(addresses.collect::<Result<_, _>>()?)
     }
 
-    /// Accepts until the server is to stop, lets transfers come to their end, then ends all
-    /// connections.
+    /// Accepts connections until the server stops, lets transfers finish, then closes all connections.
+    ///
     ///
     /// # Errors
-    /// A shard has died, or a task that accepts: the rest cannot do all that the server should, and is better
-    /// started anew.
+    ///
+    ///
+    /// A shard or an accepting task has panicked. The rest cannot do everything, so a restart is better.
     async fn run(self, phases: &watch::Sender<Phase>) -> anyhow::Result<()> {
         let config = self.reload.config();
         let watchdog = supervisor::watchdog();
@@ -409,7 +414,7 @@ impl ListeningServer {
     }
 }
 
-/// Waits for all tasks; has none of them ended in a panic?
+/// Waits for all tasks; returns whether none panicked.
 async fn all_ended(tasks: &mut JoinSet<()>) -> bool {
     let mut have_ended_well = true;
     while let Some(ended) = tasks.join_next().await {

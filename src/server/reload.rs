@@ -1,4 +1,4 @@
-//! What a server that runs takes up of a changed config, without dropping a session.
+//! Applies a changed configuration to a running server without closing a session.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use crate::ssh::{Context, host_keys};
 use crate::values::error_chain::chain;
 use crate::values::time;
 
-/// What holds now. New connections take the newest context; those that are open keep theirs.
+/// The current configuration. New connections use the newest context; open ones keep theirs.
 pub(super) struct Reload {
-    /// What needs a restart to change is as it was at the start.
+    /// The configuration of the start, for settings that need a restart.
     at_start: Arc<Config>,
     config: watch::Sender<Arc<Config>>,
     context: watch::Sender<Arc<Context>>,
@@ -30,22 +30,22 @@ pub(super) struct Reload {
     log: Log,
     permits: Arc<Semaphore>,
     admission: Arc<Admission>,
-    /// One at a time.
+    /// One reload at a time.
     running: Arc<Mutex<()>>,
     last: watch::Sender<LastReload>,
 }
 
-/// How the last reload ended; the start counts as one.
+/// The outcome of the last reload; the start counts as one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LastReload {
-    /// The config that was read last was applied.
+    /// Whether the last configuration was applied.
     pub(super) is_applied: bool,
-    /// When one was applied: seconds since 1970-01-01 00:00 UTC.
+    /// When a configuration was last applied: seconds since 1970-01-01 00:00 UTC.
     pub(super) applied_at: i64,
 }
 
 impl Reload {
-    /// Begins with the config of the start.
+    /// Makes it with the configuration of the start.
     pub(super) fn new(
         config: Arc<Config>,
         context: Arc<Context>,
@@ -72,33 +72,36 @@ impl Reload {
         }
     }
 
-    /// How the last reload ended.
+    /// Returns the outcome of the last reload.
     pub(super) fn last(&self) -> LastReload {
         *self.last.borrow()
     }
 
-    /// The newest config.
+    /// Returns the current configuration.
     pub(super) fn config(&self) -> watch::Receiver<Arc<Config>> {
         self.config.subscribe()
     }
 
-    /// The newest context.
+    /// Returns the current context.
     pub(super) fn context(&self) -> watch::Receiver<Arc<Context>> {
         self.context.subscribe()
     }
 
-    /// Reads the config and the host keys again, for this operator, or at a signal. All of it takes effect, or
-    /// nothing does; gives what the operator should know, in lines.
+    /// Reads the configuration and the host keys again, for this operator or for a signal. Applies all of
+    /// it or nothing. Returns lines for the operator.
+    ///
     ///
     /// # Errors
-    /// What is wrong with the config or the keys: all faults of it.
+    ///
+    ///
+    /// All faults of the configuration or the keys.
     pub(super) async fn reload(
         self: &Arc<Self>,
         operator: Option<Operator>,
     ) -> anyhow::Result<Vec<String>> {
         let one = self.running.clone().lock_owned().await;
         let this = self.clone();
-        // A task of its own: it comes to its end though the command that waits for it gives up.
+        // A task of its own completes even if the waiting command gives up.
         let reloading = tokio::spawn(async move {
             let _one = one;
             let outcome = this.reload_alone().await;
@@ -133,7 +136,7 @@ impl Reload {
         outcome
     }
 
-    /// First everything that can be refused, and then, at once, everything that takes effect.
+    /// Does everything that can fail first, then applies all of it.
     async fn prepare_and_switch(&self) -> anyhow::Result<Vec<String>> {
         let old = self.config.borrow().clone();
         let (new, keys) = {
@@ -145,7 +148,7 @@ impl Reload {
         let prepared = prepared.map_err(|failure| new.with_places(failure))?;
         let context = self.context.borrow().renewed(&new, keys);
         let declared = prepared.commit().await?;
-        // Nothing is refused from here on.
+        // Nothing fails from here on.
         note_declared(context.audit(), &declared);
         context.share_out(&new);
         let (ipv4, ipv6) = (new.admission.ipv4_prefix, new.admission.ipv6_prefix);
@@ -161,7 +164,7 @@ impl Reload {
         Ok(lines)
     }
 
-    /// Lets in so many connections from now on. Of those that are open, none has to go.
+    /// Changes the limit on connections. No open connection is closed.
     fn allow(&self, before: usize, now: usize) {
         self.permits.add_permits(now.saturating_sub(before));
         let fewer = u32::try_from(before.saturating_sub(now)).unwrap_or(u32::MAX);
@@ -197,20 +200,20 @@ impl Reload {
         lines
     }
 
-    /// Reloads at each SIGHUP. Never ends by itself.
+    /// Reloads at each SIGHUP. Never returns.
     pub(super) async fn at_hangup(self: Arc<Self>) {
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
             Err(failure) => return error!(%failure, "SIGHUP cannot be noticed"),
         };
         while hangup.recv().await.is_some() {
-            // How it ended is in the log.
+            // The outcome is in the log.
             let _ = self.reload(None).await;
         }
     }
 }
 
-/// Notes in the trail what became of the declared users.
+/// Records changes of declared users in the audit log.
 pub(super) fn note_declared(audit: &Audit, declared: &Declared) {
     for (action, users, message) in [
         (

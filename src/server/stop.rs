@@ -1,4 +1,4 @@
-//! The way to the end: signals, and the time that transfers are given.
+//! Stopping: signals, and the time for transfers to finish.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::io::phase::{Phase, STOPPING, reached};
 use crate::session::registry::{RegisteredSession, Sessions};
 use crate::session::transfers::Totals;
 
-/// How often the sessions are looked at.
+/// How often the sessions are checked.
 const TICK: Duration = Duration::from_millis(100);
-/// A session that has moved nothing for this long, and holds no file open, is between two transfers or
-/// idle: the reply to the last CLOSE is out.
+/// A session with no data transferred for this long and no open file is between two transfers or idle: the
+/// reply to the last CLOSE has been sent.
 const SETTLED: Duration = Duration::from_millis(200);
-/// One that holds a file open and moves nothing for this long has no transfer that comes to an end.
+/// A session with an open file and no data transferred for this long has a stalled transfer.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// SIGTERM and SIGINT: the first begins the way to the end, the second shortens it.
+/// Handles SIGTERM and SIGINT: the first starts to stop the server, the second cuts the wait short.
 pub(super) fn obey_signals() -> anyhow::Result<Arc<watch::Sender<Phase>>> {
     let phases = Arc::new(watch::Sender::new(Phase::Serving));
     let mut terminate = signal(SignalKind::terminate())?;
@@ -47,8 +47,8 @@ pub(super) fn obey_signals() -> anyhow::Result<Arc<watch::Sender<Phase>>> {
     Ok(phases)
 }
 
-/// Lets transfers come to their end: sessions without one are ended at once, the others when theirs
-/// are done, and all when the time is over or the phase is [`Phase::Ending`]; that it is afterwards.
+/// Lets transfers finish: closes sessions without one immediately, others when theirs are done, and all
+/// when the time is over or the phase is [`Phase::Ending`], which it is afterwards.
 pub(super) async fn drain(sessions: &Sessions, grace: Duration, phases: &watch::Sender<Phase>) {
     let begin = Instant::now();
     let mut seen = HashMap::new();
@@ -73,13 +73,13 @@ pub(super) async fn drain(sessions: &Sessions, grace: Duration, phases: &watch::
     phases.send_replace(Phase::Ending);
 }
 
-/// What a session had moved when it was seen last to move something.
+/// The progress of a session when it last transferred data.
 struct Seen {
     moved: Totals,
     at: Instant,
 }
 
-/// Ends a session that moves nothing any more; is it one that does?
+/// Closes a session that transfers nothing any more; returns whether it still transfers.
 fn still_moves(open: &RegisteredSession, seen: &mut HashMap<u64, Seen>) -> bool {
     let moved = open.session.transfers().totals();
     let now = Instant::now();

@@ -1,5 +1,5 @@
-//! What systemd is told (sd_notify(3)), and what it hands over (sd_listen_fds(3)). Without it nothing
-//! happens here.
+//! Notifications to systemd (sd_notify(3)) and sockets from it (sd_listen_fds(3)). Does nothing without
+//! systemd.
 
 use std::env;
 use std::ffi::OsStr;
@@ -17,7 +17,7 @@ use listenfd::ListenFd;
 use tokio::time::interval;
 use tracing::{error, warn};
 
-/// The sockets that systemd listens on for us; none if it does not.
+/// Returns the sockets that systemd passes; none without socket activation.
 pub(super) fn sockets() -> anyhow::Result<Vec<TcpListener>> {
     let mut handed = ListenFd::from_env();
     let mut sockets = Vec::new();
@@ -29,12 +29,12 @@ pub(super) fn sockets() -> anyhow::Result<Vec<TcpListener>> {
     Ok(sockets)
 }
 
-/// The way to systemd: a socket that is connected before the sandbox refuses to connect.
+/// The connection to systemd, made before the sandbox forbids to connect.
 #[derive(Clone)]
 pub(super) struct Supervisor(Option<Arc<UnixDatagram>>);
 
 impl Supervisor {
-    /// Connects to the socket that systemd has named; without one, nothing is reported.
+    /// Connects to the socket that systemd names; without one, nothing is reported.
     pub(super) fn connect() -> Self {
         let Some(name) = env::var_os("NOTIFY_SOCKET") else {
             return Self(None);
@@ -48,12 +48,12 @@ impl Supervisor {
         }
     }
 
-    /// The server serves.
+    /// Reports that the server is ready.
     pub(super) fn ready(&self) {
         self.tell("READY=1");
     }
 
-    /// The server is on its way to its end.
+    /// Reports that the server is stopping.
     pub(super) fn stopping(&self) {
         self.tell("STOPPING=1");
     }
@@ -67,7 +67,7 @@ impl Supervisor {
     }
 }
 
-/// A name that begins with @ is in no directory (unix(7), "abstract").
+/// Connects; a name that begins with @ is abstract (unix(7)).
 fn connected(name: &OsStr) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     match name.as_bytes().strip_prefix(b"@") {
@@ -77,21 +77,21 @@ fn connected(name: &OsStr) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// The sign of life of one shard.
+/// The heartbeat of one shard.
 #[derive(Clone, Default)]
 pub(super) struct Beat(Arc<AtomicU64>);
 
 impl Beat {
-    /// It is alive.
+    /// Counts a heartbeat.
     pub(super) fn beat(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// How long systemd waits for a sign of life before it starts us anew; `None` if it does not.
+/// Returns the interval of systemd's watchdog; `None` if it is off.
 pub(super) fn watchdog() -> Option<Duration> {
     let number = |name| env::var(name).ok()?.parse::<u64>().ok();
-    // It may be meant for the process that started this one.
+    // The variable may be meant for the parent process.
     let is_other = |pid| pid != u64::from(std::process::id());
     if number("WATCHDOG_PID").is_some_and(is_other) {
         return None;
@@ -100,7 +100,7 @@ pub(super) fn watchdog() -> Option<Duration> {
     microseconds.map(Duration::from_micros)
 }
 
-/// Gives systemd a sign of life for as long as every shard gives one. Never ends.
+/// Notifies systemd's watchdog while every shard has a heartbeat. Never returns.
 pub(super) async fn watch(supervisor: Supervisor, patience: Duration, beats: Vec<Beat>) {
     let mut ticks = interval(patience / 2);
     let mut seen = vec![0; beats.len()];

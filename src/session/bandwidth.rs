@@ -1,9 +1,9 @@
-//! How fast files may move, and requests come: for each account over all its sessions together, and of
-//! files for the whole server, too.
+//! Rate limits: the bandwidth of each account over all its sessions, the bandwidth of the whole server, and
+//! the requests of each account.
 //!
-//! A bucket fills at its rate, and who moves bytes, or asks for something, takes out of it; who finds it
-//! empty waits, as a task and never as a thread. Turns are short and in order, so that all who wait are
-//! served alike.
+//!
+//! A token bucket fills at its rate. A transfer or a request takes from it, and waits as a task, never as a
+//! thread, while it is empty. Turns are short and in order, so all waiters are served alike.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,31 +17,31 @@ use crate::io::pipe::Pipe;
 use crate::observe::metrics::Direction;
 use crate::rules::Bandwidth;
 
-/// What stands in a bucket for nobody is no more than what comes in this time.
+/// An unused bucket holds at most the amount of this time.
 const BURST: Duration = Duration::from_millis(100);
-/// Who has a turn takes what comes in this time ...
+/// A turn takes the amount of this time ...
 const TURN: Duration = Duration::from_millis(20);
-/// ... but no less and no more than so many bytes.
+/// ... within these bounds, in bytes.
 const LEAST_TURN: u64 = 4 << 10;
 const MOST_TURN: u64 = 256 << 10;
-/// A changed rate is felt after this time at the latest.
+/// A changed rate takes effect within this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const NO_LIMIT: u64 = 0;
 
-/// Of bytes in one direction, or of requests.
+/// A bucket of bytes in one direction, or of requests.
 #[derive(Debug)]
 struct Bucket {
-    /// So many a second.
+    /// Units per second.
     rate: AtomicU64,
-    /// Whoever holds it has the turn; tokio hands it on in the order in which they came.
+    /// The holder has the turn; tokio passes it on in order of arrival.
     level: sync::Mutex<BucketLevel>,
 }
 
 #[derive(Debug)]
 struct BucketLevel {
-    /// What may be taken now; below 0 after a turn that took more.
+    /// The amount that may be taken; negative after a turn that took more.
     amount: f64,
-    /// When that was so.
+    /// The time of `amount`.
     at: Instant,
 }
 
@@ -68,7 +68,7 @@ impl Bucket {
         (rate != NO_LIMIT).then_some(rate)
     }
 
-    /// Waits until so much may be taken.
+    /// Waits until this amount may be taken.
     async fn take(&self, mut amount: u64) {
         while amount > 0 {
             if self.rate().is_none() {
@@ -90,7 +90,7 @@ fn in_a_turn(rate: u64) -> u64 {
 }
 
 impl BucketLevel {
-    /// Gives the rate once something may be taken; `None` when there is no limit any more.
+    /// Waits until the bucket is not empty, and returns the rate; `None` without a limit.
     async fn wait_until_filled(&mut self, bucket: &Bucket) -> Option<u64> {
         loop {
             let rate = bucket.rate()?;
@@ -108,7 +108,7 @@ impl BucketLevel {
     }
 }
 
-/// Both directions, and requests.
+/// The buckets of both directions and of requests.
 #[derive(Debug)]
 struct Lane {
     up: Bucket,
@@ -138,17 +138,17 @@ impl Lane {
     }
 }
 
-/// The lanes of a server.
+/// The rate limits of a server.
 #[derive(Debug)]
 pub struct Lanes {
     server: Arc<Lane>,
     accounts: ByAccount<Lane>,
-    /// Of each account; 0 is no limit.
+    /// Requests per second of each account; 0 is no limit.
     requests: AtomicU64,
 }
 
 impl Lanes {
-    /// With limits for the server as a whole, and one for the requests of each account in a second.
+    /// Makes them with limits for the whole server, and a limit of requests per second for each account.
     pub fn new(limits: Bandwidth, requests: Option<u64>) -> Self {
         Self {
             server: Arc::new(Lane::new(limits, None)),
@@ -157,7 +157,7 @@ impl Lanes {
         }
     }
 
-    /// Other limits from now on.
+    /// Sets other limits.
     pub fn set(&self, limits: Bandwidth, requests: Option<u64>) {
         self.server.set(limits);
         let of_each = requests.unwrap_or(NO_LIMIT);
@@ -167,7 +167,7 @@ impl Lanes {
         }
     }
 
-    /// A session of this account begins; these limits hold from now on for all of them.
+    /// Joins a session to its account's limits, which this call sets for all its sessions.
     pub fn join(&self, user: &str, limits: Bandwidth) -> Share {
         let requests = Some(self.requests.load(Ordering::Relaxed));
         let account = self.accounts.join(user, || Lane::new(limits, requests));
@@ -179,7 +179,7 @@ impl Lanes {
     }
 }
 
-/// What a session has of the lanes.
+/// A session's share of the rate limits.
 #[derive(Debug, Clone)]
 pub struct Share {
     account: Arc<Lane>,
@@ -187,18 +187,18 @@ pub struct Share {
 }
 
 impl Share {
-    /// Other limits for the account, from now on, in all its sessions.
+    /// Sets other limits for all sessions of the account.
     pub fn set(&self, limits: Bandwidth) {
         self.account.set(limits);
     }
 
-    /// The limit of this direction, in bytes a second.
+    /// Returns the limit of a direction, in bytes per second.
     pub fn limit(&self, direction: Direction) -> Option<u64> {
         let rates = [&self.account, &self.server].map(|lane| lane.bucket(direction).rate());
         rates.into_iter().flatten().min()
     }
 
-    /// So many requests may be carried out in one go.
+    /// Returns how many requests may be carried out in one batch.
     pub fn requests_at_once(&self) -> usize {
         let rate = self.account.requests.rate();
         rate.map_or(usize::MAX, |rate| {
@@ -208,14 +208,14 @@ impl Share {
         })
     }
 
-    /// Waits until so many requests may be carried out, or until nobody is left to whom that matters.
+    /// Waits until these requests may be carried out, or the peer has disconnected.
     pub async fn take_requests<P: Pipe>(&self, requests: usize, pipe: &P) {
         if requests > 0 && self.account.requests.rate().is_some() {
             unless_gone(self.account.requests.take(requests as u64), pipe).await;
         }
     }
 
-    /// Waits until so many bytes may move, or until nobody is left to whom that matters.
+    /// Waits until these bytes may be transferred, or the peer has disconnected.
     pub async fn take_unless_gone<P: Pipe>(&self, direction: Direction, bytes: u64, pipe: &P) {
         if bytes > 0 && self.limit(direction).is_some() {
             unless_gone(self.take(direction, bytes), pipe).await;
@@ -245,7 +245,7 @@ mod tests {
         down: None,
     };
 
-    /// Bytes that each of several shares moves in five seconds.
+    /// Returns the bytes that each of several shares transfers in five seconds.
     async fn moved(shares: &[(Share, u64)]) -> Vec<u64> {
         let sums: Vec<_> = shares.iter().map(|_| Arc::new(AtomicU64::new(0))).collect();
         let mut tasks = tokio::task::JoinSet::new();
@@ -298,7 +298,7 @@ mod tests {
         share.set(Bandwidth::default());
         sleep(Duration::from_millis(500)).await;
         assert!(waiting.is_finished());
-        // And it holds for the next who comes.
+        // The next session inherits it.
         assert_eq!(lanes.join("ours", slow).limit(Direction::Upload), Some(1));
         assert_eq!(share.limit(Direction::Upload), Some(1));
         assert_eq!(share.limit(Direction::Download), None);

@@ -1,4 +1,4 @@
-//! A session: the proof of a login, and what it opens.
+//! A session: the proof of a login, and what the session may use.
 
 pub mod bandwidth;
 pub mod descriptors;
@@ -34,17 +34,17 @@ use crate::store::{Identity, Store};
 use crate::values::label::Label as _;
 use crate::values::path::VPath;
 
-/// Somebody who is logged in. Only a [`Proof`] makes one, and only a check of a password or key
-/// makes that: holding a `Session` is being allowed into its home.
+/// A logged-in session. Only a [`Proof`] creates one, and only a verified credential creates a proof:
+/// holding a `Session` is permission to enter its home.
 pub struct Session {
     user: UserName,
-    /// As the account was at the login: an open home stays the one that it is.
+    /// The home at the login; a later change of the account does not move an open home.
     home: PathBuf,
     account: RwLock<Arc<Account>>,
     basis: Basis,
-    /// When what it was let in by expires: seconds since 1970-01-01 00:00 UTC.
+    /// Expiry of the credential: seconds since 1970-01-01 00:00 UTC.
     until: AtomicI64,
-    /// How often the account was changed.
+    /// The number of changes of the account.
     generation: AtomicU32,
     made: Made,
     client: ConnectedClient,
@@ -53,41 +53,41 @@ pub struct Session {
     shares: Shares,
     hashes: Arc<Hashes>,
     witness: Recorder,
-    /// Once it is let in.
+    /// The time of the login.
     began: OnceLock<Instant>,
-    /// Why it ends, once that is known.
+    /// Why the session ends, once known.
     end: OnceLock<String>,
     transfers: Arc<Transfers>,
 }
 
-/// Who is at the other end.
+/// The client of a session.
 pub struct ConnectedClient {
-    /// Where it is.
+    /// Its address.
     pub address: SocketAddr,
     /// Its identification string, without line end.
     pub identification: Vec<u8>,
 }
 
-/// What a session has of what many share.
+/// A session's shares of common resources.
 pub struct Shares {
-    /// How fast it may be.
+    /// Bandwidth and request rate.
     pub speed: Share,
-    /// Which files and directories it may hold open.
+    /// Open files and directories.
     pub open: Holdings,
-    /// Threads for what may wait for a disk.
+    /// Threads for work that may wait for a disk.
     pub threads: Threads,
 }
 
-/// What the config says of sessions.
+/// The configuration of sessions.
 pub struct SessionTerms {
-    /// Its limits.
+    /// Limits.
     pub limits: config::SftpSettings,
     /// How files are overwritten and closed.
     pub uploads: config::UploadSettings,
 }
 
 impl Session {
-    /// Begins a session.
+    /// Starts a session.
     pub fn new(
         proof: Proof,
         client: ConnectedClient,
@@ -118,25 +118,24 @@ impl Session {
         }
     }
 
-    /// The number of the session, as the log and the audit log have it.
+    /// Returns the session's number, as in the log and the audit log.
     pub fn id(&self) -> u64 {
         self.witness.session()
     }
 
-    /// The account's name.
+    /// Returns the account's name.
     pub fn user(&self) -> &str {
         self.user.as_str()
     }
 
-    /// The account as it is now: it may be changed while the session is open.
+    /// Returns the current account, which may change while the session is open.
     pub fn account(&self) -> Arc<Account> {
         let account = self.account.read();
         account.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on the account is this, and what it was let in by expires then. What its new rules
-    /// forbid is refused from the next request on, on what is open too; the home stays the one that was
-    /// opened.
+    /// Replaces the account and the expiry of its credential. The next request follows the new rules, on
+    /// open files as well; the open home stays.
     pub fn change(&self, account: Account, until: Option<i64>) {
         self.until
             .store(until.unwrap_or(i64::MAX), Ordering::Relaxed);
@@ -146,59 +145,59 @@ impl Session {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Another number after each change of the account: who asks for it first, and then for the
-    /// account, and finds the same number later, knows that what they found still holds.
+    /// Returns a number that changes with each change of the account. A caller that reads it before and
+    /// after reading the account, and finds the same number, has current data.
     pub fn generation(&self) -> u32 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// What the session has made.
+    /// Returns what the session has created.
     pub fn made(&self) -> &Made {
         &self.made
     }
 
-    /// What it was let in by.
+    /// Returns the credential of the login.
     pub fn basis(&self) -> &Basis {
         &self.basis
     }
 
-    /// Has the key or certificate expired by which it was let in?
+    /// Returns whether the key or certificate of the login has expired.
     pub fn has_expired(&self, now: i64) -> bool {
         self.until.load(Ordering::Relaxed) <= now
     }
 
-    /// Where the client is.
+    /// Returns the client address.
     pub fn peer(&self) -> SocketAddr {
         self.client.address
     }
 
-    /// The client's identification string (RFC 4253, section 4.2).
+    /// Returns the client's identification string (RFC 4253, section 4.2).
     pub fn identification(&self) -> &[u8] {
         &self.client.identification
     }
 
-    /// The limits that hold for it.
+    /// Returns the limits of the session.
     pub fn limits(&self) -> &config::SftpSettings {
         &self.terms.limits
     }
 
-    /// Does an old file stay until the new one is there as a whole?
+    /// Returns whether an existing file stays until its replacement is complete.
     pub fn overwrites_safely(&self) -> bool {
         let own = self.account().settings.safe_overwrite;
         own.unwrap_or(self.terms.uploads.safe_overwrite)
     }
 
-    /// Must what was written be durable when a file is closed?
+    /// Returns whether data must be durable when a file is closed.
     pub fn syncs_on_close(&self) -> bool {
         self.terms.uploads.fsync_on_close
     }
 
-    /// The folder on this machine that is the account's home.
+    /// Returns the account's home on this machine.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// The account book of the home.
+    /// Returns the ledger of the home.
     pub fn ledger(&self) -> &Arc<Ledger> {
         self.member.ledger()
     }
@@ -210,55 +209,55 @@ impl Session {
         if let Some(reason) = login.reason {
             warn!(user, %peer, method, key, reason, "login refused");
         } else {
-            // A session is let in once.
+            // A session logs in once.
             let _ = self.began.set(Instant::now());
             info!(user, %peer, session, method, key, "login");
         }
         self.witness.note(&Event::Login(login));
     }
 
-    /// Records why it ends; the first reason counts.
+    /// Records why the session ends; the first reason counts.
     pub fn note_end(&self, reason: &str) {
         // Later reasons are consequences of the first.
         let _ = self.end.set(reason.to_owned());
     }
 
-    /// Notes what it does.
+    /// Returns the recorder of its events.
     pub fn witness(&self) -> &Recorder {
         &self.witness
     }
 
-    /// The transfers that are under way.
+    /// Returns the transfers in progress.
     pub fn transfers(&self) -> &Arc<Transfers> {
         &self.transfers
     }
 
-    /// What it has of what many share.
+    /// Returns its shares of common resources.
     pub fn shares(&self) -> &Shares {
         &self.shares
     }
 
-    /// The hashes that are known.
+    /// Returns the known hashes.
     pub fn hashes(&self) -> &Hashes {
         &self.hashes
     }
 
-    /// Opens the home. May block: the disk may be gone or hang.
+    /// Opens the home. May block: the disk may be missing or hang.
     pub fn open_store(&self) -> Result<Arc<dyn Store>, Error> {
         open_home(self.home(), self.terms.limits.umask)
     }
 }
 
-/// Files and directories that a session has made, the last of them: an account that may see nothing may
-/// still see these, and go on with them.
+/// The latest files and directories that the session has created. An account without permission to list or
+/// read can still see and continue these.
 #[derive(Default)]
 pub struct Made(Mutex<(HashSet<Identity>, VecDeque<Identity>)>);
 
 impl Made {
-    /// So many are remembered.
+    /// How many are remembered.
     const MOST: usize = 4096;
 
-    /// Remembers one.
+    /// Remembers a file.
     pub fn add(&self, identity: Identity) {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, order) = &mut *made;
@@ -273,14 +272,14 @@ impl Made {
         }
     }
 
-    /// Is it one of them?
+    /// Returns whether the session has created a file.
     pub fn has(&self, identity: &Identity) -> bool {
         let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         made.0.contains(identity)
     }
 }
 
-/// It ends when nothing of it is at work any more: then all its files are closed.
+/// The session ends with its last user; all its files are closed then.
 impl Drop for Session {
     fn drop(&mut self) {
         let Some(began) = self.began.get() else {
@@ -309,11 +308,11 @@ impl Drop for Session {
     }
 }
 
-/// Opens a home: the one place that says what kind of store it is. May block.
+/// Opens a home. The one place that chooses the kind of store. May block.
 pub fn open_home(home: &Path, umask: u32) -> Result<Arc<dyn Store>, Error> {
     const OUTSIDE: &str = "the server's sandbox leaves this folder out: restart the server, or name it in sandbox.homes before";
     let store = LocalStore::open(home, umask)?;
-    // The sandbox lets a folder be opened as a place, and nothing be done in it.
+    // The sandbox allows opening a folder as a path, without access to its contents.
     let is_outside = || {
         let listed = store.open_directory(&VPath::home());
         matches!(listed, Err(Error::Os(Errno::ACCESS)))
@@ -324,7 +323,7 @@ pub fn open_home(home: &Path, umask: u32) -> Result<Arc<dyn Store>, Error> {
     Ok(Arc::new(store))
 }
 
-/// Counts what lies in a home; see [`Store::count`].
+/// Counts the contents of a home; see [`Store::count`].
 pub fn count_home(home: &Path, tell: &mut dyn FnMut(u64)) -> Result<Usage, Error> {
     let counted = open_home(home, 0)?.count(tell)?;
     Ok(Usage {
@@ -333,10 +332,13 @@ pub fn count_home(home: &Path, tell: &mut dyn FnMut(u64)) -> Result<Usage, Error
     })
 }
 
-/// Removes a home with all that is in it; returns what could not be removed.
+/// Removes a home and its contents; returns what could not be removed.
+///
 ///
 /// # Errors
-/// There is no such directory, a link leads to it, or files are still being made in it.
+///
+///
+/// The directory does not exist, is reached through a link, or files are still being created in it.
 pub fn remove_home(home: &Path) -> Result<Remains, Error> {
     local::remove_home(home)
 }

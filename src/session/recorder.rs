@@ -1,11 +1,11 @@
-//! Sees what one session does: notes it in the audit trail, and counts it.
+//! Records the events of one session in the audit log and counts them in the metrics.
 
 use std::sync::Arc;
 
 use crate::observe::audit::{Actor, Audit, Event, LoginEvent};
 use crate::observe::metrics::{Direction, Metrics, Presence};
 
-/// Of one session.
+/// The recorder of one session.
 pub struct Recorder {
     audit: Audit,
     who: Actor,
@@ -14,7 +14,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// For the session of this one.
+    /// Makes the recorder of this actor's session.
     pub fn new(audit: Audit, metrics: Arc<Metrics>, who: Actor) -> Self {
         let _session = metrics.session();
         Self {
@@ -25,7 +25,7 @@ impl Recorder {
         }
     }
 
-    /// Notes an event, now. Never waits.
+    /// Records an event without waiting.
     pub fn note(&self, event: &Event<'_>) {
         match event {
             Event::Refused { reason, .. } => self.metrics.refused(*reason),
@@ -37,17 +37,17 @@ impl Recorder {
         self.audit.note(Some(&self.who), event);
     }
 
-    /// The number of the session.
+    /// Returns the session's number.
     pub fn session(&self) -> u64 {
         self.who.session.unwrap_or_default()
     }
 
-    /// Is the hash of what was moved to be noted?
+    /// Returns whether to record the hashes of transferred files.
     pub fn wants_hashes(&self) -> bool {
         self.audit.wants_hashes()
     }
 
-    /// Where things are counted.
+    /// Returns the metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }

@@ -1,4 +1,4 @@
-//! The sessions that are open: found by id or by user, seen and ended from outside.
+//! The open sessions: found by id or user, listed, and closed from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use crate::accounts::UserName;
 use crate::session::Session;
 use crate::values::time;
 
-/// All sessions that are open.
+/// All open sessions.
 #[derive(Default)]
 pub struct Sessions {
     state: Mutex<RegistryState>,
@@ -21,9 +21,9 @@ pub struct Sessions {
 struct RegistryState {
     last_id: u64,
     open: BTreeMap<u64, Arc<RegisteredSession>>,
-    /// The last change of any account that was given to the sessions of some.
+    /// The last account change that the sessions were checked for.
     known_until: i64,
-    /// Users whose sessions may not have a change, since their login was proven before it.
+    /// Users whose sessions may have missed a change, since their login was verified before it.
     late: BTreeSet<UserName>,
 }
 
@@ -34,32 +34,32 @@ impl RegistryState {
     }
 }
 
-/// An account has as many as it may have.
+/// The account has as many connections as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooMany {
-    /// Sessions, by its own rules.
+    /// Its own limit of sessions.
     #[error("This account has as many sessions as it may have at the same time ({0})")]
     Sessions(u32),
-    /// Connections, by what other accounts have left of those of the server.
+    /// Its share of the server's connections.
     #[error(
         "This account has its share of the server's connections ({0}); close one, or try again later"
     )]
     Connections(usize),
 }
 
-/// A session that is open.
+/// An open session.
 pub struct RegisteredSession {
-    /// Unique while the server runs, and never used again.
+    /// Unique while the server runs, and never reused.
     pub id: u64,
-    /// The session itself.
+    /// The session.
     pub session: Arc<Session>,
-    /// When it began: seconds since 1970-01-01 00:00 UTC.
+    /// The time of the login: seconds since 1970-01-01 00:00 UTC.
     pub since: i64,
     ending: SessionEnd,
 }
 
 impl RegisteredSession {
-    /// Ends it: the client is told these words, unless it was ended before.
+    /// Closes the session with this reason, unless it is closing already.
     pub fn end(&self, words: &str) {
         if self.ending.end(words) {
             self.session.note_end(words);
@@ -69,7 +69,7 @@ impl RegisteredSession {
     }
 }
 
-/// Ends one connection from outside; cheap to clone.
+/// Closes one connection from outside; cheap to clone.
 #[derive(Clone)]
 pub struct SessionEnd(Arc<watch::Sender<Option<String>>>);
 
@@ -80,7 +80,7 @@ impl Default for SessionEnd {
 }
 
 impl SessionEnd {
-    /// Ends it with these words; false if it was ended before.
+    /// Closes the connection with this reason; false if it is closing already.
     pub fn end(&self, words: &str) -> bool {
         self.0.send_if_modified(|ended| {
             let first = ended.is_none();
@@ -91,18 +91,18 @@ impl SessionEnd {
         })
     }
 
-    /// Waits until somebody ends it; gives the words.
+    /// Waits until the connection is to be closed; returns the reason.
     pub async fn ended(&self) -> String {
         let mut told = self.0.subscribe();
         let words = told.wait_for(Option::is_some).await;
-        // The sender lives as long as `self`, so the wait does not fail.
+        // The sender lives as long as `self`, so the wait cannot fail.
         words
             .map_or_else(|_| None, |words| words.clone())
             .unwrap_or_default()
     }
 }
 
-/// A session's place among those that are open; it is taken out when this is dropped.
+/// A session's entry in the registry; dropping it removes the session.
 pub struct RegistryEntry {
     sessions: Arc<Sessions>,
     id: u64,
@@ -119,14 +119,14 @@ impl Sessions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An id for a session that is to begin.
+    /// Returns an id for a new session.
     pub fn next_id(&self) -> u64 {
         let mut state = self.state();
         state.last_id += 1;
         state.last_id
     }
 
-    /// A session begins under an id that was made for it, unless its account has as many as it may.
+    /// Registers a session under its id, unless its account has as many as it may.
     pub fn enter(
         self: &Arc<Self>,
         id: u64,
@@ -158,34 +158,34 @@ impl Sessions {
         })
     }
 
-    /// Waits until there is a session that may not have a change.
+    /// Waits until a session may have missed a change.
     pub async fn somebody_came_late(&self) {
         self.somebody_late.notified().await;
     }
 
-    /// The users of such sessions: their accounts are to be read again.
+    /// Takes the users of such sessions, whose accounts must be read again.
     pub fn take_late(&self) -> BTreeSet<UserName> {
         std::mem::take(&mut self.state().late)
     }
 
-    /// What sessions are given from now on knows of this change. Who enters later, and does not, comes
-    /// late.
+    /// Records the last account change that the open sessions were checked for. A session that logs in
+    /// later with older data is late.
     pub fn know_until(&self, change: i64) {
         let mut state = self.state();
         state.known_until = state.known_until.max(change);
     }
 
-    /// All that are open, the oldest first.
+    /// Returns all open sessions, oldest first.
     pub fn all(&self) -> Vec<Arc<RegisteredSession>> {
         self.state().open.values().cloned().collect()
     }
 
-    /// Those of one user, the oldest first.
+    /// Returns the sessions of a user, oldest first.
     pub fn of(&self, user: &str) -> Vec<Arc<RegisteredSession>> {
         self.state().of(user).cloned().collect()
     }
 
-    /// The one of this id.
+    /// Returns the session with this id.
     pub fn find(&self, id: u64) -> Option<Arc<RegisteredSession>> {
         self.state().open.get(&id).cloned()
     }

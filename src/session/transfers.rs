@@ -1,6 +1,7 @@
-//! Transfers that are under way: of which files a session moves bytes, and how far they are.
+//! The transfers in progress: the files that a session transfers, and their progress.
 //!
-//! READ and WRITE pay for it with relaxed atomics of their own session: no lock and no allocation.
+//!
+//! READ and WRITE update it with relaxed atomics of their own session, without locks or allocation.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -24,42 +25,42 @@ pub struct Transfer {
     offset: AtomicU64,
 }
 
-/// What is still to be said where nothing was moved yet.
+/// The offset of a transfer without data.
 const NOWHERE: u64 = u64::MAX;
 
 impl Transfer {
-    /// Under this name the file was opened.
+    /// Returns the name the file was opened with.
     pub fn path(&self) -> &VPath {
         &self.path
     }
 
-    /// Which way its bytes go.
+    /// Returns the direction.
     pub fn direction(&self) -> Direction {
         self.direction
     }
 
-    /// When the file was opened.
+    /// Returns when the file was opened.
     pub fn opened_at(&self) -> SystemTime {
         self.opened_at
     }
 
-    /// How long it has been open.
+    /// Returns how long the file has been open.
     pub fn elapsed(&self) -> Duration {
         self.opened.elapsed()
     }
 
-    /// The size that the whole file will have, if that is known: what a client announces of an upload,
-    /// and for a download what the file had when it was opened.
+    /// Returns the expected size of the whole file, if known: the size that the client announced for an
+    /// upload, or the size at opening for a download.
     pub fn expected(&self) -> Option<u64> {
         self.expected
     }
 
-    /// Bytes that were moved so far.
+    /// Returns the bytes transferred so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Where in the file the first bytes that were moved lie: not 0 if an earlier transfer is resumed.
+    /// Returns the offset of the first transferred bytes: not 0 for a resumed transfer.
     pub fn offset(&self) -> u64 {
         match self.offset.load(Ordering::Relaxed) {
             NOWHERE => 0,
@@ -77,13 +78,13 @@ pub struct Transfers {
 
 #[derive(Debug, Default)]
 struct Book {
-    /// By the order in which they began.
+    /// By start order.
     under_way: BTreeMap<u64, Arc<Transfer>>,
     begun: u64,
     ended: Totals,
 }
 
-/// What a session has moved in all.
+/// What a session has transferred in total.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// From the client.
@@ -92,10 +93,10 @@ pub struct Totals {
     pub downloads: Total,
 }
 
-/// Of one direction.
+/// The total of one direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Total {
-    /// Files of which bytes were moved.
+    /// Files with transferred bytes.
     pub files: u64,
     /// Bytes of files.
     pub bytes: u64,
@@ -114,7 +115,7 @@ impl Totals {
 }
 
 impl Transfers {
-    /// Of a session that is counted here.
+    /// Makes the list of one session.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             book: Mutex::default(),
@@ -126,7 +127,7 @@ impl Transfers {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A file was opened to move bytes in this direction; under way until the result is dropped.
+    /// Starts a transfer, which is in progress until the result is dropped.
     pub(crate) fn begin(
         self: &Arc<Self>,
         path: VPath,
@@ -153,13 +154,13 @@ impl Transfers {
         }
     }
 
-    /// Those under way, the oldest first. Of a file that is only held open, none of whose bytes were
-    /// moved yet, [`Transfer::bytes`] is 0.
+    /// Returns the transfers in progress, oldest first. [`Transfer::bytes`] is 0 for a file that is only
+    /// open.
     pub fn under_way(&self) -> Vec<Arc<Transfer>> {
         self.book().under_way.values().cloned().collect()
     }
 
-    /// What was moved until now, by transfers that have ended and by those under way.
+    /// Returns the totals of finished and current transfers.
     pub fn totals(&self) -> Totals {
         let book = self.book();
         let mut totals = book.ended;
@@ -170,7 +171,7 @@ impl Transfers {
     }
 }
 
-/// A transfer that is in its session's list for as long as this lives.
+/// A transfer that is in its session's list while this lives.
 #[derive(Debug)]
 pub(crate) struct UnderWay {
     transfers: Arc<Transfers>,
@@ -179,7 +180,7 @@ pub(crate) struct UnderWay {
 }
 
 impl UnderWay {
-    /// So many bytes at this offset were moved.
+    /// Counts transferred bytes at an offset.
     pub(crate) fn moved(&self, offset: u64, bytes: u64) {
         let Transfer {
             offset: first,

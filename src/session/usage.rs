@@ -1,4 +1,4 @@
-//! Accounts with what they use.
+//! Accounts with their usage.
 
 use std::path::PathBuf;
 
@@ -10,26 +10,32 @@ use crate::quota::{Usage, figures_of, figures_of_all};
 pub struct AccountUsage {
     /// The account.
     pub details: Details,
-    /// Its usage as the database has it: up to a second old while sessions are open. `None` if its home was
-    /// never counted.
+    /// Usage from the database: up to a second old while sessions are open. `None` if the home was never
+    /// counted.
     pub used: Option<Usage>,
 }
 
 impl AccountUsage {
-    /// Returns the usage of one account.
+    /// Returns an account with its usage.
+    ///
     ///
     /// # Errors
-    /// Of the database.
+    ///
+    ///
+    /// Errors of the database.
     pub async fn of(accounts: &Accounts, details: Details) -> anyhow::Result<Self> {
         let name = details.account.name.as_str();
         let counted = figures_of(accounts.database(), name).await?;
         Ok(Self::new(details, counted.as_ref()))
     }
 
-    /// Returns the usage of all accounts, by name.
+    /// Returns all accounts with their usage, by name.
+    ///
     ///
     /// # Errors
-    /// Of the database.
+    ///
+    ///
+    /// Errors of the database.
     pub async fn of_all(accounts: &Accounts) -> anyhow::Result<Vec<Self>> {
         let figures = figures_of_all(accounts.database()).await?;
         let users = accounts.list().await?.into_iter();
@@ -40,7 +46,7 @@ impl AccountUsage {
         Ok(users.map(user).collect())
     }
 
-    /// Ignores usage that was counted in another home, which the account had before.
+    /// Ignores usage that was counted in an earlier home of the account.
     fn new(details: Details, counted: Option<&(PathBuf, Usage)>) -> Self {
         let used = counted
             .filter(|(home, _)| home.to_string_lossy() == details.account.home.to_string_lossy())

@@ -1,4 +1,4 @@
-//! Which algorithms are offered to whom. What a stranger finds, held to it by `tests/algorithms.rs`.
+//! The algorithms that the server offers. `tests/algorithms.rs` checks what an unauthenticated client sees.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,13 @@ use russh::{AlgorithmKind, Names, Preferred, cipher, compression, kex, mac};
 use crate::config;
 use crate::config::Algorithms::{self, Compatible, Legacy, Modern};
 
-/// Algorithms of one kind: the least permissive setting that offers them, and the best first.
+/// The algorithms of one kind, best first, each with the least permissive setting that offers it.
 type AlgorithmTable<T> = &'static [(Algorithms, &'static [T])];
 
-/// Holds against quantum computers, too: X25519 beside ML-KEM.
+/// Resists quantum computers: X25519 combined with ML-KEM.
 const POST_QUANTUM_KEX: kex::Name = kex::MLKEM768X25519_SHA256;
-/// Nearly every client since 2014 has curve25519 (RFC 8731), under both of its names. Never offered: groups of
-/// 1024 bits.
+/// Nearly every client since 2014 supports curve25519 (RFC 8731), under both of its names. Groups of 1024
+/// bits are never offered.
 const KEX: AlgorithmTable<kex::Name> = &[
     (
         Modern,
@@ -37,8 +37,8 @@ const KEX: AlgorithmTable<kex::Name> = &[
     ),
     (Legacy, &[kex::DH_GEX_SHA256, kex::DH_G14_SHA1]),
 ];
-/// Not algorithms, but features of both sides (RFC 8308; OpenSSH's PROTOCOL, section 1.10): without them
-/// there is no strict key exchange.
+/// Not algorithms but flags of both sides (RFC 8308; OpenSSH's PROTOCOL, section 1.10). Strict key exchange
+/// needs them.
 const EXTENSIONS: &[kex::Name] = &[
     kex::EXTENSION_SUPPORT_AS_CLIENT,
     kex::EXTENSION_SUPPORT_AS_SERVER,
@@ -46,7 +46,7 @@ const EXTENSIONS: &[kex::Name] = &[
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
 ];
 
-/// They need no MAC.
+/// These need no MAC.
 const AEAD_CIPHERS: &[cipher::Name] = &[
     cipher::AES_256_GCM,
     cipher::AES_128_GCM,
@@ -72,17 +72,17 @@ const CIPHERS: AlgorithmTable<cipher::Name> = &[
     ),
 ];
 
-/// Those of `Compatible` authenticate the plaintext instead of the ciphertext.
+/// The MACs of `Compatible` authenticate the plaintext instead of the ciphertext.
 const MACS: AlgorithmTable<mac::Name> = &[
     (Modern, &[mac::HMAC_SHA512_ETM, mac::HMAC_SHA256_ETM]),
     (Compatible, &[mac::HMAC_SHA512, mac::HMAC_SHA256]),
     (Legacy, &[mac::HMAC_SHA1_ETM, mac::HMAC_SHA1]),
 ];
 
-/// ssh-rsa: SHA-1, which RFC 8332 replaces.
+/// ssh-rsa, which signs with SHA-1. RFC 8332 replaces it.
 pub(super) const SSH_RSA: Algorithm = Algorithm::Rsa { hash: None };
-/// Kinds of host keys, and of keys that sign a login. The server offers host keys of those kinds of which
-/// there are files in the folder of the keys.
+/// Algorithms of host keys and of user keys. The server offers those host key algorithms for which it has a
+/// key file.
 const KEYS: AlgorithmTable<Algorithm> = &[
     (
         Modern,
@@ -108,19 +108,19 @@ const KEYS: AlgorithmTable<Algorithm> = &[
     (Legacy, &[SSH_RSA]),
 ];
 
-/// What a setting offers, in the order of the table.
+/// Returns what a setting offers, in the order of the table.
 fn offered<T: Clone>(table: AlgorithmTable<T>, setting: Algorithms) -> Vec<T> {
     let rows = table.iter().filter(|(least, _)| *least <= setting);
     rows.flat_map(|(_, names)| names.iter().cloned()).collect()
 }
 
-/// The least permissive setting that offers this.
+/// Returns the least permissive setting that offers an algorithm.
 fn least<T: PartialEq>(table: AlgorithmTable<T>, name: &T) -> Algorithms {
     let row = table.iter().find(|(_, names)| names.contains(name));
     row.map_or(Modern, |(least, _)| *least)
 }
 
-/// What is offered, the best first. In SSH the order of the client decides.
+/// Returns the algorithms to offer, best first. In SSH the client's order decides.
 pub(super) fn preferred(ssh: &config::SshSettings, knows_etm: bool) -> Preferred {
     let kex = if ssh.post_quantum_only {
         vec![POST_QUANTUM_KEX]
@@ -132,7 +132,8 @@ pub(super) fn preferred(ssh: &config::SshSettings, knows_etm: bool) -> Preferred
         key: Cow::Owned(offered(KEYS, ssh.algorithms)),
         cipher: Cow::Owned(offered(CIPHERS, ssh.algorithms)),
         mac: Cow::Owned(offered(MACS, setting_of_macs(ssh.algorithms, knows_etm))),
-        // Before a login nothing is worth compressing, and after it CRIME is not worth the bytes.
+        // Nothing before the login is worth compressing, and after it compression would allow attacks like
+        // CRIME.
         compression: Cow::Borrowed(&[compression::NONE]),
         ..Preferred::default()
     }
@@ -146,8 +147,8 @@ fn setting_of_macs(setting: Algorithms, knows_etm: bool) -> Algorithms {
     }
 }
 
-/// Does a client of this identification know MACs of what is encrypted, or a cipher that needs none?
-/// libssh2 has them since 1.11; 1.10 is what curl is made with in Debian 12.
+/// Returns whether a client supports encrypt-then-MAC, or a cipher that needs no MAC, by its
+/// identification. libssh2 does since 1.11; curl in Debian 12 uses 1.10.
 pub(super) fn knows_etm(identification: &[u8]) -> bool {
     let version = identification.strip_prefix(b"SSH-2.0-libssh2_1.");
     let minor = version.and_then(|version| {
@@ -158,10 +159,10 @@ pub(super) fn knows_etm(identification: &[u8]) -> bool {
     minor.is_none_or(|minor| minor >= 11)
 }
 
-/// An algorithm that was agreed on, and the least permissive setting that offers it.
+/// A negotiated algorithm, and the least permissive setting that offers it.
 pub(super) type Agreed = (Algorithms, String);
 
-/// What was agreed on that `Modern` does not offer this client.
+/// Returns the negotiated algorithms that `Modern` does not offer this client.
 pub(super) fn beyond_modern(names: &Names, knows_etm: bool) -> Vec<Agreed> {
     let mut agreed = vec![
         (least(KEX, &names.kex), names.kex.as_ref().to_owned()),
@@ -185,8 +186,8 @@ pub(super) fn beyond_modern(names: &Names, knows_etm: bool) -> Vec<Agreed> {
     agreed
 }
 
-/// The least permissive setting of `ssh.algorithms` that offers one of the names that a client had in a
-/// list of a failed key exchange. `None`: no setting does, all do, or it depends on the host keys.
+/// Returns the least permissive setting of `ssh.algorithms` that offers one of the client's names after a
+/// failed key exchange. `None`: no setting does, all do, or it depends on the host keys.
 pub(super) fn sufficient(kind: &AlgorithmKind, theirs: &[String]) -> Option<Algorithms> {
     let is_theirs = |name: &str| theirs.iter().any(|one| one == name);
     let found = Algorithms::ALL.into_iter().find(|setting| match kind {
@@ -228,7 +229,7 @@ mod tests {
     fn the_least_permissive_sufficient_setting_is_found() {
         use AlgorithmKind::{Cipher, Kex, Key, Mac};
         for (kind, theirs, setting) in [
-            // With `ssh.post_quantum_only`, no other setting helps.
+            // With `ssh.post_quantum_only` no other setting helps.
             (Kex, "x,curve25519-sha256", None),
             (Kex, "ecdh-sha2-nistp384", Some(Compatible)),
             (

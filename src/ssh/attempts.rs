@@ -1,4 +1,4 @@
-//! The login attempts of one connection: why it ends without a login, for one line in the log.
+//! The login attempts of one connection: the log line of a connection that ends without a login.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -10,9 +10,9 @@ use super::means::Means;
 use crate::observe::audit::shown;
 use crate::observe::log::{brief, shortened};
 
-/// Of the keys offered in vain, so many are in the log.
+/// Number of rejected keys that the log shows.
 const SHOWN_KEYS: usize = 8;
-/// Of the algorithms a client offers, so many bytes are in the log.
+/// Bytes of a client's algorithm list that the log shows.
 const SHOWN_ALGORITHMS: usize = 512;
 
 /// See the module's description.
@@ -27,9 +27,9 @@ struct AttemptState {
     rejected: usize,
     user: String,
     reason: Option<String>,
-    /// A key was accepted, and the password has to follow.
+    /// A key was accepted; the password must follow.
     first_step: Option<Means>,
-    /// Fingerprints of keys offered in vain.
+    /// Fingerprints of rejected keys.
     keys: Vec<String>,
     key_count: usize,
 }
@@ -39,13 +39,13 @@ impl Attempts {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the client's identification (RFC 4253, section 4.2).
+    /// Records the client's identification (RFC 4253, section 4.2).
     pub(super) fn identified(&self, client: &[u8]) {
-        // It comes once.
+        // A client sends it once.
         let _ = self.client.set(client.to_vec());
     }
 
-    /// Returns the client's identification; empty until it is received.
+    /// Returns the client's identification; empty until it arrives.
     pub(super) fn client(&self) -> &[u8] {
         self.client.get().map(Vec::as_slice).unwrap_or_default()
     }
@@ -55,7 +55,7 @@ impl Attempts {
         self.state().rejected += 1;
     }
 
-    /// The last attempt failed, or is not complete, for this reason.
+    /// Records why the last attempt failed or is incomplete.
     pub(super) fn failed(&self, user: &str, reason: &str) {
         let mut state = self.state();
         brief(user).clone_into(&mut state.user);
@@ -63,8 +63,8 @@ impl Attempts {
         state.first_step = None;
     }
 
-    /// A key was offered in vain. A key that is not known says less than any other reason: agents offer all
-    /// that they have.
+    /// Records a rejected key. An unknown key is the least telling reason, since agents offer every key
+    /// they have.
     pub(super) fn key_in_vain(&self, user: &str, means: &Means, reason: &str, is_known: bool) {
         if is_known || self.state().reason.is_none() {
             self.failed(user, reason);
@@ -76,25 +76,25 @@ impl Attempts {
         }
     }
 
-    /// A key was accepted as the first of two steps.
+    /// Records that a key was accepted as the first of two steps.
     pub(super) fn first_step(&self, user: &str, means: Means) {
         self.failed(user, PASSWORD_MISSING);
         self.state().first_step = Some(means);
     }
 
-    /// The login is complete.
+    /// Records that the login is complete.
     pub(super) fn succeeded(&self) {
         self.state().first_step = None;
     }
 
-    /// Returns the user and the key of a first step that no second one followed.
+    /// Returns the user and the key of a first step without a second.
     pub(super) fn unfinished(&self) -> Option<(String, Means)> {
         let state = self.state();
         let means = state.first_step.clone()?;
         Some((state.user.clone(), means))
     }
 
-    /// Writes the line. `ending` is how the connection ended, if the server ended it.
+    /// Writes the log line. `ending` is how the server closed the connection, if it did.
     pub(super) fn log(
         &self,
         peer: std::net::SocketAddr,
@@ -137,7 +137,7 @@ impl Attempts {
 
 const CLOSED: &str = "connection closed without a login";
 
-/// The reason of a login whose second step is missing.
+/// The reason for refusing a login without its second step.
 pub(super) const PASSWORD_MISSING: &str = "the key was accepted, and no password followed";
 
 fn is_end_of_stream(failure: &Error) -> bool {

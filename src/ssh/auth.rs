@@ -1,4 +1,4 @@
-//! Turns credentials into a proof of who somebody is (RFC 4252, RFC 4256).
+//! Turns credentials into a proof of identity (RFC 4252, RFC 4256).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::observe::metrics::Metrics;
 use crate::values::error_chain::chain;
 use crate::values::label::Label as _;
 
-/// One connection's way to a login.
+/// The authentication of one connection.
 pub(super) struct Authentication {
     accounts: Accounts,
     audit: Audit,
@@ -37,12 +37,12 @@ pub(super) struct Authentication {
     failed: Arc<FailedLogins>,
     visit: Arc<Visit>,
     peer: SocketAddr,
-    /// The first of two steps was taken.
+    /// The first of two steps succeeded.
     given: Option<Given>,
-    /// Are signatures with SHA-1 taken, and was one?
+    /// Whether SHA-1 signatures are accepted, and whether the client used one.
     takes_ssh_rsa: bool,
     signed_by_ssh_rsa: bool,
-    /// Once here, nothing more is asked.
+    /// The result of a successful login. No credential is checked after it.
     proof: Option<(Proof, Means)>,
 }
 
@@ -53,7 +53,7 @@ fn refused() -> Auth {
     }
 }
 
-/// The password comes next (RFC 4252, section 5.1).
+/// Requires the password as the next step (RFC 4252, section 5.1).
 fn half_done(partial_success: bool) -> Auth {
     let next = [MethodKind::Password, MethodKind::KeyboardInteractive];
     Auth::Reject {
@@ -78,22 +78,22 @@ impl Authentication {
         }
     }
 
-    /// The proof, and by what it was given, once the login has succeeded.
+    /// Takes the proof and the means of a successful login.
     pub(super) fn take_proof(&mut self) -> Option<(Proof, Means)> {
         self.proof.take()
     }
 
-    /// Has the client signed with SHA-1?
+    /// Returns whether the client signed with SHA-1.
     pub(super) fn is_signed_by_ssh_rsa(&self) -> bool {
         self.signed_by_ssh_rsa
     }
 
-    /// A guest is in with that; all others learn what methods there are.
+    /// Answers the method "none": logs in a guest, and shows other users the available methods.
     pub(super) async fn none(&mut self, user: &str) -> Auth {
         self.guest(user, &NONE).await.unwrap_or_else(refused)
     }
 
-    /// Lets a guest in; `None` if they are none.
+    /// Logs in a guest; `None` if the user is not a guest.
     async fn guest(&mut self, user: &str, means: &Means) -> Option<Auth> {
         let checked = self.accounts.check_guest(user, self.peer.ip()).await;
         Some(match checked.transpose()? {
@@ -107,7 +107,7 @@ impl Authentication {
         self.check_password(user, password, PASSWORD).await
     }
 
-    /// The same password, for clients that ask for it in this way.
+    /// Checks a password that the client sends as the answer to a prompt.
     pub(super) async fn keyboard_interactive(
         &mut self,
         user: &str,
@@ -156,7 +156,7 @@ impl Authentication {
         }
     }
 
-    /// Would this key be accepted? Nothing is proven yet.
+    /// Answers whether a key would be accepted. The client has proved nothing yet.
     pub(super) async fn offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Auth {
         let means = Means::of(offer.public_key, offer.certificate);
         let Some(blob) = self.acceptable(offer.public_key, offer.algorithm) else {
@@ -182,7 +182,7 @@ impl Authentication {
                 self.visit.attempts().failed(user, NOT_SIGNED);
                 Auth::Accept
             }
-            // An agent offers all its keys: the log has them in one line at the end.
+            // An agent offers all its keys; the log shows them in one line at the end.
             Ok(Err(refusal)) if refusal.is_wrong() => {
                 self.visit.in_vain();
                 let is_known = refusal == LoginRefusal::ExpiredKey;
@@ -196,7 +196,7 @@ impl Authentication {
         }
     }
 
-    /// The possession of this key has been proven.
+    /// Checks a key that the client has proved to own.
     pub(super) async fn public_key(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Auth {
         let means = Means::of(key.public_key, None);
         let Some(blob) = self.acceptable(key.public_key, key.algorithm) else {
@@ -208,8 +208,7 @@ impl Authentication {
             .await
     }
 
-    /// The possession of the key of this certificate has been proven, and the signature of who has
-    /// issued it.
+    /// Checks a certificate whose key the client has proved to own and whose signature is valid.
     pub(super) async fn certificate(
         &mut self,
         user: &str,
@@ -265,7 +264,7 @@ impl Authentication {
                     .note(user, self.peer, means.method.name(), &text);
                 self.visit.wrong();
                 self.note_refusal(user, &means, &text);
-                // Only a wrong password leaves the first of two steps done.
+                // Only a wrong password keeps the first of two steps.
                 if !reason.is_wrong() {
                     self.given = None;
                 }
@@ -277,7 +276,7 @@ impl Authentication {
         }
     }
 
-    /// Where every login must be noted and none can be, nobody logs in.
+    /// Refuses a login that must be recorded in the audit log and cannot be.
     fn refused_unseen(&self, user: &str, means: &Means) -> Option<Auth> {
         if !self.audit.refuses_logins() {
             return None;
@@ -289,7 +288,8 @@ impl Authentication {
     /// Records a refusal in both logs.
     fn note_refusal(&self, user: &str, means: &Means, reason: &str) {
         let (peer, method, key) = (self.peer, means.method.name(), means.key.as_deref());
-        // Debug formatting escapes what an unauthenticated client may have put into the name.
+        // Debug formatting escapes control characters that an unauthenticated client may have put into the
+        // name.
         warn!(user = ?brief(user), %peer, method, key, reason, "login refused");
         self.visit.attempts().failed(user, reason);
         self.audit_refusal(user, means, reason);
@@ -312,7 +312,7 @@ impl Authentication {
         self.audit.note(Some(&who), &Event::Login(refused));
     }
 
-    /// The key's wire encoding (RFC 4253, section 6.6), if it is of a kind that is accepted here.
+    /// Returns the key in wire format (RFC 4253, section 6.6) if the server accepts its algorithm.
     fn acceptable(&self, key: &PublicKey, algorithm: &Algorithm) -> Option<Vec<u8>> {
         let is_accepted = match algorithm {
             Algorithm::Ed25519
@@ -332,7 +332,7 @@ impl Authentication {
     }
 }
 
-/// A client that leaves between the two steps is refused.
+/// Records a refusal if the client leaves between the two steps.
 impl Drop for Authentication {
     fn drop(&mut self) {
         if let Some((user, means)) = self.visit.attempts().unfinished() {
@@ -341,14 +341,14 @@ impl Drop for Authentication {
     }
 }
 
-/// The reason of a refusal whatever the key is.
+/// The reason for a refusal that does not depend on the key.
 const ALGORITHM: &str = "the signature algorithm is not accepted";
-/// The reason if a client leaves after it has offered a key that would do.
+/// The reason if a client leaves after offering a key that would be accepted.
 const NOT_SIGNED: &str = "the key is known, and the client did not sign with it";
 
-/// The flags in a signature of a security key (PROTOCOL.u2f); `None` for other kinds of key.
+/// Returns the flags in a security key's signature (PROTOCOL.u2f); `None` for other kinds of key.
 fn security_key_flags(signature: &Signature) -> Option<SecurityKeyFlags> {
-    /// The counter follows the flags, and ends the signature.
+    /// The counter follows the flags, at the end of the signature.
     const COUNTER: usize = size_of::<u32>();
     match signature.algorithm() {
         Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => {
@@ -359,7 +359,7 @@ fn security_key_flags(signature: &Signature) -> Option<SecurityKeyFlags> {
     }
 }
 
-/// What a certificate says, which russh has read.
+/// Returns the fields of a certificate that russh has parsed.
 fn facts(certificate: &Certificate) -> Option<accounts::Certificate> {
     let blob = |key: &KeyData| PublicKey::from(key.clone()).to_bytes().ok();
     let options = certificate.critical_options().iter();

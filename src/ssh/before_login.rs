@@ -1,5 +1,5 @@
-//! A connection until somebody is logged in on it: how much may come, and what its source has to answer
-//! for in the end.
+//! A connection before its login: limits on what a client may send, and the penalty for its address when
+//! the connection ends.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -14,23 +14,22 @@ use crate::observe::audit::{Audit, Event};
 use crate::values::label::Label as _;
 use crate::values::time;
 
-/// Bytes that may come before the login, whatever it is made of: key exchanges, and what a client says
-/// of itself.
+/// Bytes that a client may send before the login, whatever they are: key exchanges, identification.
 const BYTES: u64 = 64 * 1024;
-/// And for each attempt: a certificate with RSA keys of 16384 bits takes 7 KiB, and comes twice, the
-/// second time with a signature of 2 KiB.
+/// Bytes in addition for each attempt. A certificate with 16384-bit RSA keys takes 7 KiB and is sent twice,
+/// the second time with a signature of 2 KiB.
 const BYTES_OF_ATTEMPT: u64 = 32 * 1024;
-/// russh reads a packet in two pieces, its length and the rest, or in some more as they come over the
-/// network. So many may come, and so many for each attempt.
+/// Reads before the login, and the same number again for each attempt. russh reads a packet in two parts,
+/// its length and the rest, or in more as they arrive.
 const PIECES: u64 = 600;
 const PIECES_OF_ATTEMPT: u64 = 100;
-/// Requests to log in that are answered otherwise than by a refusal, as a key that would do, or a
-/// question, beside four for each attempt.
+/// Authentication requests that the server does not answer with a refusal, such as an acceptable key or a
+/// prompt, in addition to four for each attempt.
 const REQUESTS: u32 = 20;
-/// Wrong passwords that are one failed login: a client asks its user so often.
+/// Wrong passwords that count as one failed login: a client prompts its user this often.
 const TRIES: u32 = 3;
 
-/// See the module's description.
+/// The state of a connection before its login; see the module documentation.
 pub(super) struct Visit {
     ticket: Ticket,
     peer: SocketAddr,
@@ -42,9 +41,9 @@ pub(super) struct Visit {
     bytes: AtomicU64,
     pieces: AtomicU64,
     requests: AtomicU32,
-    /// Credentials that were wrong.
+    /// Wrong credentials.
     wrong: AtomicU32,
-    /// Keys that were offered in vain; an agent has several.
+    /// Rejected keys; an agent offers several.
     in_vain: AtomicU32,
     is_late: AtomicBool,
     is_too_much: AtomicBool,
@@ -73,12 +72,12 @@ impl Visit {
         }
     }
 
-    /// The login attempts, for the log.
+    /// Returns the login attempts, for the log.
     pub(super) fn attempts(&self) -> &Attempts {
         &self.attempts
     }
 
-    /// A piece has come; false if that is more than anybody needs.
+    /// Counts a read; returns false beyond what any login needs.
     pub(super) fn has_come(&self, length: usize) -> bool {
         let length = length as u64;
         let bytes = self.bytes.fetch_add(length, Ordering::Relaxed) + length;
@@ -86,10 +85,13 @@ impl Visit {
         self.is_fine(bytes <= self.most_bytes && pieces <= self.most_pieces)
     }
 
-    /// Somebody asks to be let in, in whatever way.
+    /// Counts an authentication request of any method.
+    ///
     ///
     /// # Errors
-    /// They have asked too often.
+    ///
+    ///
+    /// The client has sent too many.
     pub(super) fn asks(&self) -> Result<(), russh::Error> {
         let requests = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         if self.is_fine(requests <= self.most_requests) {
@@ -99,7 +101,7 @@ impl Visit {
         }
     }
 
-    /// Counts the request if this answer rejects it.
+    /// Counts the request as rejected if this answer rejects it.
     pub(super) fn answered(&self, answer: Auth) -> Auth {
         if let Auth::Reject {
             partial_success: false,
@@ -118,29 +120,28 @@ impl Visit {
         is_fine
     }
 
-    /// The time is over.
+    /// Records that the login took too long.
     pub(super) fn late(&self) {
         self.is_late.store(true, Ordering::Relaxed);
     }
 
-    /// A password or a key that was proven was refused.
+    /// Records a wrong password, or a refused key that the client has proved to own.
     pub(super) fn wrong(&self) {
         self.wrong.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A key was offered that would not do.
+    /// Records a rejected key.
     pub(super) fn in_vain(&self) {
         self.in_vain.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Somebody is logged in.
+    /// Records a login.
     pub(super) fn logged_in(&self, is_guest: bool) {
         self.is_logged_in.store(true, Ordering::Relaxed);
         self.ticket.logged_in(is_guest);
     }
 
-    /// It has ended by itself, with this error: its source answers for what it has done, and the log says
-    /// why there was no login.
+    /// Applies the penalties for a connection that ended with this error, and logs why there was no login.
     pub(super) fn settle(&self, failure: Option<&russh::Error>, audit: &Audit) {
         if !self.is_logged_in.load(Ordering::Relaxed) {
             self.log(failure);
@@ -204,8 +205,8 @@ impl Visit {
     }
 }
 
-/// Is this what no client does that means well? An old one may have no algorithm in common with us, and
-/// the network may fail.
+/// Returns whether no well-meaning client causes this error. An old client may have no algorithm in common
+/// with the server, and a network may fail.
 fn is_abuse(failure: &russh::Error) -> bool {
     use russh::Error::{
         DecryptionError, Inconsistent, IndexOutOfBounds, Kex, KexInit, PacketAuth, PacketSize,

@@ -1,7 +1,8 @@
-//! Clients that are near are waited for awake; see docs/adr/0018.
+//! Busy-polling for clients that send each request right after a reply; see docs/adr/0018.
 //!
-//! Who moves many small files sends a request for each reply. To fall asleep and be waked takes as long as
-//! to answer, or longer, on both sides: waking a processor that sleeps is work of who wakes it.
+//!
+//! A client that transfers many small files sends one request per reply. Sleeping and waking take as long
+//! as the answer, or longer, on both sides: the side that wakes a sleeping processor pays for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,29 +10,29 @@ use std::time::{Duration, Instant};
 
 use tokio::task::yield_now;
 
-/// As long is the next request waited for, and whoever sends it within this time is near. A client on the
-/// same machine takes half as long, one on a fast network of its own as long.
+/// How long the thread polls for the next request. A client that sends it within this time counts as near.
+/// A client on the same machine needs half of it, one on a fast local network about all of it.
 const WINDOW: Duration = Duration::from_micros(200);
-/// So many times, until it is taken for a habit.
+/// The number of quick turns in a row after which the thread polls.
 const HABIT: u8 = 8;
-/// A request with its reply that has more bytes is part of a transfer, which does not wait for each of them.
+/// A request and its reply with more bytes are part of a transfer, which does not wait for each reply.
 const SMALL: usize = 8 << 10;
-/// Who does not get the processor for so long has others beside it that need it more.
+/// A poll that does not get the processor for this long competes with other work.
 const DISTURBED: Duration = Duration::from_micros(500);
 
-/// What one connection knows of its client.
+/// The recent behaviour of one client.
 pub(super) struct Near {
     turn: PollTurn,
-    /// Bytes of the request that is being answered, and of the reply.
+    /// Bytes of the current request and its reply.
     moved: usize,
-    /// How much of a habit it is that the client is quick.
+    /// How often the client was quick, up to twice [`HABIT`].
     quick: u8,
-    /// And that it is answered as quickly.
+    /// How often the server was quick.
     prompt: u8,
     watch: Arc<Watch>,
 }
 
-/// Who has to send something, and since when.
+/// The side that has to send next, and since when.
 enum PollTurn {
     Client(Instant),
     Server(Instant),
@@ -54,7 +55,7 @@ impl Near {
         }
     }
 
-    /// So many bytes have come.
+    /// Records received bytes.
     pub(super) fn came(&mut self, count: usize, now: Instant) {
         if let PollTurn::Client(since) = self.turn {
             let is_disturbed = self.watch.is_disturbed.swap(false, Ordering::Relaxed);
@@ -67,13 +68,13 @@ impl Near {
             self.moved = 0;
         }
         self.moved = self.moved.saturating_add(count);
-        // A thread of the pool may have to answer, and wake this one when it has. That may take long.
+        // A pool thread may compute the reply and must then wake this thread; that may take long.
         if self.is_near() && self.prompt >= HABIT {
             self.watch.last_until(now + WINDOW);
         }
     }
 
-    /// So many bytes went.
+    /// Records sent bytes.
     pub(super) fn went(&mut self, count: usize, now: Instant) {
         if let PollTurn::Server(since) = self.turn {
             learn(&mut self.prompt, now.duration_since(since) < WINDOW);
@@ -90,7 +91,7 @@ impl Near {
     }
 }
 
-/// A habit is soon lost, but not by a single slip.
+/// A single slow turn halves the count.
 fn learn(habit: &mut u8, once_more: bool) {
     *habit = if once_more {
         (*habit + 1).min(2 * HABIT)
@@ -99,18 +100,18 @@ fn learn(habit: &mut u8, once_more: bool) {
     };
 }
 
-/// The time that is spent awake, shared with the task that spends it.
+/// The polling state, shared with the task that polls.
 struct Watch {
     born: Instant,
-    /// When it ends, in nanoseconds since it was born.
+    /// The end of polling, in nanoseconds since `born`.
     until: AtomicU64,
     is_awake: AtomicBool,
-    /// Somebody else needed the processor meanwhile.
+    /// Other work needed the processor during the poll.
     is_disturbed: AtomicBool,
 }
 
 impl Watch {
-    /// To be called in the runtime that is not to sleep.
+    /// Must be called on the runtime that is to poll.
     fn last_until(self: &Arc<Self>, until: Instant) {
         let until = until.duration_since(self.born).as_nanos();
         let until = u64::try_from(until).unwrap_or(u64::MAX);
@@ -120,7 +121,7 @@ impl Watch {
         }
     }
 
-    /// Each time that this gives way, the runtime looks for what has come, and does not sleep for it.
+    /// Polls: each yield makes the runtime check for I/O without sleeping.
     async fn stay_awake(self: Arc<Self>) {
         let mut last = Instant::now();
         loop {
@@ -144,7 +145,7 @@ impl Watch {
 mod tests {
     use super::*;
 
-    /// A request and its reply, of so many bytes in all, after the client has taken its time.
+    /// Records a request and its reply of `bytes` in total, after the client waited for `pause`.
     fn turn(near: &mut Near, now: &mut Instant, pause: Duration, bytes: usize) -> bool {
         *now += pause;
         near.came(bytes / 2, *now);
@@ -157,14 +158,14 @@ mod tests {
     async fn only_who_makes_a_habit_of_it_is_near() {
         let (mut near, mut now) = (Near::new(), Instant::now());
         let quick = WINDOW / 2;
-        // The first turn has no reply before it.
+        // No reply precedes the first turn.
         for number in 0..=HABIT {
             assert_eq!(turn(&mut near, &mut now, quick, 150), number == HABIT);
         }
         assert!(turn(&mut near, &mut now, quick, SMALL));
         assert!(!turn(&mut near, &mut now, WINDOW, 150));
         assert!(!turn(&mut near, &mut now, quick, 150));
-        // Once it is one, a single slip does not end it.
+        // A single slow turn does not end polling.
         for _ in 0..100 {
             turn(&mut near, &mut now, quick, 150);
         }
@@ -186,7 +187,7 @@ mod tests {
         for disturbs in [false, true] {
             let (mut near, mut now) = (Near::new(), Instant::now());
             while !turn(&mut near, &mut now, WINDOW / 4, 150) {}
-            // What is in the future by now is waited for, and no longer.
+            // It polls until the time that is in the future now, and no longer.
             assert!(near.watch.is_awake.load(Ordering::Relaxed));
             yield_now().await;
             if disturbs {

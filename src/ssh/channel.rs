@@ -1,4 +1,4 @@
-//! One channel: drained from its opening to its end, and the service that runs on it.
+//! One channel: reads it from its opening to its end, and runs a service on it.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -24,22 +24,22 @@ use crate::vfs::Vfs;
 /// SSH_EXTENDED_DATA_STDERR (RFC 4254, section 5.2).
 const STDERR: u32 = 1;
 
-/// What a person is told whose home cannot be opened.
+/// Sent to a client whose home cannot be opened.
 const NO_HOME: &str = "your home is not available now; please tell the operator";
 
-/// What can run on a channel.
+/// A service on a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Service {
     /// The subsystem `sftp`.
     Sftp,
-    /// The other half of a client's `scp`.
+    /// The remote side of a client's `scp`.
     Scp(Result<scp::ScpRequest, scp::ScpRequestFault>),
-    /// A command, for a terminal or not.
+    /// A command, and whether it has a terminal.
     Command(ExecCommand, Terminal),
 }
 
 impl Service {
-    /// What the line of an exec request asks for.
+    /// Returns the service that the command line of an exec request asks for.
     pub(super) fn of_line(line: &[u8], terminal: Terminal) -> Self {
         if let Some(request) = scp::request(line) {
             return Self::Scp(request);
@@ -48,12 +48,12 @@ impl Service {
     }
 }
 
-/// Is there a terminal at the other end (RFC 4254, section 6.2)? It is in raw mode then, so that lines
-/// must end with a carriage return too.
+/// Whether the client has a terminal (RFC 4254, section 6.2). It is in raw mode, so lines need a carriage
+/// return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Terminal(pub(super) bool);
 
-/// Runs a channel to its end. The first service that arrives through `start` runs on it.
+/// Runs a channel to its end, with the first service that arrives through `start`.
 pub(super) async fn run(
     channel: Channel<Msg>,
     mut start: mpsc::UnboundedReceiver<Option<Service>>,
@@ -76,8 +76,8 @@ pub(super) async fn run(
     };
     let serving = async {
         let exit_status = serve(service, session, cancelled.clone(), pipe).await;
-        // scp in SFTP mode reports failure without the status, although every byte is right. If
-        // the peer is gone, so is its interest in how it ended.
+        // Without an exit status, scp in SFTP mode reports failure although every byte arrived. A
+        // disconnected peer needs none.
         let farewell = async {
             let _ = writer.exit_status(exit_status).await;
             let _ = writer.eof().await;
@@ -89,26 +89,26 @@ pub(super) async fn run(
         drain(reader, &inbox).await;
         cancelled.store(true, Ordering::Relaxed);
         left.send_replace(true);
-        // What was received whole is still carried out.
+        // Received requests are still carried out.
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        // In this order, so that a service that looks finds what has come.
+        // In this order, so that a service sees received data first.
         biased;
         () = draining => {}
         () = serving => {}
     }
 }
 
-/// Drops what comes before a service is asked for (RFC 4254, section 6.4: environment and the
-/// like), so that the connection never waits for this channel.
+/// Drops messages that precede the request for a service (RFC 4254, section 6.4: environment and the like),
+/// so that the connection never waits for this channel.
 async fn wait_for_start(
     reader: &mut ChannelReadHalf,
     start: &mut mpsc::UnboundedReceiver<Option<Service>>,
 ) -> Option<Service> {
     loop {
         match reader.wait().await? {
-            // The request's callback, which runs next, says what becomes of it.
+            // The handler of the request runs next and decides.
             ChannelMsg::RequestSubsystem { .. }
             | ChannelMsg::Exec { .. }
             | ChannelMsg::RequestShell { .. } => {
@@ -122,8 +122,8 @@ async fn wait_for_start(
     }
 }
 
-/// Moves what comes into the inbox, and never waits for anything else, least of all for output:
-/// the window that output waits for arrives on the same connection.
+/// Moves received data into the inbox and waits for nothing else. It must not wait for output: the window
+/// adjustment that output waits for arrives on the same connection.
 async fn drain(mut reader: ChannelReadHalf, inbox: &Inbox) {
     while let Some(message) = reader.wait().await {
         match message {
@@ -136,24 +136,24 @@ async fn drain(mut reader: ChannelReadHalf, inbox: &Inbox) {
     inbox.end();
 }
 
-/// The bytes of a channel, as a service sees them.
+/// A channel as a service sees it.
 struct ChannelPipe<'a> {
     inbox: Arc<Inbox>,
-    /// Bytes that were taken up and for which the peer may not send others yet.
+    /// Consumed bytes that are not yet granted to the peer as window.
     taken_up: u32,
     writer: &'a ChannelWriteHalf<Msg>,
     gone: watch::Receiver<bool>,
     terminal: bool,
 }
 
-/// The peer is told of new window in steps of this size, three packets, as by OpenSSH's server. What was
-/// not told yet is not under way, which is what limits an upload over a long way.
+/// Window is granted in steps of this size, three packets, as OpenSSH's server does. Window that is not
+/// granted limits an upload over a long path.
 const GRANT: u32 = 3 * PACKET;
 
 impl Pipe for ChannelPipe<'_> {
     async fn receive(&mut self) -> Option<Bytes> {
         if self.taken_up >= GRANT {
-            // There was no room for it before. Who is gone needs no window.
+            // There was no room for it before. A disconnected peer needs no window update.
             let _ = self.put_out(self.writer.grant_window(self.taken_up)).await;
             self.taken_up = 0;
         }
@@ -176,7 +176,7 @@ impl Pipe for ChannelPipe<'_> {
     fn gone(&self) -> impl Future<Output = ()> + Send {
         let mut gone = self.gone.clone();
         async move {
-            // If the other side is dropped, the channel has ended too.
+            // If the sender is dropped, the channel has ended, too.
             let _ = gone.wait_for(|gone| *gone).await;
         }
     }
@@ -195,7 +195,7 @@ impl Drop for ChannelPipe<'_> {
 }
 
 impl ChannelPipe<'_> {
-    /// A piece was taken up: the peer may send others for it.
+    /// Counts a consumed chunk, and grants window for it.
     fn took(&mut self, piece: &Bytes) {
         let length = u32::try_from(piece.len()).unwrap_or(u32::MAX);
         self.taken_up = self.taken_up.saturating_add(length);
@@ -220,8 +220,7 @@ impl ChannelPipe<'_> {
     }
 }
 
-/// Waits for an output, but no longer than somebody is there to read it: russh waits for window
-/// even when the connection is dead.
+/// Waits for output until the channel ends: russh waits for window even on a dead connection.
 async fn or_gone<T>(output: impl Future<Output = T>, mut gone: watch::Receiver<bool>) -> Option<T> {
     tokio::select! {
         biased;
@@ -230,7 +229,7 @@ async fn or_gone<T>(output: impl Future<Output = T>, mut gone: watch::Receiver<b
     }
 }
 
-/// Opens the home and runs the service in it. Returns the exit status.
+/// Opens the home, runs the service in it, and returns the exit status.
 async fn serve(
     service: Service,
     session: Arc<Session>,
@@ -238,7 +237,7 @@ async fn serve(
     pipe: ChannelPipe<'_>,
 ) -> u32 {
     if service != Service::Sftp {
-        // SFTP counts each of its requests, the first included.
+        // SFTP counts each of its requests, including the first.
         session.shares().speed.take_requests(1, &pipe).await;
     }
     let Some(vfs) = open_home(session, cancelled).await else {
@@ -256,17 +255,17 @@ async fn serve(
     }
 }
 
-/// Tells a client that its home cannot be opened.
+/// Reports to the client that its home cannot be opened.
 async fn refuse(service: &Service, mut pipe: ChannelPipe<'_>) -> u32 {
     if let Service::Scp(_) = service {
         return scp::refuse(NO_HOME, pipe).await;
     }
-    // Who has left by now does not need it.
+    // A client that has disconnected does not need it.
     let _ = pipe.notice(format!("landfall: {NO_HOME}\n")).await;
     1
 }
 
-/// The verbs on the home of a session; `None`, once the operator was told, if it cannot be opened.
+/// Returns the operations on a session's home, or `None` after logging why it cannot be opened.
 async fn open_home(session: Arc<Session>, cancelled: Arc<AtomicBool>) -> Option<Vfs> {
     let opening = session.clone();
     let threads = &session.shares().threads;

@@ -1,4 +1,4 @@
-//! One connection: what russh reports of it becomes a login, then a session with channels.
+//! One connection: turns the callbacks of russh into a login, then into a session with channels.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -32,7 +32,7 @@ use crate::session::{ConnectedClient, Session, SessionTerms, Shares};
 use crate::values::error_chain::chain;
 use crate::values::label::Label as _;
 
-/// One connection: first a login, then a session with channels.
+/// One connection: a login, then a session with channels.
 pub(super) struct Connection {
     pub(super) login: Authentication,
     pub(super) visit: Arc<Visit>,
@@ -40,35 +40,35 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) link: Arc<ConnectionLink>,
     pub(super) ending: SessionEnd,
-    /// Its place among the open sessions, until the connection is gone.
+    /// Its entry among the open sessions until the connection ends.
     pub(super) entry: Option<RegistryEntry>,
-    /// Set by the login; shared with [`super::serve`], which records why it ends.
+    /// Set by the login; shared with [`super::serve`], which records why the session ends.
     pub(super) session: Arc<OnceLock<Arc<Session>>>,
     pub(super) rotation: KeyRotation,
-    /// What it uses that only the permissive settings of `ssh.algorithms` offer.
+    /// Negotiated algorithms that only the permissive settings of `ssh.algorithms` offer.
     pub(super) old_algorithms: Vec<algorithms::Agreed>,
     pub(super) channels: HashMap<ChannelId, OpenChannel>,
-    /// Held by each channel until it has ended; nothing is ever sent.
+    /// Held by each channel until it ends; carries no messages.
     pub(super) at_work: mpsc::Sender<Infallible>,
 }
 
-/// A channel, as the connection sees it.
+/// A channel as the connection sees it.
 pub(super) struct OpenChannel {
-    /// Where to say what becomes of each request for a service: `None` for a refusal.
+    /// Receives the decision on each request for a service: `None` refuses it.
     decisions: mpsc::UnboundedSender<Option<Service>>,
     started: bool,
     terminal: Terminal,
 }
 
 impl Connection {
-    /// Starts a service on a channel; false if there is none to start, or one runs there already.
-    /// Until then the channel learns of a refusal too, since it waits for the decision.
+    /// Starts a service on a channel. Returns false if there is none to start or one runs already. A
+    /// waiting channel learns of a refusal, too.
     fn start(&mut self, channel: ChannelId, service: Option<Service>) -> bool {
         let Some(open) = self.channels.get_mut(&channel) else {
             return false;
         };
         if open.started {
-            // Nobody reads a decision any more.
+            // The channel reads no more decisions.
             return false;
         }
         open.started = service.is_some();
@@ -80,8 +80,8 @@ impl Connection {
         open.map_or(Terminal(false), |open| open.terminal)
     }
 
-    /// Logs what the client uses that `ssh.algorithms = "modern"` does not offer. After the login, so that
-    /// no unauthenticated client can fill the log.
+    /// Logs algorithms that `ssh.algorithms = "modern"` does not offer. Runs after the login so that an
+    /// unauthenticated client cannot fill the log.
     fn log_old_algorithms(&self, user: &str) {
         let mut found = self.old_algorithms.clone();
         if self.login.is_signed_by_ssh_rsa() {
@@ -126,7 +126,7 @@ impl Handler for Connection {
         content: &[u8],
         transport: &mut Transport,
     ) -> Result<Option<Vec<u8>>, Self::Error> {
-        // Nothing is signed for strangers.
+        // The server signs nothing for an unauthenticated client.
         if name != rotation::PROVE || self.session.get().is_none() {
             return Ok(None);
         }
@@ -258,14 +258,14 @@ impl Handler for Connection {
                 let (user, words) = (session.user(), refused.to_string());
                 let failed = &context.failed_logins;
                 failed.note(user, self.peer, means.method.name(), &words);
-                // Cuts the connection of a client that stays; and here the words go out before
-                // anything that it asks for next can be refused without them.
+                // Disconnects a client that stays. The reason must be sent before the server refuses the
+                // client's next request.
                 self.ending.end(&words);
                 return transport.disconnect(Disconnect::ByApplication, &words, "en");
             }
         }
         self.log_old_algorithms(session.user());
-        // A connection is logged in once.
+        // A connection logs in once.
         let _ = self.session.set(session);
         self.link.logged_in();
         let keys = self.context.transports.host_keys();
@@ -378,7 +378,7 @@ impl Handler for Connection {
 }
 
 impl Connection {
-    /// Finds the session a place among the connections of its account, and among the open sessions.
+    /// Registers the session among the connections of its account and the open sessions.
     fn enter(&self, id: u64, session: &Arc<Session>) -> Result<RegistryEntry, TooMany> {
         let place = self.context.connections.join(session.user()).take();
         let place = place.map_err(|UsedUp { most }| TooMany::Connections(most))?;
@@ -387,8 +387,8 @@ impl Connection {
         sessions.enter(id, session.clone(), self.ending.clone())
     }
 
-    /// A command that does not exist is granted too, so that the person is told so in words. A
-    /// certificate may allow SFTP only: then it is that, whatever was asked for.
+    /// Grants an unknown command, too, so that its output can report the error. A certificate may force
+    /// SFTP whatever the client requests.
     fn grant(
         &mut self,
         channel: ChannelId,

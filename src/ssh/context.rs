@@ -18,7 +18,7 @@ use crate::session::bandwidth::Lanes;
 use crate::session::descriptors::Descriptors;
 use crate::session::registry::Sessions;
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct Context {
     pub(super) transports: Transports,
     pub(super) accounts: Accounts,
@@ -30,7 +30,7 @@ pub struct Context {
     pub(super) metrics: Arc<Metrics>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) descriptors: Arc<Descriptors>,
-    /// Connections on which somebody is logged in.
+    /// Logged-in connections of each account.
     pub(super) connections: Arc<Portions>,
     pub(super) pool: Arc<Pool>,
     pub(super) login: LoginOptions,
@@ -40,7 +40,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// From the config and the host keys.
+    /// Builds it from the configuration and the host keys.
     pub fn new(
         config: &Config,
         accounts: Accounts,
@@ -73,17 +73,17 @@ impl Context {
         }
     }
 
-    /// The audit trail.
+    /// Returns the audit log.
     pub fn audit(&self) -> &Audit {
         &self.audit
     }
 
-    /// The logins that failed last.
+    /// Returns the last failed logins.
     pub fn failed_logins(&self) -> &Arc<FailedLogins> {
         &self.failed_logins
     }
 
-    /// Shares speed and connections out by this config from now on, among open sessions too.
+    /// Applies the configuration's shares of bandwidth and connections, to open sessions as well.
     pub fn share_out(&self, config: &Config) {
         self.lanes
             .set(config.bandwidth, config.sftp.requests_per_second);
@@ -91,8 +91,8 @@ impl Context {
         self.connections.set_budget(room);
     }
 
-    /// The same server under another config, with these host keys. What open sessions share stays as it
-    /// is until [`Context::share_out`].
+    /// Returns the same server under another configuration, with these host keys. The shares of open
+    /// sessions change only with [`Context::share_out`].
     pub fn renewed(&self, config: &Config, host_keys: Vec<PrivateKey>) -> Self {
         Self {
             failed_logins: self.failed_logins.clone(),

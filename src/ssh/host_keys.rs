@@ -1,4 +1,4 @@
-//! The host keys: made on the first start, read on all others.
+//! The host keys: generated on the first start, loaded on every other.
 
 use std::fs;
 use std::io::Write;
@@ -11,8 +11,8 @@ use russh::keys::{Algorithm, PrivateKey};
 
 const DEFAULT_KEY: &str = "ssh_host_ed25519_key";
 
-/// Reads all keys `ssh_host_*_key` in this folder, in OpenSSH's format without a passphrase. Makes
-/// an ed25519 key if there is none. Of several of one kind, clients are shown the first by name.
+/// Loads all keys `ssh_host_*_key` in a folder, in OpenSSH's format without a passphrase. Generates an
+/// ed25519 key if there is none. Of several keys of one kind, the server presents the first by name.
 pub fn load_or_make(folder: &Path) -> anyhow::Result<Vec<PrivateKey>> {
     let mut keys = read(folder)?;
     if keys.is_empty() {
@@ -21,8 +21,8 @@ pub fn load_or_make(folder: &Path) -> anyhow::Result<Vec<PrivateKey>> {
     Ok(keys)
 }
 
-/// As [`load_or_make`], for a server that has keys already: if there are none any more, it must not
-/// become another server to its clients.
+/// Loads as [`load_or_make`] does, for a running server. A missing key is an error: clients would take the
+/// server for another one.
 pub fn load(folder: &Path) -> anyhow::Result<Vec<PrivateKey>> {
     let keys = read(folder)?;
     if keys.is_empty() {

@@ -1,6 +1,6 @@
-//! What has come on a channel and was not taken up yet. The peer may send so much as its window says,
-//! and gets more only for what was taken up: so this is bounded, and nobody has to be kept from sending
-//! by not reading the connection, which would hold up its other channels.
+//! Data received on a channel and not yet consumed. The peer may send as much as its window allows and is
+//! granted more only for consumed data. So the inbox is bounded without stopping reads of the connection,
+//! which would block its other channels.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::io::chunks::Pieces;
 use crate::observe::metrics::Metrics;
 
-/// See the module's description.
+/// The received chunks of one channel; see the module documentation.
 pub(super) struct Inbox {
     state: Mutex<InboxState>,
     metrics: Arc<Metrics>,
@@ -19,9 +19,9 @@ pub(super) struct Inbox {
 #[derive(Default)]
 struct InboxState {
     pieces: Pieces,
-    /// Nothing more will come.
+    /// No more data will arrive.
     ended: bool,
-    /// Nobody takes anything any more.
+    /// Nothing consumes data any more.
     closed: bool,
     waiting: Option<Waker>,
 }
@@ -38,7 +38,7 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A piece has come.
+    /// Adds a received chunk.
     pub(super) fn put(&self, piece: Bytes) {
         let mut state = self.state();
         if state.closed {
@@ -49,14 +49,14 @@ impl Inbox {
         state.wake();
     }
 
-    /// Nothing more will come.
+    /// Records that no more data will arrive.
     pub(super) fn end(&self) {
         let mut state = self.state();
         state.ended = true;
         state.wake();
     }
 
-    /// What still comes is of no interest.
+    /// Discards data from now on.
     pub(super) fn close(&self) {
         let mut state = self.state();
         self.metrics.backlog(-(state.pieces.len() as i64));
@@ -64,12 +64,12 @@ impl Inbox {
         state.closed = true;
     }
 
-    /// The next piece, if one is here already.
+    /// Returns the next chunk if there is one.
     pub(super) fn try_take(&self) -> Option<Bytes> {
         self.take_from(&mut self.state())
     }
 
-    /// The next piece; `None` when no more will come.
+    /// Returns the next chunk; `None` after the last one.
     pub(super) fn poll_take(&self, context: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.state();
         match self.take_from(&mut state) {

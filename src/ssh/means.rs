@@ -1,11 +1,11 @@
-//! By what somebody logs in.
+//! The credential that a client logs in with.
 
 use russh::keys::ssh_key::certificate::Certificate;
 use russh::keys::{HashAlg, PublicKey};
 
 use crate::observe::outcome::LoginMethod;
 
-/// By what somebody logs in.
+/// The credential that a client logs in with, for the logs.
 #[derive(Debug, Clone)]
 pub(super) struct Means {
     pub(super) method: LoginMethod,
@@ -21,7 +21,7 @@ pub(super) const KEYBOARD_INTERACTIVE: Means = Means {
     method: LoginMethod::KeyboardInteractive,
     key: None,
 };
-/// As a guest.
+/// A guest's login.
 pub(super) const NONE: Means = Means {
     method: LoginMethod::None,
     key: None,

@@ -1,8 +1,8 @@
-//! The methods of authentication that are offered.
+//! The authentication methods that the server offers.
 
 use russh::{MethodKind, MethodSet};
 
-/// What every refusal leaves open: a wrong password must not take the method away.
+/// The methods that remain after a refusal: a wrong password must not remove the method.
 pub(super) fn methods() -> MethodSet {
     MethodSet::from(
         &[

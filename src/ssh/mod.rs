@@ -1,4 +1,4 @@
-//! The SSH side, on russh: from a TCP stream to services on channels. Only this module knows russh.
+//! The adapter to russh: from a TCP stream to services on channels. Only this room imports russh.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -44,10 +44,10 @@ use crate::io::phase::{Phase, STOPPING, reached};
 use crate::session::Session;
 use crate::session::registry::SessionEnd;
 
-/// Time that a connection has to end by itself once it was told to.
+/// Time for a connection to close after the server has asked it to.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Serves one connection to its end, or until `stop` says so.
+/// Serves one connection until it ends or `stop` ends it.
 pub async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
@@ -123,10 +123,10 @@ pub async fn serve(
         Ok(()) => debug!(%peer, "connection closed"),
         Err(failure) => debug!(%peer, %failure, "connection ended"),
     }
-    // The session itself ends when the last of its channels does.
+    // The session ends with the last of its channels.
     drop(session);
-    // What was received whole is still carried out, and what was open is closed. A server that stops
-    // does not wait for a disk that hangs.
+    // Received requests are still carried out, and open files are closed. A stopping server does not wait
+    // for a disk that hangs.
     tokio::select! {
         _ = all_ended.recv() => {}
         () = async {
@@ -136,11 +136,11 @@ pub async fn serve(
     }
 }
 
-/// Why a connection ended by itself, for the audit log.
+/// Returns why a connection ended, for the audit log.
 fn reason_of_end(outcome: &Result<(), russh::Error>) -> Cow<'static, str> {
     match outcome {
         Ok(()) => Cow::Borrowed("disconnected by the client"),
-        // Also of a client that was killed: its system closes the connection.
+        // A killed client ends this way as well: its system closes the connection.
         Err(russh::Error::IO(failure)) if failure.kind() == ErrorKind::UnexpectedEof => {
             Cow::Borrowed("connection closed by the client")
         }
@@ -150,8 +150,8 @@ fn reason_of_end(outcome: &Result<(), russh::Error>) -> Cow<'static, str> {
     }
 }
 
-/// Waits until the server is so far on its way to its end that this connection must go too: who is not
-/// logged in has nothing to bring to an end.
+/// Waits until the stopping server must close this connection. A connection without a login has nothing to
+/// finish.
 async fn time_to_leave(link: &ConnectionLink, mut phases: watch::Receiver<Phase>) {
     reached(&mut phases, Phase::Draining).await;
     if link.is_logged_in() {

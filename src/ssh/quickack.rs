@@ -1,26 +1,27 @@
-//! Clients whose system holds small packets back (Nagle's algorithm, RFC 896) until it knows that the last one
-//! has come.
+//! Clients that delay small packets (Nagle's algorithm, RFC 896) until the server acknowledges the last
+//! one.
 //!
-//! That is told together with a reply, or after 40 ms (tcp(7), TCP_QUICKACK; TCP_DELACK_MIN in Linux). Where
-//! there is nothing to reply, as to SSH_MSG_KEXINIT, SSH_MSG_CHANNEL_WINDOW_ADJUST or a part of a WRITE, the
-//! next packet waits for so long. OpenSSH's client does so until it is logged in, paramiko always.
+//!
+//! Linux sends the acknowledgement with a reply or after 40 ms (tcp(7), TCP_QUICKACK; TCP_DELACK_MIN).
+//! Where no reply follows, as for SSH_MSG_KEXINIT, SSH_MSG_CHANNEL_WINDOW_ADJUST or a part of a WRITE, the
+//! next packet waits that long. OpenSSH's client delays packets until the login, paramiko always.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// What comes so long after the last bytes, and nothing was sent in between, was held back.
+/// Data that arrives this long after the last, with nothing sent in between, was delayed.
 const DELAY: Range<Duration> = Duration::from_millis(38)..Duration::from_millis(60);
 
-/// What is known of one connection.
+/// The packet timing of one connection.
 #[derive(Default)]
 pub(super) struct HeldBack {
-    /// Bytes came then, and nothing was sent since.
+    /// When data arrived after which nothing was sent.
     heard: Option<Instant>,
     was_seen: bool,
 }
 
 impl HeldBack {
-    /// Bytes have come. Is that to be told at once?
+    /// Records received data. Returns whether to acknowledge it immediately.
     pub(super) fn came(&mut self, now: Instant) -> bool {
         if let Some(before) = self.heard.replace(now) {
             self.was_seen |= DELAY.contains(&now.duration_since(before));
@@ -28,7 +29,7 @@ impl HeldBack {
         self.was_seen
     }
 
-    /// Bytes went, and with them what there was to tell.
+    /// Records sent data, which carries the acknowledgement.
     pub(super) fn went(&mut self) {
         self.heard = None;
     }

@@ -1,5 +1,5 @@
-//! Tells clients of all host keys, and proves that they are here, so that a client can learn a new key
-//! before the old one goes (OpenSSH's PROTOCOL, section 2.5).
+//! Announces all host keys to clients and proves possession of them, so that a client can learn a new key
+//! before the old one is removed (OpenSSH's PROTOCOL, section 2.5).
 
 use russh::Names;
 use russh::keys::signature::Signer as _;
@@ -8,24 +8,24 @@ use russh::keys::ssh_key::Signature;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{Algorithm, HashAlg, PrivateKey};
 
-/// The server tells its keys.
+/// The server announces its keys.
 pub(super) const TOLD: &str = "hostkeys-00@openssh.com";
-/// The client asks for proofs, and the name is part of what is signed.
+/// The client requests proofs. The name is part of the signed data.
 pub(super) const PROVE: &str = "hostkeys-prove-00@openssh.com";
-/// A client asks once. Signing is work, so one that asks on and on gets no more.
+/// Requests for proofs that one connection may send; a client sends one. Signing costs CPU.
 const MOST_PROOFS: u32 = 4;
 
-/// What a connection knows of its host keys.
+/// The host key state of a connection.
 #[derive(Default)]
 pub(super) struct KeyRotation {
-    /// The hash that an RSA key has signed the last key exchange with, if one has: the client wants
-    /// proofs with the same.
+    /// The hash of an RSA key's signature in the last key exchange. The client expects proofs with the same
+    /// hash.
     hash: Option<HashAlg>,
     proofs: u32,
 }
 
 impl KeyRotation {
-    /// Keys were exchanged.
+    /// Records a key exchange.
     pub(super) fn agreed(&mut self, names: &Names) {
         self.hash = match names.key {
             Algorithm::Rsa { hash } => hash,
@@ -33,7 +33,7 @@ impl KeyRotation {
         };
     }
 
-    /// Signatures with the keys that the client names; `None` if one of them is not here.
+    /// Signs with the keys that the client requests; `None` if the server lacks one of them.
     pub(super) fn prove(
         &mut self,
         keys: &[PrivateKey],
@@ -46,7 +46,7 @@ impl KeyRotation {
         }
         let hash = self.hash.unwrap_or(HashAlg::Sha512);
         let blobs = strings(asked)?;
-        // Each key at most once: a client cannot have more signed than there is.
+        // Each key at most once, so that a client cannot request more signatures than there are keys.
         if blobs.len() > keys.len() {
             return None;
         }
@@ -65,11 +65,11 @@ impl KeyRotation {
     }
 }
 
-/// All keys, as they are told.
+/// Encodes the announcement of all keys.
 pub(super) fn told(keys: &[PrivateKey]) -> Vec<u8> {
     let mut told = Vec::new();
     for key in keys {
-        // A key that was read can be written.
+        // A key that was parsed can be encoded.
         if let Ok(blob) = key.public_key().to_bytes() {
             let _ = blob.encode(&mut told);
         }
@@ -87,7 +87,7 @@ fn sign(key: &PrivateKey, hash: HashAlg, data: &[u8]) -> Option<Vec<u8>> {
     Some(blob)
 }
 
-/// A sequence of strings (RFC 4251, section 5), up to the end.
+/// Decodes a sequence of strings (RFC 4251, section 5).
 fn strings(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut found = Vec::new();
     while !bytes.is_empty() {

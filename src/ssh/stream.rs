@@ -1,5 +1,5 @@
-//! The TCP stream as russh sees it: the place for what SSH itself does not bound. It ends at the
-//! login deadline, and can be cut from outside.
+//! The TCP stream below russh. It applies the limits that SSH does not have, ends at the login deadline,
+//! and can be closed from outside.
 
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
@@ -17,24 +17,24 @@ use super::busy_poll::Near;
 use super::quickack::HeldBack;
 use crate::io::portions::Taken;
 
-/// Bytes that may be read beyond what russh asks for, which is first the length of a packet and then
-/// the rest of it: so the length of the next one comes along, and small packets come several at a
-/// time. What is read ahead is copied once more, so it is little beside a packet of data.
+/// Bytes to read beyond what russh requests: it reads the length of a packet first, then the rest. With
+/// them the next length and several small packets arrive in one read. They are copied once more, so the
+/// number is small against a data packet.
 const READ_AHEAD: usize = 4096;
 
-/// What the connection's parts share about its stream.
+/// The state of a stream that its connection shares.
 #[derive(Default)]
 pub(super) struct ConnectionLink(Mutex<StreamState>);
 
 #[derive(Default)]
 struct StreamState {
     logged_in: bool,
-    /// The connection's place in the portion of its account. It is given back with the last handle of
-    /// this, and so when the server has done with the connection.
+    /// The connection's slot in the share of its account, returned with the last reference to this, when
+    /// the server has finished the connection.
     _place: Option<Taken>,
     cut: bool,
     reader: Option<Waker>,
-    /// Waits for the peer to take what is sent.
+    /// A write that waits for the peer.
     writer: Option<Waker>,
 }
 
@@ -43,17 +43,17 @@ impl ConnectionLink {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the connection's place in the portion of its account.
+    /// Stores the connection's slot in the share of its account.
     pub(super) fn keep(&self, place: Taken) {
         self.state()._place = Some(place);
     }
 
-    /// The login deadline no longer holds.
+    /// Ends the login deadline.
     pub(super) fn logged_in(&self) {
         self.state().logged_in = true;
     }
 
-    /// A write waits for the peer: an error if that has no end.
+    /// Waits to write to the peer; an error if that takes too long.
     fn wait_to_write(&self, context: &Context<'_>) -> Poll<io::Error> {
         let mut state = self.state();
         state.writer = Some(context.waker().clone());
@@ -68,32 +68,32 @@ impl ConnectionLink {
         self.state().logged_in
     }
 
-    /// Ends the connection.
+    /// Closes the connection.
     pub(super) fn cut(&self) {
         let mut state = self.state();
         state.cut = true;
         if let Some(reader) = state.reader.take() {
             reader.wake();
         }
-        // A connection whose peer takes nothing waits here, and reads nothing.
+        // A connection whose peer receives nothing waits here and does not read.
         if let Some(writer) = state.writer.take() {
             writer.wake();
         }
     }
 }
 
-/// See the module's description.
+/// The TCP stream below russh; see the module documentation.
 pub(super) struct Stream {
     tcp: TcpStream,
     ahead: Box<[u8]>,
-    /// The part of `ahead` that is still to be handed out.
+    /// The part of `ahead` that russh has not read.
     unread: Range<usize>,
     link: Arc<ConnectionLink>,
     visit: Arc<Visit>,
-    /// Until somebody is logged in.
+    /// Until the login.
     deadline: Option<Pin<Box<Sleep>>>,
     held_back: HeldBack,
-    /// Nobody is waited for awake without it.
+    /// `None` turns busy-polling off.
     near: Option<Near>,
 }
 
@@ -117,7 +117,7 @@ impl Stream {
         }
     }
 
-    /// May bytes be read? An error ends the connection.
+    /// Returns whether to read; an error closes the connection.
     fn permission(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let mut state = self.link.state();
         if state.cut {
@@ -129,17 +129,17 @@ impl Stream {
         if let Poll::Ready(late) = poll_deadline(&mut self.deadline, &self.visit, context) {
             return Err(late);
         }
-        // Kept in any case: `cut` must wake a read that waits for the peer.
+        // Always stored: `cut` must wake a read that waits for the peer.
         state.reader = Some(context.waker().clone());
         Ok(())
     }
 
-    /// Bytes have come.
+    /// Records received bytes.
     fn have_come(&mut self, count: usize) {
         let now = Instant::now();
         if self.held_back.came(now) || self.deadline.is_some() {
-            // Before a login it need not be seen first: OpenSSH's client would be held back just once. The
-            // system leaves this mode by itself, so it is entered each time.
+            // Not needed before the first delay is seen: OpenSSH's client would be delayed just once. The
+            // kernel leaves this mode on its own, so the server sets it each time.
             let _ = self.tcp.set_quickack(true);
         }
         if let Some(near) = self.near() {
@@ -147,7 +147,7 @@ impl Stream {
         }
     }
 
-    /// Bytes went.
+    /// Records sent bytes.
     fn have_gone(&mut self, count: usize) {
         self.held_back.went();
         if let Some(near) = self.near() {
@@ -155,12 +155,12 @@ impl Stream {
         }
     }
 
-    /// Nobody is waited for awake before a login.
+    /// The server does not busy-poll before the login.
     fn near(&mut self) -> Option<&mut Near> {
         self.near.as_mut().filter(|_| self.deadline.is_none())
     }
 
-    /// Bytes are handed out: an error if that is too much for somebody who is not logged in.
+    /// Counts bytes that russh reads; an error if an unauthenticated client sends too many.
     fn handed_out(&self, count: usize) -> io::Result<()> {
         if self.deadline.is_none() || count == 0 || self.visit.has_come(count) {
             Ok(())
@@ -172,7 +172,7 @@ impl Stream {
     }
 }
 
-/// Is the time to log in over?
+/// Returns whether the login deadline has passed.
 fn poll_deadline(
     deadline: &mut Option<Pin<Box<Sleep>>>,
     visit: &Visit,
@@ -228,13 +228,12 @@ impl AsyncRead for Stream {
     }
 }
 
-/// Tells tokio that less has come than there was room for, so that the next read waits for more instead
-/// of asking in vain: what comes from now on makes epoll tell (`EPOLLET`). As tokio's own `poll_read`,
-/// which takes but one buffer, does it. To be called right after the read, by the thread of the runtime:
-/// nobody else can have seen more come meanwhile.
+/// Marks the socket as drained after a short read, so that the next read waits for epoll (`EPOLLET`)
+/// instead of calling the kernel again. tokio's own `poll_read` does this, but takes only one buffer. Call
+/// it right after the read, on the runtime's thread: no later readiness can be lost then.
 fn mark_drained(tcp: &TcpStream) {
     let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-    // It is the error that does it.
+    // The error marks it.
     let _ = tcp.try_io(Interest::READABLE, nothing);
 }
 
@@ -249,7 +248,7 @@ impl AsyncWrite for Stream {
                 let Self {
                     deadline, visit, ..
                 } = &mut *self;
-                // Who takes nothing is late, too.
+                // A client that receives nothing is late, too.
                 match poll_deadline(deadline, visit, context) {
                     Poll::Ready(late) => Poll::Ready(Err(late)),
                     Poll::Pending => self.link.wait_to_write(context).map(Err),

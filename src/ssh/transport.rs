@@ -1,4 +1,4 @@
-//! How russh is set up.
+//! The configuration of russh.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use super::methods::methods;
 use crate::accounts::LoginOptions;
 use crate::config::{self, Algorithms, Config};
 
-/// Bytes that a client may send on a channel before it hears that more may come, which is when they
-/// have been taken up: so it bounds the requests that wait. As OpenSSH's.
+/// Window of a channel, in bytes. Consumed data restores it, so it bounds the requests that wait. The same
+/// as OpenSSH's.
 const WINDOW: u32 = 2 * 1024 * 1024;
 
-/// Bytes of a channel in one packet.
+/// Largest channel data in one packet, in bytes.
 pub(super) const PACKET: u32 = 32 * 1024;
 
-/// The settings of russh: for nearly all clients, and for those that need other MACs.
+/// The configuration for nearly all clients, and for those that need other MACs.
 pub(super) struct Transports {
     usual: Arc<server::Config>,
     without_etm: Arc<server::Config>,
@@ -42,17 +42,17 @@ impl Transports {
         }
     }
 
-    /// What a connection begins with.
+    /// Returns the configuration that a connection starts with.
     pub(super) fn usual(&self) -> Arc<server::Config> {
         self.usual.clone()
     }
 
-    /// What it goes on with, once it is known what the client is, if that is something else.
+    /// Returns the configuration to continue with for this identification, if it differs.
     pub(super) fn of(&self, identification: &[u8]) -> Option<Arc<server::Config>> {
         (!knows_etm(identification)).then(|| self.without_etm.clone())
     }
 
-    /// The host keys, as they are offered.
+    /// Returns the host keys in the order of presentation.
     pub(super) fn host_keys(&self) -> &[PrivateKey] {
         &self.usual.keys
     }
@@ -73,19 +73,19 @@ fn transport(
         keys,
         preferred: preferred(ssh, knows_etm),
         limits: Limits::new(ssh.rekey_bytes, ssh.rekey_bytes, ssh.rekey_time),
-        // Refusals all take this long, so that small differences do not show. It is short, since
-        // each key that an agent offers in vain costs it too; the first "none" only asks what there
-        // is, and costs nothing.
+        // Every refusal takes this long to hide small differences in time. It is short because each
+        // rejected key of an agent costs it, too. The first "none" only requests the methods and is not
+        // delayed.
         auth_rejection_time: Duration::from_millis(50),
         auth_rejection_time_initial: Some(Duration::ZERO),
         max_auth_attempts: login.max_attempts,
         window_size: WINDOW,
         grant_window_on_receipt: false,
         maximum_packet_size: PACKET,
-        // Packets that wait for the socket: enough for one write of 256 KiB while another is made.
+        // Packets that wait for the socket: enough for one write of 256 KiB while another is prepared.
         event_buffer_size: 16,
-        // A peer that answers keepalives is never inactive; one that is gone, or takes nothing off
-        // its socket, is let go.
+        // A peer that answers keepalives is never inactive. A peer that does not, or does not read its
+        // socket, is disconnected.
         keepalive_interval: Some(ssh.keepalive),
         keepalive_max: 3,
         inactivity_timeout: Some(10 * ssh.keepalive),

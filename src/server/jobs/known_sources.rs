@@ -1,5 +1,5 @@
-//! The sources that logins protect, in a file of the data folder: after a restart nobody shall be kept
-//! out for what another did before they came. Without the file nobody is protected; it is no more than that.
+//! Stores the addresses that logins protect in the data folder, so that they stay protected after a
+//! restart. Without the file none is protected.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -15,11 +15,11 @@ use crate::admission::Admission;
 use crate::database::{KNOWN_SOURCES, new_private_file, remove_if_present};
 use crate::rules::Network;
 
-/// How often it is written, if something has changed.
+/// How often a changed file is written.
 const PAUSE: Duration = Duration::from_secs(60);
-/// Times are told in hours, so that a login alone is no change.
+/// Times are rounded to hours, so that a login from a known address changes nothing.
 const HOUR: u64 = 3600;
-/// As much is read of it: more than as many sources take as can be remembered.
+/// Most bytes that are read: more than the largest number of sources takes.
 const MOST: u64 = 1 << 30;
 
 pub(in crate::server) struct KnownSources {
@@ -28,7 +28,7 @@ pub(in crate::server) struct KnownSources {
 }
 
 impl KnownSources {
-    /// Tells the door of those that are in the file.
+    /// Reads the file and hands its sources to admission control.
     pub(in crate::server) fn recall(data: &Path, admission: Arc<Admission>) -> Self {
         let file = data.join(KNOWN_SOURCES);
         match read(&file) {
@@ -39,7 +39,7 @@ impl KnownSources {
         Self { file, admission }
     }
 
-    /// Keeps the file as it should be. Never ends by itself.
+    /// Keeps the file up to date. Never returns.
     pub(in crate::server) async fn keep(self: Arc<Self>) {
         let mut written = self.text();
         loop {
@@ -47,14 +47,14 @@ impl KnownSources {
             let text = self.text();
             if text != written {
                 let (keeper, to_write) = (self.clone(), text.clone());
-                // One that fails is told of, and tried again when there is something new.
+                // A failure is logged; the next change is written again.
                 let _ = spawn_blocking(move || keeper.write(&to_write)).await;
                 written = text;
             }
         }
     }
 
-    /// Writes it as it is now, but waits no longer than this for the disk.
+    /// Writes the file now, waiting at most this long for the disk.
     pub(in crate::server) async fn save(self: Arc<Self>, patience: Duration) {
         let writing = spawn_blocking(move || self.write(&self.text()));
         let _ = timeout(patience, writing).await;

@@ -1,5 +1,5 @@
-//! Keeps the open sessions as their accounts are: what an operator changes holds for them within a
-//! second; see docs/adr/0010.
+//! Keeps open sessions in step with their accounts: an operator's change applies to them within a second;
+//! see docs/adr/0010.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,32 +20,31 @@ use crate::session::registry::Sessions;
 use crate::values::error_chain::chain;
 use crate::values::time;
 
-/// How often the database is asked for changes that nobody has told of, and sessions for those whose
-/// account has expired.
+/// How often the server polls the database for changes, and checks sessions for expired accounts.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// See the module's description.
+/// Applies account changes to open sessions; see the module documentation.
 pub(in crate::server) struct Live {
     accounts: Accounts,
     sessions: Arc<Sessions>,
-    /// Held from reading an account until its sessions have it, so that an older state never comes
-    /// after a newer one.
+    /// Held from reading an account until its sessions have it, so that an older state never replaces a
+    /// newer one.
     one: Mutex<()>,
-    /// The last change of any account that was noticed.
+    /// The last known account change.
     noticed: watch::Sender<i64>,
 }
 
-/// What became of the sessions of an account.
+/// The outcome for the sessions of an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::server) struct LiveOutcome {
-    /// Sessions that go on, with the account as it is now.
+    /// Sessions that continue with the changed account.
     pub changed: usize,
-    /// Sessions that were ended.
+    /// Sessions that were closed.
     pub ended: usize,
 }
 
 impl Live {
-    /// Of these sessions.
+    /// Makes it for these sessions.
     pub(in crate::server) fn new(accounts: Accounts, sessions: Arc<Sessions>) -> Self {
         Self {
             accounts,
@@ -55,14 +54,14 @@ impl Live {
         }
     }
 
-    /// The number of the last change of any account, as often as there is a new one.
+    /// Returns the number of the last account change; the receiver sees each new one.
     pub(in crate::server) fn changes(&self) -> watch::Receiver<i64> {
         self.noticed.subscribe()
     }
 
-    /// Notices changes by itself, told or not. Never ends by itself.
+    /// Polls for changes and applies them. Never returns.
     pub(in crate::server) async fn run(self: Arc<Self>) {
-        // A disk or a database that hangs below one of them must not keep the others waiting.
+        // A disk or database that hangs in one of them must not delay the others.
         tokio::join!(
             self.watch_accounts(),
             self.watch_dates(),
@@ -114,8 +113,8 @@ impl Live {
         }
     }
 
-    /// Reads what has changed and applies it. A change that cannot be applied stays in `changes`, and
-    /// holds up none of the others.
+    /// Reads the changes and applies them. One that cannot be applied stays in `changes` and does not delay
+    /// the others.
     async fn look(&self, changes: &mut AccountChanges) -> anyhow::Result<()> {
         changes.unapplied.extend(self.sessions.take_late());
         let mut outcome = self.read(changes).await;
@@ -144,7 +143,7 @@ impl Live {
         }
     }
 
-    /// Reads an account, and has its open sessions go on with it or end.
+    /// Reads an account, and updates or closes its open sessions.
     pub(in crate::server) async fn apply(&self, name: &UserName) -> anyhow::Result<LiveOutcome> {
         let _one = self.one.lock().await;
         self.sessions.know_until(self.accounts.last_change().await?);
@@ -154,7 +153,8 @@ impl Live {
             match goes_on(&open.session, standing.as_ref()) {
                 Err(words) => {
                     open.end(words);
-                    // One on its way out, too: [`Live::run`] may have been quicker than who tells of the change.
+                    // A session that is already closing counts, too: [`Live::run`] may have closed it
+                    // before this call.
                     outcome.ended += 1;
                 }
                 Ok((account, until)) => {
@@ -166,7 +166,7 @@ impl Live {
         Ok(outcome)
     }
 
-    /// The same for several accounts, as far as it can be done now; the rest is noticed later.
+    /// Applies changes of several accounts as far as possible now; the rest is noticed later.
     pub(in crate::server) async fn apply_all(&self, names: impl IntoIterator<Item = &UserName>) {
         for name in names {
             if let Err(failure) = self.apply(name).await {
@@ -175,7 +175,7 @@ impl Live {
         }
     }
 
-    /// The date may come while a session is open.
+    /// Closes sessions whose account has expired meanwhile.
     fn end_expired(&self) {
         let now = time::now();
         for open in self.sessions.all() {
@@ -188,9 +188,8 @@ impl Live {
         }
     }
 
-    /// Ends the sessions whose key was revoked, or whose certificate is not trusted any more. Each is
-    /// looked at once, since its login may have been proven before the last change, and after each
-    /// change of the files.
+    /// Closes sessions whose key was revoked or whose certificate is no longer trusted. Checks each session
+    /// once, since its login may precede the last change, and again after each change of the files.
     async fn look_at_trust(&self, trusted: &mut Trusted) -> anyhow::Result<()> {
         let stamp = self.accounts.trust_stamp().await?;
         if trusted.by.as_ref() != Some(&stamp) {
@@ -223,24 +222,24 @@ impl Live {
     }
 }
 
-/// The changes of accounts that [`Live::look`] has read.
+/// The account changes that [`Live::look`] has read.
 #[derive(Default)]
 struct AccountChanges {
-    /// The number of the last one. No session is older than the server, so it may begin with 0: a change
-    /// that is applied twice does no harm.
+    /// The number of the last one. It starts at 0, since no session is older than the server and applying a
+    /// change twice is harmless.
     seen: i64,
-    /// Accounts whose open sessions may not have their last change.
+    /// Accounts whose open sessions may lack the last change.
     unapplied: BTreeSet<UserName>,
 }
 
-/// The open sessions that were trusted, by what the files of keys said.
+/// The open sessions that passed the check against the current key files.
 #[derive(Default)]
 struct Trusted {
     by: Option<TrustStamp>,
     sessions: BTreeSet<u64>,
 }
 
-/// By what a session was let in, unless that was a password.
+/// Returns the key or certificate of a session, or `None` for a password.
 fn held(session: &Session) -> Option<HeldCredential> {
     session
         .basis()
@@ -254,7 +253,7 @@ fn held(session: &Session) -> Option<HeldCredential> {
 
 const EXPIRED: &str = "This account has expired";
 
-/// The account with which a session goes on, and until when; or why it cannot, in words for its client.
+/// Returns the account and expiry for a session to continue with, or the reason to close it.
 fn goes_on<'a>(
     session: &Session,
     standing: Option<&'a AccountStanding>,

@@ -1,4 +1,4 @@
-//! What runs beside the connections.
+//! Background jobs that run beside the connections.
 
 pub(super) mod known_sources;
 pub(super) mod live;

@@ -1,4 +1,4 @@
-//! Now and then removes what a crash left of safe overwrites; see docs/adr/0007.
+//! Removes temporary files that a crash left behind during safe overwrites; see docs/adr/0007.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -23,14 +23,14 @@ use crate::values::path::VPath;
 use crate::vfs;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How long the homes of other disks wait for a turn on one.
+/// How long homes on other disks wait for a turn on one disk.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Names that are found before they are removed: a bound on the memory that they take.
+/// Names that are collected before they are removed: bounds memory.
 const AT_ONCE: usize = 1000;
-/// Accounts that are read before their homes are looked at: the same.
+/// Accounts that are read at a time: bounds memory, too.
 const ACCOUNTS_AT_ONCE: i64 = 1000;
 
-/// Sweeps all homes, and again every day. Never ends by itself.
+/// Sweeps all homes at the start and then once a day. Never returns.
 pub(in crate::server) async fn run(
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
@@ -53,13 +53,13 @@ struct Sweeper {
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
     turns: Turns,
-    /// Disks that are so slow that they have a pass of their own.
+    /// Slow disks, which have a pass of their own.
     apart: Mutex<HashSet<Disk>>,
 }
 
 impl Sweeper {
-    /// Sweeps the homes of the accounts that come after one by name: of all disks, or of one that has this
-    /// pass for itself.
+    /// Sweeps the homes of the accounts after `last` by name: on all disks, or on the one that this pass is
+    /// for.
     async fn pass(self: Arc<Self>, last: Option<UserName>, only: Option<Disk>, after: Duration) {
         let swept = self.sweep_all(last, only.as_ref(), after).await;
         if let Err(failure) = swept {
@@ -100,7 +100,7 @@ impl Sweeper {
                             Err(_) => self.begin_pass(last, disk, after),
                         }
                     }
-                    // It is in another pass.
+                    // It belongs to another pass.
                     _ => {}
                 }
                 last = Some(name);
@@ -116,7 +116,7 @@ impl Sweeper {
         });
     }
 
-    /// The other disks do not wait for this one.
+    /// Starts a pass for a slow disk, so that the others do not wait for it.
     fn begin_pass(self: &Arc<Self>, last: Option<UserName>, disk: Disk, after: Duration) {
         self.apart().insert(disk.clone());
         tokio::spawn(self.clone().pass(last, Some(disk), after));
@@ -149,7 +149,7 @@ async fn sweep_home(
     }
 }
 
-/// Removes what is stale, and adds it to what is `gone`.
+/// Removes stale files, and adds them to `gone`.
 async fn remove_all(
     accounts: &Accounts,
     ledgers: &Arc<Ledgers>,
@@ -164,7 +164,7 @@ async fn remove_all(
         if stale.is_empty() {
             return Ok(());
         }
-        // It may have got another home while this one was walked through.
+        // The account may have got another home during the walk.
         if accounts.find(&account.name).await?.account.home != account.home {
             return Ok(());
         }
@@ -180,7 +180,7 @@ async fn remove_all(
     }
 }
 
-/// Some of the names that may be removed; all, if they are fewer than [`AT_ONCE`].
+/// Returns at most [`AT_ONCE`] names of stale files.
 fn find_stale(home: &Path, before: i64) -> Result<Vec<VPath>, Error> {
     let store = open_home(home, 0)?;
     let mut stale = Vec::new();

@@ -1,5 +1,5 @@
-//! Counts the homes of accounts that nobody has logged in to yet, so that lists and metrics have the
-//! usage of all accounts.
+//! Counts the homes of accounts without a login so far, so that lists and metrics show the usage of all
+//! accounts.
 
 use std::sync::Arc;
 
@@ -10,11 +10,10 @@ use crate::accounts::{Accounts, Details};
 use crate::quota::{AccountHome, Ledgers};
 use crate::values::error_chain::chain;
 
-/// How many accounts are held in memory at a time.
+/// Accounts that are read at a time.
 const ACCOUNTS_AT_ONCE: i64 = 1000;
 
-/// At the start counts every home that was never counted; then, after each change of accounts, those of
-/// the changed ones. Never ends by itself.
+/// Counts every uncounted home at the start, then those of changed accounts. Never returns.
 pub(in crate::server) async fn run(
     accounts: Accounts,
     ledgers: Arc<Ledgers>,
@@ -40,7 +39,7 @@ pub(in crate::server) async fn run(
     }
 }
 
-/// Goes through all accounts; returns the number of the change before that.
+/// Goes through all accounts; returns the number of the last change before.
 async fn first(accounts: &Accounts, ledgers: &Arc<Ledgers>) -> anyhow::Result<i64> {
     let seen = accounts.last_change().await?;
     let mut last = None;
@@ -54,7 +53,7 @@ async fn first(accounts: &Accounts, ledgers: &Arc<Ledgers>) -> anyhow::Result<i6
     }
 }
 
-/// Goes through the accounts that have changed since.
+/// Goes through the accounts that have changed since `seen`.
 async fn next(accounts: &Accounts, ledgers: &Arc<Ledgers>, seen: &mut i64) -> anyhow::Result<()> {
     loop {
         let (changed, last) = accounts.changed_since(*seen).await?;

@@ -1,4 +1,4 @@
-//! Accepting connections: where there is room for one, and its source may come in.
+//! Accepts connections when a slot is free and admission control allows the source.
 
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
@@ -16,16 +16,16 @@ use crate::admission::{Admission, ConnectionRefusal};
 use crate::io::phase::{Phase, reached};
 use crate::observe::log::RateLimited;
 
-/// After an error of accept(2), and while descriptors are short: long enough not to spin, short enough
+/// Pause after an error of accept(2) and while descriptors are short: long enough not to spin, short enough
 /// not to be noticed.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Between two connections while memory is short: newcomers still come in, and what they hold grows no
-/// faster than others can let go.
+/// Pause between two connections while memory is short. Clients still get in, and memory grows no faster
+/// than closing connections free it.
 const SLOWLY: Duration = Duration::from_secs(1);
-/// Descriptors that are left to those who are logged in, for their files; a quarter if there are few.
+/// Descriptors reserved for the files of logged-in clients; a quarter if there are few.
 const RESERVE: u64 = 1024;
 
-/// One listener, and what it needs.
+/// One listener and its state.
 pub(in crate::server) struct Acceptor {
     pub(in crate::server) listener: TcpListener,
     pub(in crate::server) shards: Arc<Vec<Shard>>,
@@ -34,14 +34,14 @@ pub(in crate::server) struct Acceptor {
     pub(in crate::server) memory: Arc<MemoryWatch>,
 }
 
-/// What was told of shortages.
+/// Log limits for shortages.
 #[derive(Default)]
 struct Shortages {
     of_descriptors: RateLimited,
     of_memory: RateLimited,
 }
 
-/// What was told of connections that are turned away.
+/// Log limits for refused connections.
 #[derive(Default)]
 struct TurnedAway {
     of_crowds: RateLimited,
@@ -49,13 +49,13 @@ struct TurnedAway {
 }
 
 impl Acceptor {
-    /// Accepts until the server is to stop. Nothing else ends it.
+    /// Accepts until the server stops.
     pub(in crate::server) async fn run(self, mut phases: watch::Receiver<Phase>) {
         let (mut failures, mut turned_away) = (RateLimited::default(), TurnedAway::default());
         let mut shortages = Shortages::default();
         loop {
             let next = async {
-                // The permit comes first: who finds no room waits in the system's queue, not in ours.
+                // The permit comes first: a connection without a slot waits in the kernel's queue.
                 let permit = self.permits.clone().acquire_owned().await;
                 self.room(&mut shortages).await;
                 (permit, self.listener.accept().await)
@@ -77,7 +77,7 @@ impl Acceptor {
         }
     }
 
-    /// Waits until there are descriptors for a connection, and for a while if memory is short.
+    /// Waits for free descriptors, and pauses if memory is short.
     async fn room(&self, shortages: &mut Shortages) {
         while !has_room(&self.listener) {
             if shortages.of_descriptors.now().is_some() {
@@ -101,7 +101,7 @@ impl Acceptor {
         turned_away: &mut TurnedAway,
     ) {
         let Ok(tcp) = tcp.into_std() else { return };
-        // An IPv4 client of a socket for both is one of IPv4 for everybody from here on.
+        // An IPv4 client of a dual-stack socket counts as an IPv4 client from here on.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let is_proxied = self.admission.is_proxy(peer.ip());
         let ticket = if is_proxied {
@@ -130,7 +130,7 @@ impl Acceptor {
     }
 }
 
-/// The lowest free descriptor is the next: so its number tells how many are left.
+/// The kernel hands out the lowest free descriptor, so its number tells how many are left.
 fn has_room(listener: &TcpListener) -> bool {
     let Some(limit) = rustix::process::getrlimit(Resource::Nofile).current else {
         return true;

@@ -1,7 +1,8 @@
-//! Is memory short? What this process holds beside what it may hold, and what the system has left.
+//! Detects a memory shortage, from this process's limit and from the memory that the system has left.
 //!
-//! Memory that runs out ends a process, and all its sessions. So whoever is there goes on, and newcomers
-//! come in slowly, until there is more.
+//!
+//! A process that runs out of memory ends with all its sessions. So during a shortage existing sessions
+//! continue and new connections are accepted slowly.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -11,26 +12,26 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
-/// How long an answer holds: connections may come by the thousand.
+/// How long a result is reused: connections may arrive by the thousand.
 const FRESH: Duration = Duration::from_millis(100);
-/// The files that are asked are no longer than this.
+/// The longest file that is read.
 const LONGEST: usize = 8192;
-/// Below this much that is free for the asking, in bytes, the system is short of memory however much it has.
+/// The system is short of memory below this much available memory, in bytes, however much it has in all.
 const LITTLE: u64 = 256 << 20;
 
-/// What can be asked about memory.
+/// Watches the memory of the process and of the system.
 pub(in crate::server) struct MemoryWatch {
-    /// The files are open from before there was a sandbox around the process.
+    /// The files were opened before the process entered its sandbox.
     process: Option<File>,
     system: Option<File>,
-    /// Bytes that this process may hold.
+    /// The limit of this process, in bytes.
     most: Option<u64>,
     last: Mutex<Option<(Instant, bool)>>,
 }
 
 impl MemoryWatch {
-    /// `most` is what the config allows; without it, it is a little less than what the process may have
-    /// before the kernel ends it (memory.max and memory.high of its cgroup, and of those around that).
+    /// `most` is the configured limit. Without it the limit is slightly below that of the kernel
+    /// (memory.max and memory.high of the cgroup and those around it).
     pub(in crate::server) fn new(most: Option<u64>) -> Self {
         let most = most.or_else(|| of_cgroup().map(|most| most - most / 8));
         debug!(?most, "memory beyond which connections are accepted slowly");
@@ -42,7 +43,7 @@ impl MemoryWatch {
         }
     }
 
-    /// Is there little left? No, where nobody can say.
+    /// Returns whether memory is short; false if that is unknown.
     pub(in crate::server) fn is_short(&self) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match *last {
@@ -59,7 +60,7 @@ impl MemoryWatch {
         let Some((process, most)) = self.process.as_ref().zip(self.most) else {
             return false;
         };
-        // What is mapped from files is given back by the kernel itself.
+        // The kernel reclaims pages mapped from files by itself.
         bytes(&now(process), "RssAnon:").is_some_and(|held| held > most)
     }
 
@@ -74,7 +75,7 @@ impl MemoryWatch {
     }
 }
 
-/// What a file of /proc says now.
+/// Reads the current content of a file in /proc.
 pub(in crate::server) fn now(file: &File) -> String {
     let mut text = vec![0; LONGEST];
     let length = file.read_at(&mut text, 0).unwrap_or(0);
@@ -82,14 +83,14 @@ pub(in crate::server) fn now(file: &File) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The value of a line such as `MemTotal:  8000 kB` (proc_meminfo(5), proc_pid_status(5)).
+/// Returns the value of a line such as `MemTotal:  8000 kB` (proc_meminfo(5), proc_pid_status(5)).
 pub(in crate::server) fn bytes(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
 
-/// The least that this process's cgroup, or one around it, may have; version 2, or 1 (cgroups(7)).
+/// Returns the smallest limit of this process's cgroup and those around it; version 2 or 1 (cgroups(7)).
 fn of_cgroup() -> Option<u64> {
     const ROOT: &str = "/sys/fs/cgroup";
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
@@ -110,13 +111,13 @@ fn of_cgroup() -> Option<u64> {
         .min()
 }
 
-/// The least number in files of these names, in this group below the root or in those around it.
+/// Returns the smallest number in files of these names, in a group and in those around it.
 fn least(root: &Path, group: &str, names: &[&str]) -> Option<u64> {
     root.join(group)
         .ancestors()
         .take_while(|group| group.starts_with(root))
         .flat_map(|group| names.iter().map(|name| group.join(name)))
-        // "max" is without limit.
+        // "max" means no limit.
         .filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
         .min()
 }

@@ -1,6 +1,6 @@
-//! The PROXY protocol, version 2, in which a balancer says for whom it connects
-//! (<https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt>, section 2.2). Who is no trusted
-//! balancer is never asked: what it sends is SSH, or nothing.
+//! The PROXY protocol, version 2: a balancer's header gives the client address
+//! (<https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt>, section 2.2). Only trusted balancers
+//! send it; all other connections start with SSH.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,34 +9,37 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
 
-/// Time that a balancer has to send its header, which it does before anything else.
+/// Time for a balancer to send its header, which precedes everything else.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// The signature, version and command, family and protocol, and the length of the rest.
+/// Length of the signature, version and command, family and protocol, and the length of the rest.
 const FIXED: usize = 16;
-/// The longest rest that is read: addresses take 36 bytes, what else a balancer adds is passed over.
+/// Longest rest that is read. Addresses take 36 bytes; other fields are skipped.
 const MOST: usize = 2048;
 
-/// Why a connection from a balancer is not served.
+/// Why the server does not serve a balancer's connection.
 #[derive(Debug, thiserror::Error)]
 pub enum Unproxied {
-    /// It does not begin as it must.
+    /// The connection does not start with a header.
     #[error("it does not begin with a header of the PROXY protocol, version 2")]
     NoHeader,
-    /// It is about something else than TCP, or malformed.
+    /// The header is malformed or not about TCP.
     #[error("its PROXY header is not understood: {0}")]
     Unusable(&'static str),
-    /// The header did not come in time, or not as a whole.
+    /// The header did not arrive in time or not completely.
     #[error("its PROXY header has not come: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Reads the header, and not a byte more. Gives the client's address; `None` if the balancer speaks
-/// for itself, as in a check of health.
+/// Reads the header and no byte more. Returns the client address, or `None` for the balancer's own
+/// connection, such as a health check.
+///
 ///
 /// # Errors
-/// There is no such header, or none that can be used, or it does not come in time.
+///
+///
+/// The header is missing, unusable or late.
 pub async fn client(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<SocketAddr>, Unproxied> {
@@ -52,7 +55,7 @@ pub async fn client(
         .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
-/// What the fixed part says.
+/// The fixed part of the header.
 struct Header {
     is_local: bool,
     family_and_protocol: u8,

@@ -1,4 +1,4 @@
-//! Shards: threads with a runtime of their own, each of which serves its part of the connections.
+//! Worker threads ("shards"), each with a runtime of its own and a share of the connections.
 
 use std::future::pending;
 use std::io::Write as _;
@@ -21,11 +21,11 @@ use crate::io::phase::Phase;
 use crate::server::supervisor::Beat;
 use crate::ssh::{self, Context};
 
-/// Threads of one shard that may wait for disks at the same time. What accounts use of them is bounded by
-/// their shares (`pool`), so a stalled disk does not take them from the other homes.
+/// Threads of one shard that may wait for disks. Each account uses only its share of them (`pool`), so a
+/// disk that hangs does not take them from other homes.
 const BLOCKING_THREADS: usize = 1024;
 
-/// Gives the connection to the shard that has the fewest, of those that live.
+/// Hands a connection to the running shard with the fewest connections.
 pub(in crate::server) fn hand_over(
     shards: &[Shard],
     tcp: std::net::TcpStream,
@@ -58,14 +58,14 @@ pub(in crate::server) fn hand_over(
 struct Newcomer {
     tcp: std::net::TcpStream,
     peer: SocketAddr,
-    /// Does it begin with a header that says for whom it is?
+    /// Whether it starts with a PROXY header.
     is_proxied: bool,
     ticket: Ticket,
     _permit: OwnedSemaphorePermit,
     _load: Load,
 }
 
-/// Counts a connection of a shard for as long as it lives.
+/// Counts a connection of a shard while it is open.
 struct Load(Arc<AtomicUsize>);
 
 impl Drop for Load {
@@ -74,19 +74,19 @@ impl Drop for Load {
     }
 }
 
-/// A thread with a runtime of its own, on which a connection and all its channels live: they wake
-/// each other without crossing to another core.
+/// A thread with a runtime. A connection and all its channels stay on one thread and wake each other
+/// without crossing to another core.
 pub(in crate::server) struct Shard {
     newcomers: mpsc::UnboundedSender<Newcomer>,
     load: Arc<AtomicUsize>,
     beat: Beat,
-    /// Gives whether the shard lived to its end.
+    /// Returns whether the shard ended normally.
     thread: thread::JoinHandle<bool>,
 }
 
 impl Shard {
-    /// `watchdog` is how long somebody waits for its sign of life, if somebody does; `died` is sent its
-    /// number if it ends in a panic. (A panic of one connection ends that connection alone.)
+    /// `watchdog` is the interval of the watchdog, if there is one. `died` receives the shard's number if
+    /// it panics. (A panic in one connection ends only that connection.)
     pub(in crate::server) fn start(
         number: usize,
         context: watch::Receiver<Arc<Context>>,
@@ -113,7 +113,7 @@ impl Shard {
                 let living = || runtime.block_on(life.live(arriving));
                 let has_lived = catch_unwind(AssertUnwindSafe(living)).is_ok();
                 if !has_lived {
-                    // Nobody waits for it any more when the server ends by itself.
+                    // The receiver may be gone when the server stops.
                     let _ = died.send(number);
                 }
                 // A call that hangs on a dead disk must not keep the process from ending.
@@ -132,24 +132,24 @@ impl Shard {
         self.beat.clone()
     }
 
-    /// Waits for its end; did it live until now?
+    /// Waits for its end; returns whether it ended normally.
     pub(in crate::server) fn join(self) -> bool {
         drop(self.newcomers);
         self.thread.join().unwrap_or(false)
     }
 }
 
-/// The life of a shard.
+/// The state of a running shard.
 struct Life {
     context: watch::Receiver<Arc<Context>>,
     phases: watch::Receiver<Phase>,
-    /// The sign of life, and how often it is given, if somebody waits for it.
+    /// The watchdog's counter and interval, if there is a watchdog.
     beat: Beat,
     pause: Option<Duration>,
 }
 
 impl Life {
-    /// Takes connections until there are no more to come, then waits for the last.
+    /// Serves connections until no more arrive, then waits for the last one to end.
     async fn live(self, mut arriving: mpsc::UnboundedReceiver<Newcomer>) {
         let mut connections = JoinSet::new();
         let mut ticks = self.pause.map(interval);
@@ -167,7 +167,7 @@ impl Life {
     }
 }
 
-/// Gives a sign of life when the next is due.
+/// Reports to the watchdog when the interval is over.
 async fn pulse(beat: &Beat, ticks: Option<&mut Interval>) {
     match ticks {
         Some(ticks) => {
@@ -199,7 +199,7 @@ impl Newcomer {
     }
 }
 
-/// Finds out for whom a balancer connects, and whether they may come in.
+/// Reads a balancer's header and asks admission control about the client.
 async fn unpack(
     mut tcp: TcpStream,
     balancer: SocketAddr,
@@ -221,8 +221,8 @@ async fn unpack(
     }
 }
 
-/// Closes a connection, with a word if the socket takes one at once. The log has one line a minute: a line
-/// for each would be a flood, too.
+/// Closes a refused connection, with a message if the socket accepts it without waiting. Logs once a
+/// minute: a line for each would flood the log.
 pub(super) fn turn_away(
     mut tcp: std::net::TcpStream,
     peer: SocketAddr,

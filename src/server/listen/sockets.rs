@@ -10,12 +10,12 @@ use tracing::info;
 
 use crate::server::supervisor;
 
-/// Ports below this are for processes with a privilege (capabilities(7), CAP_NET_BIND_SERVICE).
+/// Lower ports need a privilege (capabilities(7), CAP_NET_BIND_SERVICE).
 const PRIVILEGED: u16 = 1024;
-/// Connections that may wait in the system's queue; it has a limit of its own.
+/// Connections that may wait in the kernel's queue, which has a limit of its own.
 const BACKLOG: u32 = 1024;
 
-/// The sockets that systemd hands over, or else those of the config.
+/// Returns the sockets that systemd passes, or those of the configuration.
 pub(in crate::server) async fn listeners(
     addresses: &[SocketAddr],
 ) -> anyhow::Result<Vec<TcpListener>> {
@@ -35,7 +35,7 @@ pub(in crate::server) async fn listeners(
     Ok(listeners)
 }
 
-/// Why it cannot, and what to do about it.
+/// Explains why the server cannot listen on an address, and what to do.
 pub(in crate::server) fn cannot_listen(
     address: SocketAddr,
     failure: std::io::Error,
@@ -51,7 +51,7 @@ pub(in crate::server) fn cannot_listen(
     anyhow!("cannot listen on {address}: {failure}{advice}")
 }
 
-/// `[::]` takes IPv4 connections too, unless `0.0.0.0` is there for them.
+/// Listens. `[::]` accepts IPv4 connections too, unless `0.0.0.0` is configured.
 fn listen(address: &SocketAddr, all: &[SocketAddr]) -> std::io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -62,7 +62,7 @@ fn listen(address: &SocketAddr, all: &[SocketAddr]) -> std::io::Result<TcpListen
             socket
         }
     };
-    // As the standard library does: a restart must not wait for old connections to be forgotten.
+    // As the standard library does: a restart must not wait for old connections to time out.
     socket.set_reuseaddr(true)?;
     socket.bind(*address)?;
     socket.listen(BACKLOG)

@@ -1,4 +1,4 @@
-//! The space on the file systems of the data folder and the homes, for the metrics.
+//! Free space on the file systems of the data folder and the homes, for the metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,17 +16,17 @@ use crate::config::Config;
 use crate::observe::metrics::{DiskSpace, FileSystem};
 use crate::values::error_chain::chain;
 
-/// Time that all file systems have together to answer.
+/// Time for all file systems together to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long the list of folders holds.
+/// How long the list of folders is valid.
 const FRESH: Duration = Duration::from_secs(60);
-/// More folders than this are not looked at.
+/// The most folders that are checked.
 const MOST: usize = 64;
 
-/// See the module's description.
+/// The file systems to report; see the module documentation.
 pub(in crate::server) struct FileSystems {
     accounts: Accounts,
-    /// Those that the config names.
+    /// Folders in the configuration.
     named: Vec<PathBuf>,
     folders: Mutex<Folders>,
 }
@@ -34,7 +34,7 @@ pub(in crate::server) struct FileSystems {
 #[derive(Default)]
 struct Folders {
     listed: Option<Instant>,
-    /// Of each, whether it is being asked: one on a disk that hangs is not asked again.
+    /// Each folder, with whether a query is under way: one on a disk that hangs is not queried again.
     asked: BTreeMap<PathBuf, Arc<AtomicBool>>,
 }
 
@@ -51,7 +51,7 @@ impl FileSystems {
         }
     }
 
-    /// Asks each file system once; the first of its folders stands for it.
+    /// Queries each file system once, through the first of its folders.
     pub(in crate::server) async fn look(&self) -> Vec<FileSystem> {
         let mut folders = self.folders.lock().await;
         if folders.listed.is_none_or(|listed| listed.elapsed() > FRESH) {
@@ -68,7 +68,7 @@ impl FileSystems {
             };
             let space = match answer {
                 Some(Ok(Ok((device, space)))) if devices.insert(device) => Some(space),
-                // Another folder of the same, or one that is not there (yet).
+                // Another folder of the same file system, or one that does not exist (yet).
                 Some(_) => continue,
                 None => None,
             };
@@ -80,8 +80,8 @@ impl FileSystems {
         found
     }
 
-    /// Brings the list of folders up to date. Of homes elsewhere their parents are looked at: many homes
-    /// lie side by side.
+    /// Updates the list of folders. Homes elsewhere are represented by their parent folders, since many lie
+    /// side by side.
     async fn list(&self, folders: &mut Folders) {
         folders.listed = Some(Instant::now());
         let homes = match timeout(PATIENCE, self.accounts.homes_elsewhere()).await {
@@ -112,7 +112,7 @@ impl FileSystems {
 
 type SpaceAnswer = rustix::io::Result<(u64, DiskSpace)>;
 
-/// Asks a file system, unless it still owes an answer.
+/// Queries a file system, unless the last query is still under way.
 fn ask(
     (folder, is_asked): (&PathBuf, &Arc<AtomicBool>),
 ) -> Option<tokio::task::JoinHandle<SpaceAnswer>> {

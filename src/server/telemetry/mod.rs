@@ -1,4 +1,4 @@
-//! What the server tells of itself: the audit trail, and the metrics.
+//! What the server reports of itself: the audit log and the metrics.
 
 mod file_systems;
 mod process;
@@ -28,7 +28,7 @@ use crate::observe::metrics::{self, Elsewhere, Metrics};
 use crate::session::usage::AccountUsage;
 use crate::values::error_chain::chain;
 
-/// The audit trail, and what writes it, if the config has one.
+/// Opens the audit log and its writer, if configured.
 pub(super) fn start_audit(config: &Config) -> anyhow::Result<(Audit, Option<Writer>)> {
     if !config.audit.enabled {
         return Ok((Audit::off(), None));
@@ -38,14 +38,14 @@ pub(super) fn start_audit(config: &Config) -> anyhow::Result<(Audit, Option<Writ
     Ok((audit, Some(writer)))
 }
 
-/// What the metrics are told from.
+/// The sources of the metrics.
 pub(super) struct Telemetry {
     pub(super) metrics: Arc<Metrics>,
     pub(super) audit: Audit,
     pub(super) log: Log,
     pub(super) admission: Arc<Admission>,
     pub(super) accounts: Accounts,
-    /// Is what each account uses told, too?
+    /// Whether the usage of each account is reported.
     pub(super) tells_accounts: bool,
     pub(super) reload: Arc<Reload>,
     pub(super) process: Arc<Process>,
@@ -53,11 +53,11 @@ pub(super) struct Telemetry {
     pub(super) phases: watch::Receiver<Phase>,
 }
 
-/// Time that the database has to answer, within the deadline of a request.
+/// Time for the database to answer, within the deadline of a request.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 impl Telemetry {
-    /// Answers Prometheus, if the config says where.
+    /// Serves the metrics to Prometheus, if configured.
     pub(super) async fn tell(self, config: &Config) -> anyhow::Result<Option<JoinHandle<()>>> {
         let Some(address) = config.metrics.listen else {
             return Ok(None);
@@ -120,7 +120,7 @@ impl Telemetry {
         uses.into_iter().map(shown_usage).collect()
     }
 
-    /// Can somebody log in now? If not, why.
+    /// Returns whether logins are possible, and if not, why.
     async fn health(&self) -> Text {
         if *self.phases.borrow() != Phase::Serving {
             return Err("the server is stopping\n".to_owned());

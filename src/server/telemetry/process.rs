@@ -1,4 +1,4 @@
-//! What the process itself uses, for the metrics (`process_*`).
+//! Resource usage of the process, for the metrics (`process_*`).
 
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
@@ -11,14 +11,14 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::observe::metrics;
 use crate::server::listen::memory::{bytes, now};
 
-/// Files of /proc that are open from before there was a sandbox around the process.
+/// Files of /proc, opened before the process entered its sandbox.
 pub(in crate::server) struct Process {
     status: Option<File>,
     descriptors: Mutex<Option<Dir>>,
 }
 
 impl Process {
-    /// Opens what the numbers are read from.
+    /// Opens the files.
     pub(in crate::server) fn open() -> Self {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptors = rustix::fs::open("/proc/self/fd", flags, Mode::empty());
@@ -28,7 +28,7 @@ impl Process {
         }
     }
 
-    /// The numbers of now. With many descriptors this takes milliseconds.
+    /// Reads the current values. With many descriptors this takes milliseconds.
     pub(in crate::server) fn look(&self) -> metrics::ProcessFigures {
         let status = self.status.as_ref().map(now).unwrap_or_default();
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
