@@ -1,39 +1,42 @@
-//! The command of an exec request (RFC 4254, section 6.5) in words, as a POSIX shell would cut it
-//! (IEEE 1003.1, Shell Command Language, section 2.2). There is no shell behind it: what only a shell
-//! could carry out is refused, and no variable has a value.
+//! Splits the command of an exec request (RFC 4254, section 6.5) into arguments, as a POSIX shell would
+//! (IEEE 1003.1, Shell Command Language, section 2.2). No shell runs it: constructs that only a shell can
+//! carry out are refused, and variables have no values.
 
-/// One word of a command line.
+/// One argument of a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    /// Its bytes, without quotes.
+    /// Its bytes without quotes.
     pub text: Vec<u8>,
-    /// The same as a pattern for file names if it has `*`, `?` or `[` that are not quoted; then a
-    /// backslash stands before each of these characters that is.
+    /// The argument as a pattern for file names, if it has `*`, `?` or `[` outside of quotes; quoted ones
+    /// are escaped with a backslash.
     pub pattern: Option<Vec<u8>>,
 }
 
-/// Why a command line is not taken.
+/// Why a command line is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ArgumentFault {
-    /// A quote or a backslash at the end.
+    /// It ends inside a quote or after a backslash.
     #[error("a quote is not closed")]
     Open,
-    /// It asks for more than words.
+    /// It uses more of a shell than arguments.
     #[error("only one plain command can be run here: there is no shell")]
     Shell,
 }
 
-/// Characters that ask for a shell where they are not quoted.
+/// Characters that only a shell could carry out, unless they are quoted.
 const FOR_A_SHELL: &[u8] = b"|&;<>()`\n";
-/// What stands between words.
+/// Characters between arguments.
 const BLANKS: &[u8] = b" \t\r";
 /// Characters of patterns.
 const FOR_PATTERNS: &[u8] = b"*?[";
 
-/// Cuts a line into words.
+/// Splits a line into arguments.
+///
 ///
 /// # Errors
-/// If it is not words alone.
+///
+///
+/// The line is not plain arguments.
 pub fn words(line: &[u8]) -> Result<Vec<Word>, ArgumentFault> {
     let mut reader = WordReader {
         rest: trim_start(line, b" \t\r\n"),
@@ -45,7 +48,7 @@ pub fn words(line: &[u8]) -> Result<Vec<Word>, ArgumentFault> {
     Ok(words)
 }
 
-/// Without what stands at its start. The end of a line is left as it is: a blank there may be quoted.
+/// Returns the line without leading blanks. Its end is kept: a blank there may be quoted.
 fn trim_start<'a>(line: &'a [u8], blanks: &[u8]) -> &'a [u8] {
     let start = line.iter().position(|byte| !blanks.contains(byte));
     line.get(start.unwrap_or(line.len())..).unwrap_or_default()
@@ -55,7 +58,7 @@ struct WordReader<'a> {
     rest: &'a [u8],
 }
 
-/// A word that is being read.
+/// An argument that is being parsed.
 #[derive(Default)]
 struct Growing {
     text: Vec<u8>,
@@ -86,7 +89,7 @@ impl WordReader<'_> {
         Some(*first)
     }
 
-    /// Are there only blanks and line feeds left?
+    /// Returns whether only blanks and line feeds are left.
     fn is_at_end(&self) -> bool {
         self.rest
             .iter()
@@ -107,7 +110,7 @@ impl WordReader<'_> {
                 b'\'' => self.single_quoted(&mut word)?,
                 b'"' => self.double_quoted(&mut word)?,
                 b'\\' => match self.next().ok_or(ArgumentFault::Open)? {
-                    // A line that goes on.
+                    // A continued line.
                     b'\n' => {}
                     byte => word.quoted(byte),
                 },
@@ -122,7 +125,7 @@ impl WordReader<'_> {
         }))
     }
 
-    /// A tilde alone or before a slash is the home, which is the root here.
+    /// Replaces a tilde, alone or before a slash, by the home, which is the root here.
     fn home(&mut self, word: &mut Growing) {
         match self.rest {
             [b'~', b'/', ..] => self.rest = self.rest.get(1..).unwrap_or_default(),
@@ -162,7 +165,7 @@ impl WordReader<'_> {
         }
     }
 
-    /// After a dollar sign. No variable has a value here.
+    /// Parses what follows a dollar sign. No variable has a value here.
     fn variable(&mut self, word: &mut Growing) -> Result<(), ArgumentFault> {
         let name_in = |bytes: &[u8]| {
             let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
@@ -218,10 +221,10 @@ mod tests {
             ("a''b \"\" ''", &["ab", "", ""]),
             (r"md5sum /a\ b\'c\\d", &["md5sum", "/a b'c\\d"]),
             (r#"x "a\"b\$c\d""#, &["x", "a\"b$c\\d"]),
-            // How libssh2 and PuTTY quote what has an apostrophe in it.
+            // libssh2 and PuTTY quote an apostrophe like this.
             (r#"x 'it'"'"'s'"#, &["x", "it's"]),
             (r"x 'it'\''s'", &["x", "it's"]),
-            // How rclone quotes a line feed.
+            // rclone quotes a line feed like this.
             ("x a'\n'b", &["x", "a\nb"]),
             ("a \\\nb", &["a", "b"]),
             ("~ ~/x a~ ~b '~'", &["/", "/x", "a~", "~b", "~"]),

@@ -1,4 +1,4 @@
-//! `df`: the space in the form of POSIX's `df -P`.
+//! `df`: free space in the format of POSIX's `df -P`.
 
 use std::sync::Arc;
 

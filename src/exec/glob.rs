@@ -1,16 +1,16 @@
-//! Patterns for file names, which a shell would expand before `scp` sees them (IEEE 1003.1, Shell
-//! Command Language, section 2.13; without character classes).
+//! Patterns for file names, which a shell would expand for `scp` (IEEE 1003.1, Shell Command Language,
+//! section 2.13; without character classes).
 
 use crate::error::Error;
 use crate::exec::arguments::Word;
 use crate::values::path::{PATH_MAX, PathError, VPath};
 use crate::vfs::Vfs;
 
-/// Most paths that a pattern may become.
+/// Most paths that a pattern may expand to.
 const MATCHES: usize = 10_000;
-/// Names that may be compared with patterns for one command.
+/// Names that one command may compare with patterns.
 const WORK: usize = 200_000;
-/// A name costs one more for so many steps that comparing it may take.
+/// A comparison counts as one more name for this many steps that it may take.
 const STEPS: usize = 4096;
 
 const TOO_MANY: Error = Error::Limit("The pattern fits too many names", MATCHES as u64);
@@ -28,8 +28,8 @@ impl Default for Expansion {
 }
 
 impl Expansion {
-    /// The paths that a word stands for: those that fit its pattern, sorted; itself if it has none,
-    /// or if none fits.
+    /// Returns the sorted paths that match an argument; the argument itself if it is no pattern, or without
+    /// a match.
     pub fn paths(&mut self, vfs: &Vfs, word: Word) -> Result<Vec<Vec<u8>>, Error> {
         let mut found = match &word.pattern {
             Some(pattern) => self.matching(vfs, pattern)?,
@@ -75,7 +75,7 @@ impl Expansion {
         let parts = parts(pattern);
         let mut found = Vec::new();
         for directory in directories {
-            // What cannot be listed has nothing that fits, as in a shell.
+            // A directory that cannot be listed has no match, as in a shell.
             let Ok(mut names) = VPath::parse(directory)
                 .map_err(Error::from)
                 .and_then(|path| vfs.open_directory(&path))
@@ -99,12 +99,12 @@ impl Expansion {
     }
 }
 
-/// Are these the names that every directory has?
+/// Returns whether a name is `.` or `..`.
 pub fn is_dots(name: &[u8]) -> bool {
     matches!(name, b"." | b"..")
 }
 
-/// A name in a directory, as a path.
+/// Joins a directory and a name.
 pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     let slash: &[u8] = match directory {
         [] | [.., b'/'] => b"",
@@ -113,10 +113,10 @@ pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     [directory, slash, name].concat()
 }
 
-/// What a pattern for one name wants, from left to right.
+/// A part of a pattern for one name.
 #[derive(Debug)]
 enum PatternPart {
-    /// `*`: any bytes, or none.
+    /// `*`: any number of bytes.
     Any,
     /// `?`, `[...]` or a byte: one byte of these.
     OneOf(CharacterSet),
@@ -156,7 +156,7 @@ fn parts(mut pattern: &[u8]) -> Vec<PatternPart> {
             (b'?', rest) => (PatternPart::OneOf(CharacterSet::ALL), rest),
             (b'\\', [quoted, rest @ ..]) => (PatternPart::OneOf(CharacterSet::of(*quoted)), rest),
             (b'[', rest) => {
-                // Without an end it is none.
+                // A bracket that is not closed is a plain character.
                 let (set, rest) = bracket(rest).unwrap_or((CharacterSet::of(b'['), rest));
                 (PatternPart::OneOf(set), rest)
             }
@@ -168,7 +168,7 @@ fn parts(mut pattern: &[u8]) -> Vec<PatternPart> {
     parts
 }
 
-/// After `[`: the set, and what comes behind it; `None` if it has no end.
+/// Parses after `[`: returns the set and the rest, or `None` without a closing bracket.
 fn bracket(pattern: &[u8]) -> Option<(CharacterSet, &[u8])> {
     let (is_negated, mut rest) = match pattern {
         [b'!' | b'^', rest @ ..] => (true, rest),
@@ -196,7 +196,7 @@ fn bracket(pattern: &[u8]) -> Option<(CharacterSet, &[u8])> {
     }
 }
 
-/// The next byte of a set; a backslash stands before one that was quoted.
+/// Parses the next byte of a set; a backslash precedes a quoted one.
 fn member(rest: &mut &[u8]) -> Option<u8> {
     let (byte, behind) = match rest {
         [b'\\', byte, behind @ ..] | [byte, behind @ ..] => (*byte, behind),
@@ -206,7 +206,7 @@ fn member(rest: &mut &[u8]) -> Option<u8> {
     Some(byte)
 }
 
-/// The one name that a pattern without wildcards fits.
+/// Returns the only name that a pattern without wildcards matches.
 fn literal(pattern: &[u8]) -> Option<Vec<u8>> {
     let mut name = Vec::with_capacity(pattern.len());
     let mut rest = pattern.iter();
@@ -220,8 +220,8 @@ fn literal(pattern: &[u8]) -> Option<Vec<u8>> {
     Some(name)
 }
 
-/// Does a name fit a pattern? Both are walked through once, and again from the last `*` wherever
-/// that does not help: never more steps than there are pairs of a part and a byte.
+/// Returns whether a name matches a pattern. Goes through both once, and again from the last `*` after a
+/// mismatch, so the number of steps is at most that of pairs of a part and a byte.
 fn fits(mut parts: &[PatternPart], mut name: &[u8]) -> bool {
     let mut last_star: Option<(&[PatternPart], &[u8])> = None;
     loop {
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn the_worst_pattern_takes_no_more_steps_than_there_are_pairs() {
-        // With a search that goes back to every star this would not end.
+        // Backtracking to every star would take forever.
         let pattern = b"*a".repeat(120);
         let mut name = vec![b'a'; 254];
         assert!(fits(&parts(&pattern), &name));

@@ -1,4 +1,4 @@
-//! `id`: the uid and gid that the files of the home have, as far as a client can see.
+//! `id`: the uid and gid of the files in the home, as a client sees them.
 
 use super::work::{FAILED, say};
 use crate::exec::arguments::Word;

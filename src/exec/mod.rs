@@ -1,5 +1,5 @@
-//! The small commands of exec requests (RFC 4254, section 6.5), for people at `ssh` and for scripts.
-//! Nothing is ever handed to a shell: what is not in [`TABLE`] is refused.
+//! The small commands of exec requests (RFC 4254, section 6.5), for users of `ssh` and for scripts. No
+//! shell is involved: commands outside of [`TABLE`] are refused.
 
 pub mod arguments;
 mod df;
@@ -24,40 +24,40 @@ use crate::observe::log::brief;
 use crate::vfs::Vfs;
 use crate::vfs::authorized_keys;
 
-/// What an exec request asks for.
+/// The command of an exec request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExecCommand {
-    /// No command at all: an interactive `ssh`.
+    /// No command: an interactive `ssh`.
     Greeting,
-    /// One of [`TABLE`], and its arguments.
+    /// A command of [`TABLE`] and its arguments.
     Known(CommandKind, Vec<Word>),
-    /// Something else.
+    /// An unknown or malformed command.
     Refused {
-        /// The line of the request.
+        /// The command line.
         line: Vec<u8>,
-        /// What the client is answered.
+        /// The answer to the client.
         answer: String,
     },
 }
 
-/// What a command of the table does.
+/// The commands of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandKind {
-    /// Tells what there is.
+    /// Lists the commands.
     Help,
-    /// Tells what is used, and what may be.
+    /// Shows usage and quota.
     Quota,
-    /// Tells the space in blocks.
+    /// Shows the space in blocks.
     Df,
-    /// Prints the uid and gid. Commons VFS asks for them at each login.
+    /// Prints the uid and gid. Commons VFS requests them at each login.
     Id,
-    /// Says its arguments. rclone asks so what kind of shell there is.
+    /// Prints its arguments. rclone uses it to detect the kind of shell.
     Echo,
-    /// Hashes.
+    /// Prints hashes.
     Sum(Algorithm),
 }
 
-/// The commands: name, what it does, usage, and a word about it.
+/// The commands: name, kind, usage and description.
 const TABLE: &[(&str, CommandKind, &str, &str)] = &[
     (
         "df",
@@ -99,7 +99,7 @@ const TABLE: &[(&str, CommandKind, &str, &str)] = &[
 ];
 
 impl ExecCommand {
-    /// What a line asks for.
+    /// Parses a command line.
     pub fn of_line(line: &[u8]) -> Self {
         let path = authorized_keys::PATH;
         let parsed = words(line).map_err(|fault| format!("landfall: {fault}\n"));
@@ -115,7 +115,7 @@ impl ExecCommand {
             })
     }
 
-    /// The error is the answer to a command that there is not.
+    /// Parses arguments; an error is the answer to an unknown command.
     fn of_words(words: Vec<Word>) -> Result<Self, String> {
         let mut words = words.into_iter();
         let Some(name) = words.next() else {
@@ -131,7 +131,7 @@ impl ExecCommand {
     }
 }
 
-/// As the log has it.
+/// The form for the log.
 impl fmt::Display for ExecCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -147,7 +147,7 @@ impl fmt::Display for ExecCommand {
     }
 }
 
-/// One line that says what there is.
+/// Returns the answer to an unknown command.
 fn unknown(name: &[u8]) -> String {
     let names: Vec<_> = TABLE.iter().map(|(name, ..)| *name).collect();
     let shown: String = String::from_utf8_lossy(name)
@@ -161,8 +161,7 @@ fn unknown(name: &[u8]) -> String {
     )
 }
 
-/// Runs a command to its end. `ids` are the uid and gid that the server's files have. Returns the exit
-/// status.
+/// Runs a command. `ids` are the uid and gid of the server's files. Returns the exit status.
 pub async fn run<P: Pipe>(
     command: ExecCommand,
     vfs: Arc<Vfs>,

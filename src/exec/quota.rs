@@ -1,4 +1,4 @@
-//! `quota`: what is used, and what may be.
+//! `quota`: usage and quota of the account.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use crate::quota::{Ledger, Usage};
 use crate::session::Session;
 use crate::values::units::show_rounded;
 
-/// Characters of a whole bar.
+/// Width of a full bar, in characters.
 const BAR: u64 = 30;
 
-/// A person waits a little rather than asking again.
+/// A user rather waits a little than tries again.
 const COUNTING_PAUSE: Duration = Duration::from_millis(50);
 const COUNTING_LOOKS: u32 = 60;
 
-/// Two lines, with a bar in each that has a limit.
+/// Formats two lines, with a bar for each limit.
 pub(super) async fn quota(session: &Session) -> String {
     let ledger = session.ledger();
     let Some(used) = counted(ledger).await else {
@@ -37,7 +37,7 @@ pub(super) async fn quota(session: &Session) -> String {
     text
 }
 
-/// What is used. The first login after a start may have to wait until it is counted.
+/// Returns the usage. The first login after a start may have to wait until the home is counted.
 async fn counted(ledger: &Ledger) -> Option<Usage> {
     for _ in 0..COUNTING_LOOKS {
         if let Some(used) = ledger.used() {

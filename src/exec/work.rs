@@ -1,4 +1,4 @@
-//! What the commands have in common: exit statuses, saying something, and work that may block.
+//! Common parts of the commands: exit statuses, output, and work that may block.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use tracing::error;
 use crate::io::pipe::{Gone, Pipe};
 use crate::vfs::Vfs;
 
-/// Exit status of a command that was refused, as shells have it for one that is not found.
+/// Exit status of a refused command: that of a shell for a command that is not found.
 pub(super) const NOT_FOUND: u32 = 127;
-/// Exit status of a command that was not, or not wholly, carried out.
+/// Exit status of a command that failed, at least in part.
 pub(super) const FAILED: u32 = 1;
 
 pub(super) async fn say<P: Pipe>(pipe: &mut P, text: impl Into<Bytes>) -> Result<u32, Gone> {
     pipe.send(text.into()).await.map(|()| 0)
 }
 
-/// Lets `act` use the home where it may block.
+/// Runs `act` on the home, where it may block.
 pub(super) async fn blocking<T: Send + 'static>(
     vfs: &Arc<Vfs>,
     act: impl FnOnce(&Vfs) -> T + Send + 'static,
@@ -28,7 +28,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     threads.run(move || act(&vfs)).await.map_err(lost)
 }
 
-/// As [`blocking`], for a slice of heavy work.
+/// Runs a slice of heavy work, otherwise as [`blocking`].
 pub(super) async fn heavy<P: Pipe, T: Send + 'static>(
     vfs: &Arc<Vfs>,
     pipe: &P,

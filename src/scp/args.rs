@@ -1,45 +1,44 @@
-//! The command line with which a client's `scp` starts the one on the server (OpenSSH's `scp.c`,
-//! `main`).
+//! The command line with which a client's `scp` starts the remote one (`main` in OpenSSH's `scp.c`).
 
 use crate::exec::arguments::{self, Word};
 
-/// Which side has the files.
+/// The direction of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyDirection {
-    /// `-t`, "to": the client has; they are stored here.
+    /// `-t`, "to": the client sends files to the server.
     To,
-    /// `-f`, "from": they are here, and sent.
+    /// `-f`, "from": the server sends files to the client.
     From,
 }
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScpRequest {
-    /// Which side has the files.
+    /// The direction.
     pub direction: CopyDirection,
-    /// `-r`: directories too, with all that is in them.
+    /// `-r`: directories with their contents, too.
     pub recursive: bool,
     /// `-p`: with times and modes.
     pub preserve: bool,
     /// `-d`: the target must be a directory.
     pub into_directory: bool,
-    /// The sources, or the target.
+    /// The sources or the target.
     pub paths: Vec<Word>,
 }
 
-/// Why a command line is not taken.
+/// Why a command line is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScpRequestFault {
-    /// It is not words alone.
+    /// It is not plain arguments.
     #[error(transparent)]
     Line(#[from] arguments::ArgumentFault),
-    /// An option that is unknown, or means nothing on a server.
+    /// The option is unknown or meaningless on a server.
     #[error("unknown option -- {0}")]
     Option(char),
     /// Not exactly one of `-t` and `-f`.
     #[error("exactly one of -t and -f is needed: start scp on your own machine")]
     Direction,
-    /// `-t` without a target, or with several.
+    /// `-t` with no target or several.
     #[error("ambiguous target")]
     Target,
     /// `-f` without a source.
@@ -48,10 +47,13 @@ pub enum ScpRequestFault {
 }
 
 impl ScpRequest {
-    /// Reads the words of a line, of which the first is `scp` itself.
+    /// Parses the arguments; the first is `scp`.
+    ///
     ///
     /// # Errors
-    /// If it asks for something that cannot be had here.
+    ///
+    ///
+    /// The server does not support the request.
     pub fn parse(line: &[Word]) -> Result<Self, ScpRequestFault> {
         let mut words = line.get(1..).unwrap_or_default();
         let (mut to, mut from) = (false, false);
@@ -74,7 +76,7 @@ impl ScpRequest {
                     b'r' => recursive = true,
                     b'p' => preserve = true,
                     b'd' => into_directory = true,
-                    // Talk on stderr, and none of it: there is none anyway.
+                    // Verbosity on stderr, of which there is none.
                     b'v' | b'q' => {}
                     unknown => return Err(ScpRequestFault::Option(char::from(*unknown))),
                 }

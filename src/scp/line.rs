@@ -6,20 +6,20 @@ use std::fmt::Display;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Longest line that is read, its line feed included: as OpenSSH's buffers.
+/// Longest line that is read, including its line feed: as OpenSSH's buffers.
 pub const LONGEST: usize = 2048;
-/// Longest path in a complaint: `scp` reads no more than [`LONGEST`] bytes of one.
+/// Longest path in an error: `scp` reads at most [`LONGEST`] bytes of a line.
 const SHOWN: usize = 1000;
 
-/// "All is well", where the other side waits for an answer.
+/// The positive answer.
 pub const DONE: u8 = 0;
 const WARNING: u8 = 1;
 const FATAL: u8 = 2;
 
-/// What the sending side says, but for the bytes of files.
+/// A line of the sending side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScpLine {
-    /// `T`: the times of the file or directory that comes next, in seconds since 1970.
+    /// `T`: the times of the next file or directory, in seconds since 1970.
     Times {
         /// Last modification.
         mtime: u64,
@@ -35,7 +35,7 @@ pub enum ScpLine {
         /// One name.
         name: Vec<u8>,
     },
-    /// `D`: a directory; what is in it follows.
+    /// `D`: a directory; its contents follow.
     Directory {
         /// Permission bits, up to 07777.
         mode: u32,
@@ -44,20 +44,20 @@ pub enum ScpLine {
     },
     /// `E`: the end of the directory.
     End,
-    /// What could not be done, in words. It takes the place of a line, or of an answer.
+    /// An error message. It takes the place of a line or an answer.
     Complaint(Complaint),
 }
 
-/// What could not be done, in words for a person.
+/// An error message for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
-    /// Nothing comes after it.
+    /// The peer ends after it.
     pub is_fatal: bool,
-    /// The words, without line feed.
+    /// The message without line feed.
     pub text: Vec<u8>,
 }
 
-/// Why a line, or its place, makes no sense.
+/// Why a line is malformed or out of place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LineFault {
     /// An empty line.
@@ -66,13 +66,13 @@ pub enum LineFault {
     /// Longer than [`LONGEST`].
     #[error("line too long")]
     TooLong,
-    /// None that is known, or not here.
+    /// An unknown line, or one that is not allowed here.
     #[error("expected control record")]
     NoRecord,
     /// Not four octal digits.
     #[error("bad mode")]
     Mode,
-    /// Not a number, or one that no file can have.
+    /// Not a number, or larger than any file.
     #[error("bad size")]
     Size,
     /// Not two pairs of seconds and microseconds.
@@ -81,22 +81,25 @@ pub enum LineFault {
     /// Not a single name.
     #[error("unexpected filename")]
     Name,
-    /// `D`, but not all directories were asked for.
+    /// `D` without the option `-r`.
     #[error("received directory without -r")]
     NotRecursive,
-    /// `E`, but there is no directory to end.
+    /// `E` without a directory to end.
     #[error("end of a directory that was not begun")]
     NoDirectory,
-    /// The stream ends in the middle.
+    /// The stream ends inside a line.
     #[error("lost connection")]
     Lost,
 }
 
 impl ScpLine {
-    /// Reads a line that has come without its line feed.
+    /// Parses a line without its line feed.
+    ///
     ///
     /// # Errors
-    /// If it is none that a peer may send.
+    ///
+    ///
+    /// The peer may not send this line.
     pub fn parse(line: &[u8]) -> Result<Self, LineFault> {
         let (kind, rest) = line.split_first().ok_or(LineFault::Empty)?;
         match kind {
@@ -118,7 +121,7 @@ impl ScpLine {
         }
     }
 
-    /// The line as it is sent.
+    /// Encodes the line.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         match self {
@@ -145,7 +148,7 @@ impl ScpLine {
 }
 
 impl Complaint {
-    /// Something went wrong with a path; the rest goes on.
+    /// Makes an error about a path; the transfer continues.
     pub fn about(path: &[u8], why: impl Display) -> Self {
         let mut text = b"scp: ".to_vec();
         match path.len().checked_sub(SHOWN) {
@@ -162,12 +165,12 @@ impl Complaint {
         }
     }
 
-    /// What the other side says makes no sense.
+    /// Makes an error about a malformed line.
     pub fn protocol_error(fault: LineFault) -> Self {
         Self::fatal(format_args!("protocol error: {fault}"))
     }
 
-    /// Nothing can go on.
+    /// Makes an error that ends the transfer.
     pub fn fatal(why: impl Display) -> Self {
         Self {
             is_fatal: true,
@@ -176,8 +179,8 @@ impl Complaint {
     }
 }
 
-/// A line feed would end the line: then it is written as `\^J`, and a backslash as two, as OpenSSH
-/// does (`vis(3)`).
+/// Escapes line feeds, which would end the line, as `\^J`, and a backslash as two, as OpenSSH does
+/// (`vis(3)`).
 fn on_one_line(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'\n') {
         return Cow::Borrowed(text);
@@ -193,7 +196,7 @@ fn on_one_line(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// After `T`: seconds and microseconds of the modification, then of the access.
+/// Parses the fields of `T`: seconds and microseconds of the modification, then of the access.
 fn times(fields: &[u8]) -> Result<ScpLine, LineFault> {
     let mut numbers = fields.split(|byte| *byte == b' ').map(number);
     let mut time = || {
@@ -206,7 +209,7 @@ fn times(fields: &[u8]) -> Result<ScpLine, LineFault> {
     }
 }
 
-/// After `C` and `D`: mode, size and name.
+/// Parses the fields of `C` and `D`: mode, size and name.
 fn item(fields: &[u8]) -> Result<(u32, u64, Vec<u8>), LineFault> {
     let mut fields = fields.splitn(3, |byte| *byte == b' ');
     let mode = fields.next().and_then(mode).ok_or(LineFault::Mode)?;
@@ -221,7 +224,7 @@ fn item(fields: &[u8]) -> Result<(u32, u64, Vec<u8>), LineFault> {
     Ok((mode, size, name.to_vec()))
 }
 
-/// Exactly four octal digits.
+/// Parses exactly four octal digits.
 fn mode(digits: &[u8]) -> Option<u32> {
     if digits.len() != 4 {
         return None;
@@ -232,30 +235,33 @@ fn mode(digits: &[u8]) -> Option<u32> {
     })
 }
 
-/// Decimal digits and nothing else.
+/// Parses decimal digits without a sign.
 fn number(digits: &[u8]) -> Option<u64> {
     let text = str::from_utf8(digits).ok()?;
-    // `parse` takes a sign too.
+    // `parse` accepts a sign, too.
     text.starts_with(|first: char| first.is_ascii_digit())
         .then(|| text.parse().ok())?
 }
 
-/// Puts lines and answers together from the pieces in which they come.
+/// Assembles lines and answers from received chunks.
 #[derive(Debug, Default)]
 pub struct LineReader {
     begun: Vec<u8>,
 }
 
 impl LineReader {
-    /// Has a line begun and not ended?
+    /// Returns whether a line is incomplete.
     pub fn is_inside(&self) -> bool {
         !self.begun.is_empty()
     }
 
-    /// Takes the next line from the front of `input`; `None` if its end has not come yet.
+    /// Takes the next line from the front of `input`; `None` if it is incomplete.
+    ///
     ///
     /// # Errors
-    /// If it is none that a peer may send.
+    ///
+    ///
+    /// The peer may not send this line.
     pub fn line(&mut self, input: &mut Bytes) -> Result<Option<ScpLine>, LineFault> {
         match self.text(input)? {
             Some(text) => ScpLine::parse(&text).map(Some),
@@ -263,11 +269,14 @@ impl LineReader {
         }
     }
 
-    /// Takes an answer from the front of `input`: `None` if its end has not come yet, an error inside
-    /// if it is a complaint.
+    /// Takes an answer from the front of `input`: `None` if it is incomplete, an inner error if the peer
+    /// reports one.
+    ///
     ///
     /// # Errors
-    /// If there is no end to it.
+    ///
+    ///
+    /// The answer is too long.
     pub fn answer(
         &mut self,
         input: &mut Bytes,
@@ -281,7 +290,7 @@ impl LineReader {
         };
         Ok(Some(Err(match ScpLine::parse(&text) {
             Ok(ScpLine::Complaint(complaint)) => complaint,
-            // Whatever else it says, it is not what it should be doing.
+            // Anything else is out of place.
             _ => Complaint {
                 is_fatal: true,
                 text,

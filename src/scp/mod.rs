@@ -1,10 +1,11 @@
-//! The rcp protocol, which `scp` spoke before it learned SFTP and many clients still speak (`scp -O`,
-//! PuTTY's `pscp -scp`, libssh2, curl), as OpenSSH's `scp.c` has it.
+//! The rcp protocol, which `scp` used before SFTP and many clients still use (`scp -O`, PuTTY's `pscp
+//! -scp`, libssh2, curl), as OpenSSH's `scp.c` implements it.
 //!
-//! [`serve`] is the flow of a channel. What is asked is carried out by a `Sink` or a `Source`, which
-//! know nothing of channels: as in SFTP, they move to the blocking pool with what has come, and are
-//! back before anything is waited for. Errors go into the protocol only: clients show them to their
-//! users, and what comes on stderr not always.
+//!
+//! [`serve`] is the main loop of a channel. A `Sink` or a `Source` carries out the request and knows
+//! nothing of channels: as in SFTP, it moves to the blocking pool with the received data and returns before
+//! anything waits for the peer. Errors are sent in the protocol only, which clients show to their users;
+//! stderr they do not always show.
 
 use std::sync::Arc;
 
@@ -31,20 +32,20 @@ use crate::observe::metrics::Direction as Way;
 use crate::session::Shares;
 use crate::vfs::Vfs;
 
-/// About so many bytes are stored in one go on the blocking pool.
+/// Approximate bytes that one batch on the blocking pool stores.
 const BATCH: usize = 512 * 1024;
-/// Where an account may not move files as fast as it likes, they move in steps of so many bytes.
+/// Step of a transfer with a bandwidth limit, in bytes.
 const STEP: usize = 32 * 1024;
-/// What a line asks for with which a client starts its other half here; `None` if it is no such line.
+/// Parses the command line with which a client starts the remote scp; `None` if it is another command.
 pub fn request(line: &[u8]) -> Option<Result<ScpRequest, ScpRequestFault>> {
     let mut parts = line.trim_ascii_start().split(u8::is_ascii_whitespace);
     let program = parts.next().unwrap_or_default();
-    // In whatever directory the client believes it to be.
+    // The client may give any directory.
     let name = program.rsplit(|byte| *byte == b'/').next();
     (name == Some(b"scp")).then(|| ScpRequest::parse(&words(line)?))
 }
 
-/// Serves one request to its end. Returns the exit status: 1 if anything went wrong.
+/// Serves one request. Returns the exit status: 1 if anything failed.
 pub async fn serve<P: Pipe>(vfs: Vfs, request: ScpRequest, pipe: P) -> u32 {
     let vfs = Arc::new(vfs);
     let mut serving = Serving {
@@ -65,15 +66,15 @@ pub async fn serve<P: Pipe>(vfs: Vfs, request: ScpRequest, pipe: P) -> u32 {
     }
 }
 
-/// Tells a client why nothing can be done for it. Returns the exit status.
+/// Reports to a client why its request is refused. Returns the exit status.
 pub async fn refuse<P: Pipe>(why: impl std::fmt::Display, mut pipe: P) -> u32 {
     let complaint = ScpLine::Complaint(Complaint::fatal(why));
-    // If it does not hear it, it has left.
+    // A failure means that the client has disconnected.
     let _ = pipe.send(complaint.encode()).await;
     1
 }
 
-/// The flow of a channel.
+/// The state of a channel's main loop.
 struct Serving<'a, P> {
     vfs: &'a Arc<Vfs>,
     shares: &'a Shares,
@@ -81,8 +82,8 @@ struct Serving<'a, P> {
 }
 
 impl<P: Pipe> Serving<'_, P> {
-    /// Lets a worker do something on the blocking pool. Afterwards waits until the account may have done
-    /// as much, and until what was moved is recorded.
+    /// Runs a step of a worker on the blocking pool. Then waits until the account's limits allow the step,
+    /// and until its events are recorded.
     async fn on_the_pool<W: Worker, T: Send + 'static>(
         &self,
         mut worker: W,
@@ -104,7 +105,7 @@ impl<P: Pipe> Serving<'_, P> {
         Ok((worker, input))
     }
 
-    /// Receives files. Did anything go wrong?
+    /// Receives files. Returns whether anything failed.
     async fn receive(&mut self, sink: Sink) -> Result<bool, JoinError> {
         let begin = |sink: &mut Sink, (): &mut ()| sink.begin();
         let (mut sink, ()) = self.on_the_pool(sink, (), begin).await?;
@@ -113,7 +114,7 @@ impl<P: Pipe> Serving<'_, P> {
         let mut is_last = false;
         loop {
             if let Some(replies) = sink.take_replies() {
-                // Unheard, what has come is still stored.
+                // Received data is stored even if nobody reads the replies.
                 let _ = self.pipe.send(replies).await;
             }
             if sink.has_ended() {
@@ -122,7 +123,7 @@ impl<P: Pipe> Serving<'_, P> {
             if input.len() == 0 {
                 let limit = share.limit(Way::Upload);
                 let (wants, most) = match limit {
-                    // In small steps, so that what is stored comes as smoothly as what is sent.
+                    // In small steps, so that data is stored as smoothly as it is sent.
                     Some(_) => (sink.wants().min(STEP), STEP),
                     None => (sink.wants(), BATCH),
                 };
@@ -141,7 +142,7 @@ impl<P: Pipe> Serving<'_, P> {
         }
     }
 
-    /// Sends files. Did anything go wrong?
+    /// Sends files. Returns whether anything failed.
     async fn send(&mut self, mut source: Source) -> Result<bool, JoinError> {
         let mut answers = Answers::default();
         loop {
@@ -170,7 +171,7 @@ impl<P: Pipe> Serving<'_, P> {
         }
     }
 
-    /// Sends what comes of a file, as fast as that may be.
+    /// Sends data of a file within the bandwidth limit.
     async fn send_in_steps(&mut self, mut bytes: Bytes) -> Result<(), Gone> {
         let share = &self.shares.speed;
         while share.limit(Way::Download).is_some() && bytes.len() > STEP {
@@ -188,7 +189,7 @@ impl<P: Pipe> Serving<'_, P> {
     }
 }
 
-/// Waits for so many bytes; takes about `most` if they are here already. False at the end.
+/// Waits for `wanted` bytes, and takes about `most` if they have arrived. Returns false at the end.
 async fn gather<P: Pipe>(input: &mut Pieces, wanted: usize, most: usize, pipe: &mut P) -> bool {
     while input.len() < wanted {
         match pipe.receive().await {
@@ -204,16 +205,16 @@ async fn gather<P: Pipe>(input: &mut Pieces, wanted: usize, most: usize, pipe: &
     true
 }
 
-/// What a client that receives says.
+/// The answers of a receiving client.
 #[derive(Default)]
 struct Answers {
     reader: LineReader,
-    /// What has come and was not read yet.
+    /// Received bytes that are not read yet.
     rest: Bytes,
 }
 
 impl Answers {
-    /// The next answer; `None` if none will come.
+    /// Returns the next answer; `None` at the end.
     async fn next<P: Pipe>(
         &mut self,
         pipe: &mut P,

@@ -1,5 +1,5 @@
-//! `scp -t`: stores what a client sends (OpenSSH's `scp.c`, `sink`). Synchronous: it runs on the
-//! blocking pool, with what has come so far, and never waits for the client there.
+//! `scp -t`: stores files from a client (`sink` in OpenSSH's `scp.c`). Synchronous: it runs on the blocking
+//! pool with the received data, and never waits for the client there.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::store::{Changes, Kind, OpenHow};
 use crate::values::path::VPath;
 use crate::vfs::{OpenFile, Vfs};
 
-/// Who writes a file must be allowed to, and who fills a directory must be allowed in.
+/// A file that is being written must be writable for its owner, and a directory accessible.
 const OWNER_WRITES: u32 = 0o200;
 const OWNER_ENTERS: u32 = 0o700;
-/// What a mode says to others than `-p`.
+/// The mode bits that apply without `-p`.
 const PLAIN_MODE: u32 = 0o777;
 
 /// One upload of any number of files.
@@ -27,13 +27,13 @@ pub(super) struct Sink {
     vfs: Arc<Vfs>,
     request: ScpRequest,
     reader: LineReader,
-    /// The target, and the directories in it that have begun, the innermost last.
+    /// The target and the directories inside it that have begun, innermost last.
     places: Vec<Destination>,
-    /// For the next file or directory.
+    /// The times of the next file or directory.
     times: Option<(u32, u32)>,
     phase: SinkPhase,
     replies: BytesMut,
-    /// Lines that were read: files, directories and their ends, and times.
+    /// Lines read: files, directories and their ends, and times.
     items: usize,
     has_failed: bool,
 }
@@ -44,22 +44,22 @@ impl Worker for Sink {
     }
 }
 
-/// Where files go.
+/// The destination of files.
 struct Destination {
-    /// As the client named it.
+    /// As the client sent it.
     path: Vec<u8>,
-    /// Else it is where the file itself goes.
+    /// Otherwise it is the path of the file itself.
     is_directory: bool,
-    /// What it shall have once everything is in it.
+    /// Attributes to set once it is complete.
     at_its_end: Changes,
 }
 
 enum SinkPhase {
-    /// A line comes next.
+    /// A line is next.
     Line,
-    /// Bytes of a file come next.
+    /// Bytes of a file are next.
     Data(Box<Incoming>),
-    /// The client's word comes next on how sending went; it is answered with how storing went.
+    /// The client's result of sending is next; the reply is the result of storing.
     Verdict(Option<Complaint>),
     Ended,
 }
@@ -70,9 +70,9 @@ struct Incoming {
     path: Vec<u8>,
     received: u64,
     missing: u64,
-    /// What it shall have at its end.
+    /// Attributes to set at its end.
     at_its_end: Changes,
-    /// The first error; what comes after it is dropped.
+    /// The first error; later data is dropped.
     error: Option<Error>,
 }
 
@@ -91,7 +91,7 @@ impl Sink {
         }
     }
 
-    /// Looks at the target, and tells the client to begin.
+    /// Checks the target, and lets the client begin.
     pub(super) fn begin(&mut self) {
         match self.target() {
             Ok(target) => {
@@ -127,8 +127,8 @@ impl Sink {
         })
     }
 
-    /// So many bytes must have come, or the end, before there is anything to do. The client sends
-    /// the bytes of a file, and a word behind them, without waiting for an answer.
+    /// Returns how many bytes must arrive before there is work to do. The client sends the bytes of a file,
+    /// and its result after them, without waiting for an answer.
     pub(super) fn wants(&self) -> usize {
         match &self.phase {
             SinkPhase::Data(incoming) => usize::try_from(incoming.missing)
@@ -137,7 +137,7 @@ impl Sink {
         }
     }
 
-    /// What is to be sent.
+    /// Takes the replies to send.
     pub(super) fn take_replies(&mut self) -> Option<Bytes> {
         (!self.replies.is_empty()).then(|| self.replies.split().freeze())
     }
@@ -150,8 +150,7 @@ impl Sink {
         self.has_failed
     }
 
-    /// Takes what has come, up to so many lines, until there are replies that should be sent or until what
-    /// was stored is to be recorded.
+    /// Consumes received data, up to `most` lines, until there are replies to send or events to record.
     pub(super) fn take(&mut self, input: &mut Pieces, most: usize) {
         while input.len() > 0
             && self.replies.len() < SEND_AT
@@ -172,7 +171,7 @@ impl Sink {
         }
     }
 
-    /// No more will come. What has come stays.
+    /// Ends the input. Stored data stays.
     pub(super) fn input_ended(&mut self) {
         match std::mem::replace(&mut self.phase, SinkPhase::Ended) {
             SinkPhase::Line if self.reader.is_inside() => {
@@ -180,11 +179,11 @@ impl Sink {
             }
             SinkPhase::Line | SinkPhase::Ended => {}
             SinkPhase::Data(incoming) => {
-                // The client has gone already; the log is told.
+                // The client has disconnected; the error is in the log.
                 let _ = self.vfs.abandon(incoming.file);
                 self.end(Complaint::protocol_error(LineFault::Lost));
             }
-            // libssh2 sends no word after the bytes.
+            // libssh2 sends no result after the bytes.
             SinkPhase::Verdict(verdict) => self.answer(verdict),
         }
     }
@@ -218,12 +217,12 @@ impl Sink {
         self.items += 1;
         let times = self.times.take();
         match line {
-            // Times belong to a file or a directory.
+            // Times must precede a file or a directory.
             ScpLine::Times { .. } | ScpLine::End if times.is_some() => {
                 return Err(LineFault::NoRecord);
             }
             ScpLine::Times { mtime, atime } => {
-                // As everywhere here: after 2106 is 2106.
+                // Times after 2106 become 2106, as everywhere here.
                 let time = |seconds| u32::try_from(seconds).unwrap_or(u32::MAX);
                 self.times = Some((time(atime), time(mtime)));
                 self.done();
@@ -257,7 +256,7 @@ impl Sink {
             }
             ScpLine::End => self.end_directory()?,
             ScpLine::Complaint(Complaint { is_fatal, .. }) => {
-                // The client has told its user already.
+                // The client has shown this error to its user.
                 self.has_failed = true;
                 if is_fatal {
                     return Ok(SinkPhase::Ended);
@@ -267,7 +266,7 @@ impl Sink {
         Ok(SinkPhase::Line)
     }
 
-    /// Where a name goes.
+    /// Returns the destination of a name.
     fn path_of(&self, name: &[u8]) -> Vec<u8> {
         match self.places.last() {
             Some(place) if place.is_directory => join(&place.path, name),
@@ -281,7 +280,7 @@ impl Sink {
         Ok(found.kind())
     }
 
-    /// The mode that something new gets at its end.
+    /// Returns the final mode of a new file or directory.
     fn mode_of_new(&self, mode: u32) -> u32 {
         if self.request.preserve {
             mode
@@ -297,10 +296,10 @@ impl Sink {
         size: u64,
         times: Option<(u32, u32)>,
     ) -> Result<Box<Incoming>, Error> {
-        // What may not be looked at is there.
+        // A path that the account may not examine exists.
         let is_new = !matches!(self.metadata(path), Ok(_) | Err(Error::NotAllowed(_)));
-        // An old file is not cut before everything is there: cut short, it keeps its length, or all
-        // of what was in it.
+        // An existing file is not truncated before all data has arrived: an interrupted upload keeps its
+        // length, or all of its contents.
         let how = OpenHow {
             write: true,
             create: true,
@@ -341,7 +340,7 @@ impl Sink {
         self.go_on(incoming)
     }
 
-    /// Waits for more of a file, or ends it once it is all there.
+    /// Waits for more data of a file, or ends a complete file.
     fn go_on(&mut self, incoming: Box<Incoming>) -> SinkPhase {
         if incoming.missing > 0 {
             return SinkPhase::Data(incoming);
@@ -354,7 +353,7 @@ impl Sink {
             ..
         } = *incoming;
         if error.is_some() {
-            // What was stored stays as it is, and is no newer than it seems.
+            // Stored data stays as it is, with its current modification time.
             (at_its_end.size, at_its_end.times) = (None, None);
         }
         let changed = if at_its_end == Changes::default() {
@@ -386,7 +385,7 @@ impl Sink {
         Ok(SinkPhase::Line)
     }
 
-    /// Makes a directory, or goes into one that is there. Gives what it shall have at its end.
+    /// Creates a directory or enters an existing one. Returns the attributes to set at its end.
     fn begin_directory(
         &self,
         path: &[u8],
@@ -404,7 +403,7 @@ impl Sink {
                     permissions: open_to_us,
                     ..Changes::default()
                 };
-                // If that fails, what goes into it says so, or works.
+                // If this fails, operations inside it fail or work.
                 let _ = self.vfs.change(&at, &now, true);
                 Some(mode)
             }
@@ -438,7 +437,7 @@ impl Sink {
     }
 }
 
-/// A complaint after which nothing comes.
+/// Makes an error that ends the transfer.
 fn fatal(path: &[u8], error: Error) -> Complaint {
     Complaint {
         is_fatal: true,

@@ -1,5 +1,5 @@
-//! `scp -f`: sends what a client asks for (OpenSSH's `scp.c`, `source` and `rsource`). Synchronous:
-//! it runs on the blocking pool, but for what is in memory, and never waits for the client there.
+//! `scp -f`: sends files to a client (`source` and `rsource` in OpenSSH's `scp.c`). Synchronous: except for
+//! data in memory it runs on the blocking pool, and never waits for the client there.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::store::Metadata;
 use crate::values::path::VPath;
 use crate::vfs::{OpenDirectory, OpenFile, Vfs};
 
-/// As `scp.c` says it.
+/// The message of `scp.c`.
 const NOT_A_FILE: Error = Error::Refused("not a regular file");
 const SHRUNK: Error = Error::Refused("The file became shorter while it was sent");
 
-/// The bits of a mode that are told.
+/// The mode bits that are sent.
 const TOLD: u32 = 0o1777;
 
 /// One download of any number of files.
@@ -31,34 +31,34 @@ pub(super) struct Source {
     request: ScpRequest,
     words: VecDeque<Word>,
     expansion: Expansion,
-    /// What the last word became, and was not sent yet.
+    /// The matches of the current pattern that are not sent yet.
     paths: VecDeque<Vec<u8>>,
-    /// Directories that have begun, the innermost last.
+    /// Directories that have begun, innermost last.
     walk: Vec<SourceFolder>,
     phase: SourcePhase,
     output: VecDeque<Bytes>,
-    /// Files and directories that were begun.
+    /// Files and directories begun.
     items: usize,
     has_ended: bool,
     has_failed: bool,
 }
 
 enum SourcePhase {
-    /// The client says that it is ready.
+    /// The client must report that it is ready.
     Start,
-    /// Let go of what is done with, and look for what comes next.
+    /// Close the finished item and find the next.
     Next(Option<Item>),
-    /// The client answers to the times of something, whose own line comes next.
+    /// The client must confirm the times of an item; its own line is next.
     Timed(ScpLine, Item),
-    /// The client answers to the line of something.
+    /// The client must confirm the line of an item.
     Announced(Item),
     /// Bytes of a file are being sent.
     Data(Outgoing),
-    /// The client answers to the end of something.
+    /// The client must confirm the end of an item.
     Finished(Option<Item>),
 }
 
-/// What can be sent.
+/// An item to send.
 enum Item {
     File(Outgoing),
     Directory(SourceFolder),
@@ -76,7 +76,7 @@ struct Outgoing {
     path: Vec<u8>,
     sent: u64,
     missing: u64,
-    /// Why it cannot be read any more: the rest of what was announced is zeros then.
+    /// The read error, after which the rest of the announced size is sent as zeros.
     error: Option<Error>,
 }
 
@@ -87,7 +87,7 @@ struct SourceFolder {
 }
 
 impl Outgoing {
-    /// Bytes that are sent next.
+    /// Returns how many bytes to send next.
     fn next_length(&self) -> usize {
         usize::try_from(self.missing).map_or(AT_ONCE, |missing| missing.min(AT_ONCE))
     }
@@ -115,12 +115,12 @@ impl Source {
         }
     }
 
-    /// What is to be sent.
+    /// Takes the output to send.
     pub(super) fn take_output(&mut self) -> Option<Bytes> {
         self.output.pop_front()
     }
 
-    /// Must the client answer before anything can go on?
+    /// Returns whether the client must answer before the transfer continues.
     pub(super) fn awaits_answer(&self) -> bool {
         !matches!(self.phase, SourcePhase::Next(_) | SourcePhase::Data(_))
     }
@@ -133,7 +133,7 @@ impl Source {
         self.has_failed
     }
 
-    /// The client has answered. Touches no disk.
+    /// Handles an answer. Does not access the disk.
     pub(super) fn answered(&mut self, answer: Result<(), Complaint>) {
         let goes_on = answer.is_ok();
         self.has_failed |= !goes_on;
@@ -146,7 +146,7 @@ impl Source {
                 self.walk.push(folder);
                 SourcePhase::Next(None)
             }
-            // It does not take this one.
+            // The client rejects this item.
             SourcePhase::Timed(_, item) | SourcePhase::Announced(item) => {
                 SourcePhase::Next(Some(item))
             }
@@ -155,19 +155,19 @@ impl Source {
         };
     }
 
-    /// The client's answer makes no sense.
+    /// Handles a malformed answer.
     pub(super) fn misunderstood(&mut self, fault: LineFault) {
         self.complain(Complaint::protocol_error(fault));
         self.has_ended = true;
     }
 
-    /// The client is gone.
+    /// Handles a disconnected client.
     pub(super) fn lost(&mut self) {
         self.has_failed = true;
         self.has_ended = true;
     }
 
-    /// Sends what comes next of a file, if it is in memory; false if that is for [`go_on`](Self::go_on).
+    /// Sends the next data of a file from memory; returns false if that takes [`go_on`](Self::go_on).
     pub(super) fn go_on_now(&mut self) -> bool {
         let SourcePhase::Data(outgoing) = &mut self.phase else {
             return false;
@@ -194,8 +194,8 @@ impl Source {
         true
     }
 
-    /// Goes on until there is enough to send, so many files and directories were begun, or the client must
-    /// answer; or what was sent is to be recorded.
+    /// Continues until there is enough output, `most` files and directories have begun, the client must
+    /// answer, or events must be recorded.
     pub(super) fn go_on(&mut self, most: usize) {
         while !self.has_ended
             && !self.awaits_answer()
@@ -214,7 +214,7 @@ impl Source {
         }
     }
 
-    /// Ends it: closes what is open.
+    /// Ends the transfer and closes open files.
     pub(super) fn finish(&mut self) {
         let item = match std::mem::replace(&mut self.phase, SourcePhase::Start) {
             SourcePhase::Timed(_, item) | SourcePhase::Announced(item) => Some(item),
@@ -230,12 +230,12 @@ impl Source {
 
     fn let_go(&self, item: Option<Item>) {
         if let Some(Item::File(outgoing)) = item {
-            // Nothing was written that could be lost.
+            // No written data can be lost.
             let _ = self.vfs.close(outgoing.file);
         }
     }
 
-    /// Bytes that wait to be sent.
+    /// Returns the number of waiting output bytes.
     fn waiting(&self) -> usize {
         self.output.iter().map(Bytes::len).sum()
     }
@@ -352,8 +352,8 @@ impl Source {
         }
     }
 
-    /// The name that a path has for the client, which takes no `.`, `..` or nothing for one: then it
-    /// is the one that the directory really has, and the home is called as its account.
+    /// Returns the name to send for a path. Clients reject `.`, `..` and an empty name: the directory's
+    /// real name replaces them, and the account's name that of the home.
     fn name_of(&self, path: &[u8]) -> Vec<u8> {
         let mut names = path.rsplit(|byte| *byte == b'/');
         let last = names.find(|name| !name.is_empty()).unwrap_or_default();
@@ -382,14 +382,14 @@ impl Source {
                 Err(error) => Some(error),
             };
         }
-        // The client waits for as many bytes as were announced.
+        // The client expects as many bytes as were announced.
         data.resize(length, 0);
         self.output.push_back(data.freeze());
         outgoing.was_sent(length);
         self.go_on_with(outgoing)
     }
 
-    /// Sends the bytes of a file, or tells how it went once all are sent.
+    /// Sends the bytes of a file, then its result.
     fn go_on_with(&mut self, mut outgoing: Outgoing) -> SourcePhase {
         if outgoing.missing > 0 {
             return SourcePhase::Data(outgoing);

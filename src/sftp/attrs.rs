@@ -1,4 +1,4 @@
-//! Attributes of files on the wire (draft-ietf-secsh-filexfer-02, section 5).
+//! File attributes on the wire (draft-ietf-secsh-filexfer-02, section 5).
 
 use bytes::{BufMut as _, BytesMut};
 
@@ -14,7 +14,7 @@ mod attr_flag {
     pub(super) const EXTENDED: u32 = 0x8000_0000;
 }
 
-/// Reads ATTRS (section 5): what a client wants changed. Extended attributes are passed over.
+/// Decodes ATTRS (section 5): the changes that a client requests. Extended attributes are skipped.
 pub(super) fn attrs(frame: &mut Frame) -> Result<Changes, Truncated> {
     let flags = frame.uint32()?;
     let mut changes = Changes::default();
@@ -31,7 +31,7 @@ pub(super) fn attrs(frame: &mut Frame) -> Result<Changes, Truncated> {
         changes.times = Some((frame.uint32()?, frame.uint32()?));
     }
     if flags & attr_flag::EXTENDED != 0 {
-        // The count may lie: every round takes at least eight bytes or ends the loop.
+        // The count may be wrong: every round takes at least eight bytes or ends the loop.
         for _ in 0..frame.uint32()? {
             frame.string_pieces()?;
             frame.string_pieces()?;
@@ -40,7 +40,7 @@ pub(super) fn attrs(frame: &mut Frame) -> Result<Changes, Truncated> {
     Ok(changes)
 }
 
-/// Appends ATTRS with everything that version 3 can say.
+/// Encodes ATTRS with every field of version 3.
 pub fn put_attrs(out: &mut BytesMut, metadata: &Metadata) {
     use attr_flag::{ACMODTIME, PERMISSIONS, SIZE, UIDGID};
     out.put_u32(SIZE | UIDGID | PERMISSIONS | ACMODTIME);

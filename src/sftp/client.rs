@@ -1,29 +1,29 @@
-//! What is known of a client from its identification string (RFC 4253, section 4.2).
+//! Differences between clients, by their identification string (RFC 4253, section 4.2).
 
-/// The clients that need something of their own; see PROTOCOL.md.
+/// The clients that need special treatment; see PROTOCOL.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientQuirks {
-    /// OpenSSH's `sftp`, `scp`, and sshfs on top of it.
+    /// OpenSSH's `sftp`, `scp`, and sshfs, which uses it.
     OpenSsh,
     /// PuTTY's `psftp` and `pscp`, and FileZilla.
     Putty,
     /// WinSCP.
     WinScp,
-    /// libssh2, and so curl.
+    /// libssh2, which curl uses.
     Libssh2,
     /// Python's asyncssh.
     AsyncSsh,
     /// ssh2 of Node.
     Ssh2Js,
-    /// libssh, and so what file managers of KDE build on.
+    /// libssh, which KDE's file managers use.
     Libssh,
-    /// PHP's phpseclib, and so Nextcloud and Flysystem.
+    /// PHP's phpseclib, which Nextcloud and Flysystem use.
     Phpseclib,
     /// All others.
     Other,
 }
 
-/// The software part of an identification starts so.
+/// The beginning of the software version in an identification.
 const KNOWN: &[(&str, ClientQuirks)] = &[
     ("OpenSSH", ClientQuirks::OpenSsh),
     ("WinSCP", ClientQuirks::WinScp),
@@ -37,7 +37,7 @@ const KNOWN: &[(&str, ClientQuirks)] = &[
 ];
 
 impl ClientQuirks {
-    /// From the whole line, `SSH-2.0-softwareversion comments`.
+    /// Identifies a client from the whole line, `SSH-2.0-softwareversion comments`.
     pub fn identify(line: &[u8]) -> Self {
         let software = line.splitn(3, |b| *b == b'-').nth(2).unwrap_or_default();
         KNOWN
@@ -46,8 +46,9 @@ impl ClientQuirks {
             .map_or(Self::Other, |(_, client)| *client)
     }
 
-    /// SYMLINK's arguments: OpenSSH's server and nearly all clients have them as (target, link),
-    /// the reverse of the draft; these keep to the draft with a server that is not OpenSSH's.
+    /// Returns whether the client sends SYMLINK's arguments in the draft's order. OpenSSH's server and
+    /// nearly all clients use (target, link), the reverse of the draft; these follow the draft with other
+    /// servers than OpenSSH's.
     pub fn symlink_in_draft_order(self) -> bool {
         matches!(
             self,
@@ -55,12 +56,12 @@ impl ClientQuirks {
         )
     }
 
-    /// Shows codes 14 and 15 in words even in version 3.
+    /// Returns whether the client displays codes 14 and 15 properly even in version 3.
     pub fn knows_version_5_codes(self) -> bool {
         matches!(self, Self::WinScp | Self::Libssh2)
     }
 
-    /// Shows a person what comes on stderr, but not the text of a status.
+    /// Returns whether the client shows its user stderr, but not the text of a status.
     pub fn shows_only_stderr(self) -> bool {
         matches!(self, Self::OpenSsh | Self::Putty)
     }

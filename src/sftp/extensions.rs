@@ -1,5 +1,5 @@
-//! The extensions: one table from which VERSION's list and the decoding follow, and the replies that
-//! are theirs alone.
+//! The SFTP extensions: one table for the list in VERSION and for decoding, and the replies of extensions.
+//!
 //!
 //! Sources: OpenSSH's PROTOCOL, section 4; draft-ietf-secsh-filexfer-extensions-00 for copy-data,
 //! copy-file, check-file and home-directory.
@@ -10,7 +10,7 @@ use super::attrs::attrs;
 use super::wire::{Frame, Truncated, put_string};
 use crate::store::{Changes, Space};
 
-/// An extended request after its name.
+/// The body of an extended request.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // The fields are those of the extension's description.
 pub enum Extended {
@@ -42,7 +42,7 @@ pub enum Extended {
     CopyData {
         from: Bytes,
         offset: u64,
-        /// 0 means up to the end of the file.
+        /// 0 means to the end of the file.
         length: u64,
         to: Bytes,
         to_offset: u64,
@@ -71,23 +71,23 @@ pub enum Extended {
 const STATVFS_READ_ONLY: u64 = 1;
 const STATVFS_NO_SETUID: u64 = 2;
 
-/// What check-file asks for.
+/// The fields of check-file.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct CheckFile {
     pub of: CheckTarget,
-    /// Names with commas between them; the first that is known is taken.
+    /// Algorithm names separated by commas; the server uses the first that it knows.
     pub algorithms: Bytes,
     pub offset: u64,
-    /// 0 means up to the end of the file.
+    /// 0 means to the end of the file.
     pub length: u64,
-    /// 0 means one hash of all.
+    /// 0 requests one hash of everything.
     pub block_size: u32,
-    /// The reply begins with "check-file".
+    /// Whether the reply begins with "check-file".
     pub names_itself: bool,
 }
 
-/// What is checked.
+/// The file to hash.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub enum CheckTarget {
@@ -97,7 +97,7 @@ pub enum CheckTarget {
 
 type Decode = fn(&mut Frame) -> Result<Extended, Truncated>;
 
-/// One extension: its name, the value that VERSION advertises with it, and how it is read.
+/// One extension: its name, the value in VERSION, and its decoder.
 struct ExtensionRow(&'static str, &'static str, Decode);
 
 const TABLE: &[ExtensionRow] = &[
@@ -152,7 +152,7 @@ const TABLE: &[ExtensionRow] = &[
             overwrite: f.byte()? != 0,
         })
     }),
-    // As paramiko asks, and as it expects the reply: not quite as the draft has it.
+    // As paramiko sends it and expects the reply, which differs from the draft.
     ExtensionRow("check-file", "1", |f| {
         let of = CheckTarget::Handle(f.string()?);
         check_file(f, of, true)
@@ -194,7 +194,7 @@ fn check_file(
     }))
 }
 
-/// Names and values for VERSION.
+/// Returns the names and values for VERSION.
 pub fn advertised() -> impl Iterator<Item = (&'static str, &'static str)> {
     TABLE
         .iter()
@@ -202,7 +202,7 @@ pub fn advertised() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 impl Extended {
-    /// Reads the name and, if it is known, the fields that follow it.
+    /// Decodes the name and, if it is known, its fields.
     pub fn decode(frame: &mut Frame) -> Result<Self, Truncated> {
         let name = frame.string()?;
         match TABLE
@@ -215,8 +215,8 @@ impl Extended {
     }
 }
 
-/// The reply of statvfs@openssh.com. Clients multiply by one or the other block size, and take one
-/// or the other count of free blocks: so the two are always the same.
+/// Encodes the reply of statvfs@openssh.com. Some clients multiply by one block size and some by the other,
+/// and use one of two counts of free blocks, so the two are always equal.
 pub fn put_space(out: &mut BytesMut, space: &Space) {
     out.put_u64(space.block_size);
     out.put_u64(space.block_size);
@@ -238,7 +238,7 @@ pub fn put_space(out: &mut BytesMut, space: &Space) {
     out.put_u64(space.name_max);
 }
 
-/// A `string` of `string`s, one for each id in `ids`; empty for an id without a name.
+/// Encodes a `string` of `string`s, one for each id in `ids`; empty for an id without a name.
 pub fn put_names<'a>(out: &mut BytesMut, ids: Bytes, name: impl Fn(u32) -> Option<&'a str>) {
     let mut ids = Frame::new(ids);
     let mut names = BytesMut::new();

@@ -1,26 +1,26 @@
-//! The handles of one SFTP session: capped, and never mistaken for one another.
+//! The handles of one SFTP session: limited in number, and never reused.
 
 use crate::error::Error;
 use crate::session::descriptors::{HeldDescriptor, Holdings};
 use crate::vfs::{OpenDirectory, OpenFile};
 
-/// What a handle stands for.
+/// The object of a handle.
 pub(super) enum OpenHandle {
     File(OpenFile),
     Directory(OpenDirectory),
 }
 
-/// A handle on the wire: the slot, and a stamp that no other handle of the process has, so that one
-/// that was closed, or belongs to another session, is never taken for a new one in its slot. It is
-/// text, since there are clients that keep it so (russh-sftp), and short, since every request has it.
+/// Length of a handle on the wire: its slot, and a stamp that is unique in the process, so that a closed
+/// handle, or one of another session, never denotes a new object in its slot. Text, since some clients
+/// store it as text (russh-sftp); short, since every request contains it.
 const WIRE_LENGTH: usize = 12;
 /// Six bits each.
 const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
-/// Of the 72 bits. There are never more than 100,000 slots (`sftp.max_handles`).
+/// Slot bits of the 72 bits. There are never more than 100,000 slots (`sftp.max_handles`).
 const SLOT_BITS: u32 = 20;
 const STAMP_BITS: u32 = 52;
 
-/// So many directories one session may hold open: each can have some KiB of names that were read ahead.
+/// Directories that one session may hold open: each can have some KiB of names read ahead.
 const DIRECTORIES: usize = 1024;
 
 pub(super) struct Handles {
@@ -41,7 +41,7 @@ const NOT_A_FILE: Error = Error::Handle("Handle is a directory's");
 const UNKNOWN: Error = Error::Handle("Invalid handle");
 
 impl Handles {
-    /// So many at most, of those that the account may hold.
+    /// Makes a table of at most `max` handles, of those that the account may hold.
     pub(super) fn new(max: usize, holdings: Holdings) -> Self {
         Self {
             slots: Vec::new(),
@@ -52,12 +52,12 @@ impl Handles {
         }
     }
 
-    /// How many the session may have, as far as can be said now.
+    /// Returns how many handles the session may have at present.
     pub(super) fn most(&self) -> usize {
         self.max.min(self.holdings.most())
     }
 
-    /// May one more be opened? Asked before opening, so that a refused OPEN changes nothing.
+    /// Reserves a handle for a file. Called before opening it, so that a refused OPEN changes nothing.
     pub(super) fn room(&self) -> Result<HeldDescriptor, Error> {
         if self.slots.len() - self.free.len() < self.max {
             self.holdings.take()
@@ -69,7 +69,7 @@ impl Handles {
         }
     }
 
-    /// The same for a directory.
+    /// Reserves a handle for a directory.
     pub(super) fn room_for_directory(&self) -> Result<HeldDescriptor, Error> {
         if self.directories < DIRECTORIES {
             self.room()
@@ -81,7 +81,7 @@ impl Handles {
         }
     }
 
-    /// What was opened in the room that was found for it.
+    /// Stores an open object under its reserved handle.
     pub(super) fn insert(&mut self, held: HeldDescriptor, open: OpenHandle) -> [u8; WIRE_LENGTH] {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -103,7 +103,7 @@ impl Handles {
         }
     }
 
-    /// What it stood for, and the descriptor that this holds until it is closed.
+    /// Removes a handle; returns its object, and the descriptor that it holds until it is closed.
     pub(super) fn remove(&mut self, wire: &[u8]) -> Result<(OpenHandle, HeldDescriptor), Error> {
         self.get(wire)?;
         let (number, _) = parse(wire)?;
@@ -118,7 +118,7 @@ impl Handles {
         self.slots.len() > self.free.len()
     }
 
-    /// Takes all handles, as when the session ends.
+    /// Removes all handles, as at the end of the session.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = OpenHandle> {
         self.free.clear();
         self.directories = 0;
@@ -135,7 +135,7 @@ impl Handles {
         }
     }
 
-    /// As [`Self::file`], for two at once.
+    /// Returns as [`Self::file`] does, without exclusive access.
     pub(super) fn shared(&self, wire: &[u8]) -> Result<&OpenFile, Error> {
         let (slot, stamp) = parse(wire)?;
         match self.slots.get(slot as usize) {

@@ -1,4 +1,4 @@
-//! The types of SFTP packets (draft-ietf-secsh-filexfer-02, section 3).
+//! The SFTP packet types (draft-ietf-secsh-filexfer-02, section 3).
 
 #![allow(missing_docs)] // They are named as in the draft.
 

@@ -1,7 +1,8 @@
-//! SFTP version 3 over a channel: draft-ietf-secsh-filexfer-02 as OpenSSH speaks it.
+//! SFTP version 3 on a channel: draft-ietf-secsh-filexfer-02 as OpenSSH implements it.
 //!
-//! [`serve`] is the whole flow of a channel; [`engine::Engine`] carries out one request after the
-//! other and knows nothing of channels. PROTOCOL.md lists every request, extension and deviation.
+//!
+//! [`serve`] is the main loop of a channel; [`engine::Engine`] carries out one request after another and
+//! knows nothing of channels. PROTOCOL.md lists every request, extension and deviation.
 
 use std::collections::VecDeque;
 
@@ -30,18 +31,19 @@ use crate::observe::metrics::Direction;
 use crate::quota::SPENT_AT_MOST;
 use crate::session::bandwidth::Share;
 
-/// Replies are sent on when this many bytes wait.
+/// Waiting bytes of replies at which they are sent.
 const SEND_AT: usize = 64 * 1024;
 
-/// At most so many requests, and about so many bytes of them, are carried out in one go on the
-/// blocking pool before their replies leave.
+/// Most requests, and approximate bytes of requests, that one batch on the blocking pool carries out before
+/// their replies are sent.
 const BATCH_REQUESTS: usize = 128;
 const BATCH_BYTES: usize = 512 * 1024;
 
 /// Serves SFTP until the peer ends it. Returns the exit status: 0, or 1 after broken framing.
 ///
-/// Requests take effect, and their replies leave, in the order in which they came. Everything that
-/// was received whole takes effect, even when the peer has left without waiting for the reply.
+///
+/// Requests take effect, and replies are sent, in the order of arrival. Every request that was received
+/// completely takes effect, even if the peer disconnects without waiting for the reply.
 pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
     let share = engine.session().shares().speed.clone();
     let mut framer = Framer::default();
@@ -61,7 +63,7 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
                 finish(engine, &pipe).await;
                 return exit_status;
             }
-            // Only now, so that no more is taken up than is carried out.
+            // After the batch, so that the server consumes no more data than it carries out.
             match receive(&mut engine, &mut pipe).await {
                 Some(piece) => framer.push(piece),
                 None => ending = Some(0),
@@ -106,7 +108,7 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
     }
 }
 
-/// Waits for the next piece. Where that takes a while, files that are no longer in use are closed.
+/// Waits for the next chunk. If that takes a while, closes files that are no longer in use.
 async fn receive<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Option<Bytes> {
     while engine.session().ledger().has_spent() {
         if let Ok(piece) = timeout(SPENT_AT_MOST, pipe.receive()).await {
@@ -117,8 +119,7 @@ async fn receive<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Option<Bytes> {
     pipe.receive().await
 }
 
-/// Has the files closed that are no longer in use, if it is time: many at once, since another thread has to
-/// be waked for it.
+/// Closes files that are no longer in use, many at a time, since this wakes another thread.
 fn close_spent(engine: &Engine) {
     if let Some(closer) = engine.session().ledger().must_close_spent() {
         let threads = &engine.session().shares().threads;
@@ -126,8 +127,8 @@ fn close_spent(engine: &Engine) {
     }
 }
 
-/// Cuts what has come into requests, so many at most, about a batch. Where uploads are held back, what is behind a WRITE
-/// stays in the window, so that the peer sends no faster than it is served.
+/// Decodes received data into requests, up to about a batch. With an upload limit, data behind a WRITE
+/// stays in the window, so that the peer sends no faster than the server writes.
 fn gather<P: Pipe>(
     framer: &mut Framer,
     ready: &mut VecDeque<Frame>,
@@ -162,8 +163,8 @@ fn is_write(frame: &Frame) -> bool {
     frame.peek() == Some(kind::WRITE)
 }
 
-/// So many of these are carried out next: those before a WRITE, or the WRITE alone, once its bytes may
-/// move.
+/// Returns how many of these requests to carry out next: those before a WRITE, or the WRITE alone after
+/// waiting for bandwidth.
 async fn next_part<P: Pipe>(share: &Share, ready: &VecDeque<Frame>, pipe: &P) -> usize {
     match ready.front() {
         Some(write) if is_write(write) => {
@@ -175,8 +176,8 @@ async fn next_part<P: Pipe>(share: &Share, ready: &VecDeque<Frame>, pipe: &P) ->
     }
 }
 
-/// Carries out a batch of at most so many requests on the blocking pool, and one that takes long to its end.
-/// Returns the engine, and whether the stream can go on.
+/// Carries out a batch of requests on the blocking pool; a long-running request completes there. Returns
+/// the engine, and whether the stream can continue.
 async fn carry_out<P: Pipe>(
     mut engine: Engine,
     ready: &mut VecDeque<Frame>,
@@ -226,7 +227,7 @@ async fn send_all<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Result<(), Gone
     Ok(())
 }
 
-/// Closes what the peer left open; closing may block.
+/// Closes the files that the peer left open; closing may block.
 async fn finish<P: Pipe>(engine: Engine, pipe: &P) {
     if !engine.holds_handles() {
         return;

@@ -1,11 +1,10 @@
-//! The long name of a directory entry: a line as `ls -l` would print it
-//! (draft-ietf-secsh-filexfer-02, section 7; in the very form of OpenSSH's sftp-server, which
-//! FileZilla and WinSCP parse).
+//! The long name of a directory entry: a line like that of `ls -l` (draft-ietf-secsh-filexfer-02, section
+//! 7), in the exact form of OpenSSH's sftp-server, which FileZilla and WinSCP parse.
 
 use crate::store::Metadata;
 use crate::values::time;
 
-/// Entries older than this show the year in place of the time of day: half a year, as in `ls`.
+/// Older entries show the year instead of the time: half a year, as in `ls`.
 const RECENT: i64 = 365 * 24 * 3600 / 2;
 
 const MONTHS: [&str; 12] = [
@@ -15,28 +14,28 @@ const MONTHS: [&str; 12] = [
 /// Names for uid and gid.
 #[derive(Debug, Clone)]
 pub struct Owners {
-    /// The ids that the server's own files have.
+    /// The user id of the server's own files.
     pub uid: u32,
-    /// See `uid`.
+    /// The group id of the server's own files.
     pub gid: u32,
-    /// The account's name, which stands for both.
+    /// The account's name, for both.
     pub name: String,
 }
 
 impl Owners {
-    /// The name of this uid, if it has one.
+    /// Returns the name of a user id, if it has one.
     pub fn user(&self, uid: u32) -> Option<&str> {
         (uid == self.uid).then_some(self.name.as_str())
     }
 
-    /// The name of this gid, if it has one.
+    /// Returns the name of a group id, if it has one.
     pub fn group(&self, gid: u32) -> Option<&str> {
         (gid == self.gid).then_some(self.name.as_str())
     }
 }
 
-/// Appends the line. Times are in UTC, since nobody knows the zone of the client; `now` is in
-/// seconds since 1970. Without `core::fmt`, which took four fifths of a READDIR.
+/// Appends the line. Times are in UTC, since SFTP does not give the client's time zone; `now` is in seconds
+/// since 1970. Does not use `core::fmt`, which took four fifths of a READDIR.
 pub fn long_name(out: &mut Vec<u8>, name: &[u8], metadata: &Metadata, owners: &Owners, now: i64) {
     out.extend_from_slice(&mode_string(metadata.mode));
     out.push(b' ');
@@ -51,7 +50,7 @@ pub fn long_name(out: &mut Vec<u8>, name: &[u8], metadata: &Metadata, owners: &O
     out.extend_from_slice(name);
 }
 
-/// A number in decimal, with `fill` in front of it up to this width.
+/// Appends a decimal number, padded with `fill` to this width.
 fn put_number(out: &mut Vec<u8>, number: u64, width: usize, fill: u8) {
     // As long as u64::MAX.
     let mut digits = [fill; 20];
@@ -69,7 +68,7 @@ fn put_number(out: &mut Vec<u8>, number: u64, width: usize, fill: u8) {
     out.extend_from_slice(shown);
 }
 
-/// A name, or else the id, at least eight wide, and a space.
+/// Appends a name, or else the id, padded to eight characters, and a space.
 fn put_owner(out: &mut Vec<u8>, name: Option<&str>, id: u32) {
     const WIDTH: usize = 8;
     let width = match name {
@@ -181,7 +180,7 @@ mod tests {
     }
 
     proptest! {
-        /// As `core::fmt` would have it, which says what "wide" means.
+        /// Against `core::fmt`, which defines the padding.
         #[test]
         fn numbers_and_names_are_as_wide_as_the_standard_library_makes_them(
             links: u64,
@@ -219,7 +218,7 @@ mod tests {
             line(0o041_777, 951_782_400, 7),
             "drwxrwxrwt    1 7        anna         1234 Feb 29  2000 a b"
         );
-        // What lies in the future shows its year.
+        // A future time shows its year.
         assert!(line(0o100_600, NOW + 90_000, 1000).contains("Nov 22  2026"));
     }
 }

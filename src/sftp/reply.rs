@@ -1,4 +1,4 @@
-//! Replies of SFTP version 3 (draft-ietf-secsh-filexfer-02, section 7), and how they wait to be sent.
+//! Replies of SFTP version 3 (draft-ietf-secsh-filexfer-02, section 7), and their queue.
 
 use std::collections::VecDeque;
 
@@ -11,32 +11,32 @@ use super::wire::{MAX_PACKET, put_string};
 use crate::io::blocks::{BLOCK, Block};
 use crate::store::Metadata;
 
-/// The version that is spoken.
+/// The protocol version.
 pub const VERSION: u32 = 3;
 
-/// Replies, encoded one after the other into pieces that are sent as they are.
+/// A queue of encoded replies in chunks that are sent unchanged.
 #[derive(Debug, Default)]
 pub struct Replies {
-    /// Pieces that are complete.
+    /// Complete chunks.
     pieces: VecDeque<Bytes>,
-    /// Behind them, one of these two is being added to.
+    /// The chunk after them, which grows in one of these two.
     buffer: BytesMut,
     block: Option<Block>,
 }
 
 impl Replies {
-    /// Bytes that wait to be sent.
+    /// Returns the number of waiting bytes.
     pub fn len(&self) -> usize {
         let pieces: usize = self.pieces.iter().map(Bytes::len).sum();
         pieces + self.buffer.len() + self.block.as_ref().map_or(0, Block::len)
     }
 
-    /// Is there nothing to send?
+    /// Returns whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The next piece to be sent.
+    /// Takes the next chunk to send.
     pub fn take(&mut self) -> Option<Bytes> {
         if self.pieces.is_empty() {
             self.complete_block();
@@ -45,7 +45,7 @@ impl Replies {
         self.pieces.pop_front()
     }
 
-    /// Forgets what waits: nobody hears it any more.
+    /// Drops all waiting replies; the peer has disconnected.
     pub fn discard(&mut self) {
         *self = Self::default();
     }
@@ -62,7 +62,7 @@ impl Replies {
         }
     }
 
-    /// VERSION with these extensions (section 4).
+    /// Appends VERSION with these extensions (section 4).
     pub fn version<'a>(&mut self, extensions: impl Iterator<Item = (&'a str, &'a str)>) {
         self.packet(kind::VERSION, None, |out| {
             out.put_u32(VERSION);
@@ -73,7 +73,7 @@ impl Replies {
         });
     }
 
-    /// STATUS (section 7).
+    /// Appends STATUS (section 7).
     pub fn status(&mut self, id: u32, code: u32, message: &str) {
         self.packet(kind::STATUS, Some(id), |out| {
             out.put_u32(code);
@@ -82,27 +82,27 @@ impl Replies {
         });
     }
 
-    /// STATUS that it is done.
+    /// Appends STATUS with SSH_FX_OK.
     pub fn done(&mut self, id: u32) {
         self.status(id, code::OK, standard_text(code::OK));
     }
 
-    /// STATUS that there is nothing more.
+    /// Appends STATUS with SSH_FX_EOF.
     pub fn end_of_file(&mut self, id: u32) {
         self.status(id, code::EOF, standard_text(code::EOF));
     }
 
-    /// HANDLE
+    /// Appends HANDLE.
     pub fn handle(&mut self, id: u32, handle: &[u8]) {
         self.packet(kind::HANDLE, Some(id), |out| put_string(out, handle));
     }
 
-    /// ATTRS
+    /// Appends ATTRS.
     pub fn attrs(&mut self, id: u32, metadata: &Metadata) {
         self.packet(kind::ATTRS, Some(id), |out| put_attrs(out, metadata));
     }
 
-    /// NAME with one path and no attributes, as for REALPATH and READLINK.
+    /// Appends NAME with one path and no attributes, as for REALPATH and READLINK.
     pub fn path(&mut self, id: u32, path: &[u8]) {
         self.packet(kind::NAME, Some(id), |out| {
             out.put_u32(1);
@@ -112,13 +112,13 @@ impl Replies {
         });
     }
 
-    /// EXTENDED_REPLY with a body of the extension's own.
+    /// Appends EXTENDED_REPLY with the body of an extension.
     pub fn extended(&mut self, id: u32, body: impl FnOnce(&mut BytesMut)) {
         self.packet(kind::EXTENDED_REPLY, Some(id), body);
     }
 
-    /// DATA with at most `length` bytes, as many as `fill` says that it has filled; with none, or `None`,
-    /// nothing is left behind.
+    /// Appends DATA with at most `length` bytes: `fill` returns how many it has filled. With 0 or `None`
+    /// nothing is appended.
     pub fn data_now(
         &mut self,
         id: u32,
@@ -144,8 +144,8 @@ impl Replies {
         Some(count)
     }
 
-    /// DATA, if `fill` appends any bytes; else nothing is left behind. `fill` gets the buffer and
-    /// returns how many bytes it appended.
+    /// Appends DATA unless `fill` appends no bytes. `fill` gets the buffer and returns how many bytes it
+    /// has appended.
     pub fn data<E>(
         &mut self,
         id: u32,
@@ -168,8 +168,8 @@ impl Replies {
         }
     }
 
-    /// NAME with as many entries as `next` gives. Returns how many; with none, nothing is left
-    /// behind. `next` is asked as long as the packet stays below `limit` bytes.
+    /// Appends NAME with the entries of `next`, which is called while the packet is shorter than `limit`
+    /// bytes. Returns their number; with none, nothing is appended.
     pub fn names<E>(
         &mut self,
         id: u32,
@@ -184,7 +184,7 @@ impl Replies {
             match next(&mut self.buffer) {
                 Ok(true) => count += 1,
                 Ok(false) => break,
-                // What was read before the error is still told; the error comes up again.
+                // Entries before an error are still sent; the error recurs on the next call.
                 Err(_) if count > 0 => break,
                 Err(error) => {
                     self.buffer.truncate(start);

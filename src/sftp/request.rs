@@ -20,7 +20,7 @@ pub mod open_flag {
     pub const EXCL: u32 = 0x20;
 }
 
-/// What the metrics count a packet as.
+/// Returns the kind under which the metrics count a packet type.
 pub fn counted_as(packet_type: u8) -> metrics::RequestKind {
     use metrics::RequestKind;
     match packet_type {
@@ -43,7 +43,7 @@ pub fn counted_as(packet_type: u8) -> metrics::RequestKind {
     }
 }
 
-/// A request after its id. Paths and handles are as they came.
+/// The body of a request. Paths and handles are as received.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // The fields are those of the draft.
 pub enum Request {
@@ -108,18 +108,19 @@ pub enum Request {
     Readlink {
         path: Bytes,
     },
-    /// The two paths in the order in which they came: which is which depends on the client.
+    /// The two paths in the order of arrival: their meaning depends on the client.
     Symlink {
         first: Bytes,
         second: Bytes,
     },
     Extended(Extended),
-    /// A packet type that version 3 does not have.
+    /// A packet type that version 3 does not define.
     Unknown,
 }
 
 impl Request {
-    /// Does it change nothing, so that it need not be carried out for somebody who is gone?
+    /// Returns whether the request changes nothing, so that it can be skipped if the client has
+    /// disconnected.
     pub fn only_asks(&self) -> bool {
         match self {
             Self::Read { .. }
@@ -140,8 +141,8 @@ impl Request {
         }
     }
 
-    /// Reads the fields of a request of this type. Bytes after the last field are ignored: Debian's
-    /// rclone 1.60 sends some.
+    /// Decodes the fields of a request. Bytes after the last field are ignored: rclone 1.60 in Debian sends
+    /// some.
     pub fn decode(packet_type: u8, frame: &mut Frame) -> Result<Self, Truncated> {
         Ok(match packet_type {
             kind::OPEN => Self::Open {

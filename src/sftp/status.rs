@@ -1,4 +1,4 @@
-//! Where errors become SSH_FX codes, and their texts: the only place.
+//! Maps errors to SSH_FX codes and status texts: the only place that does.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub mod code {
     pub const QUOTA_EXCEEDED: u32 = 15;
 }
 
-/// OpenSSH's text of each code that is sent here (`status_messages` in its `sftp-server.c`).
+/// OpenSSH's text of each code that this server sends (`status_messages` in its `sftp-server.c`).
 const TEXTS: [(u32, &str); 6] = [
     (code::OK, "Success"),
     (code::EOF, "End of file"),
@@ -32,13 +32,13 @@ const TEXTS: [(u32, &str); 6] = [
     (code::OP_UNSUPPORTED, "Operation unsupported"),
 ];
 
-/// The text that OpenSSH has for a code.
+/// Returns OpenSSH's text for a code.
 pub fn standard_text(code: u32) -> &'static str {
     let found = TEXTS.iter().find(|(known, _)| *known == code);
     found.map_or("Failure", |(_, text)| text)
 }
 
-/// The text for an error: OpenSSH's, which some clients compare (node-ssh), unless ours says more.
+/// Returns the text for an error: OpenSSH's, which some clients compare (node-ssh), unless ours says more.
 pub fn text_for(error: &Error, client: ClientQuirks) -> Cow<'static, str> {
     let says_no_more = |errno: Errno| {
         let missing = matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP);
@@ -51,7 +51,7 @@ pub fn text_for(error: &Error, client: ClientQuirks) -> Cow<'static, str> {
     }
 }
 
-/// The code for an error, as this client understands it best.
+/// Returns the code for an error that this client handles best.
 pub fn code_for(error: &Error, client: ClientQuirks) -> u32 {
     match error {
         Error::Os(errno) => match *errno {
@@ -75,10 +75,12 @@ pub fn code_for(error: &Error, client: ClientQuirks) -> u32 {
     }
 }
 
-/// Is this an error that a person should be told of on stderr, since OpenSSH's and PuTTY's clients
-/// never show the text of a status?
+/// Returns whether to report an error on stderr as well, since OpenSSH's and PuTTY's clients never show the
+/// text of a status.
 ///
-/// That files cannot be listed is none: clients ask for them before an upload, and know what to do.
+///
+/// A missing permission to list files is not reported: clients list files before an upload and handle the
+/// error.
 pub fn deserves_notice(error: &Error) -> bool {
     match error {
         Error::Quota(_) | Error::Unfinished(_) | Error::Missing(_) => true,

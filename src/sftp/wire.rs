@@ -1,5 +1,5 @@
-//! Framing and the primitive types of the SFTP wire (draft-ietf-secsh-filexfer-02, section 3, on
-//! the types of RFC 4251, section 5). No I/O; nothing is allocated on the word of the peer.
+//! Framing and primitive types of SFTP (draft-ietf-secsh-filexfer-02, section 3, with the types of RFC
+//! 4251, section 5). No I/O. No length that a peer sends causes an allocation.
 
 use std::collections::VecDeque;
 
@@ -7,35 +7,35 @@ use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 
 use crate::io::chunks::Pieces;
 
-/// Longest packet, without its length field: as OpenSSH's SFTP_MAX_MSG_LENGTH.
+/// Longest packet without its length field: OpenSSH's SFTP_MAX_MSG_LENGTH.
 pub const MAX_PACKET: usize = 256 * 1024;
 
-/// The framing is broken: what follows in the stream has no meaning.
+/// The framing is broken, so the rest of the stream is meaningless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
     /// The length field exceeds [`MAX_PACKET`].
     #[error("packet of {0} bytes, at most {MAX_PACKET} are accepted")]
     TooLong(usize),
-    /// The length field is 0: not even a type.
+    /// The length field is 0: the packet has no type.
     #[error("packet without a type")]
     Empty,
 }
 
-/// Cuts packets from the pieces of a byte stream, without copying large pieces.
+/// Cuts packets from the chunks of a byte stream, without copying large chunks.
 #[derive(Debug, Default)]
 pub struct Framer {
     pieces: Pieces,
-    /// Length of the packet that is being awaited, once its length field is here.
+    /// Length of the current packet, once its length field has arrived.
     wanted: Option<usize>,
 }
 
 impl Framer {
-    /// Adds what came next.
+    /// Adds a received chunk.
     pub fn push(&mut self, piece: Bytes) {
         self.pieces.push(piece);
     }
 
-    /// The next whole packet, if it is here.
+    /// Returns the next packet if it has arrived completely.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, Broken> {
         let wanted = match self.wanted {
             Some(wanted) => wanted,
@@ -60,7 +60,7 @@ impl Framer {
         Ok(Some(self.take(wanted)))
     }
 
-    /// Takes `length` bytes, which are there.
+    /// Takes `length` bytes, which must be available.
     fn take(&mut self, length: usize) -> Frame {
         Frame {
             pieces: self.pieces.take(length),
@@ -69,7 +69,7 @@ impl Framer {
     }
 }
 
-/// One packet without its length field, read from the front.
+/// One packet without its length field; fields are read from its front.
 #[derive(Debug, Clone)]
 pub struct Frame {
     pieces: VecDeque<Bytes>,
@@ -82,7 +82,7 @@ pub struct Frame {
 pub struct Truncated;
 
 impl Frame {
-    /// A frame of these bytes, as if it had come from the wire.
+    /// Makes a frame of these bytes, as if received.
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self {
@@ -91,38 +91,38 @@ impl Frame {
         }
     }
 
-    /// Bytes that have not been read yet.
+    /// Returns the number of unread bytes.
     pub fn remaining(&self) -> usize {
         self.remaining
     }
 
-    /// The first byte, which is the packet's type as long as nothing has been read.
+    /// Returns the first unread byte: the packet's type, before anything is read.
     pub fn peek(&self) -> Option<u8> {
         self.pieces.front().and_then(|piece| piece.first().copied())
     }
 
-    /// `byte`
+    /// Reads a `byte`.
     pub fn byte(&mut self) -> Result<u8, Truncated> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    /// `uint32`
+    /// Reads a `uint32`.
     pub fn uint32(&mut self) -> Result<u32, Truncated> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// `uint64`
+    /// Reads a `uint64`.
     pub fn uint64(&mut self) -> Result<u64, Truncated> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// `string`, in one piece.
+    /// Reads a `string` as one chunk.
     pub fn string(&mut self) -> Result<Bytes, Truncated> {
         let length = self.uint32()? as usize;
         self.one_piece(length)
     }
 
-    /// `string`, in the pieces in which it came.
+    /// Reads a `string` in the chunks in which it arrived.
     pub fn string_pieces(&mut self) -> Result<Vec<Bytes>, Truncated> {
         let length = self.uint32()? as usize;
         self.pieces(length)
@@ -193,7 +193,7 @@ impl Buf for Frame {
     }
 
     fn advance(&mut self, count: usize) {
-        // Truncated means that less is here: then everything is passed over.
+        // Truncated means that fewer bytes are left: skip them all.
         if self.pieces(count).is_err() {
             self.pieces.clear();
             self.remaining = 0;

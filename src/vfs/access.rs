@@ -1,4 +1,4 @@
-//! What the rules of the account allow: the one table of what each verb needs, and what is granted where.
+//! The permissions of the account: the table of what each operation needs, and what applies where.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::rules::{Denied, Granted, Permission};
 use crate::store::Store;
 use crate::values::path::VPath;
 
-/// What is done with a file, directory or link.
+/// An operation on a file, directory or link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
     List,
@@ -18,7 +18,7 @@ pub(super) enum Verb {
     Read,
     Hash,
     Write,
-    /// Write to one that is there.
+    /// Write to an existing file.
     Overwrite,
     /// Change times, mode or owner.
     Change,
@@ -29,15 +29,15 @@ pub(super) enum Verb {
 }
 
 impl Verb {
-    /// The table: sets of permissions each of which is enough; and whether who may make something may do
-    /// this to what the session itself has made.
+    /// The table: sets of permissions, any of which is enough; and whether an account that may create files
+    /// may do this to what its own session has created.
     const fn needs(self) -> (&'static [&'static [Permission]], bool) {
         use Permission::{
             Attributes, Delete, Download, Links, List, Mkdir, Overwrite, Rename, Upload,
         };
         match self {
             Self::List => (&[&[List]], false),
-            // Directories may be looked at by all.
+            // Everybody may see the attributes of directories.
             Self::Look => (&[&[List], &[Download]], true),
             Self::ReadLink => (&[&[List]], false),
             Self::Read => (&[&[Download]], false),
@@ -52,13 +52,13 @@ impl Verb {
         }
     }
 
-    /// Is it done to the new file while that has not taken the name of the old one? All else is done to what
-    /// has the name in the end.
+    /// Returns whether the operation concerns a new file before it takes the name of an existing one. All
+    /// others concern the file that has the name in the end.
     pub(super) const fn is_of_new(self) -> bool {
         matches!(self, Self::Look | Self::Change)
     }
 
-    /// Refused unless it is granted, or done to something that the session has made.
+    /// Refuses the operation unless it is permitted, or the session has created the file.
     pub(super) fn check(
         self,
         granted: Granted,
@@ -75,17 +75,17 @@ impl Verb {
     }
 }
 
-/// What the last name of a path stands for.
+/// What the last component of a path refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Last {
-    /// For what it leads to, if it is a link.
+    /// The target, if it is a link.
     Followed,
-    /// For itself.
+    /// The file or link itself.
     Itself,
 }
 
 impl Last {
-    /// What it stands for in a path to look at: what can only be a directory is never a link.
+    /// Returns this for a lookup: a path that must be a directory follows a link.
     pub(super) fn of(path: &VPath, follow: bool) -> Self {
         if follow || path.names_directory() {
             Self::Followed
@@ -95,7 +95,7 @@ impl Last {
     }
 }
 
-/// What was granted on something that is open, when the account was last looked at.
+/// The permissions on an open file, cached until the account changes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pass {
     pub(super) granted: Granted,
@@ -103,7 +103,7 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// Nothing was granted.
+    /// No permissions.
     #[cfg(test)]
     pub(super) const NOTHING: Self = Self {
         granted: Granted::NOTHING,
@@ -111,20 +111,20 @@ impl Pass {
     };
 }
 
-/// Where a verb acts.
+/// The location of an operation.
 pub(super) struct Place<'a> {
     pub(super) path: Cow<'a, VPath>,
     pub(super) store: &'a dyn Store,
     pub(super) pass: Pass,
     pub(super) last: Last,
-    /// One set of permissions holds for the whole home.
+    /// One set of permissions holds in the whole home.
     pub(super) is_everywhere: bool,
-    /// A directory with permissions of its own lies here or below.
+    /// A directory with its own permissions is here or below.
     pub(super) is_held: bool,
 }
 
 impl Place<'_> {
-    /// Refused unless it is granted here.
+    /// Refuses the operation unless it is permitted here.
     pub(super) fn check(&self, verb: Verb) -> Result<(), Error> {
         verb.check(self.pass.granted, || false)
     }
@@ -141,8 +141,8 @@ impl Place<'_> {
         self.last == Last::Followed
     }
 
-    /// Its name must stay what it is while rules are bound to it, whether a directory is there yet or not:
-    /// nothing is moved from there, and no link or moved directory comes there.
+    /// Refuses to move it if a rule is bound to its name, whether or not a directory exists there: nothing
+    /// is moved away from it, and no link or moved directory takes its place.
     pub(super) fn check_movable(&self) -> Result<(), Error> {
         if self.is_held {
             return Err(Error::NotAllowed(Denied::HeldInPlace));
@@ -150,7 +150,7 @@ impl Place<'_> {
         Ok(())
     }
 
-    /// Do the same permissions hold at both?
+    /// Returns whether both have the same permissions.
     pub(super) fn is_alike(&self, other: &Place<'_>) -> bool {
         self.pass.granted == other.pass.granted
     }

@@ -1,4 +1,4 @@
-//! The verbs on names.
+//! The operations on paths.
 
 use super::access::{Last, Place, Verb};
 use super::home::{EXISTS, Vfs};
@@ -12,7 +12,7 @@ use crate::store::{Changes, Kind, Metadata};
 use crate::values::path::VPath;
 
 impl Vfs {
-    /// `stat(2)`, or `lstat(2)` if `follow` is false.
+    /// Returns the attributes: `stat(2)`, or `lstat(2)` if `follow` is false.
     pub fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error> {
         self.at(path, Last::of(path, follow), |place| self.looked_at(place))
     }
@@ -61,7 +61,7 @@ impl Vfs {
         resized.and(store.change(path, &rest, follow))
     }
 
-    /// Removes a name that is not a directory.
+    /// Removes a file or link.
     pub fn remove_file(&self, path: &VPath) -> Result<(), Error> {
         let outcome = self.at(path, Last::Itself, |place| {
             place.check(Verb::Remove)?;
@@ -88,7 +88,7 @@ impl Vfs {
         self.record(Deed::RemoveDirectory(path), outcome)
     }
 
-    /// Makes a directory.
+    /// Creates a directory.
     pub fn make_directory(&self, path: &VPath, permissions: Option<u32>) -> Result<(), Error> {
         let outcome = self.at(path, Last::Itself, |place| {
             place.check(Verb::MakeDirectory)?;
@@ -102,8 +102,8 @@ impl Vfs {
         self.record(Deed::MakeDirectory(path), outcome)
     }
 
-    /// Makes `new` another name of `existing`. The same must be allowed at both: what is done by one
-    /// name is done to the file.
+    /// Creates the name `new` for the file `existing`. Both paths must have the same permissions, since a
+    /// change through one name changes the file.
     pub fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error> {
         let outcome = self.at_both(existing, new, |existing, new| {
             existing.check(Verb::Link)?;
@@ -119,7 +119,7 @@ impl Vfs {
         self.record(Deed::Link(existing, new), outcome)
     }
 
-    /// Makes a symbolic link.
+    /// Creates a symbolic link.
     pub fn symlink(&self, target: &[u8], link: &VPath) -> Result<(), Error> {
         let outcome = self.at(link, Last::Itself, |link| {
             link.check(Verb::Link)?;
@@ -130,7 +130,7 @@ impl Vfs {
         self.record(Deed::Symlink { target, link }, outcome)
     }
 
-    /// Renames; an existing `to` is replaced atomically if `replace`, else refused.
+    /// Renames; an existing `to` is replaced atomically if `replace`, and refused otherwise.
     pub fn rename(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error> {
         let outcome = self.at_both(from, to, |from, to| {
             self.check_rename(from, to)?;
@@ -145,8 +145,8 @@ impl Vfs {
         self.record(Deed::Rename(from, to), outcome)
     }
 
-    /// Within the same permissions it takes `rename`. From one set to another it must be no way to
-    /// gain any: it takes what a copy would, and that the old one may be removed.
+    /// Checks a rename. Between equal permissions it needs `rename`. Otherwise it must not gain
+    /// permissions: it needs what a copy and the removal of the old file need.
     fn check_rename(&self, from: &Place<'_>, to: &Place<'_>) -> Result<(), Error> {
         self.check_own(from, Verb::Rename)?;
         from.check_movable()?;
@@ -156,7 +156,7 @@ impl Vfs {
         }
         from.check(Verb::Remove)?;
         to.check(Verb::Rename)?;
-        // A directory may hold everything, and a file may become one in this moment.
+        // A directory may contain anything, and a file may become one at this moment.
         let copied = [Permission::List, Permission::Download];
         let made = [Permission::Upload, Permission::Mkdir, Permission::Links];
         if from.has_all(&copied) && to.has_all(&made) {
@@ -178,7 +178,7 @@ impl Vfs {
         rename()
     }
 
-    /// Lets `act` add a name that uses so much.
+    /// Runs `act`, which adds a name, after reserving its usage.
     fn add_name(&self, uses: Usage, act: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         let change = self.ledger().begin();
         let name = change.reserve(uses)?;
@@ -188,7 +188,7 @@ impl Vfs {
         Ok(())
     }
 
-    /// Lets `act` take the name of this place away.
+    /// Runs `act`, which removes a name, and releases its usage.
     fn take_name(
         &self,
         place: &Place<'_>,
@@ -203,7 +203,7 @@ impl Vfs {
         Ok(())
     }
 
-    /// Lets `act` give the name of `to` to `from`.
+    /// Runs `act`, which gives the name of `to` to `from`, and settles the usage.
     fn replace_name(
         &self,
         from: &Place<'_>,
@@ -216,7 +216,7 @@ impl Vfs {
         let (Ok(replacing), Ok(replaced)) = (found(from), found(to)) else {
             return act();
         };
-        // Two names of one file: then both stay (rename(2)).
+        // Two names of one file: both stay (rename(2)).
         if replacing.inode == replaced.inode {
             return act();
         }
@@ -226,7 +226,7 @@ impl Vfs {
         Ok(())
     }
 
-    /// The bytes in a symbolic link.
+    /// Returns the target of a symbolic link.
     pub fn read_link(&self, path: &VPath) -> Result<Vec<u8>, Error> {
         self.at(path, Last::of(path, false), |place| {
             place.check(Verb::ReadLink)?;
@@ -234,7 +234,7 @@ impl Vfs {
         })
     }
 
-    /// The path that `~user` stands for: only one's own home is known here.
+    /// Returns the path of `~user`: only the session's own account is known.
     pub fn home_of(&self, user: &[u8]) -> Result<VPath, Error> {
         if user.is_empty() || user == self.session.user().as_bytes() {
             return Ok(VPath::home());

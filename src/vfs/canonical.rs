@@ -1,4 +1,4 @@
-//! Where a path leads, as far as the account may read links.
+//! Canonical paths, as far as the account may read links.
 
 use rustix::io::Errno;
 
@@ -9,13 +9,13 @@ use crate::rules::{Granted, Permissions};
 use crate::store::Kind;
 use crate::values::path::VPath;
 
-/// As many links as the kernel follows in one path (path_resolution(7)).
+/// The most links that the kernel follows in one path (path_resolution(7)).
 const MOST_LINKS: u32 = 40;
 
 impl Vfs {
-    /// Where a path leads; a missing last name is no error. With a link on the way that the account may not
-    /// read, the answer is the path as written, with its ".." taken at their word: nothing tells where the
-    /// link leads.
+    /// Returns the canonical form of a path; its last component may be missing. If the path contains a link
+    /// that the account may not read, returns the path with its ".." resolved by text, so that the reply
+    /// does not reveal the link's target.
     pub fn canonical(&self, path: &VPath) -> Result<VPath, Error> {
         self.settled(|permissions, _| {
             if permissions.all().all(|(_, granted)| reads_links(granted)) {
@@ -26,7 +26,7 @@ impl Vfs {
         })
     }
 
-    /// Follows a path name by name; `None` at a link that the account may not read.
+    /// Resolves a path component by component; `None` at a link that the account may not read.
     fn through_readable_links(
         &self,
         permissions: &Permissions,
@@ -63,7 +63,7 @@ impl Vfs {
                         names.pop();
                     }
                     if rest.is_empty() {
-                        // If it leads to nothing, it stays itself.
+                        // A broken link stays as it is.
                         last_link.get_or_insert(place);
                     }
                     push_names(&mut rest, &target);
@@ -81,7 +81,7 @@ fn reads_links(granted: Granted) -> bool {
     Verb::ReadLink.check(granted, || false).is_ok()
 }
 
-/// Puts the names of a path on top, the first one topmost.
+/// Pushes the components of a path, the first one on top.
 fn push_names(rest: &mut Vec<Vec<u8>>, path: &[u8]) {
     let names = path.split(|byte| *byte == b'/').rev();
     let names = names.filter(|name| !name.is_empty() && *name != b".");

@@ -1,4 +1,5 @@
-//! Copies on the server: parts of open files, and whole files by name. They are heavy work, done in slices.
+//! Copies on the server: ranges of open files, and whole files by path. They are heavy work, carried out in
+//! slices.
 
 use rustix::io::Errno;
 
@@ -11,15 +12,15 @@ use crate::quota::Usage;
 use crate::store::{Changes, OpenHow, READING, unsigned_seconds};
 use crate::values::path::VPath;
 
-/// A range that the source does not have is an error only if it was asked for, as in OpenSSH.
+/// A range beyond the source's end is an error only if the client gave a length, as in OpenSSH.
 const ENDS_EARLY: Error = Error::Invalid("The source file ends before the range does");
-/// Copied in a slice, while nobody else writes to the target.
+/// Bytes per slice. Nobody else writes to the target during a slice.
 const SLICE: u64 = 8 << 20;
 
-/// A copy between two open files that is under way.
+/// A copy between two open files in progress.
 pub struct Copying {
     offset: u64,
-    /// `None` is up to the end of the source.
+    /// `None` is to the end of the source.
     length: Option<u64>,
     target_offset: u64,
     progress: Option<Progress>,
@@ -27,14 +28,14 @@ pub struct Copying {
 
 #[derive(Clone, Copy)]
 struct Progress {
-    /// Bytes that are still to be copied.
+    /// Bytes that remain.
     missing: u64,
-    /// The source had less than what was asked for.
+    /// The source ended before the range.
     is_too_long: bool,
 }
 
 impl Copying {
-    /// From an offset of the source to one of the target.
+    /// Makes a copy from an offset of the source to one of the target.
     pub fn new(offset: u64, length: Option<u64>, target_offset: u64) -> Self {
         Self {
             offset,
@@ -45,7 +46,7 @@ impl Copying {
     }
 }
 
-/// A copy of a file by its name that is under way.
+/// A copy of a file by path in progress.
 pub struct CopyingFile {
     from: VPath,
     to: VPath,
@@ -56,14 +57,14 @@ pub struct CopyingFile {
 struct OpenCopy {
     source: OpenFile,
     target: OpenFile,
-    /// The target's.
+    /// The target's inode.
     inode: (u64, u64),
     at_its_end: Changes,
     copying: Copying,
 }
 
 impl CopyingFile {
-    /// What is there under the name of the copy is refused unless `overwrite`.
+    /// Makes a copy; an existing target is refused unless `overwrite`.
     pub fn new(from: VPath, to: VPath, overwrite: bool) -> Self {
         Self {
             from,
@@ -76,8 +77,8 @@ impl CopyingFile {
 
 impl Vfs {
     /// Copies a slice of a file with its permissions and times (copy-file of
-    /// draft-ietf-secsh-filexfer-extensions-00, section 6); false if there is more to do. What was made
-    /// of a copy that fails is removed.
+    /// draft-ietf-secsh-filexfer-extensions-00, section 6); returns false if more remains. The target of a
+    /// failed copy is removed.
     pub fn copy_file_on(&self, copy: &mut CopyingFile) -> Result<bool, Error> {
         let outcome = self.copy_named_on(copy);
         if outcome == Ok(false) {
@@ -101,7 +102,7 @@ impl Vfs {
         let copied = copied.and(self.close_unnoted(target));
         let is_made = || self.inode_of(&copy.to, Last::Itself) == Ok(inode);
         if copied.is_err() && !copy.overwrite && is_made() {
-            // Nobody knows of it yet.
+            // Nobody has seen it.
             let _ = self.at(&copy.to, Last::Itself, |place| self.remove_allowed(place));
         }
         copied.map(|()| true)
@@ -118,7 +119,7 @@ impl Vfs {
             create: true,
             truncate: copy.overwrite,
             exclusive: !copy.overwrite,
-            // Nobody else reads it before it has the permissions that it shall have.
+            // Nobody else reads it before it has its final permissions.
             permissions: Some(0o600),
             ..OpenHow::default()
         };
@@ -143,8 +144,8 @@ impl Vfs {
         })
     }
 
-    /// Copies a slice between two open files, on this machine only; false if there is more to do. Stops,
-    /// with an error, when the session ends meanwhile. What would exceed the quota is not begun.
+    /// Copies a slice between two open files without sending data over the network; returns false if more
+    /// remains. Stops with an error if the session ends. A copy that would exceed the quota does not start.
     pub fn copy_on(
         &self,
         source: &OpenFile,
@@ -200,7 +201,7 @@ impl Vfs {
             progress.missing -= copied;
             left -= copied;
             copying.offset += copied;
-            // The offset means nothing to a file that is open to append, so it can be any.
+            // A file opened to append ignores the offset.
             copying.target_offset = copying.target_offset.saturating_add(copied);
         }
         if progress.is_too_long {
@@ -209,7 +210,7 @@ impl Vfs {
         Ok(true)
     }
 
-    /// Checks that the copy is allowed, and that there is room for it.
+    /// Checks that the copy is permitted and fits.
     fn check_copy(
         &self,
         source: &OpenFile,
@@ -231,7 +232,7 @@ impl Vfs {
         let start = target.start(target_offset, to.size);
         let growth = start.saturating_add(there).saturating_sub(to.size);
         let mut missing = asked;
-        // What is written behind the source's end in the same file would be copied again, for ever.
+        // A copy past the source's end into the same file would never end.
         if from.inode == to.inode {
             missing = there;
             if offset.abs_diff(target_offset) < missing {
@@ -247,7 +248,7 @@ impl Vfs {
         })
     }
 
-    /// Copies so many bytes at most, and counts them. 0 only at the end of the source.
+    /// Copies and counts at most this many bytes. Returns 0 only at the end of the source.
     fn copy_some(
         &self,
         source: &OpenFile,
@@ -259,7 +260,7 @@ impl Vfs {
         let change = self.ledger().begin();
         let mut size = target.tracked.hold_size(|| target.size_on_disk())?;
         let before = size.get();
-        // Nobody else changes the size of the target; when that is the source too, it is this one.
+        // Nobody else changes the size of the target; if it is also the source, this copy does.
         let there = source.size_on_disk()?.saturating_sub(offset);
         let count = most.min(there);
         if count == 0 {

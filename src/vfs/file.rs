@@ -1,4 +1,4 @@
-//! The verbs on open files: whatever makes one longer is reserved first and settled afterwards.
+//! The operations on open files. Growth is reserved in the quota before a write and settled after it.
 
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
@@ -12,20 +12,20 @@ use crate::quota::Usage;
 use crate::store::{Changes, Metadata};
 
 impl Vfs {
-    /// Ends the use of a file and records what was moved. What was written may turn out to be lost;
-    /// a file that was overwritten safely is replaced now.
+    /// Closes a file and records the transfer. Can report lost data. A safely overwritten file is replaced
+    /// now.
     pub fn close(&self, file: OpenFile) -> Result<(), Error> {
         let path = file.path.clone();
         self.record(Deed::Close(&path), self.end(file, End::Closed))
     }
 
-    /// The same for the server's own use of a file, which is part of something else.
+    /// Closes a file that the server itself has used as part of another operation.
     pub(super) fn close_unnoted(&self, file: OpenFile) -> Result<(), Error> {
         self.end(file, End::Closed)
     }
 
-    /// The same when the session ends before its client has closed the file: one that was overwritten
-    /// safely stays as it was, and what has come is kept beside it.
+    /// Closes a file whose session ended first: a safely overwritten file stays as it was, and the received
+    /// data is kept beside it.
     pub fn abandon(&self, file: OpenFile) -> Result<(), Error> {
         let path = file.path.clone();
         self.record(Deed::Close(&path), self.end(file, End::Cut))
@@ -33,12 +33,12 @@ impl Vfs {
 
     fn end(&self, file: OpenFile, end: End) -> Result<(), Error> {
         let missing = file.story.gap.why();
-        // What was appended is not where the client believes it to be.
+        // The client does not know the offset of appended data.
         if let (false, Some(start)) = (file.how.append, file.story.gap.hidden_at())
             && start >= file.story.size
         {
-            // Who resumes goes by the size. Nothing of what was there before is lost, and what another has cut
-            // meanwhile stays cut.
+            // A client resumes from the size. This keeps all earlier data, and what another handle has cut
+            // stays cut.
             let _ = self.resize_from(&file, None, |size| (start < size).then_some(start));
         }
         let synced = match end {
@@ -78,7 +78,7 @@ impl Vfs {
         outcome
     }
 
-    /// Before a file is closed, or takes the place of another one.
+    /// Syncs, if configured, before a file is closed or replaces another.
     pub(super) fn sync_if_asked(&self, file: &OpenFile) -> Result<(), Error> {
         if file.how.write && self.session.syncs_on_close() {
             file.file.sync()
@@ -101,8 +101,8 @@ impl Vfs {
         Ok(count)
     }
 
-    /// Writes the pieces at `offset`, or at the end of a file opened to append. What would exceed
-    /// the quota is not written at all.
+    /// Writes chunks at `offset`, or at the end of a file opened to append. A write that would exceed the
+    /// quota writes nothing.
     pub fn write(&self, file: &mut OpenFile, offset: u64, pieces: &[Bytes]) -> Result<(), Error> {
         let length: usize = pieces.iter().map(Bytes::len).sum();
         if length == 0 {
@@ -125,7 +125,7 @@ impl Vfs {
                 if stored > 0 {
                     file.was_written(offset, start, stored);
                 }
-                // The others that were under way fail too: that is one event.
+                // The pipelined writes fail, too: all are one event.
                 let is_known = file.story.failure.get().is_some();
                 file.spoil(error);
                 if is_known {
@@ -136,7 +136,7 @@ impl Vfs {
         }
     }
 
-    /// Gives where the bytes went; with an error, how many of them did.
+    /// Returns where the bytes were written; an error includes how many were.
     fn write_counted(
         &self,
         file: &OpenFile,
@@ -177,20 +177,20 @@ impl Vfs {
             .map_err(|(stored, error)| (start, stored, error))
     }
 
-    /// Refuses a file that shall hold this many bytes and cannot.
+    /// Refuses a file whose announced size does not fit.
     pub(super) fn check_room(&self, file: &OpenFile, announced: u64) -> Result<(), Error> {
         let change = self.ledger().begin();
         let size = file.tracked.hold_size(|| file.size_on_disk())?;
         change.check_room(Usage::bytes(announced.saturating_sub(size.get())))
     }
 
-    /// Sets the size of an open file. `room` is what it will hold, if the client has told: refused
+    /// Sets the size of an open file. `room` is the size that the client has announced: it is checked
     /// before anything is cut.
     pub(super) fn resize(&self, file: &OpenFile, new: u64, room: Option<u64>) -> Result<(), Error> {
         self.resize_from(file, room, |_| Some(new))
     }
 
-    /// The same, where the new size goes by the one that it has; `None` leaves it.
+    /// Sets the size to one computed from the current size; `None` keeps it.
     fn resize_from(
         &self,
         file: &OpenFile,
@@ -222,12 +222,12 @@ impl Vfs {
         outcome
     }
 
-    /// `fstat(2)`
+    /// Returns the attributes: `fstat(2)`.
     pub fn file_metadata(&self, file: &OpenFile) -> Result<Metadata, Error> {
         file.metadata()
     }
 
-    /// Changes the open file itself, whatever its name is by now.
+    /// Changes an open file, whatever its name is now.
     pub fn change_file(&self, file: &mut OpenFile, changes: &Changes) -> Result<(), Error> {
         let outcome = self
             .check_change(file, changes)
@@ -252,7 +252,7 @@ impl Vfs {
         self.check_open(file, Verb::Change)
     }
 
-    /// The same for the server's own use.
+    /// Changes a file without checking permissions, for the server's own use.
     pub(super) fn change_allowed(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
         let (size, rest) = self.change_both(file, changes);
         if let Err(error) = size {
@@ -261,7 +261,7 @@ impl Vfs {
         size.and(rest)
     }
 
-    /// Changes the size, and the rest; tells what came of each.
+    /// Changes the size and the rest; returns both outcomes.
     pub(super) fn change_both(
         &self,
         file: &OpenFile,
@@ -278,7 +278,7 @@ impl Vfs {
         (size, file.file.change(&rest))
     }
 
-    /// Makes what was written durable.
+    /// Makes written data durable.
     pub fn sync(&self, file: &OpenFile) -> Result<(), Error> {
         self.record(Deed::Sync(&file.path), file.file.sync())
     }

@@ -1,26 +1,26 @@
-//! Whether a file misses something that its client may take for written.
+//! Detects missing data in a file that its client may believe to be complete.
 
 use std::ops::Range;
 
 use crate::error::Error;
 
-/// So many separate ranges are remembered; past that, neighbours count as one.
+/// Number of separate ranges that are remembered; beyond that, neighbours are merged.
 const RANGES: usize = 64;
 
-/// Where WRITEs were refused and not repeated. Some clients go by the answer that comes last (OpenSSH's sftp),
-/// or by that of CLOSE alone (Node's ssh2-sftp-client), and would take the upload for complete.
+/// Ranges whose WRITE was refused and not repeated. Some clients look only at the last reply (OpenSSH's
+/// sftp), or only at that of CLOSE (Node's ssh2-sftp-client), and would consider the upload complete.
 #[derive(Debug, Default)]
 pub(super) struct Gap {
-    /// In order, and none touches another.
+    /// Ordered and disjoint.
     missing: Vec<Range<u64>>,
-    /// The end of what the same handle has written since something is missing.
+    /// The end of the data that this handle has written since the first missing range.
     written_to: u64,
-    /// Of the first that was refused.
+    /// The first error.
     why: Option<Error>,
 }
 
 impl Gap {
-    /// These bytes could not be written.
+    /// Records a range that could not be written.
     pub(super) fn refused(&mut self, bytes: Range<u64>, why: Error) {
         if bytes.is_empty() {
             return;
@@ -38,7 +38,7 @@ impl Gap {
         self.join_last();
     }
 
-    /// These were.
+    /// Records a written range.
     pub(super) fn written(&mut self, bytes: Range<u64>) {
         if self.missing.is_empty() {
             return;
@@ -54,7 +54,7 @@ impl Gap {
         self.forget_if_whole();
     }
 
-    /// The file ends here now.
+    /// Records a new end of the file.
     pub(super) fn cut(&mut self, size: u64) {
         self.written_to = self.written_to.min(size);
         self.missing.retain_mut(|range| {
@@ -64,12 +64,12 @@ impl Gap {
         self.forget_if_whole();
     }
 
-    /// Why something is missing, if anything is.
+    /// Returns why data is missing, if any is.
     pub(super) fn why(&self) -> Option<Error> {
         self.why
     }
 
-    /// Where something is missing that something was written behind.
+    /// Returns the offset of missing data that has data after it.
     pub(super) fn hidden_at(&self) -> Option<u64> {
         let first = self.missing.first()?.start;
         (first < self.written_to).then_some(first)

@@ -1,4 +1,4 @@
-//! Hashes of files, computed in slices: heavy work, with others between two slices.
+//! Hashes of files, computed in slices: heavy work that takes turns with that of other accounts.
 
 use bytes::BytesMut;
 
@@ -9,14 +9,14 @@ use super::open_file::OpenFile;
 use crate::error::Error;
 use crate::hashes::{Algorithm, Content, Hash};
 
-/// Read and computed in a slice: some milliseconds of work.
+/// Bytes per slice: some milliseconds of work.
 const SLICE: u64 = 8 << 20;
-/// Read at once.
+/// Bytes per read.
 const PIECE: u64 = 256 << 10;
 
 impl Vfs {
-    /// Computes a slice of the hash of a file; `None` if there is more to do. At the end, and after an
-    /// error, the file is closed.
+    /// Computes a slice of the hash of a file; `None` if more remains. At the end and after an error the
+    /// file is closed.
     pub fn hash_file_on(&self, file: &mut HashingFile) -> Result<Option<Hash>, Error> {
         let (open, mut hashing) = match file.open.take() {
             Some(open) => open,
@@ -41,8 +41,8 @@ impl Vfs {
         }
     }
 
-    /// Begins the hash of a whole open file, which is done at once if it is known and the file has not
-    /// changed since.
+    /// Starts the hash of a whole open file, which is immediately complete if it is known and the file has
+    /// not changed.
     pub(super) fn hash_whole(
         &self,
         file: &OpenFile,
@@ -59,8 +59,8 @@ impl Vfs {
         Ok(hashing)
     }
 
-    /// Begins the hashes of all blocks of a part of an open file; of the part as a whole if there are no
-    /// blocks. Where the file ends, the last block does. They have no more than `most` bytes.
+    /// Starts the hashes of all blocks of a range of an open file, or one hash of the range without a block
+    /// size. The last block ends at the end of the file. The hashes take at most `most` bytes.
     pub fn hash_blocks(
         &self,
         file: &OpenFile,
@@ -88,19 +88,20 @@ impl Vfs {
             return Err(Error::Limit("Too many blocks for one reply", fit));
         }
         let mut hashing = Hashing::new(algorithm, part.offset, length, block);
-        // Nothing has no blocks.
+        // An empty range has no blocks.
         hashing.is_done = length == 0;
         Ok(hashing)
     }
 
-    /// Reads and computes a slice. A block ends early where the file does by now.
+    /// Computes a slice. A block ends early at the current end of the file.
     pub fn hash_on(&self, file: &OpenFile, hashing: &mut Hashing) -> Result<(), Error> {
         let source = file.readable()?;
         let mut piece = BytesMut::new();
         let mut left = SLICE;
         while left > 0 && !hashing.is_done {
             self.check_awaited()?;
-            // On a kernel without preemption, a thread that wants this processor waits for the next tick.
+            // On a kernel without preemption, another thread would get this processor only at the next
+            // tick.
             std::thread::yield_now();
             let wanted = PIECE.min(hashing.block_end - hashing.next).min(left);
             piece.clear();

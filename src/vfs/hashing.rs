@@ -1,33 +1,33 @@
-//! Hashes that are being computed.
+//! The state of hashes that are being computed.
 
 use super::open_file::OpenFile;
 use crate::hashes::{Algorithm, Content, Hash, Hasher};
 use crate::store::Metadata;
 use crate::values::path::VPath;
 
-/// A part of a file.
+/// A range of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
-    /// Where it begins.
+    /// The offset of its start.
     pub offset: u64,
-    /// Bytes; `None` is up to the end of the file.
+    /// Length in bytes; `None` is to the end of the file.
     pub length: Option<u64>,
 }
 
-/// Hashes of an open file that are being computed.
+/// The computation of hashes of an open file.
 pub struct Hashing {
     pub(super) algorithm: Algorithm,
-    /// What is read next.
+    /// The offset of the next read.
     pub(super) next: u64,
     pub(super) end: u64,
-    /// Bytes of a block.
+    /// Block size in bytes.
     pub(super) block: u64,
-    /// Where the current block ends, and the hash of what was read of it.
+    /// The end of the current block, and the hash of its data so far.
     pub(super) block_end: u64,
     pub(super) hasher: Hasher,
-    /// Of the blocks that are done.
+    /// The hashes of completed blocks.
     pub(super) hashes: Vec<u8>,
-    /// What is in the file, if all of it is hashed.
+    /// The identity of the content, if the whole file is hashed.
     pub(super) whole: Option<Content>,
     pub(super) is_done: bool,
 }
@@ -48,7 +48,7 @@ impl Hashing {
         }
     }
 
-    /// The hashes, one behind the other, once all are computed.
+    /// Returns the concatenated hashes, once all are computed.
     pub fn done(&self) -> Option<&[u8]> {
         self.is_done.then_some(&self.hashes)
     }
@@ -64,7 +64,7 @@ impl Hashing {
     }
 }
 
-/// The hash of a file by its name that is being computed.
+/// The computation of the hash of a file by path.
 pub struct HashingFile {
     pub(super) path: VPath,
     pub(super) algorithm: Algorithm,
@@ -72,7 +72,7 @@ pub struct HashingFile {
 }
 
 impl HashingFile {
-    /// Of this file; nothing is opened yet.
+    /// Makes it; the file is not opened yet.
     pub fn new(path: VPath, algorithm: Algorithm) -> Self {
         Self {
             path,

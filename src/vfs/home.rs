@@ -14,20 +14,20 @@ use crate::store::Store;
 
 pub(super) const EXISTS: Error = Error::Os(Errno::EXIST);
 
-/// The home of one session, through its verbs.
+/// The home of one session, with the operations on it.
 pub struct Vfs {
     pub(super) session: Arc<Session>,
     pub(super) store: Arc<dyn Store>,
-    /// For paths that were resolved, see [`super::reach`].
+    /// Does not follow links, for resolved paths; see [`super::reach`].
     pub(super) without_links: Arc<dyn Store>,
     pub(super) overwrites: Overwrites,
     pub(super) unrecorded: Unrecorded,
-    /// Set when nobody waits for the result any more: long verbs stop.
+    /// Set when nobody waits for the result: long operations stop.
     pub(super) cancelled: Arc<AtomicBool>,
 }
 
 impl Vfs {
-    /// The verbs on this store, for this session.
+    /// Makes the operations of this session on this store.
     pub fn new(session: Arc<Session>, store: Arc<dyn Store>, cancelled: Arc<AtomicBool>) -> Self {
         Self {
             session,
@@ -39,12 +39,12 @@ impl Vfs {
         }
     }
 
-    /// Whose home it is.
+    /// Returns the session.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Long verbs ask now and then whether somebody still waits for them.
+    /// Fails if nobody waits for the result; long operations call it now and then.
     pub(super) fn check_awaited(&self) -> Result<(), Error> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(Error::Refused("The session has ended"));

@@ -1,7 +1,8 @@
-//! The verbs that sftp, scp and the small commands share: each checks what it must, lets the store
-//! act, and records what came of it. Nothing reaches a home in any other way.
+//! The operations that sftp, scp and exec share: each checks permissions and quota, acts on the store, and
+//! records the outcome. This room is the only way to a home.
 //!
-//! All verbs may block and run on the blocking pool, but for those whose names end in `_now`.
+//!
+//! All operations may block and run on the blocking pool, except for those whose names end in `_now`.
 
 mod access;
 pub mod authorized_keys;

@@ -1,4 +1,4 @@
-//! Transfers that have ended and whose hash the audit trail wants.
+//! Finished transfers whose hash the audit log requires.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use super::open_file::OpenFile;
 use crate::observe::audit::Moved;
 use crate::observe::outcome::TransferResult;
 
-/// What was moved of one file.
+/// The transfers of one file.
 #[derive(Default)]
 pub(super) struct Moves {
     pub(super) upload: Option<Moved<'static>>,
@@ -16,14 +16,14 @@ pub(super) struct Moves {
 }
 
 impl Moves {
-    /// Those of which all bytes were moved.
+    /// Returns those that transferred all bytes.
     pub(super) fn complete(&mut self) -> impl Iterator<Item = &mut Moved<'static>> {
         let both = [&mut self.upload, &mut self.download].into_iter().flatten();
         both.filter(|moved| moved.result == TransferResult::Complete)
     }
 }
 
-/// The transfers of a session that are still to be recorded.
+/// The transfers of a session that remain to be recorded.
 #[derive(Default)]
 pub(super) struct Unrecorded(Mutex<VecDeque<Transferred>>);
 

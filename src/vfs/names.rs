@@ -1,4 +1,4 @@
-//! What becomes of the figures when a name goes.
+//! The change of usage when a name is removed.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use crate::error::Error;
 use crate::quota::{Change, Ledger, Tracked, Usage};
 use crate::store::{Kind, Metadata};
 
-/// What goes with a name that is taken away.
+/// What is released with a removed name.
 pub(super) enum LastName {
     /// It is the last name of a file, which is tracked like an open one: it counts until its last handle is
     /// closed.
     File(Tracked),
-    /// What is given back at once.
+    /// Usage that is released immediately.
     Use(Usage),
 }
 
-/// What goes with a name. `look` tells what has it. The caller holds the names, so that nobody opens it any
-/// more.
+/// Returns what is released with a name. `look` returns its attributes. The caller holds the lock of names,
+/// so that nobody can open it meanwhile.
 pub(super) fn last_name(
     ledger: &Arc<Ledger>,
     look: impl Fn() -> Result<Metadata, Error>,
@@ -27,7 +27,7 @@ pub(super) fn last_name(
         _ if found.links > 1 => LastName::Use(name),
         Kind::File => {
             let tracked = ledger.track(found.inode);
-            // Looked at anew: whoever had it open until now may have written to it.
+            // Read again: a handle that was open until now may have written to it.
             tracked.hold_size(|| Ok(look()?.size))?;
             LastName::File(tracked)
         }
@@ -36,7 +36,7 @@ pub(super) fn last_name(
     })
 }
 
-/// What a symbolic link with a target of this length uses.
+/// Returns the usage of a symbolic link with a target of this length.
 pub(super) fn of_link(length: u64) -> Usage {
     Usage {
         bytes: length,
@@ -44,8 +44,8 @@ pub(super) fn of_link(length: u64) -> Usage {
     }
 }
 
-/// A file that is still open keeps its bytes until it is closed, when `last` is dropped by its last
-/// holder.
+/// Settles the usage of a removed name. An open file counts its bytes until it is closed and the last
+/// holder drops `last`.
 pub(super) fn name_is_gone(change: &Change<'_>, last: LastName) {
     match last {
         LastName::File(file) => file.lost_its_name(),

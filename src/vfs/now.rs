@@ -1,5 +1,6 @@
-//! What is done at once, in a thread that must not wait for a disk: only what is in memory, is plainly
-//! allowed, and is in nobody's way. Whatever else there is to say, the verbs themselves say it.
+//! Operations that a thread may run that must not wait for a disk: data is in memory, the permission is
+//! plain, and no lock is taken by others. In all other cases they return `None`, and the normal operation
+//! runs.
 
 use std::sync::{Arc, RwLockReadGuard};
 
@@ -13,25 +14,25 @@ use crate::session::descriptors::HeldDescriptor;
 use crate::store::{File, Metadata, READING};
 use crate::values::path::VPath;
 
-/// A file whose use has ended.
+/// A file that is being closed.
 struct Closing {
-    // In this order: until it is closed, it counts.
+    // In this order: the file counts until it is closed.
     _file: Arc<dyn File>,
     _tracked: Arc<Tracked>,
     _held: HeldDescriptor,
 }
 
 impl Vfs {
-    /// As [`Vfs::metadata`]; `None` if that must tell.
+    /// As [`Vfs::metadata`]; `None` if that must run instead.
     pub fn metadata_now(&self, path: &VPath, follow: bool) -> Option<Metadata> {
         let place = self.place_now(path, Last::of(path, follow))?;
         place.check(Verb::Look).ok()?;
-        // Nobody takes its last name away meanwhile, so that nothing is given back here.
+        // While this is held nobody removes its last name, so nothing is released here.
         let _opening = self.ledger().opening_now()?;
         place.store.metadata_now(&place.path, place.is_followed())
     }
 
-    /// As [`Vfs::open_to_send`]; `None` if that must tell.
+    /// As [`Vfs::open_to_send`]; `None` if that must run instead.
     pub fn open_now(&self, path: &VPath) -> Option<OpenFile> {
         let place = self.place_now(path, Last::Followed)?;
         place.check(Verb::Read).ok()?;
@@ -44,8 +45,8 @@ impl Vfs {
         self.record(Deed::Open(path), Ok(file)).ok()
     }
 
-    /// Where a verb acts that is not held up by permissions of directories or by what is being
-    /// overwritten.
+    /// Returns the location of an operation, unless directories have their own permissions or an overwrite
+    /// is in progress.
     fn place_now<'a>(&'a self, path: &'a VPath, last: Last) -> Option<Place<'a>> {
         if !self.overwrites.is_empty() {
             return None;
@@ -57,7 +58,7 @@ impl Vfs {
         self.place(permissions, generation, path, last).ok()
     }
 
-    /// As [`Vfs::read`], but fills `out` ([`File::read_now`]); `None` if that must tell.
+    /// As [`Vfs::read`], but fills `out` ([`File::read_now`]); `None` if that must run instead.
     pub fn read_now(&self, file: &OpenFile, offset: u64, out: &mut [u8]) -> Option<usize> {
         if !self.is_granted_now(file, Permission::Download) {
             return None;
@@ -67,8 +68,8 @@ impl Vfs {
         Some(count)
     }
 
-    /// Can its use end at once? Only if it was opened so, still has a name, and is not to be read once more
-    /// for the operator. Nobody takes its name away while the result is held.
+    /// Returns a guard if the file can be closed now: it was opened here, still has a name, and needs no
+    /// hash for the audit log. Nobody removes its name while the guard is held.
     pub fn can_close_now(&self, file: &OpenFile) -> Option<RwLockReadGuard<'_, ()>> {
         if !file.from_memory || self.session.witness().wants_hashes() {
             return None;
@@ -77,8 +78,8 @@ impl Vfs {
         file.tracked.has_name().then_some(opening)
     }
 
-    /// As [`Vfs::close`] of a file that [can be closed at once](Self::can_close_now), but for close(2),
-    /// which is [put off](crate::quota::Ledger::close_later).
+    /// As [`Vfs::close`] for a file that [can be closed now](Self::can_close_now), except that close(2) is
+    /// [deferred](crate::quota::Ledger::close_later).
     pub fn close_now(
         &self,
         file: OpenFile,

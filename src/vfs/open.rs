@@ -18,7 +18,7 @@ pub(super) const WRITING: OpenHow = OpenHow {
 };
 
 impl Vfs {
-    /// Opens a regular file; `announced` is the size that the client says it will have.
+    /// Opens a regular file; `announced` is the size that the client has announced.
     pub fn open(
         &self,
         path: &VPath,
@@ -36,12 +36,12 @@ impl Vfs {
         self.open(path, READING, None)
     }
 
-    /// Opens a regular file to read it here, and tell the client what is in it.
+    /// Opens a regular file whose content the server reads and reports to the client.
     pub fn open_to_read(&self, path: &VPath) -> Result<OpenFile, Error> {
         self.opened(path, Some(Verb::Read), &READING, None)
     }
 
-    /// Opens a regular file to tell the client nothing but its hashes.
+    /// Opens a regular file to send the client only its hashes.
     pub fn open_to_hash(&self, path: &VPath) -> Result<OpenFile, Error> {
         self.opened(path, Some(Verb::Hash), &READING, None)
     }
@@ -57,8 +57,8 @@ impl Vfs {
         self.record(Deed::Open(path), outcome)
     }
 
-    /// As [`Vfs::open`], for the server's own use as a part of something else; `reading` is what it will
-    /// be read for.
+    /// As [`Vfs::open`], for the server's own use as part of another operation; `reading` is the permission
+    /// that reading it needs.
     pub(super) fn opened_unnoted(
         &self,
         path: &VPath,
@@ -87,14 +87,14 @@ impl Vfs {
             return Err(Error::Invalid("To truncate, open for writing"));
         }
         if how.create && place.path.names_directory() {
-            // As open(2): it makes no directories.
+            // As open(2), it creates no directories.
             return Err(Errno::ISDIR.into());
         }
         self.finish_early(place)?;
         if !how.create {
             return self.open_existing(place, how, announced);
         }
-        // Who truncates nearly always makes a new file; who does not, goes on with an old one.
+        // A client that truncates nearly always creates a file; one that does not resumes an existing file.
         if !how.exclusive && !how.truncate {
             match self.open_existing(place, how, announced) {
                 Err(Error::Os(Errno::NOENT)) => {}
@@ -106,7 +106,7 @@ impl Vfs {
             other => return other,
         };
         match self.open_existing(place, how, announced) {
-            // There is a link, and what it leads to is not there: that is what is made.
+            // The path is a link with a missing target, which is created.
             Err(Error::Os(Errno::NOENT)) if refused == EXISTS => {
                 match self.make(place, how, false, announced) {
                     Err(EXISTS) => self.open_existing(place, how, announced),
@@ -118,8 +118,8 @@ impl Vfs {
         }
     }
 
-    /// Opens a file that is there; truncates or replaces it if asked to, once what is announced is
-    /// known to fit.
+    /// Opens an existing file; truncates or replaces it if requested, once the announced size is known to
+    /// fit.
     pub(super) fn open_existing(
         &self,
         place: &Place<'_>,
@@ -150,7 +150,7 @@ impl Vfs {
         Ok(file)
     }
 
-    /// Makes a file that is not there; through a link only if it need not be `exclusive`.
+    /// Creates a missing file, through a link only unless `exclusive`.
     fn make(
         &self,
         place: &Place<'_>,
@@ -178,13 +178,13 @@ impl Vfs {
         name.keep();
         self.remember(&file);
         if !exclusive {
-            // Where a link leads that led to nothing is known only now.
+            // The target of a broken link is known only now.
             directory = self.directory_to_sync(&place.path)?;
         }
         Ok(file.made().new_in(directory))
     }
 
-    /// Opens and counts the handle. The caller holds the names.
+    /// Opens a file and tracks the handle. The caller holds the lock of names.
     pub(super) fn open_tracked(&self, place: &Place<'_>, how: &OpenHow) -> Result<OpenFile, Error> {
         self.tracked(place.store.open(&place.path, how)?, place, how)
     }
@@ -200,7 +200,7 @@ impl Vfs {
         Ok(OpenFile::new(file, tracked, place, *how, found.size))
     }
 
-    /// The directory in which a new name must be durable when its file is closed.
+    /// Returns the directory in which a new name must be durable when its file is closed.
     fn directory_to_sync(&self, path: &VPath) -> Result<Option<Box<dyn Directory>>, Error> {
         if !self.session.syncs_on_close() {
             return Ok(None);
@@ -223,7 +223,7 @@ impl Vfs {
         self.record(Deed::List(path), outcome)
     }
 
-    /// The next entry of a directory; `None` at the end.
+    /// Returns the next entry of a directory; `None` at the end.
     pub fn next_entry(&self, open: &mut OpenDirectory) -> Result<Option<Entry>, Error> {
         self.check_directory(open, Verb::List)?;
         let Some(Entry { name, metadata }) = open.directory.next()? else {
@@ -233,12 +233,12 @@ impl Vfs {
         Ok(Some(Entry { name, metadata }))
     }
 
-    /// `fstat(2)` of an open directory.
+    /// Returns the attributes of an open directory: `fstat(2)`.
     pub fn directory_metadata(&self, open: &OpenDirectory) -> Result<Metadata, Error> {
         open.directory.metadata()
     }
 
-    /// Changes an open directory itself, whatever its name is by now.
+    /// Changes an open directory, whatever its name is now.
     pub fn change_directory(
         &self,
         open: &mut OpenDirectory,

@@ -1,4 +1,4 @@
-//! Files and directories that a session holds open, and the safe overwrites that some of them are.
+//! Files and directories that a session holds open, and safe overwrites in progress.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,19 +11,19 @@ use crate::session::transfers::{Direction, Transfers, UnderWay};
 use crate::store::{Directory, File, Metadata, OpenHow, Replacement};
 use crate::values::path::VPath;
 
-/// A file that a session holds open, and what it did with it.
+/// An open file of a session, and the history of its use.
 pub struct OpenFile {
-    // Closed before it is no longer tracked: until then its bytes count.
+    // Closed before its tracking ends: its bytes count until then.
     pub(super) file: Arc<dyn File>,
     pub(super) tracked: Arc<Tracked>,
     pub(super) path: VPath,
     pub(super) how: OpenHow,
-    /// It is to take the place of another file.
+    /// The overwrite that this file belongs to.
     pub(super) overwrite: Option<Arc<Overwrite>>,
-    /// Where its name is new, if that must be durable.
+    /// The directory of its new name, if that must be durable.
     pub(super) new_in: Option<Box<dyn Directory>>,
     pub(super) pass: Pass,
-    /// It was opened to be read, and that without waiting for a disk.
+    /// It was opened for reading without waiting for a disk.
     pub(super) from_memory: bool,
     pub(super) story: Box<Story>,
 }
@@ -52,18 +52,18 @@ impl OpenFile {
         }
     }
 
-    /// The same, which was made or cut by opening it.
+    /// Marks it as created or truncated by opening it.
     pub(super) fn made(mut self) -> Self {
         (self.story.size, self.story.is_new) = (0, true.into());
         self
     }
 
-    /// What is in it has not come from the client.
+    /// Records that the content does not come from the client.
     pub(super) fn was_copied_to(&self) {
         self.story.is_new.store(false, Ordering::Relaxed);
     }
 
-    /// The same, for a client that moves bytes and may have announced how many.
+    /// Records the client's transfer, with its announced size.
     pub(super) fn for_client(mut self, transfers: &Arc<Transfers>, announced: Option<u64>) -> Self {
         let begin = |direction, expected| transfers.begin(self.path.clone(), direction, expected);
         let size = Some(self.story.size);
@@ -73,7 +73,7 @@ impl OpenFile {
         self
     }
 
-    /// The same, where its name is new in this directory.
+    /// Sets the directory of its new name.
     pub(super) fn new_in(self, directory: Option<Box<dyn Directory>>) -> Self {
         Self {
             new_in: directory,
@@ -81,7 +81,7 @@ impl OpenFile {
         }
     }
 
-    /// The same file once more.
+    /// Returns a second reference to the same file.
     pub(super) fn twin(&self) -> Self {
         Self {
             file: self.file.clone(),
@@ -104,8 +104,7 @@ impl OpenFile {
         self.file.metadata()
     }
 
-    /// Something that should have been written to it was not: it must not take the place of an old
-    /// file.
+    /// Records that data is missing: the file must not replace an existing one.
     pub(super) fn spoil(&self, why: Error) {
         // The first reason stays.
         let _ = self.story.failure.set(why);
@@ -114,7 +113,7 @@ impl OpenFile {
         }
     }
 
-    /// The file, if it was opened for reading.
+    /// Returns the file if it was opened for reading.
     pub(super) fn readable(&self) -> Result<&dyn File, Error> {
         if self.how.read {
             Ok(&*self.file)
@@ -123,7 +122,7 @@ impl OpenFile {
         }
     }
 
-    /// The file, if it was opened for writing.
+    /// Returns the file if it was opened for writing.
     pub(super) fn writable(&self) -> Result<&dyn File, Error> {
         if self.how.write {
             Ok(&*self.file)
@@ -136,7 +135,7 @@ impl OpenFile {
         Ok(self.file.metadata()?.size)
     }
 
-    /// Where a write to `offset` really goes.
+    /// Returns the actual offset of a write to `offset`.
     pub(super) fn start(&self, offset: u64, size: u64) -> u64 {
         if self.how.append { size } else { offset }
     }
@@ -155,7 +154,7 @@ impl OpenFile {
         }
     }
 
-    /// Bytes that were sent for `offset` have gone to `start`.
+    /// Records that bytes sent for `offset` were written at `start`.
     pub(super) fn was_written(&mut self, offset: u64, start: u64, length: usize) {
         let end = offset.saturating_add(length as u64);
         self.story.gap.written(offset..end);
@@ -165,7 +164,7 @@ impl OpenFile {
     }
 }
 
-/// A directory that a session holds open.
+/// An open directory of a session.
 pub struct OpenDirectory {
     pub(super) directory: Box<dyn Directory>,
     pub(super) path: VPath,
@@ -174,7 +173,7 @@ pub struct OpenDirectory {
 
 #[cfg(test)]
 impl OpenDirectory {
-    /// For tests of what holds them.
+    /// Makes one without permissions, for tests.
     pub(crate) fn granted_nothing(directory: Box<dyn Directory>) -> Self {
         Self {
             directory,
@@ -184,12 +183,12 @@ impl OpenDirectory {
     }
 }
 
-/// The overwrites of a session that are under way.
+/// The overwrites of a session in progress.
 #[derive(Default)]
 pub(super) struct Overwrites(Mutex<Vec<Arc<Overwrite>>>);
 
 impl Overwrites {
-    /// The one of this old file.
+    /// Returns the overwrite of this existing file.
     pub(super) fn of(&self, inode: (u64, u64)) -> Option<Arc<Overwrite>> {
         let pending = lock(&self.0);
         pending.iter().find(|one| one.inode == inode).cloned()
@@ -208,9 +207,9 @@ impl Overwrites {
     }
 }
 
-/// An overwrite: the session finds it by the old file, and the handle has it.
+/// A safe overwrite. The session finds it by the existing file; the handle has it, too.
 pub(super) struct Overwrite {
-    /// The old file.
+    /// The existing file.
     pub(super) inode: (u64, u64),
     pub(super) place: Box<dyn Replacement>,
     pub(super) stage: Mutex<Stage>,
@@ -220,30 +219,30 @@ pub(super) enum Stage {
     Pending(Pending),
     /// The new file has the name.
     Done,
-    /// The old file has kept it, which the handle's CLOSE will say.
+    /// The existing file has kept the name, which the handle's CLOSE will report.
     Failed(Error),
 }
 
 pub(super) struct Pending {
-    /// Held open, so that no other file gets its number.
+    /// Held open, so that no other file gets its inode number.
     pub(super) _old: OpenFile,
-    /// What the handle has.
+    /// The file of the handle.
     pub(super) new: OpenFile,
-    /// Something that should have been written was not.
+    /// Data that should have been written is missing.
     pub(super) spoilt: bool,
 }
 
-/// How a handle ends.
+/// How a handle is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// The client has closed it.
     Closed,
-    /// The session has ended before.
+    /// The session ended first.
     Cut,
 }
 
 impl Overwrite {
-    /// Lets `see` have a look while it is pending.
+    /// Runs `see` on it if it is pending.
     pub(super) fn pending<T>(&self, see: impl FnOnce(&mut Pending) -> T) -> Option<T> {
         match &mut *lock(&self.stage) {
             Stage::Pending(pending) => Some(see(pending)),
@@ -251,7 +250,7 @@ impl Overwrite {
         }
     }
 
-    /// Something that should have been written was not: the old file must stay.
+    /// Records that data is missing: the existing file must stay.
     pub(super) fn spoil(&self) {
         self.pending(|pending| pending.spoilt = true);
     }

@@ -1,9 +1,10 @@
-//! The one place where a path becomes the place that a verb acts on.
+//! The one place where a path becomes the location of an operation.
 //!
-//! Where one set of permissions holds for the whole home, a path is used as it is. Where directories
-//! have their own, links could lead from one to the other: then the path is resolved first, the rules
-//! are asked about what came out, and the verb acts on exactly that, in a store that follows no links.
-//! If somebody puts a link there in between, the store says `ELOOP`, and all of it is tried again.
+//!
+//! Where one set of permissions holds for the whole home, the path is used as it is. Where directories have
+//! their own, links could lead from one to another: the path is resolved first, the permissions of the
+//! result are checked, and the operation acts on exactly that, in a store that follows no links. If a link
+//! appears meanwhile, the store returns `ELOOP` and everything is tried again.
 
 use std::borrow::Cow;
 
@@ -16,11 +17,11 @@ use crate::error::Error;
 use crate::rules::{Granted, Permission, Permissions};
 use crate::values::path::VPath;
 
-/// How often a path is resolved anew because somebody has put a link into it.
+/// How often a path is resolved again because a link has appeared in it.
 const TRIES: u32 = 4;
 
 impl Vfs {
-    /// Lets `act` do something at the place to which a path leads.
+    /// Runs `act` at the location of a path.
     pub(super) fn at<T>(
         &self,
         path: &VPath,
@@ -32,7 +33,7 @@ impl Vfs {
         })
     }
 
-    /// The same with two paths, whose last names stand for themselves.
+    /// Runs `act` at the locations of two paths, without following links in the last component.
     pub(super) fn at_both<T>(
         &self,
         one: &VPath,
@@ -46,7 +47,7 @@ impl Vfs {
         })
     }
 
-    /// Acts with the permissions of now; again if a link came into a path that was resolved.
+    /// Runs with the current permissions; again if a link appeared in a resolved path.
     pub(super) fn settled<T>(
         &self,
         act: impl Fn(&Permissions, u32) -> Result<T, Error>,
@@ -100,12 +101,12 @@ impl Vfs {
         })
     }
 
-    /// The path without links in it, but for its last name if that stands for itself.
+    /// Resolves the links of a path, except in the last component if that refers to itself.
     fn resolved(&self, path: &VPath, last: Last) -> Result<VPath, Error> {
         let (directory, name) = path.split_as_written();
         match last {
             Last::Followed => self.store.canonical(path),
-            // Without a name of its own nothing can be done with it.
+            // A path without a name of its own cannot be operated on.
             Last::Itself if name == b"." => Ok(path.clone()),
             Last::Itself => {
                 let mut place = self.store.canonical(&VPath::parse(directory)?)?.absolute();
@@ -116,12 +117,12 @@ impl Vfs {
         }
     }
 
-    /// Refused unless it is granted here, or done to something that the session has made.
+    /// Refuses the operation unless it is permitted here, or the session has created the file.
     pub(super) fn check_own(&self, place: &Place<'_>, verb: Verb) -> Result<(), Error> {
         verb.check(place.pass.granted, || self.is_own(place, verb))
     }
 
-    /// Has the session made what the verb acts on?
+    /// Returns whether the session has created the file of the operation.
     fn is_own(&self, place: &Place<'_>, verb: Verb) -> bool {
         let found = place.store.identity(&place.path, place.is_followed());
         found.is_ok_and(|found| self.session.made().has(&found))
@@ -130,7 +131,7 @@ impl Vfs {
                 .is_some_and(|succeeds| succeeds || verb.is_of_new())
     }
 
-    /// Remembers what was made, if there is anything that is not granted there.
+    /// Remembers a created directory if any permission is missing there.
     pub(super) fn remember_directory(&self, place: &Place<'_>) {
         if place.pass.granted != Granted::FULL
             && let Ok(identity) = place.store.identity(&place.path, false)
@@ -147,7 +148,8 @@ impl Vfs {
         }
     }
 
-    /// Refused unless it is granted now on an open file, or the session has made that.
+    /// Refuses the operation unless it is permitted on an open file now, or the session has created the
+    /// file.
     pub(super) fn check_open(&self, file: &OpenFile, verb: Verb) -> Result<(), Error> {
         let is_own = || {
             let found = file.file.identity();
@@ -158,7 +160,7 @@ impl Vfs {
         verb.check(now.granted, is_own)
     }
 
-    /// The same for one that is used often: what was found is kept.
+    /// Checks as [`Self::check_open`] does, and caches the result for frequent operations.
     pub(super) fn check_kept(&self, file: &mut OpenFile, verb: Verb) -> Result<(), Error> {
         if file.pass.generation != self.session.generation() {
             let inode = || Ok(file.file.metadata()?.inode);
@@ -167,12 +169,13 @@ impl Vfs {
         verb.check(file.pass.granted, || false)
     }
 
-    /// The same without anything that could block: false if that must be found out.
+    /// Returns whether a permission holds, without blocking; false if that is unknown.
     pub(super) fn is_granted_now(&self, file: &OpenFile, permission: Permission) -> bool {
         file.pass.generation == self.session.generation() && file.pass.granted.has(permission)
     }
 
-    /// Refused unless it is granted now on an open directory, or the session has made that.
+    /// Refuses the operation unless it is permitted on an open directory now, or the session has created
+    /// it.
     pub(super) fn check_directory(
         &self,
         directory: &mut OpenDirectory,
@@ -190,8 +193,8 @@ impl Vfs {
         })
     }
 
-    /// What is granted on something that was opened by this path, if the account was changed since.
-    /// Where directories have permissions of their own, the path must still lead to it.
+    /// Returns the permissions on an open file or directory after a change of the account. Where
+    /// directories have their own permissions, the path must still lead to it.
     fn renewed(
         &self,
         pass: Pass,
@@ -213,7 +216,7 @@ impl Vfs {
                 ..place.pass
             })
         });
-        // What cannot be found is looked for again at the next request.
+        // After a failure the next request looks again.
         found.unwrap_or(Pass {
             granted: Granted::NOTHING,
             ..pass

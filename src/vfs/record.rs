@@ -18,7 +18,7 @@ use crate::store::Changes;
 use crate::values::label::Label as _;
 use crate::values::path::VPath;
 
-/// What a verb does.
+/// An operation to record.
 #[derive(Clone, Copy)]
 pub(super) enum Deed<'a> {
     Open(&'a VPath),
@@ -37,15 +37,15 @@ pub(super) enum Deed<'a> {
     },
     Rename(&'a VPath, &'a VPath),
     Copy(&'a VPath, &'a VPath),
-    /// To tell where the home of somebody is.
+    /// Looks up the home of a user.
     FindHome(&'a VPath),
 }
 
-/// A file that a client has used, at its end.
+/// A client's file at its end.
 pub(super) struct Used<'a> {
     pub(super) path: &'a VPath,
     pub(super) story: &'a Story,
-    /// Why something that should have been written to it was not, or is not known to be.
+    /// Why data is missing or may be lost.
     pub(super) failure: Option<Error>,
     pub(super) end: End,
     pub(super) inode: (u64, u64),
@@ -64,7 +64,7 @@ impl Vfs {
             }
             Err(error) => {
                 let refusal = refusal(error);
-                // Of the WRITEs to a file, only the first that fails comes here.
+                // Of the WRITEs to a file, only the first failure comes here.
                 if matches!(deed, Deed::Write(_)) || refusal == Some(RefusalReason::Disk) {
                     let (action, path) = (deed.name(), text(deed.path()));
                     let (path, reason) = (&*path, error.to_string());
@@ -85,7 +85,7 @@ impl Vfs {
         outcome
     }
 
-    /// Records what was moved of a file.
+    /// Records the transfers of a file.
     pub(super) fn record_moves(&self, used: &Used<'_>) {
         let Used { path, story, .. } = used;
         let mut moves = Moves::default();
@@ -101,7 +101,7 @@ impl Vfs {
             self.log("upload", &upload, used.failure);
             moves.upload = Some(upload);
         }
-        // Who opens an empty file has all of it.
+        // An empty file is transferred completely by opening it.
         let is_nothing_to_read = story.size == 0 && story.upload.is_none();
         if let Some(download) = story.download.as_deref()
             && (download.bytes() > 0 || is_nothing_to_read)
@@ -119,7 +119,7 @@ impl Vfs {
         self.record_or_hash(path, used.inode, moves);
     }
 
-    /// Writes the line of a transfer to the log.
+    /// Writes the log line of a transfer.
     fn log(&self, kind: &str, moved: &Moved<'_>, failure: Option<Error>) {
         let (user, session) = (self.session.user(), self.session.id());
         let Moved {
@@ -159,7 +159,7 @@ fn moved(path: &VPath, transfer: &Transfer, result: TransferResult) -> Moved<'st
 }
 
 impl<'a> Deed<'a> {
-    /// As the log and the trail call it.
+    /// Returns its name in the log and the audit log.
     fn name(self) -> &'static str {
         match self {
             Self::Open(_) => "open",
@@ -179,7 +179,7 @@ impl<'a> Deed<'a> {
         }
     }
 
-    /// The name that is at stake: of two, the new one.
+    /// Returns the path concerned: of two, the new one.
     fn path(self) -> &'a VPath {
         match self {
             Self::Open(path)
@@ -199,11 +199,11 @@ impl<'a> Deed<'a> {
         }
     }
 
-    /// What the trail notes of it once it is done.
+    /// Returns its event for the audit log after success.
     fn event(self) -> Option<Event<'a>> {
         let two = |from: &'a VPath, to: &'a VPath| (text(from), text(to));
         Some(match self {
-            // Of these only the end counts: `record_moves`.
+            // The end of a transfer is recorded instead: `record_moves`.
             Self::Open(_) | Self::Write(_) | Self::Close(_) => return None,
             Self::List(_) | Self::Sync(_) | Self::FindHome(_) => return None,
             Self::Change(path, changes) => Event::Setstat {
@@ -248,13 +248,13 @@ impl fmt::Display for Deed<'_> {
     }
 }
 
-/// Why something was not allowed; `None` if it only could not be.
+/// Returns why an operation was refused; `None` if it failed for another reason.
 fn refusal(error: &Error) -> Option<RefusalReason> {
     match error {
         Error::Refused(_)
         | Error::NotAllowed(_)
         | Error::Os(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Some(RefusalReason::Permission),
-        // The kernel does not follow what leads out of a home by magic.
+        // The kernel does not follow magic links that lead out of a home.
         Error::Os(Errno::LOOP | Errno::XDEV) => Some(RefusalReason::Confinement),
         Error::Quota(_) | Error::Os(Errno::DQUOT) => Some(RefusalReason::Quota),
         Error::Os(Errno::NOSPC | Errno::IO) => Some(RefusalReason::Disk),

@@ -1,8 +1,9 @@
-//! Safe overwrites: what is uploaded over an old file goes to a new one beside it, which takes the old
-//! one's name when it is closed. See docs/adr/0007.
+//! Safe overwrites: an upload over an existing file goes to a new file beside it, which takes the name when
+//! it is closed. See docs/adr/0007.
 //!
-//! The session that overwrites sees the new file already. When it does anything else with that file
-//! by a path, the new one takes the name at once, and the handle goes on in it.
+//!
+//! The overwriting session sees the new file already. When it does anything else with that file by path,
+//! the new file takes the name immediately, and the handle continues in it.
 
 use std::mem;
 use std::sync::{Arc, Mutex};
@@ -20,14 +21,14 @@ use crate::store::{Changes, File, Metadata, OpenHow, PART, Replacement};
 use crate::values::path::VPath;
 
 impl Vfs {
-    /// Does who truncates this path replace the file? Parts of files are gone on with: a part of a
-    /// part would be found by nobody.
+    /// Returns whether truncating this path replaces the file. Partial uploads are resumed instead: nobody
+    /// would find a partial file of a partial file.
     pub(super) fn replaces(&self, path: &VPath) -> bool {
         let (_, name) = path.split_last();
         self.session.overwrites_safely() && !name.ends_with(PART)
     }
 
-    /// Opens a new file that is to take the place of the one that is there.
+    /// Opens a new file that is to replace an existing one.
     pub(super) fn overwrite(
         &self,
         at: &Place<'_>,
@@ -39,7 +40,7 @@ impl Vfs {
         let old = self.open_tracked(at, how)?;
         self.check_open(&old, Verb::Overwrite)?;
         let found = old.metadata()?;
-        // Both are there for a while.
+        // Both exist for a while.
         change.check_room(Usage::bytes(announced.unwrap_or(0)))?;
         let name = change.reserve(Usage::files(1))?;
         let (file, place) = at.store.replacement(&at.path, how, &found)?;
@@ -60,14 +61,14 @@ impl Vfs {
         Ok(file)
     }
 
-    /// What this session sees of a file: the new one, if it is overwriting it.
+    /// Returns the attributes that this session sees: those of the new file if it is overwriting it.
     pub(super) fn as_written(&self, found: Metadata) -> Result<Metadata, Error> {
         let overwrite = self.overwrites.of(found.inode);
         let new = overwrite.and_then(|one| one.pending(|pending| pending.new.metadata()));
         new.unwrap_or(Ok(found))
     }
 
-    /// Changes the new file, if this session is overwriting the one to which the path leads.
+    /// Changes the new file if this session is overwriting the file at this path.
     pub(super) fn change_new(
         &self,
         place: &Place<'_>,
@@ -80,8 +81,8 @@ impl Vfs {
         })
     }
 
-    /// If this session is overwriting what is there: can the new file still take its name? After a failure
-    /// the old file keeps it.
+    /// If this session is overwriting the file: returns whether the new file can still take its name. After
+    /// a failure the existing file keeps it.
     pub(super) fn overwriting(&self, place: &Place<'_>) -> Option<bool> {
         self.overwrite_of(place)?.pending(|pending| !pending.spoilt)
     }
@@ -90,14 +91,14 @@ impl Vfs {
         if self.overwrites.is_empty() {
             return None;
         }
-        // What is wrong with the path, the verb itself will find.
+        // The operation itself reports a bad path.
         let found = place.store.metadata(&place.path, place.is_followed());
         let found = found.ok()?;
         self.overwrites.of(found.inode)
     }
 
-    /// Before a verb does something else with the file to which the path leads: if this session is
-    /// overwriting it, the new file takes its name now.
+    /// Runs before another operation on the file at this path: if this session is overwriting it, the new
+    /// file takes the name now.
     pub(super) fn finish_early(&self, place: &Place<'_>) -> Result<(), Error> {
         let Some(overwrite) = self.overwrite_of(place) else {
             return Ok(());
@@ -120,14 +121,14 @@ impl Vfs {
             Err(cause) => Stage::Failed(self.keep(&*overwrite.place, new.path(), cause)),
         };
         match (&*stage, spoilt) {
-            // The client knows that not everything could be written.
+            // The client knows that data is missing.
             (Stage::Failed(error), false) => Err(*error),
             _ => Ok(()),
         }
     }
 
-    /// Who removes a file after a failure to overwrite it means what has come of the new one: that is
-    /// removed, and the old one is there again.
+    /// Removes the partial new file after a failed overwrite, if the client removes the file: the existing
+    /// file becomes visible again.
     pub(super) fn remove_spoilt(&self, place: &Place<'_>) -> Option<Result<(), Error>> {
         let overwrite = self.overwrite_of(place)?;
         let spoilt = overwrite.pending(|pending| pending.spoilt);
@@ -142,7 +143,7 @@ impl Vfs {
         Some(removed)
     }
 
-    /// Closes the file of a handle that overwrites. `synced` is whether it is known to be on the disk.
+    /// Closes the file of an overwriting handle. `synced` is whether it is known to be on disk.
     pub(super) fn end_overwrite(
         &self,
         overwrite: &Overwrite,
@@ -193,7 +194,7 @@ impl Vfs {
         Ok(())
     }
 
-    /// The old file stays: keeps what has come of the new one where it can be gone on with.
+    /// Keeps the existing file, and the data of the new one where it can be resumed.
     fn keep(&self, place: &dyn Replacement, path: &VPath, cause: Option<Error>) -> Error {
         let kept = self.keep_counted(place);
         let (user, peer) = (self.session.user(), self.session.peer());

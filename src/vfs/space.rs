@@ -1,4 +1,4 @@
-//! Space: the tighter of the disk and the quota.
+//! Free space: the lower of disk and quota.
 
 use super::access::Last;
 use super::home::Vfs;
@@ -7,36 +7,36 @@ use crate::error::Error;
 use crate::store::Space;
 use crate::values::path::VPath;
 
-/// The size of a block where a quota holds, in bytes.
+/// The block size that is reported where a quota applies, in bytes.
 const QUOTA_BLOCK: u64 = 1024;
 
-/// Space in bytes, as space-available tells it (draft-ietf-secsh-filexfer-13, section 9.2).
+/// Space in bytes, as in space-available (draft-ietf-secsh-filexfer-13, section 9.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// On the disk.
+    /// Size of the disk.
     pub total: u64,
-    /// Free on the disk.
+    /// Free space on the disk.
     pub free: u64,
-    /// What the account may use.
+    /// The account's quota.
     pub user_total: u64,
-    /// What it may use beyond what it does.
+    /// What remains of the quota.
     pub user_free: u64,
-    /// What is allocated at once.
+    /// Allocation unit.
     pub block: u64,
 }
 
 impl Vfs {
-    /// Space where a path lies.
+    /// Returns the space at a path.
     pub fn space(&self, path: &VPath) -> Result<Space, Error> {
         Ok(self.within_quota(self.space_on_disk(path)?))
     }
 
-    /// Space where an open directory lies.
+    /// Returns the space at an open directory.
     pub fn directory_space(&self, directory: &OpenDirectory) -> Result<Space, Error> {
         Ok(self.within_quota(directory.directory.space()?))
     }
 
-    /// Space where an open file lies.
+    /// Returns the space at an open file.
     pub fn file_space(&self, file: &OpenFile) -> Result<Space, Error> {
         Ok(self.within_quota(file.file.space()?))
     }
@@ -48,7 +48,7 @@ impl Vfs {
         })
     }
 
-    /// Space where a path lies, in bytes.
+    /// Returns the space at a path in bytes.
     pub fn room(&self, path: &VPath) -> Result<Room, Error> {
         let space = self.space_on_disk(path)?;
         let bytes = |blocks: u64| blocks.saturating_mul(space.block_size);
@@ -64,12 +64,12 @@ impl Vfs {
         })
     }
 
-    /// The tighter of the disk and the quota.
+    /// Returns the lower of disk and quota.
     fn within_quota(&self, space: Space) -> Space {
         let (limits, left) = (self.ledger().limits(), self.ledger().left());
         let mut space = space;
         if let (Some(limit), Some(left)) = (limits.bytes, left.bytes) {
-            // Small enough for small quotas; both of them count in it.
+            // Small enough for small quotas; both values are multiples of it.
             let blocks = |count: u64| count.saturating_mul(space.block_size) / QUOTA_BLOCK;
             space.blocks = blocks(space.blocks).min(limit / QUOTA_BLOCK);
             space.blocks_available = blocks(space.blocks_available).min(left / QUOTA_BLOCK);

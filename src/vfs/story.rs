@@ -1,4 +1,4 @@
-//! What there is to tell of a file at its end.
+//! The history of an open file, from which its end is recorded.
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -7,19 +7,19 @@ use super::gap::Gap;
 use crate::error::Error;
 use crate::session::transfers::UnderWay;
 
-/// What there is to tell of a file at its end.
+/// The history of an open file.
 #[derive(Default)]
 pub(super) struct Story {
-    /// When it was opened.
+    /// Its size when it was opened.
     pub(super) size: u64,
-    /// Opening it has made or cut it, and nothing was copied into it.
+    /// Opening it has created or truncated it, and nothing was copied into it.
     pub(super) is_new: AtomicBool,
-    /// Why something that should have been written to it was not, the first time.
+    /// Why data is missing: the first reason.
     pub(super) failure: OnceLock<Error>,
-    /// Where that was, as its client counts.
+    /// Missing ranges, by the client's offsets.
     pub(super) gap: Gap,
-    /// What its client reads; `None` where the server uses it for itself.
+    /// The client's download; `None` where the server itself uses the file.
     pub(super) download: Option<UnderWay>,
-    /// What its client writes.
+    /// The client's upload.
     pub(super) upload: Option<UnderWay>,
 }

@@ -1,4 +1,4 @@
-//! Removes what a crash left of safe overwrites, without a session.
+//! Removes temporary files that a crash left behind during safe overwrites, without a session.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use crate::quota::Ledger;
 use crate::store::{Kind, Metadata, Store};
 use crate::values::path::VPath;
 
-/// Is this a regular file that was last written to before this time, in seconds since 1970?
+/// Returns whether this is a regular file that was last written before a time, in seconds since 1970.
 pub fn is_stale(metadata: &Metadata, before: i64) -> bool {
     metadata.kind() == Kind::File && metadata.mtime < before
 }
 
-/// Removes a name that [`Store::leftovers`] has told, if its file [is stale](is_stale) and no session
-/// has it open. Gives its size; `None` if it stays.
+/// Removes a name from [`Store::leftovers`] if its file [is stale](is_stale) and no session has it open.
+/// Returns its size; `None` if it stays.
 pub fn sweep(
     store: &dyn Store,
     ledger: &Arc<Ledger>,

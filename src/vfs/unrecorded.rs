@@ -1,5 +1,5 @@
-//! Transfers that have ended and whose hash the audit trail wants. Each is recorded once its hash is
-//! computed, which is heavy work and done in slices.
+//! Finished transfers whose hash the audit log requires. Each is recorded once its hash is computed, which
+//! is heavy work in slices.
 
 use super::access::{Last, Place};
 use super::hashing::Hashing;
@@ -12,12 +12,12 @@ use crate::store::READING;
 use crate::values::path::VPath;
 
 impl Vfs {
-    /// Are there transfers that are to be recorded before anything else is done?
+    /// Returns whether transfers must be recorded before other work.
     pub fn has_unrecorded(&self) -> bool {
         !self.unrecorded.lock().is_empty()
     }
 
-    /// Computes a slice of the hash of a transfer, and records it once the hash is there.
+    /// Computes a slice of a transfer's hash, and records the transfer once it is complete.
     pub fn record_on(&self) {
         let Some(mut first) = self.unrecorded.lock().pop_front() else {
             return;
@@ -31,7 +31,7 @@ impl Vfs {
         }
     }
 
-    /// Records what was moved of a file, at once unless a hash is wanted and not known.
+    /// Records the transfers of a file, immediately unless an unknown hash is required.
     pub(super) fn record_or_hash(&self, path: &VPath, inode: (u64, u64), mut moves: Moves) {
         let wants_hashes = self.session.witness().wants_hashes();
         let is_hashed = wants_hashes && moves.complete().next().is_some();
@@ -51,8 +51,8 @@ impl Vfs {
         }
     }
 
-    /// Opens a file that was closed, if it still goes by its name. Its hash is for the operator, whatever
-    /// its owner may read.
+    /// Opens a closed file if it still has its name. The hash is for the operator, whatever its owner may
+    /// read.
     fn open_to_record(&self, path: &VPath, inode: (u64, u64)) -> Option<(OpenFile, Hashing)> {
         let open = |place: &Place<'_>| self.open_counted(place, &READING, None);
         let file = self.at(path, Last::Followed, open).ok()?;

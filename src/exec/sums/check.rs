@@ -1,4 +1,4 @@
-//! `md5sum -c`: do files still have the hashes of a list?
+//! `md5sum -c`: checks files against the hashes of a list.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use crate::io::pipe::{Gone, Pipe};
 use crate::values::path::VPath;
 use crate::vfs::{OpenFile, Vfs};
 
-/// A line may be so long, in bytes: a path with every byte escaped, and more.
+/// Longest line of a list, in bytes: a path with every byte escaped, and more.
 const LONGEST_LINE: usize = 64 << 10;
-/// Read at once.
+/// Bytes that are read at a time.
 const PIECE: usize = 64 << 10;
 
-/// Why a list is not checked to its end.
+/// Why the check of a list ends early.
 enum Stop {
     Gone,
     Failed(Error),
@@ -36,7 +36,7 @@ impl From<Error> for Stop {
     }
 }
 
-/// What came of a list.
+/// The outcome of checking a list.
 #[derive(Default)]
 struct CheckOutcome {
     listed: u64,
@@ -56,7 +56,7 @@ impl CheckOutcome {
 }
 
 impl Sum {
-    /// Checks all lists; `-` is stdin.
+    /// Checks all lists; `-` is the standard input.
     pub(super) async fn check_all<P: Pipe>(
         &self,
         how: CheckOptions,
@@ -203,17 +203,17 @@ impl Sum {
 
 /// A list that is read line by line.
 struct CheckList {
-    /// As messages name it.
+    /// Its name in messages.
     shown: Vec<u8>,
     source: SumSource,
-    /// What was read and is not used yet.
+    /// Bytes that are read and not parsed.
     rest: BytesMut,
     ended: bool,
 }
 
 enum SumSource {
     Input,
-    /// A file by its name; once it is open, and where it is read next.
+    /// A file by its name; once open, with the offset of the next read.
     File(Vec<u8>, Option<(OpenFile, u64)>),
 }
 
@@ -232,7 +232,7 @@ impl CheckList {
         }
     }
 
-    /// The next line without its end.
+    /// Returns the next line without its end.
     async fn next_line<P: Pipe>(
         &mut self,
         vfs: &Arc<Vfs>,
@@ -284,7 +284,7 @@ impl CheckList {
     }
 }
 
-/// The next piece of a file, and where to go on; at the end the file is closed.
+/// Reads the next chunk of a file; returns it with the next offset. Closes the file at its end.
 fn read_piece(
     vfs: &Vfs,
     name: &[u8],

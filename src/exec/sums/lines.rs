@@ -1,8 +1,8 @@
-//! The lines that the sums write, and read back with `-c`.
+//! The lines that the hash commands print and read back with `-c`.
 
 use crate::hashes::Algorithm;
 
-/// A hash and the name that it is said to be of.
+/// A hash and the name of its file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Listed {
     /// In lower case hexadecimal.
@@ -11,8 +11,8 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// Reads `HASH  NAME`, `HASH *NAME` or `SHA256 (NAME) = HASH`, each with a backslash before it if
-    /// the name is escaped.
+    /// Parses `HASH  NAME`, `HASH *NAME` or `SHA256 (NAME) = HASH`, each with a leading backslash if the
+    /// name is escaped.
     pub(super) fn parse(line: &[u8], algorithm: Algorithm) -> Option<Self> {
         let (escaped, line) = match line.trim_ascii_start() {
             [b'\\', rest @ ..] => (true, rest),
@@ -47,7 +47,9 @@ impl Listed {
     }
 }
 
-/// A name in one line: backslash, line feed and carriage return are written `\\`, `\n` and `\r`.
+/// Escapes backslash, line feed and carriage return in a name as `\\`, `
+///
+/// ` and `\r`.
 pub(super) fn escape(name: &[u8]) -> (bool, Vec<u8>) {
     let mut escaped = Vec::with_capacity(name.len());
     for byte in name {

@@ -1,4 +1,4 @@
-//! `md5sum` and its like, with the output of GNU coreutils (its manual, section 6.4 and on).
+//! `md5sum` and similar commands, with the output of GNU coreutils (its manual, section 6.4 and following).
 
 mod check;
 mod lines;
@@ -20,7 +20,7 @@ use crate::io::pipe::{Gone, Pipe};
 use crate::values::path::VPath;
 use crate::vfs::{HashingFile, Vfs};
 
-/// Bytes of stdin that are computed in one go.
+/// Bytes of the standard input that are hashed at a time.
 const GATHERED: usize = 1 << 20;
 
 impl Sum {
@@ -34,7 +34,7 @@ impl Sum {
         }
     }
 
-    /// Hashes all files, or stdin if there are none. What fails is told, and the rest goes on.
+    /// Hashes all files, or the standard input without any. Reports a failure and continues.
     pub(super) async fn run<P: Pipe>(
         mut self,
         vfs: &Arc<Vfs>,
@@ -80,7 +80,7 @@ impl Sum {
         Ok(status)
     }
 
-    /// Takes the options out; what is left are names.
+    /// Takes the options; returns the remaining arguments, which are names.
     fn options(&mut self, words: Vec<Word>) -> Result<Vec<Word>, String> {
         let mut names = Vec::new();
         let mut checking = CheckOptions::default();
@@ -117,7 +117,7 @@ impl Sum {
         Ok(names)
     }
 
-    /// Hashes a file in slices. It counts as a request.
+    /// Hashes a file in slices. Counts as a request.
     async fn of_file<P: Pipe>(
         &self,
         vfs: &Arc<Vfs>,
@@ -149,7 +149,7 @@ impl Sum {
         }
     }
 
-    /// Computes what comes on stdin, in large pieces and not on the connection's own thread.
+    /// Hashes the standard input, in large chunks and on another thread than the connection's.
     async fn of_input<P: Pipe>(&self, vfs: &Arc<Vfs>, pipe: &mut P) -> Result<Hash, Gone> {
         let mut hasher = Hasher::new(self.algorithm);
         while let Some(first) = pipe.receive().await {
@@ -202,7 +202,7 @@ impl Sum {
     }
 }
 
-/// The names that words stand for, with their patterns expanded.
+/// Expands the patterns of arguments to names.
 fn expand(vfs: &Vfs, words: Vec<Word>) -> Result<Vec<Vec<u8>>, Error> {
     let mut expansion = Expansion::default();
     let mut names = Vec::new();

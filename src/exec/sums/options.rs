@@ -1,15 +1,15 @@
-//! The options of a sum.
+//! The options of a hash command.
 
 use crate::hashes::Algorithm;
 
-/// One of the commands, with its options.
+/// A hash command with its options.
 pub(in crate::exec) struct Sum {
     pub(super) algorithm: Algorithm,
-    /// Marks names with "*": read as binary, which makes no difference here.
+    /// Marks names with "*" for binary mode, which makes no difference here.
     pub(super) binary: bool,
-    /// BSD's form.
+    /// BSD's format.
     pub(super) tag: bool,
-    /// Lines end with NUL, and names are as they are.
+    /// Lines end with NUL, and names are not escaped.
     pub(super) zero: bool,
     /// The files are lists to check.
     pub(super) check: Option<CheckOptions>,
@@ -18,14 +18,14 @@ pub(in crate::exec) struct Sum {
 /// How lists are checked.
 #[derive(Clone, Copy, Default)]
 pub(super) struct CheckOptions {
-    /// Does not tell of what is right.
+    /// Omits successful checks from the output.
     pub(super) quiet: bool,
-    /// Tells nothing but by the exit status.
+    /// Prints nothing; only the exit status tells the outcome.
     pub(super) status: bool,
-    /// Tells of each line that is none.
+    /// Reports each malformed line.
     pub(super) warn: bool,
-    /// Lines that are none count as failures.
+    /// Malformed lines count as failures.
     pub(super) strict: bool,
-    /// Files that are not there do not count.
+    /// Missing files do not count.
     pub(super) ignore_missing: bool,
 }

@@ -13,7 +13,7 @@ use crate::vfs::{OpenFile, Part};
 
 /// Most bytes of hashes in one reply, which must fit in a packet.
 const MAX_HASHES: usize = 128 * 1024;
-/// The draft allows no smaller blocks.
+/// The draft's minimum block size.
 const LEAST_BLOCK: u32 = 256;
 
 impl Engine {
@@ -65,7 +65,7 @@ impl Engine {
         self.checked(id, checking, computed)
     }
 
-    /// The answer, if there is no more to compute.
+    /// Returns the reply once everything is computed.
     fn checked(
         &mut self,
         id: u32,

@@ -1,4 +1,4 @@
-//! Requests that take long: heavy work, done in slices, with nothing else of the session between them.
+//! Long-running requests, which run in slices; the session carries out no other request in between.
 
 use std::time::Instant;
 
@@ -7,12 +7,12 @@ use super::unfinished::{Answer, Outcome, Rest, UnfinishedRequest};
 use crate::error::Error;
 
 impl Engine {
-    /// Is there a request to go on with before any other?
+    /// Returns whether a request must continue before any other.
     pub fn is_unfinished(&self) -> bool {
         self.unfinished.is_some()
     }
 
-    /// Does a slice of what the unfinished request still needs.
+    /// Runs a slice of the unfinished request.
     pub fn go_on(&mut self) {
         let Some(UnfinishedRequest { id, rest, began }) = self.unfinished.take() else {
             return;
@@ -24,7 +24,7 @@ impl Engine {
         }
     }
 
-    /// Counts a request at its end.
+    /// Counts a request when it ends.
     pub(super) fn count_unless_unfinished(&mut self, packet_type: u8, began: Instant) {
         match &mut self.unfinished {
             Some(unfinished) => unfinished.began = Some((packet_type, began)),
@@ -59,7 +59,7 @@ impl Engine {
         }
     }
 
-    /// The answer to a CLOSE, once what was moved is recorded.
+    /// Returns the reply to a CLOSE, once the transfer is recorded.
     pub(super) fn recorded(&self, closed: Result<(), Error>) -> Outcome {
         if self.vfs.has_unrecorded() {
             return Ok(Answer::Later(Rest::Record(closed)));
@@ -67,12 +67,12 @@ impl Engine {
         closed.map(|()| Answer::Done)
     }
 
-    /// Are there transfers to be recorded, after [`Engine::finish`]?
+    /// Returns whether transfers remain to be recorded after [`Engine::finish`].
     pub fn is_recording(&self) -> bool {
         self.vfs.has_unrecorded()
     }
 
-    /// Does a slice of what recording them needs.
+    /// Runs a slice of recording them.
     pub fn record_on(&self) {
         self.vfs.record_on();
     }

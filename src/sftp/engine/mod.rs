@@ -1,5 +1,5 @@
-//! The engine: carries out one request after the other on the verbs of the vfs, and encodes the
-//! replies. Synchronous: it runs on the blocking pool, but for what `now` has.
+//! The engine: carries out one request after another with the operations of `vfs`, and encodes the replies.
+//! Synchronous: it runs on the blocking pool, except for the requests in `now`.
 
 mod check_file;
 mod later;

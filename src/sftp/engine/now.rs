@@ -1,5 +1,4 @@
-//! Requests that are carried out in the thread that serves the connection, without a trip to the
-//! blocking pool: those that are answered from memory.
+//! Requests that are answered from memory, on the connection's thread, without the blocking pool.
 
 use std::time::Instant;
 
@@ -12,7 +11,7 @@ use crate::sftp::wire::Frame;
 use crate::values::path::VPath;
 
 impl Engine {
-    /// Carries out a request that is answered from memory; false if it must go to the blocking pool.
+    /// Carries out a request that can be answered from memory; returns false if it needs the blocking pool.
     pub fn carry_out_now(&mut self, frame: &Frame) -> bool {
         let (true, true, Some(packet_type)) = (self.initialised, self.heard, frame.peek()) else {
             return false;
@@ -26,7 +25,7 @@ impl Engine {
     }
 
     fn answer_now(&mut self, packet_type: u8, frame: &Frame) -> Option<()> {
-        // The others are not decoded twice.
+        // Other requests are not decoded twice.
         if !matches!(
             packet_type,
             kind::READ | kind::OPEN | kind::CLOSE | kind::STAT | kind::LSTAT

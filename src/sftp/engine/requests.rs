@@ -1,4 +1,4 @@
-//! Each request, on the verbs of the vfs.
+//! Carries out each request with operations of `vfs`.
 
 use std::time::SystemTime;
 
@@ -21,10 +21,10 @@ use crate::values::path::VPath;
 use crate::vfs::authorized_keys;
 use crate::vfs::{Copying, CopyingFile};
 
-/// Longest READ that is answered whole, and longest WRITE that fits in a packet: as OpenSSH.
+/// Longest READ that is answered completely, and longest WRITE that fits in a packet: as OpenSSH.
 pub const MAX_DATA: u32 = MAX_PACKET as u32 - 1024;
 
-/// A NAME reply is closed when it holds this many bytes; sshfs takes no more than 128 KiB.
+/// A NAME reply ends at this many bytes; sshfs accepts at most 128 KiB.
 const NAMES_LIMIT: usize = 60 * 1024;
 
 impl Engine {
@@ -198,7 +198,7 @@ impl Engine {
         }
     }
 
-    /// For one more handle; what is no longer in use makes room first.
+    /// Reserves a handle; closes files that are no longer in use first.
     fn room(
         &self,
         look: impl Fn(&Handles) -> Result<HeldDescriptor, Error>,
@@ -214,15 +214,15 @@ impl Engine {
         let has = |flag: u32| flags & flag != 0;
         let write = has(open_flag::WRITE) || has(open_flag::APPEND);
         let how = OpenHow {
-            // Neither READ nor WRITE: OpenSSH opens for reading.
+            // Without READ and WRITE OpenSSH opens for reading.
             read: has(open_flag::READ) || !write,
             write,
             append: has(open_flag::APPEND),
             create: has(open_flag::CREAT),
             truncate: has(open_flag::TRUNC),
             exclusive: has(open_flag::CREAT) && has(open_flag::EXCL),
-            // A SIZE here is only an announcement (draft, section 6.3): never a resize. But what is
-            // announced must fit.
+            // SIZE only announces the size here (draft, section 6.3) and never resizes. But the announced
+            // size must fit.
             permissions: attrs.permissions,
         };
         let room = self.room(Handles::room)?;
@@ -321,7 +321,8 @@ impl Engine {
         Ok(Answer::Done)
     }
 
-    /// "~" and "~/x" are the home; "~user" only for the account itself (OpenSSH's PROTOCOL, 4.9).
+    /// Expands "~" and "~/x" to the home; "~user" only for the session's own account (OpenSSH's PROTOCOL,
+    /// section 4.9).
     fn expand_path(&mut self, id: u32, path: &[u8]) -> Outcome {
         let Some(after_tilde) = path.strip_prefix(b"~") else {
             return self.realpath(id, path);

@@ -1,4 +1,4 @@
-//! One SFTP session: takes requests one after the other, and answers them in their order.
+//! One SFTP session: carries out requests in order and answers them in order.
 
 use std::time::Instant;
 
@@ -26,19 +26,18 @@ pub struct Engine {
     pub(super) handles: Handles,
     pub(super) replies: Replies,
     pub(super) notices: Vec<String>,
-    /// What was told since the last OPEN: all writes to a full disk are one event.
+    /// The last notice since the last OPEN: all writes to a full disk are one event.
     pub(super) last_notice: Option<String>,
-    /// Bytes of files in the replies, since it was asked.
+    /// Bytes of files in the replies since the last call of `take_read_bytes`.
     pub(super) read: u64,
-    /// The request that takes long, if there is one.
+    /// The long-running request, if there is one.
     pub(super) unfinished: Option<UnfinishedRequest>,
     pub(super) initialised: bool,
     pub(super) heard: bool,
 }
 
 impl Engine {
-    /// A session that has not seen INIT yet. `ids` are the uid and gid that the server's files
-    /// have.
+    /// Makes a session before INIT. `ids` are the uid and gid of the server's files.
     pub fn new(vfs: Vfs, ids: (u32, u32)) -> Self {
         let session = vfs.session();
         Self {
@@ -60,43 +59,43 @@ impl Engine {
         }
     }
 
-    /// Whose session it is.
+    /// Returns the session.
     pub fn session(&self) -> &Session {
         self.vfs.session()
     }
 
-    /// The replies that wait to be sent.
+    /// Returns the replies that wait to be sent.
     pub fn replies(&mut self) -> &mut Replies {
         &mut self.replies
     }
 
-    /// Bytes of files in the replies since this was asked last.
+    /// Takes the number of bytes of files in the replies since the last call.
     pub fn take_read_bytes(&mut self) -> u64 {
         std::mem::take(&mut self.read)
     }
 
-    /// Lines for the person at the other end.
+    /// Takes the notices for the user.
     pub fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
     }
 
-    /// From now on nobody hears the replies: what only reads is left out.
+    /// Stops replies: requests that only read are skipped from now on.
     pub fn unheard(&mut self) {
         self.heard = false;
         self.replies.discard();
         self.notices.clear();
     }
 
-    /// Are files or directories open, so that ending the session may block?
+    /// Returns whether files or directories are open, so that ending the session may block.
     pub fn holds_handles(&self) -> bool {
         self.handles.any() || self.session().ledger().has_spent()
     }
 
-    /// Ends the session: closes what is open. What is to be [recorded](Self::is_recording) then is left.
+    /// Ends the session and closes its files. What remains to be [recorded](Self::is_recording) stays.
     pub fn finish(&mut self) {
         for open in self.handles.drain() {
             if let OpenHandle::File(file) = open {
-                // Nobody is left to be told; the log is.
+                // No reply can be sent; the error is in the log.
                 let _ = self.vfs.abandon(file);
             }
         }
@@ -108,8 +107,7 @@ impl Engine {
         metrics.request(counted_as(packet_type), began.elapsed());
     }
 
-    /// Carries out one request. False if the stream makes no sense any more: then the channel must
-    /// end.
+    /// Carries out one request. Returns false if the stream is broken: the channel must end.
     pub fn carry_out(&mut self, frame: Frame) -> bool {
         let began = Instant::now();
         let packet_type = frame.peek();
@@ -125,8 +123,8 @@ impl Engine {
             return false;
         };
         if packet_type == kind::INIT {
-            // Whatever version the client offers, 3 is the one that both have. Extensions that it
-            // names are ignored: clients do not send any that matter to a server.
+            // Whatever version the client offers, the common one is 3. Its extensions are ignored: none
+            // that clients send concerns a server.
             self.initialised = frame.uint32().is_ok();
             if self.initialised && self.heard {
                 self.replies.version(advertised());
@@ -139,7 +137,7 @@ impl Engine {
         let answer = match Request::decode(packet_type, &mut frame) {
             Ok(request) if !self.heard && request.only_asks() => return true,
             Ok(request) => self.answer(id, request),
-            // It is too short for its fields.
+            // The packet is too short for its fields.
             Err(Truncated) => Err(Errno::INVAL.into()),
         };
         self.reply(id, answer);
@@ -160,7 +158,7 @@ impl Engine {
     }
 
     pub(super) fn refuse(&mut self, id: u32, error: Error) {
-        // After a refused WRITE its CLOSE says nothing new.
+        // After a refused WRITE its CLOSE adds nothing.
         let is_told = matches!(error, Error::Missing(_)) && self.last_notice.is_some();
         if deserves_notice(&error) && !is_told {
             self.notice(format!("landfall: {error}\n"));
@@ -170,8 +168,8 @@ impl Engine {
             .status(id, code_for(&error, self.client), &text);
     }
 
-    /// Queues a line for the person at the other end, if the client shows it. One line for one event, not for
-    /// each of the writes that were under way.
+    /// Queues a notice for the user, if the client shows it: one for an event, not one for each of the
+    /// pipelined writes.
     pub(super) fn notice(&mut self, line: String) {
         if self.client.shows_only_stderr() && self.last_notice.as_ref() != Some(&line) {
             self.last_notice = Some(line.clone());

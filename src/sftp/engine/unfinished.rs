@@ -1,4 +1,4 @@
-//! What a request is answered with, and requests that are not answered yet.
+//! Replies to requests, and requests without a reply so far.
 
 use std::time::Instant;
 
@@ -8,29 +8,29 @@ use crate::error::Error;
 use crate::hashes::Algorithm;
 use crate::vfs::{Copying, CopyingFile, Hashing, OpenFile};
 
-/// What a request that did not fail is answered with.
+/// The reply to a successful request.
 pub(super) enum Answer {
     /// STATUS with SSH_FX_OK.
     Done,
-    /// The reply is in the buffer already.
+    /// The reply is already queued.
     Replied,
     /// STATUS with SSH_FX_EOF.
     Eof,
-    /// It takes long, and this is still to be done.
+    /// The request runs long; the rest of its work.
     Later(Rest),
 }
 
 pub(super) type Outcome = Result<Answer, Error>;
 
-/// A request that is not answered yet.
+/// A request without a reply so far.
 pub(super) struct UnfinishedRequest {
     pub(super) id: u32,
     pub(super) rest: Rest,
-    /// Its type, and when it began.
+    /// Its type and start time.
     pub(super) began: Option<(u8, Instant)>,
 }
 
-/// What is still to be done for a request.
+/// The remaining work of a request.
 pub(super) enum Rest {
     /// check-file
     Check(Box<Checking>),
@@ -42,7 +42,7 @@ pub(super) enum Rest {
     },
     /// copy-file
     CopyFile(Box<CopyingFile>),
-    /// CLOSE: all is done but for the hash that the audit trail wants.
+    /// CLOSE: only the hash for the audit log remains.
     Record(Result<(), Error>),
 }
 
@@ -53,7 +53,7 @@ impl UnfinishedRequest {
     }
 }
 
-/// A check-file that is not answered yet.
+/// A check-file without a reply so far.
 pub(super) struct Checking {
     pub(super) of: HashSubject,
     pub(super) names_itself: bool,
@@ -61,9 +61,9 @@ pub(super) struct Checking {
     pub(super) hashing: Hashing,
 }
 
-/// What is hashed.
+/// The file to hash.
 pub(super) enum HashSubject {
     Handle(Bytes),
-    /// Opened by the request itself.
+    /// The request has opened it.
     Opened(OpenFile),
 }
