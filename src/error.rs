@@ -1,4 +1,4 @@
-//! The typed errors of the verbs. They become SSH_FX codes in one place only: `sftp::status`.
+//! The typed errors of operations. Only `sftp::status` maps them to SSH_FX codes.
 
 use std::fmt;
 
@@ -8,61 +8,61 @@ use crate::rules::{Denied, Permission};
 use crate::values::path::PathError;
 use crate::values::units::show_rounded;
 
-/// Why a verb did not do what was asked.
+/// Why an operation failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The operating system said no.
+    /// An error of the operating system.
     #[error("{}", describe(*.0))]
     Os(Errno),
-    /// The name itself cannot be.
+    /// The name is not possible.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// The request is well formed, but asks for something that cannot be meant.
+    /// The request is well formed, but its values make no sense.
     #[error("{0}")]
     Invalid(&'static str),
-    /// The request is understood and refused by the rules of this server.
+    /// The rules of this server refuse the request.
     #[error("{0}")]
     Refused(&'static str),
-    /// The rules of the account do not allow it.
+    /// The permissions of the account refuse the request.
     #[error("{0}")]
     NotAllowed(Denied),
-    /// The handle is not one that this session holds, or not of the right kind.
+    /// The session has no such handle, or the handle is of another kind.
     #[error("{0}")]
     Handle(&'static str),
-    /// The request or the extension is unknown, or this file system cannot do it.
+    /// The request or the extension is unknown, or this file system does not support it.
     #[error("{0}")]
     Unsupported(&'static str),
-    /// The account may not use more.
+    /// The quota of the account is exhausted.
     #[error("{0}")]
     Quota(Exceeded),
-    /// A new file could not take the place of the old one.
+    /// A new file could not replace the existing one.
     #[error("{0}")]
     Unfinished(UnfinishedOverwrite),
-    /// A file is closed of which a part could not be written, and was not sent again.
+    /// A file was closed without a part that could not be written and was not sent again.
     #[error("{0}; a part of the file is missing")]
     Missing(Cause),
-    /// A limit of the server is reached; the number is the limit.
+    /// A limit of the server is reached, with its value.
     #[error("{0} (limit {1})")]
     Limit(&'static str, u64),
 }
 
-/// Which quota of an account is in the way, and how.
+/// The quota that is exhausted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exceeded {
-    /// That of bytes.
+    /// Bytes.
     Bytes {
-        /// Used now.
+        /// Current usage.
         used: u64,
-        /// The most that may be used.
+        /// The quota.
         limit: u64,
-        /// So much more was wanted, if that is worth telling.
+        /// The additional amount, if it helps the user.
         wanted: Option<u64>,
     },
-    /// That of files, directories and links.
+    /// Files, directories and links.
     Files {
-        /// Used now.
+        /// Current usage.
         used: u64,
-        /// The most that may be used.
+        /// The quota.
         limit: u64,
     },
 }
@@ -92,11 +92,11 @@ impl fmt::Display for Exceeded {
 /// Why a part of a file could not be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The operating system said no.
+    /// An error of the operating system.
     Os(Errno),
-    /// The account may not use more.
+    /// The quota of the account is exhausted.
     Quota(Exceeded),
-    /// The rules of the account do not allow it any more.
+    /// The permissions of the account have changed.
     NotAllowed(Denied),
     /// Anything else.
     Other,
@@ -124,28 +124,28 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Why an old file was not overwritten, and what became of the new one.
+/// Why an existing file was not overwritten, and the outcome for the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnfinishedOverwrite {
-    /// What the operating system said; `None` if not everything had been written before.
+    /// The error of the operating system; `None` if data was missing before.
     pub cause: Option<Errno>,
-    /// What became of the new file.
+    /// The outcome for the new file.
     pub kept: KeptPart,
 }
 
-/// What became of a new file that did not take the place of the old one.
+/// The outcome for a new file that did not replace the existing one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeptPart {
-    /// It lies beside it, as NAME.filepart.
+    /// It is kept as NAME.filepart.
     Part,
-    /// It lies beside it under a hidden name.
+    /// It is kept under a hidden name.
     Hidden,
-    /// There is nothing of it.
+    /// It is removed.
     Nothing,
 }
 
 impl UnfinishedOverwrite {
-    /// From the error that was met, if it was met only now.
+    /// Makes it from the error that occurred last, if any.
     pub fn new(error: Option<Error>, kept: KeptPart) -> Self {
         let cause = match error {
             Some(Error::Os(errno)) => Some(errno),
@@ -172,7 +172,7 @@ impl fmt::Display for UnfinishedOverwrite {
 }
 
 impl From<Permission> for Error {
-    /// It is missing.
+    /// The permission is missing.
     fn from(permission: Permission) -> Self {
         Self::NotAllowed(Denied::Lacks(permission))
     }
@@ -184,7 +184,7 @@ impl From<Errno> for Error {
     }
 }
 
-/// Plain words for the errors that a user can meet; the rest in the system's own words.
+/// Describes errors that a user can meet in plain words, others in the system's.
 fn describe(errno: Errno) -> String {
     match errno {
         Errno::NOENT => "No such file or directory".into(),

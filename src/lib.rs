@@ -1,28 +1,28 @@
 //! Landfall: an SFTP server for accounts that are not system users.
 //!
-//! The rooms of the house, from the top down. Imports point down only, and `tests/layout.rs` keeps it so.
+//! Its modules from the top down. Imports point down only; `tests/layout.rs` checks that.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`operator`] | what an operator types: the command line, its commands, `landfall top` |
+//! | [`operator`] | the command line of the operator: its commands, `landfall top` |
 //! | [`server`] | the composition root: listeners, worker threads, background jobs, shutdown |
-//! | [`control`] | the language of the control socket, which the two above speak |
+//! | [`control`] | the protocol of the control socket between the two above |
 //! | [`ssh`] | the adapter to russh: logins, channels, the stream |
 //! | [`sftp`], [`scp`] | the SFTP engine; scp's older protocol |
 //! | [`exec`] | the small commands of an exec request: checksums, `df`, `quota` |
 //! | [`vfs`] | the operations that all services share |
-//! | [`session`] | the proof of a login, and what a session may use |
-//! | [`sandbox`] | what the kernel lets the server touch |
-//! | [`config`] | config.toml, with the place of every fault |
-//! | [`quota`] | what an account uses, exactly |
+//! | [`session`] | the proof of a login, and the resources of a session |
+//! | [`sandbox`] | the kernel's restrictions of the process |
+//! | [`config`] | config.toml, with the position of every fault |
+//! | [`quota`] | exact usage and quota of accounts |
 //! | [`store`] | the file system of one home |
-//! | [`accounts`] | who somebody is |
+//! | [`accounts`] | accounts and their credentials |
 //! | [`admission`] | which connections are accepted before a login |
 //! | [`rules`] | what an account may do, and from where |
 //! | [`observe`] | the log, the audit log, the metrics |
 //! | [`error`] | the typed errors of operations |
 //! | [`database`] | the data folder and the database in it |
-//! | [`hashes`] | hashes of files, and which are known |
+//! | [`hashes`] | hashes of files, and the known ones |
 //! | [`io`] | buffers, threads, disks, and how accounts share them |
 //! | [`values`] | paths, sizes, times, names |
 

@@ -1,4 +1,4 @@
-//! The program: parse, load, dispatch, exit code.
+//! The program: parses the command line, loads the configuration, runs the command, sets the exit code.
 
 use std::process::ExitCode;
 
@@ -18,15 +18,15 @@ use landfall::operator::top;
 use landfall::server;
 use landfall::values::error_chain::chain;
 
-/// `landfall status` found no server; the number is that of systemctl and init scripts.
+/// Exit code of `landfall status` without a server, as of systemctl and init scripts.
 const NOT_RUNNING: u8 = 3;
 
 fn main() -> ExitCode {
-    // A shell asks for completions by an environment variable.
+    // A shell requests completions through an environment variable.
     CompleteEnv::with_factory(Cli::command).complete();
     match run(Cli::parse()) {
         Ok(code) => code,
-        // One a line, each with its place first, as compilers do: editors can jump to it.
+        // One per line, each starting with its position, as compilers print errors: editors can jump to it.
         Err(error) if error.is::<Faults>() || error.is::<ControlRefusal>() => {
             complain(&error.to_string());
             ExitCode::FAILURE
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     file_size_limit::survive_file_size_limit()?;
-    // What needs no config must work with a bad one, too.
+    // Commands that need no configuration must work with a faulty one, too.
     match &cli.command {
         Command::Completions { shell } => completions::run(*shell)?,
         Command::Man { folder } => manual::write(folder)?,
@@ -108,8 +108,8 @@ fn on_a_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
     outcome
 }
 
-/// Nothing is done with a faulty config. But a server that is to take it up finds the faults itself,
-/// so that they are in its log, too.
+/// Refuses to run with a faulty configuration. A server that is to reload it reports the faults itself, so
+/// that its log contains them, too.
 async fn refuse(command: &Command, faults: Faults) -> anyhow::Result<ExitCode> {
     match faults.data() {
         Some(data) if matches!(command, Command::Reload) => {

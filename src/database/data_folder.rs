@@ -1,4 +1,4 @@
-//! The data folder: its locks, and files in it that only this user can read.
+//! The data folder: its locks and its private files.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
@@ -11,37 +11,41 @@ use anyhow::{Context as _, bail};
 
 /// The name of the database in its folder.
 pub const NAME: &str = "landfall.db";
-/// The addresses that logins protect, beside the database.
+/// The file of addresses that logins protect.
 pub const KNOWN_SOURCES: &str = "known-sources";
-/// Held by the one server of a data folder.
+/// The lock of the server that uses a data folder.
 const SERVING: &str = "landfall.serving";
 
-/// What the server writes to, it does not write to through a link that somebody has put there. The value
-/// of O_NOFOLLOW fits.
+/// O_NOFOLLOW, which fits: the server does not write through a link at one of its own paths.
 pub(crate) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
-/// Is there a database in this data folder?
+/// Returns whether this data folder contains a database.
+///
 ///
 /// # Errors
-/// This user may not look there.
+///
+///
+/// This user may not access it.
 pub fn exists(data: &Path) -> anyhow::Result<bool> {
     let file = data.join(NAME);
     let found = file.try_exists();
     found.with_context(|| format!("cannot use {}", file.display()))
 }
 
-/// Shows that this process alone serves a data folder, for as long as this lives: a server keeps account
-/// of the homes in its memory.
+/// Proof that this process alone uses a data folder: a server keeps the usage of homes in memory.
 #[must_use]
 pub struct Alone {
     _lock: File,
 }
 
-/// Makes this process the one of a data folder, which is made if there is none: `None` if another is that,
-/// a server or a command that does its work while no server runs.
+/// Locks a data folder for this process, creating it if absent. `None` if another process holds the lock: a
+/// server, or a command that replaces one.
+///
 ///
 /// # Errors
-/// One of the disk, or a folder that others can change, with what to do.
+///
+///
+/// An error of the disk, or a folder that others can change, with what to do.
 pub fn try_serving(data: &Path) -> anyhow::Result<Option<Alone>> {
     prepare_folder(data)?;
     let path = data.join(SERVING);
@@ -56,8 +60,7 @@ pub fn try_serving(data: &Path) -> anyhow::Result<Option<Alone>> {
     }
 }
 
-/// Makes the data folder for this user alone; of one that exists, checks that nobody else can change
-/// what is in it.
+/// Creates the data folder for this user alone; checks that nobody else can change an existing one.
 pub(super) fn prepare_folder(data: &Path) -> anyhow::Result<()> {
     let shown = data.display();
     let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
@@ -65,7 +68,7 @@ pub(super) fn prepare_folder(data: &Path) -> anyhow::Result<()> {
     let metadata = fs::metadata(data).with_context(|| format!("cannot use {shown}"))?;
     let (owner, me) = (metadata.uid(), rustix::process::geteuid().as_raw());
     if owner != me {
-        // As root it would work, and leave files behind that the server cannot use.
+        // It would work as root, and leave files behind that the server cannot use.
         bail!(
             "the data folder {shown} belongs to user id {owner}, but this is user id {me}: run landfall as its owner"
         );
@@ -79,9 +82,10 @@ pub(super) fn prepare_folder(data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes an empty database that only this user can read. SQLite gives its other files the same mode.
+/// Creates an empty database that only this user can read. SQLite gives its other files the same mode.
 ///
-/// One that exists is not opened: closing it would take SQLite's locks from this process.
+///
+/// An existing one is not opened: closing it would release SQLite's locks of this process.
 pub(super) fn prepare_database(file: &Path) -> anyhow::Result<()> {
     let shown = file.display();
     match fs::symlink_metadata(file) {
@@ -99,10 +103,13 @@ pub(super) fn prepare_database(file: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Makes a file for this user alone, and so not through a link that leads elsewhere.
+/// Creates a file for this user alone, and not through a link.
+///
 ///
 /// # Errors
-/// Of the disk, or if there is something of this name.
+///
+///
+/// An error of the disk, or an existing file.
 pub(crate) fn new_private_file(file: &Path) -> std::io::Result<File> {
     OpenOptions::new()
         .write(true)
@@ -111,21 +118,26 @@ pub(crate) fn new_private_file(file: &Path) -> std::io::Result<File> {
         .open(file)
 }
 
-/// Copies what is left to be read of a file into a [new one](new_private_file), and waits until the disk has
-/// it.
+/// Copies the rest of a file into a [new one](new_private_file), and syncs it.
+///
 ///
 /// # Errors
-/// Of the disk, or if there is something of this name.
+///
+///
+/// An error of the disk, or an existing file.
 pub(crate) fn copy_to_new(from: &mut File, to: &Path) -> std::io::Result<()> {
     let mut new = new_private_file(to)?;
     std::io::copy(from, &mut new)?;
     new.sync_all()
 }
 
-/// Removes a file that may be there.
+/// Removes a file if it exists.
+///
 ///
 /// # Errors
-/// Of the disk.
+///
+///
+/// An error of the disk.
 pub(crate) fn remove_if_present(file: &Path) -> std::io::Result<()> {
     match fs::remove_file(file) {
         Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(()),

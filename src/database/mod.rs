@@ -1,5 +1,5 @@
-//! The database: one SQLite file in the data folder, opened by one process at a time, its schema
-//! brought up to date. What stands in it is read and written by `accounts::sql` and `quota::keeper`.
+//! The database: one SQLite file in the data folder, opened by one process at a time, with its schema
+//! migrated. `accounts::sql` and `quota::keeper` read and write its tables.
 
 mod data_folder;
 
@@ -18,20 +18,20 @@ use self::data_folder::{prepare_database, prepare_folder, private_file};
 pub use self::data_folder::{Alone, KNOWN_SOURCES, NAME, exists, try_serving};
 pub(crate) use self::data_folder::{NO_LINK, copy_to_new, new_private_file, remove_if_present};
 
-/// Held while a process opens the database, so that only one makes or changes its schema.
+/// The lock for opening the database, so that only one process creates or migrates its schema.
 const OPENING: &str = "landfall.db.opening";
-/// The schema, step by step.
+/// The steps of the schema.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
-/// How long one command waits for another that is writing.
+/// How long a command waits for another one that writes.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a command waits for a server that starts and has not brought the schema up to date yet.
+/// How long a command waits for a starting server to migrate the schema.
 const PATIENCE_WITH_A_START: Duration = Duration::from_secs(5);
-/// And looks again.
+/// How often it tries again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// A transaction that will write takes SQLite's write lock at its start: then two of them wait for
-/// each other, where otherwise one would fail half-way.
+/// Takes SQLite's write lock at the start of a transaction that will write, so that two of them wait for
+/// each other instead of one failing later.
 const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// The database; cheap to clone.
@@ -41,10 +41,12 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the database in a data folder, which must be there. Its schema is brought up to date unless a
-    /// server uses it.
+    /// Opens the existing database of a data folder. Migrates its schema unless a server uses it.
+    ///
     ///
     /// # Errors
+    ///
+    ///
     /// As [`Database::open_or_make`], and if there is none.
     pub async fn open(data: &Path) -> anyhow::Result<Self> {
         if !exists(data)? {
@@ -53,11 +55,14 @@ impl Database {
         Self::open_or_make(data).await
     }
 
-    /// Opens the database in a data folder; makes both if they are not there. Its schema is brought up to
-    /// date unless a server uses it.
+    /// Opens the database of a data folder, creating both if absent. Migrates its schema unless a server
+    /// uses it.
+    ///
     ///
     /// # Errors
-    /// One of the disk or of the database, a folder that others can change, or a running server of an
+    ///
+    ///
+    /// An error of the disk or the database, a folder that others can change, or a running server of an
     /// older version, with what to do.
     pub async fn open_or_make(data: &Path) -> anyhow::Result<Self> {
         prepare_folder(data)?;
@@ -75,14 +80,17 @@ impl Database {
                     data.join(NAME).display()
                 );
             }
-            // A server that starts brings it up to date by itself.
+            // A starting server migrates it.
             sleep(LOOK_AGAIN).await;
         }
     }
 
-    /// Opens a database to compare something with it: `None` if there is none, or its schema is older.
+    /// Opens a database for a comparison: `None` if there is none, or its schema is older.
+    ///
     ///
     /// # Errors
+    ///
+    ///
     /// As [`Database::open_or_make`].
     pub async fn open_as_it_is(data: &Path) -> anyhow::Result<Option<Self>> {
         if !exists(data)? {
@@ -92,10 +100,13 @@ impl Database {
         Self::open_with(data, None).await
     }
 
-    /// Opens a database of any version and changes nothing of it, nor of its folder.
+    /// Opens a database of any version without changing it or its folder.
+    ///
     ///
     /// # Errors
-    /// There is none, or of the disk.
+    ///
+    ///
+    /// There is none, or an error of the disk.
     pub(crate) async fn look_at(data: &Path) -> anyhow::Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(data.join(NAME))
@@ -107,16 +118,19 @@ impl Database {
         })
     }
 
-    /// As [`Database::open_or_make`], for the holder of the data folder.
+    /// As [`Database::open_or_make`], for the holder of the data folder's lock.
+    ///
     ///
     /// # Errors
-    /// One of the disk or of the database, with what to do.
+    ///
+    ///
+    /// An error of the disk or the database, with what to do.
     pub async fn open_alone(data: &Path, alone: &Alone) -> anyhow::Result<Self> {
         let database = Self::open_with(data, Some(alone)).await?;
         database.context("the schema of the database is older still")
     }
 
-    /// `None` if its schema is older and nothing proves that no server uses it.
+    /// Opens it; `None` if its schema is older and a server may be using it.
     async fn open_with(data: &Path, alone: Option<&Alone>) -> anyhow::Result<Option<Self>> {
         let lock = data.join(OPENING);
         let _lock = private_file(&lock)
@@ -134,18 +148,18 @@ impl Database {
         Ok(Some(database))
     }
 
-    /// For statements.
+    /// Returns the connection pool.
     pub(crate) fn pool(&self) -> &SqlitePool {
         &self.pool
     }
 
-    /// Starts a transaction that will write; no other one does meanwhile.
+    /// Starts a transaction that will write; no other one writes meanwhile.
     pub(crate) async fn begin_write(&self) -> anyhow::Result<Transaction<'static, Sqlite>> {
         let transaction = self.pool.begin_with(BEGIN_WRITE).await;
         transaction.context("the database is busy; try again")
     }
 
-    /// A connection of its own, whose commits do not wait for the disk.
+    /// Opens a connection whose commits do not wait for the disk.
     async fn relaxed(&self) -> anyhow::Result<SqliteConnection> {
         let mut connection = self.pool.acquire().await?.detach();
         sqlx::query("PRAGMA synchronous = NORMAL")
@@ -154,14 +168,16 @@ impl Database {
         Ok(connection)
     }
 
-    /// Writes a copy of the database as it is at this moment into a new file of this user alone,
-    /// whoever writes to it meanwhile.
+    /// Writes a consistent copy of the database into a new private file, even while others write.
+    ///
     ///
     /// # Errors
-    /// If the file exists, or cannot be written.
+    ///
+    ///
+    /// The file exists or cannot be written.
     pub async fn copy_to(&self, file: &Path) -> anyhow::Result<()> {
         let shown = file.display();
-        // SQLite would make it with what the umask allows; an empty file is what it may write into.
+        // SQLite would create it with the umask's mode; it accepts an empty file.
         new_private_file(file).with_context(|| format!("cannot make {shown}"))?;
         let name = file
             .to_str()
@@ -174,17 +190,17 @@ impl Database {
         Ok(())
     }
 
-    /// The last step of the schema that was taken; `None` if there is nothing in it yet.
+    /// Returns the last applied step of the schema; `None` if there is none.
     async fn schema(&self) -> Option<i64> {
         let steps =
             sqlx::query_scalar::<_, Option<i64>>("SELECT MAX(version) FROM _sqlx_migrations")
                 .fetch_one(&self.pool)
                 .await;
-        // Without that table there is nothing in it yet.
+        // Without that table the database is empty.
         steps.ok().flatten()
     }
 
-    /// Brings the schema up to date. The one that is there last took this step, if any.
+    /// Migrates the schema. `old` is the last step that the existing one has, if any.
     async fn migrate(&self, file: &Path, old: Option<i64>) -> anyhow::Result<()> {
         let shown = file.display();
         if let Some(old) = old.filter(|old| newest_schema() > Some(*old)) {
@@ -201,10 +217,10 @@ impl Database {
         }
     }
 
-    /// Copies a database that is about to get a newer schema.
+    /// Copies a database before its schema is migrated.
     async fn keep_before_migrating(&self, file: &Path, old: i64) -> anyhow::Result<()> {
         let copy = file.with_extension(format!("db.schema-{old}"));
-        // Left of an attempt that did not come to its end.
+        // Left over from an attempt that failed.
         remove_if_present(&copy).with_context(|| format!("cannot replace {}", copy.display()))?;
         self.copy_to(&copy).await?;
         warn!(
@@ -214,13 +230,12 @@ impl Database {
         Ok(())
     }
 
-    /// Writes everything to the main file and lets go of it.
+    /// Writes everything to the main file and closes it.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 
-    /// Opens the file, which must exist (it may be empty). Two processes must not do this at the same
-    /// time.
+    /// Opens the file, which must exist and may be empty. Two processes must not do this at the same time.
     async fn connect(file: &Path) -> anyhow::Result<Self> {
         let shown = file.display();
         let options = SqliteConnectOptions::new()
@@ -229,7 +244,7 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(PATIENCE)
-            // Folders for temporary files are outside of the server's sandbox.
+            // The sandbox excludes folders for temporary files.
             .pragma("temp_store", "MEMORY")
             .disable_statement_logging();
         let pool = SqlitePoolOptions::new()
@@ -248,14 +263,13 @@ fn newest_schema() -> Option<i64> {
     MIGRATIONS.iter().map(|step| step.version).max()
 }
 
-/// A connection for commits that need not wait for the disk: they outlive a server that is killed, and
-/// may be lost when the machine goes down. To wait would make the disk write out, at that moment, what
-/// all others have written too.
+/// A connection for commits that need not wait for the disk: they survive a killed server, and may be lost
+/// when the machine goes down. Waiting would make the disk write everything that others have written, too.
 #[derive(Default)]
 pub(crate) struct Relaxed(Option<SqliteConnection>);
 
 impl Relaxed {
-    /// Lets `act` use the connection. After a failure the next one gets a new one.
+    /// Runs `act` with the connection. After a failure the next call opens a new one.
     pub(crate) async fn run(
         &mut self,
         database: &Database,
@@ -274,7 +288,7 @@ impl Relaxed {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 impl Database {
-    /// Writes down a step of the schema that this program does not know.
+    /// Records a step of the schema that this program does not know.
     pub(crate) async fn pretend_newer(&self) {
         sqlx::query(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
@@ -328,7 +342,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         run(async {
-            // As the first landfall left it, with an account.
+            // The first schema, with an account.
             let first = MIGRATIONS.iter().next().unwrap().clone();
             let old = Migrator {
                 migrations: Cow::Owned(vec![first]),
@@ -350,7 +364,7 @@ mod tests {
                 .await
                 .unwrap();
             assert_eq!(name, "ann");
-            // Of an account that is older than the record of logins, the logins before that are unknown.
+            // For an account that is older than the record of logins, earlier logins are unknown.
             let began: String = sqlx::query_scalar("SELECT began FROM login_record")
                 .fetch_one(&database.pool)
                 .await
@@ -364,7 +378,7 @@ mod tests {
             assert_eq!(schema(&copy).await, 1);
             assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
 
-            // One that is up to date is not copied.
+            // A migrated one is not copied.
             fs::remove_file(&copy).unwrap();
             Database::open_or_make(folder.path())
                 .await

@@ -1,4 +1,4 @@
-//! The algorithms that clients ask for.
+//! The hash algorithms of requests.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use md5::Digest as _;
 /// Longest hash: that of SHA-512.
 const LONGEST: usize = 64;
 
-/// An algorithm, by the names of draft-ietf-secsh-filexfer-extensions-00, section 3.
+/// A hash algorithm, named as in draft-ietf-secsh-filexfer-extensions-00, section 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// CRC-32 as zlib has it; finds accidents only.
+    /// CRC-32 as in zlib; detects accidents only.
     Crc32,
-    /// RFC 1321; not safe against intent.
+    /// RFC 1321; not secure.
     Md5,
-    /// FIPS 180-4; not safe against intent.
+    /// FIPS 180-4; not secure.
     Sha1,
     /// FIPS 180-4.
     Sha224,
@@ -28,7 +28,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All there are.
+    /// All algorithms.
     pub const ALL: [Self; 7] = [
         Self::Crc32,
         Self::Md5,
@@ -39,7 +39,7 @@ impl Algorithm {
         Self::Sha512,
     ];
 
-    /// Its name in requests.
+    /// Returns its name in requests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Crc32 => "crc32",
@@ -52,13 +52,13 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of this name.
+    /// Returns the algorithm of this name.
     pub fn named(name: &[u8]) -> Option<Self> {
         let known = |algorithm: &Self| algorithm.name().as_bytes() == name;
         Self::ALL.into_iter().find(known)
     }
 
-    /// Bytes of a hash.
+    /// Returns the length of a hash in bytes.
     pub fn length(self) -> usize {
         match self {
             Self::Crc32 => 4,
@@ -72,7 +72,7 @@ impl Algorithm {
     }
 }
 
-/// A hash that is being computed.
+/// The computation of a hash.
 pub struct Hasher(HasherState);
 
 enum HasherState {
@@ -82,7 +82,7 @@ enum HasherState {
 }
 
 impl Hasher {
-    /// Of nothing yet.
+    /// Starts a computation.
     pub fn new(algorithm: Algorithm) -> Self {
         let sha = |algorithm| HasherState::Sha(digest::Context::new(algorithm));
         Self(match algorithm {
@@ -96,7 +96,7 @@ impl Hasher {
         })
     }
 
-    /// Takes in what comes next.
+    /// Adds data.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             HasherState::Crc32(hasher) => hasher.update(bytes),
@@ -105,7 +105,7 @@ impl Hasher {
         }
     }
 
-    /// The hash of all that was taken in.
+    /// Returns the hash of all data.
     pub fn finish(self) -> Hash {
         match self.0 {
             HasherState::Crc32(hasher) => Hash::new(&hasher.finalize().to_be_bytes()),
@@ -115,7 +115,7 @@ impl Hasher {
     }
 }
 
-/// A hash. Shown in lower case hexadecimal.
+/// A hash. Displayed in lower case hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hash {
     bytes: [u8; LONGEST],
@@ -123,7 +123,7 @@ pub struct Hash {
 }
 
 impl Hash {
-    /// Of these bytes.
+    /// Makes a hash of these bytes.
     pub(crate) fn new(hash: &[u8]) -> Self {
         let mut bytes = [0; LONGEST];
         let length = hash.len().min(LONGEST);
@@ -133,7 +133,7 @@ impl Hash {
         Self { bytes, length }
     }
 
-    /// Its bytes.
+    /// Returns its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }

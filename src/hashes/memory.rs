@@ -1,4 +1,4 @@
-//! Hashes of whole files that were computed already.
+//! Remembered hashes of whole files.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,15 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use super::algorithm::{Algorithm, Hash};
 
-/// Hashes that are remembered at the least; at the most it is twice as many, about 20 MB.
+/// Least number of remembered hashes; the most is twice as many, about 20 MB.
 const CAPACITY: usize = 50_000;
 
-/// File systems count times in ticks, some of them in steps of two seconds: a file that changed just
-/// now may change again without a new time.
+/// File systems count time in ticks, some in steps of two seconds: a file that has just changed may change
+/// again without a new time.
 const TICK: Duration = Duration::from_secs(3);
 
-/// What a file had in it, by what the file system says: when any of this is as before, so is what is
-/// in it. The last change of the inode cannot be set by any client.
+/// The identity of a file's content, from its attributes: while none of them changes, the content is the
+/// same. No client can set the change time of an inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Content {
     /// Device and inode.
@@ -23,12 +23,12 @@ pub struct Content {
     pub size: u64,
     /// Last modification: seconds since 1970, and nanoseconds.
     pub modified: (i64, u64),
-    /// Last change of the inode, in the same way.
+    /// Last change of the inode, in the same form.
     pub changed: (i64, u64),
 }
 
 impl Content {
-    /// Can it no longer change without a new time?
+    /// Returns whether a later change must show in the times.
     fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let seconds = now.map_or(0, |now| now.saturating_sub(TICK).as_secs());
@@ -36,7 +36,7 @@ impl Content {
     }
 }
 
-/// Two generations: when the young one is full, the old one is forgotten.
+/// Two generations: when the young one is full, the old one is dropped.
 #[derive(Default)]
 pub(super) struct KnownHashes {
     generations: Mutex<Generations>,
@@ -62,7 +62,7 @@ impl KnownHashes {
         Some(hash)
     }
 
-    /// Does nothing for a file that may have changed after it was read.
+    /// Remembers a hash, unless the file may have changed after it was read.
     pub(super) fn put(&self, content: Content, algorithm: Algorithm, hash: Hash) {
         if content.is_settled() {
             self.lock().put((content, algorithm), hash);
@@ -147,7 +147,7 @@ mod tests {
         let count = CAPACITY as u64;
         for inode in 0..4 * count {
             memory.put(content(inode, 100), Algorithm::Md5, hash());
-            // This one is asked for now and then.
+            // This one is used now and then.
             let first = memory.get(&content(0, 100), Algorithm::Md5);
             assert!(first.is_some(), "after {inode}");
         }

@@ -1,4 +1,4 @@
-//! Hashes of files: the algorithms that clients ask for, and the hashes that are known.
+//! Hashes of files: the algorithms, and a memory of known hashes.
 
 mod algorithm;
 mod memory;
@@ -8,14 +8,14 @@ use self::memory::KnownHashes;
 pub use self::algorithm::{Algorithm, Hash, Hasher};
 pub use self::memory::Content;
 
-/// The hashes that are known, for all sessions.
+/// The known hashes, for all sessions.
 #[derive(Default)]
 pub struct Hashes {
     memory: KnownHashes,
 }
 
 impl Hashes {
-    /// The hash of a whole file that has not changed since it was computed.
+    /// Returns the hash of a whole file if it has not changed since the computation.
     pub fn known(&self, content: &Content, algorithm: Algorithm) -> Option<Hash> {
         self.memory.get(content, algorithm)
     }
@@ -30,7 +30,7 @@ impl Hashes {
 mod tests {
     use super::*;
 
-    /// Known answers: of nothing, and of "abc" (RFC 1321, FIPS 180-4's examples; CRC-32 by zlib).
+    /// Known answers for the empty input and "abc" (RFC 1321, examples of FIPS 180-4; CRC-32 by zlib).
     #[test]
     fn the_algorithms_are_what_they_are_called() {
         let answers = [

@@ -1,20 +1,19 @@
-//! Memory for the data of downloads, used over and over: fresh memory would be cleared first, which
-//! for nothing but reading from the page cache into it is a tenth of all the work.
+//! Reusable memory for the data of downloads. The kernel would clear fresh memory first, which is a tenth
+//! of all the work when reading from the page cache.
 
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Size of a block: the longest SFTP packet, its length field included, fits.
+/// Size of a block: the longest SFTP packet with its length field fits.
 pub(crate) const BLOCK: usize = 256 * 1024 + 4;
 
-/// Blocks that are kept for the next data, of whatever session: 4 MiB for the whole process. Idle
-/// sessions have none.
+/// Blocks kept for reuse by any session: 4 MiB for the whole process. Idle sessions hold none.
 const KEPT: usize = 16;
 
 static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-/// A block that is being filled from its front. What lies behind is left over from earlier use.
+/// A block that is filled from its front. The rest contains data of earlier use.
 #[derive(Debug)]
 pub(crate) struct Block {
     memory: BlockMemory,
@@ -22,7 +21,7 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// A block with nothing in it.
+    /// Takes an empty block.
     pub(crate) fn take() -> Self {
         let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         Self {
@@ -31,23 +30,23 @@ impl Block {
         }
     }
 
-    /// Bytes in it.
+    /// Returns the number of filled bytes.
     pub(crate) fn len(&self) -> usize {
         self.used
     }
 
-    /// The next `length` bytes, to be filled and then [kept](Self::keep); `None` if they do not fit.
+    /// Returns the next `length` bytes to fill and then [keep](Self::keep); `None` if they do not fit.
     pub(crate) fn room(&mut self, length: usize) -> Option<&mut [u8]> {
         let end = self.used.checked_add(length)?;
         self.memory.0.get_mut(self.used..end)
     }
 
-    /// The next `length` bytes have been filled.
+    /// Keeps the next `length` bytes, which were filled.
     pub(crate) fn keep(&mut self, length: usize) {
         self.used = (self.used + length).min(BLOCK);
     }
 
-    /// What is in it. Its memory is used again when the last part of this is dropped.
+    /// Returns the filled part. Its memory is reused when the last reference to it is dropped.
     pub(crate) fn freeze(self) -> Bytes {
         Bytes::from_owner(self.memory).slice(..self.used)
     }
@@ -93,7 +92,7 @@ mod tests {
         let sent = block.freeze();
         assert_eq!(&sent[..], b"hello");
 
-        // Not used again as long as somebody holds a part.
+        // Not reused while somebody holds a part.
         let part = sent.slice(1..);
         drop(sent);
         let mut others: Vec<Block> = (0..KEPT + 1).map(|_| Block::take()).collect();

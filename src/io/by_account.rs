@@ -1,9 +1,9 @@
-//! Something that all sessions of an account have in common, for as long as it has any.
+//! A value that all sessions of an account share while it has any.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// One for each account that has sessions.
+/// One value for each account with sessions.
 #[derive(Debug)]
 pub(crate) struct ByAccount<T>(Mutex<HashMap<String, Weak<T>>>);
 
@@ -14,7 +14,7 @@ impl<T> Default for ByAccount<T> {
 }
 
 impl<T> ByAccount<T> {
-    /// That of an account; made if no session has it.
+    /// Returns the account's shared value, creating it if absent.
     pub(crate) fn join(&self, user: &str, make: impl FnOnce() -> T) -> Arc<T> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(there) = accounts.get(user).and_then(Weak::upgrade) {
@@ -26,7 +26,7 @@ impl<T> ByAccount<T> {
         new
     }
 
-    /// Those of all accounts that have sessions.
+    /// Returns the values of all accounts with sessions.
     pub(crate) fn all(&self) -> Vec<Arc<T>> {
         let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.values().filter_map(Weak::upgrade).collect()

@@ -1,29 +1,29 @@
-//! What has come of a stream, in the pieces in which it came.
+//! Received data of a stream, in the chunks in which it arrived.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// Pieces below this size are copied together, so that a peer that sends single bytes does not
-/// make us hold a separate allocation for each.
+/// Smaller chunks are copied together, so that a peer that sends single bytes does not cause an allocation
+/// for each.
 const SMALL_PIECE: usize = 1024;
 
-/// Bytes in order. Large pieces are never copied.
+/// Bytes in order. Large chunks are never copied.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
     complete: VecDeque<Bytes>,
-    /// Behind them: small ones, copied together.
+    /// Small chunks after them, copied together.
     small: BytesMut,
     length: usize,
 }
 
 impl Pieces {
-    /// Bytes in it.
+    /// Returns the number of bytes.
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    /// Adds what came next.
+    /// Adds a received chunk.
     pub(crate) fn push(&mut self, piece: Bytes) {
         self.length += piece.len();
         if piece.len() < SMALL_PIECE {
@@ -34,7 +34,7 @@ impl Pieces {
         }
     }
 
-    /// Takes the first `length` bytes, or as many as there are.
+    /// Takes the first `length` bytes, or all if there are fewer.
     pub(crate) fn take(&mut self, length: usize) -> VecDeque<Bytes> {
         let mut taken = VecDeque::with_capacity(1);
         let mut missing = length;
@@ -51,8 +51,8 @@ impl Pieces {
         taken
     }
 
-    /// Lets `read` take what it needs from the front of one piece after the other, until it has found
-    /// something; of a piece in which it finds nothing it takes all.
+    /// Lets `read` consume the front of one chunk after another until it returns something; a chunk without
+    /// a result is consumed completely.
     pub(crate) fn read<T, E>(
         &mut self,
         mut read: impl FnMut(&mut Bytes) -> Result<Option<T>, E>,
@@ -67,7 +67,7 @@ impl Pieces {
         Ok(None)
     }
 
-    /// Takes the next piece, whatever its length.
+    /// Takes the next chunk, whatever its length.
     pub(crate) fn take_first(&mut self) -> Option<Bytes> {
         if self.complete.is_empty() {
             self.complete_small();

@@ -1,7 +1,8 @@
-//! The disks on which homes lie: work on one that hangs keeps nothing waiting on the others.
+//! The disks of the homes: work on a disk that hangs delays nothing on others.
 //!
-//! A disk is a mounted file system. Which one holds a home is read from the table of mounts, never from the
-//! disk itself, since a call to one that hangs does not return.
+//!
+//! A disk is a mounted file system. The mount table tells which one holds a home, not the disk itself,
+//! since a call to one that hangs does not return.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
@@ -21,30 +22,30 @@ use crate::io::by_account::ByAccount;
 /// Homes of one disk that are worked on at the same time.
 const AT_ONCE: usize = 4;
 
-/// Time that disks have, all together, to answer questions about folders.
+/// Time for all disks together to answer questions about folders.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Time that each disk has that is asked when [`PATIENCE`] is over.
+/// Time for each disk that is asked after [`PATIENCE`].
 const LEAST_PATIENCE: Duration = Duration::from_millis(100);
 
-/// The table of mounts. It stays open because the sandbox forbids opening it later.
+/// The mount table. It stays open because the sandbox forbids opening it later.
 static MOUNTINFO: LazyLock<Option<File>> =
     LazyLock::new(|| File::open("/proc/self/mountinfo").ok());
 
-/// Opens what must be open before the sandbox is raised.
+/// Opens the mount table before the process enters its sandbox.
 pub(crate) fn prepare() {
     LazyLock::force(&MOUNTINFO);
 }
 
-/// A mounted file system, or a folder in which others are mounted.
+/// A mounted file system, or a folder that contains mount points.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Disk(String);
 
-/// The mounts at one moment: the device of each folder where something is mounted.
+/// The mounts at one moment: the device of each mount point.
 #[derive(Debug)]
 pub(crate) struct Mounts(BTreeMap<PathBuf, String>);
 
 impl Mounts {
-    /// Reads the table of mounts.
+    /// Reads the mount table.
     pub(crate) fn now() -> Self {
         let mut table = Vec::new();
         if let Some(file) = &*MOUNTINFO {
@@ -56,7 +57,7 @@ impl Mounts {
         Self::parse(&table)
     }
 
-    /// Reads lines of proc_pid_mountinfo(5). Of several mounts on one folder, the last one is seen.
+    /// Parses lines of proc_pid_mountinfo(5). Of several mounts on one folder, the last one is visible.
     fn parse(table: &[u8]) -> Self {
         let mount = |line: &[u8]| {
             let mut fields = line.split(|byte| *byte == b' ').skip(2);
@@ -72,7 +73,7 @@ impl Mounts {
         )
     }
 
-    /// The disk that holds a folder. A folder in which others are mounted is taken for a disk of its own:
+    /// Returns the disk of a folder. A folder that contains mount points counts as a disk of its own, since
     /// any of them can hang.
     pub(crate) fn disk_of(&self, folder: &Path) -> Disk {
         let holds_mounts = self.within(folder).any(|mounted| mounted != folder);
@@ -83,9 +84,9 @@ impl Mounts {
         }
     }
 
-    /// The folders on which something is mounted: this one, and those below it.
+    /// Returns the mount points at and below a folder.
     pub(crate) fn within(&self, folder: &Path) -> impl Iterator<Item = &Path> {
-        // In the order of paths, what is in a folder comes right behind it.
+        // In path order the contents of a folder follow it directly.
         let from = (Bound::Included(folder), Bound::Unbounded);
         let mounts = self.0.range::<Path, _>(from);
         mounts
@@ -94,7 +95,7 @@ impl Mounts {
     }
 }
 
-/// Undoes the escapes of the table of mounts, in which a blank and the like are three octal digits.
+/// Decodes the octal escapes of the mount table for blanks and the like.
 fn unescaped(mut field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
     while let [first, after @ ..] = field {
@@ -114,7 +115,7 @@ fn unescaped(mut field: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Bounds how many homes of each disk are worked on at once. Waiting for a turn costs no thread.
+/// Limits how many homes of each disk are worked on at once. Waiting for a turn costs no thread.
 #[derive(Debug, Default)]
 pub(crate) struct Turns(ByAccount<Semaphore>);
 
@@ -135,9 +136,9 @@ impl Turns {
     }
 }
 
-/// Asks a question about folders, and returns the answers that came in time. A thread stays behind for each
-/// that did not, until its disk answers. Once [`AT_ONCE`] folders of a disk are silent, its others are not
-/// asked about. Blocks for [`PATIENCE`] at most, and a little more for each silent folder.
+/// Asks a question about folders, and returns the answers that arrive in time. A thread stays behind for
+/// each missing one until its disk answers. Once [`AT_ONCE`] folders of a disk do not answer, its others
+/// are skipped. Blocks for at most [`PATIENCE`], and a little more for each silent folder.
 pub(crate) fn ask<T: Send + 'static>(
     folders: impl IntoIterator<Item = PathBuf>,
     question: impl Fn(&Path) -> T + Clone + Send + 'static,
@@ -153,7 +154,7 @@ pub(crate) fn ask<T: Send + 'static>(
         let question = question.clone();
         thread::spawn(move || {
             for folder in asked {
-                // Nobody waits for it any more once the time is over.
+                // Nobody waits for it after the deadline.
                 if answer.send(question(&folder)).is_err() {
                     break;
                 }
@@ -206,7 +207,7 @@ mod tests {
             ("/srv/nfs", "0:52"),
             ("/srv/nfs2", "8:2"),
             ("/with blank/anna", "0:51"),
-            // Others are mounted in it.
+            // It contains mount points.
             ("/srv", "/srv"),
         ] {
             assert_eq!(disk_of(folder), disk, "{folder}");

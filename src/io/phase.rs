@@ -1,23 +1,23 @@
-//! How far the server is on its way to its end: what all its connections must know.
+//! The phases of a stopping server, which all its connections observe.
 
 use tokio::sync::watch;
 
-/// A phase; each comes after the one before, and none comes back.
+/// A phase; phases follow in this order and never go back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// All is as usual.
+    /// Normal operation.
     Serving,
-    /// Nobody comes in any more; files that are being moved may get to their end.
+    /// No new connections; transfers may finish.
     Draining,
-    /// Every connection ends.
+    /// Every connection closes.
     Ending,
 }
 
-/// What a client is told whose session the end of the server cuts off.
+/// The reason that a client receives when the stopping server closes its session.
 pub const STOPPING: &str = "The server is stopping";
 
-/// Waits until this phase has come.
+/// Waits for this phase or a later one.
 pub async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
-    // Without a sender the process is ending anyhow.
+    // Without a sender the process is ending anyway.
     let _ = phases.wait_for(|now| *now >= phase).await;
 }

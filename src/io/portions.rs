@@ -1,24 +1,26 @@
-//! How much one account may hold of what all accounts share, so that none takes all of it.
+//! Limits how much one account may hold of a shared resource, so that none takes all of it.
 //!
-//! An account may hold as much as is left for all: half of what the others have not taken. Then there is
-//! always some for the account that comes next, whoever holds how much, and one account alone has much. It
-//! is how switches share their memory among ports (Choudhury and Hahne, "Dynamic queue length thresholds in
-//! a shared-memory packet switch", IEEE/ACM Transactions on Networking 6, 1998).
+//!
+//! An account may hold half of what the others have not taken. So something is always left for the next
+//! account, and an account that is alone gets much. Switches share their memory among ports like this
+//! (Choudhury and Hahne, "Dynamic queue length thresholds in a shared-memory packet switch", IEEE/ACM
+//! Transactions on Networking 6, 1998).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::io::by_account::ByAccount;
 
-/// So many an account may hold in any case.
+/// What an account may always hold.
 const LEAST: usize = 4;
 
-/// Returns the most of `all` that one may hold who holds `own` of what is held: half of what the others leave.
+/// Returns the most that a holder of `own` may hold of `all`, of which `held` is taken: half of what the
+/// others leave.
 pub fn share(all: usize, held: usize, own: usize) -> usize {
     all.saturating_sub(held.saturating_sub(own)) / 2
 }
 
-/// Something that is shared out among all accounts.
+/// A resource that is shared among all accounts.
 #[derive(Debug)]
 pub struct Portions {
     all: Arc<SharedBudget>,
@@ -27,13 +29,13 @@ pub struct Portions {
 
 #[derive(Debug)]
 struct SharedBudget {
-    /// How many there are for all.
+    /// The total.
     size: AtomicUsize,
     held: AtomicUsize,
 }
 
 impl Portions {
-    /// There are so many for all.
+    /// Makes a resource of this total.
     pub fn new(budget: usize) -> Self {
         let all = SharedBudget {
             size: AtomicUsize::new(budget),
@@ -45,12 +47,12 @@ impl Portions {
         }
     }
 
-    /// From now on there are so many. An account that holds more than it may keeps them.
+    /// Changes the total. An account that holds more than it may keeps it.
     pub fn set_budget(&self, budget: usize) {
         self.all.size.store(budget, Ordering::Relaxed);
     }
 
-    /// The portion of an account, which all its sessions share.
+    /// Returns the portion of an account, which all its sessions share.
     pub fn join(&self, user: &str) -> Portion {
         Portion {
             all: self.all.clone(),
@@ -66,15 +68,15 @@ pub struct Portion {
     account: Arc<AtomicUsize>,
 }
 
-/// The account holds as many as it may hold now.
+/// The account holds as much as it may now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsedUp {
-    /// So many.
+    /// The current limit.
     pub most: usize,
 }
 
 impl Portion {
-    /// Returns how many the account may hold now, if the others stay as they are.
+    /// Returns the current limit, if the others do not change.
     pub fn most(&self) -> usize {
         let held = self.all.held.load(Ordering::Relaxed);
         self.share(held, self.account.load(Ordering::Relaxed))
@@ -84,14 +86,17 @@ impl Portion {
         LEAST.max(share(self.all.size.load(Ordering::Relaxed), held, own))
     }
 
-    /// Takes one more.
+    /// Takes one unit.
+    ///
     ///
     /// # Errors
-    /// The account has as many as it may have now.
+    ///
+    ///
+    /// The account holds as much as it may now.
     pub fn take(&self) -> Result<Taken, UsedUp> {
         let own = self.account.fetch_add(1, Ordering::Relaxed);
         let held = self.all.held.fetch_add(1, Ordering::Relaxed);
-        // From here on it is given back however this ends.
+        // From here on it is returned in any case.
         let taken = Taken(self.clone());
         let most = self.share(held, own);
         if own < most {
@@ -102,7 +107,7 @@ impl Portion {
     }
 }
 
-/// One that is held, until this is dropped.
+/// A unit that is held until this is dropped.
 #[derive(Debug)]
 pub struct Taken(Portion);
 
@@ -128,7 +133,7 @@ mod tests {
         let (first, second) = (portions.join("first"), portions.join("second"));
         let of_first = all_of(&first);
         assert_eq!(of_first.len(), 500);
-        // Another session of the same account has no others.
+        // Another session of the same account shares the limit.
         let refused = portions.join("first").take().err();
         assert_eq!(refused, Some(UsedUp { most: 500 }));
         assert_eq!(second.most(), 250);

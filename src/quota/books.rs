@@ -1,20 +1,20 @@
-//! The figures of a home, and whether growth fits.
+//! The usage of a home, and whether growth fits.
 
 use super::usage::{Limits, Usage};
 use crate::error::{Error, Exceeded};
 
-/// What is known of the figures.
+/// What is known of the usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CountState {
-    /// They are in the database, too.
+    /// It is also in the database.
     Saved,
-    /// The database knows that they may have changed.
+    /// The database has recorded that it may have changed.
     Marked,
-    /// They are not known: growth waits for the count.
+    /// It is unknown: growth waits for the count.
     Uncounted,
-    /// The same, and the count has begun.
+    /// It is unknown, and the count is running.
     Counting,
-    /// They could not be counted: nothing grows.
+    /// The count has failed: nothing may grow.
     Lost,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Books {
     pub(super) used: Usage,
     pub(super) limits: Limits,
     pub(super) standing: CountState,
-    /// Sessions that are open.
+    /// Open sessions.
     pub(super) members: usize,
 }
 

@@ -1,10 +1,10 @@
-//! Files of a home that are no longer in use and not closed yet: many are closed at once, where that may
-//! wait for a disk.
+//! Files of a home that are no longer in use and not closed yet. Many are closed together, on a thread that
+//! may wait for a disk.
 //!
-//! A file without a name uses what it has until it is closed. So none is put here while names change
-//! (that is what [`Ledger::opening_now`] is held for), and whoever may change names has what is here closed
-//! before (that is what [`Change::names`](super::ledger::Change::names) does): who takes a last name away gives
-//! back what is gone.
+//!
+//! A file without a name uses space until it is closed. So no file is added here while names change
+//! ([`Ledger::opening_now`] is held for that), and a caller that may change names closes these files first
+//! ([`Change::names`](super::ledger::Change::names) does), so that removing a last name releases its usage.
 
 use std::sync::{Arc, RwLockReadGuard};
 use std::time::Instant;
@@ -14,19 +14,19 @@ use super::locks::lock;
 use super::spent_files::{MOST, SPENT_AT_MOST, Spent};
 
 impl Ledger {
-    /// Keeps a file that is no longer in use, and has a name, until there is time to close it.
+    /// Keeps an unused file, which has a name, open until there is time to close it.
     pub fn close_later(&self, _opening: &RwLockReadGuard<'_, ()>, spent: Spent) {
         let mut waiting = lock(&self.spent.0);
         waiting.files.push(spent);
         waiting.since.get_or_insert_with(Instant::now);
     }
 
-    /// Are there files that are no longer in use, and open?
+    /// Returns whether unused files are open.
     pub fn has_spent(&self) -> bool {
         !lock(&self.spent.0).files.is_empty()
     }
 
-    /// Is it time to close them, and is nobody about to do so? Who is told so does it.
+    /// Returns a closer if it is time to close them and nobody else is about to; the caller must use it.
     pub fn must_close_spent(self: &Arc<Self>) -> Option<Closer> {
         let mut waiting = lock(&self.spent.0);
         let is_late = waiting
@@ -48,11 +48,11 @@ impl Ledger {
     }
 }
 
-/// Somebody on the way to close the files.
+/// The obligation to close the files.
 pub struct Closer(Arc<Ledger>);
 
 impl Closer {
-    /// Closes them, which may wait for a disk.
+    /// Closes the files, which may wait for a disk.
     pub fn close(self) {
         self.0.close_spent();
     }

@@ -1,4 +1,4 @@
-//! The figures in the database, read for whoever asks.
+//! Usage figures, read from the database.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use sqlx::{Row as _, Sqlite};
 use super::usage::Usage;
 use crate::database::Database;
 
-/// What the database has of all accounts: the home that was counted, and the figures.
+/// Returns the stored usage of all accounts, each with the home that was counted.
 pub async fn figures_of_all(
     database: &Database,
 ) -> anyhow::Result<HashMap<String, (PathBuf, Usage)>> {
@@ -18,7 +18,7 @@ pub async fn figures_of_all(
     figures(database, sqlx::query(all)).await
 }
 
-/// The same of the accounts from one name to another.
+/// Returns the stored usage of the accounts between two names.
 pub(super) async fn figures_between(
     database: &Database,
     first: &str,
@@ -40,7 +40,7 @@ async fn figures(
     rows.into_iter().collect()
 }
 
-/// The same of one account.
+/// Returns the stored usage of one account.
 pub async fn figures_of(
     database: &Database,
     user: &str,

@@ -1,4 +1,4 @@
-//! The inodes that are open, in whatever session: one size for all their handles.
+//! The open inodes of all sessions: one size for all handles of an inode.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -9,20 +9,21 @@ use super::usage::Usage;
 /// File system and inode number.
 pub(super) type Inode = (u64, u64);
 
-/// Known from the first change on; then only changes of its holder change it.
+/// Known after the first change; then only changes by its holder alter it.
 pub(super) type Size = Arc<Mutex<Option<u64>>>;
 
 pub(super) struct OpenInode {
     pub(super) size: Size,
     pub(super) handles: usize,
-    /// Has it a name left?
+    /// Whether it has a name.
     pub(super) named: bool,
 }
 
-/// See the module's description.
+/// The open inodes; see the module documentation.
 ///
-/// One without a name is not found by its number any more: as soon as it is closed, the file system
-/// may give that number to a new file.
+///
+/// An inode without a name is not found by its number: once it is closed, the file system may reuse the
+/// number for a new file.
 #[derive(Default)]
 pub(super) struct OpenInodes {
     pub(super) by_number: HashMap<Inode, u64>,
@@ -35,7 +36,7 @@ impl OpenInodes {
         self.open.is_empty()
     }
 
-    /// What is used by those that a walk of the disk does not find.
+    /// Returns the usage of inodes that a walk of the disk does not find.
     pub(super) fn without_names(&self) -> Usage {
         let nameless = self.open.values().filter(|open| !open.named);
         nameless
@@ -46,7 +47,8 @@ impl OpenInodes {
             .fold(Usage::default(), Usage::plus)
     }
 
-    /// After a count the disk is asked again: the operator may have changed files by hand.
+    /// Forgets sizes after a count, so that they are read again: the operator may have changed files by
+    /// hand.
     pub(super) fn forget_sizes(&mut self) {
         for open in self.open.values_mut().filter(|open| open.named) {
             *lock(&open.size) = None;

@@ -1,5 +1,5 @@
-//! The figures in the database: all SQL about use, and the one task that runs it, so that what is
-//! written and read of an account keeps its order.
+//! Usage figures in the database: all SQL about usage, and the one task that runs it, which keeps reads and
+//! writes of an account in order.
 
 use std::path::{Path, PathBuf};
 
@@ -14,16 +14,16 @@ use super::usage::Usage;
 use crate::database::{Database, Relaxed};
 use crate::values::error_chain::chain;
 
-/// What the database has of an account.
+/// The stored usage of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredUsage {
-    /// The figures.
+    /// The usage.
     pub used: Usage,
-    /// They are right: nothing has changed since they were written.
+    /// Whether it is exact: nothing has changed since it was written.
     pub clean: bool,
 }
 
-/// An account, and its home as the database has it.
+/// An account, and its home according to the database.
 pub type AccountHome = (String, PathBuf);
 
 enum KeeperJob {
@@ -43,7 +43,7 @@ enum KeeperJob {
     Flush(oneshot::Sender<()>),
 }
 
-/// An account with its home: figures of another home are none of this one.
+/// An account with its home: usage of another home does not count.
 struct LedgerKey {
     user: String,
     home: String,
@@ -58,7 +58,7 @@ impl LedgerKey {
     }
 }
 
-/// See the module's description; cheap to clone.
+/// A handle of the task; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Keeper {
     jobs: mpsc::UnboundedSender<KeeperJob>,
@@ -67,11 +67,11 @@ pub(super) struct Keeper {
 const STOPPED: &str = "the server is stopping";
 
 impl Keeper {
-    /// Starts the task. It ends with the last of its handles.
+    /// Starts the task, which ends with its last handle.
     pub(super) fn start(database: Database) -> Self {
         let (jobs, mut queue) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            // What it loses when the machine goes down is counted anew ([`begin_serving`]).
+            // What it loses when the machine goes down is counted again ([`begin_serving`]).
             let mut relaxed = Relaxed::default();
             while let Some(job) = queue.recv().await {
                 carry_out(&database, &mut relaxed, job).await;
@@ -80,7 +80,7 @@ impl Keeper {
         Self { jobs }
     }
 
-    /// Notes that the figures change from now on. Waits, so never call it from async code.
+    /// Records that the usage changes from now on. Blocks, so never call it from async code.
     pub(super) fn mark(&self, user: &str, home: &Path) -> anyhow::Result<()> {
         let (done, marked) = oneshot::channel();
         let who = LedgerKey::new(user, home);
@@ -90,7 +90,7 @@ impl Keeper {
         marked.blocking_recv().context(STOPPED)?
     }
 
-    /// Writes figures that do not change any more.
+    /// Writes usage that does not change any more.
     pub(super) fn save(&self, user: &str, home: &Path, used: Usage) {
         if self
             .jobs
@@ -101,50 +101,50 @@ impl Keeper {
         }
     }
 
-    /// Writes figures of a home of which there are none.
+    /// Writes usage of a home that has none stored.
     pub(super) fn save_provisional(&self, user: &str, home: &Path, used: Usage) {
         let who = LedgerKey::new(user, home);
         let _ = self.jobs.send(KeeperJob::SaveProvisional(who, used));
     }
 
-    /// Tells the operator's commands how things stand, while they change.
+    /// Publishes the current usage for the operator's commands while it changes.
     pub(super) fn publish(&self, figures: impl IntoIterator<Item = (String, PathBuf, Usage)>) {
         let figures: Vec<_> = figures
             .into_iter()
             .map(|(user, home, used)| (LedgerKey::new(&user, &home), used))
             .collect();
         if !figures.is_empty() {
-            // Without a task there is nobody left to tell.
+            // Without a task the server is stopping.
             let _ = self.jobs.send(KeeperJob::Publish(figures));
         }
     }
 
-    /// Writes what was counted at the operator's wish.
+    /// Writes a count that the operator has requested.
     pub(super) fn counted(&self, user: &str, home: &Path, used: Usage) {
         let _ = self
             .jobs
             .send(KeeperJob::Counted(LedgerKey::new(user, home), used));
     }
 
-    /// Could not be counted: then there are no figures.
+    /// Removes stored usage after a failed count.
     pub(super) fn forget(&self, user: &str, home: &Path) {
         let _ = self
             .jobs
             .send(KeeperJob::Forget(LedgerKey::new(user, home)));
     }
 
-    /// Asks the server that runs to count.
+    /// Requests a count from the running server.
     pub(super) async fn request(&self, user: &str, home: &Path) -> anyhow::Result<()> {
         let who = LedgerKey::new(user, home);
         self.ask(|reply| KeeperJob::Request(who, reply)).await?
     }
 
-    /// What the operator wants to have counted.
+    /// Returns the counts that the operator has requested.
     pub(super) async fn requested(&self) -> anyhow::Result<Vec<AccountHome>> {
         self.ask(KeeperJob::Requested).await?
     }
 
-    /// What there is about an account.
+    /// Returns the stored usage of an account.
     pub(super) async fn kept(
         &self,
         user: &str,
@@ -154,12 +154,12 @@ impl Keeper {
         self.ask(|reply| KeeperJob::Read(who, reply)).await?
     }
 
-    /// The accounts whose figures are not right.
+    /// Returns the accounts whose stored usage is not exact.
     pub(super) async fn unclean(&self) -> anyhow::Result<Vec<AccountHome>> {
         self.ask(KeeperJob::Unclean).await?
     }
 
-    /// Waits until all that was asked for has been done.
+    /// Waits until all earlier jobs are done.
     pub(super) async fn flush(&self) -> anyhow::Result<()> {
         self.ask(KeeperJob::Flush).await
     }
@@ -171,7 +171,7 @@ impl Keeper {
     }
 }
 
-/// Nobody waiting for the answer is no error.
+/// A caller that no longer waits for the answer is no error.
 async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: KeeperJob) {
     match job {
         KeeperJob::Mark(who, done) => {
@@ -239,7 +239,7 @@ async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: KeeperJob) {
 const UNCLEAN: &str = "SELECT account, home FROM account_usage WHERE NOT clean ORDER BY account";
 const REQUESTED: &str = "SELECT account, home FROM account_usage WHERE recount ORDER BY account";
 
-/// A statement about an account ($1) with its home ($2), and so many bytes ($3) and files ($4).
+/// Binds an account ($1), its home ($2), bytes ($3) and files ($4) to a statement.
 fn with_figures<'q>(
     statement: &'static str,
     who: &'q LedgerKey,
@@ -388,10 +388,10 @@ async fn homes(database: &Database, statement: &'static str) -> anyhow::Result<V
         .collect()
 }
 
-/// Notes that a server runs. True if the machine went down under the last one: then commits that did
-/// not wait for the disk may be lost, and no figures are right any more.
+/// Records that a server runs. Returns true if the machine went down during the last run: commits that did
+/// not wait for the disk may be lost, so no stored usage is exact.
 pub(super) async fn begin_serving(database: &Database) -> anyhow::Result<bool> {
-    // Without it every start is taken for one of another machine.
+    // Without it every start counts as one after a reboot.
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let mut transaction = database.begin_write().await?;
     let last = sqlx::query("SELECT boot, running FROM server_run")
@@ -415,10 +415,13 @@ pub(super) async fn begin_serving(database: &Database) -> anyhow::Result<bool> {
     Ok(went_down)
 }
 
-/// Makes the next server count the files of all accounts anew, as after a restore.
+/// Makes the next server count the files of all accounts again, as after a restore.
+///
 ///
 /// # Errors
-/// Of the database.
+///
+///
+/// Errors of the database.
 pub async fn distrust_all(database: &Database) -> anyhow::Result<()> {
     let mut connection = database.pool().acquire().await?;
     distrust(&mut connection).await
@@ -431,7 +434,7 @@ async fn distrust(connection: &mut SqliteConnection) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Notes that the server has stopped by itself. All that was committed before is on the disk.
+/// Records a regular end of the server. All earlier commits are on disk.
 pub(super) async fn end_serving(database: &Database) -> anyhow::Result<()> {
     sqlx::query("UPDATE server_run SET running = FALSE")
         .execute(database.pool())
@@ -443,7 +446,7 @@ pub(super) async fn end_serving(database: &Database) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
-    /// How SQLite would find what a statement asks for.
+    /// Returns how SQLite would execute a statement.
     async fn plan(database: &Database, statement: &str) -> String {
         let plan = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
         let rows = sqlx::query(plan).fetch_all(database.pool()).await.unwrap();

@@ -1,4 +1,4 @@
-//! The account book of one home: growth is reserved before it happens, and settled after it.
+//! The ledger of one home: growth is reserved before it happens and settled after it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -14,7 +14,7 @@ use super::usage::{Limits, Usage};
 use crate::error::Error;
 use crate::values::error_chain::chain;
 
-/// The account book of one home. All sessions in it share one.
+/// The ledger of one home, shared by all its sessions.
 pub struct Ledger {
     pub(super) user: String,
     pub(super) home: PathBuf,
@@ -48,23 +48,23 @@ impl Ledger {
         }
     }
 
-    /// What is used now, what is reserved included; `None` while it is not known.
+    /// Returns the current usage, including reserved growth; `None` while it is unknown.
     pub fn used(&self) -> Option<Usage> {
         let books = lock(&self.books);
         matches!(books.standing, CountState::Saved | CountState::Marked).then_some(books.used)
     }
 
-    /// The most that may be used.
+    /// Returns the limits.
     pub fn limits(&self) -> Limits {
         lock(&self.books).limits
     }
 
-    /// From now on so much may be used. It may be less than is: then nothing grows.
+    /// Sets the limits. They may be lower than the usage: then nothing grows.
     pub fn set_limits(&self, limits: Limits) {
         lock(&self.books).limits = limits;
     }
 
-    /// What may still be used. While it is not known what is used, that is taken for nothing.
+    /// Returns what remains of the limits. Unknown usage counts as none.
     pub fn left(&self) -> Limits {
         let books = lock(&self.books);
         let left = |limit: Option<u64>, used: u64| limit.map(|limit| limit.saturating_sub(used));
@@ -76,8 +76,9 @@ impl Ledger {
 
     /// Begins a change of the home. Waits while the home is being counted.
     ///
-    /// The database is told first that the figures it has are no longer right. When that cannot be,
-    /// nothing may grow, but shrinking goes on: it may be what makes room for the database.
+    ///
+    /// First marks the stored usage as outdated in the database. If that fails, nothing may grow, but
+    /// shrinking is allowed: it may make room for the database.
     pub fn begin(&self) -> Change<'_> {
         loop {
             let gate = read(&self.gate);
@@ -124,12 +125,12 @@ impl Ledger {
         read(&self.names)
     }
 
-    /// The same, if nobody is in the way.
+    /// Returns the guard of [`Self::opening`] if it is free.
     pub fn opening_now(&self) -> Option<RwLockReadGuard<'_, ()>> {
         self.names.try_read().ok()
     }
 
-    /// Takes what was counted for what is used. `count` runs while nothing changes; reading goes on.
+    /// Replaces the usage by a count. No change happens while `count` runs; reads continue.
     pub fn recount(&self, count: impl FnOnce() -> Result<Usage, Error>) -> Result<Usage, Error> {
         let gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         let standing = lock(&self.books).standing;
@@ -141,7 +142,7 @@ impl Ledger {
             Ok(on_disk) => {
                 books.used = on_disk.plus(open.without_names());
                 open.forget_sizes();
-                // What the database does not know of would not be counted after a crash.
+                // Usage that the database does not know to be outdated would not be counted after a crash.
                 books.standing = if noted {
                     CountState::Marked
                 } else {
@@ -160,7 +161,7 @@ impl Ledger {
         counted.map(|_| used)
     }
 
-    /// Growth that has been given back, or that went: something is gone.
+    /// Releases usage: reserved growth that did not happen, or removed data.
     pub(super) fn release(&self, gone: Usage) {
         let mut books = lock(&self.books);
         let short = books.used.bytes < gone.bytes || books.used.files < gone.files;
@@ -184,7 +185,7 @@ impl Ledger {
         self.save_if_idle();
     }
 
-    /// When nobody can change anything, the figures go to the database.
+    /// Writes the usage to the database once nobody can change anything.
     pub(super) fn save_if_idle(&self) {
         let open = lock(&self.open);
         let mut books = lock(&self.books);
@@ -202,7 +203,7 @@ impl Ledger {
     }
 }
 
-/// A change of the home that is under way.
+/// A change of the home in progress.
 pub struct Change<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) may_grow: bool,
@@ -210,7 +211,7 @@ pub struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    /// Held while names are added, taken or replaced.
+    /// Held while names are added, removed or replaced.
     pub fn names(&self) -> RwLockWriteGuard<'a, ()> {
         let names = self.ledger.names.write();
         let names = names.unwrap_or_else(PoisonError::into_inner);
@@ -218,12 +219,12 @@ impl<'a> Change<'a> {
         names
     }
 
-    /// Would so much more fit now?
+    /// Checks whether growth would fit now.
     pub fn check_room(&self, growth: Usage) -> Result<(), Error> {
         fits(&lock(&self.ledger.books), growth, Some(growth.bytes))
     }
 
-    /// Reserves growth; what is not [kept](Reservation::keep) or settled is given back.
+    /// Reserves growth; the part that is neither [kept](Reservation::keep) nor settled is released.
     pub fn reserve(&self, growth: Usage) -> Result<Reservation<'a>, Error> {
         if growth != Usage::default() {
             if !self.may_grow {
@@ -242,13 +243,13 @@ impl<'a> Change<'a> {
         })
     }
 
-    /// Something is gone.
+    /// Releases the usage of removed data.
     pub fn release(&self, gone: Usage) {
         self.ledger.release(gone);
     }
 }
 
-/// Growth that is spoken for.
+/// Reserved growth.
 #[must_use]
 pub struct Reservation<'a> {
     pub(super) ledger: &'a Ledger,
@@ -256,12 +257,12 @@ pub struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
-    /// All of it has happened.
+    /// Keeps all of it: the growth has happened.
     pub fn keep(mut self) {
         self.growth = Usage::default();
     }
 
-    /// So much has really happened; it may be more, if others changed the file.
+    /// Replaces it by the actual growth, which may be larger if others changed the file.
     pub fn settle(mut self, happened: Usage) {
         let reserved = std::mem::take(&mut self.growth);
         self.ledger.release(reserved.minus(happened));

@@ -1,4 +1,4 @@
-//! The ledgers of all homes that are in use, and the counting of those whose figures are not known.
+//! The ledgers of all homes in use, and the counting of homes with unknown usage.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -22,36 +22,36 @@ use crate::error::Error;
 use crate::io::disks::{Disk, Mounts, Turns};
 use crate::values::error_chain::chain;
 
-/// How old may be what the operator's commands show, and how long a wish of theirs waits.
+/// Greatest age of the usage that the operator's commands show, and longest delay of their requests.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// How long the homes that nobody has logged in to wait for others on a disk that may hang.
+/// How long the homes of accounts without a login wait for others on a disk that may hang.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Counts a home; tells now and then how many names it has seen.
+/// Counts a home; reports the number of names seen now and then.
 pub type CountHome = fn(&Path, &mut dyn FnMut(u64)) -> Result<Usage, Error>;
 
-/// See the module's description.
+/// The ledgers of a server; see the module documentation.
 pub struct Ledgers {
     keeper: Keeper,
     database: Database,
     count: CountHome,
-    /// By home: no two accounts have the same.
+    /// By home, which belongs to one account.
     in_use: Mutex<HashMap<PathBuf, Arc<Ledger>>>,
     joining: tokio::sync::Mutex<()>,
     /// For counts in the background.
     turns: Turns,
-    /// The homes whose requested counts wait or run.
+    /// Homes with a requested count that waits or runs.
     requested: Mutex<HashSet<PathBuf>>,
 }
 
-/// A session's part in a ledger: as long as there is one, the ledger is in use.
+/// A session's membership in a ledger, which is in use while it has members.
 pub struct Member {
     ledgers: Arc<Ledgers>,
     ledger: Arc<Ledger>,
 }
 
 impl Member {
-    /// The ledger.
+    /// Returns the ledger.
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
@@ -60,7 +60,7 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         self.ledger.leave();
-        // Each session closes what is no longer in use at its end, unless that was a panic.
+        // Each session closes its unused files at its end, unless it panicked.
         match Handle::try_current() {
             Ok(runtime) if self.ledger.has_spent() => {
                 let (ledgers, ledger) = (self.ledgers.clone(), self.ledger.clone());
@@ -75,7 +75,7 @@ impl Drop for Member {
 }
 
 impl Ledgers {
-    /// Keeps the figures in this database. To be called where a runtime is.
+    /// Makes ledgers that store usage in this database. Must be called inside a runtime.
     pub fn new(database: Database, count: CountHome) -> Arc<Self> {
         Arc::new(Self {
             keeper: Keeper::start(database.clone()),
@@ -88,7 +88,7 @@ impl Ledgers {
         })
     }
 
-    /// A session begins. These limits hold from now on, for all sessions of the account.
+    /// Adds a session, and sets the limits for all sessions of the account.
     pub async fn join(
         self: &Arc<Self>,
         user: &str,
@@ -98,7 +98,7 @@ impl Ledgers {
         self.enter(user, home, Some(limits)).await
     }
 
-    /// As [`Ledgers::join`], for one who lets nothing grow: the limits stay as they are.
+    /// As [`Ledgers::join`], for a caller that lets nothing grow: the limits stay.
     pub async fn visit(self: &Arc<Self>, user: &str, home: &Path) -> anyhow::Result<Member> {
         self.enter(user, home, None).await
     }
@@ -109,7 +109,7 @@ impl Ledgers {
         home: &Path,
         limits: Option<Limits>,
     ) -> anyhow::Result<Member> {
-        // One at a time, so that what the database has is not old when it is taken for true.
+        // One at a time, so that stored usage is current when it is read.
         let _one = self.joining.lock().await;
         self.forget_idle(home);
         let ledger = match self.join_known(home, limits) {
@@ -119,7 +119,7 @@ impl Ledgers {
                 self.insert(user, home, kept, |ledger| ledger.join(limits))
             }
         };
-        // Its sessions wait for the count, so it does not wait for its turn.
+        // Its sessions wait for the count, so the count does not wait for its turn.
         if ledger.begins_count() {
             let (ledgers, ledger) = (self.clone(), ledger.clone());
             spawn_blocking(move || ledgers.recount(&ledger).ok());
@@ -133,13 +133,13 @@ impl Ledgers {
     fn join_known(&self, home: &Path, limits: Option<Limits>) -> Option<Arc<Ledger>> {
         let in_use = lock(&self.in_use);
         let ledger = in_use.get(home)?;
-        // While it is held here, nobody finds it idle.
+        // While it is held here, it is not idle.
         ledger.join(limits);
         Some(ledger.clone())
     }
 
-    /// The ledger of a home: the one that is in use, or a new one. `first` is done before anybody can
-    /// find it idle.
+    /// Returns the ledger of a home: the one in use, or a new one. `first` runs before the ledger can
+    /// become idle.
     fn insert(
         &self,
         user: &str,
@@ -155,8 +155,8 @@ impl Ledgers {
         ledger.clone()
     }
 
-    /// How many members the ledgers of an account have: sessions, also such as have ended and are still
-    /// at work, and sweeps.
+    /// Returns the number of members of an account's ledgers: sessions, including closed ones that are
+    /// still at work, and sweeps.
     pub fn members(&self, user: &str) -> usize {
         let in_use = lock(&self.in_use);
         let own = in_use.values().filter(|ledger| ledger.user == user);
@@ -170,8 +170,8 @@ impl Ledgers {
         }
     }
 
-    /// A server begins: it counts, in the background, the homes that had writers when the last one died; if
-    /// the machine went down under that, all that were ever counted.
+    /// Starts to count, in the background, the homes that had writers when the last server died; if the
+    /// machine went down, all homes that were ever counted.
     pub async fn begin_serving(self: &Arc<Self>) -> anyhow::Result<()> {
         if keeper::begin_serving(&self.database).await? {
             warn!(
@@ -181,7 +181,7 @@ impl Ledgers {
         self.recount_unclean().await
     }
 
-    /// The accounts among these, in the order of their names, whose homes were never counted.
+    /// Returns those of these accounts, by name, whose homes were never counted.
     pub async fn uncounted(&self, homes: Vec<AccountHome>) -> anyhow::Result<Vec<AccountHome>> {
         let (Some((first, _)), Some((last, _))) = (homes.first(), homes.last()) else {
             return Ok(homes);
@@ -192,9 +192,9 @@ impl Ledgers {
         Ok(homes.into_iter().filter(|home| !is_known(home)).collect())
     }
 
-    /// Counts homes for lists and metrics. Files may come by hand before somebody logs in, so the first
-    /// login counts them anew. Waits until each count has had its turn, but not long: a disk that hangs must
-    /// not hold up the homes that are asked for next.
+    /// Counts homes for lists and metrics. The first login counts again, since files may be added by hand
+    /// before it. Waits until each count has had its turn, but not long: a disk that hangs must not delay
+    /// other homes.
     pub async fn count_uncounted(self: &Arc<Self>, homes: Vec<AccountHome>) {
         let counting = self.count_each(homes, |ledgers, user, home| {
             match (ledgers.count)(home, &mut |_| {}) {
@@ -206,14 +206,14 @@ impl Ledgers {
         });
         let all = async {
             for disk in counting {
-                // Its task does nothing that could fail.
+                // Its task does not fail.
                 let _ = disk.await;
             }
         };
         let _ = timeout(PATIENCE, all).await;
     }
 
-    /// The server has stopped: waits until everything is in the database, and on the disk.
+    /// Waits until everything is in the database and on disk when the server has stopped.
     pub async fn end_serving(&self) -> anyhow::Result<()> {
         self.keeper.flush().await?;
         keeper::end_serving(&self.database).await
@@ -227,17 +227,17 @@ impl Ledgers {
         }
         self.count_each(unclean, |ledgers, _, home| {
             let ledger = lock(&ledgers.in_use).get(home).cloned();
-            // The count of an account that has logged in meanwhile did not wait for its turn.
+            // If the account has logged in meanwhile, its count did not wait for its turn.
             if let Some(ledger) = ledger.filter(|ledger| ledger.begins_count()) {
-                // The log has the failure; a home that cannot be counted does not grow.
+                // The failure is in the log; a home that cannot be counted does not grow.
                 let _ = ledgers.recount(&ledger);
             }
         });
         Ok(())
     }
 
-    /// Counts homes in the background. Those of each disk take turns, and wait for those of no other disk.
-    /// Returns a task for each disk, which ends when all its counts have begun.
+    /// Counts homes in the background, disk by disk, so that no disk delays another. Returns a task for
+    /// each disk, which ends when all its counts have begun.
     fn count_each(
         self: &Arc<Self>,
         homes: Vec<AccountHome>,
@@ -265,8 +265,7 @@ impl Ledgers {
         by_disk.into_iter().map(count_all).collect()
     }
 
-    /// Now and then tells the operator's commands how things stand, and does what they ask for.
-    /// Never ends by itself.
+    /// Publishes usage for the operator's commands now and then, and handles their requests. Never returns.
     pub async fn keep_informed(self: Arc<Self>) {
         let mut told = HashMap::new();
         loop {
@@ -324,7 +323,7 @@ impl Ledgers {
         counted
     }
 
-    /// Counts a home now: for when no server runs.
+    /// Counts a home now, without a running server.
     pub async fn count_now(&self, user: &str, home: &Path) -> anyhow::Result<Usage> {
         let (count, keeper) = (self.count, self.keeper.clone());
         let (name, folder) = (user.to_owned(), home.to_owned());
@@ -338,26 +337,26 @@ impl Ledgers {
         Ok(used)
     }
 
-    /// Asks the server that runs to count a home. It has when the home is not among
+    /// Requests a count of a home from the running server. It is done when the home is not in
     /// [`Ledgers::requested`] any more.
     pub async fn request(&self, user: &str, home: &Path) -> anyhow::Result<()> {
         self.keeper.request(user, home).await
     }
 
-    /// The homes that a server has still to count on request.
+    /// Returns the homes that the server has still to count on request.
     pub async fn requested(&self) -> anyhow::Result<HashSet<PathBuf>> {
         let requested = self.keeper.requested().await?.into_iter();
         Ok(requested.map(|(_, home)| home).collect())
     }
 
-    /// What the database has of an account.
+    /// Returns the stored usage of an account.
     pub async fn kept(&self, user: &str, home: &Path) -> anyhow::Result<Option<StoredUsage>> {
         self.keeper.kept(user, home).await
     }
 }
 
 impl Ledger {
-    /// True for the first caller while the figures are not known: it counts them.
+    /// Returns true for the first caller while the usage is unknown; that caller counts.
     fn begins_count(&self) -> bool {
         let mut books = lock(&self.books);
         let is_first = books.standing == CountState::Uncounted;

@@ -1,4 +1,4 @@
-//! Locks of the ledger: a holder that panics leaves nothing half-done.
+//! The ledger's locks: a holder that panics leaves no invariant broken.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 

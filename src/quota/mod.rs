@@ -1,19 +1,18 @@
-//! What an account uses and may use, exact at every instant.
+//! Usage and quota of an account, exact at every moment.
 //!
-//! Counted are the apparent sizes of regular files and the lengths of the targets of symbolic links, each
-//! inode once however many names it has, until its last name is gone and its last handle is closed; and
-//! every name below the home (file, directory or link), an inode that is open without a name counting as
-//! one.
+//! Usage consists of bytes and files. Bytes are the apparent sizes of regular files and the lengths of symbolic
+//! links' targets; each inode counts once, whatever the number of its names, until its last name is removed and
+//! its last handle is closed. Files are the names below the home (file, directory or link); an open inode
+//! without a name counts as one.
 //!
-//! Growth is reserved before it happens and settled after it: [`Ledger::begin`], then
-//! [`Change::reserve`], then the verb, then [`Reservation::settle`]. The locks, in the order in
-//! which they are taken:
-//! 1. `gate`: every change holds it shared; a count of the home holds it alone.
-//! 2. `names`: whoever adds, takes or replaces a name holds it alone; whoever opens a file by its
-//!    name holds it shared until the file is [tracked](Ledger::track).
+//! Growth is reserved before it happens and settled after it: [`Ledger::begin`], then [`Change::reserve`], then
+//! the operation, then [`Reservation::settle`]. Locks are taken in this order:
+//! 1. `gate`: shared for a change; exclusive for a count of the home.
+//! 2. `names`: exclusive to add, remove or replace a name; shared to open a file by its name until it is
+//!    [tracked](Ledger::track).
 //! 3. `open`: the table of open inodes.
 //! 4. the size of an open inode: held while it is written or resized.
-//! 5. `books`: the figures.
+//! 5. `books`: the usage.
 
 mod books;
 mod deferred_close;

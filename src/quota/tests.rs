@@ -14,7 +14,7 @@ const LIMITS: Limits = Limits {
     files: Some(3),
 };
 
-/// A database with the account "ann", whose home holds what `count` says.
+/// A database with the account "ann", whose home contains what `count` returns.
 struct Scene {
     runtime: Runtime,
     folder: TempDir,
@@ -74,7 +74,7 @@ impl Scene {
             .unwrap()
     }
 
-    /// The ledgers of a server that starts after this one has died.
+    /// Makes the ledgers of a server that starts after this one has died.
     fn restart(&mut self, count: CountHome) {
         let _context = self.runtime.enter();
         self.ledgers = Ledgers::new(self.accounts.database().clone(), count);
@@ -119,7 +119,7 @@ fn what_is_reserved_counts_until_it_is_settled_or_given_back() {
     assert_eq!(ledger.used(), used(100, 0));
     change.reserve(Usage::files(3)).unwrap().keep();
     assert!(change.reserve(Usage::files(1)).is_err());
-    // Nothing is no growth, at the limit too.
+    // Zero growth fits at the limit, too.
     change.reserve(Usage::default()).unwrap().keep();
     change.release(Usage::files(2));
     assert_eq!(ledger.used(), used(100, 1));
@@ -140,7 +140,7 @@ fn an_inode_without_a_name_counts_until_its_last_handle_is_closed() {
         .keep();
     let (one, two) = (ledger.track((1, 5)), ledger.track((1, 5)));
     assert_eq!(one.hold_size(|| Ok(300)).unwrap().get(), 300);
-    // The other handle knows it too, and what the first makes of it.
+    // The other handle knows the size, too, and changes by the first one.
     one.hold_size(|| unreachable!()).unwrap().set(400);
     change.reserve(Usage::bytes(100)).unwrap().keep();
     assert_eq!(two.hold_size(|| unreachable!()).unwrap().get(), 400);
@@ -148,7 +148,7 @@ fn an_inode_without_a_name_counts_until_its_last_handle_is_closed() {
     drop(one);
     assert_eq!(ledger.used(), used(400, 1));
     drop(change);
-    // A count does not find it on the disk, and does not forget it.
+    // A count does not find it on disk and does not forget it.
     assert_eq!(
         ledger.recount(|| Ok(Usage::bytes(7))).unwrap(),
         Usage {
@@ -177,7 +177,7 @@ fn figures_are_saved_when_the_last_session_ends_and_read_by_the_next_server() {
         (kept.used, kept.clean),
         (Usage { bytes: 5, files: 1 }, true)
     );
-    // The next one believes it, and does not count.
+    // The next server trusts it and does not count.
     scene.restart(no_disk);
     let member = scene.join();
     assert_eq!(member.ledger().used(), used(5, 1));
@@ -200,7 +200,7 @@ fn after_a_crash_the_homes_with_writers_are_counted_and_growth_waits() {
     let member = scene.join();
     let ledger = counted(&member);
     assert_eq!(ledger.used(), used(700, 7));
-    // More than it may have: it can shrink, and cannot grow.
+    // Above its limit it can shrink and cannot grow.
     let change = ledger.begin();
     assert!(change.reserve(Usage::files(1)).is_err());
     change.release(Usage::files(5));
@@ -279,7 +279,7 @@ fn when_the_machine_went_down_under_the_server_everything_is_counted() {
     assert_eq!(counted(&scene.join()).used(), used(700, 7));
 }
 
-/// Homes whose account is not ann are on a disk that hangs until there is a file "go" beside them.
+/// Homes of other accounts than ann are on a disk that hangs until a file "go" exists beside them.
 fn only_ann(home: &Path, _: &mut dyn FnMut(u64)) -> Result<Usage, Error> {
     while !home.ends_with("ann") && !home.with_file_name("go").exists() {
         std::thread::sleep(std::time::Duration::from_millis(5));

@@ -1,4 +1,4 @@
-//! An open inode, as its handles have it.
+//! An open inode as its handles see it.
 
 use std::sync::{Arc, MutexGuard};
 
@@ -8,7 +8,7 @@ use super::locks::lock;
 use super::usage::Usage;
 use crate::error::Error;
 
-/// An inode that is open: counted until the last of these is dropped and it has no name.
+/// An open inode: it counts until the last of these is dropped and it has no name.
 pub struct Tracked {
     ledger: Arc<Ledger>,
     inode: Inode,
@@ -16,28 +16,28 @@ pub struct Tracked {
     size: Size,
 }
 
-/// The size of an open inode, that nobody else changes meanwhile.
+/// The locked size of an open inode.
 pub struct HeldSize<'a>(MutexGuard<'a, Option<u64>>);
 
 impl HeldSize<'_> {
-    /// In bytes.
+    /// Returns the size in bytes.
     pub fn get(&self) -> u64 {
         self.0.unwrap_or_default()
     }
 
-    /// It has changed.
+    /// Sets a changed size.
     pub fn set(&mut self, size: u64) {
         *self.0 = Some(size);
     }
 }
 
 impl Tracked {
-    /// The device and inode.
+    /// Returns device and inode number.
     pub fn inode(&self) -> (u64, u64) {
         self.inode
     }
 
-    /// Keeps the size to itself; `on_disk` tells it if it is not known yet.
+    /// Locks the size; `on_disk` returns it if it is not known yet.
     pub fn hold_size(
         &self,
         on_disk: impl FnOnce() -> Result<u64, Error>,
@@ -49,13 +49,13 @@ impl Tracked {
         Ok(HeldSize(size))
     }
 
-    /// Has it a name left?
+    /// Returns whether it has a name.
     pub fn has_name(&self) -> bool {
         let inodes = lock(&self.ledger.open);
         inodes.open.get(&self.id).is_some_and(|open| open.named)
     }
 
-    /// Its last name is gone.
+    /// Records that its last name is removed.
     pub fn lost_its_name(&self) {
         let mut inodes = lock(&self.ledger.open);
         if inodes.by_number.get(&self.inode) == Some(&self.id) {
@@ -89,13 +89,13 @@ impl Drop for Tracked {
 }
 
 impl Ledger {
-    /// Has anybody this inode open? Whoever asks holds [`Change::names`](super::ledger::Change::names), or it
-    /// may be another one when the answer is there.
+    /// Returns whether anybody has this inode open. The caller holds
+    /// [`Change::names`](super::ledger::Change::names); otherwise the answer may concern a newer inode.
     pub fn is_open(&self, inode: Inode) -> bool {
         lock(&self.open).by_number.contains_key(&inode)
     }
 
-    /// Counts one more handle of an inode. Whoever came to it by a name still holds
+    /// Counts one more handle of an inode. A caller that has opened it by name still holds
     /// [`Ledger::opening`] or [`Change::names`](super::ledger::Change::names).
     pub fn track(self: &Arc<Self>, inode: Inode) -> Tracked {
         let mut inodes = lock(&self.open);

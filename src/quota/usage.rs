@@ -1,21 +1,21 @@
-//! What is used, and what may be.
+//! Usage and limits.
 
 /// Bytes and names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Apparent sizes of regular files and of symbolic links, in bytes.
+    /// Apparent sizes of regular files and symbolic links, in bytes.
     pub bytes: u64,
     /// Names of files, directories and links.
     pub files: u64,
 }
 
 impl Usage {
-    /// Nothing but this many bytes.
+    /// Returns usage of bytes alone.
     pub const fn bytes(bytes: u64) -> Self {
         Self { bytes, files: 0 }
     }
 
-    /// Nothing but this many names.
+    /// Returns usage of names alone.
     pub const fn files(files: u64) -> Self {
         Self { bytes: 0, files }
     }
@@ -35,7 +35,7 @@ impl Usage {
     }
 }
 
-/// The most that an account may use; `None` is without limit.
+/// The limits of an account; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// In bytes.

@@ -1,10 +1,10 @@
-//! The blocking pool: threads for work that may wait for a disk, shared fairly by account.
+//! The blocking pool: threads for work that may wait for a disk, shared fairly among accounts.
 //!
-//! Each piece of work needs a permit before it gets a thread. An account holds at most half of the
-//! permits that the other accounts leave, and always [`LEAST`]; the rest of its work waits in a queue of
-//! its own and costs no thread. Heavy work, which keeps a processor busy or a disk for long, comes in
-//! slices and also needs a turn ([`Threads::heavy`]). Work of logins and of the server itself needs no
-//! permit, so that no account can delay it.
+//!
+//! Each work item needs a permit before it gets a thread. An account holds at most half of the permits that
+//! other accounts leave, and always [`LEAST`]; its other items wait in the account's queue without a
+//! thread. Heavy work, which occupies a processor or a disk for long, runs in slices and also needs a turn
+//! ([`Threads::heavy`]). Work of logins and of the server needs no permit, so no account can delay it.
 
 mod queue;
 
@@ -19,24 +19,24 @@ use tokio::time::timeout;
 use self::queue::{AccountQueue, Permit, WorkKind, WorkQueue};
 use crate::io::by_account::ByAccount;
 
-/// Threads at work for accounts, if each account is content with its share.
+/// Threads for accounts.
 const THREADS: usize = 64;
-/// An account has so many in any case: a disk that hangs keeps the threads of its accounts, and all
-/// others still have some.
+/// Threads that an account always gets: a disk that hangs keeps the threads of its accounts, and all others
+/// still have some.
 const LEAST: usize = 2;
-/// A slice of heavy work that takes longer waits for a disk, and keeps no processor busy.
+/// A longer slice of heavy work waits for a disk and does not occupy a processor.
 const TURN: Duration = Duration::from_millis(500);
 
-/// Heavy work gives way to everything else that needs a processor.
+/// Heavy work gets the processor after everything else.
 const NICE: i32 = 10;
 
-/// Threads for heavy work. Their priority is lower, which a thread cannot take back, so they are used for
-/// nothing else. `None` if the system has refused them.
+/// Threads for heavy work. A thread cannot raise its priority again, so they do nothing else. `None` if the
+/// system has refused them.
 static HEAVY: LazyLock<Option<Runtime>> = LazyLock::new(|| {
     let threads = runtime::Builder::new_current_thread()
         .thread_name("heavy")
         .on_thread_start(|| {
-            // Without it, heavy work is only in the way of others.
+            // Without it, heavy work delays other work.
             let _ = rustix::process::setpriority_process(None, NICE);
         })
         .max_blocking_threads(HEAVY_THREADS)
@@ -46,10 +46,10 @@ static HEAVY: LazyLock<Option<Runtime>> = LazyLock::new(|| {
 /// More than those of all accounts whose disks hang.
 const HEAVY_THREADS: usize = 4096;
 
-/// For the whole process, as its shards have pools of their own.
+/// For the whole process, since each shard has a pool of its own.
 static AT_WORK: AtomicUsize = AtomicUsize::new(0);
 
-/// Work that is done now, and work that waits for a thread.
+/// Returns the amount of running and waiting work.
 pub(crate) fn at_work() -> usize {
     AT_WORK.load(Ordering::Relaxed)
 }
@@ -62,7 +62,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Lets so many slices of heavy work run at the same time.
+    /// Makes a pool that runs this many slices of heavy work at the same time.
     pub fn new(heavy: usize) -> Self {
         Self {
             queue: Arc::new(WorkQueue::new(THREADS, LEAST, heavy)),
@@ -84,8 +84,11 @@ pub struct Threads(Arc<AccountQueue>);
 impl Threads {
     /// Runs `work`, which may wait for a disk, on a thread of the pool.
     ///
+    ///
     /// # Errors
-    /// If it panicked.
+    ///
+    ///
+    /// The work panicked.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -95,20 +98,23 @@ impl Threads {
         start(&Handle::current(), counted, permit, work).await
     }
 
-    /// Starts `work` and does not wait for its end.
+    /// Starts `work` without waiting for its end.
     pub(crate) fn begin(&self, work: impl FnOnce() + Send + 'static) {
         let threads = self.clone();
         tokio::spawn(async move {
-            // A panic is reported by the panic hook.
+            // The panic hook reports a panic.
             let _ = threads.run(work).await;
         });
     }
 
-    /// Runs a slice of heavy work when it is this account's turn. Once `gone` is ready nobody waits for
-    /// the result, and the slice, which then only cleans up, does not wait for its turn.
+    /// Runs a slice of heavy work when it is this account's turn. Once `gone` is ready nobody waits for the
+    /// result: the slice then only cleans up, and does not wait for its turn.
+    ///
     ///
     /// # Errors
-    /// If it panicked.
+    ///
+    ///
+    /// The work panicked.
     pub(crate) async fn heavy<T: Send + 'static>(
         &self,
         gone: impl Future<Output = ()>,

@@ -1,5 +1,5 @@
-//! Who gets a thread next: first in, first out within an account, and round robin between accounts.
-//! Waiting is a task's and costs no thread; a permit that is given back wakes only the next waiter.
+//! The order of work: first in, first out within an account, and round robin between accounts. A task
+//! waits, without a thread; a returned permit wakes only the next waiter.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,12 +9,12 @@ use tokio::sync::oneshot;
 
 use crate::io::portions::share;
 
-/// What a piece of work needs.
+/// What a work item needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WorkKind {
     /// A thread.
     Light,
-    /// A thread, and a turn.
+    /// A thread and a turn.
     Heavy,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct WorkQueue {
 #[derive(Debug, Default)]
 struct QueueState {
     held: HeldThread,
-    /// Accounts with work that waits; the first is served next.
+    /// Accounts with waiting work; the first is served next.
     lines: VecDeque<WaitingLine>,
 }
 
@@ -52,7 +52,7 @@ struct WaitingLine {
 type GrantedThread = (Permit, Option<PoolTurn>);
 type Waiter = oneshot::Sender<GrantedThread>;
 
-/// What an account holds. The counts change only while the state of the queue is locked.
+/// What an account holds. Changes only while the queue is locked.
 #[derive(Debug)]
 pub(super) struct AccountQueue {
     queue: Arc<WorkQueue>,
@@ -60,16 +60,16 @@ pub(super) struct AccountQueue {
     turns: AtomicUsize,
 }
 
-/// A thread of an account, until it is dropped.
+/// An account's thread, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Permit(Arc<AccountQueue>);
 
-/// A turn of an account, until it is dropped.
+/// An account's turn, until it is dropped.
 #[derive(Debug)]
 pub(super) struct PoolTurn(Arc<AccountQueue>);
 
 impl WorkQueue {
-    /// For so many threads, of which an account has `least` in any case, and so many turns.
+    /// Makes a queue for this many threads, of which an account always gets `least`, and turns.
     pub(super) fn new(threads: usize, least: usize, turns: usize) -> Self {
         Self {
             threads,
@@ -83,7 +83,7 @@ impl WorkQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// May the account have one more of this kind now?
+    /// Returns whether the account may have one more of this kind.
     fn has_room(&self, held: &HeldThread, account: &AccountQueue, kind: WorkKind) -> bool {
         let own = account.permits.load(Ordering::Relaxed);
         let most = share(self.threads, held.permits, own).max(self.least);
@@ -101,7 +101,7 @@ impl WorkQueue {
         }
     }
 
-    /// Finds the first waiter for whom there is room. Its account goes to the end of the queue.
+    /// Takes the first waiter that can be served. Its account moves to the end of the queue.
     fn serve_next(&self, state: &mut QueueState) -> Option<(Waiter, GrantedThread)> {
         let mut at = 0;
         loop {
@@ -150,7 +150,7 @@ impl WaitingLine {
         }
     }
 
-    /// The next that still waits.
+    /// Returns the next waiter that still waits.
     fn next(&mut self, kind: WorkKind) -> Option<Waiter> {
         let waiting = self.of(kind);
         while let Some(waiter) = waiting.pop_front() {
@@ -233,12 +233,12 @@ impl AccountQueue {
         (Permit(self.clone()), turn)
     }
 
-    /// Gives back what is counted in `give`, and serves those for whom there is room now.
+    /// Returns what `give` counts, and serves the waiters that can be served now.
     fn give_back(&self, give: impl FnOnce(&mut HeldThread)) {
         let mut state = self.queue.lock();
         give(&mut state.held);
         while let Some((waiter, granted)) = self.queue.serve_next(&mut state) {
-            // Not under the lock: a waiter that has just left gives back what it was granted.
+            // Without the lock: a waiter that has just left returns what it was granted.
             drop(state);
             drop(waiter.send(granted));
             state = self.queue.lock();
@@ -271,7 +271,7 @@ mod tests {
 
     use super::*;
 
-    /// Asks for a permit, and gives it if there is room.
+    /// Requests a permit, and returns it if one is free.
     type Waiting<'a> = std::pin::Pin<Box<dyn Future<Output = GrantedThread> + 'a>>;
 
     fn ask(account: &Arc<AccountQueue>, kind: WorkKind) -> Waiting<'_> {
@@ -293,7 +293,7 @@ mod tests {
         [(); COUNT].map(|()| Arc::new(AccountQueue::new(queue.clone())))
     }
 
-    /// All that the account gets at once.
+    /// Takes everything that the account gets without waiting.
     fn all(account: &Arc<AccountQueue>, kind: WorkKind) -> Vec<GrantedThread> {
         std::iter::from_fn(|| granted(&mut ask(account, kind))).collect()
     }
@@ -325,7 +325,7 @@ mod tests {
         let first = granted(&mut of_one[0]).unwrap();
         assert!(granted(&mut of_two).is_none());
         drop(first);
-        // Not behind the 99 others of the first account.
+        // It does not wait behind the other 99 of the first account.
         let second = granted(&mut of_two).unwrap();
         assert!(
             of_one[1..]
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(of_one.len(), 2);
         assert_eq!(all(&one, WorkKind::Light).len(), 6);
         assert_eq!(all(&two, WorkKind::Heavy).len(), 1);
-        // Its disk hangs: the threads stay, the turns do not.
+        // Its disk hangs: the threads stay, the turns are returned.
         let (permits, turns): (Vec<_>, Vec<_>) = of_one.into_iter().unzip();
         drop(turns);
         assert_eq!(all(&two, WorkKind::Heavy).len(), 2);
