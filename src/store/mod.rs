@@ -1,8 +1,9 @@
-//! What a store is: the file system of one home, as the verbs of the vfs see it.
+//! The interface of a store: the file system of one home, as the operations of `vfs` use it.
 //!
-//! Paths are [`VPath`]s and nothing resolves outside the home. All calls may block; callers run
-//! them on the blocking pool. The exceptions are those whose names end in `_now`: they know from memory,
-//! or say that they do not.
+//!
+//! Paths are [`VPath`]s, and nothing resolves outside of the home. All calls may block, so callers run them
+//! on the blocking pool; except for those whose names end in `_now`, which answer from memory or not at
+//! all.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,11 +16,10 @@ use crate::values::path::VPath;
 
 pub mod local;
 
-/// What stands behind the name of a file of which a part has come: WinSCP's own way, so that it finds
-/// what it can go on with.
+/// Suffix of a partial file: WinSCP's own, so that it finds the file to resume.
 pub const PART: &[u8] = b".filepart";
 
-/// What kind of thing a name stands for.
+/// The kind of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
@@ -32,14 +32,14 @@ pub enum Kind {
     Other,
 }
 
-/// What is known of a file, directory or link (`stat(2)`).
+/// The attributes of a file, directory or link (`stat(2)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metadata {
     /// Type and permission bits, as `st_mode`.
     pub mode: u32,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Names that the inode has.
+    /// Number of names of the inode.
     pub links: u64,
     /// Owner.
     pub uid: u32,
@@ -49,16 +49,16 @@ pub struct Metadata {
     pub atime: i64,
     /// Last modification, seconds since 1970 (may be negative).
     pub mtime: i64,
-    /// Nanoseconds behind the seconds of `mtime`.
+    /// Nanoseconds of `mtime`.
     pub mtime_nanoseconds: u64,
     /// Last change of the inode (`st_ctime`), seconds since 1970, and nanoseconds.
     pub ctime: (i64, u64),
-    /// The device and inode: the same for all names of one file.
+    /// Device and inode number: the same for all names of a file.
     pub inode: (u64, u64),
 }
 
 impl Metadata {
-    /// The kind that the type bits of the mode stand for.
+    /// Returns the kind of the mode's type bits.
     pub fn kind(&self) -> Kind {
         match self.mode & 0o170_000 {
             0o100_000 => Kind::File,
@@ -69,25 +69,25 @@ impl Metadata {
     }
 }
 
-/// What no two files ever have in common, not even when one gets the inode of another that is gone.
+/// Identifies a file for ever, even if its inode number is reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The device and inode.
     pub inode: (u64, u64),
-    /// When it was made: seconds since 1970, and nanoseconds.
+    /// Birth time: seconds since 1970, and nanoseconds.
     pub born: (i64, u32),
 }
 
-/// What to change of a file; what is `None` stays.
+/// Attributes to change; `None` keeps one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Changes {
-    /// New size in bytes: cut, or grown with zeros.
+    /// Size in bytes: truncates, or extends with zeros.
     pub size: Option<u64>,
-    /// New owner and group.
+    /// Owner and group.
     pub owner: Option<(u32, u32)>,
-    /// New permission bits; the store masks them with 01777.
+    /// Permission bits; the store masks them with 01777.
     pub permissions: Option<u32>,
-    /// New access and modification times, seconds since 1970.
+    /// Access and modification times, seconds since 1970.
     pub times: Option<(u32, u32)>,
 }
 
@@ -100,17 +100,17 @@ pub struct OpenHow {
     pub write: bool,
     /// Every write goes to the end of the file, whatever its offset. Implies `write`.
     pub append: bool,
-    /// Make it if it does not exist.
+    /// Create it if absent.
     pub create: bool,
-    /// Cut it to nothing.
+    /// Truncate it to nothing.
     pub truncate: bool,
     /// With `create`: fail if it exists.
     pub exclusive: bool,
-    /// Permission bits of a file that is made; the store masks them with 01777.
+    /// Permission bits of a new file; the store masks them with 01777.
     pub permissions: Option<u32>,
 }
 
-/// To read what is there.
+/// For reading an existing file.
 pub const READING: OpenHow = OpenHow {
     read: true,
     write: false,
@@ -121,81 +121,81 @@ pub const READING: OpenHow = OpenHow {
     permissions: None,
 };
 
-/// Space and inodes of a file system or of a quota, in the terms of `statvfs(3)`.
+/// Space and inodes of a file system or a quota, in the terms of `statvfs(3)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
     /// Unit of the block counts, in bytes.
     pub block_size: u64,
-    /// Blocks in all.
+    /// Blocks in total.
     pub blocks: u64,
-    /// Blocks that the user can still fill.
+    /// Blocks available to the user.
     pub blocks_available: u64,
-    /// Inodes in all.
+    /// Inodes in total.
     pub files: u64,
-    /// Inodes that the user can still make.
+    /// Inodes available to the user.
     pub files_available: u64,
     /// The file system's id.
     pub id: u64,
-    /// Is it read-only?
+    /// Whether it is read-only.
     pub read_only: bool,
     /// Longest name in bytes.
     pub name_max: u64,
 }
 
-/// What lies in a home.
+/// The contents of a home, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Apparent sizes of regular files and lengths of the targets of links, each inode once.
+    /// Apparent sizes of regular files and lengths of links' targets, each inode once.
     pub bytes: u64,
-    /// Names: of files, directories and links; the home itself has none.
+    /// Names of files, directories and links, without the home itself.
     pub files: u64,
 }
 
-/// One name in a directory.
+/// A directory entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The name: bytes, no slash; "." and ".." are listed too.
+    /// The name: bytes without a slash; "." and ".." are listed, too.
     pub name: Vec<u8>,
-    /// Of the name itself, not of what a link points to.
+    /// Of the entry itself, not of a link's target.
     pub metadata: Metadata,
 }
 
-/// An open file. The same object may be read and written from several threads.
+/// An open file. Several threads may read and write it.
 pub trait File: Send + Sync {
-    /// Fills `out` from `offset` without ever waiting for a disk (`preadv2` with `RWF_NOWAIT`).
-    /// Returns how many bytes there are, fewer than asked for only at the end of the file; `None` if
-    /// that needs [`File::read`] to tell.
+    /// Fills `out` from `offset` without waiting for a disk (`preadv2` with `RWF_NOWAIT`). Returns the
+    /// number of bytes, fewer than requested only at the end of the file; `None` if [`File::read`] must be
+    /// called.
     fn read_now(&self, offset: u64, out: &mut [u8]) -> Option<usize>;
 
-    /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file. Returns
-    /// how many.
+    /// Appends `length` bytes from `offset` to `out`, fewer only at the end of the file. Returns their
+    /// number.
     fn read(&self, offset: u64, length: usize, out: &mut BytesMut) -> Result<usize, Error>;
 
-    /// Writes all pieces one after the other at `offset` (at the end, if opened to append).
-    /// On an error the number says how many bytes were stored before it.
+    /// Writes all chunks one after the other at `offset` (at the end, if opened to append). An error
+    /// includes the number of bytes written before it.
     fn write(&self, offset: u64, pieces: &[Bytes]) -> Result<(), (usize, Error)>;
 
-    /// `fstat(2)`.
+    /// Returns the attributes: `fstat(2)`.
     fn metadata(&self) -> Result<Metadata, Error>;
 
     /// As [`Store::identity`].
     fn identity(&self) -> Result<Identity, Error>;
 
-    /// Changes what is asked, in the order size, owner, permissions, times.
+    /// Changes attributes in the order size, owner, permissions, times.
     fn change(&self, changes: &Changes) -> Result<(), Error>;
 
-    /// Makes what was written durable (`fsync(2)`).
+    /// Makes written data durable: `fsync(2)`.
     fn sync(&self) -> Result<(), Error>;
 
-    /// Ends its use (`close(2)`): file systems in a network tell only now that a write has failed.
-    /// To be called by its last holder.
+    /// Closes it (`close(2)`); network file systems may report a failed write only now. The last holder
+    /// must call this.
     fn close(self: Arc<Self>) -> Result<(), Error>;
 
-    /// Space where this file lies.
+    /// Returns the space of its file system.
     fn space(&self) -> Result<Space, Error>;
 
-    /// Copies at most `length` bytes from here to `target`, inside the kernel where it can.
-    /// Returns how many; 0 only at the end of the file. May copy less than asked: call again.
+    /// Copies at most `length` bytes to `target`, inside the kernel if possible. Returns their number, 0
+    /// only at the end of the file. May copy less than requested.
     fn copy_to(
         &self,
         offset: u64,
@@ -204,52 +204,50 @@ pub trait File: Send + Sync {
         length: u64,
     ) -> Result<u64, Error>;
 
-    /// For stores that know each other's files (see `copy_to`).
+    /// Allows stores to recognize their own files (see `copy_to`).
     fn as_any(&self) -> &dyn std::any::Any;
 }
 
 /// An open directory, read in batches.
 pub trait Directory: Send {
-    /// The next entry; `None` at the end. Names that vanish while being read are left out.
+    /// Returns the next entry; `None` at the end. Omits names that vanish meanwhile.
     fn next(&mut self) -> Result<Option<Entry>, Error>;
 
-    /// `fstat(2)`.
+    /// Returns the attributes: `fstat(2)`.
     fn metadata(&self) -> Result<Metadata, Error>;
 
     /// As [`Store::identity`].
     fn identity(&self) -> Result<Identity, Error>;
 
-    /// As [`File::change`]; a size is refused.
+    /// As [`File::change`], but refuses a size.
     fn change(&self, changes: &Changes) -> Result<(), Error>;
 
-    /// Space where this directory lies.
+    /// Returns the space of its file system.
     fn space(&self) -> Result<Space, Error>;
 
-    /// Makes the names in it durable (`fsync(2)`).
+    /// Makes its names durable: `fsync(2)`.
     fn sync_names(&self) -> Result<(), Error>;
 }
 
-/// A new file that is open, and how it takes the place of an old one.
+/// An open new file, with the means to replace an existing one.
 pub type NewFile = (Box<dyn File>, Box<dyn Replacement>);
 
-/// A new file that is to take the place of an old one. Until then it lies beside it under a name that
-/// is hidden and that nobody has chosen; the directory is held open, so that it is the one that was
-/// meant whatever becomes of its path.
+/// A new file that is to replace an existing one. Until then it has a hidden random name beside it. The
+/// directory is held open, so its path may change meanwhile.
 pub trait Replacement: Send + Sync {
-    /// What has the old file's name now; a link is not followed.
+    /// Returns the attributes of the file that has the name now, without following a link.
     fn replaced(&self) -> Result<Metadata, Error>;
 
-    /// The new file by its hidden name: `ENOENT` if that is no more its own.
+    /// Returns the attributes of the new file by its hidden name; `ENOENT` if another file has that name.
     fn hidden(&self) -> Result<Metadata, Error>;
 
-    /// Gives the new file the old one's name, and what has that now is replaced atomically; the
-    /// hidden name is gone.
+    /// Gives the new file the name, replacing the existing file atomically, and removes the hidden name.
     fn commit(&self) -> Result<(), Error>;
 
-    /// Gives the new file the old one's name with [`PART`] behind it, if that is free (`EEXIST`).
+    /// Gives the new file the name with [`PART`] appended, if that is free (`EEXIST`).
     fn keep(&self) -> Result<(), Error>;
 
-    /// Takes the hidden name away.
+    /// Removes the hidden name.
     fn discard(&self) -> Result<(), Error>;
 
     /// Makes the names in the directory durable.
@@ -258,79 +256,80 @@ pub trait Replacement: Send + Sync {
 
 /// The file system of one home.
 ///
-/// A link is followed where `open(2)` and friends would follow it, but never to a place outside of
-/// the home: an absolute target, and "..", end at the home.
+///
+/// Links are followed where `open(2)` and similar calls follow them, but never out of the home: an absolute
+/// target, and "..", end at the home.
 pub trait Store: Send + Sync {
-    /// The same home, where no link is followed, wherever in a path it stands (`ELOOP`): for who has
-    /// looked where a path leads, and relies on it.
+    /// Returns a store of the same home that follows no link anywhere in a path (`ELOOP`), for a caller
+    /// that relies on a resolved path.
     fn without_links(&self) -> Arc<dyn Store>;
 
-    /// Opens a regular file. Everything else is refused without waiting: a FIFO, socket or device
-    /// with [`Error::Refused`], a directory with `EISDIR`.
+    /// Opens a regular file. Refuses everything else without waiting: a FIFO, socket or device with
+    /// [`Error::Refused`], a directory with `EISDIR`.
     fn open(&self, path: &VPath, how: &OpenHow) -> Result<Box<dyn File>, Error>;
 
-    /// Opens a regular file for reading without ever waiting for a disk (`openat2` with
-    /// `RESOLVE_CACHED`). `None` if that needs [`Store::open`] to tell.
+    /// Opens a regular file for reading without waiting for a disk (`openat2` with `RESOLVE_CACHED`).
+    /// `None` if [`Store::open`] must be called.
     fn open_now(&self, path: &VPath) -> Option<Box<dyn File>>;
 
-    /// Makes a new file, opened as asked, that is to take the place of the `old` one, to which the
-    /// path leads. It has that one's mode, and its owner where the server can give files away.
+    /// Creates and opens a new file that is to replace the `old` one at this path. It gets the old mode,
+    /// and the old owner where the server may change owners.
     fn replacement(&self, path: &VPath, how: &OpenHow, old: &Metadata) -> Result<NewFile, Error>;
 
-    /// Tells the names of files that replacements can have left in the home: those of the form that
-    /// only [`Store::replacement`] gives. Stops when told to.
+    /// Reports the names of files in the home that replacements may have left behind: only those that
+    /// [`Store::replacement`] creates. Stops when `tell` breaks.
     fn leftovers(&self, tell: &mut dyn FnMut(VPath) -> ControlFlow<()>) -> Result<(), Error>;
 
     /// Opens a directory for listing.
     fn open_directory(&self, path: &VPath) -> Result<Box<dyn Directory>, Error>;
 
-    /// `stat(2)`, or `lstat(2)` if `follow` is false.
+    /// Returns attributes: `stat(2)`, or `lstat(2)` if `follow` is false.
     fn metadata(&self, path: &VPath, follow: bool) -> Result<Metadata, Error>;
 
-    /// The same without ever waiting for a disk; `None` if that needs [`Store::metadata`] to tell.
+    /// Returns attributes without waiting for a disk; `None` if [`Store::metadata`] must be called.
     fn metadata_now(&self, path: &VPath, follow: bool) -> Option<Metadata>;
 
-    /// What tells a file, directory or link from all others; unsupported where a file system does not
-    /// keep when it was made.
+    /// Returns the identity of a file, directory or link; an error where the file system has no birth
+    /// times.
     fn identity(&self, path: &VPath, follow: bool) -> Result<Identity, Error>;
 
-    /// Changes what is asked, in the order size, owner, permissions, times; of the link itself if
-    /// `follow` is false.
+    /// Changes attributes in the order size, owner, permissions, times; of the link itself if `follow` is
+    /// false.
     fn change(&self, path: &VPath, changes: &Changes, follow: bool) -> Result<(), Error>;
 
-    /// Removes a name that is not a directory.
+    /// Removes a file or link.
     fn remove_file(&self, path: &VPath) -> Result<(), Error>;
 
-    /// Makes a directory; permission bits are masked with 01777.
+    /// Creates a directory; permission bits are masked with 01777.
     fn make_directory(&self, path: &VPath, permissions: Option<u32>) -> Result<(), Error>;
 
     /// Removes an empty directory.
     fn remove_directory(&self, path: &VPath) -> Result<(), Error>;
 
-    /// Renames. An existing `to` is atomically replaced if `replace`, else it is refused (`EEXIST`).
+    /// Renames. An existing `to` is replaced atomically if `replace`, and refused otherwise (`EEXIST`).
     fn rename(&self, from: &VPath, to: &VPath, replace: bool) -> Result<(), Error>;
 
-    /// Makes `new` another name of the file `existing` (a link is not followed).
+    /// Creates the name `new` for the file `existing` (a link is not followed).
     fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error>;
 
-    /// Makes `link` a symbolic link with exactly these bytes in it.
+    /// Creates a symbolic link with this exact target.
     fn symlink(&self, target: &[u8], link: &VPath) -> Result<(), Error>;
 
-    /// The bytes in a symbolic link.
+    /// Returns the target of a symbolic link.
     fn read_link(&self, path: &VPath) -> Result<Vec<u8>, Error>;
 
-    /// Where a path leads once all links are followed. A missing last name is no error
-    /// (`put -r` asks before it makes a directory); a missing directory before it is.
+    /// Returns the path with all links resolved. The last component may be missing (`put -r` asks before it
+    /// creates a directory), but no directory before it.
     fn canonical(&self, path: &VPath) -> Result<VPath, Error>;
 
-    /// Space where the path lies.
+    /// Returns the space at a path.
     fn space(&self, path: &VPath) -> Result<Space, Error>;
 
-    /// Counts everything in the home; tells now and then how many names it has seen.
+    /// Counts the contents of the home; reports the number of names seen now and then.
     fn count(&self, tell: &mut dyn FnMut(u64)) -> Result<Counted, Error>;
 }
 
-/// A time in whole seconds since 1970, as the wire and `stat(2)` count.
+/// Returns a time in whole seconds since 1970, as SFTP and `stat(2)` have it.
 pub fn seconds(time: SystemTime) -> i64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
@@ -338,8 +337,8 @@ pub fn seconds(time: SystemTime) -> i64 {
     }
 }
 
-/// Times in requests and in [`Changes`] are unsigned 32-bit seconds (draft-ietf-secsh-filexfer-02,
-/// section 5): what lies outside becomes the nearest end.
+/// Converts a time to the unsigned 32-bit seconds of requests and [`Changes`]
+/// (draft-ietf-secsh-filexfer-02, section 5): a time outside becomes the nearest end.
 pub fn unsigned_seconds(seconds: i64) -> u32 {
     u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Counts everything in a home.
+//! Counts the contents of a home.
 
 use std::collections::HashSet;
 use std::ffi::CStr;
@@ -12,18 +12,18 @@ use super::walk::{Manner, Visitor, inode, walk};
 use crate::error::Error;
 use crate::store::Counted;
 
-/// What is needed to read names and sizes. An account can take it from its own directories, and they
-/// count all the same.
+/// The rights to read names and sizes. An account can remove them from its own directories, which count all
+/// the same.
 const MANNER: Manner = Manner {
     needs: Mode::RUSR.union(Mode::XUSR),
     one_mount: false,
 };
-/// Progress is reported after so many names.
+/// Number of names between two progress reports.
 const NAMES_A_TELL: u64 = 1 << 18;
 
 const CHANGED: Error = Error::Refused("The home was changed from outside while it was counted");
 
-/// Counts what lies beneath a directory.
+/// Counts the contents of a directory.
 pub(super) fn count(home: BorrowedFd<'_>, tell: &mut dyn FnMut(u64)) -> Result<Counted, Error> {
     let mut count = Count {
         counted: Counted::default(),
@@ -43,7 +43,7 @@ struct Count<'a> {
     counted: Counted,
     /// Inodes with several names: at most half as many as the account has files.
     linked: HashSet<(u64, u64)>,
-    /// Directories that were seen and not entered yet.
+    /// Directories seen and not entered yet.
     to_enter: u64,
     tell: &'a mut dyn FnMut(u64),
 }
@@ -93,7 +93,7 @@ impl Visitor for Count<'_> {
     }
 }
 
-/// Nobody but a local user can do this to a name between two calls.
+/// Only a local user can change a name between two calls.
 fn changed(errno: Errno) -> Error {
     match errno {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP => CHANGED,

@@ -12,15 +12,15 @@ use super::inode::{self, Reach, Subject};
 use crate::error::Error;
 use crate::store::{Changes, Directory, Entry, Identity, Metadata, Space};
 
-/// Bytes of names that are asked for at once, and held: little, since a session may have many
-/// directories open, and enough to make the calls for it cost nothing beside those for each name.
+/// Bytes of names that are read at a time and held: little, since a session may have many directories open,
+/// and enough to make these calls cheap beside those for each name.
 const AT_ONCE: usize = 4096;
 
 pub(super) struct LocalDirectory {
     fd: OwnedFd,
-    /// Names that are known and were not handed out.
+    /// Names that are read and not returned yet.
     names: VecDeque<ReadName>,
-    /// Here ".." is the home too: what lies above is none of the user's business.
+    /// In the home itself ".." is the home, too.
     is_home: bool,
 }
 
@@ -63,7 +63,7 @@ impl LocalDirectory {
         Ok(self.names.pop_front())
     }
 
-    /// `None` if the name is gone.
+    /// Returns the attributes of an entry; `None` if the name is removed.
     fn metadata_of(&self, entry: &ReadName) -> Result<Option<Metadata>, Error> {
         if self.is_home && entry.name.to_bytes() == b".." {
             return self.metadata().map(Some);
@@ -71,7 +71,7 @@ impl LocalDirectory {
         match statat(&self.fd, entry.name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(inode::from_stat(&stat))),
             Err(Errno::NOENT) => Ok(None),
-            // A directory without search permission, a dead mount: the name is there all the same.
+            // A directory without search permission, a dead mount: the name exists all the same.
             Err(_) => Ok(Some(Metadata {
                 mode: entry.kind.as_raw_mode(),
                 size: 0,
@@ -131,7 +131,7 @@ impl Directory for LocalDirectory {
 /// Makes the names in an open directory durable.
 pub(super) fn sync_names(fd: impl AsFd) -> Result<(), Error> {
     match fsync(fd) {
-        // A file system that has nothing to do for it.
+        // Some file systems need no sync for it.
         Ok(()) | Err(Errno::INVAL) => Ok(()),
         Err(errno) => Err(errno.into()),
     }

@@ -14,11 +14,11 @@ use super::inode::{self, Reach, Subject};
 use crate::error::Error;
 use crate::store::{Changes, File, Identity, Metadata, OpenHow, Space};
 
-/// Most pieces that one `pwritev` takes (Linux's IOV_MAX).
+/// Most chunks that one `pwritev` accepts (Linux's IOV_MAX).
 const PIECES: usize = 1024;
 /// Most bytes that one call of `copy_to` copies, so that its caller can stop in between.
 const COPY_AT_ONCE: u64 = 8 << 20;
-/// Piece by piece, where the kernel cannot copy by itself.
+/// Buffer size where the kernel cannot copy by itself.
 const COPY_BUFFER: usize = 256 << 10;
 
 const NOT_FOR_READING: Error = Error::Handle("The file is not open for reading");
@@ -30,7 +30,7 @@ pub(super) struct LocalFile {
     readable: bool,
     writable: bool,
     append: bool,
-    /// The file system does not know `RWF_NOWAIT`: no use in asking again.
+    /// The file system does not support `RWF_NOWAIT`.
     always_waits: AtomicBool,
 }
 
@@ -45,7 +45,7 @@ impl LocalFile {
         }
     }
 
-    /// Would copying change what is still to be read?
+    /// Returns whether the copy would change data that it has still to read.
     fn overlaps(
         &self,
         offset: u64,
@@ -66,7 +66,7 @@ impl LocalFile {
         Ok(offset.abs_diff(target_offset) < length)
     }
 
-    /// Copies what the kernel can copy by itself in one call; `None` if it cannot.
+    /// Copies in one call of the kernel; `None` if it cannot.
     fn copy_in_kernel(
         &self,
         mut offset: u64,
@@ -82,7 +82,7 @@ impl LocalFile {
             let (from, to) = (&mut offset, &mut target_offset);
             return match copy_file_range(&self.fd, Some(from), &target.fd, Some(to), length) {
                 Err(Errno::INTR) => continue,
-                // Nothing: the end of the file, or a file system that says 0 for "cannot".
+                // The end of the file, or a file system that returns 0 for "cannot".
                 Ok(0) => Ok(None),
                 Ok(copied) => Ok(Some(copied as u64)),
                 Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
@@ -91,7 +91,7 @@ impl LocalFile {
         }
     }
 
-    /// Copies through a buffer. What was copied before an error counts: the next call meets it.
+    /// Copies through a buffer. Bytes copied before an error count; the next call meets the error.
     fn copy_by_hand(
         &self,
         offset: u64,
@@ -145,14 +145,14 @@ impl File for LocalFile {
                 offset + count as u64,
                 ReadWriteFlags::NOWAIT,
             ) {
-                // The end of the file. Less than there is was only what is in memory.
+                // The end of the file. A smaller count before only meant that the rest is not in memory.
                 Ok(0) => break,
                 Ok(read) => count += read,
                 Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
                     self.always_waits.store(true, Ordering::Relaxed);
                     return None;
                 }
-                // Not in memory, or a disk error: that is for `read` to meet.
+                // Not in memory, or a disk error, which `read` will report.
                 Err(_) => return None,
             }
         }
@@ -192,7 +192,7 @@ impl File for LocalFile {
         if !self.writable {
             return Err((0, NOT_FOR_WRITING));
         }
-        // Where to append is the kernel's to say; the offset means nothing.
+        // The kernel decides where to append; the offset is ignored.
         let offset = if self.append { 0 } else { offset };
         if !is_position(offset) {
             return Err((0, Errno::FBIG.into()));
@@ -207,7 +207,7 @@ impl File for LocalFile {
             let mut left = slices.as_mut_slice();
             while !left.is_empty() {
                 match pwritev(&self.fd, left, offset.saturating_add(stored as u64)) {
-                    // Never seen of a regular file; it must not become an endless loop.
+                    // Never seen for a regular file; it must not become an endless loop.
                     Ok(0) => return Err((stored, Errno::IO.into())),
                     Ok(more) => {
                         stored += more;
@@ -304,18 +304,18 @@ pub(super) fn resize(fd: impl AsFd, size: u64) -> Result<(), Error> {
     }
 }
 
-/// Can the kernel count this far? Beyond, an offset is negative to it, and -1 even means "where
-/// the last read stopped".
+/// Returns whether the kernel supports this offset: beyond, it is negative, and -1 even means "the current
+/// position".
 fn is_position(offset: u64) -> bool {
     i64::try_from(offset).is_ok()
 }
 
-/// The same for the end of what is to be read.
+/// Returns whether the kernel supports the end of this range.
 fn is_range(offset: u64, length: usize) -> bool {
     offset.checked_add(length as u64).is_some_and(is_position)
 }
 
-/// Lets `fill` put up to `length` bytes behind what is in `out`, and keeps as many as it says.
+/// Lets `fill` put up to `length` bytes after the contents of `out`, and keeps as many as it returns.
 fn append(out: &mut BytesMut, length: usize, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
     let start = out.len();
     out.resize(start + length, 0);

@@ -1,4 +1,4 @@
-//! What can be known and changed of an inode by a descriptor of it.
+//! Attributes of an inode, read and changed through a descriptor.
 
 use std::os::fd::AsFd;
 
@@ -12,15 +12,15 @@ use super::resolve::proc_name;
 use crate::error::Error;
 use crate::store::{Changes, Identity, Metadata, Space};
 
-/// Read, write, search and sticky. The setuid and setgid bits are never given: a program that an
-/// account uploads must not run as the user that owns all homes.
+/// Read, write, execute and sticky bits. The setuid and setgid bits are never set: an uploaded program must
+/// not run as the user who owns all homes.
 const GRANTABLE: RawMode = 0o1777;
 
 const NOT_PRIVATE: Error = Error::Refused(
     "The mode of the home itself stays at 0700: other users of the server cannot get at it",
 );
 
-/// What a descriptor can do.
+/// What a descriptor allows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
     /// Opened for reading or writing.
@@ -29,15 +29,15 @@ pub(super) enum Reach {
     PathOnly,
 }
 
-/// What a descriptor stands for.
+/// What a descriptor refers to.
 #[derive(Clone, Copy)]
 pub(super) struct Subject {
     pub(super) reach: Reach,
-    /// The root of the home itself.
+    /// The home itself.
     pub(super) is_home: bool,
 }
 
-/// The bits of a mode that a peer asked for and may have.
+/// Returns the mode bits that a peer may set.
 pub(super) fn grantable(permissions: u32) -> Mode {
     Mode::from_raw_mode(permissions & GRANTABLE)
 }
@@ -95,9 +95,8 @@ pub(super) fn space(fd: impl AsFd) -> Result<Space, Error> {
     })
 }
 
-/// Changes owner, permissions and times. Each is tried, whatever became of the others, as OpenSSH
-/// does: a client that sends an owner that it cannot have still gets its times. The first error
-/// is the answer.
+/// Changes owner, permissions and times. Each is tried whatever the outcome of the others, as in OpenSSH: a
+/// client that sends an owner that it may not set still gets its times. Returns the first error.
 pub(super) fn change(fd: impl AsFd, changes: &Changes, subject: Subject) -> Result<(), Error> {
     let fd = fd.as_fd();
     let owner = changes.owner.map_or(Ok(()), |owner| set_owner(fd, owner));
@@ -108,11 +107,11 @@ pub(super) fn change(fd: impl AsFd, changes: &Changes, subject: Subject) -> Resu
     owner.and(permissions).and(times)
 }
 
-/// An owner that stays is no change; another one is refused, even to a server with the privilege:
-/// whom files belong to on this machine is no matter of an account that is not one of its users.
+/// Accepts the current owner and refuses another one, even if the server is privileged: accounts, which are
+/// not system users, do not change system owners.
 fn set_owner(fd: impl AsFd, (uid, gid): (u32, u32)) -> Result<(), Error> {
     let now = fstat(&fd)?;
-    // As in chown(2), all bits set means: leave it.
+    // As in chown(2), all bits set means to keep it.
     let stays = |wanted: u32, now: u32| wanted == now || wanted == u32::MAX;
     if stays(uid, now.st_uid) && stays(gid, now.st_gid) {
         Ok(())
@@ -132,17 +131,17 @@ fn set_permissions(fd: impl AsFd, wanted: u32, subject: Subject) -> Result<(), E
     }
 }
 
-/// Whether the root of a home may get a mode: it keeps what its owner needs there, and no bits come
-/// to those of others, who could write beside the quota, or swap names under the server. Bits that
-/// the operator has given them can stay.
+/// Returns whether the home may get this mode: it keeps the owner's rights, and others get no new ones,
+/// since they could write beside the quota or swap names under the server. Bits that the operator has set
+/// may stay.
 fn keeps_private(now: RawMode, wanted: Mode) -> bool {
     let others = Mode::RWXG | Mode::RWXO;
     let given = Mode::from_raw_mode(now) & others;
     wanted.contains(Mode::RWXU) && given.contains(wanted & others)
 }
 
-/// Changes the mode of what an `O_PATH` descriptor stands for. By the name that /proc has for it the
-/// kernel goes straight to the inode: no path is walked again, and no link is followed.
+/// Changes the mode of an `O_PATH` descriptor's inode. Through its name in /proc the kernel goes straight
+/// to the inode, without walking a path or following a link.
 pub(super) fn set_mode(fd: impl AsFd, mode: Mode) -> Result<(), Error> {
     match chmodat(CWD, proc_name(fd), mode, AtFlags::empty()) {
         Err(Errno::NOENT | Errno::NOTDIR) => Err(Error::Unsupported(
@@ -162,7 +161,7 @@ fn set_times(fd: impl AsFd, (access, modification): (u32, u32)) -> Result<(), Er
         last_modification: at(modification),
     };
     match utimensat(&fd, "", &times, AtFlags::EMPTY_PATH) {
-        // Linux before 5.8 does not know the flag here.
+        // Linux before 5.8 does not support the flag here.
         Err(Errno::INVAL | Errno::NOENT) => {
             Ok(utimensat(CWD, proc_name(fd), &times, AtFlags::empty())?)
         }

@@ -1,4 +1,4 @@
-//! Looks through a home that people work in, for what replacements can have left.
+//! Searches a home in use for files that replacements may have left behind.
 
 use std::ffi::CStr;
 use std::ops::ControlFlow;
@@ -14,18 +14,17 @@ use super::walk::{Manner, Visitor, walk};
 use crate::error::Error;
 use crate::values::path::VPath;
 
-/// Nothing of a home that is in use is changed for this.
+/// A home in use is not changed for it.
 const MANNER: Manner = Manner {
     needs: Mode::empty(),
     one_mount: false,
 };
-/// A rest after so many names, since nobody waits for this walk.
+/// Number of names between two pauses, since nobody waits for this walk.
 const NAMES_TO_A_REST: u64 = 1 << 12;
 const REST: Duration = Duration::from_millis(5);
 
-/// Tells the paths of the regular files that have a hidden name, until it is told to stop. Of all
-/// others only the names are read. Directories that cannot be entered, or are renamed meanwhile, are
-/// passed over.
+/// Reports the paths of regular files with a hidden name until `tell` breaks. Of other files it reads only
+/// the names. Skips directories that cannot be entered or are renamed meanwhile.
 pub(super) fn leftovers(
     home: &Home,
     tell: &mut dyn FnMut(VPath) -> ControlFlow<()>,
@@ -41,14 +40,14 @@ pub(super) fn leftovers(
 
 struct Search<'a> {
     home: &'a Home,
-    /// Of the directory in which the walk is: "/" and a name for each level.
+    /// The path of the current directory: "/" and a name for each level.
     path: Vec<u8>,
     names: u64,
     tell: &'a mut dyn FnMut(VPath) -> ControlFlow<()>,
 }
 
 impl Search<'_> {
-    /// `None` if it is too long: nobody can have uploaded there.
+    /// Returns the path of a name; `None` if it is too long for an upload.
     fn path_of(&self, name: &[u8]) -> Option<VPath> {
         VPath::parse(&[&self.path, b"/".as_slice(), name].concat()).ok()
     }

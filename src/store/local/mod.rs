@@ -1,20 +1,18 @@
 //! Homes on a local file system, confined by the kernel.
 //!
-//! Every path is resolved by `openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)` from a descriptor of
-//! the home, in one system call: there is no check that a second session could race with. Calls
-//! that act on a name (remove, rename, make) get a descriptor of its directory that way and then
-//! use the last name alone, which such calls never follow.
+//! Every path is resolved by `openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)` from a descriptor of the home, in
+//! one system call: there is no check that a second session could race with. Calls that act on a name (remove,
+//! rename, mkdir) resolve its directory like this and then use the last component alone, which such calls never
+//! follow.
 //!
 //! Decisions:
-//! - The permission bits of what is made are the asked ones without setuid and setgid, and without
-//!   those of the umask that the store was opened with. The process's own umask would be taken off
-//!   as well: the server sets it to 0 when it starts.
-//! - A file is opened with `O_NONBLOCK` and looked at afterwards, not before: one system call less
-//!   for every file, and none that waits. So a FIFO or a device is opened for a moment before it is
-//!   refused. `O_TRUNC` does nothing to them, and a device can be in a home only if the operator
-//!   put it there.
-//! - To create nothing but a new file (`exclusive`) without `create` is refused, as the draft wants
-//!   it, and not ignored, as POSIX has it: who sends it does not mean to open an old file.
+//! - New files and directories get the requested permission bits without setuid, setgid and the umask of the
+//!   store. The server sets the umask of its process to 0, since that would apply as well.
+//! - A file is opened with `O_NONBLOCK` and checked afterwards, not before: that saves a system call for every
+//!   file, and never waits. So a FIFO or a device is open for a moment before it is refused. `O_TRUNC` does
+//!   nothing to them, and only the operator can put a device into a home.
+//! - `exclusive` without `create` is refused, as the draft requires, instead of ignored, as POSIX has it: a client
+//!   that sends it does not mean to open an existing file.
 
 mod count;
 mod directory;
@@ -62,7 +60,7 @@ const NOT_A_NAME: Error =
 const NOT_OF_A_LINK: Error =
     Error::Unsupported("A symbolic link has no size and no permissions of its own");
 
-/// The home of one account, in a directory of a local file system.
+/// The home of one account in a directory of a local file system.
 #[derive(Debug)]
 pub struct LocalStore {
     home: Home,
@@ -71,11 +69,12 @@ pub struct LocalStore {
 }
 
 impl LocalStore {
-    /// Opens a home. It must be a directory; its path is followed as usual, and no longer needed
+    /// Opens a home, which must be a directory. Links in its path are followed. The path is not needed
     /// afterwards: the home may be renamed under the open store.
     ///
-    /// `umask` are the permission bits that new files and directories do not get. The process's own
-    /// umask takes off more, so it should be 0.
+    ///
+    /// `umask` is the umask for new files and directories. The process's umask applies in addition, so it
+    /// should be 0.
     pub fn open(home: &Path, umask: u32) -> Result<Self, Error> {
         let home = Home::open(home)?;
         Ok(Self {
@@ -85,15 +84,15 @@ impl LocalStore {
         })
     }
 
-    /// The bits that something new gets.
+    /// Returns the mode of a new file or directory.
     fn new_mode(&self, asked: Option<u32>, default: u32) -> Mode {
         inode::grantable(asked.unwrap_or(default)).difference(self.umask)
     }
 
-    /// Opens something that must turn out to be a regular file.
+    /// Opens a file, which must be a regular file.
     fn open_regular(&self, path: &VPath, flags: OFlags, mode: Mode) -> Result<OwnedFd, Error> {
         let fd = match self.home.resolve(path.relative(), flags | AT_ONCE, mode) {
-            // A FIFO that nobody reads, a socket, a device without a driver.
+            // A FIFO without a reader, a socket, a device without a driver.
             Err(Error::Os(Errno::NXIO | Errno::NODEV)) => return Err(NOT_A_FILE),
             other => other?,
         };
@@ -110,7 +109,7 @@ impl LocalStore {
         resize(self.open_regular(path, flags, Mode::empty())?, size)
     }
 
-    /// As [`Home::parent_of_name`], where there must be a name that can come and go.
+    /// As [`Home::parent_of_name`], for a name that can be created or removed.
     fn parent_of_own_name<'a>(&'a self, path: &'a VPath) -> Result<(Parent<'a>, &'a [u8]), Error> {
         match self.home.parent_of_name(path)? {
             (_, b".") => Err(NOT_A_NAME),
@@ -118,8 +117,8 @@ impl LocalStore {
         }
     }
 
-    /// Refuses a path that can only be a directory's for a call that takes none and would follow a link
-    /// before the slash: with what the kernel says of the path, or else with `refusal`.
+    /// Refuses a path with a trailing slash for calls that accept no directory and would follow a link
+    /// before the slash: with the kernel's error for the path, or else with `refusal`.
     fn refuse_directory(&self, path: &VPath, refusal: Errno) -> Result<(), Error> {
         if path.names_directory() {
             self.home.inode(path.relative(), true)?;

@@ -1,5 +1,4 @@
-//! What is answered from memory, in a thread that must not wait: the `_now` calls of
-//! [`Store`](crate::store::Store).
+//! Answers from memory, on a thread that must not wait: the `_now` calls of [`Store`](crate::store::Store).
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
@@ -9,34 +8,32 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FsWord, fstat, fstatfs};
 
-/// File systems that answer for what is in memory without asking anybody (linux/magic.h): ext2 to
-/// ext4, XFS, Btrfs, F2FS and tmpfs. Others ask a server or a program, even for what they know.
+/// File systems that answer from memory without asking anybody (linux/magic.h): ext2 to ext4, XFS, Btrfs,
+/// F2FS and tmpfs. Others ask a server or a program even for cached data.
 const SELF_RELIANT: [FsWord; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0x0102_1994];
 
-/// Something that is in memory takes a few microseconds. If it takes this long, the thread had to make
-/// room for others, which is rare, or somebody looks at what is opened (a scanner for viruses, by
-/// fanotify(7)).
+/// An answer from memory takes some microseconds. One that takes this long was preempted, which is rare, or
+/// somebody inspects what is opened (a virus scanner, by fanotify(7)).
 const LONG: Duration = Duration::from_millis(5);
 
-/// So many files that were opened quickly make good for one that took long.
+/// Quick files that compensate for a slow one.
 const QUICK_FOR_ONE: u32 = 1000;
-/// What a file system begins with, and never has more of: room for two that take long, one after the
-/// other.
+/// The initial and highest credit of a file system: two slow files in a row.
 const CREDIT: u32 = 3 * QUICK_FOR_ONE;
 
-/// Of each file system of a home, by its device. There are few.
+/// By the device of a home's file system. There are few.
 static KNOWN: Mutex<BTreeMap<u64, Arc<AtOnce>>> = Mutex::new(BTreeMap::new());
 
-/// May the stores on a file system answer at once?
+/// Whether the stores on a file system may answer from memory.
 #[derive(Debug)]
 pub(super) struct AtOnce {
     answers: bool,
-    /// When it is used up, no file is opened at once any more.
+    /// When it is used up, no more files are opened from memory.
     credit: AtomicU32,
 }
 
 impl AtOnce {
-    /// Depends on the file system of the home.
+    /// Returns that of the home's file system.
     pub(super) fn of(home: BorrowedFd<'_>) -> Arc<Self> {
         let found = fstatfs(home).map(|found| found.f_type);
         let answers = found.is_ok_and(|found| SELF_RELIANT.contains(&found));
@@ -52,18 +49,18 @@ impl AtOnce {
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         let at_once = known.entry(found.st_dev).or_insert_with(new);
         if at_once.answers != answers {
-            // Another one has come by the same number.
+            // Another file system has got the same device number.
             *at_once = new();
         }
         at_once.clone()
     }
 
-    /// Looks for something, which nobody is told of.
+    /// Looks something up that is not recorded anywhere.
     pub(super) fn look<T>(&self, look: impl FnOnce() -> Option<T>) -> Option<T> {
         if self.answers { look() } else { None }
     }
 
-    /// Opens something, unless that has often taken long.
+    /// Opens a file, unless that was often slow.
     pub(super) fn open<T>(&self, open: impl FnOnce() -> Option<T>) -> Option<T> {
         let credit = self.credit.load(Ordering::Relaxed);
         if !self.answers || credit == 0 {
@@ -117,7 +114,7 @@ mod tests {
         let at_once = answering();
         for _ in 0..5 {
             assert!(at_once.open(slowly).is_some());
-            // More of them, since this thread may be held up, too.
+            // More of them, since this thread may be preempted, too.
             for _ in 0..5 * QUICK_FOR_ONE {
                 assert!(at_once.open(|| Some(())).is_some());
             }

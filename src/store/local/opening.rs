@@ -5,7 +5,7 @@ use rustix::fs::OFlags;
 use crate::error::Error;
 use crate::store::OpenHow;
 
-/// Never wait for the other end of a FIFO, never take over a terminal.
+/// Never wait for the other end of a FIFO, never acquire a terminal.
 pub(super) const AT_ONCE: OFlags = OFlags::NONBLOCK.union(OFlags::NOCTTY);
 
 pub(super) const NOT_A_FILE: Error =

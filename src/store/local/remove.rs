@@ -1,4 +1,4 @@
-//! Removes a home with everything in it.
+//! Removes a home with its contents.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -15,8 +15,8 @@ use super::resolve::path_of;
 use super::walk::{BUFFER, Manner, Visitor, read, walk};
 use crate::error::Error;
 
-/// What is needed to remove names, whatever the account has taken from its own directories. What is
-/// mounted in a home is not its account's.
+/// The rights to remove names, whatever the account has removed from its own directories. Other mounted
+/// file systems do not belong to the account.
 const MANNER: Manner = Manner {
     needs: Mode::RWXU,
     one_mount: true,
@@ -24,10 +24,10 @@ const MANNER: Manner = Manner {
 /// Walks through a home into which somebody still writes.
 const TRIES: u32 = 16;
 
-/// So many of the names that remain are reported.
+/// Number of remaining names that are reported.
 const REPORTED: usize = 8;
 
-/// What of a home could not be removed.
+/// Parts of a home that could not be removed.
 #[derive(Debug, Default)]
 pub struct Remains {
     first: Vec<(String, Error)>,
@@ -35,7 +35,7 @@ pub struct Remains {
 }
 
 impl Remains {
-    /// Whether all is gone.
+    /// Returns whether everything was removed.
     pub fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
@@ -61,11 +61,14 @@ impl fmt::Display for Remains {
     }
 }
 
-/// Removes a home: links are removed and not followed, other file systems are not entered. Returns
-/// what could not be removed.
+/// Removes a home: removes links without following them and does not enter other file systems. Returns what
+/// could not be removed.
+///
 ///
 /// # Errors
-/// The path leads to no directory, or over a link.
+///
+///
+/// The path is no directory, or contains a link.
 pub fn remove_home(home: &Path) -> Result<Remains, Error> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = openat2(CWD, home, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
@@ -75,14 +78,14 @@ pub fn remove_home(home: &Path) -> Result<Remains, Error> {
             buffer: Vec::with_capacity(BUFFER),
             remains: Remains::default(),
         };
-        // A directory can be moved during the walk, by whoever still writes.
+        // A writer can still move a directory during the walk.
         if let Err(failed) = walk(root.as_fd(), MANNER, &mut removal) {
             cause = failed;
             continue;
         }
         let mut remains = removal.remains;
         match rmdir(home) {
-            // Somebody has made a file behind the walk.
+            // A file was created behind the walk.
             Err(Errno::NOTEMPTY | Errno::EXIST) if remains.is_empty() => {}
             Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => return Ok(remains),
             Err(errno) => {
@@ -101,7 +104,7 @@ struct Removal {
 
 impl Removal {
     fn note(&mut self, directory: &OwnedFd, name: &CStr, cause: Error) {
-        // A place that is too deep to have a path is known by its last name.
+        // A location too deep for a path is reported by its last name.
         let directory = path_of(directory).unwrap_or_else(|_| b"...".to_vec());
         let path = [directory.as_slice(), b"/", name.to_bytes()].concat();
         let path = String::from_utf8_lossy(&path).into_owned();
@@ -117,15 +120,14 @@ impl Visitor for Removal {
         cause: Error,
     ) -> Result<(), Error> {
         match unlinkat(directory, name, AtFlags::REMOVEDIR) {
-            // Where it is no directory any more, it is removed with its level.
+            // If it is no directory any more, it is removed with its level.
             Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => {}
             Err(_) => self.note(directory, name, cause),
         }
         Ok(())
     }
 
-    /// Removes all names in a directory. The directories among them are empty now, or hold what was
-    /// noted.
+    /// Removes all names in a directory. Directories among them are empty now, or contain recorded remains.
     fn finish(&mut self, directory: &OwnedFd) -> Result<(), Error> {
         seek(directory, SeekFrom::Start(0))?;
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -136,7 +138,7 @@ impl Visitor for Removal {
             flags.set(AtFlags::REMOVEDIR, is_directory);
             match unlinkat(directory, name, flags) {
                 Ok(()) | Err(Errno::NOENT) => {}
-                // Of one that could not be entered, or was filled behind the walk.
+                // A directory that could not be entered, or was filled behind the walk.
                 Err(Errno::NOTEMPTY | Errno::EXIST | Errno::BUSY) if is_directory => {}
                 Err(errno) => self.note(directory, name, errno.into()),
             }

@@ -1,4 +1,4 @@
-//! Renaming without replacing.
+//! Renames without replacing.
 
 use rustix::fs::{AtFlags, RenameFlags, linkat, renameat, renameat_with, statat, unlinkat};
 use rustix::io::Errno;
@@ -8,7 +8,7 @@ use super::resolve::Parent;
 use crate::error::Error;
 use crate::store::Kind;
 
-/// Renames without replacing.
+/// Renames without replacing an existing name.
 pub(super) fn rename_to_free_name(
     from_parent: &Parent<'_>,
     from: &[u8],
@@ -16,16 +16,16 @@ pub(super) fn rename_to_free_name(
     to: &[u8],
 ) -> Result<(), Error> {
     match renameat_with(from_parent, from, to_parent, to, RenameFlags::NOREPLACE) {
-        // Not every file system knows the flag (EINVAL, which has other reasons too).
+        // Some file systems do not support the flag (EINVAL, which has other reasons, too).
         Err(Errno::INVAL | Errno::NOSYS) => rename_by_hand(from_parent, from, to_parent, to),
         other => Ok(other?),
     }
 }
 
-/// Renames without replacing where the kernel cannot do both in one. What is not a directory gets
-/// its new name by a link, which never replaces, and then loses the old one; between the two it has
-/// both. A directory, or a file system without links, is left with a look before the rename: what
-/// another session makes at `to` in that instant is replaced (of a directory: if it is empty).
+/// Renames where the kernel cannot refuse to replace. A file gets its new name by a link, which never
+/// replaces, and then loses the old one; in between it has both. A directory, or a file without links, is
+/// checked first: what another session creates at `to` in that instant is replaced (a directory only if it
+/// is empty).
 pub(super) fn rename_by_hand<'a>(
     from_parent: &Parent<'_>,
     from: &'a [u8],

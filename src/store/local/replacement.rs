@@ -1,4 +1,4 @@
-//! A new file beside an old one, hidden until it takes the old one's place.
+//! A new file beside an existing one, hidden until it replaces it.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -16,15 +16,15 @@ use crate::error::Error;
 use crate::store::{Kind, Metadata, OpenHow, PART, Replacement};
 use crate::values::path::VPath;
 
-/// Links that are followed, one after the other, as by the kernel.
+/// Links that are followed in a row, as in the kernel.
 const LINKS: u32 = 40;
-/// How a hidden name begins; so many hexadecimal digits come after it.
+/// Prefix of a hidden name; hexadecimal digits follow.
 const PREFIX: &[u8] = b".landfall-upload-";
 const DIGITS: usize = 16;
 
 const CHANGED: Error = Error::Refused("The file was replaced from outside in this moment");
 
-/// Is this a name that [`hidden_name`] makes?
+/// Returns whether [`hidden_name`] creates names like this.
 pub(super) fn is_hidden(name: &[u8]) -> bool {
     name.strip_prefix(PREFIX).is_some_and(|digits| {
         let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -37,20 +37,20 @@ fn hidden_name() -> Vec<u8> {
     [PREFIX, digits.as_bytes()].concat()
 }
 
-/// See the module's description.
+/// A replacement on a local file system; see the module documentation.
 pub(super) struct LocalReplacement {
-    /// Where both lie, whatever becomes of its path.
+    /// The directory of both, whatever happens to its path.
     directory: OwnedFd,
-    /// The old file's.
+    /// The name of the existing file.
     name: Vec<u8>,
-    /// The new file's.
+    /// The hidden name of the new file.
     hidden: Vec<u8>,
     /// The new file.
     inode: (u64, u64),
 }
 
 impl LocalReplacement {
-    /// Makes the new file, with the mode and the owner of the `old` one, to which the path leads.
+    /// Creates the new file with the mode and owner of the `old` one at this path.
     pub(super) fn begin(
         home: &Home,
         path: &VPath,
@@ -89,7 +89,7 @@ impl LocalReplacement {
         Ok(inode::from_stat(&found))
     }
 
-    /// Another file may have got the hidden name from another session of the account.
+    /// Another session of the account may have created a file of the hidden name.
     fn check_hidden(&self) -> Result<(), Error> {
         if self.metadata_of(&self.hidden)?.inode == self.inode {
             Ok(())
@@ -106,7 +106,7 @@ impl Replacement for LocalReplacement {
 
     fn commit(&self) -> Result<(), Error> {
         self.check_hidden()?;
-        // To rename a file to another name of its own does nothing (rename(2)).
+        // Renaming a file to another name of its own does nothing (rename(2)).
         if self.replaced().is_ok_and(|now| now.inode == self.inode) {
             return self.discard();
         }
@@ -136,19 +136,19 @@ impl Replacement for LocalReplacement {
     }
 
     fn sync_names(&self) -> Result<(), Error> {
-        // The descriptor that is held stands for the directory without having it open.
+        // The held descriptor refers to the directory without having it open.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat(&self.directory, c".", flags, Mode::empty()) {
             Ok(directory) => super::directory::sync_names(directory),
-            // It is gone, and there are no names in it.
+            // It was removed and has no names.
             Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
     }
 }
 
-/// The directory in which the file lies that a path leads to, and its name there. Links are followed
-/// one by one, since the last of them says in which directory the file is.
+/// Returns the directory and name of the file at a path. Follows links one by one, since the last of them
+/// determines the directory.
 fn place_of(home: &Home, path: &VPath, file: &Metadata) -> Result<(OwnedFd, Vec<u8>), Error> {
     let mut path = path.clone();
     for _ in 0..LINKS {
@@ -176,8 +176,8 @@ fn place_of(home: &Home, path: &VPath, file: &Metadata) -> Result<(OwnedFd, Vec<
     Err(Errno::LOOP.into())
 }
 
-/// Gives a new file the owner and the mode of an old one. Only root can give files away; then it
-/// stays the server's own, as any file that it makes.
+/// Gives a new file the owner and mode of an old one. Only root can change the owner; otherwise the file
+/// stays the server's own, as every file that it creates.
 fn make_alike(fd: &OwnedFd, old: &Metadata) -> Result<(), Error> {
     let now = inode::metadata(fd)?;
     if (now.uid, now.gid) != (old.uid, old.gid) {

@@ -1,4 +1,4 @@
-//! From a path to a descriptor: the kernel resolves it, with the home as its root.
+//! Resolves a path to a descriptor: the kernel does, with the home as root.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -10,30 +10,30 @@ use rustix::io::{self, Errno};
 use crate::error::Error;
 use crate::values::path::VPath;
 
-/// ".." and absolute links end at the home; links that jump elsewhere (as in /proc) are refused.
+/// ".." and absolute links end at the home; magic links (as in /proc) are refused.
 const BENEATH: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
-/// The kernel says EAGAIN when anything on the machine is renamed while it walks a ".." or a link
-/// under `RESOLVE_IN_ROOT`, because it cannot be sure then that it stayed inside. Trying again is
-/// the documented answer; a limit keeps a flood of renames from holding a thread for good.
+/// The kernel returns EAGAIN if anything on the machine is renamed while it walks a ".." or a link under
+/// `RESOLVE_IN_ROOT`, since it cannot prove that it stayed inside. Retrying is the documented answer; the
+/// limit keeps a flood of renames from occupying a thread forever.
 const RACE_TRIES: u32 = 256;
 
-/// Tries to learn where a file is while it, or the home, is being moved.
+/// Attempts to find the location of a file while it, or the home, is being moved.
 const PLACE_TRIES: u32 = 8;
 
-/// What the kernel appends to the path of a descriptor whose name is gone.
+/// What the kernel appends to the path of a descriptor without a name.
 const DELETED: &[u8] = b" (deleted)";
 
-/// The directory that is the root of everything that an account can name.
+/// The directory that is the root of all paths of an account.
 #[derive(Debug)]
 pub(super) struct Home {
     fd: Arc<OwnedFd>,
     how: ResolveFlags,
 }
 
-/// The directory in which a last name lies.
+/// The directory of a last component.
 pub(super) enum Parent<'a> {
-    /// The home itself: nothing had to be opened.
+    /// The home itself, without opening anything.
     Home(BorrowedFd<'a>),
     /// A directory further down.
     Opened(OwnedFd),
@@ -48,18 +48,18 @@ impl AsFd for Parent<'_> {
     }
 }
 
-/// Where a descriptor was found to be.
+/// The location of a descriptor.
 enum ResolvedPlace {
-    /// Below the home, at this path ("" for the home itself).
+    /// Below the home at this path ("" for the home itself).
     At(Vec<u8>),
-    /// It, or the home, was renamed or removed in this moment.
+    /// It, or the home, was just renamed or removed.
     Moving,
-    /// /proc cannot say.
+    /// /proc does not tell.
     Unknown,
 }
 
 impl Home {
-    /// Opens the home. The path is the operator's own: its links are followed as usual.
+    /// Opens the home. The path is the operator's; its links are followed.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
@@ -68,7 +68,7 @@ impl Home {
         })
     }
 
-    /// The same, where links are not followed (`ELOOP`).
+    /// Returns the same home without following links (`ELOOP`).
     pub(super) fn without_links(&self) -> Self {
         Self {
             fd: self.fd.clone(),
@@ -84,12 +84,12 @@ impl Home {
         self.fd.as_fd()
     }
 
-    /// Whether a descriptor stands for the home itself.
+    /// Returns whether a descriptor refers to the home itself.
     pub(super) fn is(&self, fd: &OwnedFd) -> Result<bool, Error> {
         same_inode(fd, &self.fd)
     }
 
-    /// Opens a path. With [`OFlags::NOFOLLOW`] a link as its last name is not followed.
+    /// Opens a path. With [`OFlags::NOFOLLOW`] a link in the last component is not followed.
     pub(super) fn resolve(&self, path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Error> {
         let flags = flags | OFlags::CLOEXEC;
         let mut tries = 1;
@@ -111,19 +111,19 @@ impl Home {
         }
     }
 
-    /// Opens a path without ever waiting for a disk; `None` if anything on the way is not in memory, is
-    /// on another file system, or makes the kernel look twice.
+    /// Opens a path without waiting for a disk; `None` if any part of it is not in memory, is on another
+    /// file system, or makes the kernel retry.
     pub(super) fn resolve_now(&self, path: &[u8], flags: OFlags) -> Option<OwnedFd> {
         let how = self.how | ResolveFlags::CACHED | ResolveFlags::NO_XDEV;
         openat2(&self.fd, path, flags | OFlags::CLOEXEC, Mode::empty(), how).ok()
     }
 
-    /// A descriptor that stands for the path's inode without opening it.
+    /// Opens a descriptor of the path's inode without opening the file.
     pub(super) fn inode(&self, path: &[u8], follow: bool) -> Result<OwnedFd, Error> {
         self.resolve(path, path_only(follow), Mode::empty())
     }
 
-    /// The directory that holds the path's last name, and that name.
+    /// Returns the directory of the last component, and that component.
     pub(super) fn parent<'a>(&'a self, path: &'a VPath) -> Result<(Parent<'a>, &'a [u8]), Error> {
         let (directory, name) = path.split_last();
         if directory == b"." {
@@ -134,8 +134,8 @@ impl Home {
         Ok((Parent::Opened(fd), name))
     }
 
-    /// The same for calls that make, take or give the name: none of them follows a link there, so the
-    /// name keeps the slash at its end, and the kernel checks that it is a directory's.
+    /// As [`Self::parent`], for calls that create, remove or set the name. None of them follows a link
+    /// there, so the name keeps a trailing slash, and the kernel checks that it is a directory's.
     pub(super) fn parent_of_name<'a>(
         &'a self,
         path: &'a VPath,
@@ -144,8 +144,7 @@ impl Home {
         Ok((parent, path.split_as_written().1))
     }
 
-    /// Where a path leads once its links are followed. If the last name is missing, or is a link
-    /// to nothing, it stays as it is behind its directory.
+    /// Returns a path with its links resolved. A last component that is missing, or a broken link, stays.
     pub(super) fn canonical(&self, path: &VPath) -> Result<VPath, Error> {
         for _ in 0..PLACE_TRIES {
             let (fd, missing) = match self.inode(path.relative(), true) {
@@ -168,11 +167,11 @@ impl Home {
                 ResolvedPlace::Unknown => break,
             }
         }
-        // Nobody can say where the links lead.
+        // Without /proc the links cannot be resolved.
         Ok(path.without_dotdot())
     }
 
-    /// Asks /proc where a descriptor is, and takes the home's own path off.
+    /// Asks /proc for the path of a descriptor, and removes the home's own path.
     fn place(&self, fd: &OwnedFd) -> Result<ResolvedPlace, Error> {
         let (Ok(home), Ok(path)) = (path_of(self.fd()), path_of(fd)) else {
             return Ok(ResolvedPlace::Unknown);
@@ -182,7 +181,7 @@ impl Home {
             Some(below) if below.is_empty() || below.starts_with(b"/") => below,
             _ => return Ok(ResolvedPlace::Moving),
         };
-        // A name may really end in these words: it does if the same inode is found by it.
+        // A name may really end like this: then the path leads to the same inode.
         if below.ends_with(DELETED) {
             let relative = VPath::parse(below)?;
             match self.inode(relative.relative(), false) {
@@ -194,15 +193,15 @@ impl Home {
     }
 }
 
-/// To get a descriptor that stands for an inode without opening it.
+/// The flags of a descriptor that refers to an inode without opening it.
 pub(super) fn path_only(follow: bool) -> OFlags {
     let mut flags = OFlags::PATH;
     flags.set(OFlags::NOFOLLOW, !follow);
     flags
 }
 
-/// The name by which /proc lets this process reach the inode of an `O_PATH` descriptor, for the
-/// few calls that do not take one.
+/// Returns the name in /proc of an `O_PATH` descriptor's inode, for the few calls that do not accept such a
+/// descriptor.
 pub(super) fn proc_name(fd: impl AsFd) -> String {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }

@@ -1,12 +1,12 @@
 //! The one walk through everything below a directory: for counting, sweeping and removing.
 //!
-//! Every step goes from one open directory to the next by its last name, which is never followed if
-//! it is a link. A mode is changed by descriptor only. So a name that somebody swaps during the walk
-//! leads nowhere else.
 //!
-//! However deep and wide the tree is, the walk holds three descriptors, [`NAMES`] names and a few
-//! words for each level. Where a level has more directories, it is read again from the place where
-//! the walk has left it.
+//! Every step goes from one open directory to the next by name, without following links. Modes are changed
+//! through descriptors only. So a name that somebody swaps during the walk leads nowhere else.
+//!
+//!
+//! However deep and wide the tree is, the walk holds three descriptors, [`NAMES`] names and a few words for
+//! each level. Where a level has more directories, it is read again from where the walk stopped.
 
 use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
@@ -21,9 +21,9 @@ use rustix::io::{Errno, retry_on_intr};
 use super::inode::set_mode;
 use crate::error::Error;
 
-/// Names of directories that are held at most; see [`Walk::names`].
+/// Most names of directories that are held; see [`Walk::names`].
 pub(super) const NAMES: usize = 1024;
-/// Bytes of names that `getdents64` returns at once.
+/// Bytes of names that one `getdents64` returns.
 pub(super) const BUFFER: usize = 64 << 10;
 
 const MOVED: Error = Error::Refused("A directory was moved from outside during a walk through it");
@@ -31,16 +31,16 @@ const MOVED: Error = Error::Refused("A directory was moved from outside during a
 /// How a walk enters directories.
 #[derive(Clone, Copy)]
 pub(super) struct Manner {
-    /// The owner's bits that a directory has while the walk is in it. An account can take them from
-    /// its own directories; the walk gives them back to what they were.
+    /// The owner's rights to a directory during the walk. An account can remove them from its own
+    /// directories; the walk restores the mode afterwards.
     pub(super) needs: Mode,
-    /// Other file systems, and other places of this one, are not entered (`EXDEV`).
+    /// Do not enter other mounts (`EXDEV`).
     pub(super) one_mount: bool,
 }
 
-/// What is done on the way.
+/// The actions of a walk.
 pub(super) trait Visitor {
-    /// Sees a name for the first time. The walk ends early with [`ControlFlow::Break`].
+    /// Called when a name is first read. [`ControlFlow::Break`] ends the walk early.
     fn see(
         &mut self,
         _directory: &OwnedFd,
@@ -50,32 +50,32 @@ pub(super) trait Visitor {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Decides whether a directory is entered.
+    /// Returns whether to enter a directory.
     fn enters(&mut self, _name: &CStr) -> bool {
         true
     }
 
-    /// Notes that a directory that [was to be entered](Visitor::enters) is not.
+    /// Called for a directory that [was to be entered](Visitor::enters) and cannot be.
     fn cannot_enter(&mut self, directory: &OwnedFd, name: &CStr, cause: Error)
     -> Result<(), Error>;
 
-    /// Finishes a directory: all below it has been walked through.
+    /// Called when everything below a directory has been visited.
     fn finish(&mut self, _directory: &OwnedFd) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Notes that the walk leaves a directory for the one above it.
+    /// Called when the walk leaves a directory for its parent.
     fn leave(&mut self) {}
 
-    /// Finds the directory again from which the walk had entered the one that it has just left, and
-    /// which cannot be reached from there any more; passes over the rest of it with `None`.
+    /// Finds the parent of the directory that the walk has just left, if it cannot be reached from there
+    /// any more; `None` skips the rest of it.
     fn find_again(&mut self, cause: Error) -> Result<Option<OwnedFd>, Error> {
         Err(cause)
     }
 }
 
-/// Walks through all that is below a directory, but not itself the directory's name. Modes are given
-/// back also after an error, as far as the way back can be found.
+/// Walks through everything below a directory, without the directory itself. Restores modes after an error
+/// as well, as far as the way back can be found.
 pub(super) fn walk(
     root: BorrowedFd<'_>,
     manner: Manner,
@@ -95,20 +95,20 @@ pub(super) fn walk(
     outcome
 }
 
-/// A directory on the way.
+/// A directory on the current path.
 struct WalkLevel {
     inode: (u64, u64),
-    /// Directories in it that are still to be walked through.
+    /// Its directories that remain to be visited.
     left: usize,
-    /// Where reading goes on behind the last of them that was walked through.
+    /// The position after the last visited one, where reading continues.
     resume: u64,
-    /// Where its own names begin in [`Walk::names`].
+    /// The start of its names in [`Walk::names`].
     first: usize,
-    /// The mode to give back.
+    /// The mode to restore.
     closed: Option<Mode>,
 }
 
-/// The name of a directory, and where its level is read on behind it.
+/// The name of a directory, and the read position after it.
 struct WalkName {
     name: CString,
     next: u64,
@@ -119,8 +119,8 @@ struct Walk {
     directory: OwnedFd,
     level: WalkLevel,
     above: Vec<WalkLevel>,
-    /// Directories to be walked through: those of the topmost level first, of each level the next
-    /// one last. When there are too many all are forgotten, and read again.
+    /// Directories to visit: those of the topmost level first, the next one of each level last. When there
+    /// are too many, all are dropped and read again.
     names: Vec<WalkName>,
     buffer: Vec<u8>,
 }
@@ -167,7 +167,7 @@ impl Walk {
         outcome
     }
 
-    /// Reads on where the walk has left this level.
+    /// Continues to read this level.
     fn read_on(&mut self) -> Result<(), Error> {
         let Self {
             directory,
@@ -197,12 +197,12 @@ impl Walk {
         own.unwrap_or_default().reverse();
     }
 
-    /// The next directory of this level.
+    /// Returns the next directory of this level.
     fn next(&mut self) -> Result<Option<CString>, Error> {
         if self.level.left > 0 && self.names.len() <= self.level.first {
             self.read_on()?;
         }
-        // There can be fewer than were seen: somebody removes directories meanwhile.
+        // There can be fewer than were counted: somebody removes directories meanwhile.
         if self.level.left == 0 || self.names.len() <= self.level.first {
             return Ok(None);
         }
@@ -213,7 +213,7 @@ impl Walk {
         }))
     }
 
-    /// Enters a directory, or returns that it could not.
+    /// Enters a directory; returns false if it could not.
     fn descend(&mut self, name: &CStr, visitor: &mut impl Visitor) -> Result<bool, Error> {
         match self.manner.enter(self.directory.as_fd(), name) {
             Ok((directory, level)) => {
@@ -232,7 +232,7 @@ impl Walk {
         }
     }
 
-    /// Goes back to the nearest directory above that is found, or returns that there is none.
+    /// Returns to the nearest parent that can be found; returns false if there is none.
     fn ascend(&mut self, visitor: &mut impl Visitor) -> Result<bool, Error> {
         loop {
             let Some(parent) = self.above.last() else {
@@ -251,10 +251,10 @@ impl Walk {
         }
     }
 
-    /// Gives the directory its mode back, and goes on in the one above it.
+    /// Restores the directory's mode, and continues in its parent.
     fn step_up(&mut self, outer: Option<OwnedFd>) {
         if let Some(mode) = self.level.closed.take() {
-            // Nothing more can be done about it; and what the walk was for is not lost by it.
+            // Nothing more can be done; the purpose of the walk does not depend on it.
             let _ = fchmod(&self.directory, mode);
         }
         let Some(parent) = self.above.pop() else {
@@ -263,12 +263,12 @@ impl Walk {
         self.level = parent;
         match outer {
             Some(outer) => self.directory = outer,
-            // Its mode is not that of the directory that is still open.
+            // The mode belongs to another directory than the open one.
             None => self.level.closed = None,
         }
     }
 
-    /// Goes back to where the walk began, and gives all modes back on the way.
+    /// Returns to the start of the walk, and restores all modes on the way.
     fn give_back(&mut self) {
         while let Some(parent) = self.above.last() {
             let Ok(outer) = parent.reopen(&self.directory) else {
@@ -281,7 +281,7 @@ impl Walk {
 }
 
 impl WalkLevel {
-    /// Opens this directory from one in it.
+    /// Opens this directory from one inside it.
     fn reopen(&self, inner: &OwnedFd) -> Result<OwnedFd, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let outer = openat(inner, c"..", flags, Mode::empty())?;
@@ -315,7 +315,7 @@ impl Manner {
         let open =
             |access| retry_on_intr(|| openat2(parent, name, flags | access, Mode::empty(), how));
         match open(OFlags::RDONLY) {
-            // O_PATH needs no right to the directory, and stays at it whatever has its name.
+            // O_PATH needs no permission, and refers to this directory whatever has its name later.
             Err(Errno::ACCESS) => self.enter_by(&open(OFlags::PATH)?),
             opened => {
                 let directory = opened?;
@@ -325,7 +325,7 @@ impl Manner {
         }
     }
 
-    /// The same for what a descriptor by `O_PATH` stands for.
+    /// Enters the directory of an `O_PATH` descriptor.
     fn enter_by(self, handle: impl AsFd) -> Result<(OwnedFd, WalkLevel), Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let level = self.open_up(&handle)?;
@@ -338,8 +338,8 @@ impl Manner {
         }
     }
 
-    /// Gives a directory the mode that the walk needs. Where that is refused, the directory is another
-    /// user's, and may be open all the same.
+    /// Gives a directory the mode that the walk needs. If that is refused, the directory belongs to another
+    /// user, and may be readable all the same.
     fn open_up(self, directory: impl AsFd) -> Result<WalkLevel, Error> {
         let found = fstat(&directory)?;
         let mode = Mode::from_raw_mode(found.st_mode);
@@ -356,7 +356,7 @@ impl Manner {
     }
 }
 
-/// Reads the names in a directory from where it stands.
+/// Reads the names in a directory from its current position.
 pub(super) fn read(
     directory: &OwnedFd,
     buffer: &mut Vec<u8>,
@@ -379,7 +379,7 @@ pub(super) fn read(
     Ok(ControlFlow::Continue(()))
 }
 
-/// Not every file system has the kinds beside the names.
+/// Not every file system returns kinds with the names.
 fn kind(directory: &OwnedFd, entry: &RawDirEntry<'_>) -> FileType {
     match entry.file_type() {
         FileType::Unknown => statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)

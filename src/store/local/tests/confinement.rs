@@ -1,5 +1,5 @@
-//! Nobody leaves home: every verb by every way that could lead out, with the tree beside the home
-//! compared afterwards.
+//! Confinement: every operation on every path that could lead out of the home; the tree beside the home
+//! must not change.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ const CHANGES: Changes = Changes {
     times: Some((1, 2)),
 };
 
-/// Names in a home that would lead to the directory beside it, were the home not the root.
+/// Names in a home that would lead to the directory beside it if the home were not the root.
 fn lay_traps(f: &Fixture) -> Vec<String> {
     let outside = f.outside.to_str().unwrap();
     fs::create_dir_all(f.home.join("a/b")).unwrap();
@@ -56,7 +56,7 @@ fn lay_traps(f: &Fixture) -> Vec<String> {
     .to_vec()
 }
 
-/// Every verb on a path and on names below it. Outcomes do not matter here: places do.
+/// Runs every operation on a path and on names below it. Only the effects matter, not the results.
 fn try_everything(store: &LocalStore, way: &str) {
     let at = |name: &str| path(format!("{way}/{name}"));
     let file = at("canary");
@@ -144,7 +144,7 @@ fn replace_every_way(store: &LocalStore, target: &VPath) {
     }
 }
 
-/// A file of the home itself, to be carried out of it.
+/// Creates a file in the home, to be moved out of it.
 fn own_file(store: &LocalStore) {
     store.open(&path("own"), &CREATE).unwrap();
 }
@@ -160,7 +160,7 @@ fn no_verb_touches_what_is_outside() {
     }
 }
 
-/// The control: the same calls do reach that tree when it belongs to the home.
+/// The control: the same calls do reach that tree when it is in the home.
 #[test]
 fn the_same_verbs_do_touch_what_is_inside() {
     let f = Fixture::new();
@@ -235,7 +235,7 @@ fn above_the_home_is_the_home() {
         let found = f.store.metadata(&path(way), true);
         assert_eq!(found, Err(Errno::NOENT.into()), "{way}");
     }
-    // A new file behind a link to the outside is made inside, where the same names are there.
+    // A new file behind a link to the outside is created inside, where the same names exist.
     let absolute = f.outside.strip_prefix("/").unwrap();
     fs::create_dir_all(f.home.join(absolute)).unwrap();
     f.link(f.outside.join("new"), "link");
@@ -268,14 +268,14 @@ fn links_in_circles_end() {
         let below = path(format!("{name}/x"));
         assert_eq!(f.store.make_directory(&below, None), refused, "{name}");
     }
-    // The link itself can be seen and removed.
+    // The link itself can be read and removed.
     assert_eq!(f.store.read_link(&path("self")).unwrap(), b"self");
     f.store.remove_file(&path("self")).unwrap();
     assert!(!f.has("self"));
 }
 
-/// The links of /proc jump to where no path leads. A home with them in it is contrived; that they
-/// are refused is what keeps a mistaken mount from being a way out.
+/// The links of /proc lead where no path leads. Nobody has them in a home on purpose; a mistaken mount must
+/// not become a way out.
 #[test]
 fn links_that_jump_are_refused() {
     let f = Fixture::new();
@@ -291,8 +291,8 @@ fn links_that_jump_are_refused() {
     assert!(process.metadata(&path(&descriptor), false).is_ok());
 }
 
-/// Two names of a file outside: the second may have been put into a home only by the operator, and
-/// then the file belongs to it. An account can make no such name itself.
+/// Two names of a file outside: only the operator can have put the second into a home, and then the file
+/// belongs to it. An account cannot create such a name.
 #[test]
 fn a_hard_link_cannot_be_made_to_what_is_outside() {
     let f = Fixture::new();
@@ -303,7 +303,7 @@ fn a_hard_link_cannot_be_made_to_what_is_outside() {
         "link",
         f.outside.join("canary").to_str().unwrap(),
     ] {
-        // Of the link, a second name of the link itself is made.
+        // For the link, a second name of the link itself is created.
         let outcome = f.store.hard_link(&path(way), &path("stolen"));
         assert!(
             outcome == Err(Errno::NOENT.into()) || way == "link",

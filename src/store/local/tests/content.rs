@@ -1,4 +1,4 @@
-//! What is in files: open, read, write, copy.
+//! The contents of files: open, read, write, copy.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -30,7 +30,7 @@ fn a_new_file_has_the_asked_bits_without_the_umask_and_never_setuid() {
         f.store.open(&path(name), &how).unwrap();
         assert_eq!(f.mode(name), given, "{name}");
     }
-    // An old file keeps what it has.
+    // An existing file keeps its contents.
     let how = OpenHow {
         permissions: Some(0o777),
         ..CREATE
@@ -94,7 +94,7 @@ fn create_exclusive_and_truncate_do_what_they_say() {
     };
     f.store.open(&path("old"), &truncate).unwrap();
     assert_eq!(f.content("old"), b"");
-    // As open(2) has it, a link to nothing is followed and its target made.
+    // As in open(2), a broken link is followed and its target created.
     f.store.open(&path("dangling"), &CREATE).unwrap();
     assert_eq!(f.content("nowhere"), b"");
 }
@@ -131,7 +131,7 @@ fn read_now_gives_what_is_in_memory_and_no_garbage() {
     let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
     f.put("file", &content);
     let file = opened(f.store.open(&path("file"), &READ));
-    // What was just written is in memory; where the file system cannot say so, nothing is said at all.
+    // Data that was just written is in memory; a file system that cannot tell returns nothing.
     let mut out = vec![7; 65_536];
     let is_known = file.read_now(4, &mut out) == Some(out.len());
     if is_known {
@@ -179,7 +179,7 @@ fn offsets_beyond_what_the_kernel_counts_are_refused() {
     assert_eq!(file.read(last, 4, &mut out), Ok(0));
     assert_eq!(file.read(last, 5, &mut out), Err(Errno::INVAL.into()));
     assert!(file.write(last, &[Bytes::from_static(b"x")]).is_err());
-    // None of this has made it forget how to read what is in memory.
+    // It can still read from memory afterwards.
     assert!(matches!(file.read_now(0, &mut [0; 10]), None | Some(10)));
     assert_eq!(f.content("file"), b"0123456789");
 }
@@ -203,7 +203,7 @@ fn many_pieces_are_written_one_after_the_other() {
 
 #[test]
 fn a_full_disk_says_how_much_was_stored() {
-    // A file may be as large as the file system lets it: the last piece does not fit any more.
+    // A file may be as large as the file system allows: the last chunk does not fit any more.
     let f = Fixture::new();
     let file = opened(f.store.open(&path("file"), &CREATE));
     let largest = (0..63)
@@ -251,7 +251,7 @@ fn append_writes_at_the_end_whatever_the_offset() {
     assert_eq!(f.content("file"), b"old abc");
 }
 
-/// What is neither file nor directory is refused at once, however it is opened, and stays.
+/// Everything but files and directories is refused without waiting, however it is opened, and stays.
 #[test]
 fn fifos_sockets_and_devices_are_refused_without_waiting() {
     let f = Fixture::new();
@@ -259,7 +259,7 @@ fn fifos_sockets_and_devices_are_refused_without_waiting() {
     mkfifoat(CWD, f.home.join("fifo"), mode).unwrap();
     let _socket = UnixListener::bind(f.home.join("socket")).unwrap();
     let mut names = vec!["fifo", "socket"];
-    // Only root can make one; it would read as endless zeros.
+    // Only root can create one; it would read as endless zeros.
     let zero = makedev(1, 5);
     match mknodat(
         CWD,
@@ -342,7 +342,7 @@ fn a_directory_is_not_opened_as_a_file() {
     }
 }
 
-/// Copies with as many calls as it takes.
+/// Copies in as many calls as necessary.
 fn copy(from: &dyn File, mut at: u64, to: &dyn File, mut to_at: u64, length: u64) -> u64 {
     let mut total = 0;
     while total < length {
@@ -448,7 +448,7 @@ fn what_a_copy_stored_before_an_error_counts() {
     assert_eq!(target.store.metadata().unwrap().len(), 300_000);
 }
 
-/// A file of another kind of store, with a disk that is full from some point on.
+/// A file of another kind of store, on a disk that becomes full.
 struct FullAfter {
     room: u64,
     store: fs::File,

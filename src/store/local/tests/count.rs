@@ -45,7 +45,7 @@ fn directories_that_are_closed_to_their_owner_are_counted_and_stay_closed() {
     assert_eq!(counted(&f), Counted { bytes: 6, files: 4 });
     assert_eq!(f.mode("closed"), 0o055);
     for (name, mode) in closed.into_iter().rev() {
-        // root is not kept out, so only the mode can tell.
+        // root ignores permissions, so only the mode can tell.
         fs::set_permissions(f.home.join("closed"), Permissions::from_mode(0o700)).unwrap();
         if name != "closed" {
             assert_eq!(f.mode(name), mode);
@@ -76,8 +76,8 @@ fn a_tree_deeper_than_any_path_is_counted() {
     assert_eq!(counted(&f).files, 3000);
 }
 
-/// The figure that docs/performance.md tells; run it alone, in a release build:
-/// `cargo test --release counts_a_second -- --ignored --nocapture`.
+/// The figure in docs/performance.md; run it alone, in a release build: `cargo test --release
+/// counts_a_second -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
 fn counts_a_second() {

@@ -89,11 +89,11 @@ fn twenty_thousand_names_are_listed_in_a_blink() {
     let start = Instant::now();
     assert_eq!(listing(&f.store, "").len(), 20_002);
     let took = start.elapsed();
-    // Tens of milliseconds on an idle machine; this only finds what grows with the square.
+    // Tens of milliseconds on an idle machine; the limit only detects quadratic time.
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
-/// A directory that may be read but not searched: the names are there, what they are is not.
+/// A directory that can be read but not searched: its names are listed, without their attributes.
 #[test]
 fn a_directory_without_search_permission_lists_its_names() {
     let f = Fixture::new();

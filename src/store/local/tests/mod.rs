@@ -1,4 +1,4 @@
-//! Every verb on real directories: the allowed case, the refused case, then the disk.
+//! Every operation on real directories: the allowed case, the refused case, then the disk.
 
 mod confinement;
 mod content;
@@ -8,7 +8,7 @@ mod names;
 mod now;
 mod races;
 mod replacement;
-mod verbs;
+mod operations;
 mod walks;
 
 use std::fs;
@@ -34,7 +34,7 @@ const CREATE: OpenHow = OpenHow {
     ..WRITE
 };
 
-/// A home, and beside it what nobody may reach from there.
+/// A home, with a directory beside it that must not be reachable from it.
 struct Fixture {
     store: LocalStore,
     home: PathBuf,
@@ -47,7 +47,7 @@ impl Fixture {
         Self::within(TempDir::new().unwrap())
     }
 
-    /// In memory where that can be: for thousands of names.
+    /// In memory if possible: for thousands of names.
     fn quick() -> Self {
         let base = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
         Self::within(base.unwrap())
@@ -88,7 +88,7 @@ impl Fixture {
         fs::symlink_metadata(self.home.join(name)).is_ok()
     }
 
-    /// All that is in a store's reach for a reader of this path.
+    /// Everything in reach of a reader of this path.
     fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
         read_all(&*self.store.open(&path(name), &READ)?)
     }
@@ -104,7 +104,7 @@ fn read_all(file: &dyn File) -> Result<Vec<u8>, Error> {
     Ok(out.to_vec())
 }
 
-/// Every name of a tree with everything that a change to it would show in.
+/// Every name of a tree with everything that shows a change.
 fn snapshot(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
@@ -143,7 +143,7 @@ fn snapshot(root: &Path) -> Vec<String> {
     found
 }
 
-/// What a verb said, without the value: for tables of refusals.
+/// The result of an operation without its value, for tables of refusals.
 fn said<T>(outcome: Result<T, Error>) -> Result<(), Error> {
     outcome.map(drop)
 }

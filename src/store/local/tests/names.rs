@@ -1,4 +1,4 @@
-//! Where paths lead, and names that are no text.
+//! Resolution of paths, and names that are not text.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -37,7 +37,7 @@ fn a_canonical_path_has_its_links_followed() {
         ("chain", "/a/file"),
         ("up/b", "/a/b"),
         ("root/root/a", "/a"),
-        // A last name that is missing, or leads nowhere, stays.
+        // A last component that is missing, or a broken link, stays.
         ("new", "/new"),
         ("relative/new", "/a/new"),
         ("absolute/../new", "/a/new"),

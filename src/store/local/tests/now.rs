@@ -1,4 +1,4 @@
-//! What is answered from memory is what the verbs themselves say, or nothing.
+//! An answer from memory equals that of the normal operation, or is none.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// What a store knows at once. Behind a ".." the kernel says nothing when anything has been renamed
-/// meanwhile, wherever that is, and other tests do nothing else for a while.
+/// Asks for an answer from memory. The kernel gives none for a ".." while anything on the machine is
+/// renamed, which other tests do all the time for a while.
 fn asked<T>(f: &Fixture, ask: impl Fn(&LocalStore) -> Option<T>) -> Option<T> {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(60) {
@@ -25,7 +25,7 @@ fn known<T>(f: &Fixture, ask: impl Fn(&LocalStore) -> Option<T>) -> T {
     asked(f, ask).unwrap()
 }
 
-/// A home on a file system that answers from memory by itself.
+/// A home on a file system that answers from memory without asking anybody.
 fn answering() -> Option<Fixture> {
     let f = Fixture::new();
     f.put("probe", "");
@@ -55,7 +55,7 @@ fn what_is_in_memory_is_known_at_once_by_every_name() {
     ] {
         let name = path(name);
         for follow in [true, false] {
-            // The kernel notes when a new link is followed, which may wait.
+            // The kernel records when a new link is followed, which may wait.
             let (found, at_once) = known(&f, |store| {
                 let found = store.metadata(&name, follow).unwrap();
                 Some((found, store.metadata_now(&name, follow)?))

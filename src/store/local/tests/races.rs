@@ -1,4 +1,4 @@
-//! Two sessions at once: one changes where a name leads while the other uses it.
+//! Races of two sessions: one changes where a name leads while the other uses it.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -14,15 +14,15 @@ use rustix::io::Errno;
 use super::*;
 use crate::store::Changes;
 
-/// Uses of each verb while the name is being changed.
+/// Uses of each operation while the name is being changed.
 const ROUNDS: usize = 3_000;
-/// So many of all uses must have met what is inside, and so many must have missed it: before, the
-/// race has not been run. (Missing is far faster than meeting, so that rounds alone do not tell.)
+/// This many of all uses must have met a file inside, and this many must have missed it: otherwise the race
+/// has not been run. (Missing is far faster than meeting, so rounds alone do not tell.)
 const ENOUGH: usize = 2_000;
-/// For machines that are busy elsewhere.
+/// For busy machines.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Runs `swap` again and again on a thread of its own while `act` runs; says how often.
+/// Runs `swap` again and again on a thread of its own while `act` runs; returns how often.
 fn while_swapping(swap: impl Fn() + Sync, act: impl FnOnce()) -> u64 {
     let stop = AtomicBool::new(false);
     let swaps = AtomicU64::new(0);
@@ -33,7 +33,7 @@ fn while_swapping(swap: impl Fn() + Sync, act: impl FnOnce()) -> u64 {
                 swaps.fetch_add(1, Ordering::Relaxed);
             }
         });
-        // Also when `act` panics: else the test would hang instead of failing.
+        // Also when `act` panics: the test would hang otherwise.
         let _stop = StopOnDrop(&stop);
         act();
     });
@@ -52,8 +52,8 @@ fn exchange(one: &Path, other: &Path) {
     renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
 }
 
-/// Reads, looks, makes and renames through `way` (a directory that is sometimes a link or
-/// elsewhere), and checks that only what is inside is met; until that was met, and missed, enough.
+/// Reads, examines, creates and renames through `way` (a directory that is sometimes a link or elsewhere),
+/// and checks that only files inside are met; until enough were met and missed.
 fn use_it(f: &Fixture, way: &str, misses: usize) {
     let outside = fs::metadata(f.outside.join("canary")).unwrap();
     let outside = (outside.dev(), outside.ino());
@@ -125,8 +125,8 @@ fn a_link_that_is_swapped_during_use_leads_nowhere_else() {
     }
 }
 
-/// The classic way out of a tree that is checked step by step: a directory is moved up while
-/// somebody is walking ".." in it.
+/// The classic way out of a tree that is checked step by step: a directory is moved up while somebody walks
+/// ".." in it.
 #[test]
 fn a_directory_that_is_moved_up_during_use_is_no_way_out() {
     let f = Fixture::new();
@@ -137,8 +137,8 @@ fn a_directory_that_is_moved_up_during_use_is_no_way_out() {
     f.put("own", "own");
     let before = snapshot(&f.outside);
     let (deep, flat) = (f.home.join("a/d"), f.home.join("d"));
-    // The way is always there. But once "d" is met in its upper place, all that follows is walked
-    // there too, and the last ".." is one too many.
+    // The path always exists. But once "d" is met in its upper location, the rest is walked there, too, and
+    // the last ".." is one too many.
     let way = format!("a/{}d/../../outside", "d/../".repeat(20));
     let swaps = while_swapping(|| exchange(&deep, &flat), || use_it(&f, &way, 0));
     assert_eq!(snapshot(&f.outside), before);

@@ -1,4 +1,4 @@
-//! New files that take the place of old ones, and what is left of them.
+//! New files that replace existing ones, and what replacements leave behind.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -68,7 +68,7 @@ fn each_end_does_what_it_says() {
     assert_eq!(leftovers(&f).len(), 1);
     assert_eq!(place.discard(), Ok(()));
     assert_eq!(names(&f), ["f", "f.filepart"]);
-    // Whatever is asked of it now, there is nothing of it.
+    // Every further operation on it fails.
     for end in [Replacement::commit, Replacement::keep, Replacement::discard] {
         assert_eq!(end(&*place), Err(Errno::NOENT.into()));
     }
@@ -126,12 +126,12 @@ fn only_names_of_its_own_form_are_left_overs() {
     f.put(".landfall-upload-0123456789abcdeF", "");
     fs::create_dir(f.home.join(name)).unwrap();
     symlink("e", f.home.join(format!("d/{name}"))).unwrap();
-    // What lies outside is nobody's to sweep.
+    // A file outside is not swept.
     fs::write(f.outside.join(name), "").unwrap();
     f.link(&f.outside, "absolute");
     f.link("../outside", "relative");
     assert_eq!(leftovers(&f), [format!("/d/e/{name}")]);
-    // It stops when it is told to.
+    // It stops when the callback breaks.
     f.put(&format!("d/{name}1").replace("ef1", "00"), "");
     let mut told = 0;
     let stop = &mut |_: VPath| {

@@ -16,11 +16,11 @@ use super::super::walk::NAMES;
 use super::*;
 use crate::store::Counted;
 
-/// How long names are swapped during recounts. Without the fix, a victim's mode changes within a
-/// fraction of it.
+/// How long names are swapped during recounts. Without the fix, a victim's mode changes within a fraction
+/// of it.
 const ATTACK: Duration = Duration::from_secs(3);
 
-/// Runs `act` on a thread that permission bits apply to, also where the tests run as root.
+/// Runs `act` on a thread that permission bits apply to, even if the tests run as root.
 fn without_privilege<T: Send>(act: impl FnOnce() -> T + Send) -> T {
     let on_it = || {
         let mut sets = capabilities(None).unwrap();
@@ -86,7 +86,7 @@ fn a_name_that_is_swapped_for_a_link_during_recounts_opens_nothing_up() {
             let began = Instant::now();
             let mut counts = 0;
             while began.elapsed() < ATTACK && !changed() {
-                // Some of them meet the swap, and fail.
+                // Some of them meet the swap and fail.
                 let _ = count_it(&f);
                 counts += 1;
             }
@@ -121,7 +121,7 @@ fn closed_directories_are_counted_and_stay_closed() {
     }
 }
 
-/// What is another user's cannot be opened up; what was opened up on the way to it is closed again.
+/// Another user's directory cannot be opened; modes that were changed on the way to it are restored.
 #[test]
 fn after_an_error_modes_are_as_before() {
     let f = Fixture::new();
@@ -145,8 +145,8 @@ fn after_an_error_modes_are_as_before() {
     }
 }
 
-/// More directories in a level than the walk holds names, in several levels, at whose ends it must
-/// find its place again.
+/// More directories in a level than the walk holds names, in several levels, where it must find its
+/// position again.
 #[test]
 fn levels_with_more_directories_than_are_held_are_walked_once() {
     let f = Fixture::new();
@@ -176,7 +176,7 @@ fn levels_with_more_directories_than_are_held_are_walked_once() {
     assert!(!f.home.exists());
 }
 
-/// A home in use: the directory in which the walk is goes elsewhere, and out of the home.
+/// A home in use: the walk's current directory is moved elsewhere, and out of the home.
 #[test]
 fn a_directory_that_is_moved_during_a_sweep_is_passed_over() {
     let f = Fixture::new();
@@ -250,7 +250,7 @@ fn a_home_is_removed_under_somebody_who_still_writes() {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // As a session whose last requests are still at work.
+            // Like a session whose last requests are still running.
             for number in 0..4000 {
                 let _ = f.store.make_directory(&path("new"), None);
                 let name = path(format!("new/{number}"));

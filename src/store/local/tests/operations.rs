@@ -1,4 +1,4 @@
-//! Names and what is known of them: stat, setstat, remove, mkdir, rename, links.
+//! Names and attributes: stat, setstat, remove, mkdir, rename, links.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -94,7 +94,7 @@ fn changes_reach_the_file_by_path_and_by_handle() {
     check("file", 6, 0o1640, i64::from(u32::MAX - 1));
     assert_eq!(f.content("file"), b"0123\0\0");
 
-    // A directory has no size to change; what else was asked is done all the same.
+    // A directory has no size to change; the other changes are made all the same.
     let by_path = f.store.change(&path("sub"), &all(0, 0o7711, 5), true);
     assert_eq!(by_path, Err(Errno::ISDIR.into()));
     check("sub", 0, 0o1711, 5);
@@ -112,8 +112,8 @@ fn changes_reach_the_file_by_path_and_by_handle() {
     check("sub", 0, 0o750, 9);
 }
 
-/// Whoever may change names at the root of a home can swap them under the server, and write beside the
-/// quota.
+/// An account that can change names at the root of a home can swap them under the server, and write beside
+/// the quota.
 #[test]
 fn the_root_of_a_home_stays_its_owners_alone_however_it_is_named() {
     let f = Fixture::new();
@@ -139,7 +139,7 @@ fn the_root_of_a_home_stays_its_owners_alone_however_it_is_named() {
         }
         assert_eq!(root(), 0o750);
     }
-    // What else was asked is done; and bits that the operator has given can stay, or go.
+    // The other changes are made; bits that the operator has set can stay or be removed.
     assert_eq!(fs::metadata(&f.home).unwrap().mtime(), 2);
     for mode in [0o750, 0o1740, 0o700] {
         f.store.change(&path(""), &wished(mode), true).unwrap();
@@ -181,7 +181,7 @@ fn changes_of_a_link_itself_leave_its_target_alone() {
         assert!(matches!(outcome, Err(Error::Unsupported(_))), "{refused:?}");
     }
     assert_eq!(snapshot(&f.home.join("file")), before);
-    // What is no link is changed as ever.
+    // A file that is no link is changed as usual.
     let both = Changes {
         size: Some(2),
         permissions: Some(0o604),
@@ -214,7 +214,7 @@ fn an_owner_that_stays_is_no_change_and_another_is_refused_whatever_the_privileg
     let now = fs::metadata(f.home.join("file")).unwrap();
     assert_eq!(outcome, Err(Errno::PERM.into()));
     assert_eq!((now.uid(), now.gid()), (disk.uid(), disk.gid()));
-    // The times that came with it are set all the same.
+    // The times in the same request are set all the same.
     assert_eq!((now.atime(), now.mtime()), (1, 2));
 }
 
@@ -242,7 +242,7 @@ fn removing_takes_a_name_and_nothing_else() {
     assert_eq!(file("link"), Ok(()));
     assert_eq!(f.content("file"), b"content");
     assert_eq!(file("file"), Ok(()));
-    // Through a link to a directory the name in it is meant.
+    // A path through a link to a directory refers to the name in it.
     assert_eq!(directory("to-sub/inner"), Ok(()));
     assert_eq!(directory("sub"), Ok(()));
     assert!(!f.has("link") && !f.has("file") && !f.has("sub"));
@@ -311,7 +311,7 @@ fn renaming_replaces_only_when_asked() {
     );
     assert!(f.has("link") && f.has("sub/inner") && !f.has("new"));
 
-    // A link is renamed, and replaced, itself.
+    // A link itself is renamed and replaced.
     assert_eq!(rename("a", "link", true), Ok(()));
     assert_eq!(
         (f.content("link"), f.content("b")),
@@ -323,7 +323,7 @@ fn renaming_replaces_only_when_asked() {
     assert!(!f.has("a") && !f.has("link") && !f.has("sub/inner"));
 }
 
-/// As on file systems that do not know RENAME_NOREPLACE.
+/// As on file systems without RENAME_NOREPLACE.
 #[test]
 fn renaming_by_hand_does_not_replace_either() {
     let f = Fixture::new();
@@ -351,7 +351,7 @@ fn renaming_by_hand_does_not_replace_either() {
     }
     assert_eq!(rename("missing", "new"), Err(Errno::NOENT.into()));
     assert_eq!(rename("sub", "sub/inner/sub"), Err(Errno::INVAL.into()));
-    // A slash at the end wants a directory, and is not followed out of the home.
+    // A trailing slash requires a directory, and is not followed out of the home.
     for (from, to) in [
         ("a/", "new"),
         ("a", "new/"),
@@ -392,7 +392,7 @@ fn a_hard_link_is_another_name_of_the_same_file() {
     assert_eq!(link("file", "sub/second"), Ok(()));
     let inode = |name| f.store.metadata(&path(name), false).unwrap().inode;
     assert_eq!(inode("file"), inode("sub/second"));
-    // Not the file that the link leads to, but the link.
+    // The link itself, not its target.
     assert_eq!(link("link", "second-link"), Ok(()));
     assert_eq!(inode("link"), inode("second-link"));
 }
