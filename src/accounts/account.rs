@@ -1,4 +1,4 @@
-//! What an account is.
+//! Accounts as types.
 
 use std::path::PathBuf;
 
@@ -7,31 +7,31 @@ use super::password::Password;
 use crate::rules::Rules;
 use crate::values::user_name::UserName;
 
-/// An account as it stands in the database.
+/// An account.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// Its name, valid by the rules of [`UserName`].
     pub name: UserName,
     /// Its home: an absolute path.
     pub home: PathBuf,
-    /// What the operator has set for it.
+    /// The operator's settings for it.
     pub settings: AccountSettings,
 }
 
-/// What an operator sets for an account; by default, nothing.
+/// An operator's settings for an account; by default, none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AccountSettings {
-    /// How much it may use.
+    /// Its quota.
     pub allowance: Allowance,
-    /// Are its files overwritten safely? `None` is as the config says.
+    /// Whether files are overwritten safely; `None` follows the configuration.
     pub safe_overwrite: Option<bool>,
-    /// What it may do, and who may log in to it.
+    /// Its permissions and login rules.
     pub rules: Rules,
-    /// It stands in config.toml, and is changed there.
+    /// It is declared in config.toml and changed there.
     pub declared: bool,
 }
 
-/// How much an account may use; `None` is without limit.
+/// The quota of an account; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Allowance {
     /// In bytes.
@@ -40,22 +40,22 @@ pub struct Allowance {
     pub files: Option<u64>,
 }
 
-/// An account to be.
+/// An account to add.
 pub struct NewAccount {
     /// Its name.
     pub name: UserName,
-    /// Its home; its own folder under data/homes if not given.
+    /// Its home; by default a folder under data/homes.
     pub home: Option<PathBuf>,
-    /// What is set for it.
+    /// Its settings.
     pub settings: AccountSettings,
-    /// Its password, if it has one.
+    /// Its password, if any.
     pub password: Option<Password>,
-    /// The keys that may log in to it.
+    /// Its keys.
     pub keys: Vec<AuthorizedKey>,
 }
 
 impl NewAccount {
-    /// One with a home of its own under data/homes, to which nobody can log in yet.
+    /// Makes one with a home under data/homes and without a credential.
     pub fn new(name: UserName) -> Self {
         Self {
             name,
@@ -67,25 +67,25 @@ impl NewAccount {
     }
 }
 
-/// An account and what an operator wants to know of it.
+/// An account with details for the operator.
 #[derive(Debug, Clone)]
 pub struct Details {
     /// The account.
     pub account: Account,
-    /// Can somebody log in to it with a password?
+    /// Whether it has a password.
     pub has_password: bool,
-    /// How many keys it has.
+    /// Number of its keys.
     pub keys: u64,
-    /// When it was made: seconds since 1970-01-01 00:00 UTC.
+    /// Creation: seconds since 1970-01-01 00:00 UTC.
     pub created_at: i64,
     /// The last login, if one is recorded.
     pub last_login: Option<LastLogin>,
-    /// Since when logins to it are recorded: its creation, unless it is older than the record.
+    /// Since when its logins are recorded: its creation, unless it is older than the record.
     pub recorded_since: i64,
 }
 
 impl Details {
-    /// When it was last used, as far as is known: never before it was created, nor before logins were
+    /// Returns when it was last used, as far as known: not before its creation, nor before logins were
     /// recorded.
     pub fn last_used(&self) -> i64 {
         let login = self.last_login.as_ref();
@@ -96,10 +96,10 @@ impl Details {
 /// The last login to an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastLogin {
-    /// When: seconds since 1970-01-01 00:00 UTC.
+    /// Seconds since 1970-01-01 00:00 UTC.
     pub at: i64,
     /// The authentication method, as in the audit log.
     pub method: String,
-    /// The client's address.
+    /// The client address.
     pub address: String,
 }

@@ -1,4 +1,4 @@
-//! What a session was let in by, and whether its account still has it.
+//! The credential of a login, and whether the account still has it.
 
 use std::sync::Arc;
 
@@ -7,22 +7,22 @@ use super::credential::{AcceptedCredential, Credential};
 use super::keys::{self, AuthorizedKey};
 use super::sql::AccountRow;
 
-/// What a session was let in by. As long as the account [still has](Standing::still_has) it, the
-/// session may go on.
+/// The credential of a session. The session may continue while the account [still has](Standing::still_has)
+/// it.
 #[derive(Debug, Clone)]
 pub struct Basis {
-    /// The change that made the account: another one of its name is not it.
+    /// The change that created the account: identifies it among accounts of the same name.
     made_by: i64,
-    /// The change that gave the account the password, if it was proven by one.
+    /// The change that set the password, if the login used it.
     password_by: Option<i64>,
-    /// The key or certificate, if it was proven by one.
+    /// The key or certificate, if the login used one.
     entry: Option<AcceptedCredential>,
-    /// The last change of any account that was known when it was proven.
+    /// The last account change known when the login was verified.
     as_of: i64,
 }
 
 impl Basis {
-    /// To be let in to this account.
+    /// Makes the basis of a login to this account.
     pub(super) fn of(row: &AccountRow, entry: Option<AcceptedCredential>, as_of: i64) -> Self {
         Self {
             made_by: row.made_by,
@@ -32,7 +32,7 @@ impl Basis {
         }
     }
 
-    /// Its password was proven, too.
+    /// Adds the verified password.
     pub(super) fn and_password(self, row: &AccountRow) -> Self {
         Self {
             password_by: Some(row.password_by),
@@ -40,29 +40,29 @@ impl Basis {
         }
     }
 
-    /// The key or certificate, if it was proven by one.
+    /// Returns the key or certificate, if the login used one.
     pub fn credential(&self) -> Option<&Arc<Credential>> {
         self.entry.as_ref().map(|entry| &entry.credential)
     }
 
-    /// When that expires: seconds since 1970-01-01 00:00 UTC.
+    /// Returns its expiry: seconds since 1970-01-01 00:00 UTC.
     pub fn until(&self) -> Option<i64> {
         self.entry.as_ref().and_then(|entry| entry.allowed.until)
     }
 
-    /// Is nothing allowed but SFTP, whatever is asked for?
+    /// Returns whether only SFTP is allowed, whatever the client requests.
     pub fn only_sftp(&self) -> bool {
         let mut entry = self.entry.iter();
         entry.any(|entry| entry.allowed.only_sftp)
     }
 
-    /// The last change of any account that was known when the login was proven.
+    /// Returns the last account change known when the login was verified.
     pub fn as_of(&self) -> i64 {
         self.as_of
     }
 }
 
-/// An account as it stands.
+/// The current state of an account.
 #[derive(Debug)]
 pub struct AccountStanding {
     /// The account.
@@ -72,19 +72,19 @@ pub struct AccountStanding {
     pub(super) keys: Vec<AuthorizedKey>,
 }
 
-/// What a session was let in by, and is not there any more.
+/// The part of a credential that is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
-    /// The account: it was removed, whatever is called so now.
+    /// The account was removed, even if another one has its name now.
     Account,
-    /// The password was changed, or taken away.
+    /// The password was changed or removed.
     Password,
     /// The key was removed.
     Key,
 }
 
 impl AccountStanding {
-    /// Is all still there that a session was let in by? Gives when that expires: seconds since
+    /// Checks that the account still has everything the login used. Returns the expiry: seconds since
     /// 1970-01-01 00:00 UTC.
     pub fn still_has(&self, basis: &Basis) -> Result<Option<i64>, Lost> {
         if self.made_by != basis.made_by {
@@ -100,7 +100,7 @@ impl AccountStanding {
         let mut own = self.keys.iter();
         let key = own.find(|key| Some(&key.public_key) == public_key.as_ref());
         let key = key.ok_or(Lost::Key)?;
-        // It may have been added again, with options that require more.
+        // It may have been added again with options that require more.
         let required = key.required().map_err(|_| Lost::Key)?;
         let met = required.met_by(basis.entry.as_ref().and_then(|entry| entry.flags));
         met.map(|()| key.expires_at).map_err(|_| Lost::Key)

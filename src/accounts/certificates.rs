@@ -1,5 +1,5 @@
-//! Certificates of OpenSSH (PROTOCOL.certkeys): what whoever has read one does not check, but for its
-//! signature, and that the client has its key.
+//! Checks of OpenSSH certificates (PROTOCOL.certkeys), except for the signature and possession of the key,
+//! which the caller has verified.
 
 use std::net::IpAddr;
 
@@ -10,8 +10,8 @@ use super::revoked::Revoked;
 use super::security_key::Required;
 use crate::rules::Network;
 
-/// May the certificate log in to the account of this name, from this address, at this time in seconds
-/// since 1970-01-01 00:00 UTC?
+/// Checks whether the certificate may log in to the account of this name from this address at this time, in
+/// seconds since 1970-01-01 00:00 UTC.
 pub(super) fn check(
     certificate: &Certificate,
     name: &str,
@@ -46,14 +46,14 @@ pub(super) fn check(
     if seconds < certificate.valid_after || seconds >= certificate.valid_before {
         return refused("it is not valid now");
     }
-    // Without names it would be for every account.
+    // Without principals it would be valid for every account.
     if !certificate.principals.iter().any(|one| one == name) {
         return refused("the account is not among its principals");
     }
     options(certificate, keys::is_security_key(&own), from)
 }
 
-/// All critical options must be understood, or nothing is allowed.
+/// Returns what the critical options allow; an unknown one is an error.
 fn options(
     certificate: &Certificate,
     is_security_key: bool,

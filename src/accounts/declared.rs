@@ -1,4 +1,4 @@
-//! The users of config.toml, made what it says.
+//! Applies the users of config.toml to the accounts.
 
 use std::path::Path;
 
@@ -10,19 +10,19 @@ use super::sql::{AccountChange, AccountRow};
 use super::{Accounts, UserName, add_keys, homes, stored_name};
 use crate::values::time;
 
-/// What became of the users that config.toml declares.
+/// The changes made for the users of config.toml.
 #[derive(Debug, Default)]
 pub struct Declared {
-    /// Those that are new.
+    /// Added users.
     pub added: Vec<UserName>,
-    /// Those of which something was changed.
+    /// Changed users.
     pub changed: Vec<UserName>,
-    /// Those that are not there any more; their files stay.
+    /// Removed users; their files stay.
     pub removed: Vec<UserName>,
 }
 
 impl Declared {
-    /// What was done, in lines; none if nothing was.
+    /// Returns the changes as lines of text; none if nothing changed.
     pub fn told(&self) -> Vec<String> {
         let line = |what: &str, users: &[UserName]| {
             let names: Vec<_> = users.iter().map(UserName::as_str).collect();
@@ -36,17 +36,22 @@ impl Declared {
         lines.into_iter().flatten().collect()
     }
 
-    /// The users whose open sessions may have to know.
+    /// Returns the users whose open sessions may be affected.
     pub fn touched(&self) -> impl Iterator<Item = &UserName> {
         self.changed.iter().chain(&self.removed)
     }
 }
 
 impl Accounts {
-    /// Makes the declared accounts what config.toml says. The guest is [set](Self::set_guest) elsewhere.
+    /// Creates, changes and removes declared accounts as config.toml says. The guest is
+    /// [set](Self::set_guest) separately.
+    ///
     ///
     /// # Errors
-    /// [`RefusedUsers`]: a user cannot be so, or there is one of that name who was made by a command.
+    ///
+    ///
+    /// [`RefusedUsers`]: a user's settings are impossible, or an account of that name was added by a
+    /// command.
     pub(super) async fn set_declared(
         &self,
         change: &mut AccountChange,
@@ -89,8 +94,7 @@ impl Accounts {
         Ok(done)
     }
 
-    /// Chooses the home of an account that config.toml declares. If its disk does not answer, it stays the
-    /// one that it is.
+    /// Returns the home of a declared account. If its disk does not answer, the account keeps its home.
     pub(super) async fn declared_home(
         &self,
         change: &mut AccountChange,
@@ -128,8 +132,8 @@ impl Accounts {
         disks.want(self.inner.homes.absolute(&user.name, stored))
     }
 
-    /// Changes what differs, and nothing else, so that no session notices what stays. True if
-    /// something did.
+    /// Changes only what differs, so that sessions do not notice the rest. Returns whether anything
+    /// changed.
     async fn adapt(
         &self,
         change: &mut AccountChange,

@@ -1,4 +1,4 @@
-//! The guest of config.toml, who needs no password.
+//! The guest account of config.toml, which needs no credential.
 
 use anyhow::bail;
 
@@ -8,7 +8,7 @@ use super::sql::AccountChange;
 use super::{AccountSettings, Accounts, Allowance, NewAccount, UserName};
 
 impl Accounts {
-    /// Makes the guest's account as the config has it; closed, if there shall be none.
+    /// Creates or changes the guest account as configured; closes it if none is configured.
     pub(super) async fn set_guest(
         &self,
         change: &mut AccountChange,
@@ -54,7 +54,7 @@ impl Accounts {
     }
 }
 
-/// What the config does not say of a guest stays as it is.
+/// Settings of the guest outside of the configuration stay.
 fn apply(guest: &GuestOptions, settings: &mut AccountSettings) {
     settings.declared = true;
     let (bytes, files) = guest.quota;

@@ -1,4 +1,4 @@
-//! Hashing and verifying passwords (argon2id, RFC 9106), a bounded number at the same time.
+//! Hashes and verifies passwords (argon2id, RFC 9106), a limited number at a time.
 
 use std::sync::Arc;
 
@@ -21,22 +21,22 @@ pub async fn hash_password(login: &LoginOptions, password: &Password) -> anyhow:
     PasswordHasher::new(login)?.hash(password).await
 }
 
-/// Hashes and verifies passwords, a bounded number at the same time.
+/// Hashes and verifies passwords, a limited number at a time.
 pub(super) struct PasswordHasher {
     argon2: Argon2<'static>,
     pub(super) permits: Arc<Semaphore>,
-    /// The hash of no password: who has none costs as much as who has one.
+    /// A hash of no password, so that an account without one takes as long as others.
     nobody: String,
 }
 
-/// What a password turned out to be.
+/// The result of checking a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Not the password of the account.
+    /// The password is wrong.
     Wrong,
-    /// The password.
+    /// The password is right.
     Right,
-    /// The password; its hash was made with parameters other than those of now.
+    /// The password is right; its hash uses other parameters than the current ones.
     RightButOutdated,
 }
 
@@ -57,7 +57,7 @@ impl PasswordHasher {
         })
     }
 
-    /// The hash of a password, with a salt of its own, as a PHC string.
+    /// Returns the salted hash of a password as a PHC string.
     pub(super) async fn hash(&self, password: &Password) -> anyhow::Result<String> {
         let argon2 = self.argon2.clone();
         let password = password.clone();
@@ -74,8 +74,8 @@ impl PasswordHasher {
         .await
     }
 
-    /// Compares a password with a hash. Without one, or when the password is none that could have
-    /// been set, the answer is `Wrong` for the same work.
+    /// Compares a password with a hash. Without a hash, or for a password that cannot have been set, the
+    /// result is `Wrong` after the same work.
     pub(super) async fn verify(
         &self,
         password: Zeroizing<String>,
@@ -102,8 +102,8 @@ impl PasswordHasher {
         .await
     }
 
-    /// Runs a hash on the blocking pool. Its permit goes with it, so that a client that hangs up
-    /// makes no room for more hashes than there may be.
+    /// Runs a hash on the blocking pool. The permit stays with it, so that a client that disconnects does
+    /// not make room for more than the limit.
     async fn work<T: Send + 'static>(
         &self,
         hash: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
@@ -119,7 +119,7 @@ impl PasswordHasher {
     }
 }
 
-/// Is this the hash of the password?
+/// Returns whether this is the hash of the password.
 fn is_of(password: &[u8], hash: &PhcHash) -> Result<bool, HashError> {
     let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
         return Ok(false);
@@ -141,9 +141,10 @@ fn output(argon2: &Argon2<'_>, password: &[u8], salt: &[u8]) -> Result<Output, H
     Ok(Output::new(output)?)
 }
 
-/// The memory of one hash, 19 MiB by default. glibc gives back to the system at once what it took for more
-/// than 32 MiB (malloc(3), M_MMAP_THRESHOLD). Less would stay with the heap of each thread that has hashed
-/// a password, 600 MB of it where strangers guess. What is not used of it is never touched, and is none.
+/// Allocates the memory of one hash, 19 MiB by default. glibc returns allocations beyond 32 MiB to the
+/// system (malloc(3), M_MMAP_THRESHOLD). Smaller ones would stay with the heap of each thread that has
+/// hashed a password: 600 MB while clients guess passwords. The unused part is never touched, so it takes
+/// no memory.
 fn memory(blocks: usize) -> Vec<Block> {
     const GIVEN_BACK: usize = (32 << 20) / size_of::<Block>() + 1;
     let mut memory = Vec::with_capacity(blocks.max(GIVEN_BACK));
@@ -151,7 +152,7 @@ fn memory(blocks: usize) -> Vec<Block> {
     memory
 }
 
-/// A hash in the form in which it is kept.
+/// Returns a hash in the stored format.
 fn phc(params: &Params, salt: &[u8], output: Output) -> Result<PhcHash, HashError> {
     Ok(PhcHash {
         algorithm: Algorithm::Argon2id.ident(),
@@ -169,7 +170,7 @@ fn is_current(params: &Params, hash: &PhcHash) -> bool {
     })
 }
 
-/// A hash with the cost of a real one. Nothing was hashed: a random output is as good.
+/// Returns a hash with the cost of a real one. Its output is random instead of computed.
 fn hash_of_nothing(params: &Params) -> anyhow::Result<String> {
     let mut random = [0; SALT + Params::DEFAULT_OUTPUT_LEN];
     SysRng

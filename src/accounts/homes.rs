@@ -1,8 +1,8 @@
-//! Where homes may lie, and making them.
+//! Rules for the location of homes, and their creation.
 //!
-//! A disk can hang, so it is asked on the blocking pool, with a limit in time, and never while a change of
-//! the database is under way: [`resolve_all`] and [`make_all`] come before it, and the rest is about paths
-//! alone.
+//!
+//! A disk can hang, so it is accessed on the blocking pool, with a time limit, and never during a change of
+//! the database: [`resolve_all`] and [`make_all`] run before it, and everything else concerns only paths.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -18,19 +18,19 @@ use tokio::task::spawn_blocking;
 use super::UserName;
 use crate::io::disks;
 
-/// The folders that matter to where a home may lie.
+/// The folders that restrict the location of homes.
 pub(super) struct Homes {
     data: PathBuf,
     homes: PathBuf,
     keys: PathBuf,
 }
 
-/// A home as the database keeps it: `None` is the account's own folder under data/homes, so that
-/// data can be moved as a whole.
+/// A home as the database stores it: `None` is the account's folder under data/homes, so that the data
+/// folder can be moved.
 pub(super) type Stored = Option<String>;
 
 impl Homes {
-    /// Takes the data folder, which exists, and the folder of the host keys.
+    /// Makes it from the existing data folder and the folder of host keys.
     pub(super) async fn new(data: &Path, keys: &Path) -> anyhow::Result<Self> {
         // It may be a link to a larger disk.
         let homes = data.join("homes");
@@ -44,27 +44,27 @@ impl Homes {
         })
     }
 
-    /// The home of an account as an absolute path.
+    /// Returns the home of an account as an absolute path.
     pub(super) fn absolute(&self, name: &UserName, stored: Stored) -> PathBuf {
         stored.map_or_else(|| self.homes.join(name.as_str()), PathBuf::from)
     }
 
-    /// Can a home overlap only those that are not the own folder of their account? Own folders cannot overlap
-    /// each other, nor what lies elsewhere: a home that data/homes would lie in is never
+    /// Returns whether a home can overlap only homes outside of data/homes. Folders under data/homes cannot
+    /// overlap each other nor homes elsewhere: a home that would contain data/homes is never
     /// [chosen](Self::choose).
     pub(super) fn only_elsewhere(&self, name: &UserName, stored: &Stored) -> bool {
         let home = self.absolute(name, stored.clone());
         stored.is_none() || !home.starts_with(&self.homes)
     }
 
-    /// The path that stands for the home of an account before links are followed: the wished one, or its own
-    /// folder.
+    /// Returns the home of an account before links are resolved: the requested one, or its folder under
+    /// data/homes.
     pub(super) fn asked(&self, name: &UserName, wish: Option<&Path>) -> PathBuf {
         wish.map_or_else(|| self.homes.join(name.as_str()), Path::to_owned)
     }
 
-    /// Where an account's home shall lie, if it may lie there by itself. `home` is what was
-    /// [asked](Self::asked) for, without links.
+    /// Returns the home as stored if its location is allowed. `home` is the [requested](Self::asked) one
+    /// with links resolved.
     pub(super) fn choose(
         &self,
         name: &UserName,
@@ -113,7 +113,7 @@ impl Homes {
         }
     }
 
-    /// Refuses a home that is the home of another account, inside it or around it.
+    /// Refuses a home that equals, contains or lies in the home of another account.
     pub(super) fn refuse_overlap(
         &self,
         home: &Path,
@@ -133,18 +133,18 @@ impl Homes {
     }
 }
 
-/// What is known from the disks of homes while a change is under way, in which nothing is asked of them.
+/// The answers of disks, used during a change, which does not access them.
 pub(super) struct Disks {
-    /// Where the homes that are asked for lead.
+    /// Resolved paths of the requested homes.
     found: FolderAnswers<PathBuf>,
-    /// The homes that were made, or why they could not be.
+    /// Homes that were created, or why they could not be.
     ready: FolderAnswers<()>,
-    /// The homes that are to be made.
+    /// Homes to create.
     wanted: Vec<PathBuf>,
 }
 
 impl Disks {
-    /// Asks where these homes lead.
+    /// Resolves these homes.
     pub(super) async fn ask(homes: Vec<PathBuf>) -> Self {
         Self {
             found: resolve_all(homes).await,
@@ -153,15 +153,18 @@ impl Disks {
         }
     }
 
-    /// Where this home leads, if its disk has answered.
+    /// Returns the resolved home, if its disk has answered.
     pub(super) fn found(&self, asked: &Path) -> Option<&Result<PathBuf, String>> {
         self.found.get(asked)
     }
 
-    /// Notes that this home must be there.
+    /// Requires a home to exist.
+    ///
     ///
     /// # Errors
-    /// It could not be made.
+    ///
+    ///
+    /// It could not be created.
     pub(super) fn want(&mut self, home: PathBuf) -> anyhow::Result<()> {
         match self.ready.get(&home) {
             Some(made) => made.clone().map_err(|failure| anyhow!(failure)),
@@ -172,12 +175,12 @@ impl Disks {
         }
     }
 
-    /// Are all homes made that must be there?
+    /// Returns whether all required homes exist.
     pub(super) fn has_all(&self) -> bool {
         self.wanted.is_empty()
     }
 
-    /// Makes those that are not.
+    /// Creates the missing ones.
     pub(super) async fn make(&mut self) {
         let wanted = std::mem::take(&mut self.wanted);
         let mut made = make_all(wanted.clone()).await;
@@ -189,15 +192,15 @@ impl Disks {
     }
 }
 
-/// Answers of disks about folders, by the folder; a failure as its message.
+/// Answers of disks about folders, by folder; an error as its message.
 type FolderAnswers<T> = HashMap<PathBuf, Result<T, String>>;
 
-/// Resolves paths. No answer is there for one whose disk hangs.
+/// Resolves paths. There is no answer for one on a disk that hangs.
 async fn resolve_all(paths: Vec<PathBuf>) -> FolderAnswers<PathBuf> {
     ask(paths, resolve).await
 }
 
-/// Makes homes; see [`resolve_all`].
+/// Creates homes; see [`resolve_all`].
 async fn make_all(homes: Vec<PathBuf>) -> FolderAnswers<()> {
     ask(homes, make).await
 }
@@ -214,10 +217,13 @@ async fn ask<T: Send + 'static>(
         .collect()
 }
 
-/// The answer about a folder.
+/// Takes the answer about a folder.
+///
 ///
 /// # Errors
-/// Its failure, or that there is none.
+///
+///
+/// The disk's error, or no answer.
 fn take<T>(answers: &mut FolderAnswers<T>, folder: &Path) -> anyhow::Result<T> {
     let answer = answers
         .remove(folder)
@@ -225,38 +231,47 @@ fn take<T>(answers: &mut FolderAnswers<T>, folder: &Path) -> anyhow::Result<T> {
     answer.map_err(|failure| anyhow!(failure))
 }
 
-/// What is said of a folder whose disk hangs.
+/// Returns the error for a folder on a disk that hangs.
 pub(super) fn silence(folder: &Path) -> String {
     format!("the disk of {} does not answer", folder.display())
 }
 
-/// The path of a home without links.
+/// Returns the path of a home with links resolved.
+///
 ///
 /// # Errors
-/// Of the disk, or if it does not answer.
+///
+///
+/// The disk's error, or no answer.
 pub(super) async fn resolve_one(path: PathBuf) -> anyhow::Result<PathBuf> {
     take(&mut resolve_all(vec![path.clone()]).await, &path)
 }
 
-/// Makes one home.
+/// Creates one home.
+///
 ///
 /// # Errors
-/// Of the disk, or if it does not answer.
+///
+///
+/// The disk's error, or no answer.
 pub(super) async fn make_one(home: PathBuf) -> anyhow::Result<()> {
     take(&mut make_all(vec![home.clone()]).await, &home)
 }
 
-/// Makes a home that the config names; gives it without links.
+/// Creates a configured home; returns its path with links resolved.
+///
 ///
 /// # Errors
-/// Of the disk, or if it does not answer.
+///
+///
+/// The disk's error, or no answer.
 pub async fn ready(home: &Path) -> anyhow::Result<PathBuf> {
     let home = resolve_one(home.to_owned()).await?;
     make_one(home.clone()).await?;
     Ok(home)
 }
 
-/// Makes a home, with all folders on the way, for this user alone. One that exists is kept as it is.
+/// Creates a home with all its parents for this user alone. An existing one stays as it is.
 fn make(home: &Path) -> anyhow::Result<()> {
     let shown = home.display();
     if home.exists() {
@@ -275,7 +290,7 @@ fn make(home: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make {shown}"))
 }
 
-/// The absolute path without links and "..", for a path whose last part need not exist yet.
+/// Returns the absolute path without links and "..", for a path whose last component may be missing.
 fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
     let absolute =
         std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;

@@ -1,5 +1,5 @@
-//! Files of public keys as other programs write them: with a byte order mark, in UTF-16, and in the
-//! format of RFC 4716, which PuTTYgen's "Save public key" writes.
+//! Key files in the formats of other programs: with a byte order mark, in UTF-16, and in the format of RFC
+//! 4716, which PuTTYgen's "Save public key" writes.
 
 use std::borrow::Cow;
 
@@ -11,11 +11,16 @@ use super::keys::{AuthorizedKey, KINDS, refuse_other_formats};
 const BEGIN: &str = "---- BEGIN SSH2 PUBLIC KEY ----";
 const END: &str = "---- END SSH2 PUBLIC KEY ----";
 
-/// Decodes a file of keys: UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it. All line
-/// ends become `\n`.
+/// Decodes a key file: UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it. All line ends
+/// become `
+///
+/// `.
+///
 ///
 /// # Errors
-/// It is no text.
+///
+///
+/// It is not text.
 pub fn decode(bytes: &[u8]) -> anyhow::Result<String> {
     const UTF_8: &[u8] = b"\xef\xbb\xbf";
     let text = match bytes {
@@ -39,10 +44,14 @@ fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> anyhow::Result<String> {
 }
 
 impl AuthorizedKey {
-    /// Reads all keys of a file: an authorized_keys file, a `.pub` file, or keys in the format of RFC 4716.
+    /// Parses all keys of a file: an authorized_keys file, a `.pub` file, or keys in the format of RFC
+    /// 4716.
+    ///
     ///
     /// # Errors
-    /// There is no key in it, or one line is wrong: then none is taken.
+    ///
+    ///
+    /// The file has no key, or a faulty line: then no key is accepted.
     pub fn parse_file(text: &str) -> anyhow::Result<Vec<Self>> {
         refuse_other_formats(text)?;
         let mut keys = Vec::new();
@@ -59,10 +68,13 @@ impl AuthorizedKey {
     }
 }
 
-/// The lines of a file as OpenSSH would write them, with the number of each; a key in the format of
-/// RFC 4716 is one line.
+/// Returns the lines of a file as OpenSSH would write them, with their numbers; a key in the format of RFC
+/// 4716 becomes one line.
+///
 ///
 /// # Errors
+///
+///
 /// A key in the format of RFC 4716 is damaged.
 pub(super) fn lines(text: &str) -> anyhow::Result<Vec<(usize, Cow<'_, str>)>> {
     let mut lines = Vec::new();
@@ -79,7 +91,7 @@ pub(super) fn lines(text: &str) -> anyhow::Result<Vec<(usize, Cow<'_, str>)>> {
     Ok(lines)
 }
 
-/// The key as OpenSSH writes it, from the lines after [`BEGIN`] up to [`END`].
+/// Converts a key to OpenSSH's format, from the lines between [`BEGIN`] and [`END`].
 fn one_line<'a>(mut block: impl Iterator<Item = &'a str>) -> anyhow::Result<String> {
     let mut next = || block.next().context("this key is cut short");
     let mut comment = String::new();
@@ -121,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    // The examples of RFC 4716, section 3.6, are too weak by now; this is an ed25519 key.
+    // The examples of RFC 4716, section 3.6, are too weak today; this is an ed25519 key.
     const BASE64: &str = "AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
     #[test]

@@ -1,12 +1,11 @@
-//! The options of a line of authorized_keys (sshd(8)): which are honoured, and that all others are refused.
+//! The options of a line of authorized_keys (sshd(8)): some are supported, all others are refused.
 
 use anyhow::{Context as _, bail};
 
 use super::security_key::Required;
 use crate::values::time;
 
-/// Options that ask for nothing but what holds for every session: there are no terminals, no
-/// forwarding and no commands of the user's own here.
+/// Options that restrict what no session has here: terminals, forwarding, the user's own commands.
 const ALWAYS_TRUE: [&str; 6] = [
     "restrict",
     "no-pty",
@@ -16,12 +15,12 @@ const ALWAYS_TRUE: [&str; 6] = [
     "no-user-rc",
 ];
 
-/// What the options of a key require of the user of a security key.
+/// Returns what the options require of a security key's signature.
 pub(super) fn required(options: &str) -> anyhow::Result<Required> {
     Ok(honoured(options)?.required)
 }
 
-/// The place of the first character that is meant and not in quotes; `\"` does not end a quote.
+/// Returns the position of the first wanted character outside of quotes; `\"` does not end a quote.
 pub(super) fn unquoted(text: &str, meant: impl Fn(char) -> bool) -> anyhow::Result<Option<usize>> {
     let mut quoted = false;
     let mut escaped = false;
@@ -40,16 +39,16 @@ pub(super) fn unquoted(text: &str, meant: impl Fn(char) -> bool) -> anyhow::Resu
     }
 }
 
-/// What the options of a key ask for.
+/// The supported options of a key.
 #[derive(Default)]
 pub(super) struct Honoured {
     pub(super) expires_at: Option<i64>,
     pub(super) required: Required,
-    /// One of them is for security keys only.
+    /// One of them applies to security keys only.
     pub(super) for_security_keys: bool,
 }
 
-/// Reads the options that are honoured and refuses all others by name.
+/// Parses the supported options and refuses all others by name.
 pub(super) fn honoured(options: &str) -> anyhow::Result<Honoured> {
     let mut honoured = Honoured::default();
     let mut rest = options;
@@ -70,7 +69,7 @@ pub(super) fn honoured(options: &str) -> anyhow::Result<Honoured> {
             (flag, None) if ALWAYS_TRUE.contains(&flag) => {}
             ("expiry-time", Some(value)) => {
                 let time = expiry(value)?;
-                // The earliest holds, as in OpenSSH.
+                // The earliest time counts, as in OpenSSH.
                 let earliest = honoured.expires_at.map_or(time, |other| other.min(time));
                 honoured.expires_at = Some(earliest);
             }

@@ -1,4 +1,4 @@
-//! Public keys as they stand in an authorized_keys file (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
+//! Public keys as in an authorized_keys file (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use ssh_key::{HashAlg, PublicKey};
 use super::key_options::{Honoured, honoured, required, unquoted};
 use super::security_key::Required;
 
-/// The kinds of key that may log in, as they name themselves in base64.
+/// Accepted key types, by the names in their base64 data.
 pub(super) const KINDS: [&str; 7] = [
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -21,42 +21,45 @@ pub(super) const KINDS: [&str; 7] = [
     "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
 
-/// An RSA key of fewer bits protects nobody, and the signatures of one with more are not verified.
+/// A shorter RSA key is not secure, and signatures of a longer one are not verified.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
-/// The longest line that is looked at, in bytes; an RSA key of 8192 bits takes 1400.
+/// Longest line that is parsed, in bytes; an RSA key of 8192 bits takes 1400.
 const MAX_LINE: usize = 16 * 1024;
 
-/// A public key that may log in to an account.
+/// A public key of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizedKey {
-    /// Its kind and itself in base64, with a space between.
+    /// Its type and base64 data, separated by a space.
     pub public_key: String,
-    /// `SHA256:...`, as ssh-keygen -l shows it.
+    /// `SHA256:...`, as in the output of ssh-keygen -l.
     pub fingerprint: String,
-    /// What the owner calls it; may be empty.
+    /// The comment; may be empty.
     pub comment: String,
-    /// The options as given; all of them are honoured.
+    /// The options as given; all are supported.
     pub options: String,
-    /// From this time on it is refused: seconds since 1970-01-01 00:00 UTC.
+    /// Expiry: seconds since 1970-01-01 00:00 UTC.
     pub expires_at: Option<i64>,
 }
 
 impl AuthorizedKey {
-    /// Its kind, such as `ssh-ed25519`.
+    /// Returns its type, such as `ssh-ed25519`.
     pub fn kind(&self) -> &str {
         self.public_key.split(' ').next().unwrap_or_default()
     }
 
-    /// What it requires of the user of a security key.
+    /// Returns what it requires of a security key's signature.
     pub(super) fn required(&self) -> anyhow::Result<Required> {
         required(&self.options)
     }
 
-    /// Reads one line.
+    /// Parses one line.
+    ///
     ///
     /// # Errors
-    /// It holds no key, one that may not log in, or an option that is not honoured.
+    ///
+    ///
+    /// It has no key, a key that is not accepted, or an unsupported option.
     pub fn parse(line: &str) -> anyhow::Result<Self> {
         let line = line.trim();
         if line.len() > MAX_LINE {
@@ -78,7 +81,7 @@ impl AuthorizedKey {
         };
         let (kind, rest) = first_word(rest);
         let (base64, comment) = first_word(rest);
-        // Base64 of a key begins so: then what stands before it names its kind, and is no option.
+        // The base64 data of a key begins like this: the text before it is a type, not an option.
         let unknown_kind = !options.is_empty() && kind.starts_with("AAAA");
         refuse_kind(if unknown_kind { options } else { kind })?;
         let Honoured {
@@ -112,13 +115,12 @@ impl FromStr for AuthorizedKey {
     }
 }
 
-/// Why text is not a key that may log in.
+/// Why text is not an accepted key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotAKey(String);
 
-/// Returns a key as a peer shows it (RFC 4253, section 6.6) in the form that the database keeps; `None`
-/// if it may not log in.
+/// Converts a peer's key (RFC 4253, section 6.6) to the stored format; `None` if it is not accepted.
 pub(super) fn from_wire(blob: &[u8]) -> Option<String> {
     if blob.len() > MAX_LINE {
         return None;
@@ -128,12 +130,12 @@ pub(super) fn from_wire(blob: &[u8]) -> Option<String> {
     canonical(&key)
 }
 
-/// Is a key of this kind, or in this canonical form, a security key?
+/// Returns whether a key type, or a key in the stored format, is a security key.
 pub(super) fn is_security_key(key: &str) -> bool {
     key.starts_with("sk-")
 }
 
-/// Refuses keys of a kind or size that may not log in: the one check for keys of accounts, keys in
+/// Refuses keys of a type or size that is not accepted: the one check for keys of accounts, keys in
 /// certificates and authorities.
 fn refuse_unsafe(key: &PublicKey) -> anyhow::Result<()> {
     refuse_kind(key.algorithm().as_str())?;
@@ -171,7 +173,7 @@ fn refuse_kind(kind: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Plain words for the files that people take for a public key.
+/// Explains files that are often mistaken for a public key.
 pub(super) fn refuse_other_formats(text: &str) -> anyhow::Result<()> {
     let text = text.trim_start();
     if text.starts_with("PuTTY-User-Key-File") {
@@ -193,7 +195,7 @@ fn first_word(text: &str) -> (&str, &str) {
     }
 }
 
-/// Splits the options from the key: they end at the first space that is not in quotes.
+/// Splits the options from the key: they end at the first space outside of quotes.
 fn split_options(line: &str) -> anyhow::Result<(&str, &str)> {
     let end = unquoted(line, |c| c == ' ' || c == '\t')?;
     match end {
@@ -228,7 +230,7 @@ mod tests {
         format!("{:#}", AuthorizedKey::parse(line).expect_err(line))
     }
 
-    /// A number that looks like an RSA key of so many bits.
+    /// A number that looks like an RSA key of this size.
     fn rsa_of(bits: usize) -> PublicKey {
         let mut n = vec![0xff; bits.div_ceil(8)];
         n[0] >>= (8 - bits % 8) % 8;
@@ -237,7 +239,7 @@ mod tests {
         KeyData::Rsa(ssh_key::public::RsaPublicKey { e, n }).into()
     }
 
-    /// Has OpenSSH make a key; its public line and its fingerprint as ssh-keygen tells it.
+    /// Generates a key with OpenSSH; returns its public line and its fingerprint by ssh-keygen.
     fn generate(arguments: &[&str]) -> (String, String) {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("key");
@@ -282,7 +284,7 @@ mod tests {
 
     #[test]
     fn security_keys_are_taken() {
-        // Keys of OpenSSH's own tests (regress/unittests/sshkey/testdata).
+        // Keys from OpenSSH's own tests (regress/unittests/sshkey/testdata).
         for line in [
             SECURITY_KEY,
             "sk-ecdsa-sha2-nistp256@openssh.com AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20AAAAIbmlzdHAyNTYAAABBBIELQJ2DgvaX1yQlKFokfWM2suuaCFI2qp0eJodHyg6O4ifxc3XpRKd1OS8dNYQtE/YjdXSrA+AOnMF5ns2Nkx4AAAAEc3NoOg== here",

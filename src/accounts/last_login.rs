@@ -1,5 +1,5 @@
-//! The last login to each account. A login is noted in memory and written to the database about a
-//! second later, so that no login waits for a disk.
+//! The last login to each account. A login is stored in memory and written to the database about a second
+//! later, so that no login waits for a disk.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use crate::values::error_chain::chain;
 use crate::values::time;
 use crate::values::user_name::UserName;
 
-/// How long a login waits for others that are written with it.
+/// How long logins are collected before they are written together.
 const GATHER: Duration = Duration::from_secs(1);
 
 /// The logins that are not in the database yet.
@@ -44,7 +44,7 @@ impl LastLogins {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that somebody has logged in to an account just now.
+    /// Records a login to an account.
     pub(super) fn note(&self, name: &UserName, method: &str, address: IpAddr) {
         let login = LastLogin {
             at: time::now(),
@@ -55,7 +55,7 @@ impl LastLogins {
         self.noted.notify_one();
     }
 
-    /// Writes the noted logins to the database, some time after each. Never ends by itself.
+    /// Writes recorded logins to the database, some time after each. Never returns.
     pub(super) async fn keep_saving(&self) {
         let mut failures = RateLimited::default();
         loop {
@@ -75,7 +75,7 @@ impl LastLogins {
         }
     }
 
-    /// Writes the noted logins to the database now. After a failure they stay noted.
+    /// Writes recorded logins to the database now. After a failure they stay in memory.
     pub(super) async fn save(&self) -> anyhow::Result<()> {
         let mut connection = self.connection.lock().await;
         let noted: Vec<_> = self.unsaved().clone().into_iter().collect();
@@ -89,7 +89,7 @@ impl LastLogins {
             .await?;
         let mut unsaved = self.unsaved();
         for (name, saved) in noted {
-            // A newer login may have been noted meanwhile.
+            // A newer login may have been recorded meanwhile.
             if unsaved.get(&name) == Some(&saved) {
                 unsaved.remove(&name);
             }

@@ -1,5 +1,5 @@
-//! What a running server asks of accounts that have open sessions: which were changed, how one stands, and whether
-//! keys and certificates are still trusted.
+//! Queries of a running server about accounts with open sessions: changes, current state, and whether keys
+//! and certificates are still trusted.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use super::trust::TrustStamp;
 use super::{Accounts, UserName, certificates, stored_name};
 use crate::values::time;
 
-/// By what somebody was let in, who is still there.
+/// A key or certificate of an open session.
 pub struct HeldCredential {
-    /// Whose account it is.
+    /// The account.
     pub user: UserName,
     /// The key or certificate.
     pub credential: Arc<Credential>,
-    /// Where they are.
+    /// The client address.
     pub from: IpAddr,
 }
 
 impl Accounts {
-    /// How an account stands now; `None` if there is none.
+    /// Returns the current state of an account; `None` if there is none.
     pub async fn standing(&self, name: &UserName) -> anyhow::Result<Option<AccountStanding>> {
         let rows = &self.inner.rows;
         let Some(row) = rows.account(name.as_str()).await? else {
@@ -38,32 +38,32 @@ impl Accounts {
         }))
     }
 
-    /// The number of the last change of any account.
+    /// Returns the number of the last account change.
     pub async fn last_change(&self) -> anyhow::Result<i64> {
         self.inner.rows.last_change().await
     }
 
-    /// The accounts that were changed after the change of this number, and the number of the last
-    /// of these changes. There may be more: no change is missed by asking on until the number stays.
+    /// Returns accounts that were changed after this number, and the number of the last of these changes.
+    /// There may be more: call again until the number stays.
     pub async fn changed_since(&self, number: i64) -> anyhow::Result<(Vec<UserName>, i64)> {
-        /// Every account was changed once, and the server asks for all of them when it starts.
+        /// Every account was changed once, and a starting server queries all changes.
         const AT_ONCE: i64 = 1000;
         let mut last = number;
         let mut names = Vec::new();
         for (name, number) in self.inner.rows.changed_since(number, AT_ONCE).await? {
-            // Nobody can be logged in under a name that is none.
+            // Nobody can log in under an invalid name.
             names.extend(stored_name(&name));
             last = last.max(number);
         }
         Ok((names, last))
     }
 
-    /// The files of keys that the config names, as they stand.
+    /// Returns the state of the key files in the configuration.
     pub async fn trust_stamp(&self) -> anyhow::Result<TrustStamp> {
         self.trust().stamp().await
     }
 
-    /// Asks the files once more, for all at once: why each of these would not be let in now.
+    /// Checks credentials against the key files again; returns for each why it would be refused now.
     pub async fn still_trusted(
         &self,
         held: Vec<HeldCredential>,

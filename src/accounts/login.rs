@@ -1,4 +1,4 @@
-//! Who somebody is: checks of passwords, keys and certificates.
+//! Checks of passwords, keys and certificates.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use crate::rules::LoginPolicy;
 use crate::values::error_chain::chain;
 use crate::values::time;
 
-/// A name that no account can have: what is looked up for names that are not valid.
+/// A name that no account can have, looked up for invalid names.
 const NO_NAME: &str = "";
-/// A key that no account can have: what is looked up for keys that are not valid.
+/// A key that no account can have, looked up for invalid keys.
 const NO_KEY: &str = "";
 
-/// The proof that somebody is who they say: only a check in this module makes one.
+/// Proof of an identity: only a check in this module creates one.
 #[derive(Debug)]
 pub struct Proof {
     account: Account,
@@ -34,18 +34,18 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// The account that was proven.
+    /// Returns the account.
     pub fn account(&self) -> &Account {
         &self.account
     }
 
-    /// Uses the proof.
+    /// Consumes the proof.
     pub fn into_parts(self) -> (Account, Basis) {
         (self.account, self.basis)
     }
 }
 
-/// What a key that was proven is worth.
+/// The result of a verified key.
 #[derive(Debug)]
 pub enum KeyProof {
     /// A login.
@@ -54,27 +54,26 @@ pub enum KeyProof {
     PasswordNext(Given),
 }
 
-/// The first of two steps: a proven key of an account that requires the password, too. The second step
-/// checks it again.
+/// A verified key of an account that requires the password, too. The second step checks it again.
 #[derive(Debug)]
 pub struct Given {
     name: UserName,
-    /// The change that made the account.
+    /// The change that created the account.
     made_by: i64,
     entry: AcceptedCredential,
 }
 
 impl Given {
-    /// Whose key it is.
+    /// Returns the user of the key.
     pub fn user(&self) -> &str {
         self.name.as_str()
     }
 }
 
 impl Accounts {
-    /// Checks a password of a client at this address, who may have given a key of the account before.
-    /// The name and the password may be anything that a peer can send, and a wrong one costs the same
-    /// whatever is wrong with it; so does a right one that is not enough.
+    /// Checks a password of a client at this address, which may have passed the first step with a key. The
+    /// name and the password may be any bytes. Every refusal takes the same work, including that of a right
+    /// password that is not sufficient.
     pub async fn check_password(
         &self,
         name: &str,
@@ -119,13 +118,13 @@ impl Accounts {
         Ok(Ok(self.proof(row, basis)?))
     }
 
-    /// Hashes a password that was right once more, with the argon2 settings of now.
+    /// Hashes a verified password again with the current argon2 settings.
     async fn renew_hash(
         &self,
         row: &AccountRow,
         password: Zeroizing<String>,
     ) -> anyhow::Result<()> {
-        // What stands in config.toml is changed there.
+        // A password in config.toml is changed there.
         let Some(old) = row
             .password_hash
             .as_ref()
@@ -138,8 +137,8 @@ impl Accounts {
         rows.refresh_password(&row.name, old, &new).await
     }
 
-    /// Could this key or certificate log in to the account, from this address, once it is proven? The
-    /// name and the key may be anything that a peer can send.
+    /// Returns whether this key or certificate could log in to the account from this address, once
+    /// verified. The name and the key may be any bytes.
     pub async fn accepts(
         &self,
         name: &str,
@@ -153,7 +152,7 @@ impl Accounts {
         Ok(found.map(|_| ()))
     }
 
-    /// Why a client at this address could not log in with the right password alone, if it could not.
+    /// Returns why a client at this address could not log in with the right password alone.
     pub async fn password_refusal(
         &self,
         name: &UserName,
@@ -166,7 +165,7 @@ impl Accounts {
         })
     }
 
-    /// Why a client at this address could not log in with this key, if it could not.
+    /// Returns why a client at this address could not log in with this key.
     pub async fn key_refusal(
         &self,
         name: &UserName,
@@ -177,9 +176,9 @@ impl Accounts {
         Ok(self.accepts(name.as_str(), key, from).await?.err())
     }
 
-    /// As [`Accounts::accepts`]; the caller must have verified a signature by the key over this session,
-    /// whose flags are given if the key is a security key, and that of who issued a certificate, or the
-    /// proof is none.
+    /// Checks as [`Accounts::accepts`] does. The caller must have verified the key's signature over this
+    /// session, with its flags for a security key, and the authority's signature of a certificate;
+    /// otherwise the proof is worthless.
     pub async fn check(
         &self,
         name: &str,
@@ -194,7 +193,7 @@ impl Accounts {
         }
     }
 
-    /// Lets a guest in, who needs to prove nothing; `None` if nobody of this name is one.
+    /// Logs in a guest without a credential; `None` if the name is not a guest.
     pub async fn check_guest(
         &self,
         name: &str,
@@ -204,7 +203,7 @@ impl Accounts {
             return Ok(None);
         }
         let as_of = self.inner.rows.last_change().await?;
-        // One that the config does not keep is somebody else's account.
+        // An account that the configuration does not keep belongs to somebody else.
         let row = self.inner.rows.account(name).await?;
         let Some(row) = row.filter(|row| row.settings.declared) else {
             return Ok(Some(Err(LoginRefusal::NoSuchUser)));
@@ -216,7 +215,7 @@ impl Accounts {
         Ok(Some(Ok(self.proof(row, basis)?)))
     }
 
-    /// Checks a proven key or certificate; returns the account, and what lets in to it.
+    /// Checks a verified key or certificate; returns the account and the accepted credential.
     async fn entry(
         &self,
         name: &str,
@@ -256,7 +255,7 @@ impl Accounts {
         })
     }
 
-    /// The account that this key or certificate could log in to, and to do what.
+    /// Returns the account that this key or certificate could log in to, with its rights.
     async fn allowed(
         &self,
         name: &str,
@@ -338,14 +337,14 @@ impl Accounts {
         Ok(KeyProof::Login(Box::new(self.proof(row, basis)?)))
     }
 
-    /// The change that the basis knows of was read before the account was.
+    /// The change in the basis was read before the account.
     fn proof(&self, row: AccountRow, basis: Basis) -> anyhow::Result<Proof> {
         let account = self.account(row)?;
         Ok(Proof { account, basis })
     }
 }
 
-/// Why no password lets in, if none does.
+/// Returns why no password can log in, if none can.
 fn refusal_of_password(
     row: &AccountRow,
     from: IpAddr,
@@ -368,7 +367,7 @@ fn refusal_of_password(
     refusal.or(no_password.then_some(LoginRefusal::NoPassword))
 }
 
-/// The name to look up for what a peer calls itself.
+/// Returns the name to look up for a peer's user name.
 fn looked_up(name: &str) -> &str {
     if name.parse::<UserName>().is_ok() {
         name

@@ -1,4 +1,4 @@
-//! What an account is, and the only place that says who somebody is.
+//! Accounts, and the only place that verifies identities.
 
 mod account;
 mod basis;
@@ -60,8 +60,8 @@ pub use crate::values::user_name::{NotAName, UserName};
 
 /// All accounts: a handle that is cheap to clone.
 ///
-/// Every error is one of the disk, the database or the system, or, where something is to be changed,
-/// a refusal; each says what to do about it.
+///
+/// Every error comes from the disk, the database or the system, or refuses a change; each says what to do.
 #[derive(Clone)]
 pub struct Accounts {
     inner: Arc<Inner>,
@@ -77,17 +77,18 @@ struct Inner {
 }
 
 impl Accounts {
-    /// Opens the database, which must be there.
+    /// Opens the existing database.
     pub async fn open(options: AccountOptions<'_>) -> anyhow::Result<Self> {
         Self::of(options, Database::open(options.data).await?).await
     }
 
-    /// Opens the database; makes it, and the data folder, if there is none.
+    /// Opens the database; creates it and the data folder if absent.
     pub async fn open_or_make(options: AccountOptions<'_>) -> anyhow::Result<Self> {
         Self::of(options, Database::open_or_make(options.data).await?).await
     }
 
-    /// Opens the database to compare a config with it: `None` if there is none, or its schema is older.
+    /// Opens the database for a comparison with a configuration: `None` if there is none, or its schema is
+    /// older.
     pub async fn open_as_they_are(options: AccountOptions<'_>) -> anyhow::Result<Option<Self>> {
         match Database::open_as_it_is(options.data).await? {
             Some(database) => Self::of(options, database).await.map(Some),
@@ -95,7 +96,7 @@ impl Accounts {
         }
     }
 
-    /// As [`Accounts::open_or_make`], for the holder of the data folder.
+    /// As [`Accounts::open_or_make`], for the holder of the data folder's lock.
     pub async fn open_alone(options: AccountOptions<'_>, alone: &Alone) -> anyhow::Result<Self> {
         Self::of(options, Database::open_alone(options.data, alone).await?).await
     }
@@ -114,7 +115,7 @@ impl Accounts {
         })
     }
 
-    /// Is this the guest, as whom everybody may log in?
+    /// Returns whether this is the guest, who needs no credential.
     pub fn is_guest(&self, name: &str) -> bool {
         self.trust().is_guest(name)
     }
@@ -129,7 +130,7 @@ impl Accounts {
         hasher.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The database that the accounts are in.
+    /// Returns the database of the accounts.
     pub fn database(&self) -> &Database {
         &self.inner.database
     }
@@ -139,7 +140,7 @@ impl Accounts {
         self.inner.database.close().await;
     }
 
-    /// How many accounts there are.
+    /// Returns the number of accounts.
     pub async fn count(&self) -> anyhow::Result<u64> {
         self.inner.rows.count().await
     }
@@ -154,7 +155,7 @@ impl Accounts {
         })
     }
 
-    /// Adds an account and makes its home.
+    /// Adds an account and creates its home.
     pub async fn add(&self, new: NewAccount) -> anyhow::Result<Account> {
         let hash = self.hash(new.password.as_ref()).await?;
         if self.find_any(&new.name).await?.is_some() {
@@ -217,8 +218,8 @@ impl Accounts {
         })
     }
 
-    /// Chooses the home of an account and makes it. The disk is asked, so no change is under way yet; whether
-    /// the home overlaps another is asked again in the change.
+    /// Chooses the home of an account and creates it. Accesses the disk, so no change is in progress yet;
+    /// the change checks again that the home overlaps no other.
     async fn ready_home(
         &self,
         name: &UserName,
@@ -234,7 +235,7 @@ impl Accounts {
         Ok(stored)
     }
 
-    /// Refuses a home that overlaps the one of another account.
+    /// Refuses a home that overlaps the home of another account.
     async fn refuse_overlap(
         &self,
         change: &mut AccountChange,
@@ -260,8 +261,8 @@ impl Accounts {
         homes.refuse_overlap(&homes.absolute(name, stored.clone()), others)
     }
 
-    /// Gives an account another home, which is made if there is none; what is in the old one stays
-    /// there. Gives the account as it was and as it is.
+    /// Gives an account another home, which is created if absent; the contents of the old one stay there.
+    /// Returns the account before and after.
     pub async fn set_home(
         &self,
         name: &UserName,
@@ -280,7 +281,7 @@ impl Accounts {
         Ok((before, after))
     }
 
-    /// Changes what is set for an account; gives what holds now. No other change comes in between.
+    /// Changes the settings of an account in one transaction; returns the new ones.
     pub async fn set(
         &self,
         name: &UserName,
@@ -297,7 +298,7 @@ impl Accounts {
         Ok(settings)
     }
 
-    /// Gives an account another password, or none.
+    /// Sets or removes the password of an account.
     pub async fn set_password(
         &self,
         name: &UserName,
@@ -320,33 +321,33 @@ impl Accounts {
         change.commit().await
     }
 
-    /// All accounts, by name.
+    /// Returns all accounts, by name.
     pub async fn list(&self) -> anyhow::Result<Vec<Details>> {
         self.after(None, i64::MAX).await
     }
 
-    /// So many accounts, by name: the first ones, or those that come after one. Who goes through all
-    /// need not hold all of them.
+    /// Returns up to `limit` accounts, by name: the first ones, or those after one. Callers that go through
+    /// all need not hold all.
     pub async fn after(&self, name: Option<&UserName>, limit: i64) -> anyhow::Result<Vec<Details>> {
         let name = name.map_or("", UserName::as_str);
         let rows = self.inner.rows.accounts_after(name, limit).await?;
         rows.into_iter().map(|found| self.details(found)).collect()
     }
 
-    /// The homes that are not the folder of their account under data/homes.
+    /// Returns the homes outside of data/homes.
     pub async fn homes_elsewhere(&self) -> anyhow::Result<Vec<PathBuf>> {
         let rows = self.inner.rows.homes_but_of("", true).await?;
         let stored = rows.into_iter().filter_map(|(_, home)| home);
         Ok(stored.map(PathBuf::from).collect())
     }
 
-    /// One account.
+    /// Returns one account.
     pub async fn find(&self, name: &UserName) -> anyhow::Result<Details> {
         let found = self.find_any(name).await?;
         found.ok_or_else(|| no_such_user(name))
     }
 
-    /// The same; `None` if there is none.
+    /// Returns one account; `None` if there is none.
     pub async fn find_any(&self, name: &UserName) -> anyhow::Result<Option<Details>> {
         let found = self.inner.rows.details(name.as_str()).await?;
         found.map(|found| self.details(found)).transpose()
@@ -364,29 +365,28 @@ impl Accounts {
         })
     }
 
-    /// The keys of an account, in the order in which they were added.
+    /// Returns the keys of an account, in the order in which they were added.
     pub async fn keys(&self, name: &UserName) -> anyhow::Result<Vec<AuthorizedKey>> {
         self.find(name).await?;
         self.inner.rows.keys(name.as_str()).await
     }
 
-    /// Notes that somebody has logged in to an account just now.
+    /// Records a login to an account.
     pub fn note_login(&self, name: &UserName, method: &str, address: IpAddr) {
         self.inner.logins.note(name, method, address);
     }
 
-    /// Writes the noted logins to the database, some time after each. Never ends by itself.
+    /// Writes recorded logins to the database, some time after each. Never returns.
     pub async fn keep_logins(self) {
         self.inner.logins.keep_saving().await;
     }
 
-    /// Writes the noted logins to the database now. After a failure they stay noted.
+    /// Writes recorded logins to the database now. After a failure they stay in memory.
     pub async fn save_logins(&self) -> anyhow::Result<()> {
         self.inner.logins.save().await
     }
 
-    /// Adds keys to an account; one that it has gets the options and the comment that are given now. All of it
-    /// is done, or nothing.
+    /// Adds keys to an account, or none after an error; an existing key gets the new options and comment.
     pub async fn add_keys(
         &self,
         name: &UserName,
@@ -401,7 +401,7 @@ impl Accounts {
         Ok(added)
     }
 
-    /// Removes the one key that goes by this fingerprint or comment; gives its fingerprint.
+    /// Removes the one key with this fingerprint or comment; returns its fingerprint.
     pub async fn remove_key(&self, name: &UserName, which: &str) -> anyhow::Result<String> {
         let mut change = self.inner.rows.change().await?;
         if !change.exists(name.as_str()).await? {
@@ -424,16 +424,16 @@ impl Accounts {
     }
 }
 
-/// What became of keys that were given for an account; those that it had just so are in neither list.
+/// The changes of keys; keys that were there already are in neither list.
 #[derive(Debug, Default)]
 pub struct PutKeys {
-    /// Those that it did not have.
+    /// New keys.
     pub added: Vec<AuthorizedKey>,
-    /// Those that it had with other options or another comment.
+    /// Keys with changed options or comment.
     pub changed: Vec<AuthorizedKey>,
 }
 
-/// Adds the keys that the account does not have, and changes those that it has otherwise.
+/// Adds new keys, and changes those with other options or comment.
 async fn add_keys(
     change: &mut AccountChange,
     name: &UserName,
@@ -455,10 +455,13 @@ async fn add_keys(
     Ok(put)
 }
 
-/// The homes of the accounts of any data folder that are not the folder of their account under data/homes.
+/// Returns the homes outside of data/homes of any data folder.
+///
 ///
 /// # Errors
-/// There is no database in it, or it cannot be read.
+///
+///
+/// It has no database, or the database cannot be read.
 pub async fn homes_elsewhere_of(data: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let database = Database::look_at(data).await?;
     let found = Rows::new(database.clone()).homes_but_of("", true).await;

@@ -1,4 +1,4 @@
-//! What the configuration says of accounts and logins.
+//! The part of the configuration that concerns accounts and logins.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,22 +7,22 @@ use std::time::Duration;
 use super::{AccountSettings, AuthorizedKey, PasswordHash, UserName};
 use crate::rules::Permissions;
 
-/// All that accounts read of a configuration.
+/// The configuration of accounts.
 #[derive(Debug, Clone, Copy)]
 pub struct AccountOptions<'a> {
     /// The data folder.
     pub data: &'a Path,
-    /// The folder of the host keys, which no home may hold.
+    /// The folder of the host keys, which no home may contain.
     pub keys: &'a Path,
     /// How logins are checked.
     pub login: &'a LoginOptions,
     /// The guest.
     pub guest: &'a GuestOptions,
-    /// The users that the configuration declares.
+    /// The declared users.
     pub users: &'a [DeclaredUser],
 }
 
-/// `[login]`
+/// The section `[login]`.
 #[derive(Debug, Clone, Default)]
 pub struct LoginOptions {
     /// Time from the connection to the login.
@@ -35,28 +35,28 @@ pub struct LoginOptions {
     pub argon2_passes: u32,
     /// argon2id: lanes.
     pub argon2_lanes: u32,
-    /// Passwords that are hashed at the same time; the others wait.
+    /// Passwords that are hashed at the same time; others wait.
     pub parallel_hashes: usize,
-    /// Public keys of those whose certificates are trusted.
+    /// The file with public keys of trusted certificate authorities.
     pub user_ca_keys: Option<PathBuf>,
-    /// Keys and certificates that are not let in.
+    /// The file with revoked keys and certificates.
     pub revoked_keys: Option<PathBuf>,
 }
 
-/// `[guest]`
+/// The section `[guest]`.
 #[derive(Debug, Clone, Default)]
 pub struct GuestOptions {
-    /// Is there one?
+    /// Whether there is a guest.
     pub enabled: bool,
     /// The account's name.
     pub name: String,
-    /// Its home; its own folder under data/homes if not given.
+    /// Its home; by default a folder under data/homes.
     pub home: Option<PathBuf>,
-    /// What it may do.
+    /// Its permissions.
     pub permissions: Permissions,
-    /// How much it may use: bytes, and files.
+    /// Its quota: bytes and files.
     pub quota: (Option<u64>, Option<u64>),
-    /// Sessions at the same time.
+    /// Maximum number of concurrent sessions.
     pub max_sessions: Option<u32>,
 }
 
@@ -65,18 +65,18 @@ pub struct GuestOptions {
 pub struct DeclaredUser {
     /// The name.
     pub name: UserName,
-    /// The home; its own folder under data/homes if not given.
+    /// The home; by default a folder under data/homes.
     pub home: Option<PathBuf>,
-    /// What is set for it.
+    /// The settings.
     pub settings: AccountSettings,
-    /// The hash of its password, if it has one.
+    /// The password hash, if there is one.
     pub password: Option<PasswordHash>,
-    /// The keys that may log in to it.
+    /// The keys.
     pub keys: Vec<AuthorizedKey>,
 }
 
 impl DeclaredUser {
-    /// Returns a user of whom nothing is said.
+    /// Makes a user with default settings.
     pub fn new(name: UserName) -> Self {
         Self {
             name,
@@ -90,13 +90,13 @@ impl DeclaredUser {
         }
     }
 
-    /// Returns the name, and the home that is wished for.
+    /// Returns the name and the configured home.
     pub fn named_home(&self) -> (&UserName, Option<&Path>) {
         (&self.name, self.home.as_deref())
     }
 }
 
-/// Declared users that cannot be so, each with the reason.
+/// Declared users whose settings are impossible, each with the reason.
 #[derive(Debug)]
 pub struct RefusedUsers(pub Vec<(UserName, String)>);
 

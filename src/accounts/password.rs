@@ -1,4 +1,4 @@
-//! Passwords that may be set, and hashes that may be kept.
+//! Passwords and password hashes that are accepted.
 
 use std::str::FromStr;
 
@@ -9,18 +9,21 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
-/// The longest password, in bytes: hashing one costs the same whatever its length.
+/// The longest password, in bytes; hashing costs the same for every length.
 pub const MAX_PASSWORD: usize = 1024;
 
-/// A password that may be set.
+/// A password that can be set.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// Takes a password if it can be one.
+    /// Checks a password.
+    ///
     ///
     /// # Errors
-    /// It is empty, longer than [`MAX_PASSWORD`], or holds characters that no client can send.
+    ///
+    ///
+    /// It is empty, longer than [`MAX_PASSWORD`], or has characters that clients cannot send.
     pub fn new(password: Zeroizing<String>) -> anyhow::Result<Self> {
         if password.is_empty() {
             return Err(anyhow!("the password is empty"));
@@ -36,10 +39,13 @@ impl Password {
         Ok(Self(password))
     }
 
-    /// A password of 24 letters and digits (120 bits) from the system's random numbers, none of
-    /// which is easily taken for another.
+    /// Generates a password of 24 letters and digits (120 bits) from the system's random numbers, without
+    /// characters that look alike.
+    ///
     ///
     /// # Errors
+    ///
+    ///
     /// The system has no random numbers.
     pub fn random() -> anyhow::Result<Self> {
         const LETTERS: [char; 32] = [
@@ -56,24 +62,24 @@ impl Password {
         )))
     }
 
-    /// The password itself.
+    /// Returns the password.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The hash of a password as a PHC string of argon2id, such as [`hash_password`] makes.
+/// An argon2id hash as a PHC string, such as [`hash_password`] makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// The PHC string.
+    /// Returns the PHC string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Text that is no hash of a password.
+/// Text that is not a password hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this is no hash of argon2id ($argon2id$v=19$m=...,t=...,p=...$salt$hash) of up to 1 GiB; make one with: landfall hash-password"

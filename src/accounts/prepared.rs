@@ -1,4 +1,4 @@
-//! A changed config, prepared so that all of it takes effect, or nothing.
+//! A changed configuration, prepared so that all of it takes effect or nothing.
 
 use std::sync::{Arc, PoisonError};
 
@@ -9,8 +9,8 @@ use super::sql::AccountChange;
 use super::trust::Trust;
 use super::{Accounts, Declared};
 
-/// What a config makes of the accounts and their logins. Nothing of it holds before [`PreparedChange::commit`],
-/// and no account can be changed until then.
+/// The changes that a configuration makes to accounts and logins. They take effect with
+/// [`PreparedChange::commit`]; no account can be changed before.
 pub struct PreparedChange {
     accounts: Accounts,
     hasher: Arc<PasswordHasher>,
@@ -20,10 +20,13 @@ pub struct PreparedChange {
 }
 
 impl Accounts {
-    /// Prepares a changed config.
+    /// Prepares a changed configuration.
+    ///
     ///
     /// # Errors
-    /// The files of keys that it names cannot be used, or the guest or a declared user cannot be so.
+    ///
+    ///
+    /// Its key files cannot be used, or the settings of the guest or a declared user are impossible.
     pub async fn prepare(&self, options: AccountOptions<'_>) -> anyhow::Result<PreparedChange> {
         let hasher = Arc::new(PasswordHasher::new(options.login)?);
         let trust = Arc::new(Trust::new(options));
@@ -38,9 +41,12 @@ impl Accounts {
         })
     }
 
-    /// Makes the declared accounts what the config of the start says.
+    /// Applies the declared users of the configuration at the start.
+    ///
     ///
     /// # Errors
+    ///
+    ///
     /// As [`Accounts::prepare`].
     pub async fn declare(&self, options: AccountOptions<'_>) -> anyhow::Result<Declared> {
         let (change, declared) = self.fit(None, Some(options)).await?;
@@ -48,9 +54,12 @@ impl Accounts {
         Ok(declared)
     }
 
-    /// Compares a config with the accounts, and changes nothing.
+    /// Compares a configuration with the accounts without changing anything.
+    ///
     ///
     /// # Errors
+    ///
+    ///
     /// What [`Accounts::prepare`] would refuse of the guest and the declared users.
     pub async fn compare(&self, options: AccountOptions<'_>) -> anyhow::Result<()> {
         let mut disks = self.ask_disks(Some(options.guest), Some(options)).await?;
@@ -62,10 +71,13 @@ impl Accounts {
         Ok(())
     }
 
-    /// What is left to be done with the config of the start, once [`Accounts::declare`] has been: reads the
-    /// files of keys, and makes the guest's account what the config says.
+    /// Applies the rest of the configuration at the start, after [`Accounts::declare`]: reads the key files
+    /// and applies the guest.
+    ///
     ///
     /// # Errors
+    ///
+    ///
     /// As [`Accounts::prepare`].
     pub async fn begin(&self, options: AccountOptions<'_>) -> anyhow::Result<()> {
         self.trust().check().await?;
@@ -73,7 +85,7 @@ impl Accounts {
         change.commit().await
     }
 
-    /// Asks where the homes lead that a config names.
+    /// Resolves the homes in a configuration.
     async fn ask_disks(
         &self,
         guest: Option<&GuestOptions>,
@@ -91,7 +103,7 @@ impl Accounts {
         Ok(Disks::ask(asked).await)
     }
 
-    /// Starts a change in which the guest, or the declared users of a config, or both, are what it says.
+    /// Starts a change that applies the guest, the declared users, or both.
     async fn fit(
         &self,
         guest: Option<&GuestOptions>,
@@ -110,7 +122,7 @@ impl Accounts {
             if disks.has_all() {
                 return Ok((change, done));
             }
-            // No disk is waited for in a change: that is taken back, and made again.
+            // The change must not wait for a disk: it is rolled back and started again.
             drop(change);
             disks.make().await;
         }
@@ -118,10 +130,13 @@ impl Accounts {
 }
 
 impl PreparedChange {
-    /// Has all of it hold.
+    /// Makes all changes take effect.
+    ///
     ///
     /// # Errors
-    /// Of the database: then nothing of it holds.
+    ///
+    ///
+    /// Errors of the database; then none takes effect.
     pub async fn commit(self) -> anyhow::Result<Declared> {
         self.change.commit().await?;
         let inner = &self.accounts.inner;

@@ -1,14 +1,14 @@
-//! Why somebody is not let in.
+//! Reasons to refuse a login.
 
 use crate::rules::KeptOut;
 
-/// Why somebody is not let in: for the log, and never for a stranger.
+/// Why a login is refused: for the log, never for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LoginRefusal {
     /// There is no such account.
     #[error("no such user")]
     NoSuchUser,
-    /// The password is not that of the account.
+    /// The password is wrong.
     #[error("wrong password")]
     WrongPassword,
     /// The account has no password.
@@ -17,31 +17,31 @@ pub enum LoginRefusal {
     /// The account does not have the key.
     #[error("unknown key")]
     UnknownKey,
-    /// The account has the key, which has expired.
+    /// The account has the key, but it has expired.
     #[error("the key has expired")]
     ExpiredKey,
-    /// The account keeps them out.
+    /// The rules of the account refuse it.
     #[error(transparent)]
     KeptOut(#[from] KeptOut),
-    /// The account takes no password, or not without a key before it.
+    /// The account accepts no password, or only after a key.
     #[error("the account wants a key first")]
     KeyWanted,
-    /// The key was accepted as the first of two steps, and is no longer.
+    /// The key was accepted as the first of two steps, and is not accepted any more.
     #[error("the key of the first step is no longer accepted")]
     KeyLost,
     /// The signature of a security key lacks what the key requires.
     #[error("security key: {0}")]
     SecurityKey(&'static str),
-    /// The key, or what has signed it, is revoked.
+    /// The key or its authority is revoked.
     #[error("the key is revoked")]
     Revoked,
-    /// Something is wrong with a certificate.
+    /// A certificate is not acceptable.
     #[error("certificate: {0}")]
     Certificate(&'static str),
 }
 
 impl LoginRefusal {
-    /// Is the name, the password or the key wrong, which is all that a client may know?
+    /// Returns whether the name, the password or the key is wrong, which is all that a client may learn.
     pub fn is_wrong(self) -> bool {
         matches!(
             self,

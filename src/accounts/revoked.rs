@@ -1,4 +1,4 @@
-//! Revoked keys: a file of OpenSSH's own (PROTOCOL.krl, as `ssh-keygen -k` makes it), or a list of
+//! Revoked keys: a key revocation list of OpenSSH (PROTOCOL.krl, made by `ssh-keygen -k`), or a list of
 //! public keys and fingerprints.
 
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use crate::hashes::{Algorithm, Hasher};
 const MAGIC: &[u8] = b"SSHKRL\n\0";
 const FORMAT: u32 = 1;
 
-/// Sections of the file.
+/// Section types of the file.
 mod section {
     pub(super) const CERTIFICATES: u8 = 1;
     pub(super) const EXPLICIT_KEY: u8 = 2;
@@ -24,7 +24,7 @@ mod section {
     pub(super) const EXTENSION: u8 = 255;
 }
 
-/// Parts of a section of certificates.
+/// Subsection types of a certificate section.
 mod part {
     pub(super) const SERIAL_LIST: u8 = 0x20;
     pub(super) const SERIAL_RANGE: u8 = 0x21;
@@ -33,23 +33,23 @@ mod part {
     pub(super) const EXTENSION: u8 = 0x39;
 }
 
-/// What is revoked.
+/// The revoked keys and certificates.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Revoked {
-    /// Keys as on the wire.
+    /// Keys in wire format.
     keys: HashSet<Vec<u8>>,
     sha1: HashSet<Vec<u8>>,
     sha256: HashSet<Vec<u8>>,
     certificates: Vec<OfAuthority>,
 }
 
-/// Certificates of one authority.
+/// Revoked certificates of one authority.
 #[derive(Debug, PartialEq, Eq)]
 struct OfAuthority {
-    /// Its key as on the wire; of every authority, if it is empty.
+    /// Its key in wire format; empty for any authority.
     authority: Vec<u8>,
     serials: Vec<RangeInclusive<u64>>,
-    /// Serials by bits, from a first one on; the last byte has the first eight.
+    /// Serial numbers as bits, from a first one on; the last byte has the first eight.
     bitmaps: Vec<(u64, Vec<u8>)>,
     key_ids: HashSet<Vec<u8>>,
 }
@@ -67,7 +67,7 @@ impl OfAuthority {
 }
 
 impl Revoked {
-    /// Is this key, as on the wire?
+    /// Returns whether this key, in wire format, is revoked.
     pub(super) fn has_key(&self, blob: &[u8]) -> bool {
         let has = |hashes: &HashSet<Vec<u8>>, algorithm| {
             !hashes.is_empty() && hashes.contains(&digest(algorithm, blob))
@@ -77,7 +77,7 @@ impl Revoked {
             || has(&self.sha1, Algorithm::Sha1)
     }
 
-    /// Is this certificate, its key, or the authority that has issued it?
+    /// Returns whether this certificate, its key or its authority is revoked.
     pub(super) fn has_certificate(
         &self,
         authority: &[u8],
@@ -90,16 +90,19 @@ impl Revoked {
             || self.has_key(authority)
             || lists.any(|list| {
                 let concerned = list.authority.is_empty() || list.authority == authority;
-                // Without a number it is 0, which says nothing of it.
+                // A certificate without a serial number has 0, which identifies nothing.
                 let by_serial = || serial != 0 && list.has_serial(serial);
                 concerned && (list.key_ids.contains(key_id.as_bytes()) || by_serial())
             })
     }
 
-    /// Reads either kind of file.
+    /// Parses either kind of file.
+    ///
     ///
     /// # Errors
-    /// Something in it cannot be understood: it could revoke anything.
+    ///
+    ///
+    /// A part of it is not understood: it could revoke anything.
     pub(super) fn parse(bytes: &[u8]) -> anyhow::Result<Self> {
         if bytes.starts_with(MAGIC) {
             return parse_krl(bytes).context("this list of revoked keys is damaged, or too new");
@@ -136,7 +139,7 @@ fn parse_krl(bytes: &[u8]) -> anyhow::Result<Revoked> {
     if format != FORMAT {
         bail!("its format is {format}, and only {FORMAT} is known");
     }
-    // Its number, when it was made, and flags.
+    // Version, creation time and flags.
     for _ in 0..3 {
         fields.u64()?;
     }
@@ -152,8 +155,8 @@ fn parse_krl(bytes: &[u8]) -> anyhow::Result<Revoked> {
             section::EXPLICIT_KEY => data.strings_into(&mut revoked.keys)?,
             section::FINGERPRINT_SHA1 => data.strings_into(&mut revoked.sha1)?,
             section::FINGERPRINT_SHA256 => data.strings_into(&mut revoked.sha256)?,
-            // By a key, which was `data`; nothing but signatures comes after it. It is the operator's
-            // own file: whose it is, its owner says.
+            // By the key in `data`; only signatures follow. The file is the operator's own, so signatures
+            // are not verified.
             section::SIGNATURE => {
                 fields.string()?;
             }
@@ -196,7 +199,7 @@ fn certificates(mut data: Fields<'_>) -> anyhow::Result<OfAuthority> {
     Ok(list)
 }
 
-/// Fields as on the wire (RFC 4251, section 5).
+/// Fields in wire format (RFC 4251, section 5).
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -237,7 +240,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// None is known; one that is critical must be.
+    /// No extension is known; a critical one is an error.
     fn extension(&mut self) -> anyhow::Result<()> {
         self.string()?;
         if self.u8()? != 0 {

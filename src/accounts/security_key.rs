@@ -1,9 +1,9 @@
-//! What a security key signs about its user (OpenSSH's PROTOCOL.u2f), and what a key or certificate
-//! requires of it.
+//! What a security key's signature says about its user (OpenSSH's PROTOCOL.u2f), and what a key or
+//! certificate requires.
 
 use super::refusal::LoginRefusal;
 
-/// The flags in a signature of a security key. All bits but these two are ignored, as in OpenSSH.
+/// The flags in a security key's signature. All bits but these two are ignored, as in OpenSSH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecurityKeyFlags(pub u8);
 
@@ -12,7 +12,7 @@ const USER_PRESENT: u8 = 0x01;
 /// The security key verified the user by a PIN or a fingerprint.
 const USER_VERIFIED: u8 = 0x04;
 
-/// What a login with a security key requires of its user; by default, a touch.
+/// What a login with a security key requires of its user; by default a touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Required {
     pub(super) presence: bool,
@@ -29,7 +29,7 @@ impl Default for Required {
 }
 
 impl Required {
-    /// Checks the flags of a signature; `None` is that of another kind of key, which has no flags.
+    /// Checks the flags of a signature; `None` for another kind of key, which has no flags.
     pub(super) fn met_by(self, flags: Option<SecurityKeyFlags>) -> Result<(), LoginRefusal> {
         let Some(SecurityKeyFlags(flags)) = flags else {
             return Ok(());

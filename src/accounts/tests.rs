@@ -22,7 +22,7 @@ fn config(folder: &Path, login: &str) -> Config {
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// As little work for a hash as the config allows.
+/// The cheapest hash that the configuration allows.
 const CHEAP: &str = "argon2_memory = \"8MiB\"\nargon2_passes = 1\nparallel_hashes = 2\n";
 
 fn name(text: &str) -> UserName {
@@ -355,7 +355,7 @@ fn accounts_are_gone_through_in_parts() {
         };
         assert_eq!(names(None, 2).await, ["ann", "bob"]);
         assert_eq!(names(Some("bob"), 2).await, ["cid"]);
-        // One that is gone by now has a place, too.
+        // A removed name has its position, too.
         assert_eq!(names(Some("b"), 9).await, ["bob", "cid"]);
         assert!(names(Some("cid"), 2).await.is_empty());
     });

@@ -1,6 +1,5 @@
-//! What the config trusts for logins: authorities that sign certificates, keys that are revoked, and
-//! whether there is a guest. Each login by key asks the files, which are read again only when they have
-//! changed; so do the open sessions.
+//! The trust settings of logins: certificate authorities, revoked keys, and whether there is a guest. Each
+//! login by key consults the files, which are read again only when they have changed; so do open sessions.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -23,30 +22,30 @@ use super::revoked::Revoked;
 use super::security_key::Required;
 use crate::values::time;
 
-/// No file of keys is larger than this.
+/// Largest key file that is read.
 const MOST: u64 = 64 << 20;
 
-/// The clock of a file system may be this coarse: a file that was changed less than this before it was
-/// read can change again without another stamp.
+/// Greatest resolution of a file system's clock: a file that was changed less than this before it was read
+/// can change again without another stamp.
 const COARSE: Duration = Duration::from_secs(1);
 
-/// See the module's description.
+/// The trust settings; see the module documentation.
 pub(super) struct Trust {
     paths: Paths,
     guest: Option<String>,
-    /// What was read last. A reader holds the lock: clients that offer keys cannot have the files read
-    /// many times at once.
+    /// The last read. The reader holds the lock, so clients that offer keys cannot have the files read many
+    /// times at once.
     kept: Arc<Mutex<Option<KeptFiles>>>,
 }
 
-/// Where the files are, as far as there are any.
+/// The configured files.
 #[derive(Clone)]
 struct Paths {
     authorities: Option<PathBuf>,
     revoked: Option<PathBuf>,
 }
 
-/// What is in the files.
+/// The contents of the files.
 #[derive(Default)]
 struct TrustedKeys {
     authorities: Vec<AuthorizedKey>,
@@ -68,12 +67,12 @@ impl TrustedKeys {
     }
 }
 
-/// The outcome of reading the files, for as long as it holds.
+/// The outcome of reading the files, while it is valid.
 struct KeptFiles {
     files: Result<Arc<TrustedKeys>, String>,
     stamp: TrustStamp,
     read_at: Instant,
-    /// The stamp tells all later changes.
+    /// Every later change will alter the stamp.
     is_settled: bool,
 }
 
@@ -107,7 +106,7 @@ impl Trust {
         }
     }
 
-    /// The files of keys that the config names, as they stand.
+    /// Returns the current state of the configured files.
     pub(super) async fn stamp(&self) -> anyhow::Result<TrustStamp> {
         let paths = self.paths.clone();
         if paths.authorities.is_none() && paths.revoked.is_none() {
@@ -119,7 +118,7 @@ impl Trust {
             .context("the files of keys could not be looked at")
     }
 
-    /// Reads the files, so that what is wrong with them is known at once.
+    /// Reads the files to report their faults now.
     pub(super) async fn check(&self) -> anyhow::Result<()> {
         self.files().await.map(|_| ())
     }
@@ -128,7 +127,7 @@ impl Trust {
         self.guest.as_deref() == Some(name)
     }
 
-    /// Is this key revoked? Without knowing it nobody is let in.
+    /// Returns whether this key is revoked. Nobody logs in while that is unknown.
     pub(super) async fn is_revoked(&self, key_blob: &[u8]) -> anyhow::Result<bool> {
         if self.paths.revoked.is_none() {
             return Ok(false);
@@ -136,7 +135,7 @@ impl Trust {
         Ok(self.files().await?.revoked.has_key(key_blob))
     }
 
-    /// May this certificate log in to the account of this name, and to do what?
+    /// Checks whether this certificate may log in to the account of this name, and returns its rights.
     pub(super) async fn certificate(
         &self,
         certificate: &Certificate,
@@ -151,10 +150,10 @@ impl Trust {
         .await
     }
 
-    /// Returns what is in the files, reading them if they have changed.
+    /// Returns the contents of the files, reading them if they have changed.
     async fn files(&self) -> anyhow::Result<Arc<TrustedKeys>> {
         let paths = self.paths.clone();
-        // The thread that reads has the lock, so that a login that goes away does not give it to the next.
+        // The reading thread holds the lock, so a login that is abandoned does not pass it on.
         let mut kept = self.kept.clone().lock_owned().await;
         let read = spawn_blocking(move || {
             let stamp = TrustStamp::of(&paths);
@@ -168,7 +167,7 @@ impl Trust {
         read.map_err(|failure| anyhow!(failure))
     }
 
-    /// Lets `ask` search the files, on a thread that may take its time.
+    /// Runs `ask` on the contents, on a thread that may take its time.
     pub(super) async fn with_files<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&[AuthorizedKey], &Revoked) -> T + Send + 'static,
@@ -181,11 +180,12 @@ impl Trust {
     }
 }
 
-/// The files of keys at one time: another one after any of them was changed, or others were named.
+/// The state of the key files at one time: it differs after any of them was changed, or others were
+/// configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustStamp([Option<(PathBuf, Option<Version>)>; 2]);
 
-/// Device, inode, bytes, and when it was changed: seconds and nanoseconds.
+/// Device, inode, size, and change time: seconds and nanoseconds.
 type Version = (u64, u64, u64, i64, i64);
 
 impl TrustStamp {
@@ -195,7 +195,7 @@ impl TrustStamp {
         Self(files.map(|file| file.as_ref().map(stamped)))
     }
 
-    /// Were all files changed longer ago than this?
+    /// Returns whether all files were changed longer ago than this.
     fn is_older(&self, now: i64, age: Duration) -> bool {
         let latest = now.saturating_sub_unsigned(age.as_secs());
         let versions = self.0.iter().flatten().filter_map(|(_, version)| *version);
@@ -204,7 +204,7 @@ impl TrustStamp {
     }
 }
 
-/// `None` if there is no such file.
+/// Returns `None` if there is no such file.
 fn version(file: &Path) -> Option<Version> {
     let file = fs::metadata(file).ok()?;
     Some((
@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// Waits until the stamp of a file that was just changed tells all later changes.
+    /// Waits until every later change of a file that was just changed alters its stamp.
     async fn settle() {
         tokio::time::sleep(2 * COARSE + Duration::from_millis(100)).await;
     }
@@ -299,7 +299,7 @@ mod tests {
         for asker in askers {
             assert!(Arc::ptr_eq(&first, &asker.await.unwrap()));
         }
-        // As long as before: the time of the change tells.
+        // Of the same length as before: the change time tells.
         fs::write(&file, KEYS[1]).unwrap();
         assert!(!trust.is_revoked(&blob(KEYS[0])).await.unwrap());
         assert!(trust.is_revoked(&blob(KEYS[1])).await.unwrap());

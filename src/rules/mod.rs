@@ -1,4 +1,4 @@
-//! The rules of an account: what it may do, where and until when somebody may log in to it, and how.
+//! The rules of an account: its permissions, and from where, until when and how users may log in.
 
 mod network;
 mod permissions;
@@ -13,42 +13,42 @@ pub use self::permissions::{
     StoredPermissionsError,
 };
 
-/// The rules of an account; by default there are none.
+/// The rules of an account; by default none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
-    /// What it may do, and where.
+    /// The permissions of its directories.
     pub permissions: Permissions,
-    /// Where its clients must be; anywhere if there are none.
+    /// Networks from which clients may log in; empty allows any.
     pub networks: Vec<Network>,
-    /// From this time on, in seconds since 1970-01-01 00:00 UTC, nobody logs in.
+    /// Expiry, in seconds since 1970-01-01 00:00 UTC.
     pub expires_at: Option<i64>,
-    /// Nobody logs in.
+    /// Nobody may log in.
     pub disabled: bool,
-    /// How many sessions it may have at the same time.
+    /// Maximum number of concurrent sessions.
     pub max_sessions: Option<u32>,
-    /// What a login takes.
+    /// The required credentials.
     pub login_policy: LoginPolicy,
-    /// How fast it may transfer, over all its sessions.
+    /// Bandwidth limits over all its sessions.
     pub bandwidth: Bandwidth,
 }
 
-/// Why nobody gets in, or not from there.
+/// Why the rules refuse a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeptOut {
-    /// By the operator.
+    /// The operator has disabled the account.
     #[error("the account is disabled")]
     Disabled,
-    /// Its date has come.
+    /// The account has expired.
     #[error("the account has expired")]
     Expired,
-    /// The client is in none of its networks.
+    /// The client address is in none of its networks.
     #[error("the address is in none of the account's networks")]
     Elsewhere,
 }
 
 impl Rules {
-    /// Does anything keep a client at this address out, at this time in seconds since 1970-01-01 00:00
-    /// UTC?
+    /// Returns why the rules refuse a client at this address at this time, in seconds since 1970-01-01
+    /// 00:00 UTC, if they do.
     pub fn keep_out(&self, address: IpAddr, now: i64) -> Option<KeptOut> {
         let networks = &self.networks;
         if self.disabled {
@@ -62,25 +62,25 @@ impl Rules {
         }
     }
 
-    /// Has its date come?
+    /// Returns whether the account has expired.
     pub fn has_expired(&self, now: i64) -> bool {
         self.expires_at.is_some_and(|time| time <= now)
     }
 }
 
-/// What a login takes.
+/// The credentials that a login requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LoginPolicy {
     /// A password or a key.
     #[default]
     Any,
-    /// A key; the password counts for nothing.
+    /// A key; the password is not accepted.
     KeyOnly,
-    /// A key, and then the password (RFC 4252, section 5.1: partial success).
+    /// A key and then the password (RFC 4252, section 5.1: partial success).
     KeyAndPassword,
 }
 
-/// In bytes a second; `None` is without limit.
+/// Bytes per second; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bandwidth {
     /// From the client to the server.
@@ -89,14 +89,14 @@ pub struct Bandwidth {
     pub down: Option<u64>,
 }
 
-/// The policies by their names, which are those of the methods in SSH.
+/// The names of the policies: those of the SSH methods.
 const POLICIES: [(&str, LoginPolicy); 3] = [
     ("any", LoginPolicy::Any),
     ("publickey", LoginPolicy::KeyOnly),
     ("publickey+password", LoginPolicy::KeyAndPassword),
 ];
 
-/// Text that is no login policy.
+/// Text that is not a login policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a login takes \"any\" (a password or a key), \"publickey\" or \"publickey+password\"")]
 pub struct NotALoginPolicy;

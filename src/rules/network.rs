@@ -1,14 +1,14 @@
-//! Networks that an account may log in from, in the notation of RFC 4632 (CIDR).
+//! Networks from which users may log in, in CIDR notation (RFC 4632).
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A network, or one address. IPv4 addresses in IPv6 (`::ffff:192.0.2.1`) are IPv4 addresses.
+/// A network or an address. IPv4-mapped IPv6 addresses (`::ffff:192.0.2.1`) are IPv4 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
     first: IpAddr,
-    /// How many bits all its addresses have in common.
+    /// The prefix length.
     common: u8,
 }
 
@@ -18,13 +18,13 @@ pub enum NotANetwork {
     /// Neither an address nor a network.
     #[error("a network is an address, or one with a length: 192.0.2.7, 10.0.0.0/8, 2001:db8::/32")]
     Malformed,
-    /// An address inside of a network: perhaps the length is wrong.
+    /// An address inside a network: the prefix length may be wrong.
     #[error("{0} is the network that this address is in; say that, or a longer prefix")]
     Inside(Network),
 }
 
 impl Network {
-    /// The network of this length that an address is in.
+    /// Returns the network of this prefix length around an address.
     pub fn around(address: IpAddr, common: u8) -> Self {
         let address = address.to_canonical();
         let common = common.min(if address.is_ipv4() { 32 } else { 128 });
@@ -34,29 +34,29 @@ impl Network {
         }
     }
 
-    /// Its first address.
+    /// Returns its first address.
     pub fn first(&self) -> IpAddr {
         self.first
     }
 
-    /// Is it one of IPv4?
+    /// Returns whether it is an IPv4 network.
     pub fn is_ipv4(&self) -> bool {
         self.first.is_ipv4()
     }
 
-    /// Is one of the two in the other?
+    /// Returns whether one of the two contains the other.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.contains(other.first) || other.contains(self.first)
     }
 
-    /// Is the address in it?
+    /// Returns whether it contains an address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.first.is_ipv4() && start(address, self.common) == self.first
     }
 }
 
-/// The first address of the network of this length that an address is in.
+/// Returns the first address of the network of this prefix length around an address.
 fn start(address: IpAddr, common: u8) -> IpAddr {
     match address {
         IpAddr::V4(v4) => {
@@ -89,7 +89,7 @@ impl FromStr for Network {
                 .ok_or(NotANetwork::Malformed)?,
             Some(_) => return Err(NotANetwork::Malformed),
         };
-        // "::ffff:192.0.2.0/120" is 192.0.2.0/24; what is shorter than ::ffff:0:0/96 stays IPv6.
+        // "::ffff:192.0.2.0/120" is 192.0.2.0/24; a prefix shorter than ::ffff:0:0/96 stays IPv6.
         let (address, common) = match written.to_canonical() {
             v4 @ IpAddr::V4(_) if written.is_ipv6() && common >= 96 => (v4, common - 96),
             _ => (written, common),

@@ -1,37 +1,36 @@
-//! What an account may do, and where: a set of permissions for the home, and sets of their own for
-//! directories in it.
+//! Permissions of an account: a set for the home, and sets of their own for directories in it.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::values::path::VPath;
 
-/// Something that an account may do.
+/// A permission of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// See what is in directories, and what is known of files.
+    /// List directories and see attributes of files.
     List,
     /// Read files.
     Download,
-    /// Make files and write to them.
+    /// Create files and write to them.
     Upload,
-    /// Change or replace the content of files that are there.
+    /// Change or replace the contents of existing files.
     Overwrite,
     /// Remove files, directories and links.
     Delete,
-    /// Give them other names.
+    /// Rename them.
     Rename,
-    /// Make directories.
+    /// Create directories.
     Mkdir,
-    /// Make symbolic and hard links, and read symbolic ones.
+    /// Create symbolic and hard links, and read symbolic ones.
     Links,
-    /// Change the times and modes of what is there.
+    /// Change times and modes.
     Attributes,
 }
 
 use Permission::{Attributes, Delete, Download, Links, List, Mkdir, Overwrite, Rename, Upload};
 
-/// Each with the name that operators know it by, and what is said to who lacks it.
+/// Each with its name for operators, and the error for an account that lacks it.
 const ALL: [(Permission, &str, &str); 9] = [
     (
         List,
@@ -80,11 +79,11 @@ const ALL: [(Permission, &str, &str); 9] = [
     ),
 ];
 
-/// Sets with names of their own.
+/// Named sets.
 const PRESETS: [(&str, Granted); 5] = [
     ("full", Granted::FULL),
     ("read-only", Granted::READ_ONLY),
-    // A drop box: nothing that lies there can be listed or read back.
+    // A drop box: its contents can be neither listed nor downloaded.
     ("upload-only", Granted::of(&[Upload, Mkdir])),
     ("no-delete", Granted::FULL.without(Delete)),
     ("nothing", Granted::NOTHING),
@@ -95,12 +94,12 @@ impl Permission {
         1 << self as u16
     }
 
-    /// The name that operators know it by.
+    /// Returns its name for operators.
     pub fn name(self) -> &'static str {
         self.row().map_or("", |(_, name, _)| name)
     }
 
-    /// What is said to who lacks it.
+    /// Returns the error for an account that lacks it.
     pub fn refusal(self) -> &'static str {
         self.row().map_or("Not allowed here", |(_, _, words)| words)
     }
@@ -110,14 +109,15 @@ impl Permission {
     }
 }
 
-/// Why something is not allowed.
+/// Why an operation is not permitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// The account has not got this permission there.
+    /// The account lacks this permission there.
     Lacks(Permission),
-    /// A directory with permissions of its own is, or lies below, what would go elsewhere.
+    /// The operation would move a directory with its own permissions, or one that contains such a
+    /// directory.
     HeldInPlace,
-    /// More would be allowed at the other place.
+    /// The destination permits more.
     Gains,
 }
 
@@ -138,13 +138,13 @@ impl fmt::Display for Denied {
 pub struct Granted(u16);
 
 impl Granted {
-    /// Everything.
+    /// All permissions.
     pub const FULL: Self = Self::of(&[
         List, Download, Upload, Overwrite, Delete, Rename, Mkdir, Links, Attributes,
     ]);
-    /// Nothing.
+    /// No permissions.
     pub const NOTHING: Self = Self::of(&[]);
-    /// What a guest gets who was given nothing else.
+    /// The default for a guest.
     pub const READ_ONLY: Self = Self::of(&[List, Download]);
 
     const fn of(mut permissions: &[Permission]) -> Self {
@@ -160,18 +160,18 @@ impl Granted {
         Self(self.0 & !permission.bit())
     }
 
-    /// Are these all among them?
+    /// Returns whether all of these are in the set.
     pub fn has_all(self, permissions: &[Permission]) -> bool {
         permissions.iter().all(|permission| self.has(*permission))
     }
 
-    /// Is this one among them?
+    /// Returns whether this one is in the set.
     pub const fn has(self, permission: Permission) -> bool {
         self.0 & permission.bit() != 0
     }
 }
 
-/// Why text says nothing about permissions.
+/// Why text is not a set of permissions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotPermissions {
     /// Neither a preset nor a permission.
@@ -179,7 +179,7 @@ pub enum NotPermissions {
         "there is no permission {0:?}: use full, read-only, upload-only, no-delete or nothing, or some of list, download, upload, overwrite, delete, rename, mkdir, links and attributes with commas between them"
     )]
     Unknown(String),
-    /// A directory that cannot have permissions of its own.
+    /// A directory that cannot have its own permissions.
     #[error(
         "{0:?} cannot have permissions of its own: say it from the home on, as /incoming=upload-only, without \"..\""
     )]
@@ -215,12 +215,12 @@ impl fmt::Display for Granted {
     }
 }
 
-/// What an account may do, and where. Of the directories with a set of their own the innermost holds,
-/// with everything below it.
+/// The permissions of an account. For directories with their own set, the innermost applies, to everything
+/// below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permissions {
     home: Granted,
-    /// Directories with a set of their own; none twice.
+    /// Directories with their own set, without duplicates.
     directories: Vec<(VPath, Granted)>,
 }
 
@@ -240,8 +240,8 @@ impl From<Granted> for Permissions {
 }
 
 impl Permissions {
-    /// What may be done with the name at this path. It must be free of links and "..": whoever asks
-    /// says what they are about to act on.
+    /// Returns the permissions at a path. It must be free of links and "..", as it identifies the file that
+    /// the caller acts on.
     pub fn at(&self, path: &VPath) -> Granted {
         let around = self.directories.iter();
         let around = around.filter(|(directory, _)| path.is_within(directory));
@@ -249,19 +249,18 @@ impl Permissions {
         innermost.map_or(self.home, |(_, granted)| *granted)
     }
 
-    /// The one set that holds everywhere, if it does.
+    /// Returns the set of the whole home, if there is only one.
     pub fn everywhere(&self) -> Option<Granted> {
         self.directories.is_empty().then_some(self.home)
     }
 
-    /// Does a directory with a set of its own lie at this path, or below it? Such a name must stay
-    /// where it is.
+    /// Returns whether a directory with its own set is at or below this path, so that its name must stay.
     pub fn hold_in_place(&self, path: &VPath) -> bool {
         let mut directories = self.directories.iter();
         directories.any(|(directory, _)| directory.is_within(path))
     }
 
-    /// Puts a rule in the place of the one that was there.
+    /// Sets a rule, replacing an existing one.
     pub fn set(&mut self, rule: PermissionRule) {
         let PermissionRule { directory, granted } = rule;
         if directory.is_home() {
@@ -275,14 +274,14 @@ impl Permissions {
         }
     }
 
-    /// The home's set, then the directories with theirs, by name.
+    /// Returns the home's set, then the directories with their own, by name.
     pub fn all(&self) -> impl Iterator<Item = (VPath, Granted)> + '_ {
         let home = std::iter::once((VPath::home(), self.home));
         home.chain(self.directories.iter().cloned())
     }
 }
 
-/// The form in which they are kept: the home's set, then a line for each directory.
+/// The stored format: the home's set, then a line for each directory.
 impl fmt::Display for Permissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.home)?;
@@ -293,7 +292,7 @@ impl fmt::Display for Permissions {
     }
 }
 
-/// What was kept cannot be read.
+/// Stored permissions that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read the permissions {0:?}")]
 pub struct StoredPermissionsError(String);
@@ -313,8 +312,8 @@ impl FromStr for Permissions {
     }
 }
 
-/// A set for the home (`read-only`), a directory (`/incoming=upload-only`), or none of its own for one
-/// (`/incoming=none`).
+/// A set for the home (`read-only`), for a directory (`/incoming=upload-only`), or the removal of a
+/// directory's set (`/incoming=none`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PermissionRule {
     directory: VPath,

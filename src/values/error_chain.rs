@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Returns an error with its causes, as `{:#}` shows them, but without a cause that the error before it
-/// ends with already, as those of sqlx do.
+/// Returns an error with its causes, as `{:#}` shows them, but without a cause that the previous error
+/// already ends with, as those of sqlx do.
 pub fn chain(failure: &anyhow::Error) -> impl fmt::Display {
     fmt::from_fn(|f| {
         let mut before = String::new();

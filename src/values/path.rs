@@ -1,9 +1,9 @@
-//! Paths as a peer writes them: bytes, relative to nothing but the account's home.
+//! Paths as a peer sends them: bytes, relative to the account's home.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Linux's PATH_MAX, which counts the terminating NUL.
+/// Linux's PATH_MAX, which includes the terminating NUL.
 pub const PATH_MAX: usize = 4096;
 /// Linux's NAME_MAX.
 pub const NAME_MAX: usize = 255;
@@ -11,24 +11,26 @@ pub const NAME_MAX: usize = 255;
 /// Why bytes are not a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// A NUL byte cannot be part of a file name.
+    /// A NUL byte cannot be part of a name.
     #[error("File name contains a NUL byte")]
     Nul,
-    /// The whole path does not fit in PATH_MAX.
+    /// The path does not fit in PATH_MAX.
     #[error("Path too long (at most {} bytes)", PATH_MAX - 1)]
     PathTooLong,
-    /// One component does not fit in NAME_MAX.
+    /// A component does not fit in NAME_MAX.
     #[error("File name too long (at most {NAME_MAX} bytes)")]
     NameTooLong,
 }
 
-/// A path inside a home, normalised as far as that is safe without looking at the disk: no empty
-/// components, no ".", no leading slash. The home itself is the empty path.
+/// A path inside a home, normalized as far as that is safe without the disk: no empty components, no ".",
+/// no leading slash. The home itself is the empty path.
 ///
-/// ".." stays: what it means depends on links, so only the kernel can say (see `store::local`).
 ///
-/// One slash at the end stays as well: "x/" and "x/." are only ever a directory, which the kernel checks.
-/// It is no part of the place that a path names: paths are compared, shown and taken apart without it.
+/// ".." stays: its meaning depends on links, so only the kernel can resolve it (see `store::local`).
+///
+///
+/// A trailing slash stays as well: "x/" and "x/." must be a directory, which the kernel checks. It is not
+/// part of the location: paths are compared, displayed and split without it.
 #[derive(Clone, Default)]
 pub struct VPath {
     bytes: Vec<u8>,
@@ -40,13 +42,13 @@ impl VPath {
         Self::default()
     }
 
-    /// Takes a path from the wire; absolute and relative ones both start at the home, since that is
-    /// where every session starts (draft-ietf-secsh-filexfer-02, section 6.2).
+    /// Parses a path of a request; absolute and relative ones both start at the home, where every session
+    /// starts (draft-ietf-secsh-filexfer-02, section 6.2).
     pub fn parse(raw: &[u8]) -> Result<Self, PathError> {
         if raw.contains(&0) {
             return Err(PathError::Nul);
         }
-        // The kernel never gets the slash at the start, so the longest path is one as the user knows it, too.
+        // The kernel never gets the leading slash, so the limit applies to the path as the user knows it.
         if raw.strip_prefix(b"/").unwrap_or(raw).len() >= PATH_MAX {
             return Err(PathError::PathTooLong);
         }
@@ -70,7 +72,7 @@ impl VPath {
         Ok(path)
     }
 
-    /// Can this only be a directory? It ends in a slash, in "/." or in "..", or is the home.
+    /// Returns whether this must be a directory: it ends in a slash, in "/." or in "..", or is the home.
     pub fn names_directory(&self) -> bool {
         matches!(
             *self.bytes,
@@ -78,13 +80,13 @@ impl VPath {
         )
     }
 
-    /// The place alone, without the slash at its end.
+    /// Returns the path without a trailing slash.
     fn place(&self) -> &[u8] {
         self.bytes.strip_suffix(b"/").unwrap_or(&self.bytes)
     }
 
-    /// The path relative to the home, for the kernel: without a leading slash, and with one at its end if
-    /// it was written so; "." for the home itself.
+    /// Returns the path relative to the home, for the kernel: without a leading slash, with a trailing one
+    /// if it was sent; "." for the home itself.
     pub fn relative(&self) -> &[u8] {
         if self.bytes.is_empty() {
             b"."
@@ -93,7 +95,7 @@ impl VPath {
         }
     }
 
-    /// The path as the user knows it: with a leading slash, and none at its end.
+    /// Returns the path as the user knows it: with a leading slash, without a trailing one.
     pub fn absolute(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.bytes.len() + 1);
         out.push(b'/');
@@ -101,12 +103,12 @@ impl VPath {
         out
     }
 
-    /// Is this the home itself, as written?
+    /// Returns whether this is the home itself, by text.
     pub fn is_home(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Is this the directory, or below it? Letter by letter: neither path may have ".." or links in it.
+    /// Returns whether this is the directory or below it, by text: neither path may contain ".." or links.
     pub fn is_within(&self, directory: &Self) -> bool {
         match self.place().strip_prefix(directory.place()) {
             Some(rest) => rest.is_empty() || directory.is_home() || rest.starts_with(b"/"),
@@ -114,7 +116,7 @@ impl VPath {
         }
     }
 
-    /// The names on the way to it as paths, the outermost first, and itself; none for the home.
+    /// Returns its parents, outermost first, and the path itself; nothing for the home.
     pub fn with_parents(&self) -> impl Iterator<Item = Self> {
         let place = self.place();
         let slashes = place.iter().enumerate();
@@ -126,7 +128,7 @@ impl VPath {
         })
     }
 
-    /// The path with its ".." taken at their word: where it leads if there are no links in it.
+    /// Returns the path with its ".." resolved by text: correct if it contains no links.
     pub fn without_dotdot(&self) -> Self {
         let mut names = Vec::new();
         for name in self.bytes.split(|byte| *byte == b'/') {
@@ -141,10 +143,11 @@ impl VPath {
         }
     }
 
-    /// The directory part and the last name, for calls that act on a name in a directory.
+    /// Returns the directory and the last component, for calls that act on a name in a directory.
     ///
-    /// A path without a last name of its own (the home, or one that ends in "..") gives itself and
-    /// ".": the kernel then refuses to remove, rename or create it, which is right.
+    ///
+    /// A path without a last component of its own (the home, or one that ends in "..") returns itself and
+    /// ".": the kernel then refuses to remove, rename or create it, as it should.
     pub fn split_last(&self) -> (&[u8], &[u8]) {
         let place = self.place();
         let (parent, last) = match place.iter().rposition(|b| *b == b'/') {
@@ -161,8 +164,8 @@ impl VPath {
         }
     }
 
-    /// As [`Self::split_last`], with the slash at the end of the name: for calls that never follow a link
-    /// as the last name, whatever stands behind it.
+    /// As [`Self::split_last`], with a trailing slash in the name: for calls that never follow a link in
+    /// the last component.
     pub fn split_as_written(&self) -> (&[u8], &[u8]) {
         let (parent, last) = self.split_last();
         let length = last.len() + 1;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-/// The units of a size. As on a disk's label, K, M, G and T are powers of 1000; with an "i" they
-/// are powers of 1024.
+/// The units of sizes. K, M, G and T are powers of 1000; with an "i" they are powers of 1024.
 const SIZES: &[(&str, u64)] = &[
     ("", 1),
     ("b", 1),
@@ -30,8 +29,8 @@ const DURATIONS: &[(&str, u64)] = &[
     ("d", 86_400_000),
 ];
 
-/// Reads `500M`, `10GiB`, `1.5TB` or a count of bytes; `None` if it is none of these or does not
-/// fit in 64 bits.
+/// Parses `500M`, `10GiB`, `1.5TB` or a number of bytes; `None` if it is malformed or does not fit in 64
+/// bits.
 pub fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split_unit(text);
     let unit = lookup(SIZES, &unit.to_ascii_lowercase())?;
@@ -45,8 +44,8 @@ pub fn parse_size(text: &str) -> Option<u64> {
     whole.checked_add(u64::try_from(part).ok()?)
 }
 
-/// Reads a size a second (`500k/s`, `10MiB/s`; the `/s` may be left out), which is not a standstill: one
-/// packet of SSH takes up to 32 KiB.
+/// Parses a size per second (`500k/s`, `10MiB/s`; `/s` is optional). A rate must not stall a transfer: one
+/// SSH packet takes up to 32 KiB.
 pub fn parse_rate(text: &str) -> Option<u64> {
     const LEAST: u64 = 1024;
     let bytes = parse_size(text.strip_suffix("/s").unwrap_or(text))?;
@@ -54,15 +53,15 @@ pub fn parse_rate(text: &str) -> Option<u64> {
     is_rate.then_some(bytes)
 }
 
-/// Reads `500ms`, `30s`, `2m`, `1h` or `7d`; `None` if it is none of these or does not fit in 64
-/// bits of milliseconds.
+/// Parses `500ms`, `30s`, `2m`, `1h` or `7d`; `None` if it is malformed or does not fit in 64 bits of
+/// milliseconds.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text);
     let milliseconds = digits(number)?.checked_mul(lookup(DURATIONS, unit)?)?;
     Some(Duration::from_millis(milliseconds))
 }
 
-/// A size in the largest unit that shows it without a fraction, as the config writes it.
+/// Formats a size in the largest unit without a fraction, as the configuration writes it.
 pub fn show_size(bytes: u64) -> String {
     let exact = [
         ("TiB", 1_u64 << 40),
@@ -78,7 +77,7 @@ pub fn show_size(bytes: u64) -> String {
     format!("{bytes} bytes")
 }
 
-/// A size with one digit behind the point, for people: `9.8 GiB`.
+/// Formats a size with one decimal, for people: `9.8 GiB`.
 pub fn show_rounded(bytes: u64) -> String {
     let units = [
         ("TiB", 1_u64 << 40),

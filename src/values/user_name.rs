@@ -1,11 +1,10 @@
-//! The names that accounts can have.
+//! Account names.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A valid account name: 1 to 64 of the letters and digits of ASCII, ".", "_", "-" and "@", the
-/// first of them a letter or digit. So it is safe as the name of a folder and in a line of a log.
-/// Large and small letters differ.
+/// A valid account name: 1 to 64 ASCII letters and digits, ".", "_", "-" and "@", starting with a letter or
+/// digit. So it is safe as the name of a folder and in a log line. Case matters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName(String);
 
@@ -13,13 +12,13 @@ impl UserName {
     /// The longest name, in bytes.
     pub const MAX: usize = 64;
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why text is not an account name.
+/// Text that is not an account name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a user name has 1 to {} letters (a-z, A-Z), digits, \".\", \"_\", \"-\" or \"@\", and starts with a letter or digit",

@@ -1,4 +1,4 @@
-//! Changing accounts and keys, in one transaction.
+//! Changes of accounts and keys, in one transaction.
 
 use sqlx::{Row as _, Sqlite, Transaction};
 
@@ -7,7 +7,7 @@ use crate::accounts::account::AccountSettings;
 use crate::accounts::homes::Stored;
 use crate::accounts::keys::AuthorizedKey;
 
-/// A change that is under way; no other runs beside it.
+/// A transaction in progress; no other one runs beside it.
 pub(in crate::accounts) struct AccountChange(pub(super) Transaction<'static, Sqlite>);
 
 impl AccountChange {
@@ -15,7 +15,7 @@ impl AccountChange {
         Ok(self.0.commit().await?)
     }
 
-    /// Writes down that an account changes, or goes; gives the number of the change.
+    /// Records that an account is changed or removed; returns the number of the change.
     async fn number(&mut self, name: &str) -> anyhow::Result<i64> {
         let row = sqlx::query(
             "INSERT INTO account_change (account, number)
@@ -44,7 +44,7 @@ impl AccountChange {
         Ok(row.is_none())
     }
 
-    /// The names of all accounts that config.toml declares.
+    /// Returns the names of all declared accounts.
     pub(in crate::accounts) async fn declared(&mut self) -> anyhow::Result<Vec<String>> {
         let rows = sqlx::query("SELECT name FROM account WHERE declared ORDER BY name")
             .fetch_all(&mut *self.0)
@@ -52,7 +52,7 @@ impl AccountChange {
         rows.into_iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    /// The keys of an account, in this change.
+    /// Returns the keys of an account, within this transaction.
     pub(in crate::accounts) async fn keys(
         &mut self,
         name: &str,
@@ -60,7 +60,7 @@ impl AccountChange {
         keys(&mut *self.0, name).await
     }
 
-    /// As [`Rows::homes_but_of`], in this change.
+    /// As [`Rows::homes_but_of`], within this transaction.
     pub(in crate::accounts) async fn homes_but_of(
         &mut self,
         name: &str,
@@ -69,7 +69,7 @@ impl AccountChange {
         homes_but_of(&mut *self.0, name, only_elsewhere).await
     }
 
-    /// The account, in this change.
+    /// Returns the account, within this transaction.
     pub(in crate::accounts) async fn account(
         &mut self,
         name: &str,
@@ -81,7 +81,7 @@ impl AccountChange {
         row.map(|row| AccountRow::new(&row)).transpose()
     }
 
-    /// Adds an account, with no settings yet.
+    /// Adds an account without settings.
     pub(in crate::accounts) async fn insert(
         &mut self,
         name: &str,
@@ -141,7 +141,7 @@ impl AccountChange {
         Ok(())
     }
 
-    /// Removes an account with its keys; `false` if there is none.
+    /// Removes an account with its keys; returns false if there is none.
     pub(in crate::accounts) async fn remove(&mut self, name: &str) -> anyhow::Result<bool> {
         self.number(name).await?;
         let done = sqlx::query("DELETE FROM account WHERE name = $1")
@@ -165,7 +165,7 @@ impl AccountChange {
         Ok(())
     }
 
-    /// `false` if there is no such account.
+    /// Sets the password hash; returns false if there is no such account.
     pub(in crate::accounts) async fn set_password(
         &mut self,
         name: &str,
@@ -182,7 +182,7 @@ impl AccountChange {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Adds a key, or changes the options and the comment of one that the account has.
+    /// Adds a key, or changes the options and comment of an existing one.
     pub(in crate::accounts) async fn put_key(
         &mut self,
         name: &str,
@@ -210,7 +210,7 @@ impl AccountChange {
         Ok(())
     }
 
-    /// Fingerprints of the keys that go by that fingerprint or comment.
+    /// Returns the fingerprints of keys with this fingerprint or comment.
     pub(in crate::accounts) async fn find_keys(
         &mut self,
         name: &str,

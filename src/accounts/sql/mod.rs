@@ -1,4 +1,4 @@
-//! All SQL about accounts. It is kept to what SQLite and PostgreSQL both understand.
+//! All SQL about accounts. It uses only what SQLite and PostgreSQL have in common.
 
 mod change;
 mod rows;
@@ -17,21 +17,21 @@ use crate::values::user_name::UserName;
 pub(in crate::accounts) use self::change::AccountChange;
 pub(in crate::accounts) use self::rows::Rows;
 
-/// An account as a row.
+/// A row of an account.
 pub(in crate::accounts) struct AccountRow {
     pub(in crate::accounts) name: String,
     pub(in crate::accounts) home: Stored,
     pub(in crate::accounts) password_hash: Option<String>,
     pub(in crate::accounts) created_at: i64,
     pub(in crate::accounts) settings: AccountSettings,
-    /// The change that made it.
+    /// The change that created it.
     pub(in crate::accounts) made_by: i64,
-    /// The change that gave it its password.
+    /// The change that set its password.
     pub(in crate::accounts) password_by: i64,
 }
 
 impl AccountRow {
-    /// From the columns of `account` by their names.
+    /// Reads the columns of `account` by their names.
     fn new(row: &SqliteRow) -> anyhow::Result<Self> {
         Ok(Self {
             name: row.try_get("name")?,
@@ -78,7 +78,7 @@ fn settings(row: &SqliteRow) -> anyhow::Result<AccountSettings> {
     })
 }
 
-/// As the database keeps it.
+/// Converts to the database's type.
 fn figure(number: Option<u64>) -> anyhow::Result<Option<i64>> {
     let figure = number.map(i64::try_from).transpose();
     figure.context("a quota or a rate must be less than 8 EiB")
@@ -91,15 +91,15 @@ fn joined(networks: &[Network]) -> String {
 
 /// A key of an account.
 pub(in crate::accounts) struct KeyRow {
-    /// When it expires: seconds since 1970-01-01 00:00 UTC.
+    /// Its expiry: seconds since 1970-01-01 00:00 UTC.
     pub(in crate::accounts) until: Option<i64>,
     pub(in crate::accounts) options: String,
 }
 
-/// An account with what an operator wants to know of it.
+/// An account with details for the operator.
 pub(in crate::accounts) struct DetailsRow {
     pub(in crate::accounts) account: AccountRow,
-    /// The number of its keys.
+    /// Number of its keys.
     pub(in crate::accounts) keys: i64,
     pub(in crate::accounts) last_login: Option<LastLogin>,
     /// Since when logins are recorded.
@@ -128,7 +128,7 @@ impl DetailsRow {
     }
 }
 
-/// Writes the last logins of accounts. An account that is gone by now is left out.
+/// Writes the last logins of accounts. Skips removed accounts.
 pub(in crate::accounts) async fn save_logins(
     connection: &mut SqliteConnection,
     logins: &[(UserName, LastLogin)],
@@ -180,7 +180,8 @@ async fn homes_but_of(
     only_elsewhere: bool,
 ) -> anyhow::Result<Vec<(String, Stored)>> {
     let sql = if only_elsewhere {
-        // None is empty. SQLite finds what is compared by the index of homes, and NOT NULL is not.
+        // An empty home is the default. SQLite uses the index of homes for a comparison, but not for NOT
+        // NULL.
         "SELECT name, home FROM account WHERE name <> $1 AND home > ''"
     } else {
         "SELECT name, home FROM account WHERE name <> $1"

@@ -1,4 +1,4 @@
-//! Reading accounts and keys.
+//! Queries of accounts and keys.
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -13,7 +13,7 @@ pub(in crate::accounts) struct Rows {
     database: Database,
 }
 
-/// The accounts of which `$which` is true, as a [`DetailsRow`] each.
+/// Selects accounts for which `$which` is true, as a [`DetailsRow`] each.
 macro_rules! details {
     ($which:literal) => {
         concat!(
@@ -51,8 +51,8 @@ impl Rows {
         row.map(|row| AccountRow::new(&row)).transpose()
     }
 
-    /// The account, and the key if it is one of its own. One query for both: an account without the key
-    /// costs as much as none.
+    /// Returns the account, and the key if the account has it. One query for both, so that an account
+    /// without the key takes as long as no account.
     pub(in crate::accounts) async fn account_with_key(
         &self,
         name: &str,
@@ -85,7 +85,7 @@ impl Rows {
         Ok(row.try_get(0)?)
     }
 
-    /// The next accounts whose last change has a greater number, with that, in its order.
+    /// Returns the next accounts whose last change has a greater number, in the order of these numbers.
     pub(in crate::accounts) async fn changed_since(
         &self,
         number: i64,
@@ -104,7 +104,7 @@ impl Rows {
             .collect()
     }
 
-    /// Replaces a hash if it is still the one that is known.
+    /// Replaces a hash if it is still the known one.
     pub(in crate::accounts) async fn refresh_password(
         &self,
         name: &str,
@@ -120,7 +120,7 @@ impl Rows {
         Ok(())
     }
 
-    /// The accounts after a name, in the order of their names.
+    /// Returns the accounts after a name, by name.
     pub(in crate::accounts) async fn accounts_after(
         &self,
         name: &str,
@@ -129,14 +129,14 @@ impl Rows {
         let rows = sqlx::query(details!("name > $1 ORDER BY name LIMIT $2"))
             .bind(name)
             .bind(limit)
-            // Row by row: of many accounts, the rows are larger than what is made of them.
+            // Row by row: the rows of many accounts take more memory than the results.
             .map(|row| DetailsRow::new(&row))
             .fetch_all(self.database.pool())
             .await?;
         rows.into_iter().collect()
     }
 
-    /// The account of that name.
+    /// Returns the account of this name.
     pub(in crate::accounts) async fn details(
         &self,
         name: &str,
@@ -148,13 +148,13 @@ impl Rows {
         row.map(|row| DetailsRow::new(&row)).transpose()
     }
 
-    /// The keys of an account in the order in which they were added.
+    /// Returns the keys of an account in the order in which they were added.
     pub(in crate::accounts) async fn keys(&self, name: &str) -> anyhow::Result<Vec<AuthorizedKey>> {
         keys(self.database.pool(), name).await
     }
 
-    /// Names and homes of all accounts but one; only of those whose home is not their own folder
-    /// under data/homes, if so asked.
+    /// Returns names and homes of all accounts but one; on request only those with a home outside of
+    /// data/homes.
     pub(in crate::accounts) async fn homes_but_of(
         &self,
         name: &str,
@@ -163,7 +163,7 @@ impl Rows {
         homes_but_of(self.database.pool(), name, only_elsewhere).await
     }
 
-    /// Starts a change: all of it happens at [`AccountChange::commit`], or nothing.
+    /// Starts a transaction: everything takes effect at [`AccountChange::commit`], or nothing.
     pub(in crate::accounts) async fn change(&self) -> anyhow::Result<AccountChange> {
         self.database.begin_write().await.map(AccountChange)
     }

@@ -6,9 +6,9 @@ mod count;
 mod listings;
 mod names;
 mod now;
+mod operations;
 mod races;
 mod replacement;
-mod operations;
 mod walks;
 
 use std::fs;
