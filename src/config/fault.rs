@@ -1,4 +1,4 @@
-//! What can be wrong with a config file, and where.
+//! Faults of a configuration file, with their positions.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 
 use strsim::levenshtein;
 
-/// Everything that is wrong with a config file, in the order of the file.
+/// All faults of a configuration file, in file order.
 #[derive(Debug)]
 pub struct Faults {
     faults: Vec<ConfigFault>,
-    /// The data folder, as far as it can be told.
+    /// The data folder, if it can be determined.
     data: Option<PathBuf>,
 }
 
 impl Faults {
-    /// The data folder that the config means, if that much can be told: a server that runs there may
-    /// want to know.
+    /// Returns the data folder of the faulty configuration, if it can be determined: a server that uses it
+    /// may have to report the faults, too.
     pub fn data(&self) -> Option<&Path> {
         self.data.as_deref()
     }
 
-    /// What was found to be wrong after the file had been read.
+    /// Makes faults that were found after the file had been read.
     pub(super) fn of<'a>(faults: impl Iterator<Item = (Option<&'a Spot>, String)>) -> Self {
         let fault = |(spot, text): (Option<&Spot>, String)| ConfigFault {
             place: spot.map(|spot| spot.place),
@@ -42,7 +42,7 @@ impl Faults {
     }
 }
 
-/// One thing that is wrong, and its place.
+/// One fault and its position.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct ConfigFault {
     place: Option<LineColumn>,
@@ -51,7 +51,7 @@ struct ConfigFault {
     text: String,
 }
 
-/// A place in a config file, for what turns out to be wrong with it later.
+/// A position in a configuration file, kept for later faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
     file: String,
@@ -66,9 +66,9 @@ impl fmt::Display for Spot {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct LineColumn {
-    /// Counted from 1.
+    /// Starts at 1.
     line: usize,
-    /// In characters, counted from 1.
+    /// In characters; starts at 1.
     column: usize,
 }
 
@@ -83,7 +83,7 @@ impl fmt::Display for ConfigFault {
     }
 }
 
-/// One fault a line: `config.toml:LINE:COLUMN: what is wrong and what would be right`.
+/// One fault per line: `config.toml:LINE:COLUMN: what is wrong and what would be right`.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, fault) in self.faults.iter().enumerate() {
@@ -98,12 +98,12 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
-/// Gathers the faults of one file.
+/// Collects the faults of one file.
 pub(super) struct Report<'a> {
     file: String,
     text: &'a str,
     faults: Vec<ConfigFault>,
-    /// Lines that could not be read as TOML: what else seems wrong there is only an echo.
+    /// Lines that are not TOML: further faults there are consequences.
     unreadable_lines: Vec<usize>,
 }
 
@@ -117,7 +117,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// A fault of the file as a whole.
+    /// Adds a fault of the whole file.
     pub(super) fn whole(&mut self, text: impl Into<String>) {
         self.faults.push(ConfigFault {
             place: None,
@@ -126,13 +126,13 @@ impl<'a> Report<'a> {
         });
     }
 
-    /// A fault at a place that is not TOML; `at` is in bytes.
+    /// Adds a syntax error; `at` is in bytes.
     pub(super) fn syntax(&mut self, at: Option<Range<usize>>, text: impl Into<String>) {
         let Some(at) = at else {
             return self.whole(text);
         };
         let place = self.place(at.start);
-        // One slip often yields several errors in one line: the first says it best.
+        // One mistake often causes several errors in a line: the first explains it best.
         if self.unreadable_lines.contains(&place.line) {
             return;
         }
@@ -140,7 +140,7 @@ impl<'a> Report<'a> {
         self.push(place, text.into());
     }
 
-    /// A fault in what the file says; `at` is in bytes.
+    /// Adds a fault of a setting; `at` is in bytes.
     pub(super) fn fault(&mut self, at: Range<usize>, text: impl Into<String>) {
         let place = self.place(at.start);
         if !self.unreadable_lines.contains(&place.line) {
@@ -148,7 +148,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// A place, to be told of later; `at` is in bytes.
+    /// Returns a position for later; `at` is in bytes.
     pub(super) fn spot(&self, at: Range<usize>) -> Spot {
         Spot {
             file: self.file.clone(),
@@ -173,7 +173,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// `value` if nothing was wrong.
+    /// Returns `value` if there is no fault.
     pub(super) fn finish<T>(mut self, value: T) -> Result<T, Faults> {
         if self.faults.is_empty() {
             return Ok(value);
@@ -186,7 +186,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The candidate that `name` was most likely meant to be, if one is near enough.
+/// Returns the candidate that `name` most likely means, if one is similar enough.
 pub(super) fn nearest<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str>,

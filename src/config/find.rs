@@ -1,4 +1,4 @@
-//! Which config file is used, and whether it may be: nobody but the operator and root can have written it.
+//! Finds the configuration file, and checks that only the operator and root can have written it.
 
 use std::fs::{self, Metadata};
 use std::io::{ErrorKind, Read as _};
@@ -8,14 +8,14 @@ use std::sync::LazyLock;
 
 use nix::unistd::{Group, Uid, User};
 
-/// The config that is read when none is named.
+/// The configuration file that is read by default.
 pub(super) const DEFAULT_FILE: &str = "config.toml";
-/// And without that one: the config of a server that was installed as a package.
+/// The configuration of a server that was installed as a package, read if there is no other.
 pub(super) const INSTALLED_FILE: &str = "/etc/landfall/config.toml";
-/// The data folder beside a config that has all defaults.
+/// The data folder of a configuration with default settings.
 pub(super) const DEFAULT_DATA: &str = "data";
 
-/// The group of this user alone, on systems that give each user one of the same name.
+/// The group of this user alone, on systems with a group for each user.
 static PRIVATE_GROUP: LazyLock<Option<u32>> = LazyLock::new(|| {
     let user = User::from_uid(Uid::effective()).ok().flatten()?;
     let group = Group::from_gid(user.gid).ok().flatten()?;
@@ -24,9 +24,9 @@ static PRIVATE_GROUP: LazyLock<Option<u32>> = LazyLock::new(|| {
     is_private.then_some(group.gid.as_raw())
 });
 
-/// A file that is not named, if there is one; `true` if it lies in the current folder.
+/// Returns the default file, if there is one; `true` if it is in the current directory.
 pub(super) fn usual<'a>() -> Option<(&'a Path, bool)> {
-    // In a folder that this user may not look into, as root's, there is nothing for them.
+    // A directory that this user may not enter, such as root's, has none for them.
     let is_there = |file: &&Path| {
         let nothing = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
         let found = file.symlink_metadata();
@@ -37,9 +37,12 @@ pub(super) fn usual<'a>() -> Option<(&'a Path, bool)> {
     Some((found, found == Path::new(DEFAULT_FILE)))
 }
 
-/// Reads a file that nobody else can write to.
+/// Reads a file that nobody else can write.
+///
 ///
 /// # Errors
+///
+///
 /// Why it is not read, and what to do.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
     let cannot = |failure| format!("cannot read this file: {failure}");
@@ -51,16 +54,19 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Refuses what stands in a folder that was not named (the config, or the data folder of a server without one),
-/// unless only this user and root can have put it there.
+/// Refuses files in a directory that was not named (a configuration, or the data folder of a server without
+/// one), unless only this user and root can have put them there.
+///
 ///
 /// # Errors
+///
+///
 /// Who else can have, and what to do.
 pub(super) fn refuse_others(name: &str, folder: &Path) -> Result<(), String> {
     let cannot = |failure| format!("cannot use this folder: {failure}");
     let place = folder.metadata().map_err(cannot)?;
     refuse_owner(&place, "the folder")?;
-    // In a sticky folder nobody takes the place of another user's file.
+    // In a sticky directory nobody can replace another user's file.
     if place.mode() & 0o1000 == 0 {
         refuse_writable(&place, "the folder", folder)?;
     }

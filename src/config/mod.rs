@@ -1,8 +1,9 @@
-//! config.toml: read as it is, every fault found with its place, and only then a checked [`Config`].
+//! config.toml: parsed completely, with the position of every fault, and then turned into a checked
+//! [`Config`].
 //!
-//! Everything that there is to configure stands in one table (`table`): a key has its name, default, description and
-//! setter there, and whether a reload applies it. Parsing, messages and the check of the shipped config.toml follow
-//! from it.
+//!
+//! One table (`table`) contains every key with its name, default, description and setter, and whether a
+//! reload applies it. Parsing, messages and the check of the shipped config.toml follow from it.
 
 mod fault;
 mod find;

@@ -1,4 +1,4 @@
-//! Reading config.toml by its table of keys: what is wrong is reported all at once, each with its place.
+//! Reads config.toml by the table of keys, and reports all faults at once, with their positions.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,20 +13,23 @@ use super::settings::Config;
 use super::table::{ConfigKey, KEYS};
 use super::{users, value};
 
-/// A setting in which two configs differ.
+/// A setting in which two configurations differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// Its section and name: `login.max_attempts`.
     pub setting: String,
-    /// A server that runs takes it up at a reload; otherwise when it is started again.
+    /// A reload applies it; otherwise only a restart does.
     pub is_live: bool,
 }
 
 impl Config {
-    /// Reads a config file. Paths in it are relative to its folder.
+    /// Reads a configuration file. Paths in it are relative to its directory.
+    ///
     ///
     /// # Errors
-    /// All that is wrong with it.
+    ///
+    ///
+    /// All its faults.
     pub fn load(file: &Path) -> Result<Self, Faults> {
         match std::path::absolute(file) {
             Ok(path) => Self::load_in(file, path.parent().unwrap_or(Path::new("/"))),
@@ -34,10 +37,13 @@ impl Config {
         }
     }
 
-    /// Reads a config file that belongs into this folder: paths in it are relative to that.
+    /// Reads a configuration file as if it were in this directory: its paths are relative to that.
+    ///
     ///
     /// # Errors
-    /// All that is wrong with it.
+    ///
+    ///
+    /// All its faults.
     pub fn load_in(file: &Path, folder: &Path) -> Result<Self, Faults> {
         let shown = file.display().to_string();
         let bytes = match find::read(file) {
@@ -65,11 +71,14 @@ impl Config {
         }
     }
 
-    /// Reads `file`, or else `config.toml` in the current folder, or else that of an installed server;
-    /// without any, all defaults. What was not named is used only where nobody else can have put it there.
+    /// Reads `file`, or else `config.toml` in the current directory, or else that of an installed server;
+    /// without any, uses defaults. A file that was not named must be safe from other users.
+    ///
     ///
     /// # Errors
-    /// All that is wrong with it. A file that was named must exist.
+    ///
+    ///
+    /// All its faults. A named file must exist.
     pub fn find(file: Option<&Path>) -> Result<Self, Faults> {
         let named: Option<(&Path, bool)> = file.map(|file| (file, false));
         let usual = named.or_else(find::usual);
@@ -103,14 +112,17 @@ impl Config {
         })
     }
 
-    /// Reads the config of an installed server, if there is one, and this user may read it.
+    /// Reads the configuration of an installed server, if there is one that this user may read.
     pub fn installed() -> Option<Self> {
         Self::load(Path::new(INSTALLED_FILE)).ok()
     }
 
-    /// All defaults, for a folder without a config.
+    /// Returns all defaults, for a directory without a configuration.
+    ///
     ///
     /// # Errors
+    ///
+    ///
     /// None, unless a default is wrong.
     pub fn default_in(folder: &Path) -> Result<Self, Faults> {
         Self::parse(DEFAULT_FILE.to_owned(), "", folder)
@@ -133,7 +145,7 @@ impl Config {
         checked.map_err(|faults| faults.with_data(data))
     }
 
-    /// The settings that stand otherwise here than in `old`, in the order of the shipped config.toml.
+    /// Returns the settings that differ from `old`, in the order of the shipped config.toml.
     pub fn differences(&self, old: &Self) -> Vec<Difference> {
         let differ = |key: &&ConfigKey| {
             let place = (key.section, key.name);
@@ -153,11 +165,11 @@ fn unusable(file: String, why: String) -> Result<Config, Faults> {
     report.finish(Config::default())
 }
 
-/// What became of a key.
+/// The state of a key.
 enum Found {
-    /// It is in the file, there, and right by itself.
+    /// It is in the file at this position, and valid.
     Right(Range<usize>),
-    /// It is in the file and wrong.
+    /// It is in the file and invalid.
     Faulty,
     /// It is not in the file.
     Default,
@@ -207,7 +219,7 @@ impl ConfigReader<'_> {
         }
     }
 
-    /// Applies a value; `place` is where it stands in the file, if it does.
+    /// Applies a value; `place` is its position in the file, if it has one.
     fn set(&mut self, key: &ConfigKey, value: &value::Value<'_>, place: Option<Range<usize>>) {
         let written = place.clone().and_then(|place| self.text.get(place));
         let written = written.unwrap_or(key.default).to_owned();

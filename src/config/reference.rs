@@ -1,4 +1,4 @@
-//! What there is to configure, for the manual page.
+//! The list of all settings, for the manual page.
 
 use super::table::KEYS;
 use super::users::USER_KEYS;
@@ -10,9 +10,9 @@ pub struct Setting {
     pub section: &'static str,
     /// Its name.
     pub name: &'static str,
-    /// Its default, as TOML; for a key of a user, an example.
+    /// Its default as TOML; for a user's key an example.
     pub value: &'static str,
-    /// What it sets.
+    /// Its description.
     pub doc: &'static str,
     /// Whether a reload applies a changed value.
     pub is_live: bool,

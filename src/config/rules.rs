@@ -1,18 +1,18 @@
-//! Rules about several keys of config.toml, and values that follow from others.
+//! Checks of several keys of config.toml together, and derived values.
 
 use super::settings::{Algorithms, Config};
 use super::table::{LEAST_HASH_MEMORY, processors};
 use crate::values::units;
 
-/// All hashes that run at the same time take no more memory than this, in KiB.
+/// Most memory of all concurrent password hashes, in KiB.
 const MOST_MEMORY_OF_ALL_HASHES: u64 = 4 << 20;
 
-/// A rule about several keys, looked at when each of them is right by itself.
+/// A check of several keys, run when each of them is valid.
 pub(super) struct Rule {
     pub(super) section: &'static str,
-    /// The fault is shown at the first of these that is in the file.
+    /// The fault is reported at the first of these in the file.
     pub(super) names: &'static [&'static str],
-    /// What is wrong, if something is.
+    /// Returns what is wrong, if anything is.
     pub(super) broken: fn(&Config) -> Option<String>,
 }
 
@@ -107,7 +107,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Resolves the zeros that stand for "as many as fit", deprecated keys, and what one section needs of another.
+/// Replaces zeros that mean "automatic", deprecated keys, and values that one section needs of another.
 pub(super) fn settle(config: &mut Config) {
     config.admission.max_connections = config.server.max_connections;
     config.admission.proxies = config.server.proxies.clone();
@@ -117,7 +117,7 @@ pub(super) fn settle(config: &mut Config) {
     }
 }
 
-/// With the deprecated `legacy` taken for what it stands for.
+/// Applies the deprecated key `legacy`.
 fn algorithms(config: &Config) -> Algorithms {
     if config.ssh.legacy {
         Algorithms::Legacy

@@ -16,48 +16,48 @@ use crate::observe::audit::{LogRotation, Policy, Trail};
 use crate::observe::log::LogFormat;
 use crate::rules::{Bandwidth, Network};
 
-/// A config in which every value is valid and every path is absolute.
+/// A configuration in which every value is valid and every path absolute.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// The file that it was read from; `None` if there was none and every setting has its default.
+    /// The file it was read from; `None` for defaults only.
     pub file: Option<PathBuf>,
-    /// The current folder is what decided: its config.toml is used, or, where there is no config at all, the
-    /// defaults with the folders beside it.
+    /// The current directory was decisive: its config.toml is used, or, without any configuration, the
+    /// defaults with its folders.
     pub is_found_here: bool,
-    /// Where and how to listen.
+    /// Addresses, folders and limits of the server.
     pub server: ServerSettings,
-    /// Which connections are taken, and which sources are kept out.
+    /// Limits on connections before a login, and bans.
     pub admission: admission::AdmissionSettings,
-    /// Who may come in, and at what cost.
+    /// Password hashing and login limits.
     pub login: LoginOptions,
-    /// Algorithms, and how long keys are used.
+    /// Algorithms, and key exchanges.
     pub ssh: SshSettings,
-    /// What the server may touch.
+    /// Restrictions of the process.
     pub sandbox: SandboxSettings,
-    /// The guest, who needs no password.
+    /// The guest account.
     pub guest: GuestOptions,
-    /// Limits of an SFTP session.
+    /// Limits of SFTP sessions.
     pub sftp: SftpSettings,
-    /// How files are overwritten and closed.
+    /// Overwriting and closing of files.
     pub uploads: UploadSettings,
-    /// What goes to the log.
+    /// The log.
     pub log: LogSettings,
-    /// The trail of who did what.
+    /// The audit log.
     pub audit: AuditSettings,
-    /// Numbers for Prometheus.
+    /// Metrics for Prometheus.
     pub metrics: MetricsSettings,
-    /// How fast files may move, all together.
+    /// Bandwidth limits of the whole server.
     pub bandwidth: Bandwidth,
-    /// The users that stand in it.
+    /// Declared users.
     pub users: Vec<DeclaredUser>,
-    /// Where they stand.
+    /// Their positions.
     pub(super) user_spots: HashMap<UserName, Spot>,
-    /// Every key with its value as it stands in the file, or its default.
+    /// The text of every key's value, or its default.
     pub(super) values: HashMap<(&'static str, &'static str), String>,
 }
 
 impl Config {
-    /// Returns all that accounts need of it.
+    /// Returns the part that accounts need.
     pub fn accounts(&self) -> AccountOptions<'_> {
         AccountOptions {
             data: &self.server.data,
@@ -68,12 +68,12 @@ impl Config {
         }
     }
 
-    /// Returns the place of a declared user in the file.
+    /// Returns the position of a declared user.
     pub fn spot_of(&self, user: &UserName) -> Option<&Spot> {
         self.user_spots.get(user)
     }
 
-    /// Gives refused users their places in the file; any other error stays as it is.
+    /// Adds positions to errors about declared users; leaves other errors unchanged.
     pub fn with_places(&self, failure: anyhow::Error) -> anyhow::Error {
         match failure.downcast::<RefusedUsers>() {
             Ok(RefusedUsers(refused)) => {
@@ -86,12 +86,12 @@ impl Config {
         }
     }
 
-    /// The audit trail, wherever the state is.
+    /// Returns the location of the audit log.
     pub fn trail(&self) -> Trail {
         Trail::new(&self.server.data, self.audit.rotation)
     }
 
-    /// The config file as an absolute path; without one, that there is none.
+    /// Returns the absolute path of the file, or a note that there is none.
     pub fn shown_file(&self) -> String {
         match &self.file {
             Some(file) => {
@@ -103,45 +103,45 @@ impl Config {
     }
 }
 
-/// `[server]`
+/// The section `[server]`.
 #[derive(Debug, Clone, Default)]
 pub struct ServerSettings {
-    /// Addresses to listen on; port 0 lets the system choose.
+    /// Addresses to listen on; the system chooses for port 0.
     pub listen: Vec<SocketAddr>,
-    /// All state: the database and the homes.
+    /// The folder of all state: the database and the homes.
     pub data: PathBuf,
-    /// The host keys.
+    /// The folder of the host keys.
     pub keys: PathBuf,
-    /// Threads that serve connections; 0 in the file means one for each core.
+    /// Worker threads; 0 in the file means one per processor.
     pub shards: usize,
-    /// Connections at once, logged in or not.
+    /// Maximum number of connections.
     pub max_connections: usize,
-    /// Bytes of memory beyond which connections are accepted slowly; without it, what the system lets the
-    /// process have.
+    /// Memory in bytes above which connections are accepted slowly; by default slightly below the limit of
+    /// the system.
     pub max_memory: Option<u64>,
-    /// Where balancers are, who say by the PROXY protocol for whom they connect.
+    /// Networks of balancers, which send the client address by the PROXY protocol.
     pub proxies: Arc<[Network]>,
-    /// Time that transfers have to come to their end once the server is to stop.
+    /// Time for transfers to finish when the server stops.
     pub stop_grace: Duration,
 }
 
-/// Which algorithms are offered; each setting includes those before it.
+/// Sets of algorithms; each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Algorithms {
     #[default]
-    /// Nothing that ssh-audit finds fault with, but that curve25519 is not post-quantum.
+    /// Nothing that ssh-audit criticizes, except that curve25519 is not post-quantum.
     Modern,
-    /// Also what hosts in FIPS mode and libraries without curve25519 need; no SHA-1 and no CBC.
+    /// Also algorithms for hosts in FIPS mode and libraries without curve25519; no SHA-1 and no CBC.
     Compatible,
     /// Also SHA-1, CBC and ssh-rsa.
     Legacy,
 }
 
 impl Algorithms {
-    /// All, the least permissive first.
+    /// All, least permissive first.
     pub const ALL: [Self; 3] = [Self::Modern, Self::Compatible, Self::Legacy];
 
-    /// Its value in the config.
+    /// Returns its value in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Modern => "modern",
@@ -151,70 +151,70 @@ impl Algorithms {
     }
 }
 
-/// For an operator whose config still has `legacy = true`.
+/// A warning for `legacy = true`.
 pub const LEGACY_IS_DEPRECATED: &str =
     "ssh.legacy is deprecated: write algorithms = \"legacy\" instead of legacy = true";
 
-/// `[ssh]`
+/// The section `[ssh]`.
 #[derive(Debug, Clone, Default)]
 pub struct SshSettings {
-    /// What is offered.
+    /// The offered algorithms.
     pub algorithms: Algorithms,
     /// The former name of [`Algorithms::Legacy`].
     pub legacy: bool,
-    /// Are key exchanges refused that a quantum computer could open later?
+    /// Refuse key exchanges that a quantum computer could break later.
     pub post_quantum_only: bool,
     /// Bytes in one direction after which keys are exchanged again.
     pub rekey_bytes: usize,
-    /// Time after which they are.
+    /// Time after which keys are exchanged again.
     pub rekey_time: Duration,
-    /// Time without a word from a peer after which it is asked for one.
+    /// Silence of a peer after which it is sent a keepalive.
     pub keepalive: Duration,
-    /// Are clients waited for awake that send each request right after a reply?
+    /// Busy-poll for clients that send each request right after a reply.
     pub busy_poll: bool,
 }
 
-/// `[sandbox]`
+/// The section `[sandbox]`.
 #[derive(Debug, Clone, Default)]
 pub struct SandboxSettings {
-    /// Does the kernel let the server touch its own files and homes alone?
+    /// Restrict file access with Landlock.
     pub landlock: bool,
-    /// Does the kernel refuse system calls that a file server does not need?
+    /// Refuse unneeded system calls with seccomp.
     pub seccomp: bool,
-    /// Folders in which homes may be added while it runs, beside data.
+    /// Folders outside of data in which homes may be added while the server runs.
     pub homes: Vec<PathBuf>,
 }
 
-/// `[sftp]`
+/// The section `[sftp]`.
 #[derive(Debug, Clone, Default)]
 pub struct SftpSettings {
-    /// Files and directories that one SFTP session may hold open.
+    /// Files and directories that one session may hold open.
     pub max_handles: usize,
-    /// Channels (SFTP sessions and commands) that one connection may hold open.
+    /// Channels that one connection may hold open.
     pub max_channels: usize,
-    /// Requests in a second, of all sessions of an account together.
+    /// Requests per second of all sessions of an account.
     pub requests_per_second: Option<u64>,
-    /// Permission bits that new files and directories do not get.
+    /// umask of new files and directories.
     pub umask: u32,
 }
 
-/// `[uploads]`
+/// The section `[uploads]`.
 #[derive(Debug, Clone, Default)]
 pub struct UploadSettings {
-    /// Does an old file stay until the new one is there as a whole? An account can differ.
+    /// Keep an existing file until its replacement is complete. Accounts can override it.
     pub safe_overwrite: bool,
-    /// Is what was written durable when a file is closed?
+    /// Sync a file when it is closed.
     pub fsync_on_close: bool,
-    /// Age at which what a crash left of safe overwrites is removed.
+    /// Age at which leftover temporary files of safe overwrites are removed.
     pub sweep_after: Duration,
 }
 
-/// `[log]`
+/// The section `[log]`.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
     /// Least severe level that is logged.
     pub level: tracing::Level,
-    /// How, and where to.
+    /// Format and destination.
     pub format: LogFormat,
 }
 
@@ -227,22 +227,22 @@ impl Default for LogSettings {
     }
 }
 
-/// `[audit]`
+/// The section `[audit]`.
 #[derive(Debug, Clone, Default)]
 pub struct AuditSettings {
-    /// Is there one?
+    /// Whether there is an audit log.
     pub enabled: bool,
-    /// When it goes on in a new file.
+    /// When a new file is started.
     pub rotation: LogRotation,
-    /// What else it does.
+    /// Further options.
     pub policy: Policy,
 }
 
-/// `[metrics]`
+/// The section `[metrics]`.
 #[derive(Debug, Clone, Default)]
 pub struct MetricsSettings {
-    /// Where they are told, if anywhere.
+    /// Address to serve them on, if any.
     pub listen: Option<SocketAddr>,
-    /// Is what each account uses told too?
+    /// Whether to report the usage of each account.
     pub accounts: bool,
 }

@@ -1,6 +1,6 @@
-//! The one table of all keys of config.toml.
+//! The table of all keys of config.toml.
 
-// Each setter is one assignment, and its unit is what it returns.
+// Each setter is one assignment and returns its unit.
 #![allow(clippy::unit_arg)]
 
 use std::ops::RangeInclusive;
@@ -12,28 +12,28 @@ use super::value::{self, Parsed, Value};
 use crate::observe::audit::OnFailure;
 use crate::observe::log::LogFormat;
 
-/// A key of the config: all that is known about it.
+/// A key of the configuration.
 pub(super) struct ConfigKey {
     pub(super) section: &'static str,
     pub(super) name: &'static str,
-    /// Does a running server apply a changed value at a reload? What is open then keeps the old one.
+    /// Whether a reload applies a changed value, to new sessions at least.
     pub(super) live: bool,
     /// Its default, as TOML.
     pub(super) default: &'static str,
-    /// What it sets, for the messages about it and the shipped config.toml.
+    /// Its description, for messages and the shipped config.toml.
     pub(super) doc: &'static str,
-    /// Reads a value, with paths relative to the folder, into the config.
+    /// Parses a value into the configuration, with paths relative to the directory.
     pub(super) set: fn(&mut Config, &Value<'_>, &Path) -> Parsed<()>,
 }
 
-/// A hash takes this much memory at least: less is no hindrance to who stole the database.
+/// Least memory of a password hash: less does not slow down somebody who has stolen the database.
 pub(super) const LEAST_HASH_MEMORY: u64 = 8 << 20;
 const MOST_HASH_MEMORY: u64 = 1 << 30;
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// What one fault may cost.
+/// Range of a penalty.
 const PENALTY: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
-/// How long a ban may be.
+/// Range of a ban.
 const BAN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
 /// Every key, in the order of the shipped config.toml.
@@ -275,7 +275,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         doc: "Memory that the hash of one password takes (argon2id).",
         set: |config, value, _| {
             let bytes = value::size(value, LEAST_HASH_MEMORY..=MOST_HASH_MEMORY)?;
-            // In range, so that it fits.
+            // In range, so it fits.
             config.login.argon2_memory = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
             Ok(())
         },
@@ -355,7 +355,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         doc: "Bytes in one direction after which the keys of a connection are renewed.",
         set: |config, value, _| {
             let bytes = value::size(value, 1 << 20..=1 << 30)?;
-            // In range, so that it fits.
+            // In range, so it fits.
             config.ssh.rekey_bytes = usize::try_from(bytes).unwrap_or(1 << 30);
             Ok(())
         },

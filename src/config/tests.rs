@@ -1,4 +1,4 @@
-//! The shipped config.toml, and what is said of wrong ones.
+//! The shipped config.toml, and the messages about faulty ones.
 
 use super::Config;
 use super::table::KEYS;

@@ -1,6 +1,6 @@
-//! The users that stand in config.toml: `[user.NAME]`.
+//! Declared users in config.toml: `[user.NAME]`.
 
-// Each setter is one assignment, and its unit is what it returns.
+// Each setter is one assignment and returns its unit.
 #![allow(clippy::unit_arg)]
 
 use std::collections::HashMap;
@@ -12,10 +12,10 @@ use super::fault::{Report, Spot, nearest};
 use super::value::{self, Parsed, Value};
 use crate::accounts::{DeclaredUser, UserName};
 
-/// The section that they stand in.
+/// Their section.
 pub(super) const SECTION: &str = "user";
 
-/// How the users begin in the shipped config.toml, where they are an example.
+/// The head of the example in the shipped config.toml.
 #[cfg(test)]
 pub(super) const EXAMPLE_HEAD: &str = "
 # Users that are kept here and not by commands, each below its name; one with a dot or an \"@\" stands
@@ -23,17 +23,17 @@ pub(super) const EXAMPLE_HEAD: &str = "
 # [user.anna]
 ";
 
-/// A key of such a section: all that is known about it.
+/// A key of such a section.
 pub(super) struct UserKey {
     pub(super) name: &'static str,
-    /// A value, as TOML, for the shipped config.toml.
+    /// An example value as TOML, for the shipped config.toml.
     pub(super) example: &'static str,
-    /// What it sets, for the messages about it and the shipped config.toml.
+    /// Its description, for messages and the shipped config.toml.
     pub(super) doc: &'static str,
     set: fn(&mut DeclaredUser, &Value<'_>, &Path) -> Parsed<()>,
 }
 
-/// Every key, in the order of the shipped config.toml. What is left out is without limit.
+/// Every key, in the order of the shipped config.toml. A missing limit means none.
 pub(super) const USER_KEYS: &[UserKey] = &[
     UserKey {
         name: "home",
@@ -137,7 +137,7 @@ pub(super) const USER_KEYS: &[UserKey] = &[
     },
 ];
 
-/// Reads all users of the section, each with its place; what is wrong goes to the report.
+/// Reads all declared users with their positions; faults go to the report.
 pub(super) fn read(
     users: &DeTable<'_>,
     folder: &Path,
@@ -162,7 +162,7 @@ pub(super) fn read(
     (declared, spots)
 }
 
-/// What stands directly below `[user]`.
+/// Returns the message for a key directly below `[user]`.
 fn misplaced(name: &str) -> String {
     if USER_KEYS.iter().any(|key| key.name == name) {
         format!("{name} belongs below the section of one user: [{SECTION}.NAME]")

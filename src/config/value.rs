@@ -1,4 +1,4 @@
-//! Reads single values of the config: each function says in its error what would be right.
+//! Parses single values: each function's error says what would be right.
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,14 +18,14 @@ use crate::values::time;
 use crate::values::units::{parse_duration, parse_rate, parse_size, show_size};
 use crate::values::user_name::UserName;
 
-/// A value and its place in the file.
+/// A value and its position in the file.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
 /// Why a value is refused.
 pub(super) struct Wrong {
-    /// Its place, in bytes; `None` for the whole value of the key.
+    /// Its position in bytes; `None` for the whole value of the key.
     pub(super) at: Option<Range<usize>>,
-    /// What it is and what would be right.
+    /// What is wrong and what would be right.
     pub(super) text: String,
 }
 
@@ -60,7 +60,7 @@ fn text<'v>(value: &'v Value<'_>, such_as: &str) -> Parsed<&'v str> {
     }
 }
 
-/// A whole number up to the most; 0 is without limit.
+/// Parses an integer up to `most`; 0 is no limit.
 pub(super) fn limit<T>(value: &Value<'_>, most: T) -> Parsed<Option<T>>
 where
     T: TryFrom<u64> + PartialOrd + Display + Default,
@@ -69,7 +69,7 @@ where
     Ok((limit > T::default()).then_some(limit))
 }
 
-/// A whole number within the range.
+/// Parses an integer in a range.
 pub(super) fn integer<T>(value: &Value<'_>, range: RangeInclusive<T>) -> Parsed<T>
 where
     T: TryFrom<u64> + PartialOrd + Display,
@@ -91,7 +91,7 @@ where
         .map_or_else(|| wrong(format!("is {number}, but {}", must())), Ok)
 }
 
-/// Folders, each as [`home`] takes it.
+/// Parses folders, each as [`home`] does.
 pub(super) fn homes(value: &Value<'_>, base: &Path) -> Parsed<Vec<PathBuf>> {
     let DeValue::Array(items) = value.get_ref() else {
         return wrong(format!(
@@ -108,7 +108,7 @@ pub(super) fn homes(value: &Value<'_>, base: &Path) -> Parsed<Vec<PathBuf>> {
     items.iter().map(one).collect()
 }
 
-/// Networks, and single addresses.
+/// Parses networks and addresses.
 pub(super) fn networks(value: &Value<'_>) -> Parsed<Arc<[Network]>> {
     let DeValue::Array(items) = value.get_ref() else {
         return wrong(format!(
@@ -130,7 +130,7 @@ pub(super) fn networks(value: &Value<'_>) -> Parsed<Arc<[Network]>> {
     items.iter().map(network).collect()
 }
 
-/// `start:rate:full`, as MaxStartups of sshd_config(5).
+/// Parses `start:rate:full`, as MaxStartups in sshd_config(5).
 pub(super) fn startups(value: &Value<'_>) -> Parsed<Startups> {
     let such_as = "100:30:300";
     let text = text(value, such_as)?;
@@ -150,7 +150,7 @@ pub(super) fn startups(value: &Value<'_>) -> Parsed<Startups> {
     }
 }
 
-/// `true` or `false`.
+/// Parses `true` or `false`.
 pub(super) fn boolean(value: &Value<'_>) -> Parsed<bool> {
     match value.get_ref() {
         DeValue::Boolean(yes) => Ok(*yes),
@@ -158,7 +158,7 @@ pub(super) fn boolean(value: &Value<'_>) -> Parsed<bool> {
     }
 }
 
-/// A duration within the range.
+/// Parses a duration in a range.
 pub(super) fn duration(value: &Value<'_>, range: RangeInclusive<Duration>) -> Parsed<Duration> {
     let text = text(value, "30s")?;
     match parse_duration(text) {
@@ -174,7 +174,7 @@ pub(super) fn duration(value: &Value<'_>, range: RangeInclusive<Duration>) -> Pa
     }
 }
 
-/// A size within the range, in bytes.
+/// Parses a size in a range, in bytes.
 pub(super) fn size(value: &Value<'_>, range: RangeInclusive<u64>) -> Parsed<u64> {
     let text = text(value, "19MiB")?;
     match parse_size(text) {
@@ -190,7 +190,7 @@ pub(super) fn size(value: &Value<'_>, range: RangeInclusive<u64>) -> Parsed<u64>
     }
 }
 
-/// One or more addresses, no address twice.
+/// Parses one or more addresses without duplicates.
 pub(super) fn addresses(value: &Value<'_>) -> Parsed<Vec<SocketAddr>> {
     const RIGHT: &str = "must be a list such as [\"127.0.0.1:2022\", \"[::1]:2022\"]";
     let DeValue::Array(list) = value.get_ref() else {
@@ -210,7 +210,7 @@ pub(super) fn addresses(value: &Value<'_>) -> Parsed<Vec<SocketAddr>> {
                 "holds {text:?}, which is not an IP address and a port such as \"127.0.0.1:2022\", \"0.0.0.0:22\" or \"[::]:2022\""
             )));
         };
-        // Port 0 is another port every time.
+        // The system chooses another port for each 0.
         if address.port() != 0 && addresses.contains(&address) {
             return Err(here(format!("holds {text:?} twice")));
         }
@@ -222,7 +222,7 @@ pub(super) fn addresses(value: &Value<'_>) -> Parsed<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-/// Bytes a second, or "none".
+/// Parses a rate in bytes per second, or "none".
 pub(super) fn rate(value: &Value<'_>) -> Parsed<Option<u64>> {
     let text = text(value, "10MiB/s")?;
     if text == "none" {
@@ -238,7 +238,7 @@ pub(super) fn rate(value: &Value<'_>) -> Parsed<Option<u64>> {
     )
 }
 
-/// An address to listen on, or a port of this machine alone; nothing for "".
+/// Parses an address to listen on, or a port of the loopback address; "" is none.
 pub(super) fn port_or_address(value: &Value<'_>) -> Parsed<Option<SocketAddr>> {
     let text = text(value, "127.0.0.1:9422")?;
     if text.is_empty() {
@@ -258,8 +258,8 @@ pub(super) fn port_or_address(value: &Value<'_>) -> Parsed<Option<SocketAddr>> {
         )
 }
 
-/// The name of a folder for homes. Its disk is not asked: it may hang, and whoever needs the folder finds
-/// out whether it can be used.
+/// Parses the path of a folder for homes without accessing its disk, which may hang; code that needs the
+/// folder checks it.
 pub(super) fn home(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
     let text = text(value, "data")?;
     if text.is_empty() || text.contains('\0') {
@@ -268,7 +268,7 @@ pub(super) fn home(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
     Ok(base.join(text))
 }
 
-/// A folder that exists, or that can be made.
+/// Parses the path of a folder that exists or can be created.
 pub(super) fn folder(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
     let path = home(value, base)?;
     let text = text(value, "data")?;
@@ -299,7 +299,7 @@ pub(super) fn folder(value: &Value<'_>, base: &Path) -> Parsed<PathBuf> {
     }
 }
 
-/// Text that is parsed as it is.
+/// Parses text by its type.
 pub(super) fn parsed<T>(value: &Value<'_>, such_as: &str) -> Parsed<T>
 where
     T: FromStr<Err: Display>,
@@ -309,7 +309,7 @@ where
         .or_else(|refused| wrong(format!("is {text:?}: {refused}")))
 }
 
-/// The same, of a text that no message must repeat.
+/// Parses text that no message may repeat.
 pub(super) fn secret<T>(value: &Value<'_>, such_as: &str) -> Parsed<T>
 where
     T: FromStr<Err: Display>,
@@ -319,7 +319,7 @@ where
         .or_else(|refused| wrong(format!("is wrong: {refused}")))
 }
 
-/// A list of texts, each of which is parsed as it is.
+/// Parses a list of texts by their type.
 pub(super) fn list<T>(value: &Value<'_>, such_as: &str) -> Parsed<Vec<T>>
 where
     T: FromStr<Err: Display>,
@@ -339,7 +339,7 @@ where
     list.iter().map(item).collect()
 }
 
-/// A date or a time, in seconds since 1970-01-01 00:00 UTC.
+/// Parses a date or a time, to seconds since 1970-01-01 00:00 UTC.
 pub(super) fn moment(value: &Value<'_>) -> Parsed<i64> {
     let text = text(value, "2027-01-31")?;
     time::parse(text).map_or_else(
@@ -352,7 +352,7 @@ pub(super) fn moment(value: &Value<'_>) -> Parsed<i64> {
     )
 }
 
-/// As [`home`], or "" for none.
+/// Parses as [`home`] does; "" is none.
 pub(super) fn home_or_none(value: &Value<'_>, base: &Path) -> Parsed<Option<PathBuf>> {
     match value.get_ref() {
         DeValue::String(text) if text.is_empty() => Ok(None),
@@ -360,7 +360,7 @@ pub(super) fn home_or_none(value: &Value<'_>, base: &Path) -> Parsed<Option<Path
     }
 }
 
-/// A file that can be read, or "" for none.
+/// Parses the path of a readable file; "" is none.
 pub(super) fn file_or_none(value: &Value<'_>, base: &Path) -> Parsed<Option<PathBuf>> {
     let text = text(value, "keys/user_ca.pub")?;
     if text.is_empty() {
@@ -374,16 +374,16 @@ pub(super) fn file_or_none(value: &Value<'_>, base: &Path) -> Parsed<Option<Path
     }
 }
 
-/// A size, or "none".
+/// Parses a size or "none".
 pub(super) fn size_or_none(value: &Value<'_>) -> Parsed<Option<u64>> {
     match value.get_ref() {
         DeValue::String(text) if text == "none" => Ok(None),
-        // What the database can keep.
+        // The range of the database.
         _ => size(value, 0..=i64::MAX as u64).map(Some),
     }
 }
 
-/// The name of an account.
+/// Parses an account name.
 pub(super) fn user_name(value: &Value<'_>) -> Parsed<String> {
     let text = text(value, "guest")?;
     match text.parse::<UserName>() {
@@ -392,13 +392,13 @@ pub(super) fn user_name(value: &Value<'_>) -> Parsed<String> {
     }
 }
 
-/// A list of permissions: for the home, and for directories in it.
+/// Parses a list of permissions: for the home, and for directories in it.
 pub(super) fn permissions(value: &Value<'_>) -> Parsed<Permissions> {
     const RIGHT: &str = "must be a list such as [\"read-only\", \"/incoming=upload-only\"]";
     let DeValue::Array(list) = value.get_ref() else {
         return wrong(format!("is {}, but {RIGHT}", kind(value.get_ref())));
     };
-    // What is not said is not allowed.
+    // Without a set for the home, nothing is permitted there.
     let mut permissions = Permissions::from(Granted::NOTHING);
     for item in list.iter() {
         let here = |text| Wrong {
@@ -416,7 +416,7 @@ pub(super) fn permissions(value: &Value<'_>) -> Parsed<Permissions> {
     Ok(permissions)
 }
 
-/// A umask: an octal string that leaves the owner's own bits alone.
+/// Parses a umask: an octal string that keeps the owner's own bits.
 pub(super) fn umask(value: &Value<'_>) -> Parsed<u32> {
     let text = text(value, "022")?;
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -431,7 +431,7 @@ pub(super) fn umask(value: &Value<'_>) -> Parsed<u32> {
     }
 }
 
-/// One of several words, each of which stands for something.
+/// Parses one of several words.
 pub(super) fn one_of<T: Copy>(value: &Value<'_>, choices: &[(&str, T)]) -> Parsed<T> {
     let such_as = choices.first().map_or("", |(word, _)| word);
     let text = text(value, such_as)?;
@@ -449,7 +449,7 @@ pub(super) fn one_of<T: Copy>(value: &Value<'_>, choices: &[(&str, T)]) -> Parse
     wrong(format!("is {text:?}, but must be {right}"))
 }
 
-/// A level of the log.
+/// Parses a log level.
 pub(super) fn level(value: &Value<'_>) -> Parsed<tracing::Level> {
     let choices = [
         ("error", tracing::Level::ERROR),

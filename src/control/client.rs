@@ -1,4 +1,4 @@
-//! The side of the commands.
+//! The client's side of the control socket.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,25 +13,25 @@ use super::{ControlReply, ControlRequest, DataFolder};
 use crate::accounts::UserName;
 use crate::values::error_chain::chain;
 
-/// How long an answer of the server may take: it may have to read the database, and many connections
-/// may be busy.
+/// How long to wait for a reply: the server may have to read the database, and many connections may be
+/// busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often the server is asked whether a home is still in use.
+/// How often to ask the server whether a home is still in use.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// The server that serves this data folder.
+/// A connection to the server of a data folder.
 pub struct RunningServer(Frames);
 
 impl RunningServer {
-    /// Connects to it; `None` if no server runs.
+    /// Connects; `None` if no server runs.
     pub async fn find(data: &Path) -> anyhow::Result<Option<Self>> {
         let Ok(folder) = DataFolder::open(data) else {
             return Ok(None);
         };
         match UnixStream::connect(folder.socket()).await {
             Ok(stream) => Ok(Some(Self(Frames::new(stream)))),
-            // Nobody listens at a socket that is left of a server that was killed.
+            // The socket is left over from a killed server.
             Err(failure)
                 if [ErrorKind::NotFound, ErrorKind::ConnectionRefused]
                     .contains(&failure.kind()) =>
@@ -43,7 +43,7 @@ impl RunningServer {
         }
     }
 
-    /// As [`RunningServer::find`], for what cannot be done without one.
+    /// Connects as [`RunningServer::find`] does; without a server it is an error.
     pub async fn need(data: &Path) -> anyhow::Result<Self> {
         match Self::find(data).await? {
             Some(server) => Ok(server),
@@ -54,8 +54,8 @@ impl RunningServer {
         }
     }
 
-    /// Tells the server, if one runs, that an account was changed; gives what that has done to open
-    /// sessions, in words. The server notices by itself what it cannot be told.
+    /// Notifies a running server of a changed account; returns a text about the effect on open sessions. If
+    /// the server cannot be reached, it notices the change later.
     pub async fn tell_changed(data: &Path, user: &UserName) -> String {
         let told = async {
             let Some(mut server) = Self::find(data).await? else {
@@ -71,11 +71,14 @@ impl RunningServer {
         }
     }
 
-    /// Waits until no session of an account uses its home any more, or too long; returns how many still
-    /// do.
+    /// Waits until no session of an account uses its home any more, with a time limit; returns how many
+    /// still do.
+    ///
     ///
     /// # Errors
-    /// The server that runs does not answer.
+    ///
+    ///
+    /// The running server does not reply.
     pub async fn sessions_left(data: &Path, user: &UserName) -> anyhow::Result<usize> {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -96,7 +99,7 @@ impl RunningServer {
         }
     }
 
-    /// Asks for something; gives all that is answered.
+    /// Sends a request; returns all replies.
     pub async fn ask(&mut self, request: ControlRequest) -> anyhow::Result<Vec<ControlReply>> {
         match timeout(PATIENCE, self.converse(request)).await {
             Ok(replies) => replies,
@@ -138,8 +141,8 @@ fn applied(reply: &ControlReply) -> String {
     words
 }
 
-/// What the server would not do, in its own words: they may be several lines, each with its place in
-/// the config first.
+/// The server's reason to refuse a request. It may have several lines, each starting with a position in the
+/// configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ControlRefusal(String);

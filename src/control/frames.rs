@@ -1,4 +1,4 @@
-//! Lines of JSON over the socket, capped before they take memory.
+//! JSON lines over the socket, with a limit on their length.
 
 use std::io::{Error, ErrorKind};
 
@@ -10,19 +10,22 @@ use tokio::net::UnixStream;
 /// The longest line: far more than any request or reply takes.
 const MAX_LINE: usize = 64 * 1024;
 
-/// A stream of lines, each one value in JSON.
+/// A stream of lines, each with one JSON value.
 pub struct Frames<S = UnixStream>(BufReader<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
-    /// Over a stream that nothing was read of.
+    /// Makes it from a fresh stream.
     pub fn new(stream: S) -> Self {
         Self(BufReader::new(stream))
     }
 
-    /// The next value; `None` at the end of the stream.
+    /// Returns the next value; `None` at the end of the stream.
+    ///
     ///
     /// # Errors
-    /// Of the stream; `InvalidData` if a line is too long, or is no such value.
+    ///
+    ///
+    /// Errors of the stream; `InvalidData` for a line that is too long or malformed.
     pub async fn receive<T: DeserializeOwned>(&mut self) -> std::io::Result<Option<T>> {
         let mut line = Vec::new();
         loop {
@@ -48,10 +51,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         }
     }
 
-    /// Sends values, a line each.
+    /// Sends values, one per line.
+    ///
     ///
     /// # Errors
-    /// Of the stream.
+    ///
+    ///
+    /// Errors of the stream.
     pub async fn send<T: Serialize>(&mut self, values: &[T]) -> std::io::Result<()> {
         let mut lines = Vec::new();
         for value in values {

@@ -1,7 +1,7 @@
-//! The control socket `data/control.sock`: how the operator's commands see and steer the server that
-//! runs. A client sends one request a line, in JSON, and gets lines back, the last of which is
-//! [`ControlReply::Done`] or [`ControlReply::Refused`]. Both sides are of one program: this is no interface for
-//! others, who have the commands with `--json`.
+//! The control socket `data/control.sock`, through which the operator's commands inspect and control the
+//! running server. A client sends one JSON request per line, and receives lines, the last of which is
+//! [`ControlReply::Done`] or [`ControlReply::Refused`]. Both sides belong to one program: other programs
+//! use the commands with `--json`.
 
 mod client;
 mod frames;
@@ -21,198 +21,199 @@ pub use self::frames::Frames;
 /// The name of the socket in the data folder.
 const SOCKET: &str = "control.sock";
 
-/// What a command asks of the server.
+/// A request of a command.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ControlRequest {
-    /// The sessions that are open: one [`ControlReply::Session`] each.
+    /// List open sessions: one [`ControlReply::Session`] each.
     Sessions,
-    /// An account was added, changed or removed: [`ControlReply::Applied`], and perhaps a [`ControlReply::Told`].
+    /// An account was added, changed or removed: [`ControlReply::Applied`], and perhaps a
+    /// [`ControlReply::Told`].
     Changed {
         /// Its name.
         user: String,
     },
-    /// Who still uses the home of an account: [`ControlReply::InUse`].
+    /// How many sessions use the home of an account: [`ControlReply::InUse`].
     InUse {
         /// Its name.
         user: String,
     },
-    /// What the server is: [`ControlReply::Status`].
+    /// The server's status: [`ControlReply::Status`].
     Status,
-    /// Take up a changed config: some [`ControlReply::Told`].
+    /// Reload the configuration: some [`ControlReply::Told`].
     Reload {
         /// For the audit log.
         by: Operator,
     },
-    /// What `landfall top` shows: [`ControlReply::Session`], [`ControlReply::Home`] and [`ControlReply::FailedLogin`].
+    /// The data of `landfall top`: [`ControlReply::Session`], [`ControlReply::Home`] and
+    /// [`ControlReply::FailedLogin`].
     Top,
-    /// The sources that are banned: one [`ControlReply::Ban`] each.
+    /// List banned sources: one [`ControlReply::Ban`] each.
     Bans,
     /// Lift bans: one [`ControlReply::Lifted`] each.
     Lift {
-        /// Those in this network or address, or around it; all without one.
+        /// Bans of, in or around this network or address; all without one.
         network: Option<String>,
         /// For the audit log.
         by: Operator,
     },
-    /// End sessions: one [`ControlReply::Ended`] each.
+    /// Close sessions: one [`ControlReply::Ended`] each.
     Kill {
-        /// Those of these ids.
+        /// The sessions with these ids.
         ids: Vec<u64>,
-        /// Those of this user.
+        /// The sessions of this user.
         user: Option<String>,
-        /// What the clients are told.
+        /// The reason that the clients receive.
         reason: Option<String>,
         /// For the audit log.
         by: Operator,
     },
 }
 
-/// One line of an answer.
+/// One line of a reply.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum ControlReply {
-    /// What the server is.
+    /// The server's status.
     Status(Status),
-    /// A session that is open.
+    /// An open session.
     Session(OpenSession),
-    /// What is used of the home of an account that has open sessions.
+    /// Usage of the home of an account with open sessions.
     Home(UsedHome),
-    /// A login that failed; the newest comes first.
+    /// A failed login; the newest comes first.
     FailedLogin(FailedLoginEntry),
-    /// A session that was ended.
+    /// A closed session.
     Ended(OpenSession),
-    /// A source that is banned.
+    /// A banned source.
     Ban(BanEntry),
-    /// One that was.
+    /// A source whose ban was lifted.
     Lifted(BanEntry),
     /// No session has this id.
     NoSession {
-        /// The id that was asked for.
+        /// The requested id.
         id: u64,
     },
-    /// The open sessions of an account are as it is now.
+    /// The open sessions of an account have been updated.
     Applied {
-        /// How many go on.
+        /// Sessions that continue.
         changed: usize,
-        /// How many were ended.
+        /// Sessions that were closed.
         ended: usize,
     },
-    /// The home of an account is used by so many.
+    /// The users of a home.
     InUse {
-        /// Sessions, also such as have ended and are still at work.
+        /// Sessions, including closed ones that are still at work.
         sessions: usize,
     },
-    /// What an operator should know.
+    /// A message for the operator.
     Told {
         /// One line.
         text: String,
     },
     /// The request has been carried out.
     Done,
-    /// It has not, or not wholly.
+    /// The request has failed, at least in part.
     Refused {
         /// Why, and what to do.
         text: String,
     },
 }
 
-/// A server that runs, as it goes over the socket, and into `status --json`. Programs rely on these names.
+/// Status of a running server, also in `status --json`. Programs rely on these names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
-    /// The version of the program.
+    /// Version of the program.
     pub version: String,
-    /// Its process.
+    /// Process id.
     pub pid: u32,
-    /// When it began to serve (RFC 3339).
+    /// Start of service (RFC 3339).
     pub since: String,
-    /// Where it accepts connections.
+    /// Addresses it accepts connections on.
     pub listen: Vec<String>,
-    /// How many sessions are open.
+    /// Number of open sessions.
     pub sessions: usize,
 }
 
-/// A session as it goes over the socket, and into `session list --json`. Programs rely on these names.
+/// An open session, also in `session list --json`. Programs rely on these names.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OpenSession {
-    /// Its id, for `session kill`.
+    /// Id, for `session kill`.
     pub id: u64,
     /// The account.
     pub user: String,
-    /// Where the client is.
+    /// Client address.
     pub peer: String,
-    /// What the client calls itself (RFC 4253, section 4.2).
+    /// The client's identification (RFC 4253, section 4.2).
     pub client: String,
-    /// When it began (RFC 3339).
+    /// Start (RFC 3339).
     pub since: String,
-    /// Bytes of files that it has sent to the server until now.
+    /// Bytes of files received from the client so far.
     pub uploaded: u64,
-    /// Bytes of files that it has got from the server until now.
+    /// Bytes of files sent to the client so far.
     pub downloaded: u64,
-    /// The files that are being moved, the oldest first.
+    /// Transfers in progress, oldest first.
     pub transfers: Vec<Moving>,
 }
 
-/// A source that is banned, as it goes over the socket, and into `ban list --json`. Programs rely on
-/// these names.
+/// A banned source, also in `ban list --json`. Programs rely on these names.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BanEntry {
-    /// An address, or a network.
+    /// An address or a network.
     pub source: String,
-    /// Until when (RFC 3339).
+    /// End of the ban (RFC 3339).
     pub until: String,
-    /// How long that is.
+    /// Remaining time.
     pub seconds_left: u64,
-    /// What it has done, and how often: "failed_login", "no_login", "scan", "late", "abuse".
+    /// Offences and their number: "failed_login", "no_login", "scan", "late", "abuse".
     pub faults: BTreeMap<String, u32>,
-    /// Connections that were turned away because of it.
+    /// Connections that the ban has refused.
     pub refused: u64,
 }
 
-/// What is used of a home.
+/// Usage of a home.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct UsedHome {
     /// The account.
     pub user: String,
-    /// Bytes; `None` while they are counted.
+    /// Bytes; `None` while they are being counted.
     pub used: Option<u64>,
-    /// Bytes that may be used.
+    /// Quota in bytes.
     pub quota: Option<u64>,
 }
 
-/// A login that failed.
+/// A failed login.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FailedLoginEntry {
-    /// When (RFC 3339).
+    /// Time (RFC 3339).
     pub at: String,
-    /// What the client called itself: anything.
+    /// The user name that the client sent: anything.
     pub user: String,
-    /// Where it was.
+    /// Client address.
     pub peer: String,
-    /// What it tried.
+    /// Authentication method.
     pub method: String,
-    /// Why it was refused.
+    /// Reason of the refusal.
     pub reason: String,
 }
 
-/// A file that is being moved. Programs rely on these names.
+/// A transfer in progress. Programs rely on these names.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Moving {
-    /// Its path, as the user sees it.
+    /// Its path as the user sees it.
     pub path: String,
-    /// Which way.
+    /// Its direction.
     pub direction: Way,
-    /// Where in the file it began: not 0 if an earlier transfer is resumed.
+    /// Its start in the file: not 0 for a resumed transfer.
     pub offset: u64,
-    /// How many bytes were moved.
+    /// Bytes transferred.
     pub bytes: u64,
-    /// The size that the whole file will have, if that is known.
+    /// Size of the whole file, if known.
     pub expected: Option<u64>,
-    /// How long it has been going on, in milliseconds.
+    /// Duration in milliseconds.
     pub elapsed_ms: u64,
 }
 
-/// Which way bytes go.
+/// The direction of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
@@ -223,13 +224,13 @@ pub enum Way {
 }
 
 impl Moving {
-    /// Bytes a second since it began.
+    /// Returns the average speed in bytes per second.
     pub fn speed(&self) -> u64 {
         let speed = u128::from(self.bytes) * 1000 / u128::from(self.elapsed_ms.max(1));
         u64::try_from(speed).unwrap_or(u64::MAX)
     }
 
-    /// How much of the whole file is there, in percent, if that is known.
+    /// Returns the transferred part of the whole file in percent, if known.
     pub fn percent(&self) -> Option<u64> {
         let expected = self.expected.filter(|expected| *expected > 0)?;
         let there = self.offset.saturating_add(self.bytes).min(expected);
@@ -237,8 +238,8 @@ impl Moving {
     }
 }
 
-/// The data folder, held open: the socket in it has a short name through /proc then, since an address
-/// of a socket has no room for a long one (unix(7): 108 bytes).
+/// The data folder, held open: through /proc its socket has a short name, since a socket address has no
+/// room for a long one (unix(7): 108 bytes).
 pub(crate) struct DataFolder(OwnedFd);
 
 impl DataFolder {
@@ -247,7 +248,7 @@ impl DataFolder {
         rustix::fs::open(data, flags, Mode::empty()).map(Self)
     }
 
-    /// The same folder, for another thread.
+    /// Returns the same folder for another thread.
     pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
         self.0.try_clone().map(Self)
     }

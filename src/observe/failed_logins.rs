@@ -1,4 +1,4 @@
-//! The logins that failed last, for whoever watches the server.
+//! The last failed logins.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -8,25 +8,25 @@ use crate::values::time;
 
 /// How many are kept.
 const KEPT: usize = 100;
-/// How much is kept of a name, which a stranger can choose.
+/// Characters of a user name that are kept, since an unauthenticated client chooses it.
 const MAX_NAME: usize = 64;
 
-/// A login that failed.
+/// A failed login.
 #[derive(Debug, Clone)]
 pub struct FailedLogin {
-    /// When: seconds since 1970-01-01 00:00 UTC.
+    /// Seconds since 1970-01-01 00:00 UTC.
     pub at: i64,
-    /// What the client called itself: anything, cut to 64 characters.
+    /// The user name that the client sent: anything, cut to 64 characters.
     pub user: String,
-    /// Where it was.
+    /// Client address.
     pub peer: SocketAddr,
-    /// What it tried.
+    /// Authentication method.
     pub method: String,
-    /// Why it was refused.
+    /// Reason of the refusal.
     pub reason: String,
 }
 
-/// See the module's description.
+/// The last failed logins; see the module documentation.
 #[derive(Debug, Default)]
 pub struct FailedLogins(Mutex<VecDeque<FailedLogin>>);
 
@@ -35,7 +35,7 @@ impl FailedLogins {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more.
+    /// Adds a failed login.
     pub fn note(&self, user: &str, peer: SocketAddr, method: &str, reason: &str) {
         let failed = FailedLogin {
             at: time::now(),
@@ -49,7 +49,7 @@ impl FailedLogins {
         kept.push_front(failed);
     }
 
-    /// The last ones, the newest first.
+    /// Returns the last ones, newest first.
     pub fn last(&self, most: usize) -> Vec<FailedLogin> {
         self.kept().iter().take(most).cloned().collect()
     }

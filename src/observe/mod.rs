@@ -1,4 +1,4 @@
-//! What the server shows of itself: the log, the audit log, the metrics, the last failed logins.
+//! What the server reports of itself: the log, the audit log, the metrics, the last failed logins.
 
 pub mod audit;
 pub mod failed_logins;

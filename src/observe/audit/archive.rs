@@ -1,4 +1,4 @@
-//! Copies of the audit log: into a backup, and back.
+//! Copies the audit log into a backup, and restores it.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -10,10 +10,10 @@ use super::trail::{Old, current_file, number_of, old_files, old_name};
 use crate::database::copy_to_new;
 use crate::values::time::now;
 
-/// Files are compared so many bytes at a time.
+/// Bytes that are compared at a time.
 const CHUNK: usize = 64 << 10;
 
-/// Is this the name of a file of the audit log?
+/// Returns whether this is the name of an audit log file.
 pub fn is_log(name: &str) -> bool {
     AuditStream::ALL
         .into_iter()
@@ -24,14 +24,17 @@ fn is_current(name: &str, stream: AuditStream) -> bool {
     Path::new(name) == current_file(Path::new(""), stream)
 }
 
-/// Copies all files of the log into another folder, while a server may write to them.
+/// Copies all files of the audit log into another folder, while a server may write to them.
+///
 ///
 /// # Errors
-/// Of the disk.
+///
+///
+/// Errors of the disk.
 pub fn copy_files(folder: &Path, to: &Path) -> io::Result<()> {
     for stream in AuditStream::ALL {
         let current = opened(&current_file(folder, stream))?;
-        // While this is locked, the server gives no file another name.
+        // While this is locked, the server renames no file.
         current.as_ref().map(File::lock).transpose()?;
         for Old { path, .. } in old_files(folder, stream)? {
             let name = path.file_name().unwrap_or_default();
@@ -44,11 +47,14 @@ pub fn copy_files(folder: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts copies, each with its name, back into a folder in which no server runs. What the folder has stays:
-/// events that are not in the copies follow them, and what is in both is there once.
+/// Restores copies, each with its name, into a folder that no server uses. Existing events stay: those that
+/// are not in the copies follow them, and common ones appear once.
+///
 ///
 /// # Errors
-/// Of the disk.
+///
+///
+/// Errors of the disk.
 pub fn restore_files(folder: &Path, copies: Vec<(String, File)>) -> io::Result<()> {
     let mut streams = AuditStream::ALL.map(|stream| Copies::new(folder, stream));
     for (name, file) in copies {
@@ -66,7 +72,7 @@ pub fn restore_files(folder: &Path, copies: Vec<(String, File)>) -> io::Result<(
     streams.into_iter().try_for_each(Copies::restore)
 }
 
-/// Copies of the files of one stream.
+/// Copies of one stream's files.
 struct Copies<'a> {
     folder: &'a Path,
     stream: AuditStream,
@@ -88,7 +94,7 @@ impl<'a> Copies<'a> {
     fn restore(mut self) -> io::Result<()> {
         let last = self.old.iter().map(|(number, ..)| *number).max();
         let next = last.map_or(1, |last| last + 1);
-        // Where the server went on, what was current then is an old file now, or the beginning of the
+        // If the server has continued, the copied current file is an old file now, or the beginning of the
         // current one.
         if let Some(file) = self.current.take() {
             let name = old_name(self.stream, next, now());
@@ -114,8 +120,8 @@ impl<'a> Copies<'a> {
         }
         let numbers: HashSet<u64> = missing.iter().map(|(number, ..)| *number).collect();
         if found.iter().any(|old| numbers.contains(&old.number)) {
-            // They are of another history, and follow the copies. From the last on, so that none takes a
-            // name that another still has.
+            // They belong to another history and follow the copies. Starts with the last one, so that no
+            // name is taken twice.
             for old in found.iter().rev() {
                 fs::rename(&old.path, renumbered(old, old.number + next, self.stream))?;
             }
@@ -127,17 +133,17 @@ impl<'a> Copies<'a> {
     }
 }
 
-/// The path of an old file with another number.
+/// Returns the path of an old file under another number.
 fn renumbered(old: &Old, number: u64, stream: AuditStream) -> PathBuf {
     let name = old.path.file_name().and_then(|name| name.to_str());
-    // The time ends the name, and has no dash in it.
+    // The name ends with the time, which has no dash.
     let end = name.and_then(|name| name.rsplit('-').next());
     let end = end.unwrap_or_default();
     let name = format!("{}-{number:06}-{end}", stream.name());
     old.path.with_file_name(name)
 }
 
-/// Does the file begin with all of the copy, which is at its start again afterwards?
+/// Returns whether the file begins with the whole copy; rewinds the copy.
 fn begins_with(file: &Path, copy: &mut File) -> io::Result<bool> {
     let Some(mut found) = opened(file)? else {
         return Ok(false);
@@ -159,7 +165,7 @@ fn begins_with(file: &Path, copy: &mut File) -> io::Result<bool> {
     Ok(is_same)
 }
 
-/// `None` if there is no such file.
+/// Opens a file; `None` if it does not exist.
 fn opened(file: &Path) -> io::Result<Option<File>> {
     match File::open(file) {
         Ok(file) => Ok(Some(file)),

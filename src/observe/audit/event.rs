@@ -1,5 +1,5 @@
-//! What is noted, and its form. Programs rely on these names: docs/audit.md and
-//! docs/audit.schema.json, to which tests/audit.rs holds every event of a real run.
+//! The events of the audit log and their format. Programs rely on these names: docs/audit.md and
+//! docs/audit.schema.json, against which tests/audit.rs checks every event of a real run.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -12,19 +12,19 @@ use crate::observe::outcome::{LoginMethod, RefusalReason, TransferResult};
 use crate::values::label::labels;
 use crate::values::time::rfc3339_millis;
 
-/// The names of all events, as they stand in `event`.
+/// The names of all events, as in the field `event`.
 pub const KINDS: &[&str] = &[
     "login", "logout", "upload", "download", "rename", "remove", "mkdir", "rmdir", "setstat",
     "link", "symlink", "copy", "refused", "command", "account", "reload", "kill", "ban", "lift",
     "start", "stop", "lost",
 ];
 
-/// The events of the audit log go to two streams, each with files of its own.
+/// The audit log has two streams, each with its own files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AuditStream {
-    /// Who came, what the operator did, and how the server is. Clients cannot flood it.
+    /// Logins, operator actions and the state of the server. Clients cannot flood it.
     Access,
-    /// What clients did.
+    /// Operations of clients.
     Operations,
 }
 
@@ -32,7 +32,7 @@ impl AuditStream {
     /// Both, in the order of their numbers.
     pub(super) const ALL: [Self; 2] = [Self::Access, Self::Operations];
 
-    /// The name of its current file, without the ending.
+    /// Returns the name of its current file, without the extension.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Access => "audit",
@@ -41,27 +41,27 @@ impl AuditStream {
     }
 }
 
-/// Whose doing it is.
+/// The user of an event.
 #[derive(Debug, Clone, Serialize)]
 pub struct Actor {
-    /// The account; where nobody is logged in, the name that was tried.
+    /// The account; before a login, the user name of the attempt.
     pub user: String,
-    /// Where the client is.
+    /// Client address.
     pub peer: SocketAddr,
     /// The number of the session, the same in all its events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<u64>,
 }
 
-/// Who runs a command of the operator's.
+/// The system user who runs an operator's command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Operator {
-    /// The user of the system.
+    /// User id.
     pub uid: u32,
-    /// The name of that, if the system knows one.
+    /// User name, if the system knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Who became that by sudo, as sudo says.
+    /// The original user of sudo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sudo_user: Option<String>,
 }
@@ -88,29 +88,29 @@ labels! {
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
-    /// Somebody logs in, or fails to.
+    /// A login, successful or not.
     Login(LoginEvent<'a>),
-    /// A session ends.
+    /// The end of a session.
     Logout {
         /// Since the login.
         duration_ms: u64,
-        /// Bytes of files.
+        /// Bytes of uploaded files.
         uploaded_bytes: u64,
-        /// Files of which bytes came.
+        /// Uploaded files.
         uploaded_files: u64,
-        /// Bytes of files.
+        /// Bytes of downloaded files.
         downloaded_bytes: u64,
-        /// Files of which bytes went.
+        /// Downloaded files.
         downloaded_files: u64,
-        /// Why; missing if the server went down before it was known.
+        /// Why; missing if the server was killed.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,
     },
-    /// A file was made or written to, and is closed.
+    /// A file was created or written, and closed.
     Upload(Moved<'a>),
-    /// A file was read, and is closed.
+    /// A file was read and closed.
     Download(Moved<'a>),
-    /// A name became another.
+    /// A rename.
     Rename {
         /// The old name.
         from: Cow<'a, str>,
@@ -119,22 +119,22 @@ pub enum Event<'a> {
     },
     /// A file or link was removed.
     Remove {
-        /// Which one.
+        /// Its path.
         path: Cow<'a, str>,
     },
-    /// A directory was made.
+    /// A directory was created.
     Mkdir {
-        /// Which one.
+        /// Its path.
         path: Cow<'a, str>,
     },
     /// A directory was removed.
     Rmdir {
-        /// Which one.
+        /// Its path.
         path: Cow<'a, str>,
     },
-    /// Size, permissions or times were changed.
+    /// Size, permissions or times of a file were changed.
     Setstat {
-        /// Of which file.
+        /// Its path.
         path: Cow<'a, str>,
         /// The new size in bytes.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,98 +142,98 @@ pub enum Event<'a> {
         /// The new permission bits, in octal.
         #[serde(skip_serializing_if = "Option::is_none")]
         mode: Option<String>,
-        /// The new time of modification, in seconds since 1970.
+        /// The new modification time, in seconds since 1970.
         #[serde(skip_serializing_if = "Option::is_none")]
         mtime: Option<u32>,
     },
-    /// A file got another name.
+    /// A hard link was created.
     Link {
-        /// The name that was there.
+        /// The existing name.
         from: Cow<'a, str>,
-        /// The new one.
+        /// The new name.
         to: Cow<'a, str>,
     },
-    /// A symbolic link was made.
+    /// A symbolic link was created.
     Symlink {
-        /// Its name.
+        /// Its path.
         path: Cow<'a, str>,
-        /// What is in it.
+        /// Its target.
         target: Cow<'a, str>,
     },
     /// A file, or a part of one, was copied on the server.
     Copy {
-        /// What was copied.
+        /// The source.
         from: Cow<'a, str>,
-        /// The copy.
+        /// The target.
         to: Cow<'a, str>,
     },
-    /// Something was not allowed.
+    /// An operation was refused.
     Refused {
-        /// What was tried.
+        /// The operation.
         action: &'a str,
-        /// With which file.
+        /// The path.
         path: Cow<'a, str>,
         /// Why.
         reason: RefusalReason,
-        /// As the client was told.
+        /// The message to the client.
         message: String,
     },
-    /// A command over ssh.
+    /// An exec request.
     Command {
-        /// As it was understood; of a command that there is not, as it was sent.
+        /// The parsed command line; an unknown command as it was sent.
         line: String,
-        /// There is no such command.
+        /// The command is unknown.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         refused: bool,
     },
-    /// The operator has changed an account.
+    /// An account was changed.
     Account {
-        /// What it has changed.
+        /// The kind of change.
         action: AccountAction,
-        /// Which account.
+        /// The account.
         name: &'a str,
-        /// As the operator was told.
+        /// The message to the operator.
         message: &'a str,
-        /// By whom; missing where the server did it by itself, or as config.toml declares.
+        /// Who did it; missing for the server itself and config.toml.
         #[serde(skip_serializing_if = "Option::is_none")]
         operator: Option<Operator>,
     },
-    /// The operator has let the server read its config again.
+    /// The configuration was reloaded.
     Reload {
-        /// As the operator was told.
+        /// The message to the operator.
         message: &'a str,
-        /// By whom; missing where it was a signal.
+        /// Who did it; missing for a signal.
         #[serde(skip_serializing_if = "Option::is_none")]
         operator: Option<Operator>,
     },
-    /// The operator has ended a session.
+    /// An operator has closed a session.
     Kill {
         /// Its number.
         killed: u64,
         /// Its account.
         name: &'a str,
-        /// What the operator has told the client, if anything.
+        /// The reason that the client received, if any.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,
-        /// By whom.
+        /// Who did it.
         operator: Operator,
     },
-    /// A source is kept out from now on.
+    /// A source was banned.
     Ban {
-        /// An address, or a network.
+        /// An address or a network.
         source: &'a str,
-        /// Until when (RFC 3339).
+        /// End of the ban (RFC 3339).
         until: String,
-        /// How long that is.
+        /// Its duration.
         seconds: u64,
-        /// What it did last: "failed_login", "no_login", "scan", "late" or "abuse".
+        /// The last offence: "failed_login", "no_login", "scan", "late" or "abuse".
         reason: &'a str,
     },
-    /// The operator has ended a ban.
+    /// An operator has lifted a ban.
     Lift {
-        /// Of which source.
+        /// The banned source.
         source: &'a str,
-        /// By whom.
+        /// Who did it.
         operator: Operator,
     },
     /// The server has started.
@@ -241,17 +241,17 @@ pub enum Event<'a> {
         /// Its version.
         version: &'a str,
     },
-    /// The server ends.
+    /// The server stops.
     Stop,
-    /// So many events could not be written before this one.
+    /// Events before this one could not be written.
     Lost {
-        /// How many.
+        /// Their number.
         count: u64,
     },
 }
 
 impl Event<'_> {
-    /// The stream that it goes to, unless there are too many of its kind.
+    /// Returns the event's stream, before flood control.
     pub(super) fn stream(&self) -> AuditStream {
         match self {
             Self::Login(_)
@@ -280,14 +280,14 @@ impl Event<'_> {
     }
 }
 
-/// A login, or a try.
+/// A login or a failed attempt.
 #[derive(Debug, Serialize)]
 pub struct LoginEvent<'a> {
-    /// Did it succeed?
+    /// Whether it succeeded.
     pub ok: bool,
-    /// How.
+    /// The authentication method.
     pub method: LoginMethod,
-    /// Why not.
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
     /// Fingerprint of the key.
@@ -297,20 +297,20 @@ pub struct LoginEvent<'a> {
     pub client: Cow<'a, str>,
 }
 
-/// A file that was moved, in part or whole.
+/// A transfer of a file, complete or not.
 #[derive(Debug, Serialize)]
 pub struct Moved<'a> {
-    /// Under this name it was opened.
+    /// The path it was opened with.
     pub path: Cow<'a, str>,
-    /// How many bytes were moved.
+    /// Bytes transferred.
     pub bytes: u64,
-    /// Where the first of them lies in the file.
+    /// Offset of the first transferred byte.
     pub offset: u64,
     /// From OPEN to CLOSE.
     pub duration_ms: u64,
     /// How it ended.
     pub result: TransferResult,
-    /// Of the whole file, if the config asks for it and the transfer is complete.
+    /// Hash of the whole file, if configured and the transfer is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
@@ -324,7 +324,7 @@ struct EventLine<'a> {
     event: &'a Event<'a>,
 }
 
-/// One line, with its end.
+/// Returns one line including its end.
 pub(super) fn line(who: Option<&Actor>, event: &Event<'_>) -> Vec<u8> {
     let length = match event {
         Event::Refused { .. } | Event::Command { refused: true, .. } => Length::Refused,
@@ -333,7 +333,7 @@ pub(super) fn line(who: Option<&Actor>, event: &Event<'_>) -> Vec<u8> {
     line_of(who, event, length)
 }
 
-/// The line of an event that stands for many: [`folded`] completes it.
+/// Returns the line of an event that represents many: [`folded`] completes it.
 pub(super) fn brief_line(who: Option<&Actor>, event: &Event<'_>) -> Vec<u8> {
     line_of(who, event, Length::Brief)
 }
@@ -350,12 +350,12 @@ fn now() -> String {
     rfc3339_millis(now.unwrap_or(Duration::ZERO))
 }
 
-/// Every line begins so: the key, and a time of a fixed length.
+/// The beginning of every line: the key, and a time of fixed length.
 const BEGINNING: usize = r#"{"time":"2026-11-21T00:00:00.000Z""#.len();
 const KEY: usize = r#"{"time":""#.len();
 
-/// Makes the line of the first of many events one of all of them: with the time of now, and of the first
-/// in `since`. `same` are the fields that all have in common.
+/// Turns the line of the first of many events into one for all: with the current time, and the first one's
+/// in `since`. `same` are their common fields.
 pub(super) fn folded(first: &[u8], count: u64, same: &[&str]) -> Vec<u8> {
     let (beginning, rest) = first.split_at_checked(BEGINNING).unwrap_or((first, &[]));
     let since = beginning.get(KEY..).unwrap_or_default();
@@ -372,7 +372,7 @@ pub(super) fn folded(first: &[u8], count: u64, same: &[&str]) -> Vec<u8> {
     line
 }
 
-/// A name in bytes as text, without loss: what is not UTF-8 is written `\xNN`, and a backslash `\\`.
+/// Converts a name to text without loss: bytes that are not UTF-8 become `\xNN`, and a backslash `\\`.
 pub fn shown(name: &[u8]) -> Cow<'_, str> {
     match str::from_utf8(name) {
         Ok(text) if !text.contains('\\') => Cow::Borrowed(text),

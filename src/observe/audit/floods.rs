@@ -1,9 +1,10 @@
-//! Keeps floods from filling the audit log (docs/adr/0019).
+//! Flood control of the audit log (docs/adr/0019).
 //!
-//! Each client address and each account may cause so many bytes of events that cost it nothing: refused
-//! logins, refused requests. So may all clients together that are not logged in. What goes beyond that is
-//! not written event by event but folded: of those that are alike, one line has the first, and their count.
-//! No count is lost. Sessions that an account begins and ends too fast go to the stream of operations.
+//!
+//! Each client address and each account has a budget of bytes for events that cost it nothing: refused
+//! logins, refused requests. So have all unauthenticated clients together. Events beyond the budget are
+//! combined: one line contains the first of similar events and their count. No event goes uncounted.
+//! Sessions that an account opens and closes too fast go to the stream of operations.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -13,23 +14,23 @@ use std::time::{Duration, Instant};
 use super::event::{self, Actor, AuditStream, Event};
 use crate::rules::Network;
 
-/// Client addresses, and accounts, that have a budget at the same time.
+/// Client addresses and accounts with a budget at the same time.
 const MOST_OWNERS: usize = 1024;
-/// How often owners are forgotten whose budget is whole.
+/// How often owners with a full budget are dropped.
 const FORGET_EVERY: Duration = Duration::from_secs(1);
 
-/// What a budget allows, and how its folds are described.
+/// The limits of a budget, and how its combined lines are described.
 struct FloodTerms {
-    /// Bytes that may be written at once.
+    /// Bytes that may be written in a burst.
     burst: i64,
-    /// Bytes that come back each second.
+    /// Bytes per second that are added back.
     per_second: i64,
     stream: AuditStream,
-    /// Kinds of events that are counted apart.
+    /// Kinds of events that are counted separately.
     kinds: usize,
-    /// The fields that all events of a kind have in common.
+    /// Fields that all events of a kind have in common.
     same: &'static [&'static str],
-    /// Those that all events of the budget have in common.
+    /// Fields that all events of the budget have in common.
     in_common: &'static [&'static str],
 }
 
@@ -69,7 +70,7 @@ const ACCOUNT: FloodTerms = FloodTerms {
     same: &["user", "session", "action", "reason"],
     in_common: &["user"],
 };
-/// Refused requests of all accounts for which there is no room any more.
+/// Refused requests of accounts without a budget of their own.
 const OTHERS: FloodTerms = FloodTerms {
     same: &["action", "reason"],
     in_common: &[],
@@ -82,9 +83,9 @@ const SESSIONS: FloodTerms = FloodTerms {
     ..ACCOUNT
 };
 
-/// See the module's description.
+/// The budgets; see the module documentation.
 pub(super) struct Floods {
-    /// Addresses of IPv4 and IPv6 with so many bits in common are one.
+    /// Prefix lengths that make IPv4 and IPv6 addresses one source.
     prefixes: (u8, u8),
     hasher: RandomState,
     sources: FloodTable<Network>,
@@ -96,17 +97,17 @@ pub(super) struct Floods {
     has_folds: bool,
 }
 
-/// Which events are alike.
+/// Identifies similar events.
 #[derive(Clone, Copy)]
 struct FloodKind {
-    /// Among those of one owner.
+    /// Within one owner's budget.
     own: u64,
-    /// Among those of all.
+    /// Within the budget of all.
     of_all: u64,
 }
 
 impl FloodKind {
-    /// The same for a budget that several owners share.
+    /// Returns the kind for a budget that owners share.
     fn of_all(self) -> Self {
         Self {
             own: self.of_all,
@@ -115,7 +116,7 @@ impl FloodKind {
     }
 }
 
-/// Events that have less in common.
+/// Events with fewer common fields.
 const MIXED: u64 = 0;
 const MIXED_KIND: FloodKind = FloodKind {
     own: MIXED,
@@ -124,16 +125,16 @@ const MIXED_KIND: FloodKind = FloodKind {
 
 struct Fold {
     kind: FloodKind,
-    /// The line of the first.
+    /// The line of the first event.
     first: Vec<u8>,
     count: u64,
 }
 
 struct FloodBudget {
     terms: &'static FloodTerms,
-    /// Bytes; below zero if the last line was longer than what was left.
+    /// Bytes; negative if the last line was longer than the rest.
     left: i64,
-    /// When that was computed.
+    /// When it was computed.
     at: Instant,
     folds: Vec<Fold>,
 }
@@ -160,12 +161,12 @@ impl Floods {
         }
     }
 
-    /// Addresses of IPv4 and of IPv6 count as one if so many of their bits are the same.
+    /// Sets the prefix lengths that make IPv4 and IPv6 addresses one source.
     pub(super) fn count_by(&mut self, ipv4_prefix: u8, ipv6_prefix: u8) {
         self.prefixes = (ipv4_prefix, ipv6_prefix);
     }
 
-    /// Can clients cause as many of these as they like?
+    /// Returns whether clients can cause any number of these events.
     pub(super) fn concern(event: &Event<'_>) -> bool {
         matches!(
             event,
@@ -177,7 +178,7 @@ impl Floods {
         )
     }
 
-    /// The line of an event, and where it goes; `None` if it was folded.
+    /// Returns an event's line and stream; `None` if it was combined.
     pub(super) fn take(
         &mut self,
         who: Option<&Actor>,
@@ -192,7 +193,7 @@ impl Floods {
                 let ip = who.peer.ip().to_canonical();
                 let prefix = if ip.is_ipv4() { ipv4 } else { ipv6 };
                 let source = self.sources.get(Network::around(ip, prefix), now);
-                // An address without a budget of its own has a part in that of all.
+                // An address without a budget of its own uses that of all.
                 let budgets = [
                     source.map(|own| (own, kind)),
                     Some((&mut self.logins, kind.of_all())),
@@ -225,7 +226,7 @@ impl Floods {
                     Event::Refused { action, reason, .. } => {
                         self.kind((who.session, action, reason), (action, reason))
                     }
-                    // Lines have only the account in common.
+                    // The lines have only the account in common.
                     _ => MIXED_KIND,
                 };
                 let budget = match self.accounts.get(who.user.clone(), now) {
@@ -240,12 +241,12 @@ impl Floods {
         taken.map(|line| (event.stream(), line))
     }
 
-    /// Is anything folded that is not written yet?
+    /// Returns whether combined events wait to be written.
     pub(super) fn has_folds(&self) -> bool {
         self.has_folds
     }
 
-    /// The lines of what was folded, as far as the budgets allow it now; at the end of the server, of all.
+    /// Returns the combined lines that the budgets allow now; at the end of the server, all of them.
     pub(super) fn due(&mut self, now: Instant, is_end: bool) -> Vec<(AuditStream, Vec<u8>)> {
         let mut lines = Vec::new();
         for account in self.accounts.budgets.values_mut() {
@@ -276,7 +277,7 @@ impl Floods {
     }
 
     fn kind(&self, own: impl Hash, of_all: impl Hash) -> FloodKind {
-        // Zero is that of mixed ones.
+        // Zero is the mixed kind.
         let hash = |hash: u64| hash.max(1);
         FloodKind {
             own: hash(self.hasher.hash_one(own)),
@@ -285,7 +286,7 @@ impl Floods {
     }
 }
 
-/// The line of an event for which all budgets have room; if one has none, it is folded there.
+/// Returns the line of an event if all budgets have room; otherwise the first full one combines it.
 fn pass<const COUNT: usize>(
     mut budgets: [Option<(&mut FloodBudget, FloodKind)>; COUNT],
     who: Option<&Actor>,
@@ -319,14 +320,14 @@ impl FloodBudget {
         let passed = now.saturating_duration_since(self.at).as_millis();
         let passed = i64::try_from(passed).unwrap_or(i64::MAX);
         let back = passed.saturating_mul(self.terms.per_second) / 1000;
-        // Of a time too short for a byte nothing is forgotten.
+        // Time too short for a byte is not lost.
         if back > 0 {
             self.left = self.left.saturating_add(back).min(self.terms.burst);
             self.at = now;
         }
     }
 
-    /// May a line be written? Not before those that are folded are, so that they do not wait for ever.
+    /// Returns whether a line may be written: not before combined ones, so that they do not wait forever.
     fn has_room(&mut self, now: Instant) -> bool {
         self.refill(now);
         self.folds.is_empty() && self.left > 0
@@ -337,7 +338,7 @@ impl FloodBudget {
         self.left = self.left.saturating_sub(bytes);
     }
 
-    /// Adds to those of its kind; if there are too many kinds, to the last, which is none any more.
+    /// Adds to the events of this kind; with too many kinds, to the mixed one.
     fn fold(&mut self, kind: FloodKind, count: u64, first: impl FnOnce() -> Vec<u8>) {
         let is_full = self.folds.len() >= self.terms.kinds;
         if let Some(fold) = self.folds.iter_mut().find(|fold| fold.kind.own == kind.own) {
@@ -354,7 +355,7 @@ impl FloodBudget {
         }
     }
 
-    /// Adds the lines of its folds, if it has room for one, or must not keep them. Gives their bytes.
+    /// Appends the combined lines, if there is room for one or they must not wait. Returns their bytes.
     fn release(
         &mut self,
         now: Instant,
@@ -395,7 +396,7 @@ impl<K: Hash + Eq> FloodTable<K> {
         }
     }
 
-    /// The budget of this owner; `None` if there is no room for one.
+    /// Returns the budget of this owner; `None` if there is no room for one.
     fn get(&mut self, owner: K, now: Instant) -> Option<&mut FloodBudget> {
         let is_full = |table: &Self| table.budgets.len() >= MOST_OWNERS;
         let is_new = !self.budgets.contains_key(&owner);

@@ -1,10 +1,11 @@
-//! The audit log: who did what, one JSON object a line, in two streams in the data folder: `audit.jsonl`
-//! has who came and what the operator did, `audit-operations.jsonl` what clients did. docs/audit.md has
-//! the schema.
+//! The audit log: one JSON object per line, in two streams in the data folder. `audit.jsonl` contains
+//! logins and operator actions, `audit-operations.jsonl` the operations of clients. docs/audit.md has the
+//! schema.
 //!
-//! Nobody who moves files ever waits for it: events are handed to one thread that writes them. What
-//! it cannot take is counted, told in the log, and noted in the audit log itself as soon as that can be
-//! written. Floods are folded before they get there: `floods`.
+//!
+//! Transfers never wait for it: one thread writes the events. Events that it cannot take are counted,
+//! reported in the log, and recorded in the audit log as soon as that can be written. Flood control
+//! combines events before they get there: `floods`.
 
 mod archive;
 mod event;
@@ -34,39 +35,39 @@ pub use self::event::{AccountAction, Actor, Event, KINDS, LoginEvent, Moved, Ope
 pub use self::read::AuditReader;
 pub use self::trail::{LogRotation, Trail};
 
-/// Bytes of events of each stream that may wait for a disk; beyond, they are lost, and counted. An account
-/// may have half of what the others leave of that, so that its flood does not lose their events.
+/// Bytes of events of each stream that may wait for a disk; further events are lost and counted. An account
+/// may have half of what the others leave, so that its flood does not cost others their events.
 const MOST_WAITING: usize = 8 << 20;
-/// A handle of the trail, cheap to clone.
+/// A handle of the audit log; cheap to clone.
 #[derive(Clone)]
 pub struct Audit(Option<OpenAudit>);
 
 #[derive(Clone)]
 struct OpenAudit {
     shared: Arc<AuditShared>,
-    /// Of the account, or of the server itself.
+    /// The share of the account, or of the server itself.
     share: Arc<WaitingBytes>,
     lines: Sender<AuditJob>,
     hashes: bool,
     refuses_logins: bool,
 }
 
-/// What is done when the trail cannot be written.
+/// What happens when the audit log cannot be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
     #[default]
-    /// Everything goes on, and what is lost is counted.
+    /// Everything continues, and lost events are counted.
     Continue,
-    /// Who is logged in goes on; nobody else logs in.
+    /// Open sessions continue; logins are refused.
     Refuse,
 }
 
-/// What the trail is to do.
+/// Options of the audit log.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Policy {
-    /// Does it note the hash of what was moved?
+    /// Record the hash of transferred files.
     pub sha256: bool,
-    /// And if it cannot be written?
+    /// What to do if it cannot be written.
     pub on_failure: OnFailure,
 }
 
@@ -78,15 +79,18 @@ pub struct Writer {
 }
 
 impl Audit {
-    /// None at all: nothing is noted.
+    /// Returns a handle that records nothing.
     pub fn off() -> Self {
         Self(None)
     }
 
-    /// Starts to write to this trail.
+    /// Starts the audit log.
+    ///
     ///
     /// # Errors
-    /// If there can be no thread for it. A trail that cannot be written is told in the log.
+    ///
+    ///
+    /// The thread cannot be started. Files that cannot be written are reported in the log.
     pub fn start(trail: Trail, policy: Policy) -> anyhow::Result<(Self, Writer)> {
         let shared = Arc::new(AuditShared {
             born: Instant::now(),
@@ -107,7 +111,7 @@ impl Audit {
             .name("audit".to_owned())
             .spawn(move || {
                 writer::run(&trail, &jobs, &for_thread);
-                // If the server does not wait any more, it does not need to know.
+                // The receiver may have stopped waiting.
                 let _ = told.send(());
             })
             .context("cannot start the thread of the audit log")?;
@@ -126,7 +130,7 @@ impl Audit {
         Ok((Self(Some(open)), writer))
     }
 
-    /// The same audit log for the events of this account.
+    /// Returns a handle for the events of this account.
     pub fn of_account(&self, user: &str) -> Self {
         Self(self.0.as_ref().map(|open| OpenAudit {
             share: open.shared.shares.join(user, WaitingBytes::default),
@@ -134,7 +138,7 @@ impl Audit {
         }))
     }
 
-    /// Notes an event, now. Never waits.
+    /// Records an event without waiting.
     pub fn note(&self, who: Option<&Actor>, event: &Event<'_>) {
         let Some(open) = &self.0 else {
             return;
@@ -153,38 +157,38 @@ impl Audit {
             None => {
                 open.shared.folded_in_all.fetch_add(1, Ordering::Relaxed);
                 if is_first {
-                    // Without a thread to write it, nothing is written.
+                    // Without a thread nothing is written.
                     let _ = open.lines.send(AuditJob::Folded);
                 }
             }
         }
     }
 
-    /// Client addresses with so many bits in common are one, as they are for the admission control.
+    /// Sets the prefix lengths that make addresses one source, as in admission control.
     pub fn count_sources_by(&self, ipv4_prefix: u8, ipv6_prefix: u8) {
         if let Some(open) = &self.0 {
             open.shared.floods().count_by(ipv4_prefix, ipv6_prefix);
         }
     }
 
-    /// Does it note the hash of what was moved?
+    /// Returns whether to record the hash of transferred files.
     pub fn wants_hashes(&self) -> bool {
         self.0.as_ref().is_some_and(|open| open.hashes)
     }
 
-    /// Must nobody log in, since it could not be noted?
+    /// Returns whether logins must be refused, since they could not be recorded.
     pub fn refuses_logins(&self) -> bool {
         let open = self.0.as_ref().filter(|open| open.refuses_logins);
         open.is_some_and(|open| open.shared.is_failing())
     }
 
-    /// Events that were lost since the start.
+    /// Returns the number of lost events since the start.
     pub fn lost(&self) -> u64 {
         let open = self.0.as_ref();
         open.map_or(0, |open| open.shared.lost_in_all.load(Ordering::Relaxed))
     }
 
-    /// Events since the start that were counted in a line for many.
+    /// Returns the number of combined events since the start.
     pub fn folded(&self) -> u64 {
         let open = self.0.as_ref();
         open.map_or(0, |open| open.shared.folded_in_all.load(Ordering::Relaxed))
@@ -214,7 +218,7 @@ impl OpenAudit {
 }
 
 impl Writer {
-    /// Waits until all that was noted is written, but no longer than this for the disk.
+    /// Waits until all events are written, up to this limit for the disk.
     pub fn finish(self, patience: Duration) {
         self.shared.ending.store(true, Ordering::Relaxed);
         let _ = self.lines.send(AuditJob::End);
@@ -224,7 +228,7 @@ impl Writer {
     }
 }
 
-/// Milliseconds, as events have them.
+/// Returns the milliseconds of a duration.
 pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What the thread that writes and those that hand events over know of each other.
+//! The state that the writing thread and its callers share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use super::event::AuditStream;
 use super::floods::Floods;
 use crate::io::by_account::ByAccount;
 
-/// A write that takes so long is one that fails.
+/// A write that takes this long counts as failed.
 const STUCK: Duration = Duration::from_secs(5);
 
-/// What the writing thread and the others know of each other.
+/// The state that the writing thread and its callers share.
 pub(super) struct AuditShared {
     pub(super) born: Instant,
     pub(super) access: StreamQueue,
@@ -20,40 +20,40 @@ pub(super) struct AuditShared {
     pub(super) shares: ByAccount<WaitingBytes>,
     pub(super) floods: Mutex<Floods>,
     pub(super) folded_in_all: AtomicU64,
-    /// The last write did not succeed.
+    /// The last write failed.
     pub(super) failing: AtomicBool,
-    /// When the write that is under way began, in milliseconds since `born`; 0 if there is none.
+    /// Start of the current write, in milliseconds since `born`; 0 without one.
     pub(super) writing_since: AtomicU64,
     pub(super) ending: AtomicBool,
 }
 
-/// What is on its way to one stream.
+/// The queue of one stream.
 #[derive(Default)]
 pub(super) struct StreamQueue {
     pub(super) waiting: WaitingBytes,
-    /// Events that were not taken, and are not noted in the audit log yet.
+    /// Lost events that are not recorded in the audit log yet.
     pub(super) lost: AtomicU64,
 }
 
-/// Bytes that were handed over, for one stream or one account, and are not written yet.
+/// Bytes of one stream or account that are queued and not written yet.
 #[derive(Debug, Default)]
 pub(super) struct WaitingBytes(AtomicUsize);
 
 pub(super) enum AuditJob {
     Line(AuditStream, Vec<u8>, Arc<WaitingBytes>),
-    /// Something was folded, and nothing was before.
+    /// Events were combined for the first time since the last were written.
     Folded,
     /// Everything before it is written; the thread ends.
     End,
 }
 
 impl WaitingBytes {
-    /// So many bytes more wait. Gives how many do now.
+    /// Adds waiting bytes. Returns the sum.
     pub(super) fn add(&self, bytes: usize) -> usize {
         self.0.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
-    /// So many do not any more.
+    /// Removes written bytes.
     pub(super) fn written(&self, bytes: usize) {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -71,19 +71,20 @@ impl AuditShared {
         self.floods.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Events of each stream that were lost, and are not noted yet.
+    /// Returns the lost events of each stream that are not recorded yet.
     pub(super) fn lost(&self) -> [u64; 2] {
         AuditStream::ALL.map(|stream| self.queue(stream).lost.load(Ordering::Relaxed))
     }
 
-    /// It is noted now that so many were lost.
+    /// Subtracts lost events that are recorded now.
     pub(super) fn admit(&self, counts: [u64; 2]) {
         for (stream, count) in AuditStream::ALL.into_iter().zip(counts) {
             self.queue(stream).lost.fetch_sub(count, Ordering::Relaxed);
         }
     }
 
-    /// Can a login not be noted? That there are more operations than the disk takes says nothing of that.
+    /// Returns whether a login could not be recorded. Too many operations for the disk do not matter for
+    /// it.
     pub(super) fn is_failing(&self) -> bool {
         let since = self.writing_since.load(Ordering::Relaxed);
         let is_stuck = || since > 0 && self.now().saturating_sub(since) > STUCK.as_millis() as u64;
@@ -91,7 +92,7 @@ impl AuditShared {
         self.failing.load(Ordering::Relaxed) || has_lost || is_stuck()
     }
 
-    /// Milliseconds since it was made, and never 0.
+    /// Returns the milliseconds since its creation; never 0.
     pub(super) fn now(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis())
             .unwrap_or(u64::MAX)

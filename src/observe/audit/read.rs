@@ -1,4 +1,4 @@
-//! Reading the audit log: both streams by time, from the oldest file on, and further as they are written.
+//! Reads the audit log: both streams by time, from the oldest file on, and new lines as they are written.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, ErrorKind};
@@ -19,16 +19,16 @@ struct StreamReader {
     folder: PathBuf,
     stream: AuditStream,
     file: Option<OpenLog>,
-    /// Of the last old file that was begun.
+    /// The number of the last old file that was opened.
     number: u64,
-    /// The beginning of a line whose end was not there yet.
+    /// The beginning of an incomplete line.
     line: Vec<u8>,
 }
 
 struct OpenLog {
     text: BufReader<File>,
     inode: (u64, u64),
-    /// Nothing is written to it any more.
+    /// The file is not written any more.
     is_old: bool,
 }
 
@@ -41,10 +41,13 @@ impl AuditReader {
         }
     }
 
-    /// The next line by time, without its end; `None` if there is none now. Asked later, it may have more.
+    /// Returns the next line by time, without its end; `None` if there is none yet.
+    ///
     ///
     /// # Errors
-    /// Of the disk.
+    ///
+    ///
+    /// Errors of the disk.
     pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         for (head, stream) in self.heads.iter_mut().zip(&mut self.streams) {
             if head.is_none() {
@@ -53,7 +56,7 @@ impl AuditReader {
         }
         let [access, operations] = &mut self.heads;
         let is_earlier = match (&access, &operations) {
-            // A line without a time is a torn one: it is not in the way of others.
+            // A line without a time is torn and must not delay others.
             (Some(one), Some(other)) => time_of(one) <= time_of(other),
             (one, _) => one.is_some(),
         };
@@ -90,7 +93,7 @@ impl StreamReader {
                 return Ok(Some(std::mem::take(&mut self.line)));
             }
             if open.is_old {
-                // What a crash has cut off is no line.
+                // A line that a crash has cut off is dropped.
                 self.line.clear();
                 self.file = None;
                 continue;
@@ -99,7 +102,7 @@ impl StreamReader {
             if inode_of(&current_file(&self.folder, self.stream))? == Some(inode) {
                 return Ok(None);
             }
-            // It is an old one by now. What was written to it until then is still read.
+            // It is an old file now; lines written before that are still read.
             open.is_old = true;
             let renamed = old_files(&self.folder, self.stream)?
                 .into_iter()

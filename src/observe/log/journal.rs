@@ -1,5 +1,5 @@
-//! Entries of systemd's journal, with their fields (systemd.io/JOURNAL_NATIVE_PROTOCOL). Names and
-//! priorities are those of the crate tracing-journald, which waits for a journal that does not read.
+//! Entries of systemd's journal with their fields (systemd.io/JOURNAL_NATIVE_PROTOCOL). Names and
+//! priorities are those of the crate tracing-journald, which blocks if the journal does not read.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -14,10 +14,10 @@ use tracing_subscriber::layer::Context;
 use super::output::{LogOutput, Target};
 
 const SOCKET: &str = "/run/systemd/journal/socket";
-/// The most bytes of one value: so an entry fits into a datagram.
+/// Most bytes of one value, so that an entry fits into a datagram.
 const LONGEST: usize = 16 << 10;
 
-/// See the module's description.
+/// A layer that writes journal entries.
 pub(super) struct Journal(LogOutput);
 
 impl Journal {
@@ -26,10 +26,10 @@ impl Journal {
     }
 }
 
-/// Finds out whether there is a journal.
+/// Connects to the journal, if there is one.
 pub(super) fn connect() -> io::Result<Target> {
     let (socket, path) = (UnixDatagram::unbound()?, Path::new(SOCKET));
-    // An entry without a field is none.
+    // The journal ignores an entry without fields.
     socket.send_to(&[], path)?;
     Ok(Target::Journal(socket, path))
 }
@@ -62,7 +62,7 @@ struct JournalEntry(Vec<u8>);
 impl JournalEntry {
     fn put(&mut self, name: &str, value: fmt::Arguments<'_>) {
         let mut text = CappedField(String::new());
-        // It fails where it is cut.
+        // It fails at the limit.
         let _ = text.write_fmt(value);
         self.0.extend_from_slice(name.as_bytes());
         self.0.push(b'\n');

@@ -1,5 +1,5 @@
-//! The log, in the form that the config says. It goes to standard error, or to systemd's journal, and
-//! nobody waits for its reader (docs/adr/0020).
+//! The log in the configured format. It goes to the standard error or to systemd's journal; no thread waits
+//! for its reader (docs/adr/0020).
 
 mod journal;
 mod output;
@@ -21,25 +21,24 @@ use tracing_subscriber::{Layer, Registry, fmt, registry};
 use self::journal::Journal;
 use self::output::{LogOutput, Target};
 
-/// The form of the log.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     #[default]
     /// Lines for people, in colours on a terminal.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// Entries of systemd's journal, with their fields.
+    /// Entries of systemd's journal with their fields.
     Journald,
 }
 
-/// What other crates log at most: below it, they may tell what nobody shall read, such as the packets of
-/// a login.
+/// Most verbose level of other crates: below it they may log secrets, such as the packets of a login.
 const MOST_OF_OTHERS: Level = Level::DEBUG;
-/// Time that the reader of the log has at the end of the server.
+/// Time for the reader of the log when the server ends.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The log of this process, a handle that is cheap to clone.
+/// The log of this process; cheap to clone.
 #[derive(Clone)]
 pub struct Log {
     levels: Handle<Targets, Registry>,
@@ -47,11 +46,13 @@ pub struct Log {
 }
 
 impl Log {
-    /// From now on, what is logged goes where the format says. Who logs still waits for its reader, until
-    /// [`Log::let_nobody_wait`].
+    /// Starts logging in this format. Logging threads wait for the reader until [`Log::let_nobody_wait`].
+    ///
     ///
     /// # Errors
-    /// If the journal is to be written to and is not there.
+    ///
+    ///
+    /// The journal is configured and not running.
     pub fn start(level: Level, format: LogFormat) -> anyhow::Result<Self> {
         let (filter, handle) = reload::Layer::new(levels(level));
         let target = match format {
@@ -82,12 +83,15 @@ impl Log {
         })
     }
 
-    /// From now on a thread writes the log, and nobody waits for its reader.
+    /// Starts a thread that writes the log, so that no other thread waits for its reader.
+    ///
     ///
     /// # Errors
-    /// If there can be no thread.
+    ///
+    ///
+    /// The thread cannot be started.
     pub fn let_nobody_wait(&self) -> anyhow::Result<()> {
-        // Otherwise the thread that panics writes its message, and waits for the reader.
+        // Otherwise a panicking thread writes its message itself and waits for the reader.
         panic::set_hook(Box::new(|panic| {
             let (thread, trace) = (thread::current(), Backtrace::capture());
             let thread = thread.name().unwrap_or_default();
@@ -101,23 +105,23 @@ impl Log {
 
     /// Changes the level.
     pub fn set(&self, level: Level) {
-        // It fails only when there is no log any more.
+        // It fails only after the end of the log.
         let _ = self.levels.reload(levels(level));
     }
 
-    /// Waits until everything is written, but not longer than a reader has time that reads at all.
+    /// Waits until everything is written, up to a limit for a reader that does not read.
     pub fn flush(&self) {
         self.output.flush(PATIENCE);
     }
 
-    /// Lines since the start that were dropped, since nobody read.
+    /// Returns the number of dropped lines since the start.
     pub fn dropped(&self) -> u64 {
         self.output.dropped()
     }
 }
 
-/// russh warns of what peers send: phpseclib answers requests that want no answer, and PuTTY sends requests of
-/// its own. What matters of it is logged here.
+/// russh warns of harmless messages: phpseclib replies to requests that want no reply, and PuTTY sends
+/// requests of its own. Landfall logs the relevant ones itself.
 const OF_PEERS: &str = "russh";
 
 fn levels(level: Level) -> Targets {
@@ -136,18 +140,18 @@ fn levels(level: Level) -> Targets {
         .with_target(env!("CARGO_PKG_NAME"), level)
 }
 
-/// As much of a text of somebody who is not logged in as stands in the log.
+/// Returns the part of an unauthenticated client's text that the log shows.
 pub fn brief(text: &str) -> &str {
     const MOST: usize = 128;
     shortened(text, MOST)
 }
 
-/// Returns the beginning of a text, of at most so many bytes.
+/// Returns the start of a text, at most this many bytes.
 pub fn shortened(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 
-/// Says when a message that may come without end is to be logged: once in a minute.
+/// Limits a message that can occur any number of times to one per minute.
 #[derive(Debug, Default)]
 pub struct RateLimited {
     last: Option<Instant>,
@@ -155,7 +159,7 @@ pub struct RateLimited {
 }
 
 impl RateLimited {
-    /// It has happened again: how often since it was logged last, if it is to be logged now.
+    /// Counts an occurrence; returns the number since the last message if it is time for another.
     pub fn now(&mut self) -> Option<u64> {
         const PAUSE: Duration = Duration::from_secs(60);
         self.times += 1;

@@ -1,6 +1,6 @@
-//! Where the lines of the log go. Once the server serves, a thread of its own writes them: a reader that
-//! does not read (a pipe, systemd's journal), or a disk that hangs, stops nobody else. What waits is
-//! bounded; what finds no room is dropped and counted.
+//! The output of the log. While the server serves, a thread of its own writes the lines: a reader that does
+//! not read (a pipe, systemd's journal) or a disk that hangs blocks nobody else. The queue is limited;
+//! lines that do not fit are dropped and counted.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -17,40 +17,40 @@ use anyhow::Context as _;
 use tracing::error;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Bytes of lines that may wait for their reader.
+/// Bytes of lines that may wait.
 const MOST_WAITING: usize = 4 << 20;
-/// It is said how many lines were dropped once there are no more than so many again.
+/// Dropped lines are reported once no more than this many bytes wait.
 const FLOWS_AGAIN: usize = MOST_WAITING / 2;
-/// How long it is waited where the output does not wait by itself.
+/// Pause between attempts if the output is non-blocking.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A handle of the output, cheap to clone.
+/// A handle of the output; cheap to clone.
 #[derive(Clone)]
 pub(super) struct LogOutput(Arc<LogShared>);
 
 struct LogShared {
     target: Target,
-    /// To the thread, once there is one.
+    /// The queue of the thread, once it runs.
     lines: OnceLock<Sender<LogJob>>,
-    /// Bytes that were handed over and are not written yet.
+    /// Bytes that are queued and not written yet.
     waiting: AtomicUsize,
-    /// Lines that found no room.
+    /// Lines that did not fit.
     dropped: AtomicU64,
-    /// Lines that nobody takes any more.
+    /// Lines that could not be written.
     failed: AtomicU64,
 }
 
 enum LogJob {
     Line(Vec<u8>),
-    /// Everything before it is written.
+    /// Reports that everything before it is written.
     Flush(Sender<()>),
 }
 
-/// What takes the lines.
+/// The destination of the lines.
 pub(super) enum Target {
-    /// Standard error.
+    /// The standard error.
     Stream(File),
-    /// systemd's journal, where each line is an entry.
+    /// systemd's journal; each line is an entry.
     Journal(UnixDatagram, &'static Path),
 }
 
@@ -65,7 +65,7 @@ impl LogOutput {
         }))
     }
 
-    /// From now on a thread writes, and nobody else waits.
+    /// Starts the thread that writes.
     pub(super) fn start_thread(&self) -> anyhow::Result<()> {
         let (lines, jobs) = mpsc::channel();
         let shared = self.0.clone();
@@ -73,12 +73,12 @@ impl LogOutput {
             .name("log".to_owned())
             .spawn(move || run(&jobs, &shared))
             .context("cannot start the thread of the log")?;
-        // There is one already only if it was started twice.
+        // It is set only if this was called twice.
         let _ = self.0.lines.set(lines);
         Ok(())
     }
 
-    /// Writes a line, or an entry, as a whole.
+    /// Writes a whole line or entry.
     pub(super) fn put(&self, line: &[u8]) {
         let shared = &*self.0;
         let Some(lines) = shared.lines.get() else {
@@ -92,17 +92,17 @@ impl LogOutput {
         }
     }
 
-    /// Waits until all lines are written, but no longer than this.
+    /// Waits until all lines are written, up to this limit.
     pub(super) fn flush(&self, patience: Duration) {
         if let Some(lines) = self.0.lines.get() {
             let (done, written) = mpsc::channel();
             let _ = lines.send(LogJob::Flush(done));
-            // Who does not read the log does not keep the server from its end.
+            // A reader that does not read must not delay the end of the server.
             let _ = written.recv_timeout(patience);
         }
     }
 
-    /// Lines since the start that nobody will read.
+    /// Returns the number of lines since the start that nobody will read.
     pub(super) fn dropped(&self) -> u64 {
         let both = [&self.0.dropped, &self.0.failed];
         both.iter().map(|count| count.load(Ordering::Relaxed)).sum()
@@ -125,7 +125,7 @@ fn run(jobs: &Receiver<LogJob>, shared: &LogShared) {
                 dropped,
                 "log lines were dropped since the start: the log was not read"
             );
-            // Unless others came first, and this line was dropped, too.
+            // Unless other lines came first, and this one was dropped, too.
             if shared.dropped.load(Ordering::Relaxed) == dropped {
                 told = dropped;
             }
@@ -145,7 +145,7 @@ impl LogShared {
     }
 }
 
-/// Writes all of it. Waits for the reader also if another process has set the output to O_NONBLOCK.
+/// Writes all of it. Waits for the reader even if another process has set the output to O_NONBLOCK.
 fn write_all(mut stream: &File, mut rest: &[u8]) -> bool {
     while !rest.is_empty() {
         match stream.write(rest) {
@@ -160,14 +160,14 @@ fn write_all(mut stream: &File, mut rest: &[u8]) -> bool {
 }
 
 impl Target {
-    /// Standard error. Its lock is not taken: who prints there waits for nobody.
+    /// Opens the standard error without its lock, so that printing there waits for nobody.
     pub(super) fn standard_error() -> io::Result<Self> {
         let own = io::stderr().as_fd().try_clone_to_owned()?;
         Ok(Self::Stream(own.into()))
     }
 }
 
-/// A line comes in one call.
+/// A line arrives in one call.
 impl Write for LogOutput {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.put(line);

@@ -1,5 +1,6 @@
-//! Answers Prometheus: as much of HTTP/1.1 (RFC 9112) as a scraper needs. One request a connection,
-//! with a cap on its length and a deadline for all of it. docs/adr/0009 says why this is by hand.
+//! Serves Prometheus, with the part of HTTP/1.1 (RFC 9112) that a scraper needs: one request per
+//! connection, limited in length, with a deadline for all of it. docs/adr/0009 says why this is not a
+//! library.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,28 +13,28 @@ use tracing::{debug, warn};
 
 use crate::observe::log::RateLimited;
 
-/// Who asks sends no more than this.
+/// Longest request.
 const MOST_ASKED: usize = 8 << 10;
-/// From the connection to the last byte of the answer.
+/// From the connection to the last byte of the response.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Scrapers at the same time; the others wait.
+/// Scrapers at the same time; others wait.
 const AT_ONCE: usize = 16;
-/// After an error of accept(2).
+/// Pause after an error of accept(2).
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What can be asked for.
+/// A page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpPage {
     /// `/metrics`
     Metrics,
-    /// `/healthz`: is the server well?
+    /// `/healthz`: whether the server is healthy.
     Health,
 }
 
-/// The text of a page; an error is for a server that is not well.
+/// The text of a page; an error for an unhealthy server.
 pub type Text = Result<String, String>;
 
-/// Serves requests and never returns. `page` makes the text of a page.
+/// Serves requests and never returns. `page` returns the text of a page.
 pub async fn serve<F>(listener: TcpListener, page: impl Fn(HttpPage) -> F + Send + Sync + 'static)
 where
     F: Future<Output = Text> + Send,
@@ -100,7 +101,7 @@ async fn answer<F: Future<Output = Text>>(
     stream.shutdown().await
 }
 
-/// What comes until an empty line, the end, or the cap.
+/// Reads up to an empty line, the end of the stream, or the limit.
 async fn read_head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut piece = [0; 1024];

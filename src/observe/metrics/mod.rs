@@ -1,5 +1,4 @@
-//! What the server does, in numbers: relaxed atomics that whoever does it adds to, and their text for
-//! Prometheus. docs/metrics.md lists them.
+//! The metrics of the server: relaxed atomics, and their text for Prometheus. docs/metrics.md lists them.
 
 pub mod http;
 mod text;
@@ -14,10 +13,10 @@ use crate::values::time;
 
 pub use self::text::{AccountMetrics, DiskSpace, Elsewhere, FileSystem, ProcessFigures};
 
-/// All numbers of a server.
+/// All metrics of a server.
 #[derive(Debug)]
 pub struct Metrics {
-    /// When it began: seconds since 1970.
+    /// Start time: seconds since 1970.
     began: i64,
     connections: Gauge,
     accepted: Counter,
@@ -43,9 +42,9 @@ labels! {
 labels! {
     /// Whether a login succeeded.
     pub(super) enum LoginOutcome {
-        /// It did.
+        /// It succeeded.
         Accepted = "accepted",
-        /// It did not.
+        /// It failed.
         Refused = "refused",
     }
 }
@@ -73,7 +72,7 @@ labels! {
     }
 }
 
-/// Upper ends of the buckets of a histogram, in seconds; one without an end follows.
+/// Upper bounds of a histogram's buckets, in seconds; an unbounded one follows.
 const BUCKETS: [(&str, Duration); 9] = [
     ("0.00005", Duration::from_micros(50)),
     ("0.0002", Duration::from_micros(200)),
@@ -100,7 +99,7 @@ impl Counter {
     }
 }
 
-/// A number that comes and goes.
+/// A number that grows and shrinks.
 #[derive(Debug, Default)]
 struct Gauge(AtomicI64);
 
@@ -114,10 +113,10 @@ impl Gauge {
     }
 }
 
-/// How often something took how long.
+/// A histogram of durations.
 #[derive(Debug, Default)]
 struct Histogram {
-    /// Those of [`BUCKETS`], and the one without an end.
+    /// The buckets of [`BUCKETS`] and the unbounded one.
     buckets: [Counter; BUCKETS.len() + 1],
     nanoseconds: Counter,
 }
@@ -151,18 +150,18 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A connection is there for as long as this is held.
+    /// Counts a connection while the result is held.
     pub fn connection(self: &Arc<Self>) -> Presence {
         self.accepted.add(1);
         Presence::new(self.clone(), |metrics| &metrics.connections)
     }
 
-    /// Somebody is logged in for as long as this is held.
+    /// Counts a session while the result is held.
     pub fn session(self: &Arc<Self>) -> Presence {
         Presence::new(self.clone(), |metrics| &metrics.sessions)
     }
 
-    /// Somebody has logged in, or was refused.
+    /// Counts a login or a refused attempt.
     pub fn login(&self, method: LoginMethod, is_accepted: bool) {
         let outcome = match is_accepted {
             true => LoginOutcome::Accepted,
@@ -171,33 +170,33 @@ impl Metrics {
         self.logins[outcome][method].add(1);
     }
 
-    /// Bytes of a file have come, or were read to be sent.
+    /// Counts transferred bytes of a file.
     pub fn moved(&self, direction: Direction, bytes: u64) {
         self.bytes[direction].add(bytes);
     }
 
-    /// A file was closed after bytes of it were moved, or its session has ended.
+    /// Counts a file that was closed after a transfer, or whose session has ended.
     pub fn transferred(&self, direction: Direction, result: TransferResult) {
         self.transfers[direction][result].add(1);
     }
 
-    /// A request was carried out, and took so long.
+    /// Counts a request and its duration.
     pub fn request(&self, request: RequestKind, took: Duration) {
         self.requests[request].observe(took);
     }
 
-    /// Something was refused.
+    /// Counts a refused operation.
     pub fn refused(&self, reason: RefusalReason) {
         self.refusals[reason].add(1);
     }
 
-    /// So many more bytes of requests wait, or fewer.
+    /// Changes the number of waiting bytes of requests.
     pub fn backlog(&self, change: i64) {
         self.backlog.add(change);
     }
 }
 
-/// Something that is there, and counted as long as it is.
+/// Counts something while it exists.
 #[derive(Debug)]
 pub struct Presence {
     metrics: Arc<Metrics>,

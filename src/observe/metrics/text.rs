@@ -1,4 +1,4 @@
-//! The text that Prometheus reads: its exposition format, version 0.0.4.
+//! The text of the metrics: Prometheus's exposition format, version 0.0.4.
 
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
@@ -7,49 +7,49 @@ use super::{BUCKETS, Counter, Histogram, Metrics};
 use crate::io::pool;
 use crate::values::label::Label as _;
 
-/// What is counted elsewhere.
+/// Values that other modules count.
 #[derive(Debug, Default)]
 pub struct Elsewhere {
-    /// The process itself.
+    /// Resources of the process.
     pub process: ProcessFigures,
     /// The file systems of the data folder and the homes.
     pub file_systems: Vec<FileSystem>,
-    /// Was the config that was read last applied?
+    /// Whether the last configuration was applied.
     pub is_reloaded: bool,
-    /// When a config was applied last: seconds since 1970.
+    /// When a configuration was last applied: seconds since 1970.
     pub reloaded_at: i64,
-    /// Connections that may be open at the same time.
+    /// Maximum number of connections.
     pub max_connections: usize,
-    /// Connections without a login from which on all others are turned away.
+    /// Connections without a login from which on all others are refused.
     pub max_waiting: usize,
-    /// Connections on which nobody is logged in.
+    /// Connections without a login.
     pub waiting: usize,
-    /// Sources that are banned.
+    /// Banned sources.
     pub banned: usize,
-    /// Connections that were turned away, and why.
+    /// Refused connections by reason.
     pub refused: Vec<(&'static str, u64)>,
-    /// Events of the audit log that were lost since the start.
+    /// Lost events of the audit log since the start.
     pub audit_lost: u64,
-    /// Those that were counted in a line for many.
+    /// Events that were combined into one line.
     pub audit_folded: u64,
-    /// Lines of the log that were dropped.
+    /// Dropped lines of the log.
     pub log_dropped: u64,
-    /// What accounts use, if that is to be told.
+    /// Usage of accounts, if configured.
     pub accounts: Vec<AccountMetrics>,
 }
 
-/// What the process uses of the system; `None` is what the system does not say.
+/// Resources that the process uses; `None` is unknown.
 #[derive(Debug, Default)]
 pub struct ProcessFigures {
-    /// CPU time, in user and kernel mode.
+    /// CPU time in user and kernel mode.
     pub cpu: Duration,
-    /// Bytes of memory that are in RAM.
+    /// Resident memory in bytes.
     pub resident: Option<u64>,
-    /// Bytes of address space.
+    /// Address space in bytes.
     pub virtual_memory: Option<u64>,
-    /// Descriptors that are open.
+    /// Open descriptors.
     pub open_descriptors: Option<u64>,
-    /// Descriptors that may be open.
+    /// Maximum number of open descriptors.
     pub most_descriptors: Option<u64>,
 }
 
@@ -67,31 +67,31 @@ pub struct FileSystem {
 pub struct DiskSpace {
     /// In bytes.
     pub size: u64,
-    /// In bytes, for a user who is not root.
+    /// In bytes, for a user other than root.
     pub available: u64,
-    /// Inodes; 0 if there is no limit.
+    /// Inodes; 0 without a limit.
     pub files: u64,
     /// Free inodes.
     pub files_free: u64,
 }
 
-/// What an account uses, and may use.
+/// Usage and quota of an account.
 #[derive(Debug)]
 pub struct AccountMetrics {
     /// Its name.
     pub name: String,
     /// Bytes and files, if they were ever counted.
     pub used: Option<(u64, u64)>,
-    /// The most bytes.
+    /// Quota of bytes.
     pub bytes_limit: Option<u64>,
-    /// The most files.
+    /// Quota of files.
     pub files_limit: Option<u64>,
-    /// When somebody logged in last: seconds since 1970.
+    /// Last login: seconds since 1970.
     pub last_login: Option<i64>,
 }
 
 impl Metrics {
-    /// All of them as text.
+    /// Returns all metrics as text.
     pub fn text(&self, elsewhere: &Elsewhere) -> String {
         let mut page = MetricsPage::default();
         page.head("build_info", "gauge", "The version that runs.");
@@ -241,7 +241,7 @@ impl MetricsPage {
         self.full_value(&format!("landfall_{name}"), labels, value);
     }
 
-    /// Of a metric that is not Landfall's own.
+    /// Appends the head of a metric without Landfall's prefix.
     fn full_head(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string does not fail.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -271,7 +271,7 @@ impl MetricsPage {
         self.value(&format!("{name}_count"), &[label], count);
     }
 
-    /// By the names that all clients of Prometheus use.
+    /// Uses the names that all client libraries of Prometheus use.
     fn process(&mut self, process: &ProcessFigures, began: i64) {
         let cpu = "process_cpu_seconds_total";
         self.full_head(cpu, "counter", "CPU time, in user and kernel mode.");
