@@ -1,3 +1,5 @@
+//! Tests of accounts, with a database on disk.
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;

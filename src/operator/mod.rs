@@ -1,4 +1,4 @@
-//! What an operator types: the command line, what its commands do, and `landfall top`.
+//! The operator's side: the command line, its commands, and `landfall top`.
 
 pub mod cli;
 pub mod commands;

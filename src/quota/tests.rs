@@ -1,3 +1,5 @@
+//! Tests of ledgers, with a database on disk.
+
 use std::path::Path;
 use std::sync::Arc;
 

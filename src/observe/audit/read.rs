@@ -111,10 +111,10 @@ impl StreamReader {
         }
     }
 
-    /// The file behind the one that was read last.
+    /// Returns the file after the last one.
     fn next_file(&mut self) -> io::Result<Option<OpenLog>> {
         loop {
-            // This comes first, so that a file that becomes an old one meanwhile is among those.
+            // Opened first, so that a file that becomes an old one meanwhile is among those.
             let current = open(&current_file(&self.folder, self.stream), false)?;
             let older = old_files(&self.folder, self.stream)?;
             let Some(Old { number, path }) = older.into_iter().find(|old| old.number > self.number)
@@ -122,7 +122,7 @@ impl StreamReader {
                 return Ok(current);
             };
             self.number = number;
-            // One that was removed meanwhile is passed over.
+            // Skips a file that was removed meanwhile.
             if let Some(old) = open(&path, true)? {
                 return Ok(Some(old));
             }

@@ -1,6 +1,6 @@
-//! Events as JSON in which no text is longer than its field may be: the one place that caps what clients
-//! have written into the audit log. A text that was cut ends with `…\+N`: N bytes are missing. No whole
-//! name contains that, since a backslash of a name is doubled.
+//! Encodes events as JSON, with a limit on the length of each field: the one place that limits the text of
+//! clients in the audit log. A truncated text ends with `…\+N`: N bytes are missing. No complete name
+//! contains that, since a backslash in a name is doubled.
 
 use std::io;
 
@@ -8,30 +8,30 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 
-/// Bytes of JSON that the longest path takes: PATH_MAX, each byte as `\u0001` at the worst.
+/// JSON bytes of the longest path: PATH_MAX, with each byte as `\u0001` at worst.
 const PATH: usize = 6 * 4096;
-/// What a client or the operator wrote, or was told.
+/// Text from a client or the operator, or a message to them.
 const LINE: usize = 4096;
-/// All others: names, reasons, the client's identification.
+/// Other fields: names, reasons, the client's identification.
 const NAME: usize = 256;
-/// A path that was refused can be longer than any that exists.
+/// A refused path can be longer than any that exists.
 const REFUSED: usize = 4096;
-/// An example for many.
+/// An example among many.
 const BRIEF: usize = 128;
 
-/// How long the texts of an event may be.
+/// The limits of an event's fields.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Length {
-    /// Every path that exists fits.
+    /// Every existing path fits.
     Whole,
-    /// That of a request that was refused.
+    /// Of a refused request.
     Refused,
-    /// That of an event that stands for many.
+    /// Of an event that represents many.
     Brief,
 }
 
 impl Length {
-    /// The most bytes of the text in this field.
+    /// Returns the limit of this field, in bytes.
     fn of(self, field: &str) -> usize {
         let most = match field {
             "path" | "from" | "to" | "target" => PATH,
@@ -46,7 +46,7 @@ impl Length {
     }
 }
 
-/// Writes it as JSON in one line.
+/// Encodes a value as JSON in one line.
 pub(super) fn json(value: &impl Serialize, length: Length) -> Vec<u8> {
     let mut text = Vec::with_capacity(256);
     let capped = CappedText {
@@ -55,18 +55,18 @@ pub(super) fn json(value: &impl Serialize, length: Length) -> Vec<u8> {
         room: 0,
         missing: 0,
     };
-    // An event has nothing in it that JSON does not, and memory can always be written to.
+    // An event contains only what JSON can express, and writing to memory does not fail.
     let _ = value.serialize(&mut Serializer::with_formatter(&mut text, capped));
     text
 }
 
-/// See the module's description.
+/// A formatter with limits; see the module documentation.
 struct CappedText {
     length: Length,
     is_key: bool,
-    /// Bytes that still fit into the text.
+    /// Bytes that still fit.
     room: usize,
-    /// Bytes of it that did not.
+    /// Bytes that did not fit.
     missing: usize,
 }
 
@@ -153,7 +153,7 @@ mod tests {
         for text in ["", "plain", "\"\\\n\u{1}é", &"x".repeat(NAME)] {
             assert_eq!(cut("user", text, Length::Whole).1, text);
         }
-        // The longest path, in its worst form: names are bytes.
+        // The longest path in its worst form: names are bytes.
         let worst = "\u{1}".repeat(4096);
         assert_eq!(cut("path", &worst, Length::Whole).1, worst);
         let bytes = r"\xff".repeat(4096);

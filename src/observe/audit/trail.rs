@@ -1,11 +1,12 @@
 //! The files of the audit log. Each of its two streams has a current file (`audit.jsonl`,
-//! `audit-operations.jsonl`), and older ones beside it (`audit-NUMBER-TIME.jsonl`,
-//! `audit-operations-NUMBER-TIME.jsonl`). Each rotates by itself, so that a flood in one does not remove
-//! the files of the other.
+//! `audit-operations.jsonl`) and older ones beside it (`audit-NUMBER-TIME.jsonl`,
+//! `audit-operations-NUMBER-TIME.jsonl`). Each stream rotates on its own, so that a flood in one does not
+//! remove files of the other.
 //!
-//! The server and the operator's commands append to the same file (O_APPEND, whole lines in one
-//! write). Only the server gives it another name, and only while it holds the file's lock; a command
-//! holds that too, and looks whether the file still has its name before it writes.
+//!
+//! The server and the operator's commands append to the same file (O_APPEND, whole lines in one write).
+//! Only the server renames it, while it holds the file's lock; a command holds the lock, too, and checks
+//! that the file still has its name before it writes.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek as _, Write as _};
@@ -17,17 +18,17 @@ use super::event::{self, AuditStream, Event};
 use crate::database::NO_LINK;
 use crate::values::time::{self, compact_utc, now};
 
-/// Long enough for the time at the beginning of a line.
+/// Enough for the time at the beginning of a line.
 const TIME_WITHIN: usize = 40;
 
-/// When a stream continues in a new file, and how many old files are kept.
+/// When a stream starts a new file, and how many old files are kept.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LogRotation {
-    /// A file gets not much longer than this, in bytes.
+    /// Approximate size limit of a file, in bytes.
     pub size: u64,
-    /// A file is written to no longer than this.
+    /// Age limit of a file.
     pub age: Duration,
-    /// So many old files of each stream are kept.
+    /// Number of old files of each stream that are kept.
     pub keep: usize,
 }
 
@@ -46,23 +47,23 @@ pub(super) struct LogFiles {
     stream: AuditStream,
 }
 
-/// The file that is being written to.
+/// The file that is being written.
 pub(super) struct Current {
     file: File,
-    /// When it was begun: seconds since 1970.
+    /// Its start: seconds since 1970.
     begun: i64,
 }
 
-/// An old file of the trail.
+/// An old file of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Old {
-    /// Files are numbered in the order in which they were written.
+    /// Files are numbered in the order of writing.
     pub(super) number: u64,
     pub(super) path: PathBuf,
 }
 
 impl Trail {
-    /// In this folder, which exists.
+    /// Makes it for an existing folder.
     pub fn new(folder: &Path, rotation: LogRotation) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -70,7 +71,7 @@ impl Trail {
         }
     }
 
-    /// The files of this stream.
+    /// Returns the files of a stream.
     pub(super) fn files(&self, stream: AuditStream) -> LogFiles {
         LogFiles {
             folder: self.folder.clone(),
@@ -79,10 +80,13 @@ impl Trail {
         }
     }
 
-    /// Appends one event, as a command does it: beside a server that may run, or without one.
+    /// Appends one event from a command, with or without a running server.
+    ///
     ///
     /// # Errors
-    /// Of the disk.
+    ///
+    ///
+    /// Errors of the disk.
     pub fn append(&self, event: &Event<'_>) -> io::Result<()> {
         let line = event::line(None, event);
         self.files(event.stream()).append(&line)
@@ -106,8 +110,8 @@ impl LogFiles {
         }
     }
 
-    /// Writes whole lines; opens the file if there is none yet. Gives how many bytes of whole lines were
-    /// written; of a line that was not, nothing stays.
+    /// Writes whole lines, opening the file if necessary. Returns the bytes of complete lines; an
+    /// incomplete one is removed.
     pub(super) fn write(
         &self,
         current: &mut Option<Current>,
@@ -118,19 +122,19 @@ impl LogFiles {
             Err(failure) => (0, Err(failure)),
         };
         if outcome.is_err() {
-            // Opened anew, it is looked at how it ends.
+            // Reopening checks how the file ends.
             *current = None;
         }
         (written, outcome)
     }
 
-    /// The file to write to, with room for this.
+    /// Returns the file to write to, with room for this many bytes.
     fn prepare<'a>(
         &self,
         current: &'a mut Option<Current>,
         length: usize,
     ) -> io::Result<&'a mut File> {
-        // Somebody else may have taken it away.
+        // Somebody else may have removed it.
         let is_there = match current {
             Some(current) => self.is_current(&current.file)?,
             None => false,
@@ -168,7 +172,7 @@ impl LogFiles {
         Ok(Current { file, begun })
     }
 
-    /// A machine that went down may have left half a line.
+    /// Opens the current file. A machine that went down may have left an incomplete line.
     fn open_to_go_on(&self) -> io::Result<Current> {
         let mut current = self.open()?;
         if !ends_whole(&current.file)? {
@@ -177,7 +181,7 @@ impl LogFiles {
         Ok(current)
     }
 
-    /// Is this the file that has the name?
+    /// Returns whether the current name leads to this file.
     fn is_current(&self, file: &File) -> io::Result<bool> {
         let own = file.metadata()?;
         match fs::metadata(self.current()) {
@@ -187,7 +191,7 @@ impl LogFiles {
         }
     }
 
-    /// Gives the file the name of an old one; false if that must wait for a command that writes to it.
+    /// Renames the file to an old one; returns false if a command is writing to it.
     fn rotate(&self, file: &File) -> io::Result<bool> {
         match file.try_lock() {
             Ok(()) => {}
@@ -208,12 +212,12 @@ impl LogFiles {
     }
 }
 
-/// The current file of a stream.
+/// Returns the current file of a stream.
 pub(super) fn current_file(folder: &Path, stream: AuditStream) -> PathBuf {
     folder.join(format!("{}.jsonl", stream.name()))
 }
 
-/// The old files of a stream, the oldest first.
+/// Returns the old files of a stream, oldest first.
 pub(super) fn old_files(folder: &Path, stream: AuditStream) -> io::Result<Vec<Old>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -227,13 +231,13 @@ pub(super) fn old_files(folder: &Path, stream: AuditStream) -> io::Result<Vec<Ol
     Ok(files)
 }
 
-/// The name of an old file, which was current until this time.
+/// Returns the name of an old file that was current until this time.
 pub(super) fn old_name(stream: AuditStream, number: u64, until: i64) -> String {
     format!("{}-{number:06}-{}.jsonl", stream.name(), compact_utc(until))
 }
 
-/// The number in the name of an old file of this stream. Those of operations are none of `audit-`: no
-/// number follows.
+/// Returns the number in the name of an old file of this stream. For the prefix `audit-`, files of
+/// operations have no number there.
 pub(super) fn number_of(name: &str, stream: AuditStream) -> Option<u64> {
     let rest = name.strip_prefix(stream.name())?.strip_prefix('-')?;
     let rest = rest.strip_suffix(".jsonl")?;
@@ -241,7 +245,7 @@ pub(super) fn number_of(name: &str, stream: AuditStream) -> Option<u64> {
     number.parse().ok()
 }
 
-/// When the first line of a file was written, or now.
+/// Returns when the first line of a file was written, or now.
 fn begun(file: &File) -> i64 {
     let mut first = [0; TIME_WITHIN];
     let read = file.read_at(&mut first, 0).unwrap_or(0);
@@ -250,7 +254,7 @@ fn begun(file: &File) -> i64 {
     time.unwrap_or_else(now)
 }
 
-/// The time at the beginning of a line; times compare as text.
+/// Returns the time at the beginning of a line; times compare as text.
 pub(super) fn time_of(line: &[u8]) -> Option<&str> {
     let beginning = line.get(..TIME_WITHIN).unwrap_or(line);
     let beginning = beginning.utf8_chunks().next()?.valid();
@@ -267,7 +271,7 @@ fn ends_whole(file: &File) -> io::Result<bool> {
     Ok(byte == [b'\n'])
 }
 
-/// Appends lines. Gives how many bytes of whole lines were written, and takes back the part of one.
+/// Appends lines. Returns the bytes of complete lines, and removes an incomplete one.
 fn append(file: &mut File, lines: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     let outcome = loop {
@@ -288,13 +292,13 @@ fn append(file: &mut File, lines: &[u8]) -> (usize, io::Result<()>) {
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |end| end + 1);
     if written > whole {
-        // Where that cannot be, it stays as a line of its own, which readers pass over.
+        // If that fails, it stays as a line of its own, which readers skip.
         let _ = take_back(file, (written - whole) as u64);
     }
     (whole, outcome)
 }
 
-/// Cuts off so many bytes that were written last, unless a command has written behind them.
+/// Removes the last bytes, unless a command has written after them.
 fn take_back(file: &mut File, count: u64) -> io::Result<()> {
     let end = file.stream_position()?;
     file.try_lock()?;

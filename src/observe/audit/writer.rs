@@ -15,24 +15,24 @@ use super::queue::{AuditJob, AuditShared, WaitingBytes};
 use super::trail::Trail;
 use super::trail::{Current, LogFiles};
 
-/// Lines are written together, up to about so many bytes.
+/// Approximate bytes that are written together.
 const BATCH: usize = 256 << 10;
-/// How long an event waits for others: it is on the disk a little later, but who notes the next one
-/// does not have to wake this thread again, which costs as much as a small request.
+/// How long an event waits for others. It reaches the disk a little later, but the next event does not have
+/// to wake this thread, which costs as much as a small request.
 const COMPANY: Duration = Duration::from_millis(5);
-/// How often what was folded is written, and what was lost.
+/// How often combined and lost events are written.
 const TICK: Duration = Duration::from_secs(1);
-/// How long after a failure it is tried again.
+/// Pause after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_STEP: Duration = Duration::from_millis(50);
 
-/// One stream on its way to the disk.
+/// The queue of one stream to the disk.
 struct AuditOutput {
     stream: AuditStream,
     files: LogFiles,
     current: Option<Current>,
     lines: Vec<u8>,
-    /// Whose lines these are, and how long each is.
+    /// The owners of these lines, with the length of each.
     owners: VecDeque<(Arc<WaitingBytes>, usize)>,
 }
 
@@ -40,17 +40,17 @@ struct Pen<'a> {
     jobs: &'a Receiver<AuditJob>,
     shared: &'a AuditShared,
     outputs: [AuditOutput; 2],
-    /// Of what is written here by itself.
+    /// The share of lines that this thread adds.
     own: Arc<WaitingBytes>,
-    /// When what was folded or lost is to be written.
+    /// When combined and lost events are to be written.
     due: Option<Instant>,
-    /// What is to be taken off the counts of lost events when a `lost` is written.
+    /// What to subtract from the counts of lost events when a `lost` is written.
     admits: [u64; 2],
-    /// No more will come.
+    /// No more events will come.
     is_last: bool,
 }
 
-/// Writes until it is told to end, or nobody is left to tell anything.
+/// Writes until it is told to end, or all senders are gone.
 pub(super) fn run(trail: &Trail, jobs: &Receiver<AuditJob>, shared: &AuditShared) {
     let mut pen = Pen {
         jobs,
@@ -84,7 +84,7 @@ pub(super) fn run(trail: &Trail, jobs: &Receiver<AuditJob>, shared: &AuditShared
 }
 
 impl Pen<'_> {
-    /// Waits until there is something to do, and takes what else comes soon.
+    /// Waits for work, and collects what arrives soon after.
     fn gather(&mut self) {
         let is_left = self.outputs.iter().any(|output| !output.lines.is_empty());
         let mut next = if is_left {
@@ -141,7 +141,7 @@ impl Pen<'_> {
         }
     }
 
-    /// Adds what was folded, and how many events were lost, if it is time.
+    /// Adds combined events and counts of lost ones, if it is time.
     fn settle(&mut self) {
         let now = Instant::now();
         let is_due = self.due.is_some_and(|due| due <= now);
@@ -153,7 +153,7 @@ impl Pen<'_> {
             }
             self.admit();
         }
-        // Events are only lost while others wait, so that this always comes after them.
+        // Events are lost only while others wait, so this line always comes after them.
         let has_lost = self.admits == [0; 2] && self.shared.lost().iter().sum::<u64>() > 0;
         if has_lost || self.shared.floods().has_folds() {
             self.be_due();
@@ -179,7 +179,7 @@ impl Pen<'_> {
         self.output(stream).add(line, own);
     }
 
-    /// Writes what there is, of each stream as much as its disk takes.
+    /// Writes the waiting lines of each stream, as much as its disk takes.
     fn write(&mut self) -> io::Result<()> {
         let mut outcome = Ok(());
         for output in &mut self.outputs {
@@ -204,7 +204,7 @@ impl Pen<'_> {
         outcome
     }
 
-    /// False if the server ends meanwhile.
+    /// Waits to try again; returns false if the server ends.
     fn waits_for_retry(&self) -> bool {
         let mut waited = Duration::ZERO;
         while waited < RETRY {
@@ -238,7 +238,7 @@ impl AuditOutput {
         self.owners.push_back((share, line.len()));
     }
 
-    /// Whole lines of so many bytes are written.
+    /// Removes the complete lines of this many bytes.
     fn settle(&mut self, mut written: usize, shared: &AuditShared) {
         self.lines.drain(..written);
         shared.queue(self.stream).waiting.written(written);
@@ -250,7 +250,7 @@ impl AuditOutput {
         }
     }
 
-    /// Writes its lines, and leaves those that were not written.
+    /// Writes its lines; those that were not written stay.
     fn write(&mut self, shared: &AuditShared) -> io::Result<()> {
         while !self.lines.is_empty() {
             let most = self.lines.get(..BATCH).unwrap_or(&self.lines);
@@ -263,7 +263,7 @@ impl AuditOutput {
         Ok(())
     }
 
-    /// Tries to write so many bytes; whoever looks sees how long it takes.
+    /// Tries to write this many bytes; others can see how long it takes.
     fn attempt(&mut self, length: usize, shared: &AuditShared) -> (usize, io::Result<()>) {
         let batch = self.lines.get(..length).unwrap_or(&self.lines);
         shared.writing_since.store(shared.now(), Ordering::Relaxed);

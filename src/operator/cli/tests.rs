@@ -1,10 +1,10 @@
-//! Every command has examples, and they are commands that there are.
+//! Every command has examples, and each of them parses.
 
 use clap::{CommandFactory as _, Parser as _};
 
 use super::Cli;
 
-/// The commands that do something, each with its path.
+/// Returns the commands without subcommands, each with its path.
 fn leaves(command: &clap::Command, path: &str) -> Vec<(String, clap::Command)> {
     let name = format!("{path} {}", command.get_name()).trim().to_owned();
     if command.get_subcommands().next().is_none() {
@@ -14,7 +14,7 @@ fn leaves(command: &clap::Command, path: &str) -> Vec<(String, clap::Command)> {
     below.flat_map(|command| leaves(command, &name)).collect()
 }
 
-/// The words of a line as a shell splits them: no more than quotes are used in the examples.
+/// Splits a line as a shell does; the examples use only quotes.
 fn words(line: &str) -> Vec<String> {
     let parts = line.split('"').enumerate();
     parts
@@ -35,7 +35,7 @@ fn every_command_has_examples_that_can_be_typed() {
         let lines: Vec<_> = help.lines().filter(|line| line.starts_with("  ")).collect();
         assert!(!lines.is_empty(), "{name} has no examples");
         for line in lines {
-            // What stands behind a gap is a remark; what stands before a pipe is another program.
+            // The text behind a gap is a remark; the text before a pipe is another program.
             let line = line.trim_start().split("   ").next().unwrap_or_default();
             for one in line
                 .split("&&")

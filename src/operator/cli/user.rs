@@ -102,7 +102,7 @@ pub struct PasswordSource {
 /// `landfall user set`
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).multiple(true))]
-// The group is all options: in the usage they would stand once more.
+// The group contains all options: the usage would list them twice.
 #[command(override_usage = "landfall user set [OPTIONS] <NAME>")]
 pub struct UserSet {
     /// Name of the user

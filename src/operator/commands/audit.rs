@@ -30,8 +30,11 @@ const BEFORE: usize = 10;
 
 /// Runs the command.
 ///
+///
 /// # Errors
-/// Of the disk, with the folder; a user that is neither an account nor in any event.
+///
+///
+/// Errors of the disk, with the folder; a user that is neither an account nor in any event.
 pub async fn run(config: &Config, command: &cli::AuditFilter) -> anyhow::Result<()> {
     let folder = &config.server.data;
     let mut reader = AuditReader::new(folder);
@@ -96,7 +99,7 @@ fn keep_last<T>(last: &mut VecDeque<T>, one: T, most: usize) {
     }
 }
 
-/// The standard output. False: nobody reads it any more (`| head -1`), which is no error.
+/// The standard output; false for a closed pipe (`| head -1`), which is no error.
 struct Out(BufWriter<Stdout>);
 
 impl Out {
@@ -163,8 +166,11 @@ pub(super) struct RefusedLogin {
 
 /// Returns the last refused logins of this name, oldest first.
 ///
+///
 /// # Errors
-/// Of the disk, with the folder.
+///
+///
+/// Errors of the disk, with the folder.
 pub(super) fn refused_logins(
     config: &Config,
     name: &UserName,
@@ -209,7 +215,7 @@ fn for_people(event: &Value, kind: &str, time: i64) -> String {
         let _ = write!(line, "  {part}");
     }
     if let Some(since) = word(event, "since") {
-        // A folded line stands for many events.
+        // A combined line represents many events.
         let count = number(event, "count").unwrap_or_default();
         let same = event.get("same").and_then(Value::as_array);
         let same = same.into_iter().flatten().filter_map(Value::as_str);
@@ -343,8 +349,8 @@ pub(super) fn note_account(config: &Config, action: AccountAction, name: &UserNa
     );
 }
 
-/// Records what a command has done; a server may be running. The change is already made, so a failure to
-/// record it is reported and does not fail the command.
+/// Records what a command has done, while a server may be running. The change is already made, so a failure
+/// to record it is reported and does not fail the command.
 fn note(config: &Config, event: &Event<'_>) {
     if !config.audit.enabled {
         return;

@@ -33,20 +33,20 @@ pub(super) struct Manifest {
     /// When it began: RFC 3339, in UTC.
     pub(super) made: String,
     /// The absolute path of the configuration file, or, without one, where it would be: paths in the
-    /// configuration start from its folder.
+    /// configuration are relative to its directory.
     pub(super) config: PathBuf,
-    /// Where the files below [`LOGIN`] lie, by their names there.
+    /// The original paths of the files below [`LOGIN`], by their names there.
     pub(super) login: BTreeMap<String, PathBuf>,
 }
 
-/// The places within a backup.
+/// File names in a backup.
 pub(super) const MANIFEST: &str = "backup.json";
 pub(super) const CONFIG: &str = "config.toml";
 pub(super) const KEYS: &str = "keys";
 pub(super) const LOGIN: &str = "login";
 pub(super) const DATA: &str = "data";
 
-/// Names below [`LOGIN`], each with the file that the configuration names.
+/// Returns the names below [`LOGIN`], each with the configured file.
 fn login_files(config: &Config) -> impl Iterator<Item = (&'static str, &Path)> {
     let files = [
         ("user_ca_keys", &config.login.user_ca_keys),
@@ -57,14 +57,17 @@ fn login_files(config: &Config) -> impl Iterator<Item = (&'static str, &Path)> {
 
 /// Copies all state but the homes into a new folder. A server may run meanwhile.
 ///
+///
 /// # Errors
-/// If the folder exists, or something cannot be read or written; what was copied until then stays.
+///
+///
+/// The folder exists, or something cannot be read or written; files copied until then stay.
 pub async fn run(config: &Config, folder: &Path) -> anyhow::Result<()> {
     let data = &config.server.data;
     make_folder(folder)?;
     let to = folder.join(DATA);
     make_folder(&to)?;
-    // The database first: the audit log then has everything that led to it.
+    // The database first, so that the audit log contains everything that led to it.
     let accounts = Accounts::open(config.accounts()).await?;
     let copied = accounts.database().copy_to(&to.join(database::NAME)).await;
     accounts.close().await;
@@ -84,7 +87,7 @@ pub async fn run(config: &Config, folder: &Path) -> anyhow::Result<()> {
     if let Some(file) = &config.file {
         copy(file, &folder.join(CONFIG))?;
     }
-    // Last: a backup without it is not complete, and is not restored.
+    // Last: a backup without it is incomplete and cannot be restored.
     write_manifest(config, folder)?;
     let shown = folder.display();
     Ok(output::print(&format!(
@@ -137,7 +140,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
-/// A folder for this user alone.
+/// Creates a folder for this user alone.
 fn make_folder(folder: &Path) -> anyhow::Result<()> {
     let made = DirBuilder::new().mode(0o700).create(folder);
     made.with_context(|| format!("cannot create the folder {}", folder.display()))

@@ -1,4 +1,4 @@
-//! `landfall completions`: the script that makes a shell ask this program for completions.
+//! `landfall completions`: prints the script with which a shell gets completions from this program.
 
 use std::io;
 
@@ -9,8 +9,11 @@ use crate::operator::output::print;
 
 /// Prints the script for a shell.
 ///
+///
 /// # Errors
-/// One of the standard output.
+///
+///
+/// Errors of the standard output.
 pub fn run(shell: Shell) -> io::Result<()> {
     let shells = Shells::builtins();
     let Some(completer) = shells.completer(&shell.to_string()) else {

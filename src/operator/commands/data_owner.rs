@@ -31,7 +31,7 @@ impl DataOwner {
         Ok(Self(owner.filter(|(uid, _)| !uid.is_root())))
     }
 
-    /// Their group.
+    /// Returns their group.
     pub(super) fn group(&self) -> Option<u32> {
         self.0.map(|(_, gid)| gid.as_raw())
     }
@@ -41,7 +41,7 @@ impl DataOwner {
             return Ok(Acting(None));
         };
         let groups = getgroups().context("cannot ask for the groups of this process")?;
-        // From here on they are given back however this ends.
+        // From here on they are restored in any case.
         let acting = Acting(Some(groups));
         setgroups(&[gid])
             .and_then(|()| setegid(gid))
@@ -55,7 +55,7 @@ impl Drop for Acting {
     fn drop(&mut self) {
         if let Some(groups) = &self.0 {
             let root = (Uid::from_raw(0), Gid::from_raw(0));
-            // Root's saved ids allow it; if the kernel refuses, later steps fail in their own words.
+            // Root's saved ids allow it; if the kernel refuses, later steps report their own errors.
             let _ = seteuid(root.0)
                 .and_then(|()| setegid(root.1))
                 .and_then(|()| setgroups(groups));

@@ -8,10 +8,13 @@ use crate::config::Config;
 use crate::operator::cli;
 use crate::operator::output;
 
-/// Hashes a password with the argon2 settings of the config, for `password_hash` of a declared user.
+/// Hashes a password with the configured argon2 settings, for `password_hash` of a declared user.
+///
 ///
 /// # Errors
-/// There is no password, or none that may be set.
+///
+///
+/// There is no password, or it cannot be set.
 pub async fn run(config: &Config, command: &cli::HashPassword) -> anyhow::Result<()> {
     let password = if command.password_stdin {
         input::password_from_stdin()?

@@ -25,7 +25,7 @@ pub(super) fn is_interactive() -> bool {
 pub(super) fn password_from_stdin() -> anyhow::Result<Password> {
     // One byte beyond the limit shows that the line is too long.
     let room = MAX_PASSWORD + "\r\n".len() + 1;
-    // Reserved at once: a buffer that grows leaves copies of the password in memory.
+    // Allocated at once: a growing buffer would leave copies of the password in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
     let most = u64::try_from(room).unwrap_or(u64::MAX);
     io::stdin()

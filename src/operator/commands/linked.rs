@@ -14,8 +14,8 @@ use crate::session::open_home;
 use crate::store::{Kind, Store};
 use crate::values::path::VPath;
 
-/// A warning for each link on the way to a directory with permissions of its own, since they do not hold where it
-/// leads, and for each such directory that is not there. None from a disk that does not answer.
+/// Returns a warning for each link on the path of a directory with its own permissions, since they do not
+/// apply to its target, and for each missing directory. Skips a disk that does not answer.
 pub(super) async fn warnings(account: &Account) -> Vec<String> {
     let name = &account.name;
     let link = |link: VPath| {
@@ -30,10 +30,13 @@ pub(super) async fn warnings(account: &Account) -> Vec<String> {
     links.chain(found.missing.into_iter().map(gap)).collect()
 }
 
-/// Makes the directories with permissions of their own that are not there; returns them.
+/// Creates missing directories that have their own permissions; returns them.
+///
 ///
 /// # Errors
-/// Of the disk, with the directory.
+///
+///
+/// Errors of the disk, with the directory.
 pub(super) async fn make(account: &Account, umask: u32) -> anyhow::Result<Vec<VPath>> {
     let gaps = look(account).await.missing;
     let (home, wanted) = (account.home.clone(), gaps.clone());
@@ -53,14 +56,14 @@ pub(super) async fn make(account: &Account, umask: u32) -> anyhow::Result<Vec<VP
     Ok(gaps)
 }
 
-/// What stands in the place of directories that have permissions of their own.
+/// Problems with directories that have their own permissions.
 #[derive(Default)]
 struct DirectoryProblems {
     links: Vec<VPath>,
     missing: Vec<VPath>,
 }
 
-/// Looks into the home of an account with directories that have permissions of their own.
+/// Examines the home of an account for such problems.
 async fn look(account: &Account) -> DirectoryProblems {
     let permissions = account.settings.rules.permissions.clone();
     if permissions.everywhere().is_some() {
@@ -87,7 +90,7 @@ fn find_problems(home: &Path, permissions: &Permissions) -> DirectoryProblems {
             store.metadata(&directory, false),
             Err(Error::Os(Errno::NOENT))
         ) {
-            // Nothing is made beyond a link, of which there is a warning.
+            // Nothing is created beyond a link, which has a warning.
             found.missing.push(directory);
         }
     }

@@ -1,5 +1,5 @@
-//! `landfall man`: a page for each command, from the same table that reads them, and pages of the configuration and
-//! of files.
+//! `landfall man`: a page for each command, generated from the command line's definition, and pages of the
+//! configuration and of files.
 
 use std::fs;
 use std::path::Path;
@@ -11,13 +11,16 @@ use clap_mangen::roff::{Roff, bold, roman};
 use crate::config::{self, Setting};
 use crate::operator::cli::Cli;
 
-/// The page of files, exit statuses and environment; its text does not follow from code.
+/// The page of files, exit codes and environment, which is not generated.
 const FILES: &str = include_str!("landfall-files.5");
 
 /// Writes the pages into a folder: `landfall-user-add.1`, `landfall-config.5`, ...
 ///
+///
 /// # Errors
-/// One of the folder.
+///
+///
+/// Errors of the folder.
 pub fn write(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder)
         .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
@@ -26,7 +29,7 @@ pub fn write(folder: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write the manual pages into {}", folder.display()))
 }
 
-/// The page of config.toml.
+/// Returns the page of config.toml.
 fn configuration() -> String {
     let mut page = Roff::new();
     page.control("TH", ["landfall-config", "5"]);

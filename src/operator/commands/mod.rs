@@ -1,5 +1,5 @@
-//! What the operator's commands do. Account commands work on the database directly, whether or not
-//! a server is running; what is about a running server goes through its control socket.
+//! The operator's commands. Commands about accounts use the database directly, whether or not a server is
+//! running; commands about the running server use its control socket.
 
 pub mod audit;
 pub mod backup;

@@ -58,8 +58,8 @@ async fn users(accounts: &Accounts, name: Option<&str>) -> anyhow::Result<Vec<Ac
     }
 }
 
-/// Counts homes: in the running server, which can hold changes back meanwhile, or else here. Prints a
-/// line for each as soon as it is counted: a disk that hangs must not hide the others.
+/// Counts homes: in the running server, which can delay changes meanwhile, or else here. Prints each result
+/// immediately: a disk that hangs must not hide the others.
 async fn count(
     config: &Config,
     ledgers: &Ledgers,

@@ -11,8 +11,8 @@ use crate::control::RunningServer;
 use crate::io::disks::Mounts;
 use crate::session;
 
-/// Refuses a home that may hold more than one account's files: a link, the root, or one with a file system
-/// mounted in it. Called before the account is removed.
+/// Refuses a home that may contain more than one account's files: a link, the root, or one with a mount
+/// point in it. Called before the account is removed.
 pub(super) fn check(home: &Path) -> anyhow::Result<()> {
     let shown = home.display();
     let Ok(metadata) = home.symlink_metadata() else {
@@ -28,7 +28,7 @@ pub(super) fn check(home: &Path) -> anyhow::Result<()> {
     if !metadata.is_dir() || home.parent().is_none() {
         bail!("{shown} is not deleted: it is no home");
     }
-    // Without /proc, a mount is noticed when its removal fails.
+    // Without /proc, the removal of a mount point fails later.
     if let Some(mount) = Mounts::now().within(home).next() {
         bail!(
             "{shown} is not deleted: another file system is mounted on {}; unmount it first",
@@ -38,8 +38,7 @@ pub(super) fn check(home: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until the sessions of a removed account have left its home, and deletes it with all that is
-/// in it.
+/// Waits until the sessions of a removed account have ended, and deletes its home with its contents.
 pub(super) async fn delete(data: &Path, user: &UserName, home: PathBuf) -> anyhow::Result<()> {
     let left = format!(
         "{user} is removed, but not all of the files in {}",

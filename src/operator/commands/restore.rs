@@ -1,5 +1,5 @@
-//! `landfall restore`: puts back what `landfall backup` copied. Files with other content that are in the
-//! way are kept beside the restored ones, and no audit log is ever deleted.
+//! `landfall restore`: puts back what `landfall backup` copied. Other files in the way are kept beside the
+//! restored ones, and no audit log is deleted.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -19,17 +19,20 @@ use crate::operator::output;
 use crate::quota;
 use crate::values::time::{compact_utc, now};
 
-/// Restores a backup: to where it came from, or to the place of another configuration file.
+/// Restores a backup to its original paths, or beside another configuration file.
+///
 ///
 /// # Errors
-/// If the folder is not a whole backup, a server runs, or something cannot be read or written. Nothing
-/// that was there before is lost then.
+///
+///
+/// The folder is not a complete backup, a server runs, or something cannot be read or written. No existing
+/// data is lost then.
 pub async fn run(config: Option<&Path>, folder: &Path) -> anyhow::Result<()> {
     let manifest = read_manifest(folder)?;
     let config_file = std::path::absolute(config.unwrap_or(&manifest.config))?;
     let data = data_folder(folder, &config_file)?;
 
-    // Opened with the rights of the person who restores: the owner of the data may not be able to.
+    // Opened with the rights of the user who restores: the owner of the data may lack them.
     let kept_config = RestoreSource::find(&folder.join(CONFIG), &config_file)?;
     let mut login = Vec::new();
     for (name, place) in &manifest.login {
@@ -52,7 +55,7 @@ pub async fn run(config: Option<&Path>, folder: &Path) -> anyhow::Result<()> {
     for source in login {
         restore.put(source)?;
     }
-    // The files of keys that it names are there now.
+    // The key files that it names exist now.
     let config = read_config(folder, &config_file)?;
     let keys = sources(&folder.join(KEYS), &config.server.keys)?;
     let state = sources(&folder.join(DATA), &data)?;
@@ -74,14 +77,14 @@ pub async fn run(config: Option<&Path>, folder: &Path) -> anyhow::Result<()> {
         database.close().await;
         distrusted?;
     }
-    // Last: with it, the server can be started.
+    // Last: the server can start only with it.
     if let Some(source) = kept_config {
         restore.put(source)?;
     }
     Ok(output::print(&restore.text(folder, &manifest))?)
 }
 
-/// Where the data goes: known also while the configuration names files that are not back yet.
+/// Returns the data folder, even if the configuration names files that are not restored yet.
 fn data_folder(folder: &Path, config_file: &Path) -> anyhow::Result<PathBuf> {
     match read_config(folder, config_file) {
         Ok(config) => Ok(config.server.data),
@@ -92,7 +95,7 @@ fn data_folder(folder: &Path, config_file: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// The place of a file beside the configuration moves with that.
+/// Moves the path of a file in the configuration's directory along with it.
 fn moved(file: &Path, from: &Path, to: &Path) -> PathBuf {
     let folders = (from.parent(), to.parent());
     if let (Some(from), Some(to)) = folders
@@ -114,7 +117,7 @@ fn read_manifest(folder: &Path) -> anyhow::Result<Manifest> {
     serde_json::from_str(&text).with_context(|| format!("cannot understand {}", file.display()))
 }
 
-/// The configuration as it will be once it is back in its place.
+/// Reads the configuration as if it were restored.
 fn read_config(folder: &Path, place: &Path) -> Result<Config, Faults> {
     let base = place.parent().unwrap_or(Path::new("/"));
     let file = folder.join(CONFIG);
@@ -129,14 +132,14 @@ fn prepare_folder(folder: &Path) -> anyhow::Result<()> {
     made.with_context(|| format!("cannot create {}", folder.display()))
 }
 
-/// A file of the backup, and where it goes.
+/// A file of the backup and its destination.
 struct RestoreSource {
     file: File,
     target: PathBuf,
 }
 
 impl RestoreSource {
-    /// `None` if the backup does not have it.
+    /// Finds a file; `None` if the backup does not have it.
     fn find(file: &Path, target: &Path) -> anyhow::Result<Option<Self>> {
         match File::open(file) {
             Ok(opened) => Ok(Some(Self {
@@ -154,7 +157,7 @@ impl RestoreSource {
     }
 }
 
-/// The files of a folder of the backup, in the order of their names.
+/// Returns the files of a folder in the backup, by name.
 fn sources(folder: &Path, target: &Path) -> anyhow::Result<Vec<RestoreSource>> {
     let shown = folder.display();
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {shown}"))?;
@@ -172,11 +175,11 @@ fn sources(folder: &Path, target: &Path) -> anyhow::Result<Vec<RestoreSource>> {
     Ok(found)
 }
 
-/// What has been done so far.
+/// The progress of a restore.
 struct Restore {
-    /// The group that reads files of root's, if root restores for another user.
+    /// The group that reads root's files, if root restores for another user.
     group: Option<u32>,
-    /// Ends the name of what was there before.
+    /// Suffix for files that were there before.
     suffix: String,
     restored: usize,
     kept: Vec<PathBuf>,
@@ -200,7 +203,7 @@ impl Restore {
 
     fn put_file(&mut self, mut source: File, target: &Path) -> io::Result<()> {
         self.restored += 1;
-        // Of a database, part of the content may be in its journal.
+        // Part of a database's content may be in its journal.
         if !target.ends_with(database::NAME) && is_same(&mut source, target)? {
             return Ok(());
         }
@@ -214,8 +217,8 @@ impl Restore {
         fs::rename(&new, target)
     }
 
-    /// Gives the new file the readers of the old one. The configuration may belong to root and be
-    /// read by the server's group.
+    /// Gives the new file the readers of the old one. The configuration may belong to root and be readable
+    /// by the server's group.
     fn set_access(&self, new: &File, target: &Path) -> io::Result<()> {
         let is_root = geteuid().is_root();
         match (fs::symlink_metadata(target), self.group) {
@@ -270,7 +273,7 @@ impl Restore {
     }
 }
 
-/// Has the file this content? The source is at its start again afterwards.
+/// Returns whether the file has this content. Rewinds the source.
 fn is_same(source: &mut File, target: &Path) -> io::Result<bool> {
     let found = match fs::read(target) {
         Ok(found) => found,

@@ -10,17 +10,20 @@ use crate::accounts;
 use crate::config::Config;
 use crate::database;
 
-/// Refuses what was found in the current folder if that lies in the home of an account: a client may have put
-/// it there. Homes are known from the data that the config names, from data in the folders above, and from the
-/// server that is installed.
+/// Refuses a configuration or data folder that was found in the current directory if that is in the home of
+/// an account: a client may have put it there. Homes are known from the configured data, from data in
+/// parent directories, and from the installed server.
+///
 ///
 /// # Errors
-/// Which home it is.
+///
+///
+/// The home that contains it.
 pub async fn refuse_home(config: &Config) -> anyhow::Result<()> {
     if !config.is_found_here {
         return Ok(());
     }
-    // Without links.
+    // With links resolved.
     let here = current_dir()?;
     let installed = Config::installed().map(|config| config.server.data);
     let above = here
@@ -35,12 +38,12 @@ pub async fn refuse_home(config: &Config) -> anyhow::Result<()> {
         .collect();
     known.sort_unstable();
     known.dedup();
-    // First what is known without opening a database, which may be a client's, too.
+    // First the homes that are known without opening a database, which may be a client's, too.
     let mut homes: Vec<_> = known.iter().map(|data| data.join("homes")).collect();
     refuse_within(&homes, &here)?;
     homes.clear();
     for data in &known {
-        // One that this user cannot read is not theirs.
+        // A database that this user cannot read is not theirs.
         homes.extend(accounts::homes_elsewhere_of(data).await.unwrap_or_default());
     }
     refuse_within(&homes, &here)

@@ -61,8 +61,8 @@ pub async fn run(config: &Config, command: cli::UserCommand) -> anyhow::Result<(
     result
 }
 
-/// Has the account of a change anything with which somebody could log in? `None` if there is no account. A
-/// certificate may be a key.
+/// Returns whether the account has a credential to log in with; `None` if there is no account. A
+/// certificate counts as a key.
 async fn login_ways(
     config: &Config,
     accounts: &Accounts,

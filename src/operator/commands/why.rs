@@ -43,7 +43,7 @@ impl Running {
         })
     }
 
-    /// The ban of an address.
+    /// Returns the ban of an address.
     fn ban(&self, address: IpAddr) -> Option<&BanEntry> {
         let is_of = |ban: &&BanEntry| {
             let network = ban.source.parse::<Network>();
@@ -55,8 +55,11 @@ impl Running {
 
 /// Explains whether the user can log in from this address, by default that of the last refused login.
 ///
+///
 /// # Errors
-/// Of the database, the audit log or the server.
+///
+///
+/// Errors of the database, the audit log or the server.
 pub(super) async fn explain(
     config: &Config,
     accounts: &Accounts,

@@ -145,7 +145,7 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
     frame.render_stateful_widget(table, area, &mut state);
 }
 
-/// Returns the client's name for itself.
+/// Returns the client's identification.
 fn software(session: &OpenSession) -> &str {
     session.client.trim_start_matches("SSH-2.0-")
 }
@@ -154,8 +154,8 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// The widths of columns, each with a title, its least width and the one that it wants: what the least
-/// ones leave of the room goes to the first columns that want more.
+/// Returns the widths of columns, each with a title, its minimum and its preferred width: space beyond the
+/// minimum goes to the first columns that prefer more.
 fn fit(columns: &[(&str, usize, usize)], room: u16) -> Vec<Constraint> {
     let between = columns.len().saturating_sub(1);
     let least = columns.iter().map(|(_, least, _)| least).sum::<usize>();

@@ -95,7 +95,7 @@ pub(super) struct ShownAccount {
     pub(super) home: Option<UsedHome>,
 }
 
-/// See the module's description.
+/// The view; see the module documentation.
 #[derive(Default)]
 pub(super) struct View {
     rows: Vec<TopRow>,

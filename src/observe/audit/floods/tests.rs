@@ -8,7 +8,7 @@ use super::super::event::LoginEvent;
 use super::*;
 use crate::observe::outcome::{LoginMethod, RefusalReason};
 
-/// Takes events, and sees what is written.
+/// Feeds events, and records what is written.
 struct Log {
     floods: Floods,
     now: Instant,
@@ -107,7 +107,7 @@ fn a_flood_from_one_address_is_bounded_and_counted() {
         for number in 0..1000 {
             log.login(&format!("user{}", number % 2), 1, Some("wrong"));
         }
-        // Beside it another is refused, now and then.
+        // Another client is refused meanwhile, now and then.
         log.login(
             "anna",
             2,
@@ -142,9 +142,9 @@ fn a_flood_from_many_addresses_is_bounded_and_counted() {
     assert!(while_it_lasts < most as usize + 8192, "{while_it_lasts}");
     assert!(log.bytes[0] < most as usize + 16_384, "{}", log.bytes[0]);
     assert_eq!(log.count(|_| true), 300_000);
-    // The reasons are counted apart.
+    // Reasons are counted separately.
     assert_eq!(log.count(|line| line["reason"] == "late"), 30_000);
-    // Ten minutes later all have their budgets back.
+    // Ten minutes later all budgets are full.
     log.pass(600);
     let before = log.lines.len();
     log.login("anna", 77, Some("wrong"));
@@ -245,7 +245,7 @@ fn there_is_an_end_to_what_is_remembered() {
     log.end();
     assert_eq!(log.count(|line| line["event"] == "login"), 60_000);
     assert_eq!(log.count(|line| line["event"] == "refused"), 20_000);
-    // Once their budgets are whole again, others have room.
+    // Once their budgets are full again, others have room.
     log.pass(600);
     log.login("x", 1 << 30, Some("wrong"));
     assert!(log.floods.sources.budgets.len() < 10);
