@@ -78,7 +78,7 @@ impl fmt::Display for Exceeded {
                 let (used, limit) = (show_rounded(used), show_rounded(limit));
                 write!(f, "Quota exceeded: {used} of {limit} used")?;
                 match wanted {
-                    Some(wanted) => write!(f, ", {} more wanted", show_rounded(wanted)),
+                    Some(wanted) => write!(f, ", {} more needed", show_rounded(wanted)),
                     None => Ok(()),
                 }
             }
@@ -160,12 +160,14 @@ impl fmt::Display for UnfinishedOverwrite {
         match self.cause {
             Some(Errno::NOENT) => f.write_str("The new file was removed before it was closed")?,
             Some(errno) => f.write_str(&describe(errno))?,
-            None => f.write_str("Not all of the new file has come")?,
+            None => f.write_str("The new file is incomplete")?,
         }
-        f.write_str("; the old one stays as it was")?;
+        f.write_str("; the existing file is unchanged")?;
         f.write_str(match self.kept {
-            KeptPart::Part => ", and what has come is beside it with .filepart behind its name",
-            KeptPart::Hidden => ", and what has come is beside it under a hidden name",
+            KeptPart::Part => {
+                ", and the received data is in a file of the same name with .filepart"
+            }
+            KeptPart::Hidden => ", and the received data is in a hidden file beside it",
             KeptPart::Nothing => "",
         })
     }

@@ -93,7 +93,7 @@ impl Scene {
         let nth = self.ended.get() + 1;
         self.ended.set(nth);
         wait_until(&format!("session {nth} is ended"), STEP, || {
-            self.server.log().matches("a session is ended").count() == nth
+            self.server.log().matches("closing a session").count() == nth
         });
         let output = held.ended();
         assert!(!output.status.success());
@@ -132,7 +132,7 @@ fn a_certificate_of_a_trusted_authority_lets_its_principals_in() {
             .unwrap()
             .success()
     );
-    assert!(scene.server.log().contains("it is one for hosts"));
+    assert!(scene.server.log().contains("it is a host certificate"));
     scene.sign("ca", &ALICE);
     assert!(
         connection

@@ -110,7 +110,7 @@ fn declared_users_are_there_at_the_start_and_after_a_reload() {
     assert!(line("alice ").contains(" command "), "{list}");
     // What has not changed is left alone.
     let said = reload(&server);
-    assert_eq!(said, "no setting that can change now has changed\n");
+    assert_eq!(said, "no live setting has changed\n");
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn one_account_cannot_take_the_descriptors_of_all() {
     );
     assert_eq!(
         message,
-        "Too many files and directories are open in the sessions of this account (limit 100)"
+        "Too many open files and directories in the sessions of this account (limit 100)"
     );
     let (more, _) = fill(&mut second);
     assert_eq!(more.len(), 0, "another session of the same account");

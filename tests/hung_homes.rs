@@ -53,7 +53,7 @@ fn is_counted(server: &TestServer, user: &str) -> bool {
     let user = format!("user=\"{user}\"");
     let log = server.log();
     let mut lines = log.rsplit("the settings are from").next().unwrap().lines();
-    lines.any(|line| line.contains("the files are counted") && line.contains(&user))
+    lines.any(|line| line.contains("files counted") && line.contains(&user))
 }
 
 #[test]

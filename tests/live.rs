@@ -134,10 +134,7 @@ fn safe_overwrites_begin_with_the_next_file() {
     assert!(scene.hidden_paths().is_empty());
     assert_eq!(s.close(&file), code::OK);
     let said = set(&scene.server, &["--safe-overwrite", "on"]);
-    assert!(
-        said.ends_with("safely\n1 open session has it now\n"),
-        "{said}"
-    );
+    assert!(said.ends_with("safely\nUpdated 1 open session\n"), "{said}");
     let file = s.opened("/f", NEW);
     assert_eq!(scene.hidden_paths().len(), 1);
     assert_eq!(s.close(&file), code::OK);
@@ -151,7 +148,7 @@ fn permissions_hold_at_once_for_what_is_open_too() {
     let file = s.opened("/new", NEW);
     assert_done(&s.try_write(&file, 0, b"before"));
     let said = set(&scene.server, &["--permissions", "read-only"]);
-    assert!(said.ends_with("\n1 open session has it now\n"), "{said}");
+    assert!(said.ends_with("\nUpdated 1 open session\n"), "{said}");
     let refused = s.try_write(&file, 6, b"after");
     assert_eq!(refused.code(), code::PERMISSION_DENIED, "{refused:?}");
     assert_eq!(s.remove("/old"), code::PERMISSION_DENIED);
@@ -181,7 +178,7 @@ fn who_is_disabled_removed_moved_or_expired_is_told_and_gone() {
         let said = user(&server, args);
         assert_told(&held.ended(), words);
         // The server may have noticed by itself, and the client left, before the command told it.
-        let is_said = said.ends_with("\n1 open session was ended\n");
+        let is_said = said.ends_with("\nClosed 1 open session\n");
         assert!(is_said || server.log().contains(words), "{said}");
         assert!(!his.is_closed(), "{args:?}");
     }
@@ -200,7 +197,7 @@ fn what_takes_nothing_away_ends_nothing() {
         &["--max-sessions", "1"],
     ] {
         let said = set(&server, options);
-        assert!(said.ends_with("1 open session has it now\n"), "{said}");
+        assert!(said.ends_with("Updated 1 open session\n"), "{said}");
         held.assert_alive();
     }
     held.leave();
@@ -216,9 +213,9 @@ fn a_session_ends_when_its_account_expires_meanwhile() {
     let soon = i64::try_from(now.as_secs()).unwrap() + 3;
     let soon = landfall::values::time::rfc3339(soon);
     let said = set(&server, &["--expires", &soon]);
-    assert!(said.ends_with("1 open session has it now\n"), "{said}");
+    assert!(said.ends_with("Updated 1 open session\n"), "{said}");
     wait_until("the log says so", Duration::from_secs(3) + NOTICED, || {
-        server.log().contains("a session is ended")
+        server.log().contains("closing a session")
     });
     assert_told(&held.ended(), "has expired");
 }
@@ -234,7 +231,7 @@ fn another_password_ends_the_sessions_that_came_by_the_old_one() {
     );
     assert_eq!(
         said.accepted(),
-        "alice has a new password\n1 open session has it now\n1 open session was ended\n"
+        "alice has a new password\nUpdated 1 open session\nClosed 1 open session\n"
     );
     assert_ended(&old);
     by_key.assert_alive();
@@ -291,7 +288,7 @@ fn a_removed_key_ends_the_sessions_that_came_by_it() {
         &["key", "rm", USER, key["fingerprint"].as_str().unwrap()],
     );
     assert!(
-        said.contains("2 open sessions have it now\n1 open session was ended\n"),
+        said.contains("2 open sessions have it now\nClosed 1 open session\n"),
         "{said}"
     );
     assert_ended(&by_second);
@@ -330,7 +327,7 @@ fn an_account_that_was_made_again_is_another_one() {
     user(&server, &["rm", USER]);
     server.add_user(USER, PASSWORD, &[&server.public_key()]);
     wait_until("the server notices", NOTICED, || {
-        server.log().contains("a session is ended")
+        server.log().contains("closing a session")
     });
     assert_told(&held.ended(), "has been removed");
 }

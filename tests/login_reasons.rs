@@ -218,7 +218,7 @@ fn user_why_says_what_would_happen_now() {
     let server = TestServer::start();
     let public = server.public_key();
     let shown = why(&server, &[USER]);
-    assert!(shown.contains("password  ") && shown.contains("accepted, if it is the right one"));
+    assert!(shown.contains("password  ") && shown.contains("accepted if it is the right one"));
     assert!(
         shown.contains("has no refused login of this name"),
         "{shown}"
@@ -235,7 +235,7 @@ fn user_why_says_what_would_happen_now() {
         ),
         (
             &["--login", "publickey"],
-            "refused: the account wants a key first",
+            "refused: the account requires a key first",
         ),
         (
             &["--login", "publickey+password"],

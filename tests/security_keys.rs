@@ -281,6 +281,6 @@ fn a_session_ends_when_its_key_comes_to_require_more() {
     connection.sftp().assert_alive();
     declare("");
     wait_until("the session is ended", STEP, || {
-        server.log().contains("a session is ended")
+        server.log().contains("closing a session")
     });
 }

@@ -107,7 +107,11 @@ fn who_is_ended_is_told_why_and_nobody_else_notices() {
         .admin(&["session", "kill", &listed[1]], "")
         .accepted();
     let output = second.ended();
-    assert!(output.err().contains("The operator has ended this session"));
+    assert!(
+        output
+            .err()
+            .contains("The operator has closed this session")
+    );
 
     // An id is never used again.
     let third = Held::open(&server);

@@ -86,7 +86,7 @@ fn one_account_cannot_take_the_connections_of_all() {
     // A refusal is no failed login.
     assert_eq!(
         server.admin(&["ban", "list"], "").accepted(),
-        "No source is banned\n"
+        "No address is banned\n"
     );
     for failed in ["failed", "banned"] {
         assert!(!server.log().contains(failed), "{}", server.log());

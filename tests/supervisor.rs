@@ -132,7 +132,7 @@ fn a_server_whose_shard_dies_ends_with_an_error_so_that_it_is_started_anew() {
     let output = server.wait(STEP).failed();
     for words in [
         "shard 1 has died: the server ends, so that it can be started anew",
-        "landfall: a part of the server has died: see the log",
+        "landfall: a thread of the server has panicked: see the log",
     ] {
         assert!(output.err().contains(words), "{}", output.describe());
     }

@@ -135,7 +135,7 @@ fn how_files_are_overwritten_is_a_users_own_choice_or_that_of_the_config() {
     for (choice, words, value) in [
         ("on", "safely", json!(true)),
         ("off", "in place", json!(false)),
-        ("default", "as the config says", Value::Null),
+        ("default", "as configured", Value::Null),
     ] {
         let new = format!("new-{choice}");
         let add = ["user", "add", &new, "--no-password"];

@@ -31,7 +31,7 @@ pub(super) fn check(
         return refused("its authority is not trusted");
     }
     let Some(own) = keys::from_wire(key) else {
-        return refused("its key is of a kind or size that may not log in");
+        return refused("its key has a type or size that is not accepted");
     };
     if certificate.is_signed_with_sha1 {
         return refused("it is signed with SHA-1");
@@ -40,7 +40,7 @@ pub(super) fn check(
         return Err(LoginRefusal::Revoked);
     }
     if !certificate.is_for_users {
-        return refused("it is one for hosts");
+        return refused("it is a host certificate");
     }
     let seconds = u64::try_from(now).unwrap_or(0);
     if seconds < certificate.valid_after || seconds >= certificate.valid_before {
@@ -48,7 +48,7 @@ pub(super) fn check(
     }
     // Without principals it would be valid for every account.
     if !certificate.principals.iter().any(|one| one == name) {
-        return refused("the account is not among its principals");
+        return refused("the account is not one of its principals");
     }
     options(certificate, keys::is_security_key(&own), from)
 }
@@ -75,16 +75,18 @@ fn options(
                     networks.split(',').map(str::parse).collect();
                 let has = |networks: Vec<Network>| networks.iter().any(|one| one.contains(from));
                 if !networks.is_ok_and(has) {
-                    return refused("it is not for the client's address");
+                    return refused("it is not valid for the client's address");
                 }
             }
             ("force-command", "internal-sftp") => allowed.only_sftp = true,
-            ("force-command", _) => return refused("it is for a command that is not here"),
+            ("force-command", _) => {
+                return refused("it forces a command that this server does not have");
+            }
             ("verify-required", _) if is_security_key => allowed.required.verification = true,
             ("verify-required", _) => {
-                return refused("its kind of key cannot verify its user, as it requires");
+                return refused("it requires user verification, which its kind of key cannot do");
             }
-            _ => return refused("it has an option that is not known here"),
+            _ => return refused("it has an unknown critical option"),
         }
     }
     Ok(allowed)

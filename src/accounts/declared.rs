@@ -74,7 +74,7 @@ impl Accounts {
                 Some(row) if !row.settings.declared => faults.push((
                     name.clone(),
                     format!(
-                        "there is a user {name} already, made by a command: take [user.{name}] out, or make room with landfall user rm {name} (the files stay)"
+                        "a user {name} already exists, added by a command: remove [user.{name}], or remove that user with landfall user rm {name} (the files stay)"
                     ),
                 )),
                 Some(row) => match self.adapt(change, disks, row, user).await {

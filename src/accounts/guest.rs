@@ -32,7 +32,7 @@ impl Accounts {
         if !found.settings.declared {
             if guest.enabled {
                 bail!(
-                    "guest.name is {name}, but there is a user {name} already: choose another name for the guest, or remove the user with: landfall user rm {name}"
+                    "guest.name is {name}, but a user {name} already exists: choose another name for the guest, or remove the user with: landfall user rm {name}"
                 );
             }
             return Ok(());

@@ -73,10 +73,7 @@ impl Homes {
     ) -> anyhow::Result<Stored> {
         let own = self.homes.join(name.as_str());
         if wish.is_none() && home != own {
-            bail!(
-                "{} is a link; name the folder that it leads to with --home",
-                own.display()
-            );
+            bail!("{} is a link; give its target with --home", own.display());
         }
         let shown = home.display();
         if home == own {
@@ -89,7 +86,7 @@ impl Homes {
         ] {
             if folder.starts_with(&home) {
                 bail!(
-                    "{shown} cannot be a home: {what} would lie in it ({})",
+                    "{shown} cannot be a home: it would contain {what} ({})",
                     folder.display()
                 );
             }
@@ -99,7 +96,7 @@ impl Homes {
         }
         if home.starts_with(&self.data) && !home.starts_with(&self.homes) {
             bail!(
-                "{shown} cannot be a home: inside the data folder homes lie in {}",
+                "{shown} cannot be a home: homes inside the data folder belong in {}",
                 self.homes.display()
             );
         }
@@ -233,7 +230,7 @@ fn take<T>(answers: &mut FolderAnswers<T>, folder: &Path) -> anyhow::Result<T> {
 
 /// Returns the error for a folder on a disk that hangs.
 pub(super) fn silence(folder: &Path) -> String {
-    format!("the disk of {} does not answer", folder.display())
+    format!("the disk of {} does not respond", folder.display())
 }
 
 /// Returns the path of a home with links resolved.
@@ -287,13 +284,13 @@ fn make(home: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(home)
-        .with_context(|| format!("cannot make {shown}"))
+        .with_context(|| format!("cannot create {shown}"))
 }
 
 /// Returns the absolute path without links and "..", for a path whose last component may be missing.
 fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
     let absolute =
-        std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
+        std::path::absolute(path).with_context(|| format!("{} is not a path", path.display()))?;
     let mut existing = absolute.as_path();
     let mut missing: Vec<OsString> = Vec::new();
     loop {
@@ -308,11 +305,11 @@ fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
                         missing.push(name.to_owned());
                         existing = parent;
                     }
-                    _ => bail!("{} leads through folders that do not exist", path.display()),
+                    _ => bail!("{} has parent folders that do not exist", path.display()),
                 }
             }
             Err(failure) if failure.kind() == io::ErrorKind::NotFound => {
-                bail!("{} is a link to nothing", existing.display())
+                bail!("{} is a broken link", existing.display())
             }
             Err(failure) => {
                 return Err(failure).with_context(|| format!("cannot use {}", existing.display()));

@@ -28,7 +28,7 @@ pub fn decode(bytes: &[u8]) -> anyhow::Result<String> {
         [0xfe, 0xff, rest @ ..] => utf_16(rest, u16::from_be_bytes)?,
         _ => {
             let rest = bytes.strip_prefix(UTF_8).unwrap_or(bytes);
-            str::from_utf8(rest).context("this is no text")?.to_owned()
+            str::from_utf8(rest).context("this is not text")?.to_owned()
         }
     };
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
@@ -37,10 +37,10 @@ pub fn decode(bytes: &[u8]) -> anyhow::Result<String> {
 fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> anyhow::Result<String> {
     let (units, rest) = bytes.as_chunks();
     if !rest.is_empty() {
-        bail!("this is UTF-16, and cut short");
+        bail!("this is truncated UTF-16");
     }
     let units: Vec<u16> = units.iter().map(|pair| unit(*pair)).collect();
-    String::from_utf16(&units).context("this is no text")
+    String::from_utf16(&units).context("this is not text")
 }
 
 impl AuthorizedKey {
@@ -62,7 +62,7 @@ impl AuthorizedKey {
             }
         }
         if keys.is_empty() {
-            bail!("there is no key in it");
+            bail!("it contains no key");
         }
         Ok(keys)
     }
@@ -93,7 +93,7 @@ pub(super) fn lines(text: &str) -> anyhow::Result<Vec<(usize, Cow<'_, str>)>> {
 
 /// Converts a key to OpenSSH's format, from the lines between [`BEGIN`] and [`END`].
 fn one_line<'a>(mut block: impl Iterator<Item = &'a str>) -> anyhow::Result<String> {
-    let mut next = || block.next().context("this key is cut short");
+    let mut next = || block.next().context("this key is truncated");
     let mut comment = String::new();
     let mut base64 = String::new();
     loop {
@@ -120,7 +120,7 @@ fn one_line<'a>(mut block: impl Iterator<Item = &'a str>) -> anyhow::Result<Stri
     let key = lines.find(|line| PublicKey::from_openssh(line).is_ok());
     let key = key.with_context(|| {
         format!(
-            "this key is damaged, or of no kind that may log in; these may: {}",
+            "this key is damaged, or of a type that is not accepted; accepted are: {}",
             KINDS.join(", ")
         )
     })?;

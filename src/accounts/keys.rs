@@ -63,16 +63,14 @@ impl AuthorizedKey {
     pub fn parse(line: &str) -> anyhow::Result<Self> {
         let line = line.trim();
         if line.len() > MAX_LINE {
-            bail!("this is longer than {MAX_LINE} bytes: no key is that long");
+            bail!("this is longer than {MAX_LINE} bytes: not a key");
         }
         if line.starts_with("---- BEGIN SSH2 PUBLIC KEY") {
-            bail!(
-                "this is a key in several lines (RFC 4716); convert it with: ssh-keygen -i -f FILE"
-            );
+            bail!("this is a key in RFC 4716 format; convert it with: ssh-keygen -i -f FILE");
         }
         refuse_other_formats(line)?;
         if line.contains(|c: char| c.is_control() && c != '\t') {
-            bail!("this holds control characters");
+            bail!("this contains control characters");
         }
         let (options, rest) = if is_kind(first_word(line).0) {
             ("", line)
@@ -91,10 +89,10 @@ impl AuthorizedKey {
         } = honoured(options)?;
         if for_security_keys && !is_security_key(kind) {
             bail!(
-                "no-touch-required and verify-required are for security keys (sk-...), and this is an {kind} key"
+                "no-touch-required and verify-required apply to security keys (sk-...), and this is an {kind} key"
             );
         }
-        let damaged = || anyhow!("this {kind} key is damaged or cut short");
+        let damaged = || anyhow!("this {kind} key is damaged or truncated");
         let key = PublicKey::from_openssh(&format!("{kind} {base64}")).map_err(|_| damaged())?;
         refuse_unsafe(&key)?;
         Ok(Self {
@@ -144,7 +142,7 @@ fn refuse_unsafe(key: &PublicKey) -> anyhow::Result<()> {
         let (least, most) = RSA_BITS.into_inner();
         if !RSA_BITS.contains(&bits) {
             bail!(
-                "this RSA key has {bits} bits, but must have at least {least} and at most {most}; an ssh-ed25519 key is better still"
+                "this RSA key has {bits} bits, but must have at least {least} and at most {most}; better use an ssh-ed25519 key"
             );
         }
     }
@@ -162,12 +160,12 @@ fn is_kind(word: &str) -> bool {
 fn refuse_kind(kind: &str) -> anyhow::Result<()> {
     match kind {
         kind if KINDS.contains(&kind) => Ok(()),
-        "ssh-dss" => bail!("DSA keys are not safe any more; make an ssh-ed25519 key"),
+        "ssh-dss" => bail!("DSA keys are no longer safe; use an ssh-ed25519 key"),
         kind if kind.contains("-cert-v0") => {
             bail!("this is a certificate; give the plain public key (the .pub file without -cert)")
         }
         kind => bail!(
-            "{kind:?} is no kind of key that may log in; these may: {}",
+            "the key type {kind:?} is not accepted; accepted are: {}",
             KINDS.join(", ")
         ),
     }

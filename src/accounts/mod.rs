@@ -416,7 +416,7 @@ impl Accounts {
             }
             [] => bail!("{name} has no key {which:?}; see: landfall user key list {name}"),
             several => bail!(
-                "{name} has {} keys {which:?}; name one by its fingerprint: {}",
+                "{name} has {} keys {which:?}; give a fingerprint: {}",
                 several.len(),
                 several.join(", ")
             ),
@@ -472,13 +472,13 @@ pub async fn homes_elsewhere_of(data: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn stored_name(name: &str) -> anyhow::Result<UserName> {
     name.parse()
-        .with_context(|| format!("the database holds the name {name:?}"))
+        .with_context(|| format!("the database contains the invalid name {name:?}"))
 }
 
 fn exists_already(name: &UserName) -> anyhow::Error {
-    anyhow!("there is a user {name} already")
+    anyhow!("user {name} already exists")
 }
 
 fn no_such_user(name: &UserName) -> anyhow::Error {
-    anyhow!("there is no user {name}; see: landfall user list")
+    anyhow!("no user {name}; see: landfall user list")
 }

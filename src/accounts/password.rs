@@ -33,7 +33,7 @@ impl Password {
         }
         if password.contains(['\0', '\n', '\r']) {
             return Err(anyhow!(
-                "the password holds a line break or a NUL; it must be one line"
+                "the password contains a line break or a NUL; it must be one line"
             ));
         }
         Ok(Self(password))
@@ -82,7 +82,7 @@ impl PasswordHash {
 /// Text that is not a password hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this is no hash of argon2id ($argon2id$v=19$m=...,t=...,p=...$salt$hash) of up to 1 GiB; make one with: landfall hash-password"
+    "this is not an argon2id hash ($argon2id$v=19$m=...,t=...,p=...$salt$hash) of up to 1 GiB; create one with: landfall hash-password"
 )]
 pub struct NotAHash;
 

@@ -24,7 +24,7 @@ pub enum LoginRefusal {
     #[error(transparent)]
     KeptOut(#[from] KeptOut),
     /// The account accepts no password, or only after a key.
-    #[error("the account wants a key first")]
+    #[error("the account requires a key first")]
     KeyWanted,
     /// The key was accepted as the first of two steps, and is not accepted any more.
     #[error("the key of the first step is no longer accepted")]

@@ -105,9 +105,9 @@ impl Revoked {
     /// A part of it is not understood: it could revoke anything.
     pub(super) fn parse(bytes: &[u8]) -> anyhow::Result<Self> {
         if bytes.starts_with(MAGIC) {
-            return parse_krl(bytes).context("this list of revoked keys is damaged, or too new");
+            return parse_krl(bytes).context("this key revocation list is damaged or too new");
         }
-        let text = key_file::decode(bytes).context("this is no list of keys")?;
+        let text = key_file::decode(bytes).context("this is not a list of keys")?;
         let mut revoked = Self::default();
         for (number, line) in key_file::lines(&text)? {
             let line = line.trim();
@@ -137,7 +137,7 @@ fn parse_krl(bytes: &[u8]) -> anyhow::Result<Revoked> {
     let mut fields = Fields(bytes.get(MAGIC.len()..).unwrap_or_default());
     let format = fields.u32()?;
     if format != FORMAT {
-        bail!("its format is {format}, and only {FORMAT} is known");
+        bail!("its format is {format}, and only {FORMAT} is supported");
     }
     // Version, creation time and flags.
     for _ in 0..3 {
@@ -161,7 +161,7 @@ fn parse_krl(bytes: &[u8]) -> anyhow::Result<Revoked> {
                 fields.string()?;
             }
             section::EXTENSION => data.extension()?,
-            kind => bail!("its section {kind} is not known"),
+            kind => bail!("its section {kind} is unknown"),
         }
     }
     Ok(revoked)
@@ -208,10 +208,7 @@ impl<'a> Fields<'a> {
     }
 
     fn take(&mut self, length: usize) -> anyhow::Result<&'a [u8]> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .context("it ends in the middle of something")?;
+        let (taken, rest) = self.0.split_at_checked(length).context("it is truncated")?;
         self.0 = rest;
         Ok(taken)
     }
@@ -244,7 +241,7 @@ impl<'a> Fields<'a> {
     fn extension(&mut self) -> anyhow::Result<()> {
         self.string()?;
         if self.u8()? != 0 {
-            bail!("it has an extension that is not known");
+            bail!("it has an unknown critical extension");
         }
         Ok(())
     }

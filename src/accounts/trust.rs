@@ -113,9 +113,7 @@ impl Trust {
             return Ok(TrustStamp::default());
         }
         let stamp = spawn_blocking(move || TrustStamp::of(&paths));
-        stamp
-            .await
-            .context("the files of keys could not be looked at")
+        stamp.await.context("the key files could not be checked")
     }
 
     /// Reads the files to report their faults now.
@@ -163,7 +161,7 @@ impl Trust {
             };
             kept.files.clone()
         });
-        let read = read.await.context("the files of keys could not be read")?;
+        let read = read.await.context("the key files could not be read")?;
         read.map_err(|failure| anyhow!(failure))
     }
 
@@ -174,9 +172,7 @@ impl Trust {
     ) -> anyhow::Result<T> {
         let files = self.files().await?;
         let asked = spawn_blocking(move || ask(&files.authorities, &files.revoked));
-        asked
-            .await
-            .context("the files of keys could not be searched")
+        asked.await.context("the key files could not be searched")
     }
 }
 
@@ -224,7 +220,7 @@ fn read_authorities(file: &Path) -> anyhow::Result<Vec<AuthorizedKey>> {
     for key in &keys {
         if key.required().with_context(of_file)? != Required::default() {
             let bad = anyhow!(
-                "no-touch-required and verify-required are for the certificates, not for the authority that signs them"
+                "no-touch-required and verify-required belong into certificates, not to the authority that signs them"
             );
             return Err(bad.context(of_file()));
         }
@@ -245,7 +241,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(MOST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST {
-        bail!("this is larger than any list of keys");
+        bail!("this is too large for a list of keys");
     }
     Ok(bytes)
 }

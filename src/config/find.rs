@@ -82,7 +82,7 @@ fn refuse_owner(metadata: &Metadata, what: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{what} belongs to user id {owner}, but this is user id {me}: run landfall as its owner, or name a config with --config FILE"
+        "{what} belongs to user id {owner}, but this is user id {me}: run landfall as its owner, or give the configuration with --config FILE"
     ))
 }
 
@@ -93,7 +93,7 @@ fn refuse_writable(metadata: &Metadata, what: &str, path: &Path) -> Result<(), S
         return Ok(());
     }
     Err(format!(
-        "others can write to {what} (mode {mode:03o}): run chmod go-w {}",
+        "{what} is writable by others (mode {mode:03o}): run chmod go-w {}",
         path.display()
     ))
 }

@@ -294,7 +294,7 @@ fn unknown_at_top(name: &str, value: &DeValue<'_>) -> String {
     let is_table = matches!(value, DeValue::Table(_));
     let what = if is_table { "section" } else { "key" };
     if let Some(key) = KEYS.iter().find(|key| !is_table && key.name == name) {
-        return format!("{name} must stand below [{}]", key.section);
+        return format!("{name} belongs below [{}]", key.section);
     }
     match nearest(
         name,
@@ -323,7 +323,7 @@ fn unknown_key(section: &str, name: &str) -> String {
     };
     if let Some(key) = KEYS.iter().find(|key| key.name == name) {
         return format!(
-            "{name} is no key of [{section}]; it belongs below [{}]",
+            "[{section}] has no key {name}; it belongs below [{}]",
             key.section
         );
     }

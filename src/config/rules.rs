@@ -37,7 +37,7 @@ pub(super) const RULES: &[Rule] = &[
                 .iter()
                 .any(|user| user.name.as_str() == guest.name);
             (guest.enabled && is_user)
-                .then(|| format!("the guest cannot be [user.{}], too", guest.name))
+                .then(|| format!("the guest cannot also be [user.{}]", guest.name))
         },
     },
     Rule {
@@ -91,7 +91,7 @@ pub(super) const RULES: &[Rule] = &[
         broken: |config| {
             let listen = config.metrics.listen?;
             let is_taken = listen.port() != 0 && config.server.listen.contains(&listen);
-            is_taken.then(|| format!("listen is {listen}, where the server itself listens"))
+            is_taken.then(|| format!("listen is {listen}, which server.listen uses"))
         },
     },
     Rule {
@@ -102,7 +102,7 @@ pub(super) const RULES: &[Rule] = &[
                 .server
                 .keys
                 .starts_with(config.server.data.join("homes"))
-                .then(|| "keys must not lie among the homes of the users (data/homes)".to_owned())
+                .then(|| "keys must not be inside the homes of users (data/homes)".to_owned())
         },
     },
 ];

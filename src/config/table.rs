@@ -43,7 +43,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "listen",
         live: false,
         default: "[\"127.0.0.1:2022\"]",
-        doc: "Addresses to listen on, each an IP address and a port.",
+        doc: "Addresses to listen on, each an IP address with a port.",
         set: |config, value, _| Ok(config.server.listen = value::addresses(value)?),
     },
     ConfigKey {
@@ -67,7 +67,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "shards",
         live: false,
         default: "0",
-        doc: "Threads that serve connections; 0 is one for each processor.",
+        doc: "Worker threads that serve connections; 0 is one per processor.",
         set: |config, value, _| {
             let shards = value::integer(value, 0..=1024)?;
             config.server.shards = if shards == 0 { processors() } else { shards };
@@ -79,7 +79,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "max_connections",
         live: true,
         default: "1000",
-        doc: "Connections at once, logged in or not. An account may have half of those that the others and max_startups leave.",
+        doc: "Maximum number of connections. An account may have half of those that other accounts and max_startups leave.",
         set: |config, value, _| {
             Ok(config.server.max_connections = value::integer(value, 1..=1_000_000)?)
         },
@@ -89,7 +89,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "max_memory",
         live: false,
         default: "\"none\"",
-        doc: "Memory beyond which one connection a second is accepted; \"none\" is near the limit of the cgroup.",
+        doc: "Memory above which only one connection per second is accepted; \"none\" is slightly below the cgroup's limit.",
         set: |config, value, _| Ok(config.server.max_memory = value::size_or_none(value)?),
     },
     ConfigKey {
@@ -97,7 +97,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "proxies",
         live: true,
         default: "[]",
-        doc: "Networks of balancers that begin each connection with PROXY protocol v2.",
+        doc: "Networks of load balancers, which start each connection with a PROXY protocol v2 header.",
         set: |config, value, _| Ok(config.server.proxies = value::networks(value)?),
     },
     ConfigKey {
@@ -105,7 +105,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "stop_grace",
         live: true,
         default: "\"30s\"",
-        doc: "Time that transfers have to come to their end when the server is told to stop.",
+        doc: "Time for transfers to finish when the server stops.",
         set: |config, value, _| {
             let range = Duration::ZERO..=HOUR;
             Ok(config.server.stop_grace = value::duration(value, range)?)
@@ -116,7 +116,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "max_startups",
         live: true,
         default: "\"100:30:300\"",
-        doc: "Connections without a login from which on 30 % of the strangers are refused, and all (as sshd).",
+        doc: "Limits unauthenticated connections like sshd's MaxStartups: start:percent:full.",
         set: |config, value, _| Ok(config.admission.startups = value::startups(value)?),
     },
     ConfigKey {
@@ -124,7 +124,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "per_source",
         live: true,
         default: "32",
-        doc: "Connections without a login that one source may have.",
+        doc: "Maximum number of unauthenticated connections from one source address.",
         set: |config, value, _| {
             Ok(config.admission.per_source = value::integer(value, 1..=1_000_000)?)
         },
@@ -134,7 +134,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "ipv4_prefix",
         live: true,
         default: "32",
-        doc: "Addresses with so many bits in common are one source.",
+        doc: "Prefix length of IPv4 addresses that count as one source.",
         set: |config, value, _| Ok(config.admission.ipv4_prefix = value::integer(value, 8..=32)?),
     },
     ConfigKey {
@@ -142,7 +142,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "ipv6_prefix",
         live: true,
         default: "64",
-        doc: "The same for IPv6.",
+        doc: "Prefix length of IPv6 addresses that count as one source.",
         set: |config, value, _| Ok(config.admission.ipv6_prefix = value::integer(value, 16..=128)?),
     },
     ConfigKey {
@@ -150,7 +150,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "penalties",
         live: true,
         default: "true",
-        doc: "Keep sources out for a while that fail to log in, scan, or break the protocol.",
+        doc: "Ban source addresses for a while that fail to log in, scan, or violate the protocol.",
         set: |config, value, _| Ok(config.admission.penalties.enabled = value::boolean(value)?),
     },
     ConfigKey {
@@ -158,7 +158,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "failed_login",
         live: true,
         default: "\"5s\"",
-        doc: "Penalty for each three attempts to log in that failed.",
+        doc: "Penalty for every three failed attempts to log in.",
         set: |config, value, _| {
             Ok(config.admission.penalties.failed_login = value::duration(value, PENALTY)?)
         },
@@ -168,7 +168,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "no_login",
         live: true,
         default: "\"1s\"",
-        doc: "Penalty for leaving without an attempt.",
+        doc: "Penalty for a connection without an attempt to log in.",
         set: |config, value, _| {
             Ok(config.admission.penalties.no_login = value::duration(value, PENALTY)?)
         },
@@ -178,7 +178,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "scan",
         live: true,
         default: "\"10s\"",
-        doc: "Penalty for what is not SSH.",
+        doc: "Penalty for data that is not SSH.",
         set: |config, value, _| {
             Ok(config.admission.penalties.scan = value::duration(value, PENALTY)?)
         },
@@ -188,7 +188,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "late",
         live: true,
         default: "\"10s\"",
-        doc: "Penalty for not being logged in by the end of login.grace_time.",
+        doc: "Penalty for no login within login.grace_time.",
         set: |config, value, _| {
             Ok(config.admission.penalties.late = value::duration(value, PENALTY)?)
         },
@@ -198,7 +198,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "abuse",
         live: true,
         default: "\"10s\"",
-        doc: "Penalty for breaking the protocol before the login.",
+        doc: "Penalty for violating the protocol before the login.",
         set: |config, value, _| {
             Ok(config.admission.penalties.abuse = value::duration(value, PENALTY)?)
         },
@@ -208,7 +208,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "min_ban",
         live: true,
         default: "\"15s\"",
-        doc: "A source whose penalties come to this is banned until they have run down; each ban doubles the next.",
+        doc: "Penalties that ban a source; the ban lasts until they have run down. Each ban doubles later penalties.",
         set: |config, value, _| Ok(config.admission.penalties.least = value::duration(value, BAN)?),
     },
     ConfigKey {
@@ -224,7 +224,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "trust",
         live: true,
         default: "\"7d\"",
-        doc: "Time for which a login protects its source: it is not banned, and finds room beside strangers.",
+        doc: "Time for which a login protects its source address from bans and from max_startups.",
         set: |config, value, _| {
             let range = Duration::ZERO..=HOUR * 24 * 365;
             Ok(config.admission.trust = value::duration(value, range)?)
@@ -235,7 +235,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "max_sources",
         live: true,
         default: "65536",
-        doc: "Sources of each family that are remembered.",
+        doc: "Number of IPv4 and of IPv6 sources that are remembered.",
         set: |config, value, _| {
             Ok(config.admission.max_sources = value::integer(value, 1..=10_000_000)?)
         },
@@ -253,7 +253,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "grace_time",
         live: true,
         default: "\"60s\"",
-        doc: "Time that a client has from connecting to being logged in.",
+        doc: "Time from the connection to the login.",
         set: |config, value, _| {
             let range = Duration::from_secs(1)..=Duration::from_secs(3600);
             Ok(config.login.grace_time = value::duration(value, range)?)
@@ -264,7 +264,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "max_attempts",
         live: true,
         default: "10",
-        doc: "Failed attempts to log in after which a connection ends.",
+        doc: "Failed attempts to log in after which a connection is closed.",
         set: |config, value, _| Ok(config.login.max_attempts = value::integer(value, 1..=1000)?),
     },
     ConfigKey {
@@ -272,7 +272,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "argon2_memory",
         live: true,
         default: "\"19MiB\"",
-        doc: "Memory that the hash of one password takes (argon2id).",
+        doc: "Memory of a password hash (argon2id).",
         set: |config, value, _| {
             let bytes = value::size(value, LEAST_HASH_MEMORY..=MOST_HASH_MEMORY)?;
             // In range, so it fits.
@@ -285,7 +285,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "argon2_passes",
         live: true,
         default: "2",
-        doc: "Passes of the hash over its memory (argon2id).",
+        doc: "Passes over the memory (argon2id).",
         set: |config, value, _| Ok(config.login.argon2_passes = value::integer(value, 1..=1000)?),
     },
     ConfigKey {
@@ -293,7 +293,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "argon2_lanes",
         live: true,
         default: "1",
-        doc: "Lanes of the hash (argon2id).",
+        doc: "Lanes (argon2id).",
         set: |config, value, _| Ok(config.login.argon2_lanes = value::integer(value, 1..=64)?),
     },
     ConfigKey {
@@ -301,7 +301,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "parallel_hashes",
         live: true,
         default: "0",
-        doc: "Passwords that are hashed at the same time; 0 is one for each processor.",
+        doc: "Passwords that are hashed at the same time; 0 is one per processor.",
         set: |config, value, _| Ok(config.login.parallel_hashes = value::integer(value, 0..=1024)?),
     },
     ConfigKey {
@@ -309,7 +309,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "user_ca_keys",
         live: true,
         default: "\"\"",
-        doc: "File of public keys: who has a certificate by one of them may log in (see PROTOCOL.md).",
+        doc: "File of public keys of certificate authorities; certificates by them can log in (see PROTOCOL.md).",
         set: |config, value, base| Ok(config.login.user_ca_keys = value::file_or_none(value, base)?),
     },
     ConfigKey {
@@ -317,7 +317,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "revoked_keys",
         live: true,
         default: "\"\"",
-        doc: "File of keys that are refused: of ssh-keygen -k, or public keys and fingerprints.",
+        doc: "File of revoked keys: made by ssh-keygen -k, or a list of public keys and fingerprints.",
         set: |config, value, base| Ok(config.login.revoked_keys = value::file_or_none(value, base)?),
     },
     ConfigKey {
@@ -336,7 +336,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "legacy",
         live: true,
         default: "false",
-        doc: "Deprecated: true is algorithms = \"legacy\".",
+        doc: "Deprecated; true means algorithms = \"legacy\".",
         set: |config, value, _| Ok(config.ssh.legacy = value::boolean(value)?),
     },
     ConfigKey {
@@ -352,7 +352,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "rekey_bytes",
         live: true,
         default: "\"1GiB\"",
-        doc: "Bytes in one direction after which the keys of a connection are renewed.",
+        doc: "Bytes in one direction after which a connection exchanges keys again.",
         set: |config, value, _| {
             let bytes = value::size(value, 1 << 20..=1 << 30)?;
             // In range, so it fits.
@@ -365,7 +365,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "rekey_time",
         live: true,
         default: "\"1h\"",
-        doc: "Time after which the keys of a connection are renewed.",
+        doc: "Time after which a connection exchanges keys again.",
         set: |config, value, _| {
             let range = Duration::from_secs(1)..=HOUR * 24;
             Ok(config.ssh.rekey_time = value::duration(value, range)?)
@@ -376,7 +376,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "keepalive",
         live: true,
         default: "\"60s\"",
-        doc: "Time without a word from a client after which it is asked for one; who owes four is gone.",
+        doc: "Send a keepalive after this much silence; disconnect after four go unanswered.",
         set: |config, value, _| {
             let range = Duration::from_secs(1)..=HOUR;
             Ok(config.ssh.keepalive = value::duration(value, range)?)
@@ -387,7 +387,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "busy_poll",
         live: true,
         default: "true",
-        doc: "Wait awake for a client that sends each request within 200 us of a reply, where there are processors to spare.",
+        doc: "Busy-poll for clients that send each request within 200 us of a reply, while a processor is idle.",
         set: |config, value, _| {
             Ok(config.ssh.busy_poll = value::boolean(value)? && processors() > 1)
         },
@@ -397,7 +397,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "landlock",
         live: false,
         default: "true",
-        doc: "Have the kernel let the server touch its own files, homes and ports alone.",
+        doc: "Let the kernel restrict the server to its own files, homes and ports (Landlock).",
         set: |config, value, _| Ok(config.sandbox.landlock = value::boolean(value)?),
     },
     ConfigKey {
@@ -405,7 +405,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "seccomp",
         live: false,
         default: "true",
-        doc: "Have the kernel refuse system calls that a file server does not need.",
+        doc: "Let the kernel refuse system calls that a file server does not need (seccomp).",
         set: |config, value, _| Ok(config.sandbox.seccomp = value::boolean(value)?),
     },
     ConfigKey {
@@ -421,7 +421,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "enabled",
         live: true,
         default: "false",
-        doc: "Let a guest in who needs no password.",
+        doc: "Let anybody log in as guest, without a password.",
         set: |config, value, _| Ok(config.guest.enabled = value::boolean(value)?),
     },
     ConfigKey {
@@ -429,7 +429,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "name",
         live: true,
         default: "\"guest\"",
-        doc: "Name of the guest's account, which the server makes.",
+        doc: "Name of the guest account, which the server creates.",
         set: |config, value, _| Ok(config.guest.name = value::user_name(value)?),
     },
     ConfigKey {
@@ -437,7 +437,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "home",
         live: true,
         default: "\"\"",
-        doc: "Home of the guest; without one, a folder of that name in data/homes.",
+        doc: "Home of the guest; \"\" is a folder of that name in data/homes.",
         set: |config, value, base| Ok(config.guest.home = value::home_or_none(value, base)?),
     },
     ConfigKey {
@@ -445,7 +445,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "permissions",
         live: true,
         default: "[\"read-only\"]",
-        doc: "What the guest may do, as for `landfall user add --permissions`.",
+        doc: "Permissions of the guest, as for `landfall user add --permissions`.",
         set: |config, value, _| Ok(config.guest.permissions = value::permissions(value)?),
     },
     ConfigKey {
@@ -453,7 +453,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "quota",
         live: true,
         default: "\"none\"",
-        doc: "Most bytes that the guest's files may have in all, such as \"10GiB\".",
+        doc: "Maximum size of all files of the guest, such as \"10GiB\".",
         set: |config, value, _| Ok(config.guest.quota.0 = value::size_or_none(value)?),
     },
     ConfigKey {
@@ -461,7 +461,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "max_files",
         live: true,
         default: "0",
-        doc: "Most files that the guest may have; 0 is without limit.",
+        doc: "Maximum number of files of the guest; 0 is no limit.",
         set: |config, value, _| Ok(config.guest.quota.1 = value::limit(value, i64::MAX as u64)?),
     },
     ConfigKey {
@@ -469,7 +469,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "max_sessions",
         live: true,
         default: "10",
-        doc: "Sessions that guests may have at the same time; 0 is without limit.",
+        doc: "Maximum number of concurrent guest sessions; 0 is no limit.",
         set: |config, value, _| Ok(config.guest.max_sessions = value::limit(value, 1_000_000)?),
     },
     ConfigKey {
@@ -477,7 +477,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "max_handles",
         live: true,
         default: "16384",
-        doc: "Files and folders that one SFTP session may hold open, if those of its account leave so many.",
+        doc: "Files and directories that one SFTP session may hold open, within the share of its account.",
         set: |config, value, _| Ok(config.sftp.max_handles = value::integer(value, 1..=100_000)?),
     },
     ConfigKey {
@@ -485,7 +485,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "max_channels",
         live: true,
         default: "10",
-        doc: "SFTP sessions and commands that one connection may run at the same time.",
+        doc: "Concurrent SFTP sessions and commands of one connection.",
         set: |config, value, _| Ok(config.sftp.max_channels = value::integer(value, 1..=1000)?),
     },
     ConfigKey {
@@ -493,7 +493,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "requests_per_second",
         live: true,
         default: "0",
-        doc: "Requests that all sessions of an account together may make in a second: those of SFTP, commands, the files that commands name, and what scp moves; 0 is without limit.",
+        doc: "Requests per second of an account: SFTP requests, commands and their files, and files of scp; 0 is no limit.",
         set: |config, value, _| {
             Ok(config.sftp.requests_per_second = value::limit(value, 1_000_000)?)
         },
@@ -503,7 +503,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "umask",
         live: true,
         default: "\"022\"",
-        doc: "Permission bits that new files and folders do not get, in octal.",
+        doc: "umask for new files and directories, in octal.",
         set: |config, value, _| Ok(config.sftp.umask = value::umask(value)?),
     },
     ConfigKey {
@@ -511,7 +511,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "safe_overwrite",
         live: true,
         default: "false",
-        doc: "Overwrite files safely: the old one stays until the new one is whole (see PROTOCOL.md).",
+        doc: "Overwrite files safely: the existing file stays until the new one is complete (see PROTOCOL.md).",
         set: |config, value, _| Ok(config.uploads.safe_overwrite = value::boolean(value)?),
     },
     ConfigKey {
@@ -519,7 +519,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "fsync_on_close",
         live: true,
         default: "false",
-        doc: "Answer that a file is closed only when it would outlive a power cut.",
+        doc: "Reply to a CLOSE only when the file would survive a power failure.",
         set: |config, value, _| Ok(config.uploads.fsync_on_close = value::boolean(value)?),
     },
     ConfigKey {
@@ -527,7 +527,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "sweep_after",
         live: true,
         default: "\"7d\"",
-        doc: "Age at which what a crash left of safe overwrites is removed.",
+        doc: "Age at which leftover temporary files of safe overwrites are removed.",
         set: |config, value, _| {
             let range = HOUR..=HOUR * 24 * 365;
             Ok(config.uploads.sweep_after = value::duration(value, range)?)
@@ -561,7 +561,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "enabled",
         live: false,
         default: "true",
-        doc: "Note who did what, in audit.jsonl and audit-operations.jsonl in the data folder (see docs/audit.md).",
+        doc: "Record who did what, in audit.jsonl and audit-operations.jsonl in the data folder (see docs/audit.md).",
         set: |config, value, _| Ok(config.audit.enabled = value::boolean(value)?),
     },
     ConfigKey {
@@ -569,7 +569,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "file_size",
         live: false,
         default: "\"100MiB\"",
-        doc: "Size at which each of the two continues in a new file.",
+        doc: "Size at which each of the two files is rotated.",
         set: |config, value, _| {
             Ok(config.audit.rotation.size = value::size(value, 4 << 10..=1 << 40)?)
         },
@@ -579,7 +579,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "file_age",
         live: false,
         default: "\"30d\"",
-        doc: "Age at which each of the two continues in a new file.",
+        doc: "Age at which each of the two files is rotated.",
         set: |config, value, _| {
             let range = Duration::from_secs(1)..=HOUR * 24 * 3660;
             Ok(config.audit.rotation.age = value::duration(value, range)?)
@@ -590,7 +590,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "keep",
         live: false,
         default: "24",
-        doc: "Old files of each of the two that are kept.",
+        doc: "Number of old files that are kept of each.",
         set: |config, value, _| Ok(config.audit.rotation.keep = value::integer(value, 0..=100_000)?),
     },
     ConfigKey {
@@ -598,7 +598,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "sha256",
         live: false,
         default: "false",
-        doc: "Note the hash of each file that was moved as a whole; its CLOSE waits for that.",
+        doc: "Record the SHA-256 of each completely transferred file; its CLOSE waits for that.",
         set: |config, value, _| Ok(config.audit.policy.sha256 = value::boolean(value)?),
     },
     ConfigKey {
@@ -606,7 +606,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "on_failure",
         live: false,
         default: "\"continue\"",
-        doc: "When the audit log cannot be written: \"continue\", or \"refuse\" all further logins.",
+        doc: "If the audit log cannot be written: \"continue\", or \"refuse\" logins.",
         set: |config, value, _| {
             let choices = [
                 ("continue", OnFailure::Continue),
@@ -620,7 +620,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "listen",
         live: false,
         default: "\"\"",
-        doc: "Where Prometheus finds /metrics: a port of 127.0.0.1, or an address with one; \"\" is nowhere.",
+        doc: "Where to serve /metrics for Prometheus: a port of 127.0.0.1, or an address with a port; \"\" is off.",
         set: |config, value, _| Ok(config.metrics.listen = value::port_or_address(value)?),
     },
     ConfigKey {
@@ -628,7 +628,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "accounts",
         live: false,
         default: "false",
-        doc: "Tell there by name what each account uses, too.",
+        doc: "Include the usage of each account, by name.",
         set: |config, value, _| Ok(config.metrics.accounts = value::boolean(value)?),
     },
     ConfigKey {
@@ -636,7 +636,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "upload",
         live: true,
         default: "\"none\"",
-        doc: "How fast all may upload together: \"none\", or a size a second such as \"100MiB/s\".",
+        doc: "Upload rate of all accounts together: \"none\", or a size per second such as \"100MiB/s\".",
         set: |config, value, _| Ok(config.bandwidth.up = value::rate(value)?),
     },
     ConfigKey {
@@ -644,7 +644,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "download",
         live: true,
         default: "\"none\"",
-        doc: "How fast all may download together.",
+        doc: "Download rate of all accounts together.",
         set: |config, value, _| Ok(config.bandwidth.down = value::rate(value)?),
     },
 ];

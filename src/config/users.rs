@@ -18,8 +18,8 @@ pub(super) const SECTION: &str = "user";
 /// The head of the example in the shipped config.toml.
 #[cfg(test)]
 pub(super) const EXAMPLE_HEAD: &str = "
-# Users that are kept here and not by commands, each below its name; one with a dot or an \"@\" stands
-# in quotes: [user.\"a.b\"]. They are taken up at the start and by `landfall reload`.
+# Users that are declared here instead of by commands, each in a section; quote a name with a dot or an \"@\":
+# [user.\"a.b\"]. Changes take effect at the start and by `landfall reload`.
 # [user.anna]
 ";
 
@@ -38,25 +38,25 @@ pub(super) const USER_KEYS: &[UserKey] = &[
     UserKey {
         name: "home",
         example: "\"/srv/anna\"",
-        doc: "The home; without it, a folder of that name under data/homes.",
+        doc: "Home directory; by default a folder of that name under data/homes.",
         set: |user, value, base| Ok(user.home = Some(value::home(value, base)?)),
     },
     UserKey {
         name: "password_hash",
         example: "\"$argon2id$v=19$m=19456,t=2,p=1$...\"",
-        doc: "The hash of the password, as `landfall hash-password` prints it.",
+        doc: "Password hash, as printed by `landfall hash-password`.",
         set: |user, value, _| Ok(user.password = Some(value::secret(value, "$argon2id$...")?)),
     },
     UserKey {
         name: "keys",
         example: "[\"ssh-ed25519 AAAA... anna@laptop\"]",
-        doc: "The public keys that may log in, each a line as in authorized_keys.",
+        doc: "Public keys, each a line as in authorized_keys.",
         set: |user, value, _| Ok(user.keys = value::list(value, "ssh-ed25519 AAAA...")?),
     },
     UserKey {
         name: "quota",
         example: "\"10GiB\"",
-        doc: "The most bytes that the files may have in all.",
+        doc: "Maximum size of all files.",
         set: |user, value, _| {
             let most = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
             Ok(user.settings.allowance.bytes = Some(value::size(value, 0..=most)?))
@@ -65,7 +65,7 @@ pub(super) const USER_KEYS: &[UserKey] = &[
     UserKey {
         name: "max_files",
         example: "50000",
-        doc: "The most files, directories and links there may be in all.",
+        doc: "Maximum number of files, directories and links.",
         set: |user, value, _| {
             let most = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
             Ok(user.settings.allowance.files = Some(value::integer(value, 0..=most)?))
@@ -74,7 +74,7 @@ pub(super) const USER_KEYS: &[UserKey] = &[
     UserKey {
         name: "permissions",
         example: "[\"full\", \"/incoming=upload-only\"]",
-        doc: "What the user may do, in the home and in directories of it; see `user set --help`.",
+        doc: "Permissions of the home and of directories in it; see `landfall user set --help`.",
         set: |user, value, _| {
             for rule in value::list(value, "read-only")? {
                 user.settings.rules.permissions.set(rule);
@@ -85,25 +85,25 @@ pub(super) const USER_KEYS: &[UserKey] = &[
     UserKey {
         name: "networks",
         example: "[\"10.0.0.0/8\", \"2001:db8::/32\"]",
-        doc: "Where the user may log in from; anywhere if there are none.",
+        doc: "Networks and addresses to log in from; an empty list allows any.",
         set: |user, value, _| Ok(user.settings.rules.networks = value::list(value, "10.0.0.0/8")?),
     },
     UserKey {
         name: "expires",
         example: "\"2027-01-31\"",
-        doc: "When the user cannot log in any more: a date (its first moment, in UTC), or a time.",
+        doc: "Time from which the user can no longer log in: a date (from 00:00 UTC) or a time.",
         set: |user, value, _| Ok(user.settings.rules.expires_at = Some(value::moment(value)?)),
     },
     UserKey {
         name: "disabled",
         example: "false",
-        doc: "Let nobody log in to the user.",
+        doc: "Refuse logins of the user.",
         set: |user, value, _| Ok(user.settings.rules.disabled = value::boolean(value)?),
     },
     UserKey {
         name: "max_sessions",
         example: "5",
-        doc: "The most sessions at the same time.",
+        doc: "Maximum number of concurrent sessions.",
         set: |user, value, _| {
             let sessions = value::integer(value, 1..=u32::MAX)?;
             Ok(user.settings.rules.max_sessions = Some(sessions))
@@ -112,7 +112,7 @@ pub(super) const USER_KEYS: &[UserKey] = &[
     UserKey {
         name: "login",
         example: "\"any\"",
-        doc: "What a login takes: any (a password or a key), publickey, or publickey+password.",
+        doc: "Required authentication: any (a password or a key), publickey, or publickey+password.",
         set: |user, value, _| {
             Ok(user.settings.rules.login_policy = value::parsed(value, "publickey")?)
         },
@@ -120,19 +120,19 @@ pub(super) const USER_KEYS: &[UserKey] = &[
     UserKey {
         name: "upload_rate",
         example: "\"10MiB/s\"",
-        doc: "How fast all sessions of the user together may upload.",
+        doc: "Upload rate of all sessions of the user together.",
         set: |user, value, _| Ok(user.settings.rules.bandwidth.up = value::rate(value)?),
     },
     UserKey {
         name: "download_rate",
         example: "\"10MiB/s\"",
-        doc: "How fast all sessions of the user together may download.",
+        doc: "Download rate of all sessions of the user together.",
         set: |user, value, _| Ok(user.settings.rules.bandwidth.down = value::rate(value)?),
     },
     UserKey {
         name: "safe_overwrite",
         example: "true",
-        doc: "Overwrite the user's files safely, or not, whatever [uploads] says.",
+        doc: "Overwrite the user's files safely or not; overrides [uploads].",
         set: |user, value, _| Ok(user.settings.safe_overwrite = Some(value::boolean(value)?)),
     },
 ];
@@ -165,7 +165,7 @@ pub(super) fn read(
 /// Returns the message for a key directly below `[user]`.
 fn misplaced(name: &str) -> String {
     if USER_KEYS.iter().any(|key| key.name == name) {
-        format!("{name} belongs below the section of one user: [{SECTION}.NAME]")
+        format!("{name} belongs into the section of a user: [{SECTION}.NAME]")
     } else {
         format!(
             "{name} must be a section: write [{SECTION}.{name}], with its keys on the lines below"

@@ -120,7 +120,7 @@ pub(super) fn networks(value: &Value<'_>) -> Parsed<Arc<[Network]>> {
         text(item, "10.0.0.0/8")
             .and_then(|text| {
                 let network = text.parse();
-                network.or_else(|failure| wrong(format!("holds {text:?}: {failure}")))
+                network.or_else(|failure| wrong(format!("contains {text:?}: {failure}")))
             })
             .map_err(|wrong| Wrong {
                 at: Some(item.span()),
@@ -203,16 +203,19 @@ pub(super) fn addresses(value: &Value<'_>) -> Parsed<Vec<SocketAddr>> {
             text,
         };
         let DeValue::String(text) = item.get_ref() else {
-            return Err(here(format!("holds {}, but {RIGHT}", kind(item.get_ref()))));
+            return Err(here(format!(
+                "contains {}, but {RIGHT}",
+                kind(item.get_ref())
+            )));
         };
         let Ok(address) = text.parse::<SocketAddr>() else {
             return Err(here(format!(
-                "holds {text:?}, which is not an IP address and a port such as \"127.0.0.1:2022\", \"0.0.0.0:22\" or \"[::]:2022\""
+                "contains {text:?}, which is not an IP address and a port such as \"127.0.0.1:2022\", \"0.0.0.0:22\" or \"[::]:2022\""
             )));
         };
         // The system chooses another port for each 0.
         if address.port() != 0 && addresses.contains(&address) {
-            return Err(here(format!("holds {text:?} twice")));
+            return Err(here(format!("contains {text:?} twice")));
         }
         addresses.push(address);
     }
@@ -231,7 +234,7 @@ pub(super) fn rate(value: &Value<'_>) -> Parsed<Option<u64>> {
     parse_rate(text).map_or_else(
         || {
             wrong(format!(
-                "is {text:?}, which is neither a size a second, from \"1KiB/s\" on, such as \"10MiB/s\", nor \"none\""
+                "is {text:?}, which is neither a rate of at least \"1KiB/s\", such as \"10MiB/s\", nor \"none\""
             ))
         },
         |rate| Ok(Some(rate)),
@@ -333,7 +336,7 @@ where
     let item = |item: &Value<'_>| {
         parsed(item, such_as).map_err(|wrong| Wrong {
             at: Some(item.span()),
-            text: format!("holds what {}", wrong.text),
+            text: format!("has an item which {}", wrong.text),
         })
     };
     list.iter().map(item).collect()
@@ -406,11 +409,14 @@ pub(super) fn permissions(value: &Value<'_>) -> Parsed<Permissions> {
             text,
         };
         let DeValue::String(text) = item.get_ref() else {
-            return Err(here(format!("holds {}, but {RIGHT}", kind(item.get_ref()))));
+            return Err(here(format!(
+                "contains {}, but {RIGHT}",
+                kind(item.get_ref())
+            )));
         };
         match text.parse() {
             Ok(rule) => permissions.set(rule),
-            Err(reason) => return Err(here(format!("holds {text:?}, but {reason}"))),
+            Err(reason) => return Err(here(format!("contains {text:?}, but {reason}"))),
         }
     }
     Ok(permissions)
@@ -423,7 +429,7 @@ pub(super) fn umask(value: &Value<'_>) -> Parsed<u32> {
     match u32::from_str_radix(text, 8) {
         Ok(mask) if digits && mask & !0o077 == 0 => Ok(mask),
         Ok(mask) if digits && mask <= 0o777 => wrong(format!(
-            "is {text:?}, which would take their own files from users; it must be from \"000\" to \"077\""
+            "is {text:?}, which would lock users out of their own files; it must be from \"000\" to \"077\""
         )),
         _ => wrong(format!(
             "is {text:?}, which is not an octal number from \"000\" to \"077\""

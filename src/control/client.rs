@@ -39,7 +39,7 @@ impl RunningServer {
                 Ok(None)
             }
             Err(failure) => Err(failure)
-                .with_context(|| format!("cannot speak with the server of {}", data.display())),
+                .with_context(|| format!("cannot talk to the server of {}", data.display())),
         }
     }
 
@@ -67,7 +67,7 @@ impl RunningServer {
         };
         match told.await {
             Ok(words) => words,
-            Err(failure) => format!("Open sessions will have it soon: {}\n", chain(&failure)),
+            Err(failure) => format!("Open sessions will be updated soon: {}\n", chain(&failure)),
         }
     }
 
@@ -130,13 +130,13 @@ fn applied(reply: &ControlReply) -> String {
     let mut words = String::new();
     match changed {
         0 => {}
-        1 => words.push_str("1 open session has it now\n"),
-        several => words.push_str(&format!("{several} open sessions have it now\n")),
+        1 => words.push_str("Updated 1 open session\n"),
+        several => words.push_str(&format!("Updated {several} open sessions\n")),
     }
     match ended {
         0 => {}
-        1 => words.push_str("1 open session was ended\n"),
-        several => words.push_str(&format!("{several} open sessions were ended\n")),
+        1 => words.push_str("Closed 1 open session\n"),
+        several => words.push_str(&format!("Closed {several} open sessions\n")),
     }
     words
 }
@@ -147,4 +147,4 @@ fn applied(reply: &ControlReply) -> String {
 #[error("{0}")]
 pub struct ControlRefusal(String);
 
-const GONE: &str = "the server went away before it had answered";
+const GONE: &str = "the server closed the connection before it replied";

@@ -64,7 +64,7 @@ pub fn try_serving(data: &Path) -> anyhow::Result<Option<Alone>> {
 pub(super) fn prepare_folder(data: &Path) -> anyhow::Result<()> {
     let shown = data.display();
     let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
-    made.with_context(|| format!("cannot make the data folder {shown}"))?;
+    made.with_context(|| format!("cannot create the data folder {shown}"))?;
     let metadata = fs::metadata(data).with_context(|| format!("cannot use {shown}"))?;
     let (owner, me) = (metadata.uid(), rustix::process::geteuid().as_raw());
     if owner != me {
@@ -92,11 +92,11 @@ pub(super) fn prepare_database(file: &Path) -> anyhow::Result<()> {
         Ok(metadata) if metadata.is_file() && metadata.mode() & 0o077 == 0 => Ok(()),
         Ok(metadata) if metadata.is_file() => {
             fs::set_permissions(file, Permissions::from_mode(0o600))
-                .with_context(|| format!("cannot keep others from reading {shown}"))
+                .with_context(|| format!("cannot make {shown} private"))
         }
         Ok(_) => bail!("{shown} is not a file"),
         Err(failure) if failure.kind() == ErrorKind::NotFound => {
-            private_file(file).with_context(|| format!("cannot make {shown}"))?;
+            private_file(file).with_context(|| format!("cannot create {shown}"))?;
             Ok(())
         }
         Err(failure) => Err(failure).with_context(|| format!("cannot use {shown}")),

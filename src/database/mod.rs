@@ -127,7 +127,7 @@ impl Database {
     /// An error of the disk or the database, with what to do.
     pub async fn open_alone(data: &Path, alone: &Alone) -> anyhow::Result<Self> {
         let database = Self::open_with(data, Some(alone)).await?;
-        database.context("the schema of the database is older still")
+        database.context("the database still has an older schema")
     }
 
     /// Opens it; `None` if its schema is older and a server may be using it.
@@ -178,7 +178,7 @@ impl Database {
     pub async fn copy_to(&self, file: &Path) -> anyhow::Result<()> {
         let shown = file.display();
         // SQLite would create it with the umask's mode; it accepts an empty file.
-        new_private_file(file).with_context(|| format!("cannot make {shown}"))?;
+        new_private_file(file).with_context(|| format!("cannot create {shown}"))?;
         let name = file
             .to_str()
             .with_context(|| format!("{shown} is not UTF-8"))?;
@@ -224,7 +224,7 @@ impl Database {
         remove_if_present(&copy).with_context(|| format!("cannot replace {}", copy.display()))?;
         self.copy_to(&copy).await?;
         warn!(
-            "the database gets a newer schema; a copy of the old one is {}",
+            "migrating the database; the old one is kept as {}",
             copy.display()
         );
         Ok(())

@@ -16,7 +16,7 @@ pub struct Word {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ArgumentFault {
     /// It ends inside a quote or after a backslash.
-    #[error("a quote is not closed")]
+    #[error("unterminated quote")]
     Open,
     /// It uses more of a shell than arguments.
     #[error("only one plain command can be run here: there is no shell")]

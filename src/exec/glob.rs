@@ -13,8 +13,8 @@ const WORK: usize = 200_000;
 /// A comparison counts as one more name for this many steps that it may take.
 const STEPS: usize = 4096;
 
-const TOO_MANY: Error = Error::Limit("The pattern fits too many names", MATCHES as u64);
-const TOO_MUCH: Error = Error::Limit("Too many names to look at for a pattern", WORK as u64);
+const TOO_MANY: Error = Error::Limit("The pattern matches too many names", MATCHES as u64);
+const TOO_MUCH: Error = Error::Limit("Too many names to compare with a pattern", WORK as u64);
 
 /// Expands the patterns of one command.
 pub struct Expansion {

@@ -63,26 +63,26 @@ const TABLE: &[(&str, CommandKind, &str, &str)] = &[
         "df",
         CommandKind::Df,
         "df [-k|-h] [PATH]",
-        "the space left, within your quota",
+        "free space within your quota",
     ),
     (
         "echo",
         CommandKind::Echo,
         "echo [WORD...]",
-        "says the words",
+        "print the arguments",
     ),
-    ("help", CommandKind::Help, "help", "this list"),
+    ("help", CommandKind::Help, "help", "show this list"),
     (
         "id",
         CommandKind::Id,
         "id [-u|-g|-G]",
-        "the numbers by which your files are listed",
+        "print the user and group ids of your files",
     ),
     (
         "quota",
         CommandKind::Quota,
         "quota",
-        "what you use, and what you may use",
+        "show your usage and quota",
     ),
     ("crc32", CommandKind::Sum(Algorithm::Crc32), "", ""),
     ("md5sum", CommandKind::Sum(Algorithm::Md5), "", ""),
@@ -94,7 +94,7 @@ const TABLE: &[(&str, CommandKind, &str, &str)] = &[
         "sha512sum",
         CommandKind::Sum(Algorithm::Sha512),
         "md5sum [FILE...]",
-        "hashes of files; also crc32, sha1sum, sha224sum, sha256sum, sha384sum, sha512sum",
+        "print hashes of files; also crc32, sha1sum, sha224sum, sha256sum, sha384sum, sha512sum",
     ),
 ];
 
@@ -156,7 +156,7 @@ fn unknown(name: &[u8]) -> String {
         .take(64)
         .collect();
     format!(
-        "landfall: there is no command \"{shown}\" here, and no shell; there are {} and scp; files go by sftp\n",
+        "landfall: unknown command \"{shown}\"; there is no shell here. Commands: {} and scp; use sftp for files\n",
         names.join(", ")
     )
 }
@@ -205,19 +205,19 @@ pub async fn run<P: Pipe>(
 }
 
 fn help() -> String {
-    let mut text = "Commands here:\n".to_owned();
+    let mut text = "Commands:\n".to_owned();
     for (_, _, usage, about) in TABLE.iter().filter(|(_, _, usage, _)| !usage.is_empty()) {
         text.push_str(&format!("  {usage:<18}  {about}\n"));
     }
     text.push_str(
-        "Files are transferred by sftp, scp, WinSCP, rclone, lftp, FileZilla and the like.\n",
+        "Transfer files with sftp, scp, WinSCP, rclone, lftp, FileZilla and similar programs.\n",
     );
     text
 }
 
 fn greeting(user: &str, quota: &str) -> String {
     format!(
-        "You are {user} on this file server. There is no shell here.\n\n{quota}\n{}\
+        "You are logged in as {user} to a file server without a shell.\n\n{quota}\n{}\
          For example: sftp {user}@HOST (with the host and port that brought you here)\n",
         help()
     )

@@ -41,6 +41,6 @@ pub(super) async fn heavy<P: Pipe, T: Send + 'static>(
 }
 
 fn lost(failure: JoinError) -> Gone {
-    error!(%failure, "a command could not be carried out");
+    error!(%failure, "a command panicked");
     Gone
 }

@@ -97,7 +97,7 @@ impl Keeper {
             .send(KeeperJob::Save(LedgerKey::new(user, home), used))
             .is_err()
         {
-            error!(user, "{STOPPED}: its use will be counted at the next start");
+            error!(user, "{STOPPED}: the next start counts the home");
         }
     }
 
@@ -184,7 +184,7 @@ async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: KeeperJob) {
                 let user = &who.user;
                 error!(
                     user,
-                    "cannot write what is used; the next start counts it: {}",
+                    "cannot save the usage of a home; the next start counts it: {}",
                     chain(&failure)
                 );
             }
@@ -193,29 +193,25 @@ async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: KeeperJob) {
             let saved = relaxed.run(database, async |to| save_provisional(to, &who, used).await);
             if let Err(failure) = saved.await {
                 let user = &who.user;
-                warn!(user, "cannot write what was counted: {}", chain(&failure));
+                warn!(user, "cannot save the count of a home: {}", chain(&failure));
             }
         }
         KeeperJob::Publish(figures) => {
             let told = relaxed.run(database, async |to| publish(to, &figures).await);
             if let Err(failure) = told.await {
-                warn!("cannot tell what is used now: {}", chain(&failure));
+                warn!("cannot publish the current usage: {}", chain(&failure));
             }
         }
         KeeperJob::Counted(who, used) => {
             if let Err(failure) = counted(database, &who, used).await {
                 let user = who.user;
-                error!(user, "cannot write what was counted: {}", chain(&failure));
+                error!(user, "cannot save the count of a home: {}", chain(&failure));
             }
         }
         KeeperJob::Forget(who) => {
             if let Err(failure) = forget(database, &who).await {
                 let user = who.user;
-                error!(
-                    user,
-                    "cannot write that it was not counted: {}",
-                    chain(&failure)
-                );
+                error!(user, "cannot record a failed count: {}", chain(&failure));
             }
         }
         KeeperJob::Request(who, done) => {

@@ -113,7 +113,7 @@ impl Ledger {
         if let Err(failure) = &marked {
             error!(
                 user = self.user,
-                "cannot note that files change: {}",
+                "cannot mark the usage of a home as changing: {}",
                 chain(failure)
             );
         }
@@ -150,7 +150,7 @@ impl Ledger {
                 };
             }
             Err(failure) => {
-                error!(user = self.user, %failure, "the home cannot be counted: nothing grows");
+                error!(user = self.user, %failure, "cannot count a home: no growth is allowed in it");
                 books.standing = CountState::Lost;
             }
         }
@@ -169,7 +169,7 @@ impl Ledger {
         if short && matches!(books.standing, CountState::Saved | CountState::Marked) {
             warn!(
                 user = self.user,
-                "more was removed than was counted: run landfall quota recount {}", self.user
+                "more was removed than was counted; run: landfall quota recount {}", self.user
             );
         }
     }
@@ -229,7 +229,7 @@ impl<'a> Change<'a> {
         if growth != Usage::default() {
             if !self.may_grow {
                 return Err(Error::Limit(
-                    "The server cannot keep account of new files now; please tell the operator",
+                    "The server cannot update the quota now; please contact the operator",
                     0,
                 ));
             }

@@ -175,7 +175,7 @@ impl Ledgers {
     pub async fn begin_serving(self: &Arc<Self>) -> anyhow::Result<()> {
         if keeper::begin_serving(&self.database).await? {
             warn!(
-                "the machine went down under the last server: the files of all users are counted"
+                "the machine went down while the last server ran: counting the files of all users"
             );
         }
         self.recount_unclean().await
@@ -274,7 +274,10 @@ impl Ledgers {
             self.keeper.publish(figures);
             match self.keeper.requested().await {
                 Ok(requested) => self.recount_requested(requested),
-                Err(failure) => warn!("cannot read what is to be counted: {}", chain(&failure)),
+                Err(failure) => warn!(
+                    "cannot read the requests to count homes: {}",
+                    chain(&failure)
+                ),
             }
         }
     }
@@ -317,7 +320,7 @@ impl Ledgers {
             (self.count)(&ledger.home, &mut progress)
         });
         if let Ok(Usage { bytes, files }) = counted {
-            debug!(user, bytes, files, took = ?began.elapsed(), "the files are counted");
+            debug!(user, bytes, files, took = ?began.elapsed(), "files counted");
         }
         self.forget_idle(&ledger.home);
         counted

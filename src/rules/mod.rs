@@ -98,7 +98,7 @@ const POLICIES: [(&str, LoginPolicy); 3] = [
 
 /// Text that is not a login policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a login takes \"any\" (a password or a key), \"publickey\" or \"publickey+password\"")]
+#[error("a login policy is \"any\" (a password or a key), \"publickey\" or \"publickey+password\"")]
 pub struct NotALoginPolicy;
 
 impl FromStr for LoginPolicy {

@@ -16,10 +16,12 @@ pub struct Network {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotANetwork {
     /// Neither an address nor a network.
-    #[error("a network is an address, or one with a length: 192.0.2.7, 10.0.0.0/8, 2001:db8::/32")]
+    #[error(
+        "a network is an address, or an address with a prefix length: 192.0.2.7, 10.0.0.0/8, 2001:db8::/32"
+    )]
     Malformed,
     /// An address inside a network: the prefix length may be wrong.
-    #[error("{0} is the network that this address is in; say that, or a longer prefix")]
+    #[error("this address is inside the network {0}; give that, or a longer prefix")]
     Inside(Network),
 }
 

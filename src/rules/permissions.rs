@@ -65,7 +65,7 @@ const ALL: [(Permission, &str, &str); 9] = [
     (
         Mkdir,
         "mkdir",
-        "Not allowed here: this account may not make directories",
+        "Not allowed here: this account may not create directories",
     ),
     (
         Links,
@@ -126,9 +126,9 @@ impl fmt::Display for Denied {
         f.write_str(match self {
             Self::Lacks(permission) => permission.refusal(),
             Self::HeldInPlace => {
-                "Not allowed here: a directory with permissions of its own has its place here, or below"
+                "Not allowed here: a directory with its own permissions is here or below"
             }
-            Self::Gains => "Not allowed here: other permissions hold at the other place",
+            Self::Gains => "Not allowed here: the destination has other permissions",
         })
     }
 }
@@ -181,11 +181,11 @@ pub enum NotPermissions {
     Unknown(String),
     /// A directory that cannot have its own permissions.
     #[error(
-        "{0:?} cannot have permissions of its own: say it from the home on, as /incoming=upload-only, without \"..\""
+        "{0:?} cannot have its own permissions: write it relative to the home, such as /incoming=upload-only, without \"..\""
     )]
     Place(String),
     /// The home always has permissions.
-    #[error("the home itself always has permissions: say which instead of \"none\"")]
+    #[error("the home itself always has permissions: give a set instead of \"none\"")]
     Home,
 }
 

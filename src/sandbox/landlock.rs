@@ -122,7 +122,7 @@ impl Sandbox {
         let Ok(ruleset) = refer else {
             return Ok(Holds::Nothing);
         };
-        let cannot = "cannot raise the sandbox (sandbox.landlock)";
+        let cannot = "cannot enter the sandbox (sandbox.landlock)";
         let mut ruleset = ruleset
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(RIGHTS))
@@ -180,7 +180,7 @@ fn open_in_time(folders: Vec<PathBuf>) -> Vec<(PathBuf, PathFd)> {
             // The accounts that need it report the error.
             Some(Err(_)) => {}
             None => warn!(
-                "{} does not answer: it is left out of the sandbox until the next start",
+                "{} does not answer: the sandbox excludes it until the next start",
                 folder.display()
             ),
         }

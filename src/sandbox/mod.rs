@@ -27,13 +27,15 @@ pub(crate) fn raise(
 ) -> anyhow::Result<Option<&'static Sandbox>> {
     let sandbox = raise_landlock(config, homes)?;
     if !config.sandbox.seccomp {
-        info!("no system call is refused: sandbox.seccomp is false");
+        info!("system calls are not restricted: sandbox.seccomp is false");
         return Ok(sandbox);
     }
     match SyscallFilter::new().and_then(|filter| filter.apply()) {
-        Ok(()) => info!("seccomp holds: system calls that a file server does not need are refused"),
+        Ok(()) => {
+            info!("seccomp is active: system calls that a file server does not need are refused")
+        }
         Err(failure) => warn!(
-            "no system call is refused (sandbox.seccomp): {}",
+            "system calls are not restricted (sandbox.seccomp): {}",
             chain(&failure)
         ),
     }
@@ -45,20 +47,24 @@ fn raise_landlock(
     homes: Vec<PathBuf>,
 ) -> anyhow::Result<Option<&'static Sandbox>> {
     if !config.sandbox.landlock {
-        info!("no sandbox around this process: sandbox.landlock is false");
+        info!("file access is not restricted: sandbox.landlock is false");
         return Ok(None);
     }
     let sandbox = Sandbox::new(config, homes);
     if !is_alone() {
-        warn!("a thread of the start waits for a disk: it is outside of the sandbox");
+        warn!("a startup thread waits for a disk and is outside of the sandbox");
     }
     match sandbox.raise()? {
-        Holds::All => info!("Landlock holds: nothing is touched but data, keys, config and homes"),
+        Holds::All => {
+            info!("Landlock is active: access is limited to data, keys, configuration and homes")
+        }
         Holds::Most => {
-            info!("Landlock holds in part: this kernel knows fewer rights than there are")
+            info!("Landlock is partly active: this kernel supports only some of the restrictions")
         }
         Holds::Nothing => {
-            warn!("no sandbox around this process: the kernel has no Landlock, or too old a one");
+            warn!(
+                "file access is not restricted: the kernel has no Landlock, or too old a version"
+            );
             return Ok(None);
         }
     }

@@ -85,7 +85,7 @@ pub enum LineFault {
     #[error("received directory without -r")]
     NotRecursive,
     /// `E` without a directory to end.
-    #[error("end of a directory that was not begun")]
+    #[error("unexpected end of directory")]
     NoDirectory,
     /// The stream ends inside a line.
     #[error("lost connection")]

@@ -60,7 +60,7 @@ pub async fn serve<P: Pipe>(vfs: Vfs, request: ScpRequest, pipe: P) -> u32 {
     match outcome {
         Ok(has_failed) => u32::from(has_failed),
         Err(failure) => {
-            error!(%failure, "a step of scp could not be carried out; its channel ends");
+            error!(%failure, "a step of scp panicked; closing its channel");
             1
         }
     }

@@ -20,7 +20,7 @@ use crate::vfs::{OpenDirectory, OpenFile, Vfs};
 
 /// The message of `scp.c`.
 const NOT_A_FILE: Error = Error::Refused("not a regular file");
-const SHRUNK: Error = Error::Refused("The file became shorter while it was sent");
+const SHRUNK: Error = Error::Refused("The file was truncated while it was sent");
 
 /// The mode bits that are sent.
 const TOLD: u32 = 0o1777;

@@ -51,7 +51,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Failed logins that `landfall top` receives.
 const FAILED_LOGINS: usize = 20;
 /// The reason that a client receives if the operator closes its session without one.
-const ENDED: &str = "The operator has ended this session";
+const ENDED: &str = "The operator has closed this session";
 
 /// What commands can see and do through the socket.
 pub(super) struct Powers {
@@ -85,7 +85,7 @@ impl Control {
     /// Creates the socket. The caller is the only server of the data folder, so an existing socket is left
     /// over from a killed server.
     pub(super) fn open(data: &Path) -> anyhow::Result<Self> {
-        let cannot = || format!("cannot make the control socket in {}", data.display());
+        let cannot = || format!("cannot create the control socket in {}", data.display());
         let folder = DataFolder::open(data).with_context(cannot)?;
         let listener = listen(&folder.socket()).with_context(cannot)?;
         Ok(Self { folder, listener })
@@ -105,13 +105,13 @@ impl Control {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let Some(uid) = operator(&stream) else {
-                        warn!("another user was refused at the control socket");
+                        warn!("refused another user at the control socket");
                         continue;
                     };
                     let powers = powers.clone();
                     serving.spawn(async move {
                         if let Err(failure) = converse(stream, uid, &powers).await {
-                            debug!(%failure, "a command went away");
+                            debug!(%failure, "a command disconnected");
                         }
                         drop(permit);
                     });
@@ -177,7 +177,7 @@ async fn converse(stream: UnixStream, uid: u32, powers: &Powers) -> std::io::Res
             Ok(None) => return Ok(()),
             Err(failure) if failure.kind() == ErrorKind::InvalidData => {
                 // Another program, or another version of this one.
-                let text = format!("the server does not understand this: {failure}");
+                let text = format!("unknown request: {failure}");
                 timeout(DEADLINE, frames.send(&[ControlReply::Refused { text }])).await??;
                 return Ok(());
             }
@@ -189,7 +189,7 @@ async fn converse(stream: UnixStream, uid: u32, powers: &Powers) -> std::io::Res
 
 fn late() -> String {
     format!(
-        "the server has not finished this within {LONGEST_REQUEST:?} and continues: a disk may hang; see its log"
+        "the server has not finished within {LONGEST_REQUEST:?} and continues: a disk may hang; see its log"
     )
 }
 
@@ -262,7 +262,7 @@ impl Powers {
         // A removed account needs none.
         let home = self.accounts.find(name).await.ok()?.account.home;
         let text = format!(
-            "{name} cannot use any files before the server is started again: its sandbox leaves out {} (sandbox.homes)",
+            "{name} cannot use any files before the server is restarted: its sandbox excludes {} (sandbox.homes)",
             home.display()
         );
         (!sandbox.has_home(&home)).then_some(ControlReply::Told { text })

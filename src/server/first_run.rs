@@ -21,7 +21,7 @@ pub(super) async fn make_account(
         return Ok(None);
     }
     if goes_to_journal() {
-        warn!("there are no accounts yet: make one with landfall user add NAME");
+        warn!("there are no accounts yet: add one with landfall user add NAME");
         return Ok(None);
     }
     let name: UserName = NAME.parse()?;
@@ -38,7 +38,7 @@ pub(super) async fn make_account(
         &Event::Account {
             action: AccountAction::Add,
             name: NAME,
-            message: "Added the account of the first start",
+            message: "Added the first account",
             operator: None,
         },
     );
@@ -47,9 +47,9 @@ pub(super) async fn make_account(
         .first()
         .map_or_else(String::new, |address| sftp_command(*address));
     Ok(Some(Zeroizing::new(format!(
-        "\nThere were no accounts, so one was made. This is shown only once:\n\n  \
+        "\nThere were no accounts, so one was created. Its password is shown only once:\n\n  \
          user      {NAME}\n  password  {password}\n  home      {home}\n\n  {command}\n\n\
-         `landfall user add NAME` makes more; `landfall user rm {NAME}` removes this one.\n"
+         `landfall user add NAME` adds more; `landfall user rm {NAME}` removes this one.\n"
     ))))
 }
 

@@ -81,8 +81,8 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
 
 fn serve_with(config: Config, log: &Log) -> anyhow::Result<()> {
     match &config.file {
-        Some(file) => info!("the settings are from {}", file.display()),
-        None => info!("there is no config.toml here: every setting has its default"),
+        Some(file) => info!("using the configuration {}", file.display()),
+        None => info!("no config.toml here: using defaults"),
     }
     prepare_process();
     disks::prepare();
@@ -162,13 +162,13 @@ async fn become_the_server(data: &Path) -> anyhow::Result<Alone> {
             return Ok(alone);
         }
         if RunningServer::find(data).await?.is_some() {
-            bail!("another landfall serves {shown} already");
+            bail!("another landfall server already uses {shown}");
         }
         if began.elapsed() > PATIENCE {
-            bail!("a landfall command still uses {shown}: start the server when that has ended");
+            bail!("a landfall command still uses {shown}: start the server when it has finished");
         }
         if !is_told {
-            warn!("a landfall command uses {shown}; waiting {PATIENCE:?} at most for its end");
+            warn!("a landfall command uses {shown}; waiting for it for at most {PATIENCE:?}");
             is_told = true;
         }
         sleep(LOOK_AGAIN).await;
@@ -302,7 +302,7 @@ async fn run(config: Config, log: Log, prepared: PreparedServer) -> anyhow::Resu
         timeout(FAREWELL, save(&accounts, &ledgers)),
     );
     let Ok(ended) = ended else {
-        error!("the disk of the data folder hangs: what is used will be counted anew");
+        error!("the disk of the data folder hangs: the next start counts all homes again");
         log.flush();
         // Closing the database would wait for the disk, too.
         std::process::exit(1);
@@ -313,7 +313,7 @@ async fn run(config: Config, log: Log, prepared: PreparedServer) -> anyhow::Resu
 /// Writes the state in memory to the database.
 async fn save(accounts: &Accounts, ledgers: &Ledgers) -> anyhow::Result<()> {
     if let Err(failure) = accounts.save_logins().await {
-        warn!("cannot write the last logins: {}", chain(&failure));
+        warn!("cannot save the last logins: {}", chain(&failure));
     }
     ledgers.end_serving().await
 }
@@ -322,7 +322,7 @@ async fn save(accounts: &Accounts, ledgers: &Ledgers) -> anyhow::Result<()> {
 /// and as many descriptors as the system allows.
 fn prepare_process() {
     if rustix::process::geteuid().is_root() {
-        warn!("this runs as root, and needs no privilege: better run it as a user of its own");
+        warn!("running as root; use a dedicated user instead");
     }
     rustix::process::umask(rustix::fs::Mode::empty());
     let limit = rustix::process::getrlimit(Resource::Nofile);
@@ -331,7 +331,7 @@ fn prepare_process() {
         ..limit
     };
     if let Err(failure) = rustix::process::setrlimit(Resource::Nofile, raised) {
-        warn!(%failure, "the limit on open files stays as it is");
+        warn!(%failure, "cannot raise the limit on open files");
     }
 }
 
@@ -394,7 +394,7 @@ impl ListeningServer {
         let mut is_sound = tokio::select! {
             have_ended_well = all_ended(&mut accepting) => have_ended_well,
             Some(number) = dead.recv() => {
-                error!("shard {number} has died: the server ends, so that it can be started anew");
+                error!("worker thread {number} has panicked: the server ends, so that it can be restarted");
                 phases.send_replace(Phase::Draining);
                 all_ended(&mut accepting).await;
                 false
@@ -409,7 +409,7 @@ impl ListeningServer {
         for shard in Arc::into_inner(shards).into_iter().flatten() {
             is_sound &= spawn_blocking(move || shard.join()).await?;
         }
-        ensure!(is_sound, "a part of the server has died: see the log");
+        ensure!(is_sound, "a thread of the server has panicked: see the log");
         Ok(())
     }
 }

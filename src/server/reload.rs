@@ -114,7 +114,7 @@ impl Reload {
             }
             outcome
         });
-        reloading.await.context("the reload ended in a panic")?
+        reloading.await.context("the reload panicked")?
     }
 
     async fn reload_alone(&self) -> anyhow::Result<Vec<String>> {
@@ -142,7 +142,7 @@ impl Reload {
         let (new, keys) = {
             let at_start = self.at_start.clone();
             let reading = spawn_blocking(move || read(&at_start));
-            reading.await.context("the config could not be read")??
+            reading.await.context("cannot reload the configuration")??
         };
         let prepared = self.accounts.prepare(new.accounts()).await;
         let prepared = prepared.map_err(|failure| new.with_places(failure))?;
@@ -189,13 +189,11 @@ impl Reload {
         let changed = names(new.differences(old), true);
         let waiting = names(new.differences(&self.at_start), false);
         let mut lines = vec![match changed.as_str() {
-            "" => "no setting that can change now has changed".to_owned(),
+            "" => "no live setting has changed".to_owned(),
             changed => format!("changed: {changed}"),
         }];
         if !waiting.is_empty() {
-            lines.push(format!(
-                "changed, but needs a restart of the server: {waiting}"
-            ));
+            lines.push(format!("changed, takes effect at a restart: {waiting}"));
         }
         lines
     }
@@ -204,7 +202,7 @@ impl Reload {
     pub(super) async fn at_hangup(self: Arc<Self>) {
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
-            Err(failure) => return error!(%failure, "SIGHUP cannot be noticed"),
+            Err(failure) => return error!(%failure, "cannot handle SIGHUP"),
         };
         while hangup.recv().await.is_some() {
             // The outcome is in the log.
@@ -219,17 +217,17 @@ pub(super) fn note_declared(audit: &Audit, declared: &Declared) {
         (
             AccountAction::Add,
             &declared.added,
-            "Added, as config.toml declares",
+            "Added: declared in config.toml",
         ),
         (
             AccountAction::Set,
             &declared.changed,
-            "Changed, as config.toml declares",
+            "Changed: declared in config.toml",
         ),
         (
             AccountAction::Remove,
             &declared.removed,
-            "Removed, since config.toml does not declare it any more; its files stay",
+            "Removed: no longer declared in config.toml; its files stay",
         ),
     ] {
         for user in users {

@@ -35,10 +35,10 @@ pub(super) fn obey_signals() -> anyhow::Result<Arc<watch::Sender<Phase>>> {
             }
             told.send_modify(|phase| {
                 if *phase == Phase::Serving {
-                    info!("stopping; a second signal ends all transfers at once");
+                    info!("stopping; a second signal closes all sessions immediately");
                     *phase = Phase::Draining;
                 } else {
-                    warn!("ending now");
+                    warn!("closing all sessions");
                     *phase = Phase::Ending;
                 }
             });
@@ -61,7 +61,10 @@ pub(super) async fn drain(sessions: &Sessions, grace: Duration, phases: &watch::
             .count();
         if left == 0 || begin.elapsed() >= grace {
             if left > 0 {
-                warn!(sessions = left, "the time for transfers is over");
+                warn!(
+                    sessions = left,
+                    "closing the remaining transfers: server.stop_grace is over"
+                );
             }
             break;
         }

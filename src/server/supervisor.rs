@@ -23,7 +23,7 @@ pub(super) fn sockets() -> anyhow::Result<Vec<TcpListener>> {
     let mut sockets = Vec::new();
     for number in 0..handed.len() {
         let socket = handed.take_tcp_listener(number);
-        let socket = socket.context("systemd handed over a socket that is none of TCP")?;
+        let socket = socket.context("systemd passed a socket that is not a TCP socket")?;
         sockets.extend(socket);
     }
     Ok(sockets)
@@ -42,7 +42,7 @@ impl Supervisor {
         match connected(&name) {
             Ok(socket) => Self(Some(Arc::new(socket))),
             Err(failure) => {
-                warn!(%failure, "systemd cannot be told");
+                warn!(%failure, "cannot notify systemd");
                 Self(None)
             }
         }
@@ -62,7 +62,7 @@ impl Supervisor {
         if let Some(socket) = &self.0
             && let Err(failure) = socket.send(state.as_bytes())
         {
-            warn!(%failure, "systemd cannot be told");
+            warn!(%failure, "cannot notify systemd");
         }
     }
 }
@@ -114,7 +114,7 @@ pub(super) async fn watch(supervisor: Supervisor, patience: Duration, beats: Vec
         if now.iter().zip(&seen).all(|(now, seen)| now != seen) {
             supervisor.tell("WATCHDOG=1");
         } else {
-            error!("a shard gives no sign of life");
+            error!("a worker thread does not respond");
         }
         seen = now;
     }

@@ -48,7 +48,7 @@ impl Holdings {
     pub fn take(&self) -> Result<HeldDescriptor, Error> {
         self.0.take().map_err(|UsedUp { most }| {
             Error::Limit(
-                "Too many files and directories are open in the sessions of this account",
+                "Too many open files and directories in the sessions of this account",
                 most as u64,
             )
         })

@@ -310,7 +310,7 @@ impl Drop for Session {
 
 /// Opens a home. The one place that chooses the kind of store. May block.
 pub fn open_home(home: &Path, umask: u32) -> Result<Arc<dyn Store>, Error> {
-    const OUTSIDE: &str = "the server's sandbox leaves this folder out: restart the server, or name it in sandbox.homes before";
+    const OUTSIDE: &str = "the server's sandbox excludes this folder: restart the server, or add it to sandbox.homes before the start";
     let store = LocalStore::open(home, umask)?;
     // The sandbox allows opening a folder as a path, without access to its contents.
     let is_outside = || {

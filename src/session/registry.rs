@@ -38,11 +38,11 @@ impl RegistryState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooMany {
     /// Its own limit of sessions.
-    #[error("This account has as many sessions as it may have at the same time ({0})")]
+    #[error("This account has reached its limit of concurrent sessions ({0})")]
     Sessions(u32),
     /// Its share of the server's connections.
     #[error(
-        "This account has its share of the server's connections ({0}); close one, or try again later"
+        "This account has used up its share of the server's connections ({0}); close one, or try again later"
     )]
     Connections(usize),
 }
@@ -64,7 +64,7 @@ impl RegisteredSession {
         if self.ending.end(words) {
             self.session.note_end(words);
             let (user, peer) = (self.session.user(), self.session.peer());
-            info!(user, %peer, id = self.id, words, "a session is ended");
+            info!(user, %peer, id = self.id, words, "closing a session");
         }
     }
 }

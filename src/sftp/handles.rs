@@ -37,7 +37,7 @@ struct Slot {
     held: HeldDescriptor,
 }
 
-const NOT_A_FILE: Error = Error::Handle("Handle is a directory's");
+const NOT_A_FILE: Error = Error::Handle("Handle of a directory");
 const UNKNOWN: Error = Error::Handle("Invalid handle");
 
 impl Handles {
@@ -150,7 +150,7 @@ impl Handles {
     pub(super) fn directory(&mut self, wire: &[u8]) -> Result<&mut OpenDirectory, Error> {
         match self.get(wire)? {
             OpenHandle::Directory(directory) => Ok(directory),
-            OpenHandle::File(_) => Err(Error::Handle("Handle is a file's")),
+            OpenHandle::File(_) => Err(Error::Handle("Handle of a file")),
         }
     }
 }

@@ -92,7 +92,7 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
                     engine
                 }
                 Err(failure) => {
-                    error!(user, %failure, "a request could not be carried out; its channel ends");
+                    error!(user, %failure, "a request panicked; closing its channel");
                     return 1;
                 }
             };
@@ -233,7 +233,7 @@ async fn finish<P: Pipe>(engine: Engine, pipe: &P) {
         return;
     }
     if let Err(failure) = close_all(engine, pipe).await {
-        error!(%failure, "closing the files of a session failed");
+        error!(%failure, "cannot close the files of a session");
     }
 }
 

@@ -281,7 +281,7 @@ impl Authentication {
         if !self.audit.refuses_logins() {
             return None;
         }
-        self.note_refusal(user, means, "the audit trail cannot be written");
+        self.note_refusal(user, means, "the audit log cannot be written");
         Some(refused())
     }
 
@@ -326,8 +326,8 @@ impl Authentication {
     }
 
     fn unavailable(&self, user: &str, means: &Means, failure: &anyhow::Error) -> Auth {
-        error!(peer = %self.peer, "logins cannot be checked: {}", chain(failure));
-        self.note_refusal(user, means, "logins cannot be checked");
+        error!(peer = %self.peer, "cannot verify logins: {}", chain(failure));
+        self.note_refusal(user, means, "cannot verify logins");
         refused()
     }
 }

@@ -152,7 +152,7 @@ impl Visit {
             };
             let (source, reason) = (ban.source, fault.name());
             let seconds = ban.left.as_secs();
-            warn!(%source, seconds, reason, "a source is banned; see: landfall ban list");
+            warn!(%source, seconds, reason, "source address banned; see: landfall ban list");
             let until = i64::try_from(ban.until.as_secs()).unwrap_or(i64::MAX);
             let event = Event::Ban {
                 source: &source.to_string(),
@@ -166,7 +166,7 @@ impl Visit {
 
     fn log(&self, failure: Option<&russh::Error>) {
         let ending = if self.is_too_much.load(Ordering::Relaxed) {
-            Some("the client sent more than a login needs")
+            Some("the client sent too much data before a login")
         } else if self.is_late.load(Ordering::Relaxed) {
             Some("no login within login.grace_time")
         } else if self.bytes.load(Ordering::Relaxed) == 0 {

@@ -25,7 +25,7 @@ use crate::vfs::Vfs;
 const STDERR: u32 = 1;
 
 /// Sent to a client whose home cannot be opened.
-const NO_HOME: &str = "your home is not available now; please tell the operator";
+const NO_HOME: &str = "your home is not available now; please contact the operator";
 
 /// A service on a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -274,7 +274,7 @@ async fn open_home(session: Arc<Session>, cancelled: Arc<AtomicBool>) -> Option<
         Ok(Ok(store)) => Some(Vfs::new(session, store, cancelled)),
         Ok(Err(failure)) => {
             let (user, home) = (session.user(), session.home().display());
-            error!(user, %home, %failure, "the home of an account cannot be opened");
+            error!(user, %home, %failure, "cannot open a home");
             None
         }
         Err(failure) => {

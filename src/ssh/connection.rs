@@ -205,7 +205,7 @@ impl Handler for Connection {
         let context = &self.context;
         let member = context.ledgers.join(user, &account.home, limits).await;
         let member = member.map_err(|failure| {
-            error!(user, "cannot read what is used: {}", chain(&failure));
+            error!(user, "cannot read the usage: {}", chain(&failure));
             russh::Error::Disconnect
         })?;
         let identification = transport.remote_sshid().to_vec();

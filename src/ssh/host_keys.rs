@@ -27,7 +27,7 @@ pub fn load(folder: &Path) -> anyhow::Result<Vec<PrivateKey>> {
     let keys = read(folder)?;
     if keys.is_empty() {
         bail!(
-            "there is no host key in {} any more: put the keys back; only a start of the server makes a new one",
+            "no host key in {} any more: restore the keys; only a start of the server generates a new one",
             folder.display()
         );
     }
@@ -58,7 +58,7 @@ fn load_one(path: &Path) -> anyhow::Result<PrivateKey> {
         .with_context(|| format!("cannot read the host key {shown}"))?
         .mode();
     if mode & 0o077 != 0 {
-        bail!("the host key {shown} can be read by others: run `chmod 600 {shown}`");
+        bail!("the host key {shown} is readable by others: run `chmod 600 {shown}`");
     }
     let key = PrivateKey::read_openssh_file(path)
         .with_context(|| format!("{shown} is not a private key in OpenSSH's format"))?;
@@ -73,15 +73,15 @@ fn make(folder: &Path) -> anyhow::Result<PrivateKey> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .with_context(|| format!("cannot make the keys folder {}", folder.display()))?;
+        .with_context(|| format!("cannot create the keys folder {}", folder.display()))?;
     let mut key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519)
-        .context("cannot make a host key")?;
+        .context("cannot generate a host key")?;
     key.set_comment("landfall host key");
     let path = folder.join(DEFAULT_KEY);
     write_new(&path, 0o600, key.to_openssh(LineEnding::LF)?.as_bytes())?;
     let public = format!("{}\n", key.public_key().to_openssh()?);
     write_new(&path.with_extension("pub"), 0o644, public.as_bytes())?;
-    tracing::info!(path = %path.display(), "made the host key");
+    tracing::info!(path = %path.display(), "generated a host key");
     Ok(key)
 }
 

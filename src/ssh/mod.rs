@@ -85,7 +85,7 @@ pub async fn serve(
     let mut running = match begun {
         Ok(running) => running,
         Err(failure) => {
-            debug!(%peer, %failure, "connection ended before it began");
+            debug!(%peer, %failure, "connection closed before it was set up");
             visit.settle(Some(&failure), &context.audit);
             return;
         }
@@ -121,7 +121,7 @@ pub async fn serve(
     };
     match outcome {
         Ok(()) => debug!(%peer, "connection closed"),
-        Err(failure) => debug!(%peer, %failure, "connection ended"),
+        Err(failure) => debug!(%peer, %failure, "connection failed"),
     }
     // The session ends with the last of its channels.
     drop(session);
@@ -139,7 +139,7 @@ pub async fn serve(
 /// Returns why a connection ended, for the audit log.
 fn reason_of_end(outcome: &Result<(), russh::Error>) -> Cow<'static, str> {
     match outcome {
-        Ok(()) => Cow::Borrowed("disconnected by the client"),
+        Ok(()) => Cow::Borrowed("closed by the client"),
         // A killed client ends this way as well: its system closes the connection.
         Err(russh::Error::IO(failure)) if failure.kind() == ErrorKind::UnexpectedEof => {
             Cow::Borrowed("connection closed by the client")

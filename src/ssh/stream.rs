@@ -165,9 +165,7 @@ impl Stream {
         if self.deadline.is_none() || count == 0 || self.visit.has_come(count) {
             Ok(())
         } else {
-            Err(io::Error::other(
-                "too much for somebody who is not logged in",
-            ))
+            Err(io::Error::other("too much data before the login"))
         }
     }
 }

@@ -32,7 +32,7 @@ impl Transports {
             warn!("{}", config::LEGACY_IS_DEPRECATED);
         }
         if config.ssh.algorithms == Algorithms::Legacy {
-            warn!("ssh.algorithms is \"legacy\": old clients are offered SHA-1 and CBC");
+            warn!("ssh.algorithms is \"legacy\": SHA-1 and CBC are offered to all clients");
         }
         let made =
             |keys, knows_etm| Arc::new(transport(&config.login, &config.ssh, keys, knows_etm));

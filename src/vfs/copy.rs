@@ -13,7 +13,7 @@ use crate::store::{Changes, OpenHow, READING, unsigned_seconds};
 use crate::values::path::VPath;
 
 /// A range beyond the source's end is an error only if the client gave a length, as in OpenSSH.
-const ENDS_EARLY: Error = Error::Invalid("The source file ends before the range does");
+const ENDS_EARLY: Error = Error::Invalid("The range extends beyond the end of the source file");
 /// Bytes per slice. Nobody else writes to the target during a slice.
 const SLICE: u64 = 8 << 20;
 

@@ -71,9 +71,9 @@ impl Vfs {
     ) -> Result<Hashing, Error> {
         self.check_open(file, Verb::Hash)?;
         let size = file.readable()?.metadata()?.size;
-        let there = size
-            .checked_sub(part.offset)
-            .ok_or(Error::Invalid("The file ends before the part begins"))?;
+        let there = size.checked_sub(part.offset).ok_or(Error::Invalid(
+            "The range starts beyond the end of the file",
+        ))?;
         let length = part.length.map_or(there, |length| length.min(there));
         let Some(block) = block else {
             let is_whole = part.offset == 0 && length == size;

@@ -199,7 +199,7 @@ impl Vfs {
         let kept = self.keep_counted(place);
         let (user, peer) = (self.session.user(), self.session.peer());
         let unfinished = UnfinishedOverwrite::new(cause, kept);
-        info!(user, %peer, ?path, "upload not finished: {unfinished}");
+        info!(user, %peer, ?path, "upload not completed: {unfinished}");
         Error::Unfinished(unfinished)
     }
 

@@ -74,7 +74,7 @@ fn a_scanner_is_banned_its_neighbour_is_not_and_the_operator_sees_and_lifts_it()
     let (scanner, neighbour) = (source(1), source(2));
     assert_eq!(
         server.admin(&["ban", "list"], "").accepted(),
-        "No source is banned\n"
+        "No address is banned\n"
     );
     assert_eq!(scan_until_banned(&server, scanner), 2);
     for _ in 0..20 {
@@ -119,7 +119,7 @@ fn a_scanner_is_banned_its_neighbour_is_not_and_the_operator_sees_and_lifts_it()
     );
 
     let nobody = server.admin(&["ban", "lift", "192.0.2.1"], "").accepted();
-    assert_eq!(nobody, "No such source is banned\n");
+    assert_eq!(nobody, "No such address is banned\n");
     server.admin(&["ban", "lift"], "").failed();
     let lifted = server
         .admin(&["ban", "lift", &scanner.to_string()], "")

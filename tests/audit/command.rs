@@ -245,7 +245,7 @@ fn each_end_of_a_session_has_its_reason() {
             "The server is stopping",
             "This account has been disabled",
             "connection closed by the client",
-            "disconnected by the client",
+            "closed by the client",
         ]
     );
 }

@@ -84,7 +84,7 @@ fn a_full_disk_is_told_and_what_waits_is_noted_once_there_is_room() {
         of_kind(&trail(&server), "mkdir").len() == 501
     });
     wait_until("that is told", STEP, || {
-        server.log().contains("the audit log is written again")
+        server.log().contains("the audit log can be written again")
     });
     assert!(of_kind(&trail(&server), "lost").is_empty());
 }
@@ -111,13 +111,13 @@ fn with_refuse_nobody_logs_in_who_could_not_be_noted() {
     assert!(
         server
             .log()
-            .contains("reason=\"the audit trail cannot be written\"")
+            .contains("reason=\"the audit log cannot be written\"")
     );
     // Who is there goes on.
     assert_eq!(sftp.mkdir("/further"), code::OK);
     disk.make_room();
     wait_until("they log in again", STEP, || can_log_in(&server));
-    let reason = "the audit trail cannot be written";
+    let reason = "the audit log cannot be written";
     let refused = trail(&server)
         .iter()
         .filter(|one| one["reason"] == reason)

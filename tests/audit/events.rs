@@ -444,11 +444,11 @@ fn what_config_declares_and_a_signal_takes_up_is_noted() {
         assert!(account["message"].as_str().unwrap().starts_with(message));
         assert_eq!(account.get("operator"), None);
     };
-    changed("add", "Added, as config.toml declares");
+    changed("add", "Added: declared in config.toml");
 
     declare("[user.anna]\nquota = \"1MiB\"\n");
     server.hang_up();
-    changed("set", "Changed, as config.toml declares");
+    changed("set", "Changed: declared in config.toml");
     let by_signal = noted(&server, "the reload", |one| one["event"] == "reload");
     assert_eq!(by_signal.get("operator"), None);
     let told = by_signal["message"].as_str().unwrap();

@@ -42,7 +42,7 @@ fn what_a_crash_left_is_removed_when_it_is_old_enough_and_told() {
     age(&scene, &old, DAY * 3);
     scene.server.serve();
     wait_until("the old one is swept", STEP, || {
-        log_tells(&scene, "removed what was left of uploads")
+        log_tells(&scene, "removed leftover temporary files")
     });
     let log = scene.server.log();
     let line = log
@@ -109,7 +109,7 @@ fn nothing_else_is_removed() {
     scene.server.stop();
     scene.server.serve();
     wait_until("they are swept", STEP, || {
-        log_tells(&scene, "removed what was left of uploads")
+        log_tells(&scene, "removed leftover temporary files")
     });
     for name in &swept {
         assert!(!scene.has(name), "{name}");
@@ -149,7 +149,7 @@ fn what_a_session_has_open_stays_however_old_it_looks() {
     assert!(scene.has(stale));
     drop(hanging);
     wait_until("the stale one is swept", STEP, || {
-        log_tells(&scene, "removed what was left of uploads")
+        log_tells(&scene, "removed leftover temporary files")
     });
     assert!(
         log_tells(&scene, "files=1 bytes=5"),

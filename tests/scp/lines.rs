@@ -447,7 +447,7 @@ fn options_that_are_unknown_or_make_no_sense_are_refused_in_words() {
         ("scp -f", "no file is named"),
         ("scp -t a(1)", "there is no shell"),
         ("scp -f $(id)", "there is no shell"),
-        ("scp -t it's", "a quote is not closed"),
+        ("scp -t it's", "unterminated quote"),
         ("scp a b:c", "exactly one of -t and -f"),
         ("scp", "exactly one of -t and -f"),
     ] {

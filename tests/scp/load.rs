@@ -171,10 +171,10 @@ fn a_pattern_that_fits_too_much_is_refused() {
     let connection = Connection::logged_in(&server);
     let looks_at_all = "many/*x ".repeat(30);
     for (patterns, words) in [
-        ("many/*", "The pattern fits too many names (limit 10000)"),
+        ("many/*", "The pattern matches too many names (limit 10000)"),
         (
             looks_at_all.as_str(),
-            "Too many names to look at for a pattern (limit 200000)",
+            "Too many names to compare with a pattern (limit 200000)",
         ),
     ] {
         let mut scp = RawScp::start(&connection, &format!("scp -f {patterns} after"));

@@ -68,7 +68,7 @@ fn settable() -> Vec<(
             "publickey+password",
             "login",
             json!("publickey+password"),
-            "a key, and then the password",
+            "a key and then the password",
         ),
         set(
             "--upload-rate",

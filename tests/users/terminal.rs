@@ -148,7 +148,7 @@ fn a_prompt_asks_twice_and_shows_nothing() {
     let operator = operator();
     let mut terminal = Terminal::start(&operator);
     terminal.answer("New password: ", "top secret\r");
-    terminal.answer("The same again: ", "top sacred\r");
+    terminal.answer("Repeat the password: ", "top sacred\r");
     let (shown, code) = terminal.end();
     assert!(code == Some(1) && shown.contains("differ"), "{shown}");
     let mut terminal = Terminal::start(&operator);
@@ -158,7 +158,7 @@ fn a_prompt_asks_twice_and_shows_nothing() {
     assert!(!operator.path("data").exists());
     let mut terminal = Terminal::start(&operator);
     terminal.answer("New password: ", "top secret\r");
-    terminal.answer("The same again: ", "top secret\r");
+    terminal.answer("Repeat the password: ", "top secret\r");
     let (shown, code) = terminal.end();
     assert!(code == Some(0) && shown.contains("Added ann"), "{shown}");
     assert!(!shown.contains("top secret"), "{shown}");

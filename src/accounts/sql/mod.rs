@@ -123,7 +123,7 @@ impl DetailsRow {
             last_login: at.map(login).transpose()?,
             // CURRENT_TIMESTAMP of SQLite is in UTC.
             record_began: time::parse(&record_began)
-                .context("the database does not say since when logins are recorded")?,
+                .context("the database does not contain when the record of logins began")?,
         })
     }
 }

@@ -106,7 +106,7 @@ impl Sum {
                     let command = self.command();
                     let option = String::from_utf8_lossy(option).into_owned();
                     return Err(format!(
-                        "{command}: no option \"{option}\" here; there are -b, -c, -t, -w, -z, --tag, \
+                        "{command}: unknown option \"{option}\"; supported: -b, -c, -t, -w, -z, --tag, \
                          --quiet, --status, --strict and --ignore-missing\n"
                     ));
                 }

@@ -211,7 +211,7 @@ impl OpenAudit {
             self.share.written(length);
             self.shared.lost_in_all.fetch_add(1, Ordering::Relaxed);
             if queue.lost.fetch_add(1, Ordering::Relaxed) == 0 {
-                error!("the audit log is not written as fast as things happen: events are lost");
+                error!("the audit log cannot be written fast enough: events are lost");
             }
         }
     }
@@ -223,7 +223,7 @@ impl Writer {
         self.shared.ending.store(true, Ordering::Relaxed);
         let _ = self.lines.send(AuditJob::End);
         if self.done.recv_timeout(patience).is_err() {
-            error!("the disk does not take the last events of the audit log: they are lost");
+            error!("the disk does not accept the last events of the audit log: they are lost");
         }
     }
 }

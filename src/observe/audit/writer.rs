@@ -192,12 +192,12 @@ impl Pen<'_> {
         match &outcome {
             Ok(()) => {
                 if self.shared.failing.swap(false, Ordering::Relaxed) {
-                    info!("the audit log is written again");
+                    info!("the audit log can be written again");
                 }
             }
             Err(failure) => {
                 if !self.shared.failing.swap(true, Ordering::Relaxed) {
-                    error!("the audit log cannot be written, and is tried again: {failure}");
+                    error!("cannot write the audit log; trying again: {failure}");
                 }
             }
         }
@@ -227,7 +227,7 @@ impl Pen<'_> {
                 .count();
         error!(
             left,
-            "the last events of the audit log cannot be written: {failure}"
+            "cannot write the last events of the audit log: {failure}"
         );
     }
 }

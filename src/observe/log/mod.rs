@@ -60,7 +60,7 @@ impl Log {
                 Target::standard_error().context("cannot write to standard error")?
             }
             LogFormat::Journald => journal::connect().context(
-                "cannot reach systemd's journal; where there is none, set format = \"text\" in [log]",
+                "cannot connect to systemd's journal; without one, set format = \"text\" in [log]",
             )?,
         };
         let output = LogOutput::new(target);

@@ -123,7 +123,7 @@ fn run(jobs: &Receiver<LogJob>, shared: &LogShared) {
         if dropped > told && shared.waiting.load(Ordering::Relaxed) < FLOWS_AGAIN {
             error!(
                 dropped,
-                "log lines were dropped since the start: the log was not read"
+                "log lines were dropped since the start: their reader did not keep up"
             );
             // Unless other lines came first, and this one was dropped, too.
             if shared.dropped.load(Ordering::Relaxed) == dropped {

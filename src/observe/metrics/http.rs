@@ -51,7 +51,7 @@ where
                 let page = page.clone();
                 tokio::spawn(async move {
                     if !matches!(timeout(DEADLINE, answer(stream, &*page)).await, Ok(Ok(()))) {
-                        debug!(%peer, "a request for the metrics came to nothing");
+                        debug!(%peer, "a request for the metrics failed");
                     }
                     drop(permit);
                 });
@@ -78,10 +78,10 @@ async fn answer<F: Future<Output = Text>>(
         },
         Asked::SomethingElse => (
             "404 Not Found",
-            "There are /metrics and /healthz here\n".to_owned(),
+            "Not found; this server has /metrics and /healthz\n".to_owned(),
         ),
         Asked::ToChange => ("405 Method Not Allowed", "GET or HEAD\n".to_owned()),
-        Asked::Nonsense => ("400 Bad Request", "This is no HTTP/1.1\n".to_owned()),
+        Asked::Nonsense => ("400 Bad Request", "Not an HTTP/1.1 request\n".to_owned()),
     };
     let mut answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\

@@ -94,60 +94,56 @@ impl Metrics {
     /// Returns all metrics as text.
     pub fn text(&self, elsewhere: &Elsewhere) -> String {
         let mut page = MetricsPage::default();
-        page.head("build_info", "gauge", "The version that runs.");
+        page.head("build_info", "gauge", "Version of the running server.");
         page.value("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         page.process(&elsewhere.process, self.began);
-        page.head("connections", "gauge", "Connections, logged in or not.");
-        page.value("connections", &[], self.connections.get());
         page.head(
-            "max_connections",
+            "connections",
             "gauge",
-            "Connections that may be open at the same time.",
+            "Open connections, logged in or not.",
         );
+        page.value("connections", &[], self.connections.get());
+        page.head("max_connections", "gauge", "Maximum number of connections.");
         page.value("max_connections", &[], elsewhere.max_connections);
         page.head(
             "connections_total",
             "counter",
-            "Connections since the start.",
+            "Accepted connections since the start.",
         );
         page.value("connections_total", &[], self.accepted.get());
         page.head(
             "waiting_connections",
             "gauge",
-            "Connections on which nobody is logged in.",
+            "Connections without a login.",
         );
         page.value("waiting_connections", &[], elsewhere.waiting);
         page.head(
             "max_waiting_connections",
             "gauge",
-            "Connections without a login from which on all others are turned away.",
+            "Connections without a login from which on all others are refused.",
         );
         page.value("max_waiting_connections", &[], elsewhere.max_waiting);
         page.head(
             "refused_connections_total",
             "counter",
-            "Connections that were turned away.",
+            "Connections refused by admission control.",
         );
         for (reason, count) in &elsewhere.refused {
             page.value("refused_connections_total", &[("reason", reason)], count);
         }
-        page.head("banned_sources", "gauge", "Sources that are kept out.");
+        page.head("banned_sources", "gauge", "Banned source addresses.");
         page.value("banned_sources", &[], elsewhere.banned);
-        page.head("sessions", "gauge", "Connections that are logged in.");
+        page.head("sessions", "gauge", "Open sessions.");
         page.value("sessions", &[], self.sessions.get());
 
-        page.head("logins_total", "counter", "Logins and refused tries.");
+        page.head("logins_total", "counter", "Logins and refused attempts.");
         for (outcome, logins) in self.logins.iter() {
             for (method, count) in logins.iter() {
                 let labels = [("method", method.name()), ("result", outcome.name())];
                 page.value("logins_total", &labels, count.get());
             }
         }
-        page.head(
-            "file_bytes_total",
-            "counter",
-            "Bytes of files that were moved.",
-        );
+        page.head("file_bytes_total", "counter", "Bytes of transferred files.");
         for (direction, bytes) in self.bytes.iter() {
             let labels = [("direction", direction.name())];
             page.value("file_bytes_total", &labels, bytes.get());
@@ -155,7 +151,7 @@ impl Metrics {
         page.head(
             "transfers_total",
             "counter",
-            "Files that were uploaded or downloaded, by how that ended.",
+            "Uploads and downloads, by result.",
         );
         for (direction, transfers) in self.transfers.iter() {
             for (result, count) in transfers.iter() {
@@ -166,7 +162,7 @@ impl Metrics {
         page.head(
             "refusals_total",
             "counter",
-            "What was not allowed or had no room.",
+            "Refused operations, by reason.",
         );
         for (reason, count) in self.refusals.iter() {
             page.value("refusals_total", &[("reason", reason.name())], count.get());
@@ -174,49 +170,49 @@ impl Metrics {
         page.head(
             "request_duration_seconds",
             "histogram",
-            "SFTP requests, and how long each took to carry out.",
+            "Duration of SFTP requests in seconds.",
         );
         for (request, histogram) in self.requests.iter() {
             let label = ("request", request.name());
             page.histogram("request_duration_seconds", label, histogram);
         }
-        page.head("backlog_bytes", "gauge", "Bytes of requests that wait.");
+        page.head("backlog_bytes", "gauge", "Bytes of waiting requests.");
         page.value("backlog_bytes", &[], self.backlog.get());
         page.head(
             "blocking_tasks",
             "gauge",
-            "Threads at work where a disk may hold them up.",
+            "Running and waiting work that may wait for a disk.",
         );
         page.value("blocking_tasks", &[], pool::at_work());
         page.head(
             "audit_lost_total",
             "counter",
-            "Events of the audit log that were lost.",
+            "Lost events of the audit log.",
         );
         page.value("audit_lost_total", &[], elsewhere.audit_lost);
         page.head(
             "audit_folded_total",
             "counter",
-            "Events of the audit log that were counted in a line for many.",
+            "Events of the audit log that were combined into one line.",
         );
         page.value("audit_folded_total", &[], elsewhere.audit_folded);
         page.head(
             "log_dropped_total",
             "counter",
-            "Lines of the log that were dropped: its reader did not read.",
+            "Dropped log lines, which the reader did not read in time.",
         );
         page.value("log_dropped_total", &[], elsewhere.log_dropped);
         page.head(
             "config_last_reload_successful",
             "gauge",
-            "Whether the config that was read last was applied.",
+            "Whether the last configuration was applied.",
         );
         let applied = u8::from(elsewhere.is_reloaded);
         page.value("config_last_reload_successful", &[], applied);
         page.head(
             "config_last_reload_success_timestamp_seconds",
             "gauge",
-            "When a config was applied last, since 1970.",
+            "When a configuration was last applied, since 1970.",
         );
         page.value(
             "config_last_reload_success_timestamp_seconds",
@@ -279,7 +275,7 @@ impl MetricsPage {
         for (name, help, value) in [
             (
                 "process_resident_memory_bytes",
-                "Memory that is in RAM.",
+                "Resident memory.",
                 process.resident,
             ),
             (
@@ -289,17 +285,17 @@ impl MetricsPage {
             ),
             (
                 "process_open_fds",
-                "Descriptors that are open.",
+                "Open file descriptors.",
                 process.open_descriptors,
             ),
             (
                 "process_max_fds",
-                "Descriptors that may be open.",
+                "Maximum number of open file descriptors.",
                 process.most_descriptors,
             ),
             (
                 "process_start_time_seconds",
-                "When the server started, since 1970.",
+                "Start time of the server, since 1970.",
                 u64::try_from(began).ok(),
             ),
         ] {
@@ -314,7 +310,7 @@ impl MetricsPage {
         self.head(
             "filesystem_device_error",
             "gauge",
-            "Whether the file system of a folder does not answer.",
+            "Whether the file system of a folder does not respond.",
         );
         for one in all {
             let labels = [("folder", one.folder.as_str())];
@@ -353,23 +349,23 @@ impl MetricsPage {
         let figures: [(&str, &str, AccountFigure); 5] = [
             (
                 "account_used_bytes",
-                "Bytes that an account uses.",
+                "Bytes used by an account.",
                 |account| account.used.map(|(bytes, _)| bytes),
             ),
             (
                 "account_used_files",
-                "Files that an account uses.",
+                "Files used by an account.",
                 |account| account.used.map(|(_, files)| files),
             ),
-            ("account_quota_bytes", "Bytes that it may use.", |account| {
+            ("account_quota_bytes", "Quota of bytes.", |account| {
                 account.bytes_limit
             }),
-            ("account_quota_files", "Files that it may use.", |account| {
+            ("account_quota_files", "Quota of files.", |account| {
                 account.files_limit
             }),
             (
                 "account_last_login_timestamp_seconds",
-                "When somebody logged in last, since 1970.",
+                "Time of the last login, since 1970.",
                 |account| account.last_login.and_then(|at| u64::try_from(at).ok()),
             ),
         ];

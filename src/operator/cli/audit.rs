@@ -84,5 +84,5 @@ fn time(text: &str) -> Result<i64, String> {
     let age = parse_duration(text).and_then(|age| i64::try_from(age.as_secs()).ok());
     age.map(|age| time::now().saturating_sub(age))
         .or_else(|| time::parse(text))
-        .ok_or_else(|| "this must be an age such as 12h, or a date such as 2026-11-21".to_owned())
+        .ok_or_else(|| "expected an age such as 12h, or a date such as 2026-11-21".to_owned())
 }

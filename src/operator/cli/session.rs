@@ -40,7 +40,7 @@ pub struct SessionKill {
 
 fn id(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| {
-        "an id is a number, as `landfall session list` shows it; for all sessions of a user there is --user"
+        "an id is a number from `landfall session list`; use --user for all sessions of a user"
             .to_owned()
     })
 }

@@ -43,7 +43,9 @@ pub struct Origin(pub Option<Network>);
 fn size(text: &str) -> Result<u64, String> {
     parse_size(text)
         .filter(|size| i64::try_from(*size).is_ok())
-        .ok_or_else(|| "a size is a number of bytes, or one with a unit: 500M, 10GiB".to_owned())
+        .ok_or_else(|| {
+            "a size is a number of bytes, or a number with a unit: 500M, 10GiB".to_owned()
+        })
 }
 
 pub(super) fn size_or_none(text: &str) -> Result<Limit, String> {
@@ -58,7 +60,7 @@ pub(super) fn number_or_none(text: &str) -> Result<Limit, String> {
         "none" => Ok(Limit(None)),
         _ => match text.parse() {
             Ok(number) if i64::try_from(number).is_ok() => Ok(Limit(Some(number))),
-            _ => Err("this must be a number, or \"none\"".to_owned()),
+            _ => Err("expected a number or \"none\"".to_owned()),
         },
     }
 }
@@ -67,7 +69,7 @@ pub(super) fn sessions_or_none(text: &str) -> Result<Limit, String> {
     match number_or_none(text)? {
         Limit(Some(0)) => Err("use --disabled to refuse all logins".to_owned()),
         Limit(Some(number)) if u32::try_from(number).is_err() => {
-            Err("this is too large; use \"none\" for no limit".to_owned())
+            Err("too large; use \"none\" for no limit".to_owned())
         }
         limit => Ok(limit),
     }
@@ -88,7 +90,7 @@ pub(super) fn expiry(text: &str) -> Result<Expiry, String> {
     }
     let time = time::parse(text);
     time.map(|time| Expiry(Some(time))).ok_or_else(|| {
-        "this must be a date (2027-01-31), a time (2027-01-31T18:00:00Z), or \"never\"".to_owned()
+        "expected a date (2027-01-31), a time (2027-01-31T18:00:00Z), or \"never\"".to_owned()
     })
 }
 
@@ -96,7 +98,7 @@ pub(super) fn expiry(text: &str) -> Result<Expiry, String> {
 pub(super) fn age(text: &str) -> Result<i64, String> {
     parse_duration(text)
         .and_then(|age| i64::try_from(age.as_secs()).ok())
-        .ok_or_else(|| "this must be a duration such as 30d or 12h".to_owned())
+        .ok_or_else(|| "expected a duration such as 30d or 12h".to_owned())
 }
 
 pub(super) fn network_or_none(text: &str) -> Result<Origin, String> {

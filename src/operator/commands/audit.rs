@@ -66,9 +66,7 @@ pub async fn run(config: &Config, command: &cli::AuditFilter) -> anyhow::Result<
         && !is_account(config, user).await?
     {
         let user = output::visible(user);
-        bail!(
-            "there is neither a user {user} nor an event with this name; see: landfall user list"
-        );
+        bail!("no user and no event has the name {user}; see: landfall user list");
     }
     if !(out.put(&last.into_iter().collect::<String>())? && out.flush()?) {
         return Ok(());
@@ -222,7 +220,7 @@ fn for_people(event: &Value, kind: &str, time: i64) -> String {
         let same = same.collect::<Vec<_>>().join(", ");
         let _ = write!(line, "  x{count} since {since}");
         if !same.is_empty() {
-            let _ = write!(line, ", all of the same {same}");
+            let _ = write!(line, ", all with the same {same}");
         }
     }
     if let Some(peer) = word(event, "peer") {
@@ -357,7 +355,7 @@ fn note(config: &Config, event: &Event<'_>) {
     }
     if let Err(failure) = config.trail().append(event) {
         output::complain(&format!(
-            "landfall: this is done, but could not be noted in the audit log: {failure}"
+            "landfall: done, but not recorded in the audit log: {failure}"
         ));
     }
 }

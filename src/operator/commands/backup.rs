@@ -92,7 +92,7 @@ pub async fn run(config: &Config, folder: &Path) -> anyhow::Result<()> {
     let shown = folder.display();
     Ok(output::print(&format!(
         "Backed up the configuration, host keys, accounts, known sources and audit logs to {shown}\n\
-         The homes are not in it: copy them as any other files\n"
+         The homes are not included: copy them like other files\n"
     ))?)
 }
 

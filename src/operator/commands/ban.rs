@@ -32,7 +32,7 @@ async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<Str
         return json(&bans);
     }
     if bans.is_empty() {
-        return Ok("No source is banned\n".to_owned());
+        return Ok("No address is banned\n".to_owned());
     }
     let titles = ["SOURCE", "UNTIL", "LEFT", "WHY", "REFUSED"];
     let mut rows = vec![titles.map(str::to_owned)];
@@ -65,7 +65,7 @@ async fn end(config: &Config, lift: &cli::BanLift) -> anyhow::Result<String> {
         }
     }
     if text.is_empty() {
-        text.push_str("No such source is banned\n");
+        text.push_str("No such address is banned\n");
     }
     Ok(text)
 }

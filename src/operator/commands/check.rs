@@ -15,7 +15,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let listen = listen.collect::<Vec<_>>().join(", ");
     let mut text = format!("config OK: landfall will listen on {listen}\n");
     if config.file.is_none() {
-        text.push_str("There is no config.toml here: every setting has its default\n");
+        text.push_str("No config.toml here: using defaults\n");
     }
     if config.ssh.legacy {
         text.push_str(&format!("{LEGACY_IS_DEPRECATED}\n"));

@@ -17,7 +17,7 @@ use crate::operator::output::print;
 pub fn run(shell: Shell) -> io::Result<()> {
     let shells = Shells::builtins();
     let Some(completer) = shells.completer(&shell.to_string()) else {
-        return Err(io::Error::other("this shell cannot be completed"));
+        return Err(io::Error::other("this shell is not supported"));
     };
     let mut script = Vec::new();
     let (variable, program) = ("COMPLETE", "landfall");

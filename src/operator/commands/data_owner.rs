@@ -40,7 +40,7 @@ impl DataOwner {
         let Some((uid, gid)) = self.0 else {
             return Ok(Acting(None));
         };
-        let groups = getgroups().context("cannot ask for the groups of this process")?;
+        let groups = getgroups().context("cannot read the groups of this process")?;
         // From here on they are restored in any case.
         let acting = Acting(Some(groups));
         setgroups(&[gid])

@@ -21,7 +21,7 @@ pub async fn run(config: &Config, command: &cli::HashPassword) -> anyhow::Result
     } else if input::is_interactive() {
         input::password_from_prompt()?
     } else {
-        bail!("there is no terminal to ask for a password at: give it with --password-stdin");
+        bail!("no terminal to ask for a password: use --password-stdin");
     };
     let hash = accounts::hash_password(&config.login, &password).await?;
     Ok(output::print(&format!("{hash}\n"))?)

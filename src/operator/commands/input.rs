@@ -45,7 +45,7 @@ fn doubt(password: &Password) {
     let length = password.as_str().chars().count();
     if length < SHORT_PASSWORD {
         output::complain(&format!(
-            "landfall: a password of {length} characters is soon guessed: use {SHORT_PASSWORD} or more"
+            "landfall: a password of {length} characters is easy to guess: use {SHORT_PASSWORD} or more"
         ));
     }
 }
@@ -59,8 +59,8 @@ pub(super) fn password_from_prompt() -> anyhow::Result<Password> {
     };
     let first = ask("New password: ")?;
     let password = Password::new(first)?;
-    if *ask("The same again: ")? != *password.as_str() {
-        bail!("the two passwords differ");
+    if *ask("Repeat the password: ")? != *password.as_str() {
+        bail!("the passwords differ");
     }
     doubt(&password);
     Ok(password)
@@ -93,11 +93,11 @@ pub(super) fn keys(file: &Path) -> anyhow::Result<Vec<AuthorizedKey>> {
     let read = source.take(MAX_KEY_FILE + 1).read_to_end(&mut bytes);
     read.with_context(|| format!("cannot read {shown}"))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_KEY_FILE) {
-        bail!("{shown} is longer than {MAX_KEY_FILE} bytes: it is no file of keys");
+        bail!("{shown} is longer than {MAX_KEY_FILE} bytes: not a key file");
     }
     decode_keys(&bytes)
         .and_then(|text| AuthorizedKey::parse_file(&text))
-        .with_context(|| format!("no key was taken from {shown}"))
+        .with_context(|| format!("no key was accepted from {shown}"))
 }
 
 /// Returns whether this file name means standard input.

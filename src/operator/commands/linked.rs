@@ -20,11 +20,10 @@ pub(super) async fn warnings(account: &Account) -> Vec<String> {
     let name = &account.name;
     let link = |link: VPath| {
         format!(
-            "{link} in the home of {name} is a link: the permissions of directories there do not hold where it leads; make it a directory"
+            "{link} in the home of {name} is a link: permissions of directories there do not apply to its target; replace it by a directory"
         )
     };
-    let gap =
-        |gap: VPath| format!("there is no directory {gap} in the home of {name}; --mkdir makes it");
+    let gap = |gap: VPath| format!("the home of {name} has no directory {gap}; --mkdir creates it");
     let found = look(account).await;
     let links = found.links.into_iter().map(link);
     links.chain(found.missing.into_iter().map(gap)).collect()
@@ -46,7 +45,7 @@ pub(super) async fn make(account: &Account, umask: u32) -> anyhow::Result<Vec<VP
             match store.make_directory(&place, None) {
                 Err(Error::Os(Errno::EXIST)) | Ok(()) => {}
                 Err(failure) => {
-                    return Err(failure).with_context(|| format!("cannot make {place}"));
+                    return Err(failure).with_context(|| format!("cannot create {place}"));
                 }
             }
         }

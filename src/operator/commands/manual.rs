@@ -52,7 +52,7 @@ fn configuration() -> String {
     }
     page.control("SH", ["[user.NAME]"]);
     page.text([roman(
-        "A user that is declared here and not by commands; a name with a dot or an @ stands in quotes: [user.\"a.b\"]. A \
+        "A user that is declared here instead of by commands; quote a name with a dot or an @: [user.\"a.b\"]. A \
          missing key means no limit. The values are examples.",
     )]);
     for setting in config::user_settings() {
@@ -69,7 +69,7 @@ fn describe(page: &mut Roff, setting: &Setting) {
     let restart = if setting.is_live {
         ""
     } else {
-        " A change needs a restart."
+        " Takes effect at a restart."
     };
     page.text([roman(format!("{}{restart}", setting.doc))]);
 }

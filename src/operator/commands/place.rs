@@ -39,11 +39,11 @@ pub fn need_state(config: &Config, command: &Command) -> anyhow::Result<()> {
     }
     if config.file.is_none() && !data.exists() {
         bail!(
-            "no configuration and no data folder here: run it where the server runs, or name a config with --config FILE"
+            "no configuration and no data folder here: run the command where the server runs, or give the configuration with --config FILE"
         );
     }
     bail!(
-        "there is no database in {}: the first `landfall serve` makes it, or, where there is a config file, `landfall user add`",
+        "there is no database in {}: the first `landfall serve` creates it, or, with a configuration file, `landfall user add`",
         data.display()
     )
 }

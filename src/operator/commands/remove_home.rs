@@ -21,12 +21,12 @@ pub(super) fn check(home: &Path) -> anyhow::Result<()> {
     let real = fs::canonicalize(home).with_context(|| format!("cannot use {shown}"))?;
     if real != home {
         bail!(
-            "{shown} is not deleted: a link leads elsewhere on the way to it ({})",
+            "{shown} is not deleted: its path contains a link ({})",
             real.display()
         );
     }
     if !metadata.is_dir() || home.parent().is_none() {
-        bail!("{shown} is not deleted: it is no home");
+        bail!("{shown} is not deleted: it is not a home");
     }
     // Without /proc, the removal of a mount point fails later.
     if let Some(mount) = Mounts::now().within(home).next() {

@@ -268,7 +268,7 @@ impl Restore {
         for kept in &self.kept {
             text.push_str(&format!("Kept the old file as {}\n", kept.display()));
         }
-        text.push_str("The next start counts the files in all homes anew\n");
+        text.push_str("The next start counts the files in all homes again\n");
         text
     }
 }

@@ -15,7 +15,7 @@ use crate::values::units::show_size;
 pub(super) fn check(given: &cli::UserOptions) -> anyhow::Result<()> {
     let anywhere = given.networks.iter().any(|network| network.0.is_none());
     if anywhere && given.networks.len() > 1 {
-        bail!("--network none is for anywhere: leave the other networks out");
+        bail!("--network none allows any address: omit the other networks");
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ pub(super) fn left_open(name: &UserName, settings: &AccountSettings) -> Option<S
     let Allowance { bytes, files } = settings.allowance;
     (bytes.is_some() && files.is_none()).then(|| {
         format!(
-            "the quota of {name} bounds bytes alone: empty files and directories take room on the disk, too; set --max-files to bound their number"
+            "the quota of {name} limits only bytes: empty files and directories use disk space, too; limit their number with --max-files"
         )
     })
 }
@@ -73,7 +73,7 @@ pub(super) fn expired(
     now: &AccountSettings,
 ) -> Option<String> {
     let is_over = given.expires.is_some() && now.rules.has_expired(time::now());
-    is_over.then(|| format!("{name} has expired already: nobody can log in"))
+    is_over.then(|| format!("{name} has already expired: nobody can log in"))
 }
 
 /// Returns the new values of the options given, one per line.
@@ -111,7 +111,7 @@ pub(super) fn changes(name: &UserName, set: &cli::UserSet, now: &AccountSettings
     if given.max_sessions.is_some() {
         let sessions = limit(rules.max_sessions.map(|sessions| sessions.to_string()));
         lines.push(format!(
-            "Sessions of {name} at the same time: {sessions}, from the next login on"
+            "Concurrent sessions of {name}: {sessions}, from the next login on"
         ));
     }
     if given.login.is_some() {
@@ -188,7 +188,7 @@ fn overwriting(safe: Option<bool>) -> &'static str {
     match safe {
         Some(true) => "safely",
         Some(false) => "in place",
-        None => "as the config says",
+        None => "as configured",
     }
 }
 
@@ -223,7 +223,7 @@ fn policy(policy: LoginPolicy) -> &'static str {
     match policy {
         LoginPolicy::Any => "a password or a key",
         LoginPolicy::KeyOnly => "a key",
-        LoginPolicy::KeyAndPassword => "a key, and then the password",
+        LoginPolicy::KeyAndPassword => "a key and then the password",
     }
 }
 

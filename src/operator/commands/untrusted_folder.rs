@@ -52,7 +52,7 @@ pub async fn refuse_home(config: &Config) -> anyhow::Result<()> {
 fn refuse_within(homes: &[PathBuf], here: &Path) -> anyhow::Result<()> {
     match homes.iter().find(|home| here.starts_with(home)) {
         Some(home) => bail!(
-            "the current folder lies in {}, where accounts have their files: a client may have put the config there; run it elsewhere, or name a config with --config FILE",
+            "the current directory is in {}, the home of an account: a client may have put the configuration there; run the command elsewhere, or give the configuration with --config FILE",
             home.display()
         ),
         None => Ok(()),

@@ -42,7 +42,7 @@ pub async fn run(config: &Config, command: cli::UserCommand) -> anyhow::Result<(
     let after = login_ways(config, &accounts, &change).await;
     // What was changed is recorded below, also if this cannot be read any more.
     if before == Some(true) && matches!(after, Ok(Some(false))) {
-        warn(["nothing is left with which somebody could log in to this user".to_owned()]);
+        warn(["this user has no credential to log in with any more".to_owned()]);
     }
     accounts.close().await;
     // A command that failed half-way may have changed something.
@@ -187,7 +187,7 @@ impl CheckedCommand {
             Self::SetPassword(name, password) => {
                 let what = match password {
                     Some(_) => "has a new password",
-                    None => "has no password any more",
+                    None => "no longer has a password",
                 };
                 accounts.set_password(&name, password).await?;
                 *done = format!("{name} {what}\n");
@@ -198,12 +198,12 @@ impl CheckedCommand {
                 let line = |key: &AuthorizedKey| format!("Added {} to {name}\n", describe(key));
                 done.extend(added.iter().map(line));
                 let line = |key: &AuthorizedKey| {
-                    format!("Changed {} of {name} to the options given\n", describe(key))
+                    format!("Changed the options of {} of {name}\n", describe(key))
                 };
                 done.extend(changed.iter().map(line));
                 let same = given - added.len() - changed.len();
                 if same > 0 {
-                    done.push_str(&format!("{name} had {same} already\n"));
+                    done.push_str(&format!("{name} already had {same}\n"));
                 }
             }
             Self::ListKeys(name, format) => {
@@ -235,7 +235,7 @@ async fn refuse_declared(
         return match config.spot_of(&name) {
             Some(spot) => bail!("{name} is declared in {spot}: run landfall reload"),
             None if config.guest.enabled && config.guest.name == name.as_str() => bail!(
-                "{name} is the guest of config.toml ([guest]), and the server makes that account: choose another name"
+                "{name} is the guest of config.toml ([guest]), whose account the server creates: choose another name"
             ),
             None => Ok(()),
         };
@@ -251,7 +251,7 @@ async fn refuse_declared(
             bail!("{name} is declared in {spot}: change it there and run landfall reload")
         }
         None => {
-            bail!("{name} was declared in config.toml, and is not any more: run landfall reload")
+            bail!("{name} is no longer declared in config.toml: run landfall reload")
         }
     }
 }
@@ -280,7 +280,7 @@ fn refuse_guests(
         }
         CheckedCommand::Remove(..) if guest.enabled => "enabled".to_owned(),
         CheckedCommand::SetPassword(_, Some(_)) | CheckedCommand::AddKeys(..) => {
-            bail!("{name} is the guest: everybody can log in without a password or key")
+            bail!("{name} is the guest: anybody can log in without a password or key")
         }
         _ => String::new(),
     };
@@ -288,7 +288,7 @@ fn refuse_guests(
         return Ok(());
     }
     bail!(
-        "{name} is the guest, whose {said} stands in config.toml: change it below [guest] and run landfall reload"
+        "{name} is the guest: change its {said} in config.toml, section [guest], and run landfall reload"
     )
 }
 
@@ -301,7 +301,7 @@ fn new_account(add: cli::UserAdd) -> anyhow::Result<(NewAccount, cli::UserOption
     let name = user_name(&add.name)?;
     let from_stdin = add.keys.iter().filter(|file| input::is_stdin(file)).count();
     if from_stdin + usize::from(add.password.password_stdin) > 1 {
-        bail!("only one thing can be read from the standard input");
+        bail!("only one argument can be read from the standard input");
     }
     let mut settings = AccountSettings::default();
     settings::check(&add.settings)?;
@@ -336,9 +336,7 @@ fn password(source: &PasswordSource) -> anyhow::Result<Option<Password>> {
             ..
         } => input::password_from_stdin().map(Some),
         _ if input::is_interactive() => input::password_from_prompt().map(Some),
-        _ => bail!(
-            "there is no terminal to ask for a password at: give it with --password-stdin, or use --no-password"
-        ),
+        _ => bail!("no terminal to ask for a password: use --password-stdin or --no-password"),
     }
 }
 
@@ -357,9 +355,7 @@ async fn remove(
     // An account is easy to create again; its files are not.
     if how.delete_home && !how.yes {
         if !input::is_interactive() {
-            bail!(
-                "there is no terminal to ask at whether all files in {shown} shall be deleted: say --yes"
-            );
+            bail!("no terminal to confirm the deletion of all files in {shown}: use --yes");
         }
         if !input::confirmed(&format!("Remove {name} and DELETE all files in {shown}?"))? {
             bail!("nothing was removed");
@@ -408,7 +404,7 @@ async fn change(
         let (before, after) = accounts.set_home(name, &home).await?;
         let (before, after) = (before.home.display(), after.home.display());
         done.push_str(&if before.to_string() == after.to_string() {
-            format!("The home of {name} is {after} already\n")
+            format!("The home of {name} is already {after}\n")
         } else {
             format!("The home of {name} is now {after}; the files in {before} stay there\n")
         });
@@ -430,7 +426,7 @@ async fn look_at_directories(
 ) -> anyhow::Result<()> {
     if mkdir {
         let made = linked::make(account, config.sftp.umask).await?;
-        let line = |place: &VPath| format!("Made {place} in the home of {}\n", account.name);
+        let line = |place: &VPath| format!("Created {place} in the home of {}\n", account.name);
         done.extend(made.iter().map(line));
         if !made.is_empty() {
             // They count for the quota, and the running server did not create them.

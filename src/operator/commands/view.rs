@@ -76,7 +76,7 @@ pub(super) fn show(user: &AccountUsage, keys: &[AuthorizedKey]) -> String {
 
 pub(super) fn list_keys(keys: &[AuthorizedKey]) -> String {
     if keys.is_empty() {
-        return "There are no keys\n".to_owned();
+        return "No keys\n".to_owned();
     }
     let mut rows =
         vec![["KIND", "FINGERPRINT", "EXPIRES", "OPTIONS", "COMMENT"].map(str::to_owned)];

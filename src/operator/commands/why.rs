@@ -85,7 +85,7 @@ pub(super) async fn explain(
         ));
     }
     if !running.is_running {
-        text.push_str("\nNo server runs: bans and open sessions are not known\n");
+        text.push_str("\nNo server is running: bans and open sessions are unknown\n");
     }
     text.push_str(&listed(config, &attempts));
     Ok(text)
@@ -149,7 +149,7 @@ async fn now(
         rows.push(["  any credential".to_owned(), outcome(refusal, "accepted")]);
     } else {
         let refusal = accounts.password_refusal(name, from).await?;
-        let accepted = "accepted, if it is the right one";
+        let accepted = "accepted if it is the right one";
         rows.push(["  password".to_owned(), outcome(refusal, accepted)]);
         let accepted = match rules.login_policy {
             LoginPolicy::KeyAndPassword if user.has_password => "accepted; the password comes next",

@@ -64,7 +64,7 @@ fn head_line(view: &View) -> Paragraph<'static> {
 
 fn foot_line(view: &View) -> Paragraph<'static> {
     if let Some(OpenSession { id, user, peer, .. }) = view.asked_to_kill() {
-        let question = format!("End session {id} of {user} from {peer}? y/n");
+        let question = format!("Close session {id} of {user} from {peer}? y/n");
         return Paragraph::new(Line::styled(question, bold().fg(Color::Red)));
     }
     let filter = visible(view.filter());
@@ -221,7 +221,7 @@ fn quota(account: &ShownAccount) -> String {
     };
     let used = home
         .used
-        .map_or_else(|| "is counted".to_owned(), show_rounded);
+        .map_or_else(|| "being counted".to_owned(), show_rounded);
     match (home.used, home.quota) {
         (Some(bytes), Some(quota)) => {
             let percent = u128::from(bytes) * 100 / u128::from(quota.max(1));

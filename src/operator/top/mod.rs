@@ -36,7 +36,7 @@ enum Act {
 /// There is no terminal, or no server at the start.
 pub async fn run(data: &Path) -> anyhow::Result<()> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        bail!("landfall top needs a terminal; for programs there is: landfall session list --json");
+        bail!("landfall top needs a terminal; programs can use: landfall session list --json");
     }
     let server = RunningServer::need(data).await?;
     let mut link = ServerLink {
@@ -113,7 +113,7 @@ async fn watch(
                 },
                 // A resize: the next frame is drawn in any case.
                 Some(_) => {}
-                None => bail!("the terminal is gone"),
+                None => bail!("the terminal was closed"),
             },
         }
     }

@@ -82,7 +82,7 @@ impl Live {
             {
                 warn!(
                     times,
-                    "cannot read what has changed; trying again: {}",
+                    "cannot read account changes; trying again: {}",
                     chain(&failure)
                 );
             }
@@ -106,7 +106,7 @@ impl Live {
             {
                 warn!(
                     times,
-                    "cannot see whether open sessions are still trusted: {}",
+                    "cannot check whether the keys of open sessions are still trusted: {}",
                     chain(&failure)
                 );
             }
@@ -170,7 +170,10 @@ impl Live {
     pub(in crate::server) async fn apply_all(&self, names: impl IntoIterator<Item = &UserName>) {
         for name in names {
             if let Err(failure) = self.apply(name).await {
-                warn!("sessions of {name} do not have it yet: {}", chain(&failure));
+                warn!(
+                    "cannot update the sessions of {name} yet: {}",
+                    chain(&failure)
+                );
             }
         }
     }
@@ -209,7 +212,7 @@ impl Live {
                     Some(LoginRefusal::Revoked) => {
                         open.end("The key of this session has been revoked")
                     }
-                    Some(_) => open.end("The certificate of this session is not trusted any more"),
+                    Some(_) => open.end("The certificate of this session is no longer trusted"),
                     None => continue,
                 };
             }
@@ -272,7 +275,7 @@ fn goes_on<'a>(
     match rules.keep_out(session.peer().ip(), time::now()) {
         Some(KeptOut::Disabled) => Err("This account has been disabled"),
         Some(KeptOut::Expired) => Err(EXPIRED),
-        Some(KeptOut::Elsewhere) => Err("This account may not be used from your address any more"),
+        Some(KeptOut::Elsewhere) => Err("This account is no longer allowed from your address"),
         None if account.home != session.home() => {
             Err("The home of this account has moved; please log in again")
         }

@@ -64,7 +64,7 @@ impl Sweeper {
         let swept = self.sweep_all(last, only.as_ref(), after).await;
         if let Err(failure) = swept {
             warn!(
-                "cannot look for what is left of uploads: {}",
+                "cannot look for leftover temporary files: {}",
                 chain(&failure)
             );
         }
@@ -139,13 +139,13 @@ async fn sweep_home(
     if let Err(failure) = outcome {
         warn!(
             user,
-            "cannot remove what is left of uploads: {}",
+            "cannot remove leftover temporary files: {}",
             chain(&failure)
         );
     }
     let Usage { bytes, files } = gone;
     if files > 0 {
-        info!(user, files, bytes, "removed what was left of uploads");
+        info!(user, files, bytes, "removed leftover temporary files");
     }
 }
 
@@ -208,7 +208,7 @@ fn remove(home: &Path, ledger: &Arc<Ledger>, stale: &[VPath], before: i64) -> Re
                 gone.files += 1;
             }
             Ok(None) | Err(Error::Os(rustix::io::Errno::NOENT)) => {}
-            Err(failure) => error!(?path, %failure, "cannot remove what is left of an upload"),
+            Err(failure) => error!(?path, %failure, "cannot remove a leftover temporary file"),
         }
     }
     Ok(gone)

@@ -23,7 +23,7 @@ pub(in crate::server) async fn run(
         Ok(seen) => seen,
         Err(failure) => {
             warn!(
-                "some homes are not counted before the next start: {}",
+                "some homes stay uncounted until the next start: {}",
                 chain(&failure)
             );
             *changes.borrow()

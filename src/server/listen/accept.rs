@@ -81,13 +81,13 @@ impl Acceptor {
     async fn room(&self, shortages: &mut Shortages) {
         while !has_room(&self.listener) {
             if shortages.of_descriptors.now().is_some() {
-                warn!("descriptors are short: no connection is accepted until there are more");
+                warn!("out of file descriptors: new connections wait");
             }
             tokio::time::sleep(PAUSE).await;
         }
         if self.memory.is_short() {
             if shortages.of_memory.now().is_some() {
-                warn!("memory is short: one connection a second is accepted until there is more");
+                warn!("memory is low: accepting one connection per second");
             }
             tokio::time::sleep(SLOWLY).await;
         }
@@ -115,14 +115,15 @@ impl Acceptor {
                 let (told, reason) = match refusal {
                     ConnectionRefusal::Banned => (
                         &mut turned_away.of_banned,
-                        "the source is banned; see: landfall ban list",
+                        "source address banned; see: landfall ban list",
                     ),
-                    ConnectionRefusal::Startups | ConnectionRefusal::Source => {
-                        (&mut turned_away.of_crowds, "too many are not logged in yet")
-                    }
+                    ConnectionRefusal::Startups | ConnectionRefusal::Source => (
+                        &mut turned_away.of_crowds,
+                        "too many connections without a login",
+                    ),
                 };
                 if let Some(times) = told.now() {
-                    warn!(%peer, times, "turned away: {reason}");
+                    warn!(%peer, times, "connections refused: {reason}");
                 }
                 turn_away(tcp, peer, refusal);
             }

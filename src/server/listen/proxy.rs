@@ -22,13 +22,13 @@ const MOST: usize = 2048;
 #[derive(Debug, thiserror::Error)]
 pub enum Unproxied {
     /// The connection does not start with a header.
-    #[error("it does not begin with a header of the PROXY protocol, version 2")]
+    #[error("no header of the PROXY protocol, version 2")]
     NoHeader,
     /// The header is malformed or not about TCP.
-    #[error("its PROXY header is not understood: {0}")]
+    #[error("unusable PROXY header: {0}")]
     Unusable(&'static str),
     /// The header did not arrive in time or not completely.
-    #[error("its PROXY header has not come: {0}")]
+    #[error("PROXY header not received: {0}")]
     Io(#[from] io::Error),
 }
 
@@ -162,9 +162,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_header_is_refused() {
         let bad: [(&[u8], &str); 8] = [
-            (b"SSH-2.0-OpenSSH_9.2\r\n", "does not begin"),
-            (b"PROXY TCP4 192.0.2.7 10.0.0.1 1 2\r\n", "does not begin"),
-            (&[0x0d; 16], "does not begin"),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", "no header"),
+            (b"PROXY TCP4 192.0.2.7 10.0.0.1 1 2\r\n", "no header"),
+            (&[0x0d; 16], "no header"),
             (&header(2, 0x11, &[0; 12]), "an unknown command"),
             (&header(1, 0x11, &[0; 11]), "too short"),
             (&header(1, 0x21, &[0; 35]), "too short"),
@@ -176,6 +176,6 @@ mod tests {
             assert!(outcome.clone().unwrap_err().contains(why), "{outcome:?}");
         }
         let (cut, _) = read(&header(1, 0x11, &[0; 12])[..20]).await;
-        assert!(cut.unwrap_err().contains("has not come"));
+        assert!(cut.unwrap_err().contains("not received"));
     }
 }

@@ -49,7 +49,7 @@ pub(in crate::server) fn hand_over(
             _load: Load(shard.load.clone()),
         };
         if shard.newcomers.send(newcomer).is_err() {
-            error!(%peer, "a shard is gone; its connection is dropped");
+            error!(%peer, "a worker thread has ended; its connection is dropped");
         }
     }
 }
@@ -188,7 +188,7 @@ impl Newcomer {
             .and_then(|()| TcpStream::from_std(tcp));
         let tcp = match ready {
             Ok(tcp) => tcp,
-            Err(failure) => return warn!(%peer, %failure, "a connection was gone at once"),
+            Err(failure) => return warn!(%peer, %failure, "connection closed before it was served"),
         };
         if !self.is_proxied {
             return ssh::serve(tcp, peer, ticket, context, phases).await;
@@ -208,7 +208,7 @@ async fn unpack(
     let client = match proxy::client(&mut tcp).await {
         Ok(client) => client.unwrap_or(balancer),
         Err(failure) => {
-            warn!(peer = %balancer, %failure, "a connection from a balancer is refused");
+            warn!(peer = %balancer, %failure, "connection from a balancer refused");
             return None;
         }
     };
@@ -228,6 +228,6 @@ pub(super) fn turn_away(
     peer: SocketAddr,
     refusal: ConnectionRefusal,
 ) {
-    debug!(%peer, ?refusal, "turned away");
+    debug!(%peer, ?refusal, "connection refused");
     let _ = tcp.write(refusal.words().as_bytes());
 }

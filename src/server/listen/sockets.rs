@@ -25,7 +25,7 @@ pub(in crate::server) async fn listeners(
         listeners.push(TcpListener::from_std(socket)?);
     }
     if !listeners.is_empty() {
-        info!("listening on the sockets of systemd, not on those of the config");
+        info!("listening on the sockets from systemd instead of server.listen");
         return Ok(listeners);
     }
     for address in addresses {

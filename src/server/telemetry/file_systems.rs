@@ -88,7 +88,7 @@ impl FileSystems {
             Ok(Ok(homes)) => homes,
             Ok(Err(failure)) => {
                 warn!(
-                    "the metrics lack the file systems of some homes: {}",
+                    "the metrics omit the file systems of some homes: {}",
                     chain(&failure)
                 );
                 Vec::new()

@@ -114,7 +114,10 @@ impl Telemetry {
             Err(_) => Err(anyhow!("the database does not answer")),
         };
         let uses = uses.unwrap_or_else(|failure| {
-            warn!("the metrics lack what accounts use: {}", chain(&failure));
+            warn!(
+                "the metrics omit the usage of accounts: {}",
+                chain(&failure)
+            );
             Vec::new()
         });
         uses.into_iter().map(shown_usage).collect()

@@ -22,7 +22,9 @@ impl Engine {
             .algorithms
             .split(|byte| *byte == b',')
             .find_map(Algorithm::named)
-            .ok_or(Error::Unsupported("None of these hashes is known here"))?;
+            .ok_or(Error::Unsupported(
+                "None of these hash algorithms is supported",
+            ))?;
         let block = match request.block_size {
             0 => None,
             size if size < LEAST_BLOCK => {

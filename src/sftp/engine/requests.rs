@@ -123,7 +123,7 @@ impl Engine {
                 Ok(Answer::Done)
             }
             Extended::Lsetstat { attrs, .. } if attrs.size.is_some() => Err(Error::Invalid(
-                "A size is not changed without following links",
+                "The size of a symbolic link cannot be changed",
             )),
             Extended::Lsetstat { path, attrs } => {
                 self.vfs.change(&VPath::parse(&path)?, &attrs, false)?;

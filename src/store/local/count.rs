@@ -21,7 +21,8 @@ const MANNER: Manner = Manner {
 /// Number of names between two progress reports.
 const NAMES_A_TELL: u64 = 1 << 18;
 
-const CHANGED: Error = Error::Refused("The home was changed from outside while it was counted");
+const CHANGED: Error =
+    Error::Refused("The home was changed by another program while it was counted");
 
 /// Counts the contents of a directory.
 pub(super) fn count(home: BorrowedFd<'_>, tell: &mut dyn FnMut(u64)) -> Result<Counted, Error> {

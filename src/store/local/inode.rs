@@ -17,7 +17,7 @@ use crate::store::{Changes, Identity, Metadata, Space};
 const GRANTABLE: RawMode = 0o1777;
 
 const NOT_PRIVATE: Error = Error::Refused(
-    "The mode of the home itself stays at 0700: other users of the server cannot get at it",
+    "The mode of the home itself stays 0700: other users of the server have no access",
 );
 
 /// What a descriptor allows.
@@ -72,7 +72,7 @@ pub(super) fn identity(fd: impl AsFd) -> Result<Identity, Error> {
     let found = statx(&fd, c"", AtFlags::EMPTY_PATH, wanted)?;
     if found.stx_mask & StatxFlags::BTIME.bits() == 0 {
         return Err(Error::Unsupported(
-            "The file system does not keep when files were made",
+            "The file system does not store birth times",
         ));
     }
     Ok(Identity {

@@ -22,7 +22,7 @@ const LINKS: u32 = 40;
 const PREFIX: &[u8] = b".landfall-upload-";
 const DIGITS: usize = 16;
 
-const CHANGED: Error = Error::Refused("The file was replaced from outside in this moment");
+const CHANGED: Error = Error::Refused("Another program has just replaced the file");
 
 /// Returns whether [`hidden_name`] creates names like this.
 pub(super) fn is_hidden(name: &[u8]) -> bool {

@@ -26,7 +26,7 @@ pub(super) const NAMES: usize = 1024;
 /// Bytes of names that one `getdents64` returns.
 pub(super) const BUFFER: usize = 64 << 10;
 
-const MOVED: Error = Error::Refused("A directory was moved from outside during a walk through it");
+const MOVED: Error = Error::Refused("Another program has moved a directory during the operation");
 
 /// How a walk enters directories.
 #[derive(Clone, Copy)]

@@ -1,3 +1,5 @@
+//! Tests of flood control.
+
 #![allow(clippy::unwrap_used)]
 
 use std::net::{IpAddr, Ipv4Addr};
