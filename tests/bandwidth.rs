@@ -291,8 +291,8 @@ fn a_client_that_is_killed_is_gone_once_what_it_sent_is_stored() {
 fn limits_in_the_config_are_checked() {
     let server = TestServer::start();
     for (value, complaint) in [
-        ("\"fast\"", "neither a size a second"),
-        ("\"1\"", "from \"1KiB/s\" on"),
+        ("\"fast\"", "neither a rate of at least"),
+        ("\"1\"", "a rate of at least \"1KiB/s\""),
         ("10", "is a number"),
     ] {
         fs::write(

@@ -199,7 +199,7 @@ fn a_key_that_is_too_small_is_refused_wherever_it_stands() {
     }
     make_key(&server.local("user"), &small);
     scene.sign("ca", &ALICE);
-    scene.refused("of a kind or size that may not log in");
+    scene.refused("a type or size that is not accepted");
     // As a key of an account.
     let public = server.local("user.pub");
     let add = ["user", "key", "add", USER, public.to_str().unwrap()];
@@ -255,13 +255,13 @@ fn critical_options_are_honoured_or_the_certificate_is_refused() {
     with("source-address=127.0.0.0/8,10.0.0.0/8");
     scene.sftp().ok();
     with("source-address=10.0.0.0/8,::1");
-    scene.refused("not for the client's address");
+    scene.refused("not valid for the client's address");
     with("force-command=rm -r /");
-    scene.refused("a command that is not here");
+    scene.refused("a command that this server does not have");
     with("critical:unknown@example.org=x");
-    scene.refused("not known here");
+    scene.refused("an unknown critical option");
     with("verify-required");
-    scene.refused("cannot verify its user");
+    scene.refused("requires user verification");
     with("no-pty");
     scene.sftp().ok();
 
@@ -421,7 +421,7 @@ fn a_session_ends_when_its_certificate_is_not_trusted_any_more() {
     let new = scene.server.path("new");
     fs::write(&new, fs::read(scene.server.local("user.pub")).unwrap()).unwrap();
     fs::rename(&new, &authorities).unwrap();
-    scene.ends(held, "not trusted any more");
+    scene.ends(held, "is no longer trusted");
     fs::write(&authorities, &trusted).unwrap();
 
     // What cannot be read ends nobody; once it can be again, it holds.
@@ -429,7 +429,7 @@ fn a_session_ends_when_its_certificate_is_not_trusted_any_more() {
     fs::write(&authorities, "nonsense\n").unwrap();
     wait_until("the log says so", NOTICED, || {
         let log = scene.server.log();
-        log.contains("cannot see whether open sessions are still trusted")
+        log.contains("cannot check whether the keys of open sessions are still trusted")
     });
     held.assert_alive();
     fs::write(&authorities, &trusted).unwrap();
@@ -440,7 +440,7 @@ fn a_session_ends_when_its_certificate_is_not_trusted_any_more() {
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("\"ca.pub\"", "\"\"")).unwrap();
     scene.server.admin(&["reload"], "").ok();
-    scene.ends(held, "not trusted any more");
+    scene.ends(held, "is no longer trusted");
     by_key.assert_alive();
 
     // And one that names no file at all.
@@ -452,7 +452,7 @@ fn a_session_ends_when_its_certificate_is_not_trusted_any_more() {
         .replace("\"revoked\"", "\"\"");
     fs::write(&config, none).unwrap();
     scene.server.admin(&["reload"], "").ok();
-    scene.ends(held, "not trusted any more");
+    scene.ends(held, "is no longer trusted");
     by_key.assert_alive();
 }
 

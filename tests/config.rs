@@ -53,7 +53,7 @@ fn all_faults_are_reported_together_with_their_places() {
          listen = 5\n",
     );
     let expected = [
-        ("1:1", "listen must stand below [server]"),
+        ("1:1", "listen belongs below [server]"),
         ("3:1", "unknown key lisen in [server]; did you mean listen?"),
         (
             "4:29",
@@ -187,7 +187,7 @@ fn single_faults_say_what_would_be_right() {
         ),
         (
             "[guest]\npermissions = [\"full\", \"/in=ful\"]\n",
-            "config.toml:2:24: permissions holds \"/in=ful\", but there is no permission \"ful\": use full",
+            "config.toml:2:24: permissions contains \"/in=ful\", but there is no permission \"ful\": use full",
         ),
         (
             "[guest]\nquota = 5\n",

@@ -97,7 +97,9 @@ fn a_second_server_is_refused_at_once_and_the_first_one_goes_on() {
     let output = run(&mut server.command(&["serve"]), STEP);
     assert_eq!(output.status.code(), Some(1), "{}", output.describe());
     assert!(
-        output.err().contains("another landfall serves"),
+        output
+            .err()
+            .contains("another landfall server already uses"),
         "{}",
         output.describe()
     );

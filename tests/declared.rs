@@ -218,7 +218,7 @@ fn commands_do_not_change_what_is_declared() {
     declare(&server, "");
     let refused = server.admin(&["user", "rm", "anna"], "").refused();
     assert!(
-        refused.contains("is not any more: run landfall reload"),
+        refused.contains("is no longer declared in config.toml: run landfall reload"),
         "{refused}"
     );
     reload(&server);

@@ -275,7 +275,7 @@ fn a_home_is_deleted_whole_while_its_sessions_write() {
         });
         let remove = ["user", "rm", "zoe", "--delete-home", "--yes"];
         let said = server.admin(&remove, "").accepted();
-        assert!(said.contains("4 open sessions were ended"), "{said}");
+        assert!(said.contains("Closed 4 open sessions"), "{said}");
         assert!(!home.exists());
     });
     println!("{} directories were made", made.into_inner());

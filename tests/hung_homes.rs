@@ -52,7 +52,11 @@ fn leave_upload(home: &Path) {
 fn is_counted(server: &TestServer, user: &str) -> bool {
     let user = format!("user=\"{user}\"");
     let log = server.log();
-    let mut lines = log.rsplit("the settings are from").next().unwrap().lines();
+    let mut lines = log
+        .rsplit("using the configuration")
+        .next()
+        .unwrap()
+        .lines();
     lines.any(|line| line.contains("files counted") && line.contains(&user))
 }
 

@@ -59,7 +59,7 @@ fn a_quota_holds_at_once_in_every_open_session() {
     let said = set(&scene.server, &["--quota", "2000"]);
     assert_eq!(
         said,
-        "The quota of alice is 2000 bytes, and 10 files\n2 open sessions have it now\n"
+        "The quota of alice is 2000 bytes, and 10 files\nUpdated 2 open sessions\n"
     );
     assert_done(&one.try_write(&file, 0, &[1; 2000]));
     assert_eq!(other.space_available().user_total, 2000);
@@ -288,7 +288,7 @@ fn a_removed_key_ends_the_sessions_that_came_by_it() {
         &["key", "rm", USER, key["fingerprint"].as_str().unwrap()],
     );
     assert!(
-        said.contains("2 open sessions have it now\nClosed 1 open session\n"),
+        said.contains("Updated 2 open sessions\nClosed 1 open session\n"),
         "{said}"
     );
     assert_ended(&by_second);
@@ -303,10 +303,7 @@ fn more_sessions_than_allowed_are_refused_with_words_and_those_that_are_open_sta
     let said = set(&server, &["--max-sessions", "1"]);
     assert!(said.contains("from the next login on"), "{said}");
     let output = crate::common::run(&mut server.sftp_batch(&[], "pwd\n"), STEP);
-    assert_told(
-        &output,
-        "as many sessions as it may have at the same time (1)",
-    );
+    assert_told(&output, "its limit of concurrent sessions (1)");
     assert!(server.log().contains("reason=\"This account has as many"));
     first.assert_alive();
     second.assert_alive();

@@ -183,7 +183,9 @@ fn in_the_journal_entries_have_their_fields() {
         .admin(&["--config", "other.toml", "serve"], "")
         .failed();
     assert!(
-        refused.err().contains("cannot reach systemd's journal"),
+        refused
+            .err()
+            .contains("cannot connect to systemd's journal"),
         "{}",
         refused.err()
     );

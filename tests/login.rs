@@ -196,7 +196,7 @@ fn the_first_start_makes_an_account_and_prints_it_once() {
         server
             .stdout_lines()
             .iter()
-            .any(|line| line.contains("makes more"))
+            .any(|line| line.contains("adds more"))
     };
     crate::common::wait_until("the account to be told", STEP, told);
     let said = server.stdout_lines().join("\n");

@@ -139,7 +139,7 @@ fn a_session_too_many_has_its_reason() {
     let late = Connection::open(&server, &Options::default());
     let _ = late.key(USER, &server.key(), None);
     wait_until("the other session is refused", STEP, || late.is_closed());
-    let reason = "This account has as many sessions as it may have at the same time (1)";
+    let reason = "This account has reached its limit of concurrent sessions (1)";
     let log = server.log();
     let refused = log.lines().find(|line| line.contains("login refused"));
     assert!(refused.is_some_and(|line| line.contains(reason)), "{log}");
@@ -301,7 +301,7 @@ fn user_why_says_without_a_server_what_it_cannot_know() {
     server.stop();
     let shown = why(&server, &[USER]);
     assert!(
-        shown.contains("No server runs: bans and open sessions are not known"),
+        shown.contains("No server is running: bans and open sessions are unknown"),
         "{shown}"
     );
 }

@@ -136,7 +136,7 @@ fn a_key_alone_is_wanted() {
     let connection = Connection::open(&server, &Options::default());
     assert!(!connection.keyboard_interactive(USER, PASSWORD).unwrap());
     assert!(
-        refusals(&server, "wants a key first") >= 2,
+        refusals(&server, "requires a key first") >= 2,
         "{}",
         server.log()
     );

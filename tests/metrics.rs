@@ -554,7 +554,7 @@ fn they_are_off_unless_asked_for_and_nonsense_is_refused() {
         ("\"localhost:9422\"", "must be a port such as"),
         ("\"99999\"", "must be a port such as"),
         ("9422", "is a number, but must be a string"),
-        ("\"127.0.0.1:2022\"", "where the server itself listens"),
+        ("\"127.0.0.1:2022\"", "which server.listen uses"),
     ] {
         let config = format!("[metrics]\nlisten = {listen}\n");
         fs::write(server.path("other.toml"), config).unwrap();

@@ -91,7 +91,10 @@ impl Session {
         let reply = self.close_reply(handle);
         assert_eq!(reply.code(), code::FAILURE, "{reply:?}");
         let message = reply.message().to_owned();
-        assert!(message.contains("the old one stays"), "{message}");
+        assert!(
+            message.contains("the existing file is unchanged"),
+            "{message}"
+        );
         message
     }
 }

@@ -172,8 +172,8 @@ fn what_a_client_has_put_into_a_home_is_not_used() {
                     let said = crate::common::run(there.current_dir(&folder), crate::common::STEP);
                     let refused = said.refused();
                     assert!(
-                        refused.contains("the current folder lies in")
-                            && refused.contains("a client may have put the config there"),
+                        refused.contains("the current directory is in")
+                            && refused.contains("a client may have put the configuration there"),
                         "{refused}"
                     );
                 }

@@ -91,7 +91,7 @@ fn the_client_behind_a_trusted_balancer_is_who_counts() {
     let _ = bare.read_to_end(&mut answer);
     assert_eq!(answer, b"");
     wait_until("the log tells it", STEP, || {
-        server.log().contains("does not begin with a header")
+        server.log().contains("no header of the PROXY protocol")
     });
 }
 

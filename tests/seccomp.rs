@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::common::connection::Connection;
 use crate::common::{MIB, STEP, TestServer, USER, skip, wait_until};
 
-const HOLDS: &str = "seccomp holds";
+const HOLDS: &str = "seccomp is active";
 
 fn is_refused<T>(outcome: std::io::Result<T>) -> bool {
     outcome.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)

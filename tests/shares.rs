@@ -56,7 +56,7 @@ fn one_account_cannot_take_the_connections_of_all() {
     assert_eq!(hers.len(), ALONE);
     // The client shows why.
     let output = run(&mut server.sftp_batch(&[], "pwd\n"), STEP);
-    let words = format!("This account has its share of the server's connections ({ALONE})");
+    let words = format!("This account has used up its share of the server's connections ({ALONE})");
     assert!(output.err().contains(&words), "{}", output.describe());
     assert!(!output.status.success());
     assert!(server.log().contains(&format!("reason=\"{words}")));

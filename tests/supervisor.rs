@@ -61,14 +61,16 @@ fn systemd_is_told_of_readiness_of_life_and_of_the_end() {
     assert!(service.0.wait().unwrap().success());
 }
 
-/// The thread of this name.
+/// Waits for the thread of this name; a thread gets its name a little after it starts.
 fn thread(process: u32, name: &str) -> String {
-    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    let paths = threads.map(|thread| thread.unwrap().path());
-    let found = paths
-        .into_iter()
-        .find(|path| fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name));
-    let found = found.unwrap_or_else(|| panic!("no thread {name}"));
+    let named = || {
+        let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        threads.map(|thread| thread.unwrap().path()).find(|path| {
+            fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name)
+        })
+    };
+    wait_until("the thread has its name", STEP, || named().is_some());
+    let found = named().unwrap();
     found.file_name().unwrap().to_str().unwrap().to_owned()
 }
 
@@ -131,7 +133,7 @@ fn a_server_whose_shard_dies_ends_with_an_error_so_that_it_is_started_anew() {
     wait_until("the server has ended", STEP, || !server.is_running());
     let output = server.wait(STEP).failed();
     for words in [
-        "shard 1 has died: the server ends, so that it can be started anew",
+        "worker thread 1 has panicked: the server ends, so that it can be restarted",
         "landfall: a thread of the server has panicked: see the log",
     ] {
         assert!(output.err().contains(words), "{}", output.describe());

@@ -230,7 +230,7 @@ fn take<T>(answers: &mut FolderAnswers<T>, folder: &Path) -> anyhow::Result<T> {
 
 /// Returns the error for a folder on a disk that hangs.
 pub(super) fn silence(folder: &Path) -> String {
-    format!("the disk of {} does not respond", folder.display())
+    format!("the disk of {} does not answer", folder.display())
 }
 
 /// Returns the path of a home with links resolved.

@@ -103,10 +103,13 @@ fn a_scanner_is_banned_its_neighbour_is_not_and_the_operator_sees_and_lifts_it()
     let counted = "\nlandfall_refused_connections_total{reason=\"banned\"} 22\n";
     assert!(metrics.contains(counted), "{metrics}");
     // The log and the trail have it once, and the log that clients are turned away.
-    let turned_away = "turned away: the source is banned";
-    assert_eq!(server.log().matches(turned_away).count(), 1);
+    let refused_ones = "connections refused: source address banned";
+    assert_eq!(server.log().matches(refused_ones).count(), 1);
     assert_eq!(
-        server.log().matches("a source is banned").count(),
+        server
+            .log()
+            .matches("address banned; see: landfall ban list source=")
+            .count(),
         1,
         "{}",
         server.log()

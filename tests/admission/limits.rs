@@ -45,7 +45,7 @@ fn no_message_can_be_repeated_without_end() {
     let listed = server.admin(&["ban", "list"], "").accepted();
     let metrics = server.log();
     assert!(
-        listed.starts_with("No source") || listed.contains("abuse"),
+        listed.starts_with("No address") || listed.contains("abuse"),
         "{listed}{metrics}"
     );
 }
@@ -148,7 +148,7 @@ fn a_client_that_takes_nothing_is_let_go_in_time_too() {
     );
     let listed = run(&mut server.command(&["ban", "list"]), STEP).ok();
     assert!(
-        listed.out().starts_with("No source"),
+        listed.out().starts_with("No address"),
         "once is no ban: {}",
         listed.out()
     );

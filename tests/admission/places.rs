@@ -75,7 +75,13 @@ fn strangers_are_turned_away_at_random_and_then_all_but_who_is_known_is_not() {
     wait_until("the places are free", STEP, || waiting(&server) == 0);
     run_ok(&mut sftp_from(&server, source(112)), STEP);
     // Refusals are one line in the log.
-    assert_eq!(server.log().matches("turned away: too many").count(), 1);
+    assert_eq!(
+        server
+            .log()
+            .matches("connections refused: too many")
+            .count(),
+        1
+    );
     assert!(server.log().lines().count() < 100, "{}", server.log());
 }
 

@@ -295,7 +295,7 @@ fn a_user_of_nobody_is_an_error_and_makes_no_database() {
             (Some(1), String::new())
         );
         let shown = user.replace('\u{202e}', "\u{fffd}");
-        let said = format!("neither a user {shown} nor an event");
+        let said = format!("no user and no event has the name {shown}");
         assert!(refused.err().contains(&said), "{}", refused.err());
     }
     // An account of which there is no event, since the log is gone.

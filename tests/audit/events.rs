@@ -506,7 +506,11 @@ fn a_command_that_fails_half_way_is_noted_with_what_it_has_done() {
         .admin(&["user", "set", USER, "--max-sessions", "7"], "")
         .ok();
     noted(&server, "the next one", |one| {
-        one["action"] == "set" && one["message"].as_str().unwrap().contains("Sessions of")
+        one["action"] == "set"
+            && one["message"]
+                .as_str()
+                .unwrap()
+                .contains("Concurrent sessions of")
     });
     let sets = trail(&server)
         .into_iter()

@@ -374,7 +374,10 @@ fn uploads_that_do_not_fit_leave_the_old_file() {
             let lines: Vec<_> = lines.collect();
             assert_eq!(lines.len(), 2, "{name}: {}", said.describe());
             assert!(lines[0].contains("Quota exceeded"), "{told}");
-            assert!(lines[1].contains("the old one stays"), "{told}");
+            assert!(
+                lines[1].contains("the existing file is unchanged"),
+                "{told}"
+            );
         }
         wait_until("it is closed", STEP, || scene.has("f.filepart"));
         assert!(scene.content("f") == old, "{name}");

@@ -146,7 +146,10 @@ fn who_shows_no_messages_is_told_on_stderr_in_one_line() {
         let lines: Vec<_> = told.lines().collect();
         assert_eq!(lines.len(), 2, "{told}");
         assert!(lines[0].starts_with("landfall: Quota exceeded"), "{told}");
-        assert!(lines[1].starts_with("landfall: ") && lines[1].contains("the old one stays"));
+        assert!(
+            lines[1].starts_with("landfall: ")
+                && lines[1].contains("the existing file is unchanged")
+        );
         let mut s = scene.log_in();
         assert_eq!(s.remove("/f.filepart"), code::OK);
     }

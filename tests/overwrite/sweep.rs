@@ -47,7 +47,7 @@ fn what_a_crash_left_is_removed_when_it_is_old_enough_and_told() {
     let log = scene.server.log();
     let line = log
         .lines()
-        .find(|line| line.contains("what was left of uploads"));
+        .find(|line| line.contains("leftover temporary files"));
     let line = line.unwrap();
     for told in [&format!("user=\"{USER}\""), "files=1", "bytes=1000"] {
         assert!(line.contains(told), "{line}");

@@ -360,7 +360,7 @@ fn the_words_say_which_permission_is_missing() {
     let mut sftp = connection.sftp();
     for (verb, words) in [
         ("truncate", "may not overwrite files"),
-        ("mkdir", "may not make directories"),
+        ("mkdir", "may not create directories"),
     ] {
         let row = TABLE.iter().find(|(name, ..)| *name == verb).unwrap();
         let reply = row.1(&mut sftp);

@@ -157,7 +157,10 @@ fn a_home_that_cannot_be_counted_does_not_grow_until_it_can() {
     let reply = s.try_write(&file, 100_000, b"more");
     assert_eq!(reply.code(), code::FAILURE);
     assert!(!is_exceeded(&reply), "{reply:?}");
-    assert!(reply.message().contains("tell the operator"), "{reply:?}");
+    assert!(
+        reply.message().contains("contact the operator"),
+        "{reply:?}"
+    );
     assert_eq!(s.write(&file, 0, b"no growth"), code::OK);
     assert_eq!(s.close(&file), code::FAILURE);
     disk.fail(&[]);

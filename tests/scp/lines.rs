@@ -151,7 +151,7 @@ fn lines_that_openssh_lets_pass_are_refused_too() {
     let connection = Connection::logged_in(&server);
     for (lines, word) in [
         (&["C0644 1 a\0b\n"][..], "unexpected filename"),
-        (&["E\n"], "not begun"),
+        (&["E\n"], "unexpected end of directory"),
         (&["T1 0 1 0\n", "T1 0 1 0\n"], "expected control record"),
         (
             &["D0755 0 d\n", "T1 0 1 0\n", "E\n"],

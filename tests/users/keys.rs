@@ -95,7 +95,7 @@ fn keys_are_added_listed_and_removed() {
         let refused = operator
             .run(&[&["user", "key"], arguments.as_slice()].concat())
             .refused();
-        assert!(refused.contains("there is no user bob"), "{refused}");
+        assert!(refused.contains("no user bob"), "{refused}");
     }
     operator.run(&["user", "key", "list", "bob"]).refused();
 }

@@ -385,15 +385,15 @@ fn what_may_not_be_meant_is_done_with_a_warning() {
     let passwd = ["user", "passwd", "ann", "--password-stdin"];
     let said = warned(&operator, "x\n", &passwd);
     assert!(
-        said.contains("a password of 1 characters is soon guessed"),
+        said.contains("a password of 1 characters is easy to guess"),
         "{said}"
     );
     let said = warned(&operator, "x\n", &["hash-password", "--password-stdin"]);
-    assert!(said.contains("soon guessed"), "{said}");
+    assert!(said.contains("easy to guess"), "{said}");
     operator.run_with("long enough\n", &passwd).accepted();
 
     // The last way to log in, whichever it is.
-    let nothing_left = "nothing is left with which somebody could log in";
+    let nothing_left = "no credential to log in with any more";
     let take_password = ["user", "passwd", "ann", "--no-password"];
     operator.run(&take_password).accepted();
     let said = warned(
@@ -424,12 +424,15 @@ fn a_rule_for_a_directory_that_is_not_there_is_noticed_and_the_directory_made_if
     let set = ["user", "set", "ann", "--permissions", "/in/box=upload-only"];
     let said = warned(&operator, "", &set);
     assert!(
-        said.contains("there is no directory /in/box in the home of ann"),
+        said.contains("the home of ann has no directory /in/box"),
         "{said}"
     );
     assert!(!home.join("in").exists());
     let said = operator.run(&[&set[..], &["--mkdir"]].concat()).accepted();
-    assert!(said.contains("Made /in/box in the home of ann"), "{said}");
+    assert!(
+        said.contains("Created /in/box in the home of ann"),
+        "{said}"
+    );
     assert!(home.join("in/box").is_dir());
     operator.run(&set).accepted();
     let add = [

@@ -38,7 +38,7 @@ fn list_and_show_are_for_people_too() {
         operator
             .run(&["user", "show", "bob"])
             .refused()
-            .contains("there is no user bob")
+            .contains("no user bob")
     );
 }
 

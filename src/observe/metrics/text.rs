@@ -310,7 +310,7 @@ impl MetricsPage {
         self.head(
             "filesystem_device_error",
             "gauge",
-            "Whether the file system of a folder does not respond.",
+            "Whether the file system of a folder does not answer.",
         );
         for one in all {
             let labels = [("folder", one.folder.as_str())];
