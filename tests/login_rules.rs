@@ -51,7 +51,7 @@ fn refusals(server: &TestServer, reason: &str) -> usize {
 }
 
 #[test]
-fn who_is_kept_out_looks_like_a_wrong_password_to_strangers_and_not_to_the_operator() {
+fn a_refused_login_looks_like_a_wrong_password_to_the_client_and_not_to_the_operator() {
     if !have(&["sshpass"]) {
         return;
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 /// As much is read at once.
-const PIECE: usize = 256 * 1024;
+const CHUNK: usize = 256 * 1024;
 
 /// Takes connections until it is dropped; those that it has taken go on to their ends.
 pub(crate) struct Proxy {
@@ -66,24 +66,24 @@ fn connect(client: TcpStream, to: u16, delay: Duration) -> io::Result<()> {
 fn one_way(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
     let (under_way, arriving) = mpsc::channel::<(Instant, Vec<u8>)>();
     thread::spawn(move || {
-        let mut memory = vec![0; PIECE];
+        let mut memory = vec![0; CHUNK];
         loop {
             let taken = match from.read(&mut memory) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Ok(taken) => taken,
                 Err(_) => 0,
             };
-            let piece = memory.get(..taken).unwrap_or_default().to_vec();
-            // An empty piece is the end.
-            if under_way.send((Instant::now() + delay, piece)).is_err() || taken == 0 {
+            let chunk = memory.get(..taken).unwrap_or_default().to_vec();
+            // An empty chunk is the end.
+            if under_way.send((Instant::now() + delay, chunk)).is_err() || taken == 0 {
                 return;
             }
         }
     });
     thread::spawn(move || {
-        for (due, piece) in arriving {
+        for (due, chunk) in arriving {
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            if piece.is_empty() || to.write_all(&piece).is_err() {
+            if chunk.is_empty() || to.write_all(&chunk).is_err() {
                 break;
             }
         }

@@ -35,7 +35,7 @@ mod works;
 /// elsewhere can make the compiler divide the crate otherwise, and inline otherwise: up to seven.
 const TOLERANCE: f64 = 10.0;
 
-/// What one piece of work takes.
+/// What one chunk of work takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Count {
     work: String,

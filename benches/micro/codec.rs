@@ -34,9 +34,9 @@ pub(crate) fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn next_request(framer: &mut Framer, pieces: &[Bytes]) -> Request {
-    for piece in pieces {
-        framer.push(piece.clone());
+fn next_request(framer: &mut Framer, chunks: &[Bytes]) -> Request {
+    for chunk in chunks {
+        framer.push(chunk.clone());
     }
     let mut frame = framer.next_frame().unwrap().unwrap();
     let packet_type = frame.byte().unwrap();

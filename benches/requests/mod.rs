@@ -51,17 +51,17 @@ pub(crate) fn log_in(folder: &Path, count: CountHome) -> (Runtime, Arc<Session>)
     (runtime, session)
 }
 
-/// A request as it comes from the wire: in pieces.
+/// A request as it comes from the wire: in chunks.
 pub(crate) type Request = Vec<Bytes>;
 
 fn request(body: Body) -> Request {
     let mut packet = Bytes::from(body.packet());
-    let mut pieces = Vec::new();
+    let mut chunks = Vec::new();
     while packet.len() > LONGEST_PIECE {
-        pieces.push(packet.split_to(LONGEST_PIECE));
+        chunks.push(packet.split_to(LONGEST_PIECE));
     }
-    pieces.push(packet);
-    pieces
+    chunks.push(packet);
+    chunks
 }
 
 pub(crate) fn open(path: &str, flags: u32) -> Request {
@@ -116,8 +116,8 @@ impl Channel {
 
     /// Carries out requests one after the other; `hear` gets each reply.
     pub(crate) fn carry_out(&mut self, requests: &[Request], mut hear: impl FnMut(&Bytes)) {
-        for piece in requests.iter().flatten() {
-            self.framer.push(piece.clone());
+        for chunk in requests.iter().flatten() {
+            self.framer.push(chunk.clone());
             while let Some(frame) = self.framer.next_frame().unwrap() {
                 if !self.engine.carry_out_now(&frame) {
                     assert!(self.engine.carry_out(frame));

@@ -1,7 +1,7 @@
 //! However lines come in at the control socket, they are the same requests, which are sent as they were
 //! read; what is no request ends it, and no line is longer than it may be.
 //!
-//! The input: the length of the pieces in which the rest comes, and the rest.
+//! The input: the length of the chunks in which the rest comes, and the rest.
 #![no_main]
 
 use std::io::{self, ErrorKind};
@@ -20,34 +20,34 @@ thread_local! {
 }
 
 fuzz_target!(|input: &[u8]| RUNTIME.with(|runtime| {
-    let Some((&piece, lines)) = input.split_first() else {
+    let Some((&chunk, lines)) = input.split_first() else {
         return;
     };
     runtime.block_on(async {
-        check::<ControlRequest>(lines, usize::from(piece)).await;
-        check::<ControlReply>(lines, usize::from(piece)).await;
+        check::<ControlRequest>(lines, usize::from(chunk)).await;
+        check::<ControlReply>(lines, usize::from(chunk)).await;
     });
 }));
 
-async fn check<T: Serialize + DeserializeOwned>(lines: &[u8], piece: usize) {
+async fn check<T: Serialize + DeserializeOwned>(lines: &[u8], chunk: usize) {
     let (whole, end) = read::<T>(lines, usize::MAX).await;
-    assert_eq!(read::<T>(lines, piece.max(1)).await, (whole.clone(), end));
+    assert_eq!(read::<T>(lines, chunk.max(1)).await, (whole.clone(), end));
     assert!(whole.len() <= lines.split(|byte| *byte == b'\n').count());
     // What was sent is read again as the same.
     let sent = whole.concat();
     if !sent.is_empty() {
-        assert_eq!(read::<T>(&sent, piece.max(1)).await, (whole, None));
+        assert_eq!(read::<T>(&sent, chunk.max(1)).await, (whole, None));
     }
 }
 
 /// All values, each as it is sent, and why there are no more.
 async fn read<T: Serialize + DeserializeOwned>(
     lines: &[u8],
-    piece: usize,
+    chunk: usize,
 ) -> (Vec<Vec<u8>>, Option<ErrorKind>) {
     let stream = Stream {
         lines,
-        piece,
+        chunk,
         sent: None,
     };
     let mut frames = Frames::new(stream);
@@ -58,7 +58,7 @@ async fn read<T: Serialize + DeserializeOwned>(
                 let mut sent = Vec::new();
                 let out = Stream {
                     lines: &[],
-                    piece: 0,
+                    chunk: 0,
                     sent: Some(&mut sent),
                 };
                 Frames::new(out).send(&[value]).await.unwrap();
@@ -70,10 +70,10 @@ async fn read<T: Serialize + DeserializeOwned>(
     }
 }
 
-/// Gives lines in pieces, and keeps what is sent.
+/// Gives lines in chunks, and keeps what is sent.
 struct Stream<'a> {
     lines: &'a [u8],
-    piece: usize,
+    chunk: usize,
     sent: Option<&'a mut Vec<u8>>,
 }
 
@@ -83,7 +83,7 @@ impl AsyncRead for Stream<'_> {
         _: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let length = self.piece.min(out.remaining()).min(self.lines.len());
+        let length = self.chunk.min(out.remaining()).min(self.lines.len());
         let (now, later) = self.lines.split_at(length);
         out.put_slice(now);
         self.lines = later;

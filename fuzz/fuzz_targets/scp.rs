@@ -1,7 +1,7 @@
 //! Whatever a client of scp's older protocol asks for and sends, it is answered in that protocol, the
 //! quota is exact, and nothing outside the home changes or is told.
 //!
-//! The input: the length of the pieces in which the stream comes (0: all at once), the command line
+//! The input: the length of the chunks in which the stream comes (0: all at once), the command line
 //! behind `scp `, a line feed, and the stream.
 #![no_main]
 
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
-use landfall::io::pipe::{Gone, Pipe};
+use landfall::io::pipe::{Disconnected, Pipe};
 use landfall::scp;
 use landfall::scp::CopyDirection;
 use landfall::scp::line::{DONE, LONGEST, ScpLine};
@@ -32,7 +32,7 @@ thread_local! {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((piece, input)) = input.split_first() else {
+    let Some((chunk, input)) = input.split_first() else {
         return;
     };
     let end = input.iter().position(|byte| *byte == b'\n');
@@ -46,7 +46,7 @@ fuzz_target!(|input: &[u8]| {
             let session = world.sessions[0].clone();
             let store = session.open_store().unwrap();
             let vfs = Vfs::new(session, store, Arc::new(AtomicBool::new(false)));
-            let mut pipe = Memory::new(stream, usize::from(*piece));
+            let mut pipe = Memory::new(stream, usize::from(*chunk));
             let status = runtime.block_on(scp::serve(vfs, request, &mut pipe));
             assert!(status <= 1);
             check(&pipe.sent, direction, status);
@@ -97,19 +97,19 @@ fn check(sent: &[u8], direction: CopyDirection, status: u32) {
 
 /// A channel whose client has sent all it has to say, and left.
 struct Memory {
-    pieces: VecDeque<Bytes>,
+    chunks: VecDeque<Bytes>,
     sent: Vec<u8>,
 }
 
 impl Memory {
-    fn new(stream: &[u8], piece: usize) -> Self {
-        let length = if piece == 0 {
+    fn new(stream: &[u8], chunk: usize) -> Self {
+        let length = if chunk == 0 {
             stream.len().max(1)
         } else {
-            piece
+            chunk
         };
         Self {
-            pieces: stream.chunks(length).map(Bytes::copy_from_slice).collect(),
+            chunks: stream.chunks(length).map(Bytes::copy_from_slice).collect(),
             sent: Vec::new(),
         }
     }
@@ -117,23 +117,23 @@ impl Memory {
 
 impl Pipe for &mut Memory {
     async fn receive(&mut self) -> Option<Bytes> {
-        self.pieces.pop_front()
+        self.chunks.pop_front()
     }
 
     fn try_receive(&mut self) -> Option<Bytes> {
-        self.pieces.pop_front()
+        self.chunks.pop_front()
     }
 
-    async fn send(&mut self, bytes: Bytes) -> Result<(), Gone> {
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Disconnected> {
         self.sent.extend_from_slice(&bytes);
         Ok(())
     }
 
-    async fn gone(&self) {
+    async fn disconnected(&self) {
         std::future::pending().await
     }
 
-    async fn notice(&mut self, line: String) -> Result<(), Gone> {
+    async fn notice(&mut self, line: String) -> Result<(), Disconnected> {
         panic!("not in the protocol: {line}");
     }
 }

@@ -1,6 +1,6 @@
-//! However a stream of bytes is cut into pieces on its way, the same requests come out of it.
+//! However a stream of bytes is cut into chunks on its way, the same requests come out of it.
 //!
-//! The input: the number of cuts, two bytes for the length of each piece, and the stream, which is
+//! The input: the number of cuts, two bytes for the length of each chunk, and the stream, which is
 //! cut by these lengths over and over.
 #![no_main]
 
@@ -27,26 +27,26 @@ fuzz_target!(|input: &[u8]| {
 
     let mut rest = stream;
     let mut lengths = cuts.iter().cycle();
-    let pieces = std::iter::from_fn(|| {
+    let chunks = std::iter::from_fn(|| {
         let length = (*lengths.next()?).min(rest.len());
-        let (piece, behind) = rest.split_at(length);
+        let (chunk, behind) = rest.split_at(length);
         rest = behind;
-        (length > 0).then(|| Bytes::copy_from_slice(piece))
+        (length > 0).then(|| Bytes::copy_from_slice(chunk))
     });
     if !cuts.is_empty() {
-        assert_eq!(packets(pieces), whole);
+        assert_eq!(packets(chunks), whole);
     }
 
     let used: usize = whole.0.iter().map(|(packet, _)| 4 + packet.len()).sum();
     assert!(used <= stream.len());
 });
 
-/// What comes out of a stream that comes in these pieces, and what broke it.
-fn packets(pieces: impl IntoIterator<Item = Bytes>) -> (Vec<Packet>, Option<Broken>) {
+/// What comes out of a stream that comes in these chunks, and what broke it.
+fn packets(chunks: impl IntoIterator<Item = Bytes>) -> (Vec<Packet>, Option<Broken>) {
     let mut framer = Framer::default();
     let mut found = Vec::new();
-    for piece in pieces {
-        framer.push(piece);
+    for chunk in chunks {
+        framer.push(chunk);
         loop {
             match framer.next_frame() {
                 Ok(Some(frame)) => found.push(packet(frame)),
@@ -77,7 +77,7 @@ fn read(mut frame: Frame) -> Option<Request> {
     let request = Request::decode(packet_type, &mut frame);
     assert!(frame.remaining() <= length - 5);
     match request.ok()? {
-        // Its data stays in the pieces in which it came.
+        // Its data stays in the chunks in which it came.
         Request::Write {
             handle,
             offset,

@@ -208,8 +208,8 @@ impl Accounts {
         let Some(row) = row.filter(|row| row.settings.declared) else {
             return Ok(Some(Err(LoginRefusal::NoSuchUser)));
         };
-        if let Some(kept_out) = row.settings.rules.keep_out(from, time::now()) {
-            return Ok(Some(Err(kept_out.into())));
+        if let Some(refused) = row.settings.rules.login_refusal(from, time::now()) {
+            return Ok(Some(Err(refused.into())));
         }
         let basis = Basis::of(&row, None, as_of);
         Ok(Some(Ok(self.proof(row, basis)?)))
@@ -286,8 +286,8 @@ impl Accounts {
         if until.is_some_and(|until| until <= now) {
             return Ok(Err(LoginRefusal::ExpiredKey));
         }
-        if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
-            return Ok(Err(kept_out.into()));
+        if let Some(refused) = row.settings.rules.login_refusal(from, now) {
+            return Ok(Err(refused.into()));
         }
         if self.trust().is_revoked(blob).await? {
             return Ok(Err(LoginRefusal::Revoked));
@@ -314,8 +314,8 @@ impl Accounts {
         let Some(row) = self.inner.rows.account(name).await? else {
             return Ok(Err(LoginRefusal::NoSuchUser));
         };
-        if let Some(kept_out) = row.settings.rules.keep_out(from, now) {
-            return Ok(Err(kept_out.into()));
+        if let Some(refused) = row.settings.rules.login_refusal(from, now) {
+            return Ok(Err(refused.into()));
         }
         Ok(Ok((row, allowed)))
     }
@@ -351,8 +351,8 @@ fn refusal_of_password(
     given: Option<&Result<AcceptedCredential, LoginRefusal>>,
 ) -> Option<LoginRefusal> {
     let rules = &row.settings.rules;
-    let kept_out = rules.keep_out(from, time::now());
-    let refusal = kept_out
+    let refused = rules.login_refusal(from, time::now());
+    let refusal = refused
         .map(LoginRefusal::from)
         .or(match rules.login_policy {
             LoginPolicy::KeyOnly => Some(LoginRefusal::KeyWanted),

@@ -1,6 +1,6 @@
 //! Reasons to refuse a login.
 
-use crate::rules::KeptOut;
+use crate::rules::RuleRefusal;
 
 /// Why a login is refused: for the log, never for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +22,7 @@ pub enum LoginRefusal {
     ExpiredKey,
     /// The rules of the account refuse it.
     #[error(transparent)]
-    KeptOut(#[from] KeptOut),
+    Rules(#[from] RuleRefusal),
     /// The account accepts no password, or only after a key.
     #[error("the account requires a key first")]
     KeyWanted,

@@ -3,10 +3,10 @@
 //! rules are those of OpenSSH (sshd_config(5): MaxStartups, PerSourceMaxStartups, PerSourceNetBlockSize,
 //! PerSourcePenalties), except that an address with a successful login is never locked out (docs/adr/0014).
 
-mod door;
 mod penalties;
 mod ranked;
 mod settings;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -15,16 +15,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use self::door::{Door, WaitingPlace};
+use self::state::{AdmissionState, WaitingPlace};
 use crate::rules::Network;
 
 pub use self::penalties::{Ban, Offence, Penalties};
-pub use self::settings::{AdmissionFigures, AdmissionSettings, ConnectionRefusal, Startups};
+pub use self::settings::{AdmissionSettings, AdmissionStats, ConnectionRefusal, Startups};
 
 /// Admission control of a server; see the module documentation.
 #[derive(Debug)]
 pub struct Admission {
-    door: Mutex<Door>,
+    state: Mutex<AdmissionState>,
     /// The start time since 1970; later times use a clock that never jumps.
     epoch: Duration,
     began: Instant,
@@ -35,14 +35,14 @@ impl Admission {
     pub fn new(settings: AdmissionSettings) -> Self {
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
-            door: Mutex::new(Door::new(settings)),
+            state: Mutex::new(AdmissionState::new(settings)),
             epoch: epoch.unwrap_or_default(),
             began: Instant::now(),
         }
     }
 
-    fn door(&self) -> MutexGuard<'_, Door> {
-        self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, AdmissionState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> Duration {
@@ -51,12 +51,12 @@ impl Admission {
 
     /// Applies other settings.
     pub fn set(&self, settings: AdmissionSettings) {
-        self.door().set(settings);
+        self.state().set(settings);
     }
 
     /// Returns whether a connection from this address starts with a PROXY header.
     pub fn is_proxy(&self, address: IpAddr) -> bool {
-        self.door().is_proxy(address)
+        self.state().is_proxy(address)
     }
 
     /// Admits a connection from this address.
@@ -68,7 +68,7 @@ impl Admission {
     /// The connection must be closed without starting SSH.
     pub fn arrive(self: &Arc<Self>, from: IpAddr) -> Result<Ticket, ConnectionRefusal> {
         let roll = rand::random_range(0..100);
-        let place = self.door().arrive(from, self.now(), roll)?;
+        let place = self.state().arrive(from, self.now(), roll)?;
         Ok(Ticket::new(self.clone(), from, place))
     }
 
@@ -80,36 +80,36 @@ impl Admission {
     ///
     /// Too many of these are open.
     pub fn arrive_unnamed(self: &Arc<Self>, balancer: IpAddr) -> Result<Ticket, ConnectionRefusal> {
-        let place = self.door().arrive_unnamed(balancer)?;
+        let place = self.state().arrive_unnamed(balancer)?;
         Ok(Ticket::new(self.clone(), balancer, place))
     }
 
     /// Returns the current bans, longest first.
     pub fn bans(&self) -> Vec<Ban> {
-        self.door().bans(self.now())
+        self.state().bans(self.now())
     }
 
     /// Lifts the bans inside or around this network, or all bans without one. Returns the lifted bans.
     pub fn lift(&self, network: Option<Network>) -> Vec<Ban> {
-        self.door().lift(network, self.now())
+        self.state().lift(network, self.now())
     }
 
     /// Returns its counters.
-    pub fn figures(&self) -> AdmissionFigures {
-        self.door().figures(self.now())
+    pub fn stats(&self) -> AdmissionStats {
+        self.state().stats(self.now())
     }
 
     /// Returns the sources that a login protects, with its time in seconds since 1970.
     pub fn known(&self) -> Vec<(Network, u64)> {
-        self.door().known(self.now())
+        self.state().known(self.now())
     }
 
     /// Restores what [`Admission::known`] returned in an earlier run.
     pub fn recall(&self, known: impl IntoIterator<Item = (Network, u64)>) {
         let now = self.now();
-        let mut door = self.door();
+        let mut state = self.state();
         for (source, last) in known {
-            door.recall(source, Duration::from_secs(last).min(now));
+            state.recall(source, Duration::from_secs(last).min(now));
         }
     }
 }
@@ -150,19 +150,19 @@ impl Ticket {
         self.give_up();
         if !is_guest {
             let now = self.admission.now();
-            self.admission.door().trust(self.from, now);
+            self.admission.state().trust(self.from, now);
         }
     }
 
     /// Adds the penalty of an offence, `times` times. Returns the ban that it starts, if any.
     pub fn fault(&self, fault: Offence, times: u32) -> Option<Ban> {
         let now = self.admission.now();
-        self.admission.door().fault(self.from, fault, times, now)
+        self.admission.state().fault(self.from, fault, times, now)
     }
 
     fn give_up(&self) {
         if self.is_waiting.swap(false, Ordering::Relaxed) {
-            self.admission.door().leave(&self.place);
+            self.admission.state().leave(&self.place);
         }
     }
 }

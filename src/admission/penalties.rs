@@ -93,7 +93,7 @@ pub(super) struct Offenders(Ranked<Record>);
 
 impl Offenders {
     /// Returns whether the source is banned, and counts the refused connection.
-    pub(super) fn turns_away(&mut self, source: &Network, now: Duration) -> bool {
+    pub(super) fn refuses(&mut self, source: &Network, now: Duration) -> bool {
         match self.0.get_mut(source) {
             Some((until, record)) if record.is_banned && until > now => {
                 record.refused += 1;

@@ -78,7 +78,7 @@ labels! {
 
 impl ConnectionRefusal {
     /// Returns what the client receives instead of a version: the text of OpenSSH, which users know.
-    pub fn words(self) -> &'static str {
+    pub fn message(self) -> &'static str {
         match self {
             Self::Startups | Self::Source => "Exceeded MaxStartups\r\n",
             Self::Banned => "Not allowed at this time\r\n",
@@ -88,7 +88,7 @@ impl ConnectionRefusal {
 
 /// Counters of admission control.
 #[derive(Debug, Default)]
-pub struct AdmissionFigures {
+pub struct AdmissionStats {
     /// Connections without a login.
     pub waiting: usize,
     /// Banned sources.

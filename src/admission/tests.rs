@@ -41,8 +41,8 @@ fn settings() -> AdmissionSettings {
     }
 }
 
-fn door() -> Door {
-    Door::new(settings())
+fn state() -> AdmissionState {
+    AdmissionState::new(settings())
 }
 
 fn address(text: &str) -> IpAddr {
@@ -50,15 +50,15 @@ fn address(text: &str) -> IpAddr {
 }
 
 /// Returns the address of an unauthenticated client by number.
-fn stranger(number: u32) -> IpAddr {
+fn unknown_client(number: u32) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number))
 }
 
 /// Fails one login per second until banned; returns the number of attempts and the ban.
-fn fail_until_banned(door: &mut Door, from: IpAddr, now: &mut Duration) -> (u32, Ban) {
+fn fail_until_banned(state: &mut AdmissionState, from: IpAddr, now: &mut Duration) -> (u32, Ban) {
     for number in 1..1000 {
         *now += SECOND;
-        if let Some(ban) = door.fault(from, Offence::FailedLogin, 1, *now) {
+        if let Some(ban) = state.fault(from, Offence::FailedLogin, 1, *now) {
             return (number, ban);
         }
     }
@@ -84,117 +84,124 @@ fn strangers_are_dropped_as_sshd_drops_them() {
 
 #[test]
 fn a_source_has_so_many_places_and_gets_them_back() {
-    let mut door = door();
-    let from = stranger(1);
+    let mut state = state();
+    let from = unknown_client(1);
     let places: Vec<_> = (0..4)
-        .map(|_| door.arrive(from, NOW, LUCKY).unwrap())
+        .map(|_| state.arrive(from, NOW, LUCKY).unwrap())
         .collect();
     assert_eq!(
-        door.arrive(from, NOW, LUCKY).unwrap_err(),
+        state.arrive(from, NOW, LUCKY).unwrap_err(),
         ConnectionRefusal::Source
     );
-    assert!(door.arrive(stranger(2), NOW, LUCKY).is_ok());
+    assert!(state.arrive(unknown_client(2), NOW, LUCKY).is_ok());
     for place in &places {
-        door.leave(place);
+        state.leave(place);
     }
-    assert!(door.arrive(from, NOW, LUCKY).is_ok());
+    assert!(state.arrive(from, NOW, LUCKY).is_ok());
     assert_eq!(
-        door.figures(NOW).refused,
+        state.stats(NOW).refused,
         [("startups", 0), ("source", 1), ("banned", 0)]
     );
 }
 
 #[test]
 fn networks_of_ipv6_and_addresses_of_ipv4_are_one_source() {
-    let mut door = door();
+    let mut state = state();
     for host in 0..4 {
         let from = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 7, host, 1, 2, 3));
-        door.arrive(from, NOW, LUCKY).unwrap();
+        state.arrive(from, NOW, LUCKY).unwrap();
     }
-    assert!(door.arrive(address("2001:db8:0:7::9"), NOW, LUCKY).is_err());
-    assert!(door.arrive(address("2001:db8:0:8::9"), NOW, LUCKY).is_ok());
+    assert!(
+        state
+            .arrive(address("2001:db8:0:7::9"), NOW, LUCKY)
+            .is_err()
+    );
+    assert!(state.arrive(address("2001:db8:0:8::9"), NOW, LUCKY).is_ok());
     for _ in 0..4 {
-        door.arrive(address("::ffff:192.0.2.1"), NOW, LUCKY)
+        state
+            .arrive(address("::ffff:192.0.2.1"), NOW, LUCKY)
             .unwrap();
     }
-    assert!(door.arrive(address("192.0.2.1"), NOW, LUCKY).is_err());
-    assert!(door.arrive(address("192.0.2.2"), NOW, LUCKY).is_ok());
+    assert!(state.arrive(address("192.0.2.1"), NOW, LUCKY).is_err());
+    assert!(state.arrive(address("192.0.2.2"), NOW, LUCKY).is_ok());
 }
 
 #[test]
 fn who_is_known_finds_room_beside_as_many_strangers_as_there_may_be() {
-    let mut door = door();
-    door.trust(address("192.0.2.1"), NOW);
+    let mut state = state();
+    state.trust(address("192.0.2.1"), NOW);
     for number in 0..5000 {
-        let _ = door.arrive(stranger(number), NOW, LUCKY);
+        let _ = state.arrive(unknown_client(number), NOW, LUCKY);
     }
-    assert_eq!(door.figures(NOW).waiting, 100);
+    assert_eq!(state.stats(NOW).waiting, 100);
     assert_eq!(
-        door.arrive(stranger(6000), NOW, LUCKY).unwrap_err(),
+        state.arrive(unknown_client(6000), NOW, LUCKY).unwrap_err(),
         ConnectionRefusal::Startups
     );
     // More than an unknown source, but not all.
-    let own = (0..100).filter(|_| door.arrive(address("192.0.2.1"), NOW, LUCKY).is_ok());
+    let own = (0..100).filter(|_| state.arrive(address("192.0.2.1"), NOW, LUCKY).is_ok());
     assert_eq!(own.count(), 10);
-    assert!(door.arrive(address("203.0.113.9"), NOW, LUCKY).is_ok());
+    assert!(state.arrive(address("203.0.113.9"), NOW, LUCKY).is_ok());
 }
 
 #[test]
 fn strangers_never_take_more_than_half_of_a_small_server() {
     for (max_connections, room) in [(1, 1), (2, 1), (10, 5), (1000, 100)] {
-        let mut door = Door::new(AdmissionSettings {
+        let mut state = AdmissionState::new(AdmissionSettings {
             max_connections,
             ..settings()
         });
-        let taken = (0..5000).filter(|number| door.arrive(stranger(*number), NOW, LUCKY).is_ok());
+        let taken =
+            (0..5000).filter(|number| state.arrive(unknown_client(*number), NOW, LUCKY).is_ok());
         assert_eq!(taken.count(), room, "{max_connections}");
     }
 }
 
 #[test]
 fn balancers_that_say_nothing_are_bounded_and_keep_nobody_out() {
-    let mut door = door();
+    let mut state = state();
     let balancer = address("198.51.100.1");
-    assert!(door.is_proxy(balancer));
+    assert!(state.is_proxy(balancer));
     let places: Vec<_> = (0..200)
-        .map_while(|_| door.arrive_unnamed(balancer).ok())
+        .map_while(|_| state.arrive_unnamed(balancer).ok())
         .collect();
     assert_eq!(places.len(), 100);
-    assert!(door.arrive(stranger(1), NOW, LUCKY).is_ok());
-    places.iter().for_each(|place| door.leave(place));
-    assert!(door.arrive_unnamed(balancer).is_ok());
-    assert_eq!(door.fault(balancer, Offence::Abuse, 100, NOW), None);
+    assert!(state.arrive(unknown_client(1), NOW, LUCKY).is_ok());
+    places.iter().for_each(|place| state.leave(place));
+    assert!(state.arrive_unnamed(balancer).is_ok());
+    assert_eq!(state.fault(balancer, Offence::Abuse, 100, NOW), None);
 }
 
 #[test]
 fn faults_add_up_to_a_ban_that_runs_down_and_is_longer_the_next_time() {
-    let (mut door, mut now) = (door(), NOW);
-    let (from, neighbour) = (stranger(1), stranger(2));
+    let (mut state, mut now) = (state(), NOW);
+    let (from, neighbour) = (unknown_client(1), unknown_client(2));
     let mut lengths = Vec::new();
     for _ in 0..8 {
-        let (_, ban) = fail_until_banned(&mut door, from, &mut now);
+        let (_, ban) = fail_until_banned(&mut state, from, &mut now);
         assert_eq!(ban.source, Network::around(from, 32));
         assert_eq!(
-            door.arrive(from, now, LUCKY).unwrap_err(),
+            state.arrive(from, now, LUCKY).unwrap_err(),
             ConnectionRefusal::Banned
         );
         assert!(
-            door.arrive(neighbour, now, LUCKY)
-                .map(|place| door.leave(&place))
+            state
+                .arrive(neighbour, now, LUCKY)
+                .map(|place| state.leave(&place))
                 .is_ok()
         );
-        assert_eq!(door.bans(now)[0].refused, 1);
+        assert_eq!(state.bans(now)[0].refused, 1);
         lengths.push(ban.left.as_secs());
         now += ban.left;
-        let place = door.arrive(from, now, LUCKY).unwrap();
-        door.leave(&place);
-        assert_eq!(door.bans(now), []);
+        let place = state.arrive(from, now, LUCKY).unwrap();
+        state.leave(&place);
+        assert_eq!(state.bans(now), []);
     }
     assert_eq!(lengths, [17, 19, 20, 40, 80, 160, 320, 600]);
     // After a long quiet time it starts anew.
     now += 3601 * SECOND;
     assert_eq!(
-        fail_until_banned(&mut door, from, &mut now)
+        fail_until_banned(&mut state, from, &mut now)
             .1
             .left
             .as_secs(),
@@ -204,77 +211,87 @@ fn faults_add_up_to_a_ban_that_runs_down_and_is_longer_the_next_time() {
 
 #[test]
 fn what_comes_seldom_bans_nobody() {
-    let mut door = door();
+    let mut state = state();
     // A health check every two seconds, a wrong password every six.
     for tick in 0..100_000 {
         let now = NOW + SECOND * tick;
         if tick % 2 == 0 {
-            assert_eq!(door.fault(stranger(1), Offence::NoLogin, 1, now), None);
+            assert_eq!(
+                state.fault(unknown_client(1), Offence::NoLogin, 1, now),
+                None
+            );
         }
         if tick % 6 == 0 {
-            assert_eq!(door.fault(stranger(2), Offence::FailedLogin, 1, now), None);
+            assert_eq!(
+                state.fault(unknown_client(2), Offence::FailedLogin, 1, now),
+                None
+            );
         }
     }
 }
 
 #[test]
 fn a_login_forgives_and_protects_its_source() {
-    let (mut door, mut now) = (door(), NOW);
-    let office = stranger(1);
-    fail_until_banned(&mut door, office, &mut now);
-    door.trust(office, now);
-    let place = door.arrive(office, now, LUCKY).unwrap();
-    door.leave(&place);
+    let (mut state, mut now) = (state(), NOW);
+    let office = unknown_client(1);
+    fail_until_banned(&mut state, office, &mut now);
+    state.trust(office, now);
+    let place = state.arrive(office, now, LUCKY).unwrap();
+    state.leave(&place);
     // A script fails all day; a user logs in once an hour.
     for minute in 0..24 * 60 {
         now += 60 * SECOND;
-        assert_eq!(door.fault(office, Offence::FailedLogin, 4, now), None);
-        assert_eq!(door.fault(office, Offence::Abuse, 1, now), None);
+        assert_eq!(state.fault(office, Offence::FailedLogin, 4, now), None);
+        assert_eq!(state.fault(office, Offence::Abuse, 1, now), None);
         if minute % 59 == 0 {
-            let place = door.arrive(office, now, LUCKY).unwrap();
-            door.leave(&place);
-            door.trust(office, now);
+            let place = state.arrive(office, now, LUCKY).unwrap();
+            state.leave(&place);
+            state.trust(office, now);
         }
     }
     // Protection ends without further logins.
     now += 3601 * SECOND;
-    assert!(door.fault(office, Offence::FailedLogin, 4, now).is_some());
-    assert!(door.arrive(office, now, LUCKY).is_err());
+    assert!(state.fault(office, Offence::FailedLogin, 4, now).is_some());
+    assert!(state.arrive(office, now, LUCKY).is_err());
 }
 
 #[test]
 fn exempt_networks_are_never_banned_and_an_exemption_ends_a_ban() {
-    let mut door = door();
+    let mut state = state();
     assert_eq!(
-        door.fault(address("203.0.113.7"), Offence::Abuse, 100, NOW),
+        state.fault(address("203.0.113.7"), Offence::Abuse, 100, NOW),
         None
     );
-    assert!(door.fault(stranger(1), Offence::Abuse, 100, NOW).is_some());
-    assert!(door.arrive(stranger(1), NOW, LUCKY).is_err());
-    door.set(AdmissionSettings {
+    assert!(
+        state
+            .fault(unknown_client(1), Offence::Abuse, 100, NOW)
+            .is_some()
+    );
+    assert!(state.arrive(unknown_client(1), NOW, LUCKY).is_err());
+    state.set(AdmissionSettings {
         exempt: ["10.0.0.0/8".parse().unwrap()].into(),
         ..settings()
     });
-    assert!(door.arrive(stranger(1), NOW, LUCKY).is_ok());
+    assert!(state.arrive(unknown_client(1), NOW, LUCKY).is_ok());
 }
 
 #[test]
 fn bans_are_lifted_by_address_by_network_and_all() {
-    let banned = |door: &Door| {
+    let banned = |state: &AdmissionState| {
         let mut sources: Vec<_> =
-            (door.bans(NOW).iter().map(|ban| ban.source.to_string())).collect();
+            (state.bans(NOW).iter().map(|ban| ban.source.to_string())).collect();
         sources.sort();
         sources
     };
-    let mut door = door();
+    let mut state = state();
     for from in ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:1::1"] {
-        assert!(door.fault(address(from), Offence::Scan, 2, NOW).is_some());
+        assert!(state.fault(address(from), Offence::Scan, 2, NOW).is_some());
     }
     let all = ["192.0.2.1", "192.0.2.2", "2001:db8:1::/64", "2001:db8::/64"];
-    assert_eq!(banned(&door), all);
+    assert_eq!(banned(&state), all);
     let mut lift = |text: Option<&str>| {
-        let lifted = door.lift(text.map(|text| text.parse().unwrap()), NOW);
-        (lifted.len(), banned(&door).len())
+        let lifted = state.lift(text.map(|text| text.parse().unwrap()), NOW);
+        (lifted.len(), banned(&state).len())
     };
     assert_eq!(lift(Some("192.0.2.3")), (0, 4));
     assert_eq!(lift(Some("192.0.2.1")), (1, 3));
@@ -284,26 +301,28 @@ fn bans_are_lifted_by_address_by_network_and_all() {
     assert_eq!(lift(None), (1, 0));
     // Their penalties are cleared.
     assert_eq!(
-        door.fault(address("192.0.2.1"), Offence::Scan, 1, NOW),
+        state.fault(address("192.0.2.1"), Offence::Scan, 1, NOW),
         None
     );
 }
 
 #[test]
 fn a_full_table_keeps_the_longest_bans_and_lets_the_others_go() {
-    let mut door = door();
+    let mut state = state();
     assert!(
-        door.fault(stranger(1_000_000), Offence::Abuse, 50, NOW)
+        state
+            .fault(unknown_client(1_000_000), Offence::Abuse, 50, NOW)
             .is_some()
     );
     for number in 0..5000 {
-        door.fault(stranger(number), Offence::Scan, 2, NOW + SECOND);
+        state.fault(unknown_client(number), Offence::Scan, 2, NOW + SECOND);
         let v6 = IpAddr::V6(Ipv6Addr::from_bits(u128::from(number) << 64));
-        door.fault(v6, Offence::Scan, 2, NOW + SECOND);
+        state.fault(v6, Offence::Scan, 2, NOW + SECOND);
     }
-    assert_eq!(door.remembered(), 2000);
+    assert_eq!(state.remembered(), 2000);
     assert!(
-        door.arrive(stranger(1_000_000), NOW + SECOND, LUCKY)
+        state
+            .arrive(unknown_client(1_000_000), NOW + SECOND, LUCKY)
             .is_err()
     );
 }
@@ -312,34 +331,43 @@ fn a_full_table_keeps_the_longest_bans_and_lets_the_others_go() {
 fn penalties_can_be_turned_off() {
     let mut settings = settings();
     settings.penalties.enabled = false;
-    let mut door = Door::new(settings);
-    assert_eq!(door.fault(stranger(1), Offence::Abuse, 1000, NOW), None);
-    assert_eq!(door.remembered(), 0);
+    let mut state = AdmissionState::new(settings);
+    assert_eq!(
+        state.fault(unknown_client(1), Offence::Abuse, 1000, NOW),
+        None
+    );
+    assert_eq!(state.remembered(), 0);
 }
 
 #[test]
 fn what_is_known_outlives_a_restart() {
-    let mut door = door();
-    door.trust(stranger(1), NOW);
-    door.trust(stranger(2), NOW - 7200 * SECOND);
-    let known = door.known(NOW);
-    assert_eq!(known, [(Network::around(stranger(1), 32), NOW.as_secs())]);
-    let mut next = Door::new(settings());
+    let mut state = state();
+    state.trust(unknown_client(1), NOW);
+    state.trust(unknown_client(2), NOW - 7200 * SECOND);
+    let known = state.known(NOW);
+    assert_eq!(
+        known,
+        [(Network::around(unknown_client(1), 32), NOW.as_secs())]
+    );
+    let mut next = AdmissionState::new(settings());
     for (source, last) in known {
         next.recall(source, Duration::from_secs(last));
     }
-    assert_eq!(next.fault(stranger(1), Offence::Abuse, 10, NOW), None);
-    assert!(next.fault(stranger(2), Offence::Abuse, 10, NOW).is_some());
+    assert_eq!(next.fault(unknown_client(1), Offence::Abuse, 10, NOW), None);
+    assert!(
+        next.fault(unknown_client(2), Offence::Abuse, 10, NOW)
+            .is_some()
+    );
 }
 
 #[test]
 fn tickets_give_their_places_back_once() {
     let admission = Arc::new(Admission::new(settings()));
-    let waiting = || admission.figures().waiting;
-    let ticket = admission.arrive(stranger(1)).unwrap();
+    let waiting = || admission.stats().waiting;
+    let ticket = admission.arrive(unknown_client(1)).unwrap();
     let balancer = admission.arrive_unnamed(address("198.51.100.1")).unwrap();
     assert_eq!(waiting(), 2);
-    let named = balancer.named(stranger(2)).unwrap();
+    let named = balancer.named(unknown_client(2)).unwrap();
     assert_eq!(waiting(), 2);
     ticket.logged_in(false);
     assert_eq!(waiting(), 1);
@@ -347,13 +375,13 @@ fn tickets_give_their_places_back_once() {
     drop(named);
     assert_eq!(waiting(), 0);
     // A source with a login is known; a guest's is not.
-    admission.arrive(stranger(3)).unwrap().logged_in(true);
+    admission.arrive(unknown_client(3)).unwrap().logged_in(true);
     let sources: Vec<_> = admission
         .known()
         .into_iter()
         .map(|(source, _)| source)
         .collect();
-    assert_eq!(sources, [Network::around(stranger(1), 32)]);
+    assert_eq!(sources, [Network::around(unknown_client(1), 32)]);
 }
 
 #[derive(Debug, Clone)]
@@ -385,12 +413,12 @@ proptest! {
     #[test]
     fn the_bounds_hold_whatever_comes(steps in steps()) {
         let settings = AdmissionSettings { max_sources: 8, ..settings() };
-        let (mut door, mut now) = (Door::new(settings.clone()), NOW);
+        let (mut state, mut now) = (AdmissionState::new(settings.clone()), NOW);
         let mut places = Vec::new();
         let mut logins = std::collections::HashMap::new();
         for step in steps {
             match step {
-                Step::Arrive(from, roll) => match door.arrive(stranger(from), now, roll) {
+                Step::Arrive(from, roll) => match state.arrive(unknown_client(from), now, roll) {
                     Ok(place) => places.push(place),
                     Err(ConnectionRefusal::Banned) => {
                         // The table of protected sources holds eight.
@@ -402,11 +430,11 @@ proptest! {
                 },
                 Step::Leave(which) if !places.is_empty() => {
                     let place = places.swap_remove(which % places.len());
-                    door.leave(&place);
+                    state.leave(&place);
                 }
                 Step::Leave(_) => {}
                 Step::Fault(from, fault, times) => {
-                    let ban = door.fault(stranger(from), Offence::ALL[fault], times, now);
+                    let ban = state.fault(unknown_client(from), Offence::ALL[fault], times, now);
                     if let Some(ban) = ban {
                         prop_assert!(ban.left >= settings.penalties.least && ban.left <= settings.penalties.most);
                     }
@@ -414,21 +442,21 @@ proptest! {
                 Step::Trust(from) => {
                     // Each at a time of its own.
                     now += Duration::from_millis(1);
-                    door.trust(stranger(from), now);
+                    state.trust(unknown_client(from), now);
                     logins.insert(from, now);
                 }
                 Step::Lift(from) => {
-                    let network = Network::around(stranger(from), 32);
-                    door.lift(Some(network), now);
-                    prop_assert!(door.bans(now).iter().all(|ban| ban.source != network));
+                    let network = Network::around(unknown_client(from), 32);
+                    state.lift(Some(network), now);
+                    prop_assert!(state.bans(now).iter().all(|ban| ban.source != network));
                 }
                 Step::Wait(seconds) => now += SECOND * seconds,
             }
-            prop_assert_eq!(door.figures(now).waiting, places.len());
-            prop_assert!(door.remembered() <= 3 * 8);
-            prop_assert!(door.bans(now).iter().all(|ban| ban.left <= settings.penalties.most));
+            prop_assert_eq!(state.stats(now).waiting, places.len());
+            prop_assert!(state.remembered() <= 3 * 8);
+            prop_assert!(state.bans(now).iter().all(|ban| ban.left <= settings.penalties.most));
         }
-        places.iter().for_each(|place| door.leave(place));
-        prop_assert_eq!(door.figures(now).waiting, 0);
+        places.iter().for_each(|place| state.leave(place));
+        prop_assert_eq!(state.stats(now).waiting, 0);
     }
 }

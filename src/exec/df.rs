@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::work::{FAILED, blocking, say};
 use crate::exec::arguments::Word;
-use crate::io::pipe::{Gone, Pipe};
+use crate::io::pipe::{Disconnected, Pipe};
 use crate::values::path::VPath;
 use crate::values::units::show_rounded;
 use crate::vfs::{Room, Vfs};
@@ -13,7 +13,7 @@ pub(super) async fn run<P: Pipe>(
     vfs: &Arc<Vfs>,
     words: &[Word],
     pipe: &mut P,
-) -> Result<u32, Gone> {
+) -> Result<u32, Disconnected> {
     let mut for_people = false;
     let mut path = None;
     for word in words {

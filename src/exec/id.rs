@@ -2,14 +2,14 @@
 
 use super::work::{FAILED, say};
 use crate::exec::arguments::Word;
-use crate::io::pipe::{Gone, Pipe};
+use crate::io::pipe::{Disconnected, Pipe};
 
 pub(super) async fn run<P: Pipe>(
     user: &str,
     (uid, gid): (u32, u32),
     words: &[Word],
     pipe: &mut P,
-) -> Result<u32, Gone> {
+) -> Result<u32, Disconnected> {
     let line = match words {
         [] => format!("uid={uid}({user}) gid={gid}({user}) groups={gid}({user})\n"),
         [option] if option.text == b"-u" => format!("{uid}\n"),

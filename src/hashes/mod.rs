@@ -68,10 +68,10 @@ mod tests {
         ];
         for (name, of_nothing, of_abc) in answers {
             let algorithm = Algorithm::named(name.as_bytes());
-            let hash = |pieces: &[&[u8]]| {
+            let hash = |chunks: &[&[u8]]| {
                 algorithm.map(|algorithm| {
                     let mut hasher = Hasher::new(algorithm);
-                    pieces.iter().for_each(|piece| hasher.update(piece));
+                    chunks.iter().for_each(|chunk| hasher.update(chunk));
                     let hash = hasher.finish();
                     assert_eq!(hash.as_bytes().len(), algorithm.length());
                     hash.to_string()

@@ -6,31 +6,31 @@ use bytes::{Bytes, BytesMut};
 
 /// Smaller chunks are copied together, so that a peer that sends single bytes does not cause an allocation
 /// for each.
-const SMALL_PIECE: usize = 1024;
+const SMALL_CHUNK: usize = 1024;
 
 /// Bytes in order. Large chunks are never copied.
 #[derive(Debug, Default)]
-pub(crate) struct Pieces {
+pub(crate) struct Chunks {
     complete: VecDeque<Bytes>,
     /// Small chunks after them, copied together.
     small: BytesMut,
     length: usize,
 }
 
-impl Pieces {
+impl Chunks {
     /// Returns the number of bytes.
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
     /// Adds a received chunk.
-    pub(crate) fn push(&mut self, piece: Bytes) {
-        self.length += piece.len();
-        if piece.len() < SMALL_PIECE {
-            self.small.extend_from_slice(&piece);
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        self.length += chunk.len();
+        if chunk.len() < SMALL_CHUNK {
+            self.small.extend_from_slice(&chunk);
         } else {
             self.complete_small();
-            self.complete.push_back(piece);
+            self.complete.push_back(chunk);
         }
     }
 
@@ -39,14 +39,14 @@ impl Pieces {
         let mut taken = VecDeque::with_capacity(1);
         let mut missing = length;
         while missing > 0 {
-            let Some(mut piece) = self.take_first() else {
+            let Some(mut chunk) = self.take_first() else {
                 break;
             };
-            if piece.len() > missing {
-                self.put_back(piece.split_off(missing));
+            if chunk.len() > missing {
+                self.put_back(chunk.split_off(missing));
             }
-            missing -= piece.len();
-            taken.push_back(piece);
+            missing -= chunk.len();
+            taken.push_back(chunk);
         }
         taken
     }
@@ -57,9 +57,9 @@ impl Pieces {
         &mut self,
         mut read: impl FnMut(&mut Bytes) -> Result<Option<T>, E>,
     ) -> Result<Option<T>, E> {
-        while let Some(mut piece) = self.take_first() {
-            let found = read(&mut piece);
-            self.put_back(piece);
+        while let Some(mut chunk) = self.take_first() {
+            let found = read(&mut chunk);
+            self.put_back(chunk);
             if !matches!(found, Ok(None)) {
                 return found;
             }

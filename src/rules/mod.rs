@@ -34,7 +34,7 @@ pub struct Rules {
 
 /// Why the rules refuse a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum KeptOut {
+pub enum RuleRefusal {
     /// The operator has disabled the account.
     #[error("the account is disabled")]
     Disabled,
@@ -43,20 +43,20 @@ pub enum KeptOut {
     Expired,
     /// The client address is in none of its networks.
     #[error("the address is in none of the account's networks")]
-    Elsewhere,
+    OtherNetwork,
 }
 
 impl Rules {
     /// Returns why the rules refuse a client at this address at this time, in seconds since 1970-01-01
     /// 00:00 UTC, if they do.
-    pub fn keep_out(&self, address: IpAddr, now: i64) -> Option<KeptOut> {
+    pub fn login_refusal(&self, address: IpAddr, now: i64) -> Option<RuleRefusal> {
         let networks = &self.networks;
         if self.disabled {
-            Some(KeptOut::Disabled)
+            Some(RuleRefusal::Disabled)
         } else if self.has_expired(now) {
-            Some(KeptOut::Expired)
+            Some(RuleRefusal::Expired)
         } else if !networks.is_empty() && !networks.iter().any(|from| from.contains(address)) {
-            Some(KeptOut::Elsewhere)
+            Some(RuleRefusal::OtherNetwork)
         } else {
             None
         }

@@ -26,8 +26,8 @@ use source::Source;
 use worker::Worker;
 
 use crate::exec::arguments::words;
-use crate::io::chunks::Pieces;
-use crate::io::pipe::{Gone, Pipe};
+use crate::io::chunks::Chunks;
+use crate::io::pipe::{Disconnected, Pipe};
 use crate::observe::metrics::Direction as Way;
 use crate::session::Shares;
 use crate::vfs::Vfs;
@@ -98,7 +98,10 @@ impl<P: Pipe> Serving<'_, P> {
         while self.vfs.has_unrecorded() {
             let vfs = self.vfs.clone();
             let slice = move || vfs.record_on();
-            self.shares.threads.heavy(self.pipe.gone(), slice).await?;
+            self.shares
+                .threads
+                .heavy(self.pipe.disconnected(), slice)
+                .await?;
         }
         let speed = &self.shares.speed;
         speed.take_requests(worker.take_items(), &self.pipe).await;
@@ -110,7 +113,7 @@ impl<P: Pipe> Serving<'_, P> {
         let begin = |sink: &mut Sink, (): &mut ()| sink.begin();
         let (mut sink, ()) = self.on_the_pool(sink, (), begin).await?;
         let share = &self.shares.speed;
-        let mut input = Pieces::default();
+        let mut input = Chunks::default();
         let mut is_last = false;
         loop {
             if let Some(replies) = sink.take_replies() {
@@ -129,10 +132,12 @@ impl<P: Pipe> Serving<'_, P> {
                 };
                 is_last = !gather(&mut input, wants, most, &mut self.pipe).await;
                 let bytes = input.len() as u64;
-                share.take_unless_gone(Way::Upload, bytes, &self.pipe).await;
+                share
+                    .take_unless_disconnected(Way::Upload, bytes, &self.pipe)
+                    .await;
             }
             let items = share.requests_at_once();
-            let take = move |sink: &mut Sink, input: &mut Pieces| {
+            let take = move |sink: &mut Sink, input: &mut Chunks| {
                 sink.take(input, items);
                 if is_last && input.len() == 0 {
                     sink.input_ended();
@@ -147,7 +152,7 @@ impl<P: Pipe> Serving<'_, P> {
         let mut answers = Answers::default();
         loop {
             while let Some(bytes) = source.take_output() {
-                if self.send_in_steps(bytes).await == Err(Gone) {
+                if self.send_in_steps(bytes).await == Err(Disconnected) {
                     source.lost();
                     break;
                 }
@@ -172,35 +177,35 @@ impl<P: Pipe> Serving<'_, P> {
     }
 
     /// Sends data of a file within the bandwidth limit.
-    async fn send_in_steps(&mut self, mut bytes: Bytes) -> Result<(), Gone> {
+    async fn send_in_steps(&mut self, mut bytes: Bytes) -> Result<(), Disconnected> {
         let share = &self.shares.speed;
         while share.limit(Way::Download).is_some() && bytes.len() > STEP {
             let step = bytes.split_to(STEP);
             share
-                .take_unless_gone(Way::Download, step.len() as u64, &self.pipe)
+                .take_unless_disconnected(Way::Download, step.len() as u64, &self.pipe)
                 .await;
             self.pipe.send(step).await?;
         }
         let length = bytes.len() as u64;
         share
-            .take_unless_gone(Way::Download, length, &self.pipe)
+            .take_unless_disconnected(Way::Download, length, &self.pipe)
             .await;
         self.pipe.send(bytes).await
     }
 }
 
 /// Waits for `wanted` bytes, and takes about `most` if they have arrived. Returns false at the end.
-async fn gather<P: Pipe>(input: &mut Pieces, wanted: usize, most: usize, pipe: &mut P) -> bool {
+async fn gather<P: Pipe>(input: &mut Chunks, wanted: usize, most: usize, pipe: &mut P) -> bool {
     while input.len() < wanted {
         match pipe.receive().await {
-            Some(piece) => input.push(piece),
+            Some(chunk) => input.push(chunk),
             None => return false,
         }
     }
     while input.len() < most
-        && let Some(piece) = pipe.try_receive()
+        && let Some(chunk) = pipe.try_receive()
     {
-        input.push(piece);
+        input.push(chunk);
     }
     true
 }

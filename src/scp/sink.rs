@@ -11,7 +11,7 @@ use super::line::{Complaint, DONE, LineFault, LineReader, ScpLine};
 use super::worker::{AT_ONCE, DEPTH, SEND_AT, TOO_DEEP, Worker};
 use crate::error::Error;
 use crate::exec::glob::{Expansion, join};
-use crate::io::chunks::Pieces;
+use crate::io::chunks::Chunks;
 use crate::store::{Changes, Kind, OpenHow};
 use crate::values::path::VPath;
 use crate::vfs::{OpenFile, Vfs};
@@ -151,7 +151,7 @@ impl Sink {
     }
 
     /// Consumes received data, up to `most` lines, until there are replies to send or events to record.
-    pub(super) fn take(&mut self, input: &mut Pieces, most: usize) {
+    pub(super) fn take(&mut self, input: &mut Chunks, most: usize) {
         while input.len() > 0
             && self.replies.len() < SEND_AT
             && self.items < most
@@ -210,8 +210,8 @@ impl Sink {
         self.phase = SinkPhase::Ended;
     }
 
-    fn line(&mut self, input: &mut Pieces) -> Result<SinkPhase, LineFault> {
-        let Some(line) = input.read(|piece| self.reader.line(piece))? else {
+    fn line(&mut self, input: &mut Chunks) -> Result<SinkPhase, LineFault> {
+        let Some(line) = input.read(|chunk| self.reader.line(chunk))? else {
             return Ok(SinkPhase::Line);
         };
         self.items += 1;
@@ -325,7 +325,7 @@ impl Sink {
         }))
     }
 
-    fn store(&mut self, mut incoming: Box<Incoming>, input: &mut Pieces) -> SinkPhase {
+    fn store(&mut self, mut incoming: Box<Incoming>, input: &mut Chunks) -> SinkPhase {
         let missing = usize::try_from(incoming.missing).unwrap_or(usize::MAX);
         let before = input.len();
         let mut data = input.take(missing);
@@ -369,9 +369,9 @@ impl Sink {
     fn verdict(
         &mut self,
         verdict: Option<Complaint>,
-        input: &mut Pieces,
+        input: &mut Chunks,
     ) -> Result<SinkPhase, LineFault> {
-        match input.read(|piece| self.reader.answer(piece))? {
+        match input.read(|chunk| self.reader.answer(chunk))? {
             None => return Ok(SinkPhase::Verdict(verdict)),
             Some(Ok(())) => {}
             Some(Err(complaint)) => {

@@ -216,7 +216,12 @@ impl Share {
     }
 
     /// Waits until these bytes may be transferred, or the peer has disconnected.
-    pub async fn take_unless_gone<P: Pipe>(&self, direction: Direction, bytes: u64, pipe: &P) {
+    pub async fn take_unless_disconnected<P: Pipe>(
+        &self,
+        direction: Direction,
+        bytes: u64,
+        pipe: &P,
+    ) {
         if bytes > 0 && self.limit(direction).is_some() {
             unless_gone(self.take(direction, bytes), pipe).await;
         }
@@ -231,7 +236,7 @@ impl Share {
 async fn unless_gone<P: Pipe>(waits: impl Future<Output = ()>, pipe: &P) {
     tokio::select! {
         () = waits => {}
-        () = pipe.gone() => {}
+        () = pipe.disconnected() => {}
     }
 }
 

@@ -33,8 +33,8 @@ pub(super) fn attrs(frame: &mut Frame) -> Result<Changes, Truncated> {
     if flags & attr_flag::EXTENDED != 0 {
         // The count may be wrong: every round takes at least eight bytes or ends the loop.
         for _ in 0..frame.uint32()? {
-            frame.string_pieces()?;
-            frame.string_pieces()?;
+            frame.string_chunks()?;
+            frame.string_chunks()?;
         }
     }
     Ok(changes)

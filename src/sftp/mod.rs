@@ -26,7 +26,7 @@ pub mod wire;
 use engine::Engine;
 use wire::{Broken, Frame, Framer};
 
-use crate::io::pipe::{Gone, Pipe};
+use crate::io::pipe::{Disconnected, Pipe};
 use crate::observe::metrics::Direction;
 use crate::quota::SPENT_AT_MOST;
 use crate::session::bandwidth::Share;
@@ -65,7 +65,7 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
             }
             // After the batch, so that the server consumes no more data than it carries out.
             match receive(&mut engine, &mut pipe).await {
-                Some(piece) => framer.push(piece),
+                Some(chunk) => framer.push(chunk),
                 None => ending = Some(0),
             }
             continue;
@@ -100,9 +100,9 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
 
         let read = engine.take_read_bytes();
         share
-            .take_unless_gone(Direction::Download, read, &pipe)
+            .take_unless_disconnected(Direction::Download, read, &pipe)
             .await;
-        if send_all(&mut engine, &mut pipe).await == Err(Gone) {
+        if send_all(&mut engine, &mut pipe).await == Err(Disconnected) {
             engine.unheard();
         }
     }
@@ -111,8 +111,8 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
 /// Waits for the next chunk. If that takes a while, closes files that are no longer in use.
 async fn receive<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Option<Bytes> {
     while engine.session().ledger().has_spent() {
-        if let Ok(piece) = timeout(SPENT_AT_MOST, pipe.receive()).await {
-            return piece;
+        if let Ok(chunk) = timeout(SPENT_AT_MOST, pipe.receive()).await {
+            return chunk;
         }
         close_spent(engine);
     }
@@ -147,7 +147,7 @@ fn gather<P: Pipe>(
                 ready.push_back(frame);
             }
             Ok(None) => match pipe.try_receive() {
-                Some(piece) => framer.push(piece),
+                Some(chunk) => framer.push(chunk),
                 None => break,
             },
             Err(broken) => {
@@ -169,7 +169,9 @@ async fn next_part<P: Pipe>(share: &Share, ready: &VecDeque<Frame>, pipe: &P) ->
     match ready.front() {
         Some(write) if is_write(write) => {
             let bytes = write.remaining() as u64;
-            share.take_unless_gone(Direction::Upload, bytes, pipe).await;
+            share
+                .take_unless_disconnected(Direction::Upload, bytes, pipe)
+                .await;
             1
         }
         _ => ready.iter().position(is_write).unwrap_or(ready.len()),
@@ -212,12 +214,12 @@ async fn carry_out<P: Pipe>(
             engine.go_on();
             engine
         };
-        engine = threads.heavy(pipe.gone(), slice).await?;
+        engine = threads.heavy(pipe.disconnected(), slice).await?;
     }
     Ok((engine, whole))
 }
 
-async fn send_all<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Result<(), Gone> {
+async fn send_all<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Result<(), Disconnected> {
     while let Some(bytes) = engine.replies().take() {
         pipe.send(bytes).await?;
     }
@@ -249,7 +251,7 @@ async fn close_all<P: Pipe>(mut engine: Engine, pipe: &P) -> Result<(), JoinErro
             engine.record_on();
             engine
         };
-        engine = threads.heavy(pipe.gone(), slice).await?;
+        engine = threads.heavy(pipe.disconnected(), slice).await?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub const VERSION: u32 = 3;
 #[derive(Debug, Default)]
 pub struct Replies {
     /// Complete chunks.
-    pieces: VecDeque<Bytes>,
+    chunks: VecDeque<Bytes>,
     /// The chunk after them, which grows in one of these two.
     buffer: BytesMut,
     block: Option<Block>,
@@ -27,8 +27,8 @@ pub struct Replies {
 impl Replies {
     /// Returns the number of waiting bytes.
     pub fn len(&self) -> usize {
-        let pieces: usize = self.pieces.iter().map(Bytes::len).sum();
-        pieces + self.buffer.len() + self.block.as_ref().map_or(0, Block::len)
+        let chunks: usize = self.chunks.iter().map(Bytes::len).sum();
+        chunks + self.buffer.len() + self.block.as_ref().map_or(0, Block::len)
     }
 
     /// Returns whether nothing waits.
@@ -38,11 +38,11 @@ impl Replies {
 
     /// Takes the next chunk to send.
     pub fn take(&mut self) -> Option<Bytes> {
-        if self.pieces.is_empty() {
+        if self.chunks.is_empty() {
             self.complete_block();
             self.complete_buffer();
         }
-        self.pieces.pop_front()
+        self.chunks.pop_front()
     }
 
     /// Drops all waiting replies; the peer has disconnected.
@@ -52,13 +52,13 @@ impl Replies {
 
     fn complete_buffer(&mut self) {
         if !self.buffer.is_empty() {
-            self.pieces.push_back(self.buffer.split().freeze());
+            self.chunks.push_back(self.buffer.split().freeze());
         }
     }
 
     fn complete_block(&mut self) {
         if let Some(block) = self.block.take().filter(|block| block.len() > 0) {
-            self.pieces.push_back(block.freeze());
+            self.chunks.push_back(block.freeze());
         }
     }
 

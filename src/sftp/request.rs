@@ -161,7 +161,7 @@ impl Request {
             kind::WRITE => Self::Write {
                 handle: frame.string()?,
                 offset: frame.uint64()?,
-                data: frame.string_pieces()?,
+                data: frame.string_chunks()?,
             },
             kind::LSTAT => Self::Lstat {
                 path: frame.string()?,

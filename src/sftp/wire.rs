@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 
-use crate::io::chunks::Pieces;
+use crate::io::chunks::Chunks;
 
 /// Longest packet without its length field: OpenSSH's SFTP_MAX_MSG_LENGTH.
 pub const MAX_PACKET: usize = 256 * 1024;
@@ -24,15 +24,15 @@ pub enum Broken {
 /// Cuts packets from the chunks of a byte stream, without copying large chunks.
 #[derive(Debug, Default)]
 pub struct Framer {
-    pieces: Pieces,
+    chunks: Chunks,
     /// Length of the current packet, once its length field has arrived.
     wanted: Option<usize>,
 }
 
 impl Framer {
     /// Adds a received chunk.
-    pub fn push(&mut self, piece: Bytes) {
-        self.pieces.push(piece);
+    pub fn push(&mut self, chunk: Bytes) {
+        self.chunks.push(chunk);
     }
 
     /// Returns the next packet if it has arrived completely.
@@ -40,7 +40,7 @@ impl Framer {
         let wanted = match self.wanted {
             Some(wanted) => wanted,
             None => {
-                if self.pieces.len() < 4 {
+                if self.chunks.len() < 4 {
                     return Ok(None);
                 }
                 let length = self.take(4).get_u32() as usize;
@@ -53,7 +53,7 @@ impl Framer {
                 length
             }
         };
-        if self.pieces.len() < wanted {
+        if self.chunks.len() < wanted {
             return Ok(None);
         }
         self.wanted = None;
@@ -63,7 +63,7 @@ impl Framer {
     /// Takes `length` bytes, which must be available.
     fn take(&mut self, length: usize) -> Frame {
         Frame {
-            pieces: self.pieces.take(length),
+            chunks: self.chunks.take(length),
             remaining: length,
         }
     }
@@ -72,7 +72,7 @@ impl Framer {
 /// One packet without its length field; fields are read from its front.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    pieces: VecDeque<Bytes>,
+    chunks: VecDeque<Bytes>,
     remaining: usize,
 }
 
@@ -87,7 +87,7 @@ impl Frame {
         let bytes = bytes.into();
         Self {
             remaining: bytes.len(),
-            pieces: VecDeque::from([bytes]),
+            chunks: VecDeque::from([bytes]),
         }
     }
 
@@ -98,7 +98,7 @@ impl Frame {
 
     /// Returns the first unread byte: the packet's type, before anything is read.
     pub fn peek(&self) -> Option<u8> {
-        self.pieces.front().and_then(|piece| piece.first().copied())
+        self.chunks.front().and_then(|chunk| chunk.first().copied())
     }
 
     /// Reads a `byte`.
@@ -119,13 +119,13 @@ impl Frame {
     /// Reads a `string` as one chunk.
     pub fn string(&mut self) -> Result<Bytes, Truncated> {
         let length = self.uint32()? as usize;
-        self.one_piece(length)
+        self.one_chunk(length)
     }
 
     /// Reads a `string` in the chunks in which it arrived.
-    pub fn string_pieces(&mut self) -> Result<Vec<Bytes>, Truncated> {
+    pub fn string_chunks(&mut self) -> Result<Vec<Bytes>, Truncated> {
         let length = self.uint32()? as usize;
-        self.pieces(length)
+        self.chunks(length)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Truncated> {
@@ -135,46 +135,46 @@ impl Frame {
         let mut array = [0; N];
         let mut missing = array.as_mut_slice();
         while !missing.is_empty() {
-            let Some(front) = self.pieces.front_mut() else {
+            let Some(front) = self.chunks.front_mut() else {
                 return Err(Truncated);
             };
             let (part, rest) = missing.split_at_mut(front.len().min(missing.len()));
             front.copy_to_slice(part);
             missing = rest;
             if front.is_empty() {
-                self.pieces.pop_front();
+                self.chunks.pop_front();
             }
         }
         self.remaining -= N;
         Ok(array)
     }
 
-    fn one_piece(&mut self, length: usize) -> Result<Bytes, Truncated> {
-        let mut pieces = self.pieces(length)?;
-        if pieces.len() <= 1 {
-            return Ok(pieces.pop().unwrap_or_default());
+    fn one_chunk(&mut self, length: usize) -> Result<Bytes, Truncated> {
+        let mut chunks = self.chunks(length)?;
+        if chunks.len() <= 1 {
+            return Ok(chunks.pop().unwrap_or_default());
         }
         let mut joined = BytesMut::with_capacity(length);
-        for piece in pieces {
-            joined.extend_from_slice(&piece);
+        for chunk in chunks {
+            joined.extend_from_slice(&chunk);
         }
         Ok(joined.freeze())
     }
 
-    fn pieces(&mut self, length: usize) -> Result<Vec<Bytes>, Truncated> {
+    fn chunks(&mut self, length: usize) -> Result<Vec<Bytes>, Truncated> {
         if self.remaining < length {
             return Err(Truncated);
         }
         let mut taken = Vec::new();
         let mut missing = length;
         while missing > 0 {
-            let Some(front) = self.pieces.front_mut() else {
+            let Some(front) = self.chunks.front_mut() else {
                 return Err(Truncated);
             };
             let n = front.len().min(missing);
             taken.push(front.split_to(n));
             if front.is_empty() {
-                self.pieces.pop_front();
+                self.chunks.pop_front();
             }
             missing -= n;
             self.remaining -= n;
@@ -189,13 +189,13 @@ impl Buf for Frame {
     }
 
     fn chunk(&self) -> &[u8] {
-        self.pieces.front().map_or(&[], |piece| piece)
+        self.chunks.front().map_or(&[], |chunk| chunk)
     }
 
     fn advance(&mut self, count: usize) {
         // Truncated means that fewer bytes are left: skip them all.
-        if self.pieces(count).is_err() {
-            self.pieces.clear();
+        if self.chunks(count).is_err() {
+            self.chunks.clear();
             self.remaining = 0;
         }
     }
@@ -244,7 +244,7 @@ mod tests {
         let mut frame = Frame::new(vec![0xff, 0xff, 0xff, 0xff, b'a']);
         assert_eq!(frame.string(), Err(Truncated));
         let mut frame = Frame::new(vec![0, 0, 0, 2, b'a']);
-        assert_eq!(frame.string_pieces(), Err(Truncated));
+        assert_eq!(frame.string_chunks(), Err(Truncated));
     }
 
     proptest! {

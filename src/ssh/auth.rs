@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::algorithms::SSH_RSA;
 use super::attempts::PASSWORD_MISSING;
-use super::before_login::Visit;
+use super::before_login::BeforeLogin;
 use super::context::Context;
 use super::means::{KEYBOARD_INTERACTIVE, Means, NONE, PASSWORD};
 use super::methods::methods;
@@ -35,7 +35,7 @@ pub(super) struct Authentication {
     audit: Audit,
     metrics: Arc<Metrics>,
     failed: Arc<FailedLogins>,
-    visit: Arc<Visit>,
+    before_login: Arc<BeforeLogin>,
     peer: SocketAddr,
     /// The first of two steps succeeded.
     given: Option<Given>,
@@ -63,13 +63,13 @@ fn half_done(partial_success: bool) -> Auth {
 }
 
 impl Authentication {
-    pub(super) fn new(context: &Context, visit: Arc<Visit>, peer: SocketAddr) -> Self {
+    pub(super) fn new(context: &Context, before_login: Arc<BeforeLogin>, peer: SocketAddr) -> Self {
         Self {
             accounts: context.accounts.clone(),
             audit: context.audit.clone(),
             metrics: context.metrics.clone(),
             failed: context.failed_logins.clone(),
-            visit,
+            before_login,
             peer,
             given: None,
             takes_ssh_rsa: context.ssh.algorithms == Algorithms::Legacy,
@@ -179,14 +179,14 @@ impl Authentication {
             .await
         {
             Ok(Ok(())) => {
-                self.visit.attempts().failed(user, NOT_SIGNED);
+                self.before_login.attempts().failed(user, NOT_SIGNED);
                 Auth::Accept
             }
             // An agent offers all its keys; the log shows them in one line at the end.
             Ok(Err(refusal)) if refusal.is_wrong() => {
-                self.visit.in_vain();
+                self.before_login.in_vain();
                 let is_known = refusal == LoginRefusal::ExpiredKey;
-                let attempts = self.visit.attempts();
+                let attempts = self.before_login.attempts();
                 attempts.key_in_vain(user, &means, &refusal.to_string(), is_known);
                 self.audit_refusal(user, &means, &refusal.to_string());
                 refused()
@@ -243,7 +243,7 @@ impl Authentication {
                 let (peer, method) = (self.peer, means.method.name());
                 debug!(user, %peer, method, "key accepted; the password comes next");
                 self.given = Some(given);
-                self.visit.attempts().first_step(user, means);
+                self.before_login.attempts().first_step(user, means);
                 half_done(true)
             }
             Ok(Err(refusal)) => self.conclude(user, means, Err(refusal)),
@@ -254,7 +254,7 @@ impl Authentication {
     fn conclude(&mut self, user: &str, means: Means, checked: Result<Proof, LoginRefusal>) -> Auth {
         match checked {
             Ok(proof) => {
-                self.visit.attempts().succeeded();
+                self.before_login.attempts().succeeded();
                 self.proof = Some((proof, means));
                 Auth::Accept
             }
@@ -262,7 +262,7 @@ impl Authentication {
                 let text = reason.to_string();
                 self.failed
                     .note(user, self.peer, means.method.name(), &text);
-                self.visit.wrong();
+                self.before_login.wrong();
                 self.note_refusal(user, &means, &text);
                 // Only a wrong password keeps the first of two steps.
                 if !reason.is_wrong() {
@@ -291,7 +291,7 @@ impl Authentication {
         // Debug formatting escapes control characters that an unauthenticated client may have put into the
         // name.
         warn!(user = ?brief(user), %peer, method, key, reason, "login refused");
-        self.visit.attempts().failed(user, reason);
+        self.before_login.attempts().failed(user, reason);
         self.audit_refusal(user, means, reason);
     }
 
@@ -306,7 +306,7 @@ impl Authentication {
             method: means.method,
             reason: Some(reason),
             key: means.key.as_deref(),
-            client: shown(self.visit.attempts().client()),
+            client: shown(self.before_login.attempts().client()),
         };
         self.metrics.login(means.method, false);
         self.audit.note(Some(&who), &Event::Login(refused));
@@ -335,7 +335,7 @@ impl Authentication {
 /// Records a refusal if the client leaves between the two steps.
 impl Drop for Authentication {
     fn drop(&mut self) {
-        if let Some((user, means)) = self.visit.attempts().unfinished() {
+        if let Some((user, means)) = self.before_login.attempts().unfinished() {
             self.audit_refusal(&user, &means, PASSWORD_MISSING);
         }
     }

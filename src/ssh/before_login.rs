@@ -21,8 +21,8 @@ const BYTES: u64 = 64 * 1024;
 const BYTES_OF_ATTEMPT: u64 = 32 * 1024;
 /// Reads before the login, and the same number again for each attempt. russh reads a packet in two parts,
 /// its length and the rest, or in more as they arrive.
-const PIECES: u64 = 600;
-const PIECES_OF_ATTEMPT: u64 = 100;
+const READS: u64 = 600;
+const READS_OF_ATTEMPT: u64 = 100;
 /// Authentication requests that the server does not answer with a refusal, such as an acceptable key or a
 /// prompt, in addition to four for each attempt.
 const REQUESTS: u32 = 20;
@@ -30,16 +30,16 @@ const REQUESTS: u32 = 20;
 const TRIES: u32 = 3;
 
 /// The state of a connection before its login; see the module documentation.
-pub(super) struct Visit {
+pub(super) struct BeforeLogin {
     ticket: Ticket,
     peer: SocketAddr,
     attempts: Attempts,
     most_attempts: usize,
     most_bytes: u64,
-    most_pieces: u64,
+    most_reads: u64,
     most_requests: u32,
     bytes: AtomicU64,
-    pieces: AtomicU64,
+    reads: AtomicU64,
     requests: AtomicU32,
     /// Wrong credentials.
     wrong: AtomicU32,
@@ -50,7 +50,7 @@ pub(super) struct Visit {
     is_logged_in: AtomicBool,
 }
 
-impl Visit {
+impl BeforeLogin {
     pub(super) fn new(ticket: Ticket, peer: SocketAddr, login: &LoginOptions) -> Self {
         let attempts = u32::try_from(login.max_attempts).unwrap_or(u32::MAX);
         Self {
@@ -59,10 +59,10 @@ impl Visit {
             attempts: Attempts::default(),
             most_attempts: login.max_attempts,
             most_bytes: BYTES + BYTES_OF_ATTEMPT * u64::from(attempts),
-            most_pieces: PIECES + PIECES_OF_ATTEMPT * u64::from(attempts),
+            most_reads: READS + READS_OF_ATTEMPT * u64::from(attempts),
             most_requests: attempts.saturating_mul(4).saturating_add(REQUESTS),
             bytes: AtomicU64::new(0),
-            pieces: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
             requests: AtomicU32::new(0),
             wrong: AtomicU32::new(0),
             in_vain: AtomicU32::new(0),
@@ -78,11 +78,11 @@ impl Visit {
     }
 
     /// Counts a read; returns false beyond what any login needs.
-    pub(super) fn has_come(&self, length: usize) -> bool {
+    pub(super) fn count_read(&self, length: usize) -> bool {
         let length = length as u64;
         let bytes = self.bytes.fetch_add(length, Ordering::Relaxed) + length;
-        let pieces = self.pieces.fetch_add(1, Ordering::Relaxed) + 1;
-        self.is_fine(bytes <= self.most_bytes && pieces <= self.most_pieces)
+        let reads = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
+        self.is_fine(bytes <= self.most_bytes && reads <= self.most_reads)
     }
 
     /// Counts an authentication request of any method.

@@ -21,7 +21,7 @@ const SMALL: usize = 8 << 10;
 const DISTURBED: Duration = Duration::from_micros(500);
 
 /// The recent behaviour of one client.
-pub(super) struct Near {
+pub(super) struct BusyPoll {
     turn: PollTurn,
     /// Bytes of the current request and its reply.
     moved: usize,
@@ -38,7 +38,7 @@ enum PollTurn {
     Server(Instant),
 }
 
-impl Near {
+impl BusyPoll {
     pub(super) fn new() -> Self {
         let born = Instant::now();
         Self {
@@ -56,7 +56,7 @@ impl Near {
     }
 
     /// Records received bytes.
-    pub(super) fn came(&mut self, count: usize, now: Instant) {
+    pub(super) fn received(&mut self, count: usize, now: Instant) {
         if let PollTurn::Client(since) = self.turn {
             let is_disturbed = self.watch.is_disturbed.swap(false, Ordering::Relaxed);
             let is_small = self.moved <= SMALL;
@@ -69,24 +69,24 @@ impl Near {
         }
         self.moved = self.moved.saturating_add(count);
         // A pool thread may compute the reply and must then wake this thread; that may take long.
-        if self.is_near() && self.prompt >= HABIT {
+        if self.is_polling() && self.prompt >= HABIT {
             self.watch.last_until(now + WINDOW);
         }
     }
 
     /// Records sent bytes.
-    pub(super) fn went(&mut self, count: usize, now: Instant) {
+    pub(super) fn sent(&mut self, count: usize, now: Instant) {
         if let PollTurn::Server(since) = self.turn {
             learn(&mut self.prompt, now.duration_since(since) < WINDOW);
         }
         self.turn = PollTurn::Client(now);
         self.moved = self.moved.saturating_add(count);
-        if self.is_near() {
+        if self.is_polling() {
             self.watch.last_until(now + WINDOW);
         }
     }
 
-    fn is_near(&self) -> bool {
+    fn is_polling(&self) -> bool {
         self.quick >= HABIT && self.moved <= SMALL
     }
 }
@@ -146,58 +146,58 @@ mod tests {
     use super::*;
 
     /// Records a request and its reply of `bytes` in total, after the client waited for `pause`.
-    fn turn(near: &mut Near, now: &mut Instant, pause: Duration, bytes: usize) -> bool {
+    fn turn(poll: &mut BusyPoll, now: &mut Instant, pause: Duration, bytes: usize) -> bool {
         *now += pause;
-        near.came(bytes / 2, *now);
-        let was_near = near.is_near();
-        near.went(bytes - bytes / 2, *now);
-        was_near
+        poll.received(bytes / 2, *now);
+        let polled = poll.is_polling();
+        poll.sent(bytes - bytes / 2, *now);
+        polled
     }
 
     #[tokio::test]
-    async fn only_who_makes_a_habit_of_it_is_near() {
-        let (mut near, mut now) = (Near::new(), Instant::now());
+    async fn only_a_client_that_is_often_quick_is_polled() {
+        let (mut poll, mut now) = (BusyPoll::new(), Instant::now());
         let quick = WINDOW / 2;
         // No reply precedes the first turn.
         for number in 0..=HABIT {
-            assert_eq!(turn(&mut near, &mut now, quick, 150), number == HABIT);
+            assert_eq!(turn(&mut poll, &mut now, quick, 150), number == HABIT);
         }
-        assert!(turn(&mut near, &mut now, quick, SMALL));
-        assert!(!turn(&mut near, &mut now, WINDOW, 150));
-        assert!(!turn(&mut near, &mut now, quick, 150));
+        assert!(turn(&mut poll, &mut now, quick, SMALL));
+        assert!(!turn(&mut poll, &mut now, WINDOW, 150));
+        assert!(!turn(&mut poll, &mut now, quick, 150));
         // A single slow turn does not end polling.
         for _ in 0..100 {
-            turn(&mut near, &mut now, quick, 150);
+            turn(&mut poll, &mut now, quick, 150);
         }
-        assert!(turn(&mut near, &mut now, WINDOW, 150));
-        assert!(!turn(&mut near, &mut now, WINDOW, 150));
+        assert!(turn(&mut poll, &mut now, WINDOW, 150));
+        assert!(!turn(&mut poll, &mut now, WINDOW, 150));
     }
 
     #[tokio::test]
     async fn a_transfer_is_not_waited_for() {
-        let (mut near, mut now) = (Near::new(), Instant::now());
+        let (mut poll, mut now) = (BusyPoll::new(), Instant::now());
         for _ in 0..100 {
-            assert!(!turn(&mut near, &mut now, WINDOW / 4, SMALL + 1));
+            assert!(!turn(&mut poll, &mut now, WINDOW / 4, SMALL + 1));
         }
-        assert!(!near.watch.is_awake.load(Ordering::Relaxed));
+        assert!(!poll.watch.is_awake.load(Ordering::Relaxed));
     }
 
     #[tokio::test]
     async fn who_is_gone_or_disturbs_is_not_waited_for_any_longer() {
         for disturbs in [false, true] {
-            let (mut near, mut now) = (Near::new(), Instant::now());
-            while !turn(&mut near, &mut now, WINDOW / 4, 150) {}
+            let (mut poll, mut now) = (BusyPoll::new(), Instant::now());
+            while !turn(&mut poll, &mut now, WINDOW / 4, 150) {}
             // It polls until the time that is in the future now, and no longer.
-            assert!(near.watch.is_awake.load(Ordering::Relaxed));
+            assert!(poll.watch.is_awake.load(Ordering::Relaxed));
             yield_now().await;
             if disturbs {
                 std::thread::sleep(DISTURBED * 2);
             }
-            while near.watch.is_awake.load(Ordering::Relaxed) {
+            while poll.watch.is_awake.load(Ordering::Relaxed) {
                 yield_now().await;
             }
             if disturbs {
-                assert!(!turn(&mut near, &mut now, WINDOW / 4, 150));
+                assert!(!turn(&mut poll, &mut now, WINDOW / 4, 150));
             }
         }
     }

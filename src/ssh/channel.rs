@@ -13,7 +13,7 @@ use tracing::error;
 use super::inbox::Inbox;
 use super::transport::PACKET;
 use crate::exec::{self, ExecCommand};
-use crate::io::pipe::{Gone, Pipe};
+use crate::io::pipe::{Disconnected, Pipe};
 use crate::observe::metrics::Metrics;
 use crate::scp;
 use crate::session::Session;
@@ -157,23 +157,23 @@ impl Pipe for ChannelPipe<'_> {
             let _ = self.put_out(self.writer.grant_window(self.taken_up)).await;
             self.taken_up = 0;
         }
-        let piece = poll_fn(|context| self.inbox.poll_take(context)).await?;
-        self.took(&piece);
-        Some(piece)
+        let chunk = poll_fn(|context| self.inbox.poll_take(context)).await?;
+        self.took(&chunk);
+        Some(chunk)
     }
 
     fn try_receive(&mut self) -> Option<Bytes> {
-        let piece = self.inbox.try_take()?;
-        self.took(&piece);
-        Some(piece)
+        let chunk = self.inbox.try_take()?;
+        self.took(&chunk);
+        Some(chunk)
     }
 
-    async fn send(&mut self, bytes: Bytes) -> Result<(), Gone> {
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Disconnected> {
         let bytes = self.ends_of_lines(bytes);
         self.put_out(self.writer.data_bytes(bytes)).await
     }
 
-    fn gone(&self) -> impl Future<Output = ()> + Send {
+    fn disconnected(&self) -> impl Future<Output = ()> + Send {
         let mut gone = self.gone.clone();
         async move {
             // If the sender is dropped, the channel has ended, too.
@@ -181,7 +181,7 @@ impl Pipe for ChannelPipe<'_> {
         }
     }
 
-    async fn notice(&mut self, line: String) -> Result<(), Gone> {
+    async fn notice(&mut self, line: String) -> Result<(), Disconnected> {
         let line = self.ends_of_lines(line.into());
         let sending = self.writer.extended_data_bytes(STDERR, line);
         self.put_out(sending).await
@@ -196,8 +196,8 @@ impl Drop for ChannelPipe<'_> {
 
 impl ChannelPipe<'_> {
     /// Counts a consumed chunk, and grants window for it.
-    fn took(&mut self, piece: &Bytes) {
-        let length = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+    fn took(&mut self, chunk: &Bytes) {
+        let length = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
         self.taken_up = self.taken_up.saturating_add(length);
         if self.taken_up >= GRANT && self.writer.try_grant_window(self.taken_up) {
             self.taken_up = 0;
@@ -212,10 +212,13 @@ impl ChannelPipe<'_> {
         lines.join(&b"\r\n"[..]).into()
     }
 
-    async fn put_out<E>(&self, output: impl Future<Output = Result<(), E>>) -> Result<(), Gone> {
+    async fn put_out<E>(
+        &self,
+        output: impl Future<Output = Result<(), E>>,
+    ) -> Result<(), Disconnected> {
         match or_gone(output, self.gone.clone()).await {
             Some(Ok(())) => Ok(()),
-            _ => Err(Gone),
+            _ => Err(Disconnected),
         }
     }
 }

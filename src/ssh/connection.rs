@@ -16,7 +16,7 @@ use tracing::{error, warn};
 
 use super::algorithms;
 use super::auth::Authentication;
-use super::before_login::Visit;
+use super::before_login::BeforeLogin;
 use super::channel::{self, Service, Terminal};
 use super::context::Context;
 use super::rotation::{self, KeyRotation};
@@ -35,7 +35,7 @@ use crate::values::label::Label as _;
 /// One connection: a login, then a session with channels.
 pub(super) struct Connection {
     pub(super) login: Authentication,
-    pub(super) visit: Arc<Visit>,
+    pub(super) before_login: Arc<BeforeLogin>,
     pub(super) context: Arc<Context>,
     pub(super) peer: SocketAddr,
     pub(super) link: Arc<ConnectionLink>,
@@ -105,7 +105,7 @@ impl Handler for Connection {
     type Error = russh::Error;
 
     fn config_for(&mut self, identification: &[u8]) -> Option<Arc<server::Config>> {
-        self.visit.attempts().identified(identification);
+        self.before_login.attempts().identified(identification);
         self.context.transports.of(identification)
     }
 
@@ -115,7 +115,7 @@ impl Handler for Connection {
         _transport: &mut Transport,
     ) -> Result<(), Self::Error> {
         self.rotation.agreed(names);
-        let knows_etm = algorithms::knows_etm(self.visit.attempts().client());
+        let knows_etm = algorithms::knows_etm(self.before_login.attempts().client());
         self.old_algorithms = algorithms::beyond_modern(names, knows_etm);
         Ok(())
     }
@@ -136,15 +136,15 @@ impl Handler for Connection {
     }
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
-        self.visit.asks()?;
+        self.before_login.asks()?;
         let answer = self.login.none(user).await;
-        Ok(self.visit.answered(answer))
+        Ok(self.before_login.answered(answer))
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
-        self.visit.asks()?;
+        self.before_login.asks()?;
         let answer = self.login.password(user, password).await;
-        Ok(self.visit.answered(answer))
+        Ok(self.before_login.answered(answer))
     }
 
     async fn auth_keyboard_interactive<'a>(
@@ -153,9 +153,9 @@ impl Handler for Connection {
         _submethods: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, Self::Error> {
-        self.visit.asks()?;
+        self.before_login.asks()?;
         let answer = self.login.keyboard_interactive(user, response).await;
-        Ok(self.visit.answered(answer))
+        Ok(self.before_login.answered(answer))
     }
 
     async fn auth_publickey_offered(
@@ -163,9 +163,9 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        self.visit.asks()?;
+        self.before_login.asks()?;
         let answer = self.login.offered(user, offer).await;
-        Ok(self.visit.answered(answer))
+        Ok(self.before_login.answered(answer))
     }
 
     async fn auth_publickey(
@@ -173,9 +173,9 @@ impl Handler for Connection {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        self.visit.asks()?;
+        self.before_login.asks()?;
         let answer = self.login.public_key(user, key).await;
-        Ok(self.visit.answered(answer))
+        Ok(self.before_login.answered(answer))
     }
 
     async fn auth_openssh_certificate(
@@ -184,9 +184,9 @@ impl Handler for Connection {
         certificate: &Certificate,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        self.visit.asks()?;
+        self.before_login.asks()?;
         let answer = self.login.certificate(user, certificate, key).await;
-        Ok(self.visit.answered(answer))
+        Ok(self.before_login.answered(answer))
     }
 
     async fn auth_succeeded(&mut self, transport: &mut Transport) -> Result<(), Self::Error> {
@@ -196,7 +196,7 @@ impl Handler for Connection {
             .ok_or(russh::Error::NotAuthenticated)?;
         let account = proof.account();
         let is_guest = self.context.accounts.is_guest(account.name.as_str());
-        self.visit.logged_in(is_guest);
+        self.before_login.logged_in(is_guest);
         let limits = Limits {
             bytes: account.settings.allowance.bytes,
             files: account.settings.allowance.files,

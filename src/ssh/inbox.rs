@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use crate::io::chunks::Pieces;
+use crate::io::chunks::Chunks;
 use crate::observe::metrics::Metrics;
 
 /// The received chunks of one channel; see the module documentation.
@@ -18,7 +18,7 @@ pub(super) struct Inbox {
 
 #[derive(Default)]
 struct InboxState {
-    pieces: Pieces,
+    chunks: Chunks,
     /// No more data will arrive.
     ended: bool,
     /// Nothing consumes data any more.
@@ -39,13 +39,13 @@ impl Inbox {
     }
 
     /// Adds a received chunk.
-    pub(super) fn put(&self, piece: Bytes) {
+    pub(super) fn put(&self, chunk: Bytes) {
         let mut state = self.state();
         if state.closed {
             return;
         }
-        self.metrics.backlog(piece.len() as i64);
-        state.pieces.push(piece);
+        self.metrics.backlog(chunk.len() as i64);
+        state.chunks.push(chunk);
         state.wake();
     }
 
@@ -59,8 +59,8 @@ impl Inbox {
     /// Discards data from now on.
     pub(super) fn close(&self) {
         let mut state = self.state();
-        self.metrics.backlog(-(state.pieces.len() as i64));
-        state.pieces = Pieces::default();
+        self.metrics.backlog(-(state.chunks.len() as i64));
+        state.chunks = Chunks::default();
         state.closed = true;
     }
 
@@ -82,9 +82,9 @@ impl Inbox {
     }
 
     fn take_from(&self, state: &mut InboxState) -> Option<Bytes> {
-        let piece = state.pieces.take_first()?;
-        self.metrics.backlog(-(piece.len() as i64));
-        Some(piece)
+        let chunk = state.chunks.take_first()?;
+        self.metrics.backlog(-(chunk.len() as i64));
+        Some(chunk)
     }
 }
 

@@ -34,8 +34,8 @@ pub use russh::keys::PrivateKey;
 pub use self::context::Context;
 
 use self::auth::Authentication;
-use self::before_login::Visit;
-use self::busy_poll::Near;
+use self::before_login::BeforeLogin;
+use self::busy_poll::BusyPoll;
 use self::connection::Connection;
 use self::rotation::KeyRotation;
 use self::stream::{ConnectionLink, Stream};
@@ -59,14 +59,20 @@ pub async fn serve(
     let link = Arc::<ConnectionLink>::default();
     let ending = SessionEnd::default();
     let (at_work, mut all_ended) = mpsc::channel(1);
-    let visit = Arc::new(Visit::new(ticket, peer, &context.login));
+    let before_login = Arc::new(BeforeLogin::new(ticket, peer, &context.login));
     let grace_time = context.login.grace_time;
-    let near = context.ssh.busy_poll.then(Near::new);
-    let stream = Stream::new(tcp, link.clone(), visit.clone(), grace_time, near);
+    let busy_poll = context.ssh.busy_poll.then(BusyPoll::new);
+    let stream = Stream::new(
+        tcp,
+        link.clone(),
+        before_login.clone(),
+        grace_time,
+        busy_poll,
+    );
     let session = Arc::<OnceLock<Arc<Session>>>::default();
     let connection = Connection {
-        login: Authentication::new(&context, visit.clone(), peer),
-        visit: visit.clone(),
+        login: Authentication::new(&context, before_login.clone(), peer),
+        before_login: before_login.clone(),
         context: context.clone(),
         peer,
         link: link.clone(),
@@ -86,7 +92,7 @@ pub async fn serve(
         Ok(running) => running,
         Err(failure) => {
             debug!(%peer, %failure, "connection closed before it was set up");
-            visit.settle(Some(&failure), &context.audit);
+            before_login.settle(Some(&failure), &context.audit);
             return;
         }
     };
@@ -103,7 +109,7 @@ pub async fn serve(
     };
     let outcome = tokio::select! {
         outcome = &mut running => {
-            visit.settle(outcome.as_ref().err(), &context.audit);
+            before_login.settle(outcome.as_ref().err(), &context.audit);
             note_end(&reason_of_end(&outcome));
             outcome
         }

@@ -14,15 +14,15 @@ const DELAY: Range<Duration> = Duration::from_millis(38)..Duration::from_millis(
 
 /// The packet timing of one connection.
 #[derive(Default)]
-pub(super) struct HeldBack {
+pub(super) struct QuickAck {
     /// When data arrived after which nothing was sent.
     heard: Option<Instant>,
     was_seen: bool,
 }
 
-impl HeldBack {
+impl QuickAck {
     /// Records received data. Returns whether to acknowledge it immediately.
-    pub(super) fn came(&mut self, now: Instant) -> bool {
+    pub(super) fn received(&mut self, now: Instant) -> bool {
         if let Some(before) = self.heard.replace(now) {
             self.was_seen |= DELAY.contains(&now.duration_since(before));
         }
@@ -30,7 +30,7 @@ impl HeldBack {
     }
 
     /// Records sent data, which carries the acknowledgement.
-    pub(super) fn went(&mut self) {
+    pub(super) fn sent(&mut self) {
         self.heard = None;
     }
 }
@@ -41,13 +41,13 @@ mod tests {
 
     #[test]
     fn once_seen_it_is_told_at_once_and_a_pause_after_a_reply_is_none_of_it() {
-        let (mut held_back, mut now) = (HeldBack::default(), Instant::now());
+        let (mut quickack, mut now) = (QuickAck::default(), Instant::now());
         let mut after = |milliseconds, is_answered| {
             if is_answered {
-                held_back.went();
+                quickack.sent();
             }
             now += Duration::from_millis(milliseconds);
-            held_back.came(now)
+            quickack.received(now)
         };
         assert!(!after(43, false));
         for (milliseconds, is_answered) in [(0, false), (10, false), (43, true), (200, false)] {

@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use super::before_login::Visit;
-use super::busy_poll::Near;
-use super::quickack::HeldBack;
+use super::before_login::BeforeLogin;
+use super::busy_poll::BusyPoll;
+use super::quickack::QuickAck;
 use crate::io::portions::Taken;
 
 /// Bytes to read beyond what russh requests: it reads the length of a packet first, then the rest. With
@@ -89,31 +89,31 @@ pub(super) struct Stream {
     /// The part of `ahead` that russh has not read.
     unread: Range<usize>,
     link: Arc<ConnectionLink>,
-    visit: Arc<Visit>,
+    before_login: Arc<BeforeLogin>,
     /// Until the login.
     deadline: Option<Pin<Box<Sleep>>>,
-    held_back: HeldBack,
+    quickack: QuickAck,
     /// `None` turns busy-polling off.
-    near: Option<Near>,
+    busy_poll: Option<BusyPoll>,
 }
 
 impl Stream {
     pub(super) fn new(
         tcp: TcpStream,
         link: Arc<ConnectionLink>,
-        visit: Arc<Visit>,
+        before_login: Arc<BeforeLogin>,
         grace_time: Duration,
-        near: Option<Near>,
+        busy_poll: Option<BusyPoll>,
     ) -> Self {
         Self {
             tcp,
             ahead: vec![0; READ_AHEAD].into_boxed_slice(),
             unread: 0..0,
             link,
-            visit,
+            before_login,
             deadline: Some(Box::pin(sleep(grace_time))),
-            held_back: HeldBack::default(),
-            near,
+            quickack: QuickAck::default(),
+            busy_poll,
         }
     }
 
@@ -126,7 +126,7 @@ impl Stream {
         if state.logged_in {
             self.deadline = None;
         }
-        if let Poll::Ready(late) = poll_deadline(&mut self.deadline, &self.visit, context) {
+        if let Poll::Ready(late) = poll_deadline(&mut self.deadline, &self.before_login, context) {
             return Err(late);
         }
         // Always stored: `cut` must wake a read that waits for the peer.
@@ -135,34 +135,34 @@ impl Stream {
     }
 
     /// Records received bytes.
-    fn have_come(&mut self, count: usize) {
+    fn record_received(&mut self, count: usize) {
         let now = Instant::now();
-        if self.held_back.came(now) || self.deadline.is_some() {
+        if self.quickack.received(now) || self.deadline.is_some() {
             // Not needed before the first delay is seen: OpenSSH's client would be delayed just once. The
             // kernel leaves this mode on its own, so the server sets it each time.
             let _ = self.tcp.set_quickack(true);
         }
-        if let Some(near) = self.near() {
-            near.came(count, now);
+        if let Some(poll) = self.busy_poll() {
+            poll.received(count, now);
         }
     }
 
     /// Records sent bytes.
-    fn have_gone(&mut self, count: usize) {
-        self.held_back.went();
-        if let Some(near) = self.near() {
-            near.went(count, Instant::now());
+    fn record_sent(&mut self, count: usize) {
+        self.quickack.sent();
+        if let Some(poll) = self.busy_poll() {
+            poll.sent(count, Instant::now());
         }
     }
 
     /// The server does not busy-poll before the login.
-    fn near(&mut self) -> Option<&mut Near> {
-        self.near.as_mut().filter(|_| self.deadline.is_none())
+    fn busy_poll(&mut self) -> Option<&mut BusyPoll> {
+        self.busy_poll.as_mut().filter(|_| self.deadline.is_none())
     }
 
     /// Counts bytes that russh reads; an error if an unauthenticated client sends too many.
     fn handed_out(&self, count: usize) -> io::Result<()> {
-        if self.deadline.is_none() || count == 0 || self.visit.has_come(count) {
+        if self.deadline.is_none() || count == 0 || self.before_login.count_read(count) {
             Ok(())
         } else {
             Err(io::Error::other("too much data before the login"))
@@ -173,14 +173,14 @@ impl Stream {
 /// Returns whether the login deadline has passed.
 fn poll_deadline(
     deadline: &mut Option<Pin<Box<Sleep>>>,
-    visit: &Visit,
+    before_login: &BeforeLogin,
     context: &mut Context<'_>,
 ) -> Poll<io::Error> {
     let Some(deadline) = deadline else {
         return Poll::Pending;
     };
     ready!(deadline.as_mut().poll(context));
-    visit.late();
+    before_login.late();
     let words = "no login within the grace time";
     Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, words))
 }
@@ -216,7 +216,7 @@ impl AsyncRead for Stream {
                     }
                     buffer.advance(count.min(room));
                     *unread = 0..count.saturating_sub(room);
-                    self.have_come(count);
+                    self.record_received(count);
                     return Poll::Ready(self.handed_out(count.min(room)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -244,16 +244,18 @@ impl AsyncWrite for Stream {
         match Pin::new(&mut self.tcp).poll_write(context, bytes) {
             Poll::Pending => {
                 let Self {
-                    deadline, visit, ..
+                    deadline,
+                    before_login,
+                    ..
                 } = &mut *self;
                 // A client that receives nothing is late, too.
-                match poll_deadline(deadline, visit, context) {
+                match poll_deadline(deadline, before_login, context) {
                     Poll::Ready(late) => Poll::Ready(Err(late)),
                     Poll::Pending => self.link.wait_to_write(context).map(Err),
                 }
             }
             Poll::Ready(Ok(count)) => {
-                self.have_gone(count);
+                self.record_sent(count);
                 Poll::Ready(Ok(count))
             }
             failed => failed,

@@ -173,7 +173,7 @@ pub trait File: Send + Sync {
 
     /// Writes all chunks one after the other at `offset` (at the end, if opened to append). An error
     /// includes the number of bytes written before it.
-    fn write(&self, offset: u64, pieces: &[Bytes]) -> Result<(), (usize, Error)>;
+    fn write(&self, offset: u64, chunks: &[Bytes]) -> Result<(), (usize, Error)>;
 
     /// Returns the attributes: `fstat(2)`.
     fn metadata(&self) -> Result<Metadata, Error>;

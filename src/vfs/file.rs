@@ -103,13 +103,13 @@ impl Vfs {
 
     /// Writes chunks at `offset`, or at the end of a file opened to append. A write that would exceed the
     /// quota writes nothing.
-    pub fn write(&self, file: &mut OpenFile, offset: u64, pieces: &[Bytes]) -> Result<(), Error> {
-        let length: usize = pieces.iter().map(Bytes::len).sum();
+    pub fn write(&self, file: &mut OpenFile, offset: u64, chunks: &[Bytes]) -> Result<(), Error> {
+        let length: usize = chunks.iter().map(Bytes::len).sum();
         if length == 0 {
             return file.writable().map(drop);
         }
         let outcome = match self.check_kept(file, Verb::Write) {
-            Ok(()) => self.write_counted(file, offset, pieces, length as u64),
+            Ok(()) => self.write_counted(file, offset, chunks, length as u64),
             Err(error) => Err((offset, 0, error)),
         };
         match outcome {
@@ -141,7 +141,7 @@ impl Vfs {
         &self,
         file: &OpenFile,
         offset: u64,
-        pieces: &[Bytes],
+        chunks: &[Bytes],
         length: u64,
     ) -> Result<u64, (u64, usize, Error)> {
         let nothing = |error| (offset, 0, error);
@@ -159,7 +159,7 @@ impl Vfs {
         let growth = change
             .reserve(Usage::bytes(end.saturating_sub(before)))
             .map_err(nothing)?;
-        let outcome = target.write(offset, pieces);
+        let outcome = target.write(offset, chunks);
         match outcome {
             Ok(()) => {
                 size.set(before.max(end));

@@ -12,7 +12,7 @@ use crate::hashes::{Algorithm, Content, Hash};
 /// Bytes per slice: some milliseconds of work.
 const SLICE: u64 = 8 << 20;
 /// Bytes per read.
-const PIECE: u64 = 256 << 10;
+const CHUNK: u64 = 256 << 10;
 
 impl Vfs {
     /// Computes a slice of the hash of a file; `None` if more remains. At the end and after an error the
@@ -96,17 +96,17 @@ impl Vfs {
     /// Computes a slice. A block ends early at the current end of the file.
     pub fn hash_on(&self, file: &OpenFile, hashing: &mut Hashing) -> Result<(), Error> {
         let source = file.readable()?;
-        let mut piece = BytesMut::new();
+        let mut chunk = BytesMut::new();
         let mut left = SLICE;
         while left > 0 && !hashing.is_done {
             self.check_awaited()?;
             // On a kernel without preemption, another thread would get this processor only at the next
             // tick.
             std::thread::yield_now();
-            let wanted = PIECE.min(hashing.block_end - hashing.next).min(left);
-            piece.clear();
-            let read = source.read(hashing.next, wanted as usize, &mut piece)? as u64;
-            hashing.hasher.update(&piece);
+            let wanted = CHUNK.min(hashing.block_end - hashing.next).min(left);
+            chunk.clear();
+            let read = source.read(hashing.next, wanted as usize, &mut chunk)? as u64;
+            hashing.hasher.update(&chunk);
             hashing.next += read;
             left = left.saturating_sub(read.max(1));
             if read == 0 || hashing.next == hashing.block_end {

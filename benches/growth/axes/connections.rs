@@ -1,4 +1,4 @@
-//! Clients at once. What they get is the same in all, so each point is the same work, cut in more pieces.
+//! Clients at once. What they get is the same in all, so each point is the same work, cut in more chunks.
 
 use std::rc::Rc;
 use std::thread;

@@ -9,24 +9,24 @@ use super::lines::{Listed, escape};
 use super::options::{CheckOptions, Sum};
 use crate::error::Error;
 use crate::exec::work::{FAILED, blocking};
-use crate::io::pipe::{Gone, Pipe};
+use crate::io::pipe::{Disconnected, Pipe};
 use crate::values::path::VPath;
 use crate::vfs::{OpenFile, Vfs};
 
 /// Longest line of a list, in bytes: a path with every byte escaped, and more.
 const LONGEST_LINE: usize = 64 << 10;
 /// Bytes that are read at a time.
-const PIECE: usize = 64 << 10;
+const CHUNK: usize = 64 << 10;
 
 /// Why the check of a list ends early.
 enum Stop {
-    Gone,
+    Disconnected,
     Failed(Error),
 }
 
-impl From<Gone> for Stop {
-    fn from(_: Gone) -> Self {
-        Self::Gone
+impl From<Disconnected> for Stop {
+    fn from(_: Disconnected) -> Self {
+        Self::Disconnected
     }
 }
 
@@ -63,14 +63,14 @@ impl Sum {
         vfs: &Arc<Vfs>,
         lists: Vec<Vec<u8>>,
         pipe: &mut P,
-    ) -> Result<u32, Gone> {
+    ) -> Result<u32, Disconnected> {
         let mut status = 0;
         for name in lists {
             vfs.session().shares().speed.take_requests(1, pipe).await;
             let mut list = CheckList::new(name);
             let outcome = match self.check_list(how, vfs, &mut list, pipe).await {
                 Ok(outcome) => outcome,
-                Err(Stop::Gone) => return Err(Gone),
+                Err(Stop::Disconnected) => return Err(Disconnected),
                 Err(Stop::Failed(error)) => {
                     status = FAILED;
                     pipe.notice(self.complaint(&list.shown, error)).await?;
@@ -124,7 +124,7 @@ impl Sum {
         listed: &Listed,
         outcome: &mut CheckOutcome,
         pipe: &mut P,
-    ) -> Result<(), Gone> {
+    ) -> Result<(), Disconnected> {
         outcome.listed += 1;
         let verdict = match self.of_file(vfs, &listed.name, pipe).await? {
             Ok(hash) if hash.to_string() == listed.hash => {
@@ -157,7 +157,7 @@ impl Sum {
         list_name: &[u8],
         outcome: &CheckOutcome,
         pipe: &mut P,
-    ) -> Result<(), Gone> {
+    ) -> Result<(), Disconnected> {
         if outcome.listed == 0 {
             let what = "no properly formatted checksum lines found";
             return self.tell(list_name, what, pipe).await;
@@ -195,7 +195,12 @@ impl Sum {
         Ok(())
     }
 
-    async fn tell<P: Pipe>(&self, list: &[u8], what: &str, pipe: &mut P) -> Result<(), Gone> {
+    async fn tell<P: Pipe>(
+        &self,
+        list: &[u8],
+        what: &str,
+        pipe: &mut P,
+    ) -> Result<(), Disconnected> {
         let (command, list) = (self.command(), String::from_utf8_lossy(list));
         pipe.notice(format!("{command}: {list}: {what}\n")).await
     }
@@ -266,17 +271,17 @@ impl CheckList {
         let (name, open) = match &mut self.source {
             SumSource::Input => {
                 match pipe.receive().await {
-                    Some(piece) => self.rest.extend_from_slice(&piece),
+                    Some(chunk) => self.rest.extend_from_slice(&chunk),
                     None => self.ended = true,
                 }
                 return Ok(());
             }
             SumSource::File(name, open) => (name.clone(), open.take()),
         };
-        let reading = blocking(vfs, move |vfs| read_piece(vfs, &name, open));
-        let (piece, open) = reading.await??;
+        let reading = blocking(vfs, move |vfs| read_chunk(vfs, &name, open));
+        let (chunk, open) = reading.await??;
         self.ended = open.is_none();
-        self.rest.unsplit(piece);
+        self.rest.unsplit(chunk);
         if let SumSource::File(_, now) = &mut self.source {
             *now = open;
         }
@@ -285,7 +290,7 @@ impl CheckList {
 }
 
 /// Reads the next chunk of a file; returns it with the next offset. Closes the file at its end.
-fn read_piece(
+fn read_chunk(
     vfs: &Vfs,
     name: &[u8],
     open: Option<(OpenFile, u64)>,
@@ -294,11 +299,11 @@ fn read_piece(
         Some(open) => open,
         None => (vfs.open_to_read(&VPath::parse(name)?)?, 0),
     };
-    let mut piece = BytesMut::new();
-    let read = vfs.read(&mut file, offset, PIECE, &mut piece)?;
+    let mut chunk = BytesMut::new();
+    let read = vfs.read(&mut file, offset, CHUNK, &mut chunk)?;
     if read == 0 {
         vfs.close(file)?;
-        return Ok((piece, None));
+        return Ok((chunk, None));
     }
-    Ok((piece, Some((file, offset + read as u64))))
+    Ok((chunk, Some((file, offset + read as u64))))
 }

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::exec::arguments::Word;
 use crate::exec::glob::Expansion;
 use crate::hashes::{Algorithm, Hash, Hasher};
-use crate::io::pipe::{Gone, Pipe};
+use crate::io::pipe::{Disconnected, Pipe};
 use crate::values::path::VPath;
 use crate::vfs::{HashingFile, Vfs};
 
@@ -40,7 +40,7 @@ impl Sum {
         vfs: &Arc<Vfs>,
         words: Vec<Word>,
         pipe: &mut P,
-    ) -> Result<u32, Gone> {
+    ) -> Result<u32, Disconnected> {
         let words = match self.options(words) {
             Ok(words) => words,
             Err(line) => {
@@ -123,7 +123,7 @@ impl Sum {
         vfs: &Arc<Vfs>,
         name: &[u8],
         pipe: &P,
-    ) -> Result<Result<Hash, Error>, Gone> {
+    ) -> Result<Result<Hash, Error>, Disconnected> {
         vfs.session().shares().speed.take_requests(1, pipe).await;
         let mut file = match VPath::parse(name) {
             Ok(path) => HashingFile::new(path, self.algorithm),
@@ -150,20 +150,20 @@ impl Sum {
     }
 
     /// Hashes the standard input, in large chunks and on another thread than the connection's.
-    async fn of_input<P: Pipe>(&self, vfs: &Arc<Vfs>, pipe: &mut P) -> Result<Hash, Gone> {
+    async fn of_input<P: Pipe>(&self, vfs: &Arc<Vfs>, pipe: &mut P) -> Result<Hash, Disconnected> {
         let mut hasher = Hasher::new(self.algorithm);
         while let Some(first) = pipe.receive().await {
             let mut length = first.len();
-            let mut pieces = vec![first];
+            let mut chunks = vec![first];
             while length < GATHERED {
-                let Some(piece) = pipe.try_receive() else {
+                let Some(chunk) = pipe.try_receive() else {
                     break;
                 };
-                length += piece.len();
-                pieces.push(piece);
+                length += chunk.len();
+                chunks.push(chunk);
             }
             let slice = heavy(vfs, pipe, move |_| {
-                pieces.iter().for_each(|piece| hasher.update(piece));
+                chunks.iter().for_each(|chunk| hasher.update(chunk));
                 hasher
             });
             hasher = slice.await?;

@@ -104,13 +104,13 @@ async fn answer<F: Future<Output = Text>>(
 /// Reads up to an empty line, the end of the stream, or the limit.
 async fn read_head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    let mut piece = [0; 1024];
+    let mut chunk = [0; 1024];
     while head.len() < MOST_ASKED && !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        let count = stream.read(&mut piece).await?;
+        let count = stream.read(&mut chunk).await?;
         if count == 0 {
             break;
         }
-        head.extend_from_slice(piece.get(..count).unwrap_or_default());
+        head.extend_from_slice(chunk.get(..count).unwrap_or_default());
     }
     Ok(head)
 }

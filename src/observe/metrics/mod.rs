@@ -11,7 +11,7 @@ use crate::observe::outcome::{LoginMethod, RefusalReason, TransferResult};
 use crate::values::label::{ByLabel, labels};
 use crate::values::time;
 
-pub use self::text::{AccountMetrics, DiskSpace, Elsewhere, FileSystem, ProcessFigures};
+pub use self::text::{AccountMetrics, DiskSpace, ExternalMetrics, FileSystem, ProcessUsage};
 
 /// All metrics of a server.
 #[derive(Debug)]

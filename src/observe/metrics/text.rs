@@ -9,9 +9,9 @@ use crate::values::label::Label as _;
 
 /// Values that other modules count.
 #[derive(Debug, Default)]
-pub struct Elsewhere {
+pub struct ExternalMetrics {
     /// Resources of the process.
-    pub process: ProcessFigures,
+    pub process: ProcessUsage,
     /// The file systems of the data folder and the homes.
     pub file_systems: Vec<FileSystem>,
     /// Whether the last configuration was applied.
@@ -40,7 +40,7 @@ pub struct Elsewhere {
 
 /// Resources that the process uses; `None` is unknown.
 #[derive(Debug, Default)]
-pub struct ProcessFigures {
+pub struct ProcessUsage {
     /// CPU time in user and kernel mode.
     pub cpu: Duration,
     /// Resident memory in bytes.
@@ -92,11 +92,11 @@ pub struct AccountMetrics {
 
 impl Metrics {
     /// Returns all metrics as text.
-    pub fn text(&self, elsewhere: &Elsewhere) -> String {
+    pub fn text(&self, external: &ExternalMetrics) -> String {
         let mut page = MetricsPage::default();
         page.head("build_info", "gauge", "Version of the running server.");
         page.value("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        page.process(&elsewhere.process, self.began);
+        page.process(&external.process, self.began);
         page.head(
             "connections",
             "gauge",
@@ -104,7 +104,7 @@ impl Metrics {
         );
         page.value("connections", &[], self.connections.get());
         page.head("max_connections", "gauge", "Maximum number of connections.");
-        page.value("max_connections", &[], elsewhere.max_connections);
+        page.value("max_connections", &[], external.max_connections);
         page.head(
             "connections_total",
             "counter",
@@ -116,23 +116,23 @@ impl Metrics {
             "gauge",
             "Connections without a login.",
         );
-        page.value("waiting_connections", &[], elsewhere.waiting);
+        page.value("waiting_connections", &[], external.waiting);
         page.head(
             "max_waiting_connections",
             "gauge",
             "Connections without a login from which on all others are refused.",
         );
-        page.value("max_waiting_connections", &[], elsewhere.max_waiting);
+        page.value("max_waiting_connections", &[], external.max_waiting);
         page.head(
             "refused_connections_total",
             "counter",
             "Connections refused by admission control.",
         );
-        for (reason, count) in &elsewhere.refused {
+        for (reason, count) in &external.refused {
             page.value("refused_connections_total", &[("reason", reason)], count);
         }
         page.head("banned_sources", "gauge", "Banned source addresses.");
-        page.value("banned_sources", &[], elsewhere.banned);
+        page.value("banned_sources", &[], external.banned);
         page.head("sessions", "gauge", "Open sessions.");
         page.value("sessions", &[], self.sessions.get());
 
@@ -189,25 +189,25 @@ impl Metrics {
             "counter",
             "Lost events of the audit log.",
         );
-        page.value("audit_lost_total", &[], elsewhere.audit_lost);
+        page.value("audit_lost_total", &[], external.audit_lost);
         page.head(
             "audit_folded_total",
             "counter",
             "Events of the audit log that were combined into one line.",
         );
-        page.value("audit_folded_total", &[], elsewhere.audit_folded);
+        page.value("audit_folded_total", &[], external.audit_folded);
         page.head(
             "log_dropped_total",
             "counter",
             "Dropped log lines, which the reader did not read in time.",
         );
-        page.value("log_dropped_total", &[], elsewhere.log_dropped);
+        page.value("log_dropped_total", &[], external.log_dropped);
         page.head(
             "config_last_reload_successful",
             "gauge",
             "Whether the last configuration was applied.",
         );
-        let applied = u8::from(elsewhere.is_reloaded);
+        let applied = u8::from(external.is_reloaded);
         page.value("config_last_reload_successful", &[], applied);
         page.head(
             "config_last_reload_success_timestamp_seconds",
@@ -217,10 +217,10 @@ impl Metrics {
         page.value(
             "config_last_reload_success_timestamp_seconds",
             &[],
-            elsewhere.reloaded_at,
+            external.reloaded_at,
         );
-        page.file_systems(&elsewhere.file_systems);
-        page.accounts(&elsewhere.accounts);
+        page.file_systems(&external.file_systems);
+        page.accounts(&external.accounts);
         page.0
     }
 }
@@ -268,7 +268,7 @@ impl MetricsPage {
     }
 
     /// Uses the names that all client libraries of Prometheus use.
-    fn process(&mut self, process: &ProcessFigures, began: i64) {
+    fn process(&mut self, process: &ProcessUsage, began: i64) {
         let cpu = "process_cpu_seconds_total";
         self.full_head(cpu, "counter", "CPU time, in user and kernel mode.");
         self.full_value(cpu, &[], process.cpu.as_secs_f64());

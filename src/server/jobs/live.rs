@@ -14,7 +14,7 @@ use crate::accounts::{
 };
 use crate::observe::log::RateLimited;
 use crate::quota::Limits;
-use crate::rules::KeptOut;
+use crate::rules::RuleRefusal;
 use crate::session::Session;
 use crate::session::registry::Sessions;
 use crate::values::error_chain::chain;
@@ -272,10 +272,12 @@ fn goes_on<'a>(
         })?;
     let account = &standing.account;
     let rules = &account.settings.rules;
-    match rules.keep_out(session.peer().ip(), time::now()) {
-        Some(KeptOut::Disabled) => Err("This account has been disabled"),
-        Some(KeptOut::Expired) => Err(EXPIRED),
-        Some(KeptOut::Elsewhere) => Err("This account is no longer allowed from your address"),
+    match rules.login_refusal(session.peer().ip(), time::now()) {
+        Some(RuleRefusal::Disabled) => Err("This account has been disabled"),
+        Some(RuleRefusal::Expired) => Err(EXPIRED),
+        Some(RuleRefusal::OtherNetwork) => {
+            Err("This account is no longer allowed from your address")
+        }
         None if account.home != session.home() => {
             Err("The home of this account has moved; please log in again")
         }

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::warn;
 
 use super::memory::MemoryWatch;
-use super::shard::{Shard, hand_over, turn_away};
+use super::shard::{Shard, hand_over, refuse};
 use crate::admission::{Admission, ConnectionRefusal};
 use crate::io::phase::{Phase, reached};
 use crate::observe::log::RateLimited;
@@ -43,7 +43,7 @@ struct Shortages {
 
 /// Log limits for refused connections.
 #[derive(Default)]
-struct TurnedAway {
+struct Refusals {
     of_crowds: RateLimited,
     of_banned: RateLimited,
 }
@@ -51,7 +51,7 @@ struct TurnedAway {
 impl Acceptor {
     /// Accepts until the server stops.
     pub(in crate::server) async fn run(self, mut phases: watch::Receiver<Phase>) {
-        let (mut failures, mut turned_away) = (RateLimited::default(), TurnedAway::default());
+        let (mut failures, mut refusals) = (RateLimited::default(), Refusals::default());
         let mut shortages = Shortages::default();
         loop {
             let next = async {
@@ -66,7 +66,7 @@ impl Acceptor {
             };
             let Ok(permit) = permit else { return };
             match accepted {
-                Ok((tcp, peer)) => self.take(tcp, peer, permit, &mut turned_away),
+                Ok((tcp, peer)) => self.take(tcp, peer, permit, &mut refusals),
                 Err(failure) => {
                     if let Some(times) = failures.now() {
                         warn!(%failure, times, "cannot accept a connection; trying again");
@@ -98,7 +98,7 @@ impl Acceptor {
         tcp: TcpStream,
         peer: SocketAddr,
         permit: OwnedSemaphorePermit,
-        turned_away: &mut TurnedAway,
+        refusals: &mut Refusals,
     ) {
         let Ok(tcp) = tcp.into_std() else { return };
         // An IPv4 client of a dual-stack socket counts as an IPv4 client from here on.
@@ -114,18 +114,18 @@ impl Acceptor {
             Err(refusal) => {
                 let (told, reason) = match refusal {
                     ConnectionRefusal::Banned => (
-                        &mut turned_away.of_banned,
+                        &mut refusals.of_banned,
                         "source address banned; see: landfall ban list",
                     ),
                     ConnectionRefusal::Startups | ConnectionRefusal::Source => (
-                        &mut turned_away.of_crowds,
+                        &mut refusals.of_crowds,
                         "too many connections without a login",
                     ),
                 };
                 if let Some(times) = told.now() {
                     warn!(%peer, times, "connections refused: {reason}");
                 }
-                turn_away(tcp, peer, refusal);
+                refuse(tcp, peer, refusal);
             }
         }
     }

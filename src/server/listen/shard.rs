@@ -40,7 +40,7 @@ pub(in crate::server) fn hand_over(
         .min_by_key(|shard| shard.load.load(Ordering::Relaxed));
     if let Some(shard) = least {
         shard.load.fetch_add(1, Ordering::Relaxed);
-        let newcomer = Newcomer {
+        let connection = NewConnection {
             tcp,
             peer,
             is_proxied,
@@ -48,14 +48,14 @@ pub(in crate::server) fn hand_over(
             _permit: permit,
             _load: Load(shard.load.clone()),
         };
-        if shard.newcomers.send(newcomer).is_err() {
+        if shard.newcomers.send(connection).is_err() {
             error!(%peer, "a worker thread has ended; its connection is dropped");
         }
     }
 }
 
 /// A connection on its way to a shard.
-struct Newcomer {
+struct NewConnection {
     tcp: std::net::TcpStream,
     peer: SocketAddr,
     /// Whether it starts with a PROXY header.
@@ -77,7 +77,7 @@ impl Drop for Load {
 /// A thread with a runtime. A connection and all its channels stay on one thread and wake each other
 /// without crossing to another core.
 pub(in crate::server) struct Shard {
-    newcomers: mpsc::UnboundedSender<Newcomer>,
+    newcomers: mpsc::UnboundedSender<NewConnection>,
     load: Arc<AtomicUsize>,
     beat: Beat,
     /// Returns whether the shard ended normally.
@@ -150,18 +150,18 @@ struct Life {
 
 impl Life {
     /// Serves connections until no more arrive, then waits for the last one to end.
-    async fn live(self, mut arriving: mpsc::UnboundedReceiver<Newcomer>) {
+    async fn live(self, mut arriving: mpsc::UnboundedReceiver<NewConnection>) {
         let mut connections = JoinSet::new();
         let mut ticks = self.pause.map(interval);
         loop {
-            let newcomer = tokio::select! {
-                newcomer = arriving.recv() => newcomer,
+            let connection = tokio::select! {
+                connection = arriving.recv() => connection,
                 Some(_) = connections.join_next() => continue,
                 () = pulse(&self.beat, ticks.as_mut()) => continue,
             };
-            let Some(newcomer) = newcomer else { break };
+            let Some(connection) = connection else { break };
             let (context, phases) = (self.context.borrow().clone(), self.phases.clone());
-            connections.spawn(newcomer.serve(context, phases));
+            connections.spawn(connection.serve(context, phases));
         }
         while connections.join_next().await.is_some() {}
     }
@@ -178,7 +178,7 @@ async fn pulse(beat: &Beat, ticks: Option<&mut Interval>) {
     }
 }
 
-impl Newcomer {
+impl NewConnection {
     async fn serve(self, context: Arc<Context>, phases: watch::Receiver<Phase>) {
         let Self {
             tcp, peer, ticket, ..
@@ -215,7 +215,7 @@ async fn unpack(
     match unnamed.named(client.ip()) {
         Ok(ticket) => Some((tcp, client, ticket)),
         Err(refusal) => {
-            turn_away(tcp.into_std().ok()?, client, refusal);
+            refuse(tcp.into_std().ok()?, client, refusal);
             None
         }
     }
@@ -223,11 +223,7 @@ async fn unpack(
 
 /// Closes a refused connection, with a message if the socket accepts it without waiting. Logs once a
 /// minute: a line for each would flood the log.
-pub(super) fn turn_away(
-    mut tcp: std::net::TcpStream,
-    peer: SocketAddr,
-    refusal: ConnectionRefusal,
-) {
+pub(super) fn refuse(mut tcp: std::net::TcpStream, peer: SocketAddr, refusal: ConnectionRefusal) {
     debug!(%peer, ?refusal, "connection refused");
-    let _ = tcp.write(refusal.words().as_bytes());
+    let _ = tcp.write(refusal.message().as_bytes());
 }

@@ -24,7 +24,7 @@ use crate::io::phase::Phase;
 use crate::observe::audit::{Audit, Writer};
 use crate::observe::log::Log;
 use crate::observe::metrics::http::{self, HttpPage, Text};
-use crate::observe::metrics::{self, Elsewhere, Metrics};
+use crate::observe::metrics::{self, ExternalMetrics, Metrics};
 use crate::session::usage::AccountUsage;
 use crate::values::error_chain::chain;
 
@@ -88,13 +88,13 @@ impl Telemetry {
         let file_systems = self.file_systems.look().await;
         let process = self.process.clone();
         let process = spawn_blocking(move || process.look()).await;
-        let door = self.admission.figures();
+        let admission = self.admission.stats();
         let reloaded = self.reload.last();
         let config = self.reload.config().borrow().clone();
-        self.metrics.text(&Elsewhere {
-            waiting: door.waiting,
-            banned: door.banned,
-            refused: door.refused,
+        self.metrics.text(&ExternalMetrics {
+            waiting: admission.waiting,
+            banned: admission.banned,
+            refused: admission.refused,
             audit_lost: self.audit.lost(),
             audit_folded: self.audit.folded(),
             log_dropped: self.log.dropped(),

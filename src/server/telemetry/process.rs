@@ -29,10 +29,10 @@ impl Process {
     }
 
     /// Reads the current values. With many descriptors this takes milliseconds.
-    pub(in crate::server) fn look(&self) -> metrics::ProcessFigures {
+    pub(in crate::server) fn look(&self) -> metrics::ProcessUsage {
         let status = self.status.as_ref().map(now).unwrap_or_default();
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
-        metrics::ProcessFigures {
+        metrics::ProcessUsage {
             cpu: Duration::try_from(cpu).unwrap_or_default(),
             resident: bytes(&status, "VmRSS:"),
             virtual_memory: bytes(&status, "VmSize:"),

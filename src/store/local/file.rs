@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::store::{Changes, File, Identity, Metadata, OpenHow, Space};
 
 /// Most chunks that one `pwritev` accepts (Linux's IOV_MAX).
-const PIECES: usize = 1024;
+const CHUNKS: usize = 1024;
 /// Most bytes that one call of `copy_to` copies, so that its caller can stop in between.
 const COPY_AT_ONCE: u64 = 8 << 20;
 /// Buffer size where the kernel cannot copy by itself.
@@ -188,7 +188,7 @@ impl File for LocalFile {
         }
     }
 
-    fn write(&self, offset: u64, pieces: &[Bytes]) -> Result<(), (usize, Error)> {
+    fn write(&self, offset: u64, chunks: &[Bytes]) -> Result<(), (usize, Error)> {
         if !self.writable {
             return Err((0, NOT_FOR_WRITING));
         }
@@ -198,11 +198,11 @@ impl File for LocalFile {
             return Err((0, Errno::FBIG.into()));
         }
         let mut stored = 0;
-        for batch in pieces.chunks(PIECES) {
+        for batch in chunks.chunks(CHUNKS) {
             let mut slices: Vec<IoSlice<'_>> = batch
                 .iter()
-                .filter(|piece| !piece.is_empty())
-                .map(|piece| IoSlice::new(piece))
+                .filter(|chunk| !chunk.is_empty())
+                .map(|chunk| IoSlice::new(chunk))
                 .collect();
             let mut left = slices.as_mut_slice();
             while !left.is_empty() {

@@ -185,14 +185,14 @@ fn offsets_beyond_what_the_kernel_counts_are_refused() {
 }
 
 #[test]
-fn many_pieces_are_written_one_after_the_other() {
+fn many_chunks_are_written_one_after_the_other() {
     let f = Fixture::new();
-    let pieces: Vec<Bytes> = (0..3000_usize)
+    let chunks: Vec<Bytes> = (0..3000_usize)
         .map(|n| Bytes::from(vec![n as u8; n % 7]))
         .collect();
-    let whole = pieces.concat();
+    let whole = chunks.concat();
     let file = opened(f.store.open(&path("file"), &CREATE));
-    file.write(5, &pieces).unwrap();
+    file.write(5, &chunks).unwrap();
     file.write(0, &[]).unwrap();
     file.write(0, &[Bytes::new()]).unwrap();
     file.sync().unwrap();
@@ -224,8 +224,8 @@ fn a_full_disk_says_how_much_was_stored() {
         ..Changes::default()
     };
     file.change(&empty).unwrap();
-    let pieces = [Bytes::from(vec![1; 6]), Bytes::from(vec![2; 6])];
-    match file.write(largest - 8, &pieces) {
+    let chunks = [Bytes::from(vec![1; 6]), Bytes::from(vec![2; 6])];
+    match file.write(largest - 8, &chunks) {
         Err((stored, Error::Os(Errno::FBIG))) => {
             assert_eq!(stored, 8);
             assert_eq!(file.metadata().unwrap().size, largest);
@@ -461,8 +461,8 @@ impl File for FullAfter {
     fn read(&self, _: u64, _: usize, _: &mut BytesMut) -> Result<usize, Error> {
         Err(Errno::BADF.into())
     }
-    fn write(&self, offset: u64, pieces: &[Bytes]) -> Result<(), (usize, Error)> {
-        let whole = pieces.concat();
+    fn write(&self, offset: u64, chunks: &[Bytes]) -> Result<(), (usize, Error)> {
+        let whole = chunks.concat();
         let room = usize::try_from(self.room.saturating_sub(offset)).unwrap();
         let fits = whole.len().min(room);
         self.store.write_all_at(&whole[..fits], offset).unwrap();

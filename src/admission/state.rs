@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::penalties::{Ban, Offence, Offenders};
 use super::ranked::Ranked;
-use super::settings::{AdmissionFigures, AdmissionSettings, ConnectionRefusal, Startups};
+use super::settings::{AdmissionSettings, AdmissionStats, ConnectionRefusal, Startups};
 use crate::rules::Network;
 use crate::values::label::{ByLabel, Label as _};
 
@@ -21,7 +21,7 @@ pub(super) struct WaitingPlace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConnectionPool {
     /// Addresses without a known login.
-    Strangers,
+    Unknown,
     /// Addresses that are exempt or protected by a login.
     Known,
     /// Balancers that have not sent the client address yet.
@@ -29,7 +29,7 @@ enum ConnectionPool {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Door {
+pub(super) struct AdmissionState {
     settings: AdmissionSettings,
     /// Connections without a login, by [`ConnectionPool`].
     waiting: [usize; 3],
@@ -41,7 +41,7 @@ pub(super) struct Door {
     refused: ByLabel<ConnectionRefusal, u64>,
 }
 
-impl Door {
+impl AdmissionState {
     pub(super) fn new(settings: AdmissionSettings) -> Self {
         Self {
             settings,
@@ -100,19 +100,19 @@ impl Door {
         let pool = if self.is_known(from, &source, now) {
             ConnectionPool::Known
         } else {
-            ConnectionPool::Strangers
+            ConnectionPool::Unknown
         };
-        if pool == ConnectionPool::Strangers && self.offenders(&source).turns_away(&source, now) {
+        if pool == ConnectionPool::Unknown && self.offenders(&source).refuses(&source, now) {
             return Err(self.refuse(ConnectionRefusal::Banned));
         }
         let startups = self.settings.startups();
         let waiting = self.waiting(pool);
         let of_source = self.by_source.get(&source).copied().unwrap_or_default();
         let refusal = match pool {
-            ConnectionPool::Strangers if of_source >= self.settings.per_source => {
+            ConnectionPool::Unknown if of_source >= self.settings.per_source => {
                 Some(ConnectionRefusal::Source)
             }
-            ConnectionPool::Strangers if startups.drops(waiting, roll) => {
+            ConnectionPool::Unknown if startups.drops(waiting, roll) => {
                 Some(ConnectionRefusal::Startups)
             }
             // Others at a known source that misbehaves all day must leave room for the rest.
@@ -236,8 +236,8 @@ impl Door {
         bans
     }
 
-    pub(super) fn figures(&self, now: Duration) -> AdmissionFigures {
-        AdmissionFigures {
+    pub(super) fn stats(&self, now: Duration) -> AdmissionStats {
+        AdmissionStats {
             waiting: self.waiting.iter().sum(),
             banned: self.ipv4.bans(now).chain(self.ipv6.bans(now)).count(),
             refused: self
