@@ -23,7 +23,7 @@ pub struct Declared {
 
 impl Declared {
     /// Returns the changes as lines of text; none if nothing changed.
-    pub fn told(&self) -> Vec<String> {
+    pub fn summary(&self) -> Vec<String> {
         let line = |what: &str, users: &[UserName]| {
             let names: Vec<_> = users.iter().map(UserName::as_str).collect();
             (!names.is_empty()).then(|| format!("declared users {what}: {}", names.join(", ")))
@@ -37,7 +37,7 @@ impl Declared {
     }
 
     /// Returns the users whose open sessions may be affected.
-    pub fn touched(&self) -> impl Iterator<Item = &UserName> {
+    pub fn affected(&self) -> impl Iterator<Item = &UserName> {
         self.changed.iter().chain(&self.removed)
     }
 }

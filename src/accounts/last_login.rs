@@ -45,7 +45,7 @@ impl LastLogins {
     }
 
     /// Records a login to an account.
-    pub(super) fn note(&self, name: &UserName, method: &str, address: IpAddr) {
+    pub(super) fn record(&self, name: &UserName, method: &str, address: IpAddr) {
         let login = LastLogin {
             at: time::now(),
             method: method.to_owned(),

@@ -372,8 +372,8 @@ impl Accounts {
     }
 
     /// Records a login to an account.
-    pub fn note_login(&self, name: &UserName, method: &str, address: IpAddr) {
-        self.inner.logins.note(name, method, address);
+    pub fn record_login(&self, name: &UserName, method: &str, address: IpAddr) {
+        self.inner.logins.record(name, method, address);
     }
 
     /// Writes recorded logins to the database, some time after each. Never returns.

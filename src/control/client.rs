@@ -56,7 +56,7 @@ impl RunningServer {
 
     /// Notifies a running server of a changed account; returns a text about the effect on open sessions. If
     /// the server cannot be reached, it notices the change later.
-    pub async fn tell_changed(data: &Path, user: &UserName) -> String {
+    pub async fn notify_changed(data: &Path, user: &UserName) -> String {
         let told = async {
             let Some(mut server) = Self::find(data).await? else {
                 return Ok(String::new());
@@ -124,7 +124,7 @@ impl RunningServer {
 fn applied(reply: &ControlReply) -> String {
     let (changed, ended) = match reply {
         ControlReply::Applied { changed, ended } => (changed, ended),
-        ControlReply::Told { text } => return format!("{text}\n"),
+        ControlReply::Message { text } => return format!("{text}\n"),
         _ => return String::new(),
     };
     let mut words = String::new();

@@ -28,7 +28,7 @@ pub enum ControlRequest {
     /// List open sessions: one [`ControlReply::Session`] each.
     Sessions,
     /// An account was added, changed or removed: [`ControlReply::Applied`], and perhaps a
-    /// [`ControlReply::Told`].
+    /// [`ControlReply::Message`].
     Changed {
         /// Its name.
         user: String,
@@ -40,7 +40,7 @@ pub enum ControlRequest {
     },
     /// The server's status: [`ControlReply::Status`].
     Status,
-    /// Reload the configuration: some [`ControlReply::Told`].
+    /// Reload the configuration: some [`ControlReply::Message`].
     Reload {
         /// For the audit log.
         by: Operator,
@@ -106,7 +106,7 @@ pub enum ControlReply {
         sessions: usize,
     },
     /// A message for the operator.
-    Told {
+    Message {
         /// One line.
         text: String,
     },
@@ -152,7 +152,7 @@ pub struct OpenSession {
     /// Bytes of files sent to the client so far.
     pub downloaded: u64,
     /// Transfers in progress, oldest first.
-    pub transfers: Vec<Moving>,
+    pub transfers: Vec<ActiveTransfer>,
 }
 
 /// A banned source, also in `ban list --json`. Programs rely on these names.
@@ -198,11 +198,11 @@ pub struct FailedLoginEntry {
 
 /// A transfer in progress. Programs rely on these names.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Moving {
+pub struct ActiveTransfer {
     /// Its path as the user sees it.
     pub path: String,
     /// Its direction.
-    pub direction: Way,
+    pub direction: TransferDirection,
     /// Its start in the file: not 0 for a resumed transfer.
     pub offset: u64,
     /// Bytes transferred.
@@ -216,14 +216,14 @@ pub struct Moving {
 /// The direction of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Way {
+pub enum TransferDirection {
     /// From the client.
     Upload,
     /// To the client.
     Download,
 }
 
-impl Moving {
+impl ActiveTransfer {
     /// Returns the average speed in bytes per second.
     pub fn speed(&self) -> u64 {
         let speed = u128::from(self.bytes) * 1000 / u128::from(self.elapsed_ms.max(1));

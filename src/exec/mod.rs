@@ -177,7 +177,7 @@ pub async fn run<P: Pipe>(
     } else {
         info!(user, %peer, "command: {line}");
     }
-    session.witness().note(&Event::Command { line, refused });
+    session.recorder().record(&Event::Command { line, refused });
     let outcome = match command {
         ExecCommand::Greeting => {
             let quota = quota::quota(session).await;

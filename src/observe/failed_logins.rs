@@ -36,7 +36,7 @@ impl FailedLogins {
     }
 
     /// Adds a failed login.
-    pub fn note(&self, user: &str, peer: SocketAddr, method: &str, reason: &str) {
+    pub fn record(&self, user: &str, peer: SocketAddr, method: &str, reason: &str) {
         let failed = FailedLogin {
             at: time::now(),
             user: user.chars().take(MAX_NAME).collect(),

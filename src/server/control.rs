@@ -20,8 +20,8 @@ use super::reload::Reload;
 use crate::accounts::{Accounts, UserName};
 use crate::admission::{self, Admission};
 use crate::control::{
-    BanEntry, ControlReply, ControlRequest, DataFolder, FailedLoginEntry, Frames, Moving,
-    OpenSession, Status, UsedHome, Way,
+    ActiveTransfer, BanEntry, ControlReply, ControlRequest, DataFolder, FailedLoginEntry, Frames,
+    OpenSession, Status, TransferDirection, UsedHome,
 };
 use crate::database::remove_if_present;
 use crate::observe::audit::{Event, Operator};
@@ -160,7 +160,7 @@ fn operator(stream: &UnixStream) -> Option<u32> {
 
 /// Returns the operator for an event: the user id comes from the kernel, the names from the command, since
 /// the sandbox excludes the files with user names.
-fn witnessed(uid: u32, by: Operator) -> Operator {
+fn operator_of(uid: u32, by: Operator) -> Operator {
     let name = by.name.filter(|_| by.uid == uid);
     Operator { uid, name, ..by }
 }
@@ -212,7 +212,7 @@ impl Powers {
                 sessions: self.sessions.all().len(),
                 ..self.status.clone()
             })],
-            ControlRequest::Reload { by } => self.reload(witnessed(uid, by)).await,
+            ControlRequest::Reload { by } => self.reload(operator_of(uid, by)).await,
             ControlRequest::Bans => self
                 .admission
                 .bans()
@@ -221,14 +221,14 @@ impl Powers {
                 .map(ControlReply::Ban)
                 .collect(),
             ControlRequest::Lift { network, by } => {
-                self.lift(network.as_deref(), &witnessed(uid, by))
+                self.lift(network.as_deref(), &operator_of(uid, by))
             }
             ControlRequest::Kill {
                 ids,
                 user,
                 reason,
                 by,
-            } => self.kill(&ids, user.as_deref(), reason, &witnessed(uid, by)),
+            } => self.kill(&ids, user.as_deref(), reason, &operator_of(uid, by)),
         };
         if !matches!(replies.last(), Some(ControlReply::Refused { .. })) {
             replies.push(ControlReply::Done);
@@ -265,18 +265,18 @@ impl Powers {
             "{name} cannot use any files before the server is restarted: its sandbox excludes {} (sandbox.homes)",
             home.display()
         );
-        (!sandbox.has_home(&home)).then_some(ControlReply::Told { text })
+        (!sandbox.has_home(&home)).then_some(ControlReply::Message { text })
     }
 
     /// Records an operator's action in the audit log.
-    fn note(&self, event: &Event<'_>) {
-        self.reload.context().borrow().audit().note(None, event);
+    fn record(&self, event: &Event<'_>) {
+        self.reload.context().borrow().audit().record(None, event);
     }
 
     async fn reload(&self, by: Operator) -> Vec<ControlReply> {
         match self.reload.reload(Some(by)).await {
             Ok(lines) => {
-                let told = lines.into_iter().map(|text| ControlReply::Told { text });
+                let told = lines.into_iter().map(|text| ControlReply::Message { text });
                 told.collect()
             }
             // Configuration faults take several lines, each starting with its position.
@@ -291,7 +291,7 @@ impl Powers {
             Ok(network) => {
                 let lifted = self.admission.lift(network);
                 for ban in &lifted {
-                    self.note(&Event::Lift {
+                    self.record(&Event::Lift {
                         source: &ban.source.to_string(),
                         operator: by.clone(),
                     });
@@ -354,8 +354,8 @@ impl Powers {
         ending.extend(user.map_or_else(Vec::new, |user| self.sessions.of(user)));
         let words = reason.clone().unwrap_or_else(|| ENDED.to_owned());
         for open in ending {
-            open.end(&words);
-            self.note(&Event::Kill {
+            open.close(&words);
+            self.record(&Event::Kill {
                 killed: open.id,
                 name: open.session.user(),
                 reason: reason.as_deref(),
@@ -391,20 +391,20 @@ fn show(open: &RegisteredSession) -> OpenSession {
         since: time::rfc3339(open.since),
         uploaded: totals.uploads.bytes,
         downloaded: totals.downloads.bytes,
-        transfers: moving(&open.session),
+        transfers: transfers(&open.session),
     }
 }
 
 /// Returns a session's files with transferred bytes, without those that are only open.
-fn moving(session: &Session) -> Vec<Moving> {
+fn transfers(session: &Session) -> Vec<ActiveTransfer> {
     let under_way = session.transfers().under_way().into_iter();
     under_way
         .filter(|transfer| transfer.bytes() > 0)
-        .map(|transfer| Moving {
+        .map(|transfer| ActiveTransfer {
             path: String::from_utf8_lossy(&transfer.path().absolute()).into_owned(),
             direction: match transfer.direction() {
-                Direction::Upload => Way::Upload,
-                Direction::Download => Way::Download,
+                Direction::Upload => TransferDirection::Upload,
+                Direction::Download => TransferDirection::Download,
             },
             offset: transfer.offset(),
             bytes: transfer.bytes(),

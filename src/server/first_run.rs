@@ -33,7 +33,7 @@ pub(super) async fn make_account(
     let Some(account) = accounts.add_first(new).await? else {
         return Ok(None);
     };
-    audit.note(
+    audit.record(
         None,
         &Event::Account {
             action: AccountAction::Add,

@@ -30,7 +30,7 @@ use self::listen::accept::Acceptor;
 use self::listen::memory::MemoryWatch;
 use self::listen::shard::Shard;
 use self::listen::sockets::listeners;
-use self::reload::{Reload, note_declared};
+use self::reload::{Reload, record_declared};
 use self::supervisor::Supervisor;
 use self::telemetry::FileSystems;
 use self::telemetry::Process;
@@ -96,7 +96,7 @@ fn serve_with(config: Config, log: &Log) -> anyhow::Result<()> {
         process: Arc::new(Process::open()),
         sandbox: sandbox::raise(&config, accounts.homes)?,
     };
-    log.let_nobody_wait()?;
+    log.start_thread()?;
     on_a_runtime(run(config, log.clone(), prepared))
 }
 
@@ -135,7 +135,7 @@ async fn prepare_accounts(config: &Config) -> anyhow::Result<PreparedAccounts> {
     let accounts = Accounts::open_alone(config.accounts(), &alone).await?;
     let declared = accounts.declare(config.accounts()).await;
     let declared = declared.map_err(|failure| config.with_places(failure))?;
-    declared.told().iter().for_each(|line| info!("{line}"));
+    declared.summary().iter().for_each(|line| info!("{line}"));
     let mut homes = accounts.homes_elsewhere().await?;
     if let Some(home) = config.guest.home.as_ref().filter(|_| config.guest.enabled)
         // The guest's current home is not checked: its disk may hang.
@@ -251,8 +251,8 @@ async fn run(config: Config, log: Log, prepared: PreparedServer) -> anyhow::Resu
     }
     ledgers.begin_serving().await?;
     let version = env!("CARGO_PKG_VERSION");
-    audit.note(None, &Event::Start { version });
-    note_declared(&audit, &declared);
+    audit.record(None, &Event::Start { version });
+    record_declared(&audit, &declared);
     let failed_logins = reload.context().borrow().failed_logins().clone();
     let mut beside = JoinSet::new();
     beside.spawn(live.clone().run());
@@ -294,7 +294,7 @@ async fn run(config: Config, log: Log, prepared: PreparedServer) -> anyhow::Resu
     if let Some(telling) = telling {
         telling.abort();
     }
-    audit.note(None, &Event::Stop);
+    audit.record(None, &Event::Stop);
     // At the same time, since the audit log may be on another disk.
     let (_, _, ended) = tokio::join!(
         spawn_blocking(move || writer.map(|writer| writer.finish(FAREWELL))),

@@ -110,7 +110,7 @@ impl Reload {
                     message: &lines.join("\n"),
                     operator,
                 };
-                this.context.borrow().audit().note(None, &reload);
+                this.context.borrow().audit().record(None, &reload);
             }
             outcome
         });
@@ -149,7 +149,7 @@ impl Reload {
         let context = self.context.borrow().renewed(&new, keys);
         let declared = prepared.commit().await?;
         // Nothing fails from here on.
-        note_declared(context.audit(), &declared);
+        record_declared(context.audit(), &declared);
         context.share_out(&new);
         let (ipv4, ipv6) = (new.admission.ipv4_prefix, new.admission.ipv6_prefix);
         context.audit().count_sources_by(ipv4, ipv6);
@@ -158,9 +158,9 @@ impl Reload {
         self.admission.set(new.admission.clone());
         self.allow(old.server.max_connections, new.server.max_connections);
         let mut lines = self.tell(&old, &new);
-        lines.extend(declared.told());
+        lines.extend(declared.summary());
         self.config.send_replace(Arc::new(new));
-        self.live.apply_all(declared.touched()).await;
+        self.live.apply_all(declared.affected()).await;
         Ok(lines)
     }
 
@@ -212,7 +212,7 @@ impl Reload {
 }
 
 /// Records changes of declared users in the audit log.
-pub(super) fn note_declared(audit: &Audit, declared: &Declared) {
+pub(super) fn record_declared(audit: &Audit, declared: &Declared) {
     for (action, users, message) in [
         (
             AccountAction::Add,
@@ -237,7 +237,7 @@ pub(super) fn note_declared(audit: &Audit, declared: &Declared) {
                 message,
                 operator: None,
             };
-            audit.note(None, &account);
+            audit.record(None, &account);
         }
     }
 }

@@ -97,7 +97,7 @@ fn still_moves(open: &RegisteredSession, seen: &mut HashMap<u64, Seen>) -> bool 
     };
     let moves = now.duration_since(last.at) < patience;
     if !moves {
-        open.end(STOPPING);
+        open.close(STOPPING);
     }
     moves
 }

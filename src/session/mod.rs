@@ -52,7 +52,7 @@ pub struct Session {
     member: Member,
     shares: Shares,
     hashes: Arc<Hashes>,
-    witness: Recorder,
+    recorder: Recorder,
     /// The time of the login.
     began: OnceLock<Instant>,
     /// Why the session ends, once known.
@@ -95,7 +95,7 @@ impl Session {
         member: Member,
         shares: Shares,
         hashes: Arc<Hashes>,
-        witness: Recorder,
+        recorder: Recorder,
     ) -> Self {
         let (account, basis) = proof.into_parts();
         Self {
@@ -111,8 +111,8 @@ impl Session {
             member,
             shares,
             hashes,
-            transfers: Arc::new(Transfers::new(witness.metrics().clone())),
-            witness,
+            transfers: Arc::new(Transfers::new(recorder.metrics().clone())),
+            recorder,
             began: OnceLock::new(),
             end: OnceLock::new(),
         }
@@ -120,7 +120,7 @@ impl Session {
 
     /// Returns the session's number, as in the log and the audit log.
     pub fn id(&self) -> u64 {
-        self.witness.session()
+        self.recorder.session()
     }
 
     /// Returns the account's name.
@@ -203,7 +203,7 @@ impl Session {
     }
 
     /// Records that the login is complete, or why it is refused after all.
-    pub fn tell_login(&self, login: LoginEvent<'_>) {
+    pub fn record_login(&self, login: LoginEvent<'_>) {
         let (user, peer, session) = (self.user(), self.peer(), self.id());
         let (method, key) = (login.method.name(), login.key);
         if let Some(reason) = login.reason {
@@ -213,18 +213,18 @@ impl Session {
             let _ = self.began.set(Instant::now());
             info!(user, %peer, session, method, key, "login");
         }
-        self.witness.note(&Event::Login(login));
+        self.recorder.record(&Event::Login(login));
     }
 
     /// Records why the session ends; the first reason counts.
-    pub fn note_end(&self, reason: &str) {
+    pub fn record_close_reason(&self, reason: &str) {
         // Later reasons are consequences of the first.
         let _ = self.end.set(reason.to_owned());
     }
 
     /// Returns the recorder of its events.
-    pub fn witness(&self) -> &Recorder {
-        &self.witness
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Returns the transfers in progress.
@@ -297,7 +297,7 @@ impl Drop for Session {
             reason = self.end.get().map(String::as_str),
             "logout"
         );
-        self.witness.note(&Event::Logout {
+        self.recorder.record(&Event::Logout {
             duration_ms,
             uploaded_bytes: uploads.bytes,
             uploaded_files: uploads.files,

@@ -26,7 +26,7 @@ impl Recorder {
     }
 
     /// Records an event without waiting.
-    pub fn note(&self, event: &Event<'_>) {
+    pub fn record(&self, event: &Event<'_>) {
         match event {
             Event::Refused { reason, .. } => self.metrics.refused(*reason),
             Event::Login(LoginEvent { method, ok, .. }) => self.metrics.login(*method, *ok),
@@ -34,7 +34,7 @@ impl Recorder {
             Event::Download(moved) => self.metrics.transferred(Direction::Download, moved.result),
             _ => {}
         }
-        self.audit.note(Some(&self.who), event);
+        self.audit.record(Some(&self.who), event);
     }
 
     /// Returns the session's number.

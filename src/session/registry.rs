@@ -55,49 +55,49 @@ pub struct RegisteredSession {
     pub session: Arc<Session>,
     /// The time of the login: seconds since 1970-01-01 00:00 UTC.
     pub since: i64,
-    ending: SessionEnd,
+    closer: SessionCloser,
 }
 
 impl RegisteredSession {
     /// Closes the session with this reason, unless it is closing already.
-    pub fn end(&self, words: &str) {
-        if self.ending.end(words) {
-            self.session.note_end(words);
+    pub fn close(&self, reason: &str) {
+        if self.closer.close(reason) {
+            self.session.record_close_reason(reason);
             let (user, peer) = (self.session.user(), self.session.peer());
-            info!(user, %peer, id = self.id, words, "closing a session");
+            info!(user, %peer, id = self.id, reason, "closing a session");
         }
     }
 }
 
 /// Closes one connection from outside; cheap to clone.
 #[derive(Clone)]
-pub struct SessionEnd(Arc<watch::Sender<Option<String>>>);
+pub struct SessionCloser(Arc<watch::Sender<Option<String>>>);
 
-impl Default for SessionEnd {
+impl Default for SessionCloser {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(None)))
     }
 }
 
-impl SessionEnd {
+impl SessionCloser {
     /// Closes the connection with this reason; false if it is closing already.
-    pub fn end(&self, words: &str) -> bool {
+    pub fn close(&self, reason: &str) -> bool {
         self.0.send_if_modified(|ended| {
             let first = ended.is_none();
             if first {
-                *ended = Some(words.to_owned());
+                *ended = Some(reason.to_owned());
             }
             first
         })
     }
 
     /// Waits until the connection is to be closed; returns the reason.
-    pub async fn ended(&self) -> String {
+    pub async fn closed(&self) -> String {
         let mut told = self.0.subscribe();
-        let words = told.wait_for(Option::is_some).await;
+        let reason = told.wait_for(Option::is_some).await;
         // The sender lives as long as `self`, so the wait cannot fail.
-        words
-            .map_or_else(|_| None, |words| words.clone())
+        reason
+            .map_or_else(|_| None, |reason| reason.clone())
             .unwrap_or_default()
     }
 }
@@ -131,7 +131,7 @@ impl Sessions {
         self: &Arc<Self>,
         id: u64,
         session: Arc<Session>,
-        ending: SessionEnd,
+        closer: SessionCloser,
     ) -> Result<RegistryEntry, TooMany> {
         let mut state = self.state();
         let account = session.account();
@@ -149,7 +149,7 @@ impl Sessions {
             id,
             session,
             since: time::now(),
-            ending,
+            closer,
         };
         state.open.insert(id, Arc::new(open));
         Ok(RegistryEntry {
@@ -159,7 +159,7 @@ impl Sessions {
     }
 
     /// Waits until a session may have missed a change.
-    pub async fn somebody_came_late(&self) {
+    pub async fn wait_for_late(&self) {
         self.somebody_late.notified().await;
     }
 

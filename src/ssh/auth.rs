@@ -129,7 +129,7 @@ impl Authentication {
         // One prompt has one answer (RFC 4256, section 3.4).
         let is_one = answers.next().is_none();
         let Some(Ok(password)) = password.filter(|_| is_one) else {
-            self.note_refusal(
+            self.record_refusal(
                 user,
                 &KEYBOARD_INTERACTIVE,
                 "the answer is not one password",
@@ -160,7 +160,7 @@ impl Authentication {
     pub(super) async fn offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Auth {
         let means = Means::of(offer.public_key, offer.certificate);
         let Some(blob) = self.acceptable(offer.public_key, offer.algorithm) else {
-            self.note_refusal(user, &means, ALGORITHM);
+            self.record_refusal(user, &means, ALGORITHM);
             return refused();
         };
         if let Some(refused) = self.refused_unseen(user, &means) {
@@ -200,7 +200,7 @@ impl Authentication {
     pub(super) async fn public_key(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Auth {
         let means = Means::of(key.public_key, None);
         let Some(blob) = self.acceptable(key.public_key, key.algorithm) else {
-            self.note_refusal(user, &means, ALGORITHM);
+            self.record_refusal(user, &means, ALGORITHM);
             return refused();
         };
         self.signed_by_ssh_rsa = *key.algorithm == SSH_RSA;
@@ -261,9 +261,9 @@ impl Authentication {
             Err(reason) => {
                 let text = reason.to_string();
                 self.failed
-                    .note(user, self.peer, means.method.name(), &text);
+                    .record(user, self.peer, means.method.name(), &text);
                 self.before_login.wrong();
-                self.note_refusal(user, &means, &text);
+                self.record_refusal(user, &means, &text);
                 // Only a wrong password keeps the first of two steps.
                 if !reason.is_wrong() {
                     self.given = None;
@@ -281,12 +281,12 @@ impl Authentication {
         if !self.audit.refuses_logins() {
             return None;
         }
-        self.note_refusal(user, means, "the audit log cannot be written");
+        self.record_refusal(user, means, "the audit log cannot be written");
         Some(refused())
     }
 
     /// Records a refusal in both logs.
-    fn note_refusal(&self, user: &str, means: &Means, reason: &str) {
+    fn record_refusal(&self, user: &str, means: &Means, reason: &str) {
         let (peer, method, key) = (self.peer, means.method.name(), means.key.as_deref());
         // Debug formatting escapes control characters that an unauthenticated client may have put into the
         // name.
@@ -309,7 +309,7 @@ impl Authentication {
             client: shown(self.before_login.attempts().client()),
         };
         self.metrics.login(means.method, false);
-        self.audit.note(Some(&who), &Event::Login(refused));
+        self.audit.record(Some(&who), &Event::Login(refused));
     }
 
     /// Returns the key in wire format (RFC 4253, section 6.6) if the server accepts its algorithm.
@@ -327,7 +327,7 @@ impl Authentication {
 
     fn unavailable(&self, user: &str, means: &Means, failure: &anyhow::Error) -> Auth {
         error!(peer = %self.peer, "cannot verify logins: {}", chain(failure));
-        self.note_refusal(user, means, "cannot verify logins");
+        self.record_refusal(user, means, "cannot verify logins");
         refused()
     }
 }

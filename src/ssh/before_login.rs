@@ -160,7 +160,7 @@ impl BeforeLogin {
                 seconds,
                 reason,
             };
-            audit.note(None, &event);
+            audit.record(None, &event);
         }
     }
 

@@ -27,7 +27,7 @@ use crate::io::portions::UsedUp;
 use crate::observe::audit::{self, Actor, shown};
 use crate::quota::Limits;
 use crate::session::recorder::Recorder;
-use crate::session::registry::{RegistryEntry, SessionEnd, TooMany};
+use crate::session::registry::{RegistryEntry, SessionCloser, TooMany};
 use crate::session::{ConnectedClient, Session, SessionTerms, Shares};
 use crate::values::error_chain::chain;
 use crate::values::label::Label as _;
@@ -39,7 +39,7 @@ pub(super) struct Connection {
     pub(super) context: Arc<Context>,
     pub(super) peer: SocketAddr,
     pub(super) link: Arc<ConnectionLink>,
-    pub(super) ending: SessionEnd,
+    pub(super) closer: SessionCloser,
     /// Its entry among the open sessions until the connection ends.
     pub(super) entry: Option<RegistryEntry>,
     /// Set by the login; shared with [`super::serve`], which records why the session ends.
@@ -215,7 +215,7 @@ impl Handler for Connection {
             peer: self.peer,
             session: Some(id),
         };
-        let witness = Recorder::new(context.audit.clone(), context.metrics.clone(), who);
+        let recorder = Recorder::new(context.audit.clone(), context.metrics.clone(), who);
         let client = ConnectedClient {
             address: self.peer,
             identification,
@@ -236,12 +236,12 @@ impl Handler for Connection {
             member,
             shares,
             context.hashes.clone(),
-            witness,
+            recorder,
         );
         let session = Arc::new(session);
         let entered = self.enter(id, &session);
         let refused = entered.as_ref().err().map(ToString::to_string);
-        session.tell_login(audit::LoginEvent {
+        session.record_login(audit::LoginEvent {
             ok: refused.is_none(),
             method: means.method,
             reason: refused.as_deref(),
@@ -252,15 +252,17 @@ impl Handler for Connection {
             Ok(entry) => {
                 self.entry = Some(entry);
                 let (name, from) = (&session.account().name, self.peer.ip());
-                context.accounts.note_login(name, means.method.name(), from);
+                context
+                    .accounts
+                    .record_login(name, means.method.name(), from);
             }
             Err(refused) => {
                 let (user, words) = (session.user(), refused.to_string());
                 let failed = &context.failed_logins;
-                failed.note(user, self.peer, means.method.name(), &words);
+                failed.record(user, self.peer, means.method.name(), &words);
                 // Disconnects a client that stays. The reason must be sent before the server refuses the
                 // client's next request.
-                self.ending.end(&words);
+                self.closer.close(&words);
                 return transport.disconnect(Disconnect::ByApplication, &words, "en");
             }
         }
@@ -269,7 +271,7 @@ impl Handler for Connection {
         let _ = self.session.set(session);
         self.link.logged_in();
         let keys = self.context.transports.host_keys();
-        transport.tell(rotation::TOLD, &rotation::told(keys))
+        transport.tell(rotation::ANNOUNCE, &rotation::announcement(keys))
     }
 
     async fn channel_open_session(
@@ -384,7 +386,7 @@ impl Connection {
         let place = place.map_err(|UsedUp { most }| TooMany::Connections(most))?;
         self.link.keep(place);
         let sessions = &self.context.sessions;
-        sessions.enter(id, session.clone(), self.ending.clone())
+        sessions.enter(id, session.clone(), self.closer.clone())
     }
 
     /// Grants an unknown command, too, so that its output can report the error. A certificate may force

@@ -42,7 +42,7 @@ use self::stream::{ConnectionLink, Stream};
 use crate::admission::Ticket;
 use crate::io::phase::{Phase, STOPPING, reached};
 use crate::session::Session;
-use crate::session::registry::SessionEnd;
+use crate::session::registry::SessionCloser;
 
 /// Time for a connection to close after the server has asked it to.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -57,7 +57,7 @@ pub async fn serve(
 ) {
     let _present = context.metrics.connection();
     let link = Arc::<ConnectionLink>::default();
-    let ending = SessionEnd::default();
+    let closer = SessionCloser::default();
     let (at_work, mut all_ended) = mpsc::channel(1);
     let before_login = Arc::new(BeforeLogin::new(ticket, peer, &context.login));
     let grace_time = context.login.grace_time;
@@ -76,7 +76,7 @@ pub async fn serve(
         context: context.clone(),
         peer,
         link: link.clone(),
-        ending: ending.clone(),
+        closer: closer.clone(),
         entry: None,
         session: session.clone(),
         rotation: KeyRotation::default(),
@@ -99,22 +99,22 @@ pub async fn serve(
     let told_to_end = async {
         tokio::select! {
             () = time_to_leave(&link, phases.clone()) => STOPPING.to_owned(),
-            reason = ending.ended() => reason,
+            reason = closer.closed() => reason,
         }
     };
-    let note_end = |reason: &str| {
+    let record_close_reason = |reason: &str| {
         if let Some(session) = session.get() {
-            session.note_end(reason);
+            session.record_close_reason(reason);
         }
     };
     let outcome = tokio::select! {
         outcome = &mut running => {
             before_login.settle(outcome.as_ref().err(), &context.audit);
-            note_end(&reason_of_end(&outcome));
+            record_close_reason(&reason_of_end(&outcome));
             outcome
         }
         reason = told_to_end => {
-            note_end(&reason);
+            record_close_reason(&reason);
             let goodbye = running.handle();
             let told = goodbye.disconnect(Disconnect::ByApplication, reason, "en".into());
             let _ = tokio::time::timeout(FAREWELL, async {

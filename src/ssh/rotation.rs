@@ -9,7 +9,7 @@ use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{Algorithm, HashAlg, PrivateKey};
 
 /// The server announces its keys.
-pub(super) const TOLD: &str = "hostkeys-00@openssh.com";
+pub(super) const ANNOUNCE: &str = "hostkeys-00@openssh.com";
 /// The client requests proofs. The name is part of the signed data.
 pub(super) const PROVE: &str = "hostkeys-prove-00@openssh.com";
 /// Requests for proofs that one connection may send; a client sends one. Signing costs CPU.
@@ -66,7 +66,7 @@ impl KeyRotation {
 }
 
 /// Encodes the announcement of all keys.
-pub(super) fn told(keys: &[PrivateKey]) -> Vec<u8> {
+pub(super) fn announcement(keys: &[PrivateKey]) -> Vec<u8> {
     let mut told = Vec::new();
     for key in keys {
         // A key that was parsed can be encoded.

@@ -71,7 +71,7 @@ impl Vfs {
     /// Returns a guard if the file can be closed now: it was opened here, still has a name, and needs no
     /// hash for the audit log. Nobody removes its name while the guard is held.
     pub fn can_close_now(&self, file: &OpenFile) -> Option<RwLockReadGuard<'_, ()>> {
-        if !file.from_memory || self.session.witness().wants_hashes() {
+        if !file.from_memory || self.session.recorder().wants_hashes() {
             return None;
         }
         let opening = self.ledger().opening_now()?;

@@ -59,7 +59,7 @@ impl Vfs {
             Ok(_) => {
                 debug!(user, session, "{deed}");
                 if let Some(event) = deed.event() {
-                    self.session.witness().note(&event);
+                    self.session.recorder().record(&event);
                 }
             }
             Err(error) => {
@@ -73,7 +73,7 @@ impl Vfs {
                     debug!(user, session, %error, "{deed} failed");
                 }
                 if let Some(reason) = refusal {
-                    self.session.witness().note(&Event::Refused {
+                    self.session.recorder().record(&Event::Refused {
                         action: deed.name(),
                         path: text(deed.path()),
                         reason,

@@ -33,7 +33,7 @@ impl Vfs {
 
     /// Records the transfers of a file, immediately unless an unknown hash is required.
     pub(super) fn record_or_hash(&self, path: &VPath, inode: (u64, u64), mut moves: Moves) {
-        let wants_hashes = self.session.witness().wants_hashes();
+        let wants_hashes = self.session.recorder().wants_hashes();
         let is_hashed = wants_hashes && moves.complete().next().is_some();
         let hashing = is_hashed.then(|| self.open_to_record(path, inode));
         match hashing.flatten() {
@@ -73,7 +73,7 @@ impl Vfs {
         let upload = moves.upload.map(Event::Upload);
         let download = moves.download.map(Event::Download);
         for event in [upload, download].into_iter().flatten() {
-            self.session.witness().note(&event);
+            self.session.recorder().record(&event);
         }
     }
 }

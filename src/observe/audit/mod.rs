@@ -139,7 +139,7 @@ impl Audit {
     }
 
     /// Records an event without waiting.
-    pub fn note(&self, who: Option<&Actor>, event: &Event<'_>) {
+    pub fn record(&self, who: Option<&Actor>, event: &Event<'_>) {
         let Some(open) = &self.0 else {
             return;
         };

@@ -46,7 +46,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts logging in this format. Logging threads wait for the reader until [`Log::let_nobody_wait`].
+    /// Starts logging in this format. Logging threads wait for the reader until [`Log::start_thread`].
     ///
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl Log {
     ///
     ///
     /// The thread cannot be started.
-    pub fn let_nobody_wait(&self) -> anyhow::Result<()> {
+    pub fn start_thread(&self) -> anyhow::Result<()> {
         // Otherwise a panicking thread writes its message itself and waits for the reader.
         panic::set_hook(Box::new(|panic| {
             let (thread, trace) = (thread::current(), Backtrace::capture());

@@ -335,8 +335,13 @@ fn word(event: &Value, name: &str) -> Option<String> {
 }
 
 /// Records that an account was changed. `message` is the command's output.
-pub(super) fn note_account(config: &Config, action: AccountAction, name: &UserName, message: &str) {
-    note(
+pub(super) fn record_account(
+    config: &Config,
+    action: AccountAction,
+    name: &UserName,
+    message: &str,
+) {
+    record(
         config,
         &Event::Account {
             action,
@@ -349,7 +354,7 @@ pub(super) fn note_account(config: &Config, action: AccountAction, name: &UserNa
 
 /// Records what a command has done, while a server may be running. The change is already made, so a failure
 /// to record it is reported and does not fail the command.
-fn note(config: &Config, event: &Event<'_>) {
+fn record(config: &Config, event: &Event<'_>) {
     if !config.audit.enabled {
         return;
     }

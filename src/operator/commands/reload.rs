@@ -15,7 +15,7 @@ pub async fn run(data: &Path) -> anyhow::Result<()> {
     let mut text = String::new();
     let by = audit::operator();
     for reply in server.ask(ControlRequest::Reload { by }).await? {
-        if let ControlReply::Told { text: line } = reply {
+        if let ControlReply::Message { text: line } = reply {
             text.push_str(&format!("{line}\n"));
         }
     }

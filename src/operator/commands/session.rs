@@ -6,7 +6,9 @@ use super::audit;
 use super::user::user_name;
 use super::view::json;
 use crate::config::Config;
-use crate::control::{ControlReply, ControlRequest, Moving, OpenSession, RunningServer, Way};
+use crate::control::{
+    ActiveTransfer, ControlReply, ControlRequest, OpenSession, RunningServer, TransferDirection,
+};
 use crate::operator::cli;
 use crate::operator::output;
 use crate::values::units::show_rounded;
@@ -43,8 +45,8 @@ async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<Str
     ];
     let mut rows = vec![titles.map(str::to_owned)];
     for session in sessions {
-        let mut moving = session.transfers.iter();
-        let [file, moved, speed] = moving.next().map(progress).unwrap_or_default();
+        let mut transfers = session.transfers.iter();
+        let [file, moved, speed] = transfers.next().map(progress).unwrap_or_default();
         let client = output::visible(&session.client);
         rows.push([
             session.id.to_string(),
@@ -57,7 +59,7 @@ async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<Str
             speed,
         ]);
         // Further files of the session follow below.
-        rows.extend(moving.map(progress).map(|[file, moved, speed]| {
+        rows.extend(transfers.map(progress).map(|[file, moved, speed]| {
             let empty = String::new;
             let no = [empty(), empty(), empty(), empty(), empty()];
             let [id, user, peer, client, since] = no;
@@ -68,17 +70,17 @@ async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<Str
 }
 
 /// Formats a transfer: file, progress, rate.
-fn progress(moving: &Moving) -> [String; 3] {
-    let way = match moving.direction {
-        Way::Upload => "up",
-        Way::Download => "down",
+fn progress(transfers: &ActiveTransfer) -> [String; 3] {
+    let way = match transfers.direction {
+        TransferDirection::Upload => "up",
+        TransferDirection::Download => "down",
     };
-    let moved = show_rounded(moving.offset.saturating_add(moving.bytes));
-    let percent = moving.percent();
+    let moved = show_rounded(transfers.offset.saturating_add(transfers.bytes));
+    let percent = transfers.percent();
     [
-        format!("{way} {}", output::visible(&moving.path)),
+        format!("{way} {}", output::visible(&transfers.path)),
         percent.map_or_else(|| moved.clone(), |percent| format!("{moved} ({percent}%)")),
-        format!("{}/s", show_rounded(moving.speed())),
+        format!("{}/s", show_rounded(transfers.speed())),
     ]
 }
 

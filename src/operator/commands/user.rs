@@ -48,13 +48,13 @@ pub async fn run(config: &Config, command: cli::UserCommand) -> anyhow::Result<(
     // A command that failed half-way may have changed something.
     if let Some((action, name)) = change {
         // A new account has no sessions, but the server may not be able to reach its home.
-        let told = RunningServer::tell_changed(&config.server.data, &name).await;
+        let told = RunningServer::notify_changed(&config.server.data, &name).await;
         if result.is_ok() || !done.is_empty() {
             done.push_str(&told);
             let failure = result.as_ref().err();
             let failure = failure.map(|failure| format!("then failed: {failure:#}"));
             let message = done.clone() + &failure.unwrap_or_default();
-            audit::note_account(config, action, &name, &message);
+            audit::record_account(config, action, &name, &message);
         }
     }
     output::print(&done)?;
@@ -367,7 +367,7 @@ async fn remove(
         return Ok(());
     }
     let data = &config.server.data;
-    let told = RunningServer::tell_changed(data, name).await;
+    let told = RunningServer::notify_changed(data, name).await;
     *done = format!("Removed {name}\n{told}");
     remove_home::delete(data, name, home).await?;
     *done = format!("Removed {name} and the home {shown}\n{told}");

@@ -7,7 +7,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Cell, Paragraph, Row as TableRow, Table, TableState};
 
 use super::model::{Both, ShownAccount, TopRow, View};
-use crate::control::{FailedLoginEntry, Moving, OpenSession, Way};
+use crate::control::{ActiveTransfer, FailedLoginEntry, OpenSession, TransferDirection};
 use crate::operator::output::visible;
 use crate::values::units::show_rounded;
 
@@ -121,7 +121,7 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
             speed: both,
         } = row;
         // The newest file is the most telling.
-        let moving = session.transfers.last();
+        let transfers = session.transfers.last();
         let mut cells = vec![session.id.to_string(), session.user.clone()];
         if !is_narrow {
             cells.push(session.peer.clone());
@@ -132,8 +132,8 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
             cells.extend([visible(software(session)), time.to_owned()]);
         }
         cells.extend([
-            moving.map_or_else(String::new, file),
-            moving.map_or_else(String::new, |moving| progress(moving, is_narrow)),
+            transfers.map_or_else(String::new, file),
+            transfers.map_or_else(String::new, |transfers| progress(transfers, is_narrow)),
             speed(both.sum()),
         ]);
         TableRow::new(cells.into_iter().map(Cell::from))
@@ -168,20 +168,20 @@ fn fit(columns: &[(&str, usize, usize)], room: u16) -> Vec<Constraint> {
     columns.iter().map(width).collect()
 }
 
-fn file(moving: &Moving) -> String {
-    let way = match moving.direction {
-        Way::Upload => "up",
-        Way::Download => "down",
+fn file(transfers: &ActiveTransfer) -> String {
+    let way = match transfers.direction {
+        TransferDirection::Upload => "up",
+        TransferDirection::Download => "down",
     };
-    format!("{way} {}", visible(&moving.path))
+    format!("{way} {}", visible(&transfers.path))
 }
 
-fn progress(moving: &Moving, is_narrow: bool) -> String {
-    match moving.percent() {
+fn progress(transfers: &ActiveTransfer, is_narrow: bool) -> String {
+    match transfers.percent() {
         Some(percent) if is_narrow => format!("{percent}%"),
         Some(percent) => format!("{} {percent:>3}%", bar(percent)),
         None if is_narrow => String::new(),
-        None => show_rounded(moving.offset.saturating_add(moving.bytes)),
+        None => show_rounded(transfers.offset.saturating_add(transfers.bytes)),
     }
 }
 

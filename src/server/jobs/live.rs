@@ -75,7 +75,7 @@ impl Live {
         loop {
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
-                () = self.sessions.somebody_came_late() => {}
+                () = self.sessions.wait_for_late() => {}
             }
             if let Err(failure) = self.look(&mut changes).await
                 && let Some(times) = failures.now()
@@ -152,7 +152,7 @@ impl Live {
         for open in self.sessions.of(name.as_str()) {
             match goes_on(&open.session, standing.as_ref()) {
                 Err(words) => {
-                    open.end(words);
+                    open.close(words);
                     // A session that is already closing counts, too: [`Live::run`] may have closed it
                     // before this call.
                     outcome.ended += 1;
@@ -184,9 +184,9 @@ impl Live {
         for open in self.sessions.all() {
             let account = open.session.account();
             if account.settings.rules.has_expired(now) {
-                open.end(EXPIRED);
+                open.close(EXPIRED);
             } else if open.session.has_expired(now) {
-                open.end("The key or certificate of this session has expired");
+                open.close("The key or certificate of this session has expired");
             }
         }
     }
@@ -210,9 +210,9 @@ impl Live {
             for (open, refusal) in open.iter().zip(refusals) {
                 match refusal {
                     Some(LoginRefusal::Revoked) => {
-                        open.end("The key of this session has been revoked")
+                        open.close("The key of this session has been revoked")
                     }
-                    Some(_) => open.end("The certificate of this session is no longer trusted"),
+                    Some(_) => open.close("The certificate of this session is no longer trusted"),
                     None => continue,
                 };
             }

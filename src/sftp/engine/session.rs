@@ -103,7 +103,7 @@ impl Engine {
     }
 
     pub(super) fn count(&self, packet_type: u8, began: Instant) {
-        let metrics = self.session().witness().metrics();
+        let metrics = self.session().recorder().metrics();
         metrics.request(counted_as(packet_type), began.elapsed());
     }
 

@@ -103,7 +103,7 @@ struct Removal {
 }
 
 impl Removal {
-    fn note(&mut self, directory: &OwnedFd, name: &CStr, cause: Error) {
+    fn record(&mut self, directory: &OwnedFd, name: &CStr, cause: Error) {
         // A location too deep for a path is reported by its last name.
         let directory = path_of(directory).unwrap_or_else(|_| b"...".to_vec());
         let path = [directory.as_slice(), b"/", name.to_bytes()].concat();
@@ -122,7 +122,7 @@ impl Visitor for Removal {
         match unlinkat(directory, name, AtFlags::REMOVEDIR) {
             // If it is no directory any more, it is removed with its level.
             Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => {}
-            Err(_) => self.note(directory, name, cause),
+            Err(_) => self.record(directory, name, cause),
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Visitor for Removal {
                 Ok(()) | Err(Errno::NOENT) => {}
                 // A directory that could not be entered, or was filled behind the walk.
                 Err(Errno::NOTEMPTY | Errno::EXIST | Errno::BUSY) if is_directory => {}
-                Err(errno) => self.note(directory, name, errno.into()),
+                Err(errno) => self.record(directory, name, errno.into()),
             }
             Ok(ControlFlow::Continue(()))
         })?;
