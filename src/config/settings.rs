@@ -12,7 +12,7 @@ use crate::accounts::{
     AccountOptions, DeclaredUser, GuestOptions, LoginOptions, RefusedUsers, UserName,
 };
 use crate::admission;
-use crate::observe::audit::{LogRotation, Policy, Trail};
+use crate::observe::audit::{LogRotation, Policy, AuditLog};
 use crate::observe::log::LogFormat;
 use crate::rules::{Bandwidth, Network};
 
@@ -87,8 +87,8 @@ impl Config {
     }
 
     /// Returns the location of the audit log.
-    pub fn trail(&self) -> Trail {
-        Trail::new(&self.server.data, self.audit.rotation)
+    pub fn audit_log(&self) -> AuditLog {
+        AuditLog::new(&self.server.data, self.audit.rotation)
     }
 
     /// Returns the absolute path of the file, or a note that there is none.

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_proof_is_a_signature_of_the_name_the_session_and_the_key() {
         let keys = [key(), key()];
-        let asked = told(&keys);
+        let asked = announcement(&keys);
         let proofs = KeyRotation::default().prove(&keys, &asked, b"session");
         let proofs = proofs.unwrap();
         let blobs = strings(&asked).unwrap();
@@ -132,9 +132,9 @@ mod tests {
     #[test]
     fn what_is_no_own_key_is_not_signed_and_nothing_is_signed_without_end() {
         let keys = [key()];
-        let own = told(&keys);
+        let own = announcement(&keys);
         let mut rotation = KeyRotation::default();
-        assert_eq!(rotation.prove(&keys, &told(&[key()]), b"s"), None);
+        assert_eq!(rotation.prove(&keys, &announcement(&[key()]), b"s"), None);
         assert_eq!(rotation.prove(&keys, &own.repeat(2), b"s"), None);
         let cut = own.get(..own.len() - 1).unwrap();
         assert_eq!(rotation.prove(&keys, cut, b"s"), None);

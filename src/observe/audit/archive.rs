@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use super::event::AuditStream;
-use super::trail::{Old, current_file, number_of, old_files, old_name};
+use super::log_files::{Old, current_file, number_of, old_files, old_name};
 use crate::database::copy_to_new;
 use crate::values::time::now;
 

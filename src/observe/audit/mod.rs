@@ -13,7 +13,7 @@ mod floods;
 mod queue;
 mod read;
 mod text;
-mod trail;
+mod log_files;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,7 +33,7 @@ use crate::io::by_account::ByAccount;
 pub use self::archive::{copy_files, is_log, restore_files};
 pub use self::event::{AccountAction, Actor, Event, KINDS, LoginEvent, Moved, Operator, shown};
 pub use self::read::AuditReader;
-pub use self::trail::{LogRotation, Trail};
+pub use self::log_files::{LogRotation, AuditLog};
 
 /// Bytes of events of each stream that may wait for a disk; further events are lost and counted. An account
 /// may have half of what the others leave, so that its flood does not cost others their events.
@@ -91,7 +91,7 @@ impl Audit {
     ///
     ///
     /// The thread cannot be started. Files that cannot be written are reported in the log.
-    pub fn start(trail: Trail, policy: Policy) -> anyhow::Result<(Self, Writer)> {
+    pub fn start(log: AuditLog, policy: Policy) -> anyhow::Result<(Self, Writer)> {
         let shared = Arc::new(AuditShared {
             born: Instant::now(),
             access: StreamQueue::default(),
@@ -110,7 +110,7 @@ impl Audit {
         thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || {
-                writer::run(&trail, &jobs, &for_thread);
+                writer::run(&log, &jobs, &for_thread);
                 // The receiver may have stopped waiting.
                 let _ = told.send(());
             })

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::event::AuditStream;
-use super::trail::{Old, current_file, old_files, time_of};
+use super::log_files::{Old, current_file, old_files, time_of};
 
 /// Reads the audit log line by line, and follows it into new files.
 pub struct AuditReader {

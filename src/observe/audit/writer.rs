@@ -12,8 +12,8 @@ use tracing::{error, info};
 
 use super::event::{self, AuditStream, Event};
 use super::queue::{AuditJob, AuditShared, WaitingBytes};
-use super::trail::Trail;
-use super::trail::{Current, LogFiles};
+use super::log_files::AuditLog;
+use super::log_files::{Current, LogFiles};
 
 /// Approximate bytes that are written together.
 const BATCH: usize = 256 << 10;
@@ -51,13 +51,13 @@ struct Pen<'a> {
 }
 
 /// Writes until it is told to end, or all senders are gone.
-pub(super) fn run(trail: &Trail, jobs: &Receiver<AuditJob>, shared: &AuditShared) {
+pub(super) fn run(log: &AuditLog, jobs: &Receiver<AuditJob>, shared: &AuditShared) {
     let mut pen = Pen {
         jobs,
         shared,
         outputs: AuditStream::ALL.map(|stream| AuditOutput {
             stream,
-            files: trail.files(stream),
+            files: log.files(stream),
             current: None,
             lines: Vec::new(),
             owners: VecDeque::new(),

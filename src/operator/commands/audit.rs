@@ -358,7 +358,7 @@ fn record(config: &Config, event: &Event<'_>) {
     if !config.audit.enabled {
         return;
     }
-    if let Err(failure) = config.trail().append(event) {
+    if let Err(failure) = config.audit_log().append(event) {
         output::complain(&format!(
             "landfall: done, but not recorded in the audit log: {failure}"
         ));

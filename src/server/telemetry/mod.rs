@@ -33,7 +33,7 @@ pub(super) fn start_audit(config: &Config) -> anyhow::Result<(Audit, Option<Writ
     if !config.audit.enabled {
         return Ok((Audit::off(), None));
     }
-    let (audit, writer) = Audit::start(config.trail(), config.audit.policy)?;
+    let (audit, writer) = Audit::start(config.audit_log(), config.audit.policy)?;
     audit.count_sources_by(config.admission.ipv4_prefix, config.admission.ipv6_prefix);
     Ok((audit, Some(writer)))
 }

@@ -34,7 +34,7 @@ pub struct LogRotation {
 
 /// The audit log in a folder.
 #[derive(Debug, Clone)]
-pub struct Trail {
+pub struct AuditLog {
     folder: PathBuf,
     rotation: LogRotation,
 }
@@ -62,7 +62,7 @@ pub(super) struct Old {
     pub(super) path: PathBuf,
 }
 
-impl Trail {
+impl AuditLog {
     /// Makes it for an existing folder.
     pub fn new(folder: &Path, rotation: LogRotation) -> Self {
         Self {
