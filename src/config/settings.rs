@@ -12,7 +12,7 @@ use crate::accounts::{
     AccountOptions, DeclaredUser, GuestOptions, LoginOptions, RefusedUsers, UserName,
 };
 use crate::admission;
-use crate::observe::audit::{LogRotation, Policy, AuditLog};
+use crate::observe::audit::{AuditLog, LogRotation, Policy};
 use crate::observe::log::LogFormat;
 use crate::rules::{Bandwidth, Network};
 

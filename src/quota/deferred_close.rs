@@ -9,29 +9,29 @@
 use std::sync::{Arc, RwLockReadGuard};
 use std::time::Instant;
 
+use super::deferred_files::{DEFERRED_AT_MOST, DeferredFile, MOST};
 use super::ledger::Ledger;
 use super::locks::lock;
-use super::spent_files::{MOST, SPENT_AT_MOST, Spent};
 
 impl Ledger {
     /// Keeps an unused file, which has a name, open until there is time to close it.
-    pub fn close_later(&self, _opening: &RwLockReadGuard<'_, ()>, spent: Spent) {
-        let mut waiting = lock(&self.spent.0);
-        waiting.files.push(spent);
+    pub fn close_later(&self, _opening: &RwLockReadGuard<'_, ()>, deferred: DeferredFile) {
+        let mut waiting = lock(&self.deferred.0);
+        waiting.files.push(deferred);
         waiting.since.get_or_insert_with(Instant::now);
     }
 
     /// Returns whether unused files are open.
-    pub fn has_spent(&self) -> bool {
-        !lock(&self.spent.0).files.is_empty()
+    pub fn has_deferred(&self) -> bool {
+        !lock(&self.deferred.0).files.is_empty()
     }
 
     /// Returns a closer if it is time to close them and nobody else is about to; the caller must use it.
-    pub fn must_close_spent(self: &Arc<Self>) -> Option<Closer> {
-        let mut waiting = lock(&self.spent.0);
+    pub fn must_close_deferred(self: &Arc<Self>) -> Option<Closer> {
+        let mut waiting = lock(&self.deferred.0);
         let is_late = waiting
             .since
-            .is_some_and(|since| since.elapsed() >= SPENT_AT_MOST);
+            .is_some_and(|since| since.elapsed() >= DEFERRED_AT_MOST);
         let must = (waiting.files.len() >= MOST || is_late) && !waiting.awaited;
         must.then(|| {
             waiting.awaited = true;
@@ -40,10 +40,10 @@ impl Ledger {
     }
 
     /// Closes them, which may wait for a disk.
-    pub fn close_spent(&self) {
-        if self.has_spent() {
+    pub fn close_deferred(&self) {
+        if self.has_deferred() {
             let _opening = self.opening();
-            self.spent.close();
+            self.deferred.close();
         }
     }
 }
@@ -54,12 +54,12 @@ pub struct Closer(Arc<Ledger>);
 impl Closer {
     /// Closes the files, which may wait for a disk.
     pub fn close(self) {
-        self.0.close_spent();
+        self.0.close_deferred();
     }
 }
 
 impl Drop for Closer {
     fn drop(&mut self) {
-        lock(&self.0.spent.0).awaited = false;
+        lock(&self.0.deferred.0).awaited = false;
     }
 }

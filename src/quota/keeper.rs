@@ -1,4 +1,4 @@
-//! Usage figures in the database: all SQL about usage, and the one task that runs it, which keeps reads and
+//! Usage in the database: all SQL about usage, and the one task that runs it, which keeps reads and
 //! writes of an account in order.
 
 use std::path::{Path, PathBuf};
@@ -108,14 +108,14 @@ impl Keeper {
     }
 
     /// Publishes the current usage for the operator's commands while it changes.
-    pub(super) fn publish(&self, figures: impl IntoIterator<Item = (String, PathBuf, Usage)>) {
-        let figures: Vec<_> = figures
+    pub(super) fn publish(&self, usage: impl IntoIterator<Item = (String, PathBuf, Usage)>) {
+        let usage: Vec<_> = usage
             .into_iter()
             .map(|(user, home, used)| (LedgerKey::new(&user, &home), used))
             .collect();
-        if !figures.is_empty() {
+        if !usage.is_empty() {
             // Without a task the server is stopping.
-            let _ = self.jobs.send(KeeperJob::Publish(figures));
+            let _ = self.jobs.send(KeeperJob::Publish(usage));
         }
     }
 
@@ -196,8 +196,8 @@ async fn carry_out(database: &Database, relaxed: &mut Relaxed, job: KeeperJob) {
                 warn!(user, "cannot save the count of a home: {}", chain(&failure));
             }
         }
-        KeeperJob::Publish(figures) => {
-            let told = relaxed.run(database, async |to| publish(to, &figures).await);
+        KeeperJob::Publish(usage) => {
+            let told = relaxed.run(database, async |to| publish(to, &usage).await);
             if let Err(failure) = told.await {
                 warn!("cannot publish the current usage: {}", chain(&failure));
             }
@@ -306,10 +306,10 @@ async fn save_provisional(
 
 async fn publish(
     connection: &mut SqliteConnection,
-    figures: &[(LedgerKey, Usage)],
+    usage: &[(LedgerKey, Usage)],
 ) -> anyhow::Result<()> {
     let mut transaction = connection.begin().await?;
-    for (who, used) in figures {
+    for (who, used) in usage {
         with_figures(
             "UPDATE account_usage SET bytes = $3, files = $4
              WHERE account = $1 AND home = $2 AND NOT clean",

@@ -6,10 +6,10 @@ use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWrit
 use tracing::{error, warn};
 
 use super::books::{Books, CountState, fits};
+use super::deferred_files::DeferredFiles;
 use super::inodes::OpenInodes;
 use super::keeper::{Keeper, StoredUsage};
 use super::locks::{lock, read};
-use super::spent_files::SpentFiles;
 use super::usage::{Limits, Usage};
 use crate::error::Error;
 use crate::values::error_chain::chain;
@@ -22,7 +22,7 @@ pub struct Ledger {
     pub(super) gate: RwLock<()>,
     pub(super) names: RwLock<()>,
     pub(super) open: Mutex<OpenInodes>,
-    pub(super) spent: SpentFiles,
+    pub(super) deferred: DeferredFiles,
     pub(super) books: Mutex<Books>,
     pub(super) counted: Condvar,
 }
@@ -37,7 +37,7 @@ impl Ledger {
             gate: RwLock::default(),
             names: RwLock::default(),
             open: Mutex::default(),
-            spent: SpentFiles::default(),
+            deferred: DeferredFiles::default(),
             books: Mutex::new(Books {
                 used: saved.map_or_else(Usage::default, |kept| kept.used),
                 limits: Limits::default(),
@@ -215,7 +215,7 @@ impl<'a> Change<'a> {
     pub fn names(&self) -> RwLockWriteGuard<'a, ()> {
         let names = self.ledger.names.write();
         let names = names.unwrap_or_else(PoisonError::into_inner);
-        self.ledger.spent.close();
+        self.ledger.deferred.close();
         names
     }
 

@@ -11,11 +11,11 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::books::CountState;
-use super::figures;
 use super::keeper::StoredUsage;
 use super::keeper::{self, AccountHome, Keeper};
 use super::ledger::Ledger;
 use super::locks::lock;
+use super::stored_usage;
 use super::usage::{Limits, Usage};
 use crate::database::Database;
 use crate::error::Error;
@@ -62,10 +62,10 @@ impl Drop for Member {
         self.ledger.leave();
         // Each session closes its unused files at its end, unless it panicked.
         match Handle::try_current() {
-            Ok(runtime) if self.ledger.has_spent() => {
+            Ok(runtime) if self.ledger.has_deferred() => {
                 let (ledgers, ledger) = (self.ledgers.clone(), self.ledger.clone());
                 runtime.spawn_blocking(move || {
-                    ledger.close_spent();
+                    ledger.close_deferred();
                     ledgers.forget_idle(&ledger.home);
                 });
             }
@@ -186,7 +186,7 @@ impl Ledgers {
         let (Some((first, _)), Some((last, _))) = (homes.first(), homes.last()) else {
             return Ok(homes);
         };
-        let known = figures::figures_between(&self.database, first, last).await?;
+        let known = stored_usage::stored_usage_between(&self.database, first, last).await?;
         let is_known =
             |(user, home): &AccountHome| known.get(user).is_some_and(|(of, _)| of == home);
         Ok(homes.into_iter().filter(|home| !is_known(home)).collect())

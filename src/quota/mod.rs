@@ -16,23 +16,23 @@
 
 mod books;
 mod deferred_close;
-mod figures;
+mod deferred_files;
 mod inodes;
 mod keeper;
 mod ledger;
 mod ledgers;
 mod locks;
-mod spent_files;
+mod stored_usage;
 #[cfg(test)]
 mod tests;
 mod tracked;
 mod usage;
 
 pub use self::deferred_close::Closer;
-pub use self::figures::{figures_of, figures_of_all};
+pub use self::deferred_files::{DEFERRED_AT_MOST, DeferredFile};
 pub use self::keeper::{AccountHome, StoredUsage, distrust_all};
 pub use self::ledger::{Change, Ledger, Reservation};
 pub use self::ledgers::{CountHome, Ledgers, Member};
-pub use self::spent_files::{SPENT_AT_MOST, Spent};
+pub use self::stored_usage::{stored_usage_of, stored_usage_of_all};
 pub use self::tracked::{HeldSize, Tracked};
 pub use self::usage::{Limits, Usage};

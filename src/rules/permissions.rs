@@ -116,7 +116,7 @@ pub enum Denied {
     Lacks(Permission),
     /// The operation would move a directory with its own permissions, or one that contains such a
     /// directory.
-    HeldInPlace,
+    HasOwnRules,
     /// The destination permits more.
     Gains,
 }
@@ -125,7 +125,7 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Lacks(permission) => permission.refusal(),
-            Self::HeldInPlace => {
+            Self::HasOwnRules => {
                 "Not allowed here: a directory with its own permissions is here or below"
             }
             Self::Gains => "Not allowed here: the destination has other permissions",
@@ -255,7 +255,7 @@ impl Permissions {
     }
 
     /// Returns whether a directory with its own set is at or below this path, so that its name must stay.
-    pub fn hold_in_place(&self, path: &VPath) -> bool {
+    pub fn has_rules_within(&self, path: &VPath) -> bool {
         let mut directories = self.directories.iter();
         directories.any(|(directory, _)| directory.is_within(path))
     }
@@ -464,7 +464,7 @@ mod tests {
             ("/a/bc", false),
         ] {
             let path = VPath::parse(path.as_bytes()).unwrap();
-            assert_eq!(permissions.hold_in_place(&path), held, "{path}");
+            assert_eq!(permissions.has_rules_within(&path), held, "{path}");
         }
     }
 }

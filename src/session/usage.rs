@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::accounts::{Accounts, Details};
-use crate::quota::{Usage, figures_of, figures_of_all};
+use crate::quota::{Usage, stored_usage_of, stored_usage_of_all};
 
 /// An account and its usage.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl AccountUsage {
     /// Errors of the database.
     pub async fn of(accounts: &Accounts, details: Details) -> anyhow::Result<Self> {
         let name = details.account.name.as_str();
-        let counted = figures_of(accounts.database(), name).await?;
+        let counted = stored_usage_of(accounts.database(), name).await?;
         Ok(Self::new(details, counted.as_ref()))
     }
 
@@ -37,7 +37,7 @@ impl AccountUsage {
     ///
     /// Errors of the database.
     pub async fn of_all(accounts: &Accounts) -> anyhow::Result<Vec<Self>> {
-        let figures = figures_of_all(accounts.database()).await?;
+        let figures = stored_usage_of_all(accounts.database()).await?;
         let users = accounts.list().await?.into_iter();
         let user = |user: Details| {
             let counted = figures.get(user.account.name.as_str());

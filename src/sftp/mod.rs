@@ -28,7 +28,7 @@ use wire::{Broken, Frame, Framer};
 
 use crate::io::pipe::{Disconnected, Pipe};
 use crate::observe::metrics::Direction;
-use crate::quota::SPENT_AT_MOST;
+use crate::quota::DEFERRED_AT_MOST;
 use crate::session::bandwidth::Share;
 
 /// Waiting bytes of replies at which they are sent.
@@ -75,7 +75,7 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
                 break;
             }
             ready.pop_front();
-            close_spent(&engine);
+            close_deferred(&engine);
         }
         if !ready.is_empty() && engine.replies().len() < SEND_AT {
             let mut most = ready.len();
@@ -110,18 +110,18 @@ pub async fn serve<P: Pipe>(mut engine: Engine, mut pipe: P) -> u32 {
 
 /// Waits for the next chunk. If that takes a while, closes files that are no longer in use.
 async fn receive<P: Pipe>(engine: &mut Engine, pipe: &mut P) -> Option<Bytes> {
-    while engine.session().ledger().has_spent() {
-        if let Ok(chunk) = timeout(SPENT_AT_MOST, pipe.receive()).await {
+    while engine.session().ledger().has_deferred() {
+        if let Ok(chunk) = timeout(DEFERRED_AT_MOST, pipe.receive()).await {
             return chunk;
         }
-        close_spent(engine);
+        close_deferred(engine);
     }
     pipe.receive().await
 }
 
 /// Closes files that are no longer in use, many at a time, since this wakes another thread.
-fn close_spent(engine: &Engine) {
-    if let Some(closer) = engine.session().ledger().must_close_spent() {
+fn close_deferred(engine: &Engine) {
+    if let Some(closer) = engine.session().ledger().must_close_deferred() {
         let threads = &engine.session().shares().threads;
         threads.begin(move || closer.close());
     }
@@ -190,7 +190,7 @@ async fn carry_out<P: Pipe>(
     let mut batch = std::mem::replace(ready, later);
     let threads = engine.session().shares().threads.clone();
     let work = move || {
-        engine.session().ledger().close_spent();
+        engine.session().ledger().close_deferred();
         let mut bytes = 0;
         let mut whole = true;
         while whole

@@ -11,7 +11,7 @@ use crate::values::path::VPath;
 
 /// An operation on a file, directory or link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum Operation {
     List,
     Look,
     ReadLink,
@@ -28,7 +28,7 @@ pub(super) enum Verb {
     Link,
 }
 
-impl Verb {
+impl Operation {
     /// The table: sets of permissions, any of which is enough; and whether an account that may create files
     /// may do this to what its own session has created.
     const fn needs(self) -> (&'static [&'static [Permission]], bool) {
@@ -112,7 +112,7 @@ impl Pass {
 }
 
 /// The location of an operation.
-pub(super) struct Place<'a> {
+pub(super) struct Location<'a> {
     pub(super) path: Cow<'a, VPath>,
     pub(super) store: &'a dyn Store,
     pub(super) pass: Pass,
@@ -123,10 +123,10 @@ pub(super) struct Place<'a> {
     pub(super) is_held: bool,
 }
 
-impl Place<'_> {
+impl Location<'_> {
     /// Refuses the operation unless it is permitted here.
-    pub(super) fn check(&self, verb: Verb) -> Result<(), Error> {
-        verb.check(self.pass.granted, || false)
+    pub(super) fn check(&self, operation: Operation) -> Result<(), Error> {
+        operation.check(self.pass.granted, || false)
     }
 
     pub(super) fn has(&self, permission: Permission) -> bool {
@@ -145,13 +145,13 @@ impl Place<'_> {
     /// is moved away from it, and no link or moved directory takes its place.
     pub(super) fn check_movable(&self) -> Result<(), Error> {
         if self.is_held {
-            return Err(Error::NotAllowed(Denied::HeldInPlace));
+            return Err(Error::NotAllowed(Denied::HasOwnRules));
         }
         Ok(())
     }
 
     /// Returns whether both have the same permissions.
-    pub(super) fn is_alike(&self, other: &Place<'_>) -> bool {
+    pub(super) fn is_alike(&self, other: &Location<'_>) -> bool {
         self.pass.granted == other.pass.granted
     }
 }

@@ -1,10 +1,10 @@
 //! The operations on paths.
 
-use super::access::{Last, Place, Verb};
+use super::access::{Last, Location, Operation};
 use super::home::{EXISTS, Vfs};
 use super::names::{last_name, name_is_gone, of_link};
 use super::open::WRITING;
-use super::record::Deed;
+use super::record::RecordedOperation;
 use crate::error::Error;
 use crate::quota::Usage;
 use crate::rules::{Denied, Permission};
@@ -17,10 +17,10 @@ impl Vfs {
         self.at(path, Last::of(path, follow), |place| self.looked_at(place))
     }
 
-    pub(super) fn looked_at(&self, place: &Place<'_>) -> Result<Metadata, Error> {
+    pub(super) fn looked_at(&self, place: &Location<'_>) -> Result<Metadata, Error> {
         let found = place.store.metadata(&place.path, place.is_followed())?;
         if found.kind() != Kind::Directory {
-            self.check_own(place, Verb::Look)?;
+            self.check_own(place, Operation::Look)?;
         }
         self.as_written(found)
     }
@@ -30,10 +30,10 @@ impl Vfs {
         let outcome = self.at(path, Last::of(path, follow), |place| {
             self.change_counted(place, changes)
         });
-        self.record(Deed::Change(path, changes), outcome)
+        self.record(RecordedOperation::Change(path, changes), outcome)
     }
 
-    fn change_counted(&self, place: &Place<'_>, changes: &Changes) -> Result<(), Error> {
+    fn change_counted(&self, place: &Location<'_>, changes: &Changes) -> Result<(), Error> {
         let follow = place.is_followed();
         let (path, store) = (&place.path, place.store);
         let rest = Changes {
@@ -41,10 +41,10 @@ impl Vfs {
             ..*changes
         };
         if rest != Changes::default() || changes.size.is_none() {
-            self.check_own(place, Verb::Change)?;
+            self.check_own(place, Operation::Change)?;
         }
         if changes.size.is_some() {
-            self.check_own(place, Verb::Overwrite)?;
+            self.check_own(place, Operation::Overwrite)?;
         }
         if let Some(outcome) = self.change_new(place, changes) {
             return outcome;
@@ -64,14 +64,14 @@ impl Vfs {
     /// Removes a file or link.
     pub fn remove_file(&self, path: &VPath) -> Result<(), Error> {
         let outcome = self.at(path, Last::Itself, |place| {
-            place.check(Verb::Remove)?;
+            place.check(Operation::Remove)?;
             place.check_movable()?;
             self.remove_allowed(place)
         });
-        self.record(Deed::Remove(path), outcome)
+        self.record(RecordedOperation::Remove(path), outcome)
     }
 
-    pub(super) fn remove_allowed(&self, place: &Place<'_>) -> Result<(), Error> {
+    pub(super) fn remove_allowed(&self, place: &Location<'_>) -> Result<(), Error> {
         self.remove_spoilt(place).unwrap_or_else(|| {
             self.finish_early(place)?;
             self.take_name(place, || place.store.remove_file(&place.path))
@@ -81,17 +81,17 @@ impl Vfs {
     /// Removes an empty directory.
     pub fn remove_directory(&self, path: &VPath) -> Result<(), Error> {
         let outcome = self.at(path, Last::Itself, |place| {
-            place.check(Verb::Remove)?;
+            place.check(Operation::Remove)?;
             place.check_movable()?;
             self.take_name(place, || place.store.remove_directory(&place.path))
         });
-        self.record(Deed::RemoveDirectory(path), outcome)
+        self.record(RecordedOperation::RemoveDirectory(path), outcome)
     }
 
     /// Creates a directory.
     pub fn make_directory(&self, path: &VPath, permissions: Option<u32>) -> Result<(), Error> {
         let outcome = self.at(path, Last::Itself, |place| {
-            place.check(Verb::MakeDirectory)?;
+            place.check(Operation::MakeDirectory)?;
             let uses = Usage::files(1);
             self.add_name(uses, || {
                 place.store.make_directory(&place.path, permissions)
@@ -99,15 +99,15 @@ impl Vfs {
             self.remember_directory(place);
             Ok(())
         });
-        self.record(Deed::MakeDirectory(path), outcome)
+        self.record(RecordedOperation::MakeDirectory(path), outcome)
     }
 
     /// Creates the name `new` for the file `existing`. Both paths must have the same permissions, since a
     /// change through one name changes the file.
     pub fn hard_link(&self, existing: &VPath, new: &VPath) -> Result<(), Error> {
         let outcome = self.at_both(existing, new, |existing, new| {
-            existing.check(Verb::Link)?;
-            new.check(Verb::Link)?;
+            existing.check(Operation::Link)?;
+            new.check(Operation::Link)?;
             new.check_movable()?;
             if !existing.is_alike(new) {
                 return Err(Error::NotAllowed(Denied::Gains));
@@ -116,18 +116,18 @@ impl Vfs {
             let uses = Usage::files(1);
             self.add_name(uses, || new.store.hard_link(&existing.path, &new.path))
         });
-        self.record(Deed::Link(existing, new), outcome)
+        self.record(RecordedOperation::Link(existing, new), outcome)
     }
 
     /// Creates a symbolic link.
     pub fn symlink(&self, target: &[u8], link: &VPath) -> Result<(), Error> {
         let outcome = self.at(link, Last::Itself, |link| {
-            link.check(Verb::Link)?;
+            link.check(Operation::Link)?;
             link.check_movable()?;
             let uses = of_link(target.len() as u64);
             self.add_name(uses, || link.store.symlink(target, &link.path))
         });
-        self.record(Deed::Symlink { target, link }, outcome)
+        self.record(RecordedOperation::Symlink { target, link }, outcome)
     }
 
     /// Renames; an existing `to` is replaced atomically if `replace`, and refused otherwise.
@@ -142,20 +142,20 @@ impl Vfs {
                 other => other,
             }
         });
-        self.record(Deed::Rename(from, to), outcome)
+        self.record(RecordedOperation::Rename(from, to), outcome)
     }
 
     /// Checks a rename. Between equal permissions it needs `rename`. Otherwise it must not gain
     /// permissions: it needs what a copy and the removal of the old file need.
-    fn check_rename(&self, from: &Place<'_>, to: &Place<'_>) -> Result<(), Error> {
-        self.check_own(from, Verb::Rename)?;
+    fn check_rename(&self, from: &Location<'_>, to: &Location<'_>) -> Result<(), Error> {
+        self.check_own(from, Operation::Rename)?;
         from.check_movable()?;
         to.check_movable()?;
         if from.is_alike(to) {
             return Ok(());
         }
-        from.check(Verb::Remove)?;
-        to.check(Verb::Rename)?;
+        from.check(Operation::Remove)?;
+        to.check(Operation::Rename)?;
         // A directory may contain anything, and a file may become one at this moment.
         let copied = [Permission::List, Permission::Download];
         let made = [Permission::Upload, Permission::Mkdir, Permission::Links];
@@ -166,7 +166,12 @@ impl Vfs {
         }
     }
 
-    fn rename_counted(&self, from: &Place<'_>, to: &Place<'_>, replace: bool) -> Result<(), Error> {
+    fn rename_counted(
+        &self,
+        from: &Location<'_>,
+        to: &Location<'_>,
+        replace: bool,
+    ) -> Result<(), Error> {
         self.finish_early(from)?;
         self.finish_early(to)?;
         let rename = || from.store.rename(&from.path, &to.path, replace);
@@ -191,7 +196,7 @@ impl Vfs {
     /// Runs `act`, which removes a name, and releases its usage.
     fn take_name(
         &self,
-        place: &Place<'_>,
+        place: &Location<'_>,
         act: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
         let change = self.ledger().begin();
@@ -206,13 +211,13 @@ impl Vfs {
     /// Runs `act`, which gives the name of `to` to `from`, and settles the usage.
     fn replace_name(
         &self,
-        from: &Place<'_>,
-        to: &Place<'_>,
+        from: &Location<'_>,
+        to: &Location<'_>,
         act: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(), Error> {
         let change = self.ledger().begin();
         let _names = change.names();
-        let found = |place: &Place<'_>| place.store.metadata(&place.path, false);
+        let found = |place: &Location<'_>| place.store.metadata(&place.path, false);
         let (Ok(replacing), Ok(replaced)) = (found(from), found(to)) else {
             return act();
         };
@@ -229,7 +234,7 @@ impl Vfs {
     /// Returns the target of a symbolic link.
     pub fn read_link(&self, path: &VPath) -> Result<Vec<u8>, Error> {
         self.at(path, Last::of(path, false), |place| {
-            place.check(Verb::ReadLink)?;
+            place.check(Operation::ReadLink)?;
             place.store.read_link(&place.path)
         })
     }
@@ -240,6 +245,6 @@ impl Vfs {
             return Ok(VPath::home());
         }
         let refused = Err(Error::Refused("Only your own home directory is known here"));
-        self.record(Deed::FindHome(&VPath::parse(user)?), refused)
+        self.record(RecordedOperation::FindHome(&VPath::parse(user)?), refused)
     }
 }

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::access::Verb;
+use super::access::Operation;
 use super::home::Vfs;
 use crate::error::Error;
 use crate::rules::{Granted, Permissions};
@@ -78,7 +78,7 @@ impl Vfs {
 }
 
 fn reads_links(granted: Granted) -> bool {
-    Verb::ReadLink.check(granted, || false).is_ok()
+    Operation::ReadLink.check(granted, || false).is_ok()
 }
 
 /// Pushes the components of a path, the first one on top.

@@ -3,10 +3,10 @@
 
 use rustix::io::Errno;
 
-use super::access::{Last, Verb};
+use super::access::{Last, Operation};
 use super::home::Vfs;
 use super::open_file::OpenFile;
-use super::record::Deed;
+use super::record::RecordedOperation;
 use crate::error::Error;
 use crate::quota::Usage;
 use crate::store::{Changes, OpenHow, READING, unsigned_seconds};
@@ -84,7 +84,7 @@ impl Vfs {
         if outcome == Ok(false) {
             return outcome;
         }
-        self.record(Deed::Copy(&copy.from, &copy.to), outcome)
+        self.record(RecordedOperation::Copy(&copy.from, &copy.to), outcome)
     }
 
     fn copy_named_on(&self, copy: &mut CopyingFile) -> Result<bool, Error> {
@@ -109,7 +109,7 @@ impl Vfs {
     }
 
     fn open_copy(&self, copy: &CopyingFile) -> Result<OpenCopy, Error> {
-        let source = self.opened_unnoted(&copy.from, Some(Verb::Read), &READING, None)?;
+        let source = self.opened_unnoted(&copy.from, Some(Operation::Read), &READING, None)?;
         let found = source.file.metadata()?;
         if copy.overwrite && self.inode_of(&copy.to, Last::Followed) == Ok(found.inode) {
             return Err(Error::Invalid("A file cannot be copied onto itself"));
@@ -157,7 +157,10 @@ impl Vfs {
             return copied;
         }
         target.was_copied_to();
-        self.record(Deed::Copy(source.path(), target.path()), copied)
+        self.record(
+            RecordedOperation::Copy(source.path(), target.path()),
+            copied,
+        )
     }
 
     fn copy_spoiling(
@@ -221,8 +224,8 @@ impl Vfs {
         if i64::try_from(offset).is_err() {
             return Err(Errno::INVAL.into());
         }
-        self.check_open(source, Verb::Read)?;
-        self.check_open(target, Verb::Write)?;
+        self.check_open(source, Operation::Read)?;
+        self.check_open(target, Operation::Write)?;
         let (from, to) = (
             source.readable()?.metadata()?,
             target.writable()?.metadata()?,

@@ -3,10 +3,10 @@
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
-use super::access::Verb;
+use super::access::Operation;
 use super::home::Vfs;
 use super::open_file::{End, OpenFile};
-use super::record::{Deed, Used};
+use super::record::{RecordedOperation, Used};
 use crate::error::Error;
 use crate::quota::Usage;
 use crate::store::{Changes, Metadata};
@@ -16,7 +16,7 @@ impl Vfs {
     /// now.
     pub fn close(&self, file: OpenFile) -> Result<(), Error> {
         let path = file.path.clone();
-        self.record(Deed::Close(&path), self.end(file, End::Closed))
+        self.record(RecordedOperation::Close(&path), self.end(file, End::Closed))
     }
 
     /// Closes a file that the server itself has used as part of another operation.
@@ -28,14 +28,14 @@ impl Vfs {
     /// data is kept beside it.
     pub fn abandon(&self, file: OpenFile) -> Result<(), Error> {
         let path = file.path.clone();
-        self.record(Deed::Close(&path), self.end(file, End::Cut))
+        self.record(RecordedOperation::Close(&path), self.end(file, End::Cut))
     }
 
     fn end(&self, file: OpenFile, end: End) -> Result<(), Error> {
-        let missing = file.story.gap.why();
+        let missing = file.history.gap.why();
         // The client does not know the offset of appended data.
-        if let (false, Some(start)) = (file.how.append, file.story.gap.hidden_at())
-            && start >= file.story.size
+        if let (false, Some(start)) = (file.how.append, file.history.gap.hidden_at())
+            && start >= file.history.size
         {
             // A client resumes from the size. This keeps all earlier data, and what another handle has cut
             // stays cut.
@@ -51,7 +51,7 @@ impl Vfs {
             path,
             overwrite,
             new_in,
-            story,
+            history,
             ..
         } = file;
         let inode = tracked.inode();
@@ -70,8 +70,8 @@ impl Vfs {
         };
         self.record_moves(&Used {
             path: &path,
-            story: &story,
-            failure: story.failure.get().copied().or(outcome.err()),
+            history: &history,
+            failure: history.failure.get().copied().or(outcome.err()),
             end,
             inode,
         });
@@ -95,7 +95,7 @@ impl Vfs {
         length: usize,
         out: &mut BytesMut,
     ) -> Result<usize, Error> {
-        self.check_kept(file, Verb::Read)?;
+        self.check_kept(file, Operation::Read)?;
         let count = file.readable()?.read(offset, length, out)?;
         file.was_read(offset, count);
         Ok(count)
@@ -108,7 +108,7 @@ impl Vfs {
         if length == 0 {
             return file.writable().map(drop);
         }
-        let outcome = match self.check_kept(file, Verb::Write) {
+        let outcome = match self.check_kept(file, Operation::Write) {
             Ok(()) => self.write_counted(file, offset, chunks, length as u64),
             Err(error) => Err((offset, 0, error)),
         };
@@ -120,18 +120,18 @@ impl Vfs {
             Err((start, stored, error)) => {
                 if file.how.write {
                     let end = offset.saturating_add(length as u64);
-                    file.story.gap.refused(offset..end, error);
+                    file.history.gap.refused(offset..end, error);
                 }
                 if stored > 0 {
                     file.was_written(offset, start, stored);
                 }
                 // The pipelined writes fail, too: all are one event.
-                let is_known = file.story.failure.get().is_some();
+                let is_known = file.history.failure.get().is_some();
                 file.spoil(error);
                 if is_known {
                     return Err(error);
                 }
-                self.record(Deed::Write(&file.path), Err(error))
+                self.record(RecordedOperation::Write(&file.path), Err(error))
             }
         }
     }
@@ -233,14 +233,14 @@ impl Vfs {
             .check_change(file, changes)
             .and_then(|()| self.change_allowed(file, changes));
         if let (Ok(()), Some(size)) = (&outcome, changes.size) {
-            file.story.gap.cut(size);
+            file.history.gap.cut(size);
         }
-        self.record(Deed::Change(&file.path, changes), outcome)
+        self.record(RecordedOperation::Change(&file.path, changes), outcome)
     }
 
     fn check_change(&self, file: &OpenFile, changes: &Changes) -> Result<(), Error> {
         if changes.size.is_some() {
-            self.check_open(file, Verb::Write)?;
+            self.check_open(file, Operation::Write)?;
         }
         let rest = Changes {
             size: None,
@@ -249,7 +249,7 @@ impl Vfs {
         if rest == Changes::default() {
             return Ok(());
         }
-        self.check_open(file, Verb::Change)
+        self.check_open(file, Operation::Change)
     }
 
     /// Changes a file without checking permissions, for the server's own use.
@@ -280,6 +280,6 @@ impl Vfs {
 
     /// Makes written data durable.
     pub fn sync(&self, file: &OpenFile) -> Result<(), Error> {
-        self.record(Deed::Sync(&file.path), file.file.sync())
+        self.record(RecordedOperation::Sync(&file.path), file.file.sync())
     }
 }

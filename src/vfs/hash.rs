@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::access::Verb;
+use super::access::Operation;
 use super::hashing::{Hashing, HashingFile, Part};
 use super::home::Vfs;
 use super::open_file::OpenFile;
@@ -69,7 +69,7 @@ impl Vfs {
         block: Option<u64>,
         most: usize,
     ) -> Result<Hashing, Error> {
-        self.check_open(file, Verb::Hash)?;
+        self.check_open(file, Operation::Hash)?;
         let size = file.readable()?.metadata()?.size;
         let there = size.checked_sub(part.offset).ok_or(Error::Invalid(
             "The range starts beyond the end of the file",

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
-use super::moves::Unrecorded;
+use super::finished_transfers::Unrecorded;
 use super::open_file::Overwrites;
 use crate::error::Error;
 use crate::quota::Ledger;

@@ -4,10 +4,10 @@
 
 use std::sync::{Arc, RwLockReadGuard};
 
-use super::access::{Last, Place, Verb};
+use super::access::{Last, Location, Operation};
 use super::home::Vfs;
 use super::open_file::{End, OpenFile};
-use super::record::{Deed, Used};
+use super::record::{RecordedOperation, Used};
 use crate::quota::Tracked;
 use crate::rules::Permission;
 use crate::session::descriptors::HeldDescriptor;
@@ -26,7 +26,7 @@ impl Vfs {
     /// As [`Vfs::metadata`]; `None` if that must run instead.
     pub fn metadata_now(&self, path: &VPath, follow: bool) -> Option<Metadata> {
         let place = self.place_now(path, Last::of(path, follow))?;
-        place.check(Verb::Look).ok()?;
+        place.check(Operation::Look).ok()?;
         // While this is held nobody removes its last name, so nothing is released here.
         let _opening = self.ledger().opening_now()?;
         place.store.metadata_now(&place.path, place.is_followed())
@@ -35,19 +35,19 @@ impl Vfs {
     /// As [`Vfs::open_to_send`]; `None` if that must run instead.
     pub fn open_now(&self, path: &VPath) -> Option<OpenFile> {
         let place = self.place_now(path, Last::Followed)?;
-        place.check(Verb::Read).ok()?;
+        place.check(Operation::Read).ok()?;
         let opening = self.ledger().opening_now()?;
         let file = place.store.open_now(&place.path)?;
         let file = self.tracked(file, &place, &READING).ok()?;
         drop(opening);
         let mut file = file.for_client(self.session.transfers(), None);
         file.from_memory = true;
-        self.record(Deed::Open(path), Ok(file)).ok()
+        self.record(RecordedOperation::Open(path), Ok(file)).ok()
     }
 
     /// Returns the location of an operation, unless directories have their own permissions or an overwrite
     /// is in progress.
-    fn place_now<'a>(&'a self, path: &'a VPath, last: Last) -> Option<Place<'a>> {
+    fn place_now<'a>(&'a self, path: &'a VPath, last: Last) -> Option<Location<'a>> {
         if !self.overwrites.is_empty() {
             return None;
         }
@@ -90,7 +90,7 @@ impl Vfs {
             file,
             tracked,
             path,
-            story,
+            history,
             ..
         } = file;
         let inode = tracked.inode();
@@ -103,11 +103,11 @@ impl Vfs {
         drop(opening);
         self.record_moves(&Used {
             path: &path,
-            story: &story,
+            history: &history,
             failure: None,
             end: End::Closed,
             inode,
         });
-        let _: Result<(), _> = self.record(Deed::Close(&path), Ok(()));
+        let _: Result<(), _> = self.record(RecordedOperation::Close(&path), Ok(()));
     }
 }

@@ -2,10 +2,10 @@
 
 use rustix::io::Errno;
 
-use super::access::{Last, Place, Verb};
+use super::access::{Last, Location, Operation};
 use super::home::{EXISTS, Vfs};
 use super::open_file::{OpenDirectory, OpenFile};
-use super::record::Deed;
+use super::record::RecordedOperation;
 use crate::error::Error;
 use crate::quota::Usage;
 use crate::store::{Changes, Directory, Entry, File, Metadata, OpenHow, READING};
@@ -26,7 +26,7 @@ impl Vfs {
         announced: Option<u64>,
     ) -> Result<OpenFile, Error> {
         how.write |= how.append;
-        let reading = how.read.then_some(Verb::Read);
+        let reading = how.read.then_some(Operation::Read);
         let file = self.opened(path, reading, &how, announced)?;
         Ok(file.for_client(self.session.transfers(), announced))
     }
@@ -38,23 +38,23 @@ impl Vfs {
 
     /// Opens a regular file whose content the server reads and reports to the client.
     pub fn open_to_read(&self, path: &VPath) -> Result<OpenFile, Error> {
-        self.opened(path, Some(Verb::Read), &READING, None)
+        self.opened(path, Some(Operation::Read), &READING, None)
     }
 
     /// Opens a regular file to send the client only its hashes.
     pub fn open_to_hash(&self, path: &VPath) -> Result<OpenFile, Error> {
-        self.opened(path, Some(Verb::Hash), &READING, None)
+        self.opened(path, Some(Operation::Hash), &READING, None)
     }
 
     fn opened(
         &self,
         path: &VPath,
-        reading: Option<Verb>,
+        reading: Option<Operation>,
         how: &OpenHow,
         announced: Option<u64>,
     ) -> Result<OpenFile, Error> {
         let outcome = self.opened_unnoted(path, reading, how, announced);
-        self.record(Deed::Open(path), outcome)
+        self.record(RecordedOperation::Open(path), outcome)
     }
 
     /// As [`Vfs::open`], for the server's own use as part of another operation; `reading` is the permission
@@ -62,7 +62,7 @@ impl Vfs {
     pub(super) fn opened_unnoted(
         &self,
         path: &VPath,
-        reading: Option<Verb>,
+        reading: Option<Operation>,
         how: &OpenHow,
         announced: Option<u64>,
     ) -> Result<OpenFile, Error> {
@@ -71,7 +71,7 @@ impl Vfs {
                 self.check_own(place, reading)?;
             }
             if how.write {
-                place.check(Verb::Write)?;
+                place.check(Operation::Write)?;
             }
             self.open_counted(place, how, announced)
         })
@@ -79,7 +79,7 @@ impl Vfs {
 
     pub(super) fn open_counted(
         &self,
-        place: &Place<'_>,
+        place: &Location<'_>,
         how: &OpenHow,
         announced: Option<u64>,
     ) -> Result<OpenFile, Error> {
@@ -122,7 +122,7 @@ impl Vfs {
     /// fit.
     pub(super) fn open_existing(
         &self,
-        place: &Place<'_>,
+        place: &Location<'_>,
         how: &OpenHow,
         announced: Option<u64>,
     ) -> Result<OpenFile, Error> {
@@ -139,7 +139,7 @@ impl Vfs {
         let file = self.open_tracked(place, &existing)?;
         drop(opening);
         if how.write {
-            self.check_open(&file, Verb::Overwrite)?;
+            self.check_open(&file, Operation::Overwrite)?;
         }
         if how.truncate {
             self.resize(&file, 0, announced)?;
@@ -153,7 +153,7 @@ impl Vfs {
     /// Creates a missing file, through a link only unless `exclusive`.
     fn make(
         &self,
-        place: &Place<'_>,
+        place: &Location<'_>,
         how: &OpenHow,
         exclusive: bool,
         announced: Option<u64>,
@@ -185,14 +185,18 @@ impl Vfs {
     }
 
     /// Opens a file and tracks the handle. The caller holds the lock of names.
-    pub(super) fn open_tracked(&self, place: &Place<'_>, how: &OpenHow) -> Result<OpenFile, Error> {
+    pub(super) fn open_tracked(
+        &self,
+        place: &Location<'_>,
+        how: &OpenHow,
+    ) -> Result<OpenFile, Error> {
         self.tracked(place.store.open(&place.path, how)?, place, how)
     }
 
     pub(super) fn tracked(
         &self,
         file: Box<dyn File>,
-        place: &Place<'_>,
+        place: &Location<'_>,
         how: &OpenHow,
     ) -> Result<OpenFile, Error> {
         let found = file.metadata()?;
@@ -213,19 +217,19 @@ impl Vfs {
     /// Opens a directory for listing.
     pub fn open_directory(&self, path: &VPath) -> Result<OpenDirectory, Error> {
         let outcome = self.at(path, Last::Followed, |place| {
-            place.check(Verb::List)?;
+            place.check(Operation::List)?;
             Ok(OpenDirectory {
                 directory: place.store.open_directory(&place.path)?,
                 path: place.path.clone().into_owned(),
                 pass: place.pass,
             })
         });
-        self.record(Deed::List(path), outcome)
+        self.record(RecordedOperation::List(path), outcome)
     }
 
     /// Returns the next entry of a directory; `None` at the end.
     pub fn next_entry(&self, open: &mut OpenDirectory) -> Result<Option<Entry>, Error> {
-        self.check_directory(open, Verb::List)?;
+        self.check_directory(open, Operation::List)?;
         let Some(Entry { name, metadata }) = open.directory.next()? else {
             return Ok(None);
         };
@@ -245,8 +249,8 @@ impl Vfs {
         changes: &Changes,
     ) -> Result<(), Error> {
         let outcome = self
-            .check_directory(open, Verb::Change)
+            .check_directory(open, Operation::Change)
             .and_then(|()| open.directory.change(changes));
-        self.record(Deed::Change(&open.path, changes), outcome)
+        self.record(RecordedOperation::Change(&open.path, changes), outcome)
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::access::{Pass, Place};
-use super::story::Story;
+use super::access::{Location, Pass};
+use super::history::FileHistory;
 use crate::error::Error;
 use crate::quota::Tracked;
 use crate::session::transfers::{Direction, Transfers, UnderWay};
@@ -25,14 +25,14 @@ pub struct OpenFile {
     pub(super) pass: Pass,
     /// It was opened for reading without waiting for a disk.
     pub(super) from_memory: bool,
-    pub(super) story: Box<Story>,
+    pub(super) history: Box<FileHistory>,
 }
 
 impl OpenFile {
     pub(super) fn new(
         file: Box<dyn File>,
         tracked: Tracked,
-        place: &Place<'_>,
+        place: &Location<'_>,
         how: OpenHow,
         size: u64,
     ) -> Self {
@@ -45,31 +45,31 @@ impl OpenFile {
             new_in: None,
             pass: place.pass,
             from_memory: false,
-            story: Box::new(Story {
+            history: Box::new(FileHistory {
                 size,
-                ..Story::default()
+                ..FileHistory::default()
             }),
         }
     }
 
     /// Marks it as created or truncated by opening it.
     pub(super) fn made(mut self) -> Self {
-        (self.story.size, self.story.is_new) = (0, true.into());
+        (self.history.size, self.history.is_new) = (0, true.into());
         self
     }
 
     /// Records that the content does not come from the client.
     pub(super) fn was_copied_to(&self) {
-        self.story.is_new.store(false, Ordering::Relaxed);
+        self.history.is_new.store(false, Ordering::Relaxed);
     }
 
     /// Records the client's transfer, with its announced size.
     pub(super) fn for_client(mut self, transfers: &Arc<Transfers>, announced: Option<u64>) -> Self {
         let begin = |direction, expected| transfers.begin(self.path.clone(), direction, expected);
-        let size = Some(self.story.size);
+        let size = Some(self.history.size);
         let download = self.how.read.then(|| begin(Direction::Download, size));
         let upload = self.how.write.then(|| begin(Direction::Upload, announced));
-        (self.story.download, self.story.upload) = (download, upload);
+        (self.history.download, self.history.upload) = (download, upload);
         self
     }
 
@@ -92,7 +92,7 @@ impl OpenFile {
             new_in: None,
             pass: self.pass,
             from_memory: false,
-            story: Box::default(),
+            history: Box::default(),
         }
     }
 
@@ -107,7 +107,7 @@ impl OpenFile {
     /// Records that data is missing: the file must not replace an existing one.
     pub(super) fn spoil(&self, why: Error) {
         // The first reason stays.
-        let _ = self.story.failure.set(why);
+        let _ = self.history.failure.set(why);
         if let Some(overwrite) = &self.overwrite {
             overwrite.spoil();
         }
@@ -141,11 +141,11 @@ impl OpenFile {
     }
 
     pub(super) fn download(&self) -> Option<&UnderWay> {
-        self.story.download.as_ref()
+        self.history.download.as_ref()
     }
 
     pub(super) fn upload(&self) -> Option<&UnderWay> {
-        self.story.upload.as_ref()
+        self.history.upload.as_ref()
     }
 
     pub(super) fn was_read(&self, offset: u64, length: usize) {
@@ -157,7 +157,7 @@ impl OpenFile {
     /// Records that bytes sent for `offset` were written at `start`.
     pub(super) fn was_written(&mut self, offset: u64, start: u64, length: usize) {
         let end = offset.saturating_add(length as u64);
-        self.story.gap.written(offset..end);
+        self.history.gap.written(offset..end);
         if let Some(upload) = self.upload() {
             upload.moved(start, length as u64);
         }

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use rustix::io::Errno;
 
-use super::access::{Last, Pass, Place, Verb};
+use super::access::{Last, Location, Operation, Pass};
 use super::home::Vfs;
 use super::open_file::{OpenDirectory, OpenFile};
 use crate::error::Error;
@@ -26,7 +26,7 @@ impl Vfs {
         &self,
         path: &VPath,
         last: Last,
-        act: impl Fn(&Place<'_>) -> Result<T, Error>,
+        act: impl Fn(&Location<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.settled(|permissions, generation| {
             act(&self.place(permissions, generation, path, last)?)
@@ -38,7 +38,7 @@ impl Vfs {
         &self,
         one: &VPath,
         other: &VPath,
-        act: impl Fn(&Place<'_>, &Place<'_>) -> Result<T, Error>,
+        act: impl Fn(&Location<'_>, &Location<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.settled(|permissions, generation| {
             let one = self.place(permissions, generation, one, Last::Itself)?;
@@ -73,9 +73,9 @@ impl Vfs {
         generation: u32,
         path: &'a VPath,
         last: Last,
-    ) -> Result<Place<'a>, Error> {
+    ) -> Result<Location<'a>, Error> {
         if let Some(granted) = permissions.everywhere() {
-            return Ok(Place {
+            return Ok(Location {
                 path: Cow::Borrowed(path),
                 store: &*self.store,
                 pass: Pass {
@@ -88,12 +88,12 @@ impl Vfs {
             });
         }
         let path = self.resolved(path, last)?;
-        Ok(Place {
+        Ok(Location {
             pass: Pass {
                 granted: permissions.at(&path),
                 generation,
             },
-            is_held: permissions.hold_in_place(&path),
+            is_held: permissions.has_rules_within(&path),
             path: Cow::Owned(path),
             store: &*self.without_links,
             last,
@@ -118,21 +118,25 @@ impl Vfs {
     }
 
     /// Refuses the operation unless it is permitted here, or the session has created the file.
-    pub(super) fn check_own(&self, place: &Place<'_>, verb: Verb) -> Result<(), Error> {
-        verb.check(place.pass.granted, || self.is_own(place, verb))
+    pub(super) fn check_own(
+        &self,
+        place: &Location<'_>,
+        operation: Operation,
+    ) -> Result<(), Error> {
+        operation.check(place.pass.granted, || self.is_own(place, operation))
     }
 
     /// Returns whether the session has created the file of the operation.
-    fn is_own(&self, place: &Place<'_>, verb: Verb) -> bool {
+    fn is_own(&self, place: &Location<'_>, operation: Operation) -> bool {
         let found = place.store.identity(&place.path, place.is_followed());
         found.is_ok_and(|found| self.session.made().has(&found))
             || self
                 .overwriting(place)
-                .is_some_and(|succeeds| succeeds || verb.is_of_new())
+                .is_some_and(|succeeds| succeeds || operation.is_of_new())
     }
 
     /// Remembers a created directory if any permission is missing there.
-    pub(super) fn remember_directory(&self, place: &Place<'_>) {
+    pub(super) fn remember_directory(&self, place: &Location<'_>) {
         if place.pass.granted != Granted::FULL
             && let Ok(identity) = place.store.identity(&place.path, false)
         {
@@ -150,23 +154,27 @@ impl Vfs {
 
     /// Refuses the operation unless it is permitted on an open file now, or the session has created the
     /// file.
-    pub(super) fn check_open(&self, file: &OpenFile, verb: Verb) -> Result<(), Error> {
+    pub(super) fn check_open(&self, file: &OpenFile, operation: Operation) -> Result<(), Error> {
         let is_own = || {
             let found = file.file.identity();
             found.is_ok_and(|found| self.session.made().has(&found))
         };
         let inode = || Ok(file.file.metadata()?.inode);
         let now = self.renewed(file.pass, &file.path, inode);
-        verb.check(now.granted, is_own)
+        operation.check(now.granted, is_own)
     }
 
     /// Checks as [`Self::check_open`] does, and caches the result for frequent operations.
-    pub(super) fn check_kept(&self, file: &mut OpenFile, verb: Verb) -> Result<(), Error> {
+    pub(super) fn check_kept(
+        &self,
+        file: &mut OpenFile,
+        operation: Operation,
+    ) -> Result<(), Error> {
         if file.pass.generation != self.session.generation() {
             let inode = || Ok(file.file.metadata()?.inode);
             file.pass = self.renewed(file.pass, &file.path, inode);
         }
-        verb.check(file.pass.granted, || false)
+        operation.check(file.pass.granted, || false)
     }
 
     /// Returns whether a permission holds, without blocking; false if that is unknown.
@@ -179,7 +187,7 @@ impl Vfs {
     pub(super) fn check_directory(
         &self,
         directory: &mut OpenDirectory,
-        verb: Verb,
+        operation: Operation,
     ) -> Result<(), Error> {
         let OpenDirectory {
             directory,
@@ -187,7 +195,7 @@ impl Vfs {
             pass,
         } = directory;
         *pass = self.renewed(*pass, path, || Ok(directory.metadata()?.inode));
-        verb.check(pass.granted, || {
+        operation.check(pass.granted, || {
             let found = directory.identity();
             found.is_ok_and(|found| self.session.made().has(&found))
         })

@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 use tracing::{debug, info, warn};
 
+use super::finished_transfers::FinishedTransfers;
+use super::history::FileHistory;
 use super::home::Vfs;
-use super::moves::Moves;
 use super::open_file::End;
-use super::story::Story;
 use crate::error::{Error, UnfinishedOverwrite};
-use crate::observe::audit::{Event, Moved, milliseconds, shown};
+use crate::observe::audit::{Event, TransferEvent, milliseconds, shown};
 use crate::observe::outcome::{RefusalReason, TransferResult};
 use crate::session::transfers::Transfer;
 use crate::store::Changes;
@@ -20,7 +20,7 @@ use crate::values::path::VPath;
 
 /// An operation to record.
 #[derive(Clone, Copy)]
-pub(super) enum Deed<'a> {
+pub(super) enum RecordedOperation<'a> {
     Open(&'a VPath),
     List(&'a VPath),
     Write(&'a VPath),
@@ -44,7 +44,7 @@ pub(super) enum Deed<'a> {
 /// A client's file at its end.
 pub(super) struct Used<'a> {
     pub(super) path: &'a VPath,
-    pub(super) story: &'a Story,
+    pub(super) history: &'a FileHistory,
     /// Why data is missing or may be lost.
     pub(super) failure: Option<Error>,
     pub(super) end: End,
@@ -53,29 +53,35 @@ pub(super) struct Used<'a> {
 
 impl Vfs {
     /// Records the outcome of an operation, and returns it.
-    pub(super) fn record<T>(&self, deed: Deed<'_>, outcome: Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn record<T>(
+        &self,
+        operation: RecordedOperation<'_>,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
         let (user, session) = (self.session.user(), self.session.id());
         match &outcome {
             Ok(_) => {
-                debug!(user, session, "{deed}");
-                if let Some(event) = deed.event() {
+                debug!(user, session, "{operation}");
+                if let Some(event) = operation.event() {
                     self.session.recorder().record(&event);
                 }
             }
             Err(error) => {
                 let refusal = refusal(error);
                 // Of the WRITEs to a file, only the first failure comes here.
-                if matches!(deed, Deed::Write(_)) || refusal == Some(RefusalReason::Disk) {
-                    let (action, path) = (deed.name(), text(deed.path()));
+                if matches!(operation, RecordedOperation::Write(_))
+                    || refusal == Some(RefusalReason::Disk)
+                {
+                    let (action, path) = (operation.name(), text(operation.path()));
                     let (path, reason) = (&*path, error.to_string());
                     warn!(user, session, path, reason, "{action} failed");
                 } else {
-                    debug!(user, session, %error, "{deed} failed");
+                    debug!(user, session, %error, "{operation} failed");
                 }
                 if let Some(reason) = refusal {
                     self.session.recorder().record(&Event::Refused {
-                        action: deed.name(),
-                        path: text(deed.path()),
+                        action: operation.name(),
+                        path: text(operation.path()),
                         reason,
                         message: error.to_string(),
                     });
@@ -87,10 +93,10 @@ impl Vfs {
 
     /// Records the transfers of a file.
     pub(super) fn record_moves(&self, used: &Used<'_>) {
-        let Used { path, story, .. } = used;
-        let mut moves = Moves::default();
-        if let Some(upload) = story.upload.as_deref()
-            && (upload.bytes() > 0 || story.is_new.load(Ordering::Relaxed))
+        let Used { path, history, .. } = used;
+        let mut moves = FinishedTransfers::default();
+        if let Some(upload) = history.upload.as_deref()
+            && (upload.bytes() > 0 || history.is_new.load(Ordering::Relaxed))
         {
             let result = match used.end {
                 End::Cut => TransferResult::Cut,
@@ -102,11 +108,11 @@ impl Vfs {
             moves.upload = Some(upload);
         }
         // An empty file is transferred completely by opening it.
-        let is_nothing_to_read = story.size == 0 && story.upload.is_none();
-        if let Some(download) = story.download.as_deref()
+        let is_nothing_to_read = history.size == 0 && history.upload.is_none();
+        if let Some(download) = history.download.as_deref()
             && (download.bytes() > 0 || is_nothing_to_read)
         {
-            let wanted = story.size.saturating_sub(download.offset());
+            let wanted = history.size.saturating_sub(download.offset());
             let result = match used.end {
                 _ if download.bytes() >= wanted => TransferResult::Complete,
                 End::Closed => TransferResult::Partial,
@@ -120,9 +126,9 @@ impl Vfs {
     }
 
     /// Writes the log line of a transfer.
-    fn log(&self, kind: &str, moved: &Moved<'_>, failure: Option<Error>) {
+    fn log(&self, kind: &str, moved: &TransferEvent<'_>, failure: Option<Error>) {
         let (user, session) = (self.session.user(), self.session.id());
-        let Moved {
+        let TransferEvent {
             bytes,
             offset,
             duration_ms,
@@ -147,8 +153,8 @@ impl Vfs {
     }
 }
 
-fn moved(path: &VPath, transfer: &Transfer, result: TransferResult) -> Moved<'static> {
-    Moved {
+fn moved(path: &VPath, transfer: &Transfer, result: TransferResult) -> TransferEvent<'static> {
+    TransferEvent {
         path: text(path),
         bytes: transfer.bytes(),
         offset: transfer.offset(),
@@ -158,7 +164,7 @@ fn moved(path: &VPath, transfer: &Transfer, result: TransferResult) -> Moved<'st
     }
 }
 
-impl<'a> Deed<'a> {
+impl<'a> RecordedOperation<'a> {
     /// Returns its name in the log and the audit log.
     fn name(self) -> &'static str {
         match self {
@@ -237,7 +243,7 @@ impl<'a> Deed<'a> {
     }
 }
 
-impl fmt::Display for Deed<'_> {
+impl fmt::Display for RecordedOperation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Link(from, to) | Self::Rename(from, to) | Self::Copy(from, to) => {

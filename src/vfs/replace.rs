@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use rustix::io::Errno;
 use tracing::info;
 
-use super::access::{Place, Verb};
+use super::access::{Location, Operation};
 use super::home::Vfs;
 use super::names::{last_name, name_is_gone};
 use super::open_file::{End, OpenFile, Overwrite, Pending, Stage, lock};
@@ -31,14 +31,14 @@ impl Vfs {
     /// Opens a new file that is to replace an existing one.
     pub(super) fn overwrite(
         &self,
-        at: &Place<'_>,
+        at: &Location<'_>,
         how: &OpenHow,
         announced: Option<u64>,
     ) -> Result<OpenFile, Error> {
         let change = self.ledger().begin();
         let _names = change.names();
         let old = self.open_tracked(at, how)?;
-        self.check_open(&old, Verb::Overwrite)?;
+        self.check_open(&old, Operation::Overwrite)?;
         let found = old.metadata()?;
         // Both exist for a while.
         change.check_room(Usage::bytes(announced.unwrap_or(0)))?;
@@ -71,7 +71,7 @@ impl Vfs {
     /// Changes the new file if this session is overwriting the file at this path.
     pub(super) fn change_new(
         &self,
-        place: &Place<'_>,
+        place: &Location<'_>,
         changes: &Changes,
     ) -> Option<Result<(), Error>> {
         self.overwrite_of(place)?.pending(|pending| {
@@ -83,11 +83,11 @@ impl Vfs {
 
     /// If this session is overwriting the file: returns whether the new file can still take its name. After
     /// a failure the existing file keeps it.
-    pub(super) fn overwriting(&self, place: &Place<'_>) -> Option<bool> {
+    pub(super) fn overwriting(&self, place: &Location<'_>) -> Option<bool> {
         self.overwrite_of(place)?.pending(|pending| !pending.spoilt)
     }
 
-    fn overwrite_of(&self, place: &Place<'_>) -> Option<Arc<Overwrite>> {
+    fn overwrite_of(&self, place: &Location<'_>) -> Option<Arc<Overwrite>> {
         if self.overwrites.is_empty() {
             return None;
         }
@@ -99,7 +99,7 @@ impl Vfs {
 
     /// Runs before another operation on the file at this path: if this session is overwriting it, the new
     /// file takes the name now.
-    pub(super) fn finish_early(&self, place: &Place<'_>) -> Result<(), Error> {
+    pub(super) fn finish_early(&self, place: &Location<'_>) -> Result<(), Error> {
         let Some(overwrite) = self.overwrite_of(place) else {
             return Ok(());
         };
@@ -129,7 +129,7 @@ impl Vfs {
 
     /// Removes the partial new file after a failed overwrite, if the client removes the file: the existing
     /// file becomes visible again.
-    pub(super) fn remove_spoilt(&self, place: &Place<'_>) -> Option<Result<(), Error>> {
+    pub(super) fn remove_spoilt(&self, place: &Location<'_>) -> Option<Result<(), Error>> {
         let overwrite = self.overwrite_of(place)?;
         let spoilt = overwrite.pending(|pending| pending.spoilt);
         if spoilt != Some(true) {

@@ -1,10 +1,10 @@
 //! Finished transfers whose hash the audit log requires. Each is recorded once its hash is computed, which
 //! is heavy work in slices.
 
-use super::access::{Last, Place};
+use super::access::{Last, Location};
+use super::finished_transfers::{FinishedTransfers, Transferred};
 use super::hashing::Hashing;
 use super::home::Vfs;
-use super::moves::{Moves, Transferred};
 use super::open_file::OpenFile;
 use crate::hashes::{Algorithm, Hash};
 use crate::observe::audit::Event;
@@ -32,7 +32,12 @@ impl Vfs {
     }
 
     /// Records the transfers of a file, immediately unless an unknown hash is required.
-    pub(super) fn record_or_hash(&self, path: &VPath, inode: (u64, u64), mut moves: Moves) {
+    pub(super) fn record_or_hash(
+        &self,
+        path: &VPath,
+        inode: (u64, u64),
+        mut moves: FinishedTransfers,
+    ) {
         let wants_hashes = self.session.recorder().wants_hashes();
         let is_hashed = wants_hashes && moves.complete().next().is_some();
         let hashing = is_hashed.then(|| self.open_to_record(path, inode));
@@ -54,7 +59,7 @@ impl Vfs {
     /// Opens a closed file if it still has its name. The hash is for the operator, whatever its owner may
     /// read.
     fn open_to_record(&self, path: &VPath, inode: (u64, u64)) -> Option<(OpenFile, Hashing)> {
-        let open = |place: &Place<'_>| self.open_counted(place, &READING, None);
+        let open = |place: &Location<'_>| self.open_counted(place, &READING, None);
         let file = self.at(path, Last::Followed, open).ok()?;
         if file.tracked.inode() != inode {
             return None;
@@ -63,7 +68,7 @@ impl Vfs {
         Some((file, hashing))
     }
 
-    fn note_moves(&self, mut moves: Moves, hash: Option<Hash>) {
+    fn note_moves(&self, mut moves: FinishedTransfers, hash: Option<Hash>) {
         if let Some(hash) = hash {
             let sha256 = hash.to_string();
             moves

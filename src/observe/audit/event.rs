@@ -107,9 +107,9 @@ pub enum Event<'a> {
         reason: Option<&'a str>,
     },
     /// A file was created or written, and closed.
-    Upload(Moved<'a>),
+    Upload(TransferEvent<'a>),
     /// A file was read and closed.
-    Download(Moved<'a>),
+    Download(TransferEvent<'a>),
     /// A rename.
     Rename {
         /// The old name.
@@ -299,7 +299,7 @@ pub struct LoginEvent<'a> {
 
 /// A transfer of a file, complete or not.
 #[derive(Debug, Serialize)]
-pub struct Moved<'a> {
+pub struct TransferEvent<'a> {
     /// The path it was opened with.
     pub path: Cow<'a, str>,
     /// Bytes transferred.
@@ -415,7 +415,7 @@ mod tests {
             peer: ([127, 0, 0, 1], 40_000).into(),
             session: Some(7),
         };
-        let event = Event::Upload(Moved {
+        let event = Event::Upload(TransferEvent {
             path: shown(b"/a\nb"),
             bytes: 10,
             offset: 0,

@@ -10,10 +10,10 @@
 mod archive;
 mod event;
 mod floods;
+mod log_files;
 mod queue;
 mod read;
 mod text;
-mod log_files;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,9 +31,11 @@ use self::queue::{AuditJob, AuditShared, StreamQueue, WaitingBytes};
 use crate::io::by_account::ByAccount;
 
 pub use self::archive::{copy_files, is_log, restore_files};
-pub use self::event::{AccountAction, Actor, Event, KINDS, LoginEvent, Moved, Operator, shown};
+pub use self::event::{
+    AccountAction, Actor, Event, KINDS, LoginEvent, Operator, TransferEvent, shown,
+};
+pub use self::log_files::{AuditLog, LogRotation};
 pub use self::read::AuditReader;
-pub use self::log_files::{LogRotation, AuditLog};
 
 /// Bytes of events of each stream that may wait for a disk; further events are lost and counted. An account
 /// may have half of what the others leave, so that its flood does not cost others their events.

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::event::{self, AuditStream, Event};
-use super::queue::{AuditJob, AuditShared, WaitingBytes};
 use super::log_files::AuditLog;
 use super::log_files::{Current, LogFiles};
+use super::queue::{AuditJob, AuditShared, WaitingBytes};
 
 /// Approximate bytes that are written together.
 const BATCH: usize = 256 << 10;

@@ -6,7 +6,7 @@ use anyhow::bail;
 use tokio::time::sleep;
 
 use super::user::user_name;
-use super::view::{UserQuota, figures, json};
+use super::view::{UserQuota, json, usage_cells};
 use crate::accounts::{Account, Accounts};
 use crate::config::Config;
 use crate::database::try_serving;
@@ -116,7 +116,7 @@ fn table(users: &[AccountUsage]) -> String {
     let titles = ["NAME", "USED", "QUOTA", "FILES", "OF"];
     let mut rows = vec![titles.map(str::to_owned)];
     rows.extend(users.iter().map(|user| {
-        let [used, quota, files, max_files] = figures(user);
+        let [used, quota, files, max_files] = usage_cells(user);
         let name = user.details.account.name.to_string();
         [name, used, quota, files, max_files]
     }));

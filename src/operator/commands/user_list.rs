@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::settings::{permissions, state};
-use super::view::{figures, last_login, origin, yes_or_no};
+use super::view::{last_login, origin, usage_cells, yes_or_no};
 use crate::accounts::Details;
 use crate::operator::cli::{UserList, UserOrder};
 use crate::operator::output::{self, Column};
@@ -66,7 +66,7 @@ pub(super) fn table(users: &[AccountUsage], list: &UserList, width: Option<usize
 }
 
 fn row(user: &AccountUsage) -> [String; 13] {
-    let [used, quota, files, max_files] = figures(user);
+    let [used, quota, files, max_files] = usage_cells(user);
     let user = &user.details;
     let rules = &user.account.settings.rules;
     [

@@ -10,7 +10,7 @@ use crate::values::time;
 use crate::values::units::{show_rounded, show_size};
 
 /// Formats usage and limits: bytes used, quota, files used, maximum.
-pub(super) fn figures(user: &AccountUsage) -> [String; 4] {
+pub(super) fn usage_cells(user: &AccountUsage) -> [String; 4] {
     let allowance = user.details.account.settings.allowance;
     let unknown = || "not counted".to_owned();
     [
@@ -46,7 +46,7 @@ pub(super) fn origin(user: &Details) -> &'static str {
 }
 
 pub(super) fn show(user: &AccountUsage, keys: &[AuthorizedKey]) -> String {
-    let [used, quota, files, max_files] = figures(user);
+    let [used, quota, files, max_files] = usage_cells(user);
     let user = &user.details;
     let mut rows = vec![
         ["Name".to_owned(), user.account.name.to_string()],
@@ -141,14 +141,14 @@ impl ShownUsage {
 pub(super) struct UserQuota {
     name: String,
     #[serde(flatten)]
-    figures: ShownUsage,
+    usage: ShownUsage,
 }
 
 impl UserQuota {
     pub(super) fn new(user: &AccountUsage) -> Self {
         Self {
             name: user.details.account.name.to_string(),
-            figures: ShownUsage::new(user),
+            usage: ShownUsage::new(user),
         }
     }
 }
@@ -178,7 +178,7 @@ struct JsonUser {
     home: String,
     password: bool,
     #[serde(flatten)]
-    figures: ShownUsage,
+    usage: ShownUsage,
     #[serde(flatten)]
     settings: ShownSettings,
     state: &'static str,
@@ -190,13 +190,13 @@ struct JsonUser {
 
 impl JsonUser {
     fn new(user: &AccountUsage) -> Self {
-        let figures = ShownUsage::new(user);
+        let usage = ShownUsage::new(user);
         let user = &user.details;
         Self {
             name: user.account.name.to_string(),
             home: user.account.home.display().to_string(),
             password: user.has_password,
-            figures,
+            usage,
             settings: ShownSettings::new(&user.account.settings),
             state: settings::state(&user.account.settings.rules).name(),
             last_login: user.last_login.as_ref().map(ShownLogin::new),

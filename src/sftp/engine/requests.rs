@@ -204,7 +204,7 @@ impl Engine {
         look: impl Fn(&Handles) -> Result<HeldDescriptor, Error>,
     ) -> Result<HeldDescriptor, Error> {
         look(&self.handles).or_else(|_| {
-            self.session().ledger().close_spent();
+            self.session().ledger().close_deferred();
             look(&self.handles)
         })
     }

@@ -88,7 +88,7 @@ impl Engine {
 
     /// Returns whether files or directories are open, so that ending the session may block.
     pub fn holds_handles(&self) -> bool {
-        self.handles.any() || self.session().ledger().has_spent()
+        self.handles.any() || self.session().ledger().has_deferred()
     }
 
     /// Ends the session and closes its files. What remains to be [recorded](Self::is_recording) stays.
@@ -99,7 +99,7 @@ impl Engine {
                 let _ = self.vfs.abandon(file);
             }
         }
-        self.session().ledger().close_spent();
+        self.session().ledger().close_deferred();
     }
 
     pub(super) fn count(&self, packet_type: u8, began: Instant) {

@@ -8,13 +8,13 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, RawDirEntry, statat};
 use rustix::io::Errno;
 
-use super::walk::{Manner, Visitor, inode, walk};
+use super::walk::{Visitor, WalkOptions, inode, walk};
 use crate::error::Error;
 use crate::store::Counted;
 
 /// The rights to read names and sizes. An account can remove them from its own directories, which count all
 /// the same.
-const MANNER: Manner = Manner {
+const OPTIONS: WalkOptions = WalkOptions {
     needs: Mode::RUSR.union(Mode::XUSR),
     one_mount: false,
 };
@@ -32,7 +32,7 @@ pub(super) fn count(home: BorrowedFd<'_>, tell: &mut dyn FnMut(u64)) -> Result<C
         to_enter: 0,
         tell,
     };
-    walk(home, MANNER, &mut count)?;
+    walk(home, OPTIONS, &mut count)?;
     if count.to_enter == 0 {
         Ok(count.counted)
     } else {

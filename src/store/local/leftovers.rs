@@ -10,12 +10,12 @@ use rustix::fs::{FileType, Mode, OFlags, RawDirEntry};
 
 use super::replacement::is_hidden;
 use super::resolve::Home;
-use super::walk::{Manner, Visitor, walk};
+use super::walk::{Visitor, WalkOptions, walk};
 use crate::error::Error;
 use crate::values::path::VPath;
 
 /// A home in use is not changed for it.
-const MANNER: Manner = Manner {
+const OPTIONS: WalkOptions = WalkOptions {
     needs: Mode::empty(),
     one_mount: false,
 };
@@ -35,7 +35,7 @@ pub(super) fn leftovers(
         names: 0,
         tell,
     };
-    walk(home.fd(), MANNER, &mut search)
+    walk(home.fd(), OPTIONS, &mut search)
 }
 
 struct Search<'a> {

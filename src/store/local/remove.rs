@@ -12,12 +12,12 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::resolve::path_of;
-use super::walk::{BUFFER, Manner, Visitor, read, walk};
+use super::walk::{BUFFER, Visitor, WalkOptions, read, walk};
 use crate::error::Error;
 
 /// The rights to remove names, whatever the account has removed from its own directories. Other mounted
 /// file systems do not belong to the account.
-const MANNER: Manner = Manner {
+const OPTIONS: WalkOptions = WalkOptions {
     needs: Mode::RWXU,
     one_mount: true,
 };
@@ -79,7 +79,7 @@ pub fn remove_home(home: &Path) -> Result<Remains, Error> {
             remains: Remains::default(),
         };
         // A writer can still move a directory during the walk.
-        if let Err(failed) = walk(root.as_fd(), MANNER, &mut removal) {
+        if let Err(failed) = walk(root.as_fd(), OPTIONS, &mut removal) {
             cause = failed;
             continue;
         }

@@ -30,7 +30,7 @@ const MOVED: Error = Error::Refused("Another program has moved a directory durin
 
 /// How a walk enters directories.
 #[derive(Clone, Copy)]
-pub(super) struct Manner {
+pub(super) struct WalkOptions {
     /// The owner's rights to a directory during the walk. An account can remove them from its own
     /// directories; the walk restores the mode afterwards.
     pub(super) needs: Mode,
@@ -78,7 +78,7 @@ pub(super) trait Visitor {
 /// as well, as far as the way back can be found.
 pub(super) fn walk(
     root: BorrowedFd<'_>,
-    manner: Manner,
+    manner: WalkOptions,
     visitor: &mut impl Visitor,
 ) -> Result<(), Error> {
     let (directory, level) = manner.enter_by(root)?;
@@ -115,7 +115,7 @@ struct WalkName {
 }
 
 struct Walk {
-    manner: Manner,
+    manner: WalkOptions,
     directory: OwnedFd,
     level: WalkLevel,
     above: Vec<WalkLevel>,
@@ -306,7 +306,7 @@ impl WalkName {
     }
 }
 
-impl Manner {
+impl WalkOptions {
     /// Opens a directory for reading, with the mode that the walk needs.
     fn enter(self, parent: BorrowedFd<'_>, name: &CStr) -> Result<(OwnedFd, WalkLevel), Error> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

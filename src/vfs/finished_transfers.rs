@@ -5,19 +5,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::hashing::Hashing;
 use super::open_file::OpenFile;
-use crate::observe::audit::Moved;
+use crate::observe::audit::TransferEvent;
 use crate::observe::outcome::TransferResult;
 
 /// The transfers of one file.
 #[derive(Default)]
-pub(super) struct Moves {
-    pub(super) upload: Option<Moved<'static>>,
-    pub(super) download: Option<Moved<'static>>,
+pub(super) struct FinishedTransfers {
+    pub(super) upload: Option<TransferEvent<'static>>,
+    pub(super) download: Option<TransferEvent<'static>>,
 }
 
-impl Moves {
+impl FinishedTransfers {
     /// Returns those that transferred all bytes.
-    pub(super) fn complete(&mut self) -> impl Iterator<Item = &mut Moved<'static>> {
+    pub(super) fn complete(&mut self) -> impl Iterator<Item = &mut TransferEvent<'static>> {
         let both = [&mut self.upload, &mut self.download].into_iter().flatten();
         both.filter(|moved| moved.result == TransferResult::Complete)
     }
@@ -30,7 +30,7 @@ pub(super) struct Unrecorded(Mutex<VecDeque<Transferred>>);
 pub(super) struct Transferred {
     pub(super) file: OpenFile,
     pub(super) hashing: Hashing,
-    pub(super) moves: Moves,
+    pub(super) moves: FinishedTransfers,
 }
 
 impl Unrecorded {

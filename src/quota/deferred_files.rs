@@ -6,26 +6,26 @@ use std::time::{Duration, Instant};
 use super::locks::lock;
 
 /// Dropping it closes the file.
-pub type Spent = Box<dyn Send>;
+pub type DeferredFile = Box<dyn Send>;
 
 /// The number of files at which they are closed.
 pub(super) const MOST: usize = 16;
 /// The time after which the first of them is closed.
-pub const SPENT_AT_MOST: Duration = Duration::from_millis(20);
+pub const DEFERRED_AT_MOST: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
-pub(super) struct SpentFiles(pub(super) Mutex<WaitingFiles>);
+pub(super) struct DeferredFiles(pub(super) Mutex<WaitingFiles>);
 
 #[derive(Default)]
 pub(super) struct WaitingFiles {
-    pub(super) files: Vec<Spent>,
+    pub(super) files: Vec<DeferredFile>,
     /// When the first of them was added.
     pub(super) since: Option<Instant>,
     /// Somebody is about to close them; one thread waiting for a disk is enough.
     pub(super) awaited: bool,
 }
 
-impl SpentFiles {
+impl DeferredFiles {
     /// Closes them. The caller holds the lock of names.
     pub(super) fn close(&self) {
         let mut waiting = lock(&self.0);

@@ -9,7 +9,7 @@ use crate::session::transfers::UnderWay;
 
 /// The history of an open file.
 #[derive(Default)]
-pub(super) struct Story {
+pub(super) struct FileHistory {
     /// Its size when it was opened.
     pub(super) size: u64,
     /// Opening it has created or truncated it, and nothing was copied into it.

@@ -11,7 +11,7 @@ use super::usage::Usage;
 use crate::database::Database;
 
 /// Returns the stored usage of all accounts, each with the home that was counted.
-pub async fn figures_of_all(
+pub async fn stored_usage_of_all(
     database: &Database,
 ) -> anyhow::Result<HashMap<String, (PathBuf, Usage)>> {
     let all = "SELECT account, home, bytes, files FROM account_usage";
@@ -19,7 +19,7 @@ pub async fn figures_of_all(
 }
 
 /// Returns the stored usage of the accounts between two names.
-pub(super) async fn figures_between(
+pub(super) async fn stored_usage_between(
     database: &Database,
     first: &str,
     last: &str,
@@ -41,7 +41,7 @@ async fn figures(
 }
 
 /// Returns the stored usage of one account.
-pub async fn figures_of(
+pub async fn stored_usage_of(
     database: &Database,
     user: &str,
 ) -> anyhow::Result<Option<(PathBuf, Usage)>> {
