@@ -11,8 +11,8 @@ use landfall::io::file_size_limit;
 use landfall::io::standard_streams::complain;
 use landfall::operator::cli::{Cli, Command};
 use landfall::operator::commands::{
-    audit, backup, ban, check, completions, hash_password, manual, place, quota, reload, restore,
-    session, status, untrusted_folder, user,
+    audit, backup, ban, check, completions, hash_password, manual, quota, reload, restore, session,
+    status, untrusted_folder, user, working_directory,
 };
 use landfall::operator::top;
 use landfall::server;
@@ -57,7 +57,7 @@ fn run_with(config: Result<Config, Faults>, command: Command) -> anyhow::Result<
         Ok(config) => config,
         Err(faults) => return on_a_runtime(refuse(&command, faults)),
     };
-    let place = place::describe(&config);
+    let place = working_directory::describe(&config);
     let outcome =
         on_a_runtime(untrusted_folder::refuse_home(&config)).and_then(|()| match command {
             Command::Serve => server::serve(config).map(|()| ExitCode::SUCCESS),
@@ -72,7 +72,7 @@ fn run_with(config: Result<Config, Faults>, command: Command) -> anyhow::Result<
 }
 
 async fn run_command(config: Config, command: Command) -> anyhow::Result<ExitCode> {
-    place::need_state(&config, &command)?;
+    working_directory::need_state(&config, &command)?;
     match command {
         Command::Check => check::run(&config).await,
         Command::Status(format) => {

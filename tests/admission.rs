@@ -4,4 +4,4 @@ mod bans;
 mod figures;
 mod ipv6;
 mod limits;
-mod places;
+mod slots;

@@ -10,13 +10,13 @@
 )]
 
 mod bandwidth;
+mod busy_poll;
 #[allow(dead_code, unused_imports)]
 mod common;
 #[allow(dead_code)]
 mod disks;
 mod fair_share;
 mod hashing_timing;
-mod held_back;
 mod login_timing;
-mod near;
+mod quickack;
 mod stuck_timing;
