@@ -238,7 +238,7 @@ fn a_name_that_was_made_by_a_command_is_not_taken_over() {
     );
     let line = plain(&server).lines().count() + 2;
     let refused = server.admin(&["reload"], "").refused();
-    let words = format!("config.toml:{line}:7: there is a user {USER} already");
+    let words = format!("config.toml:{line}:7: a user {USER} already exists");
     assert!(refused.starts_with(&words), "{refused} {words}");
     // Nothing of it was done.
     assert!(
@@ -272,11 +272,11 @@ fn every_fault_of_a_declared_user_has_its_place() {
         for (line, words) in [
             (1, "\"a b\" cannot be a user name"),
             (3, "quota is \"much\""),
-            (4, "keys holds what is \"ssh-rsa\""),
+            (4, "keys has an item which is \"ssh-rsa\""),
             (5, "password_hash is wrong: this is no hash of argon2id"),
             (6, "10.0.0.0/8 is the network"),
             (7, "did you mean permissions?"),
-            (8, "permissions holds what is \"all\""),
+            (8, "permissions has an item which is \"all\""),
             (9, "expires is \"soon\""),
             (10, "upload_rate is \"1\""),
             (11, "max_sessions is 0"),

@@ -188,10 +188,7 @@ fn nobody_else_gets_the_name_of_the_guest_and_a_check_finds_who_has_it() {
     fs::write(server.path("config.toml"), &with_guest).unwrap();
     for command in [&["check"][..], &["reload"]] {
         let refused = server.admin(command, "").refused();
-        assert!(
-            refused.contains("there is a user guest already"),
-            "{refused}"
-        );
+        assert!(refused.contains("a user guest already exists"), "{refused}");
     }
     server.admin(&["user", "rm", "guest"], "").accepted();
     server.admin(&["check"], "").accepted();
@@ -223,7 +220,7 @@ fn an_account_that_is_somebodys_does_not_become_the_guests() {
     .unwrap();
     let refused = server.admin(&["reload"], "").failed();
     assert!(
-        refused.err().contains("there is a user guest already"),
+        refused.err().contains("a user guest already exists"),
         "{}",
         refused.describe()
     );
@@ -231,7 +228,7 @@ fn an_account_that_is_somebodys_does_not_become_the_guests() {
     server.stop();
     let refused = server.admin(&["serve"], "").failed();
     assert!(
-        refused.err().contains("there is a user guest already"),
+        refused.err().contains("a user guest already exists"),
         "{}",
         refused.describe()
     );

@@ -304,7 +304,7 @@ fn more_sessions_than_allowed_are_refused_with_words_and_those_that_are_open_sta
     assert!(said.contains("from the next login on"), "{said}");
     let output = crate::common::run(&mut server.sftp_batch(&[], "pwd\n"), STEP);
     assert_told(&output, "its limit of concurrent sessions (1)");
-    assert!(server.log().contains("reason=\"This account has as many"));
+    assert!(server.log().contains("reason=\"This account has reached"));
     first.assert_alive();
     second.assert_alive();
     first.leave();

@@ -91,9 +91,7 @@ fn what_needs_a_restart_is_named_and_the_rest_is_taken_up() {
     for _ in 0..2 {
         let said = reload(&server);
         assert!(
-            said.contains(
-                "changed, but needs a restart of the server: server.listen, server.shards\n"
-            ),
+            said.contains("changed, takes effect at a restart: server.listen, server.shards\n"),
             "{said}"
         );
     }

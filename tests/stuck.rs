@@ -137,8 +137,9 @@ fn connections_that_wait_for_a_disk_stay_in_the_share_of_their_account() {
     });
     let late = log_in(&server, SLOW);
     wait_until("another login is refused", STEP, || late.is_closed());
-    let refused =
-        format!("reason=\"This account has its share of the server's connections ({SHARE})");
+    let refused = format!(
+        "reason=\"This account has used up its share of the server's connections ({SHARE})"
+    );
     assert!(server.log().contains(&refused), "{}", server.log());
     assert_others_work(&server);
     drop(hanging);

@@ -184,12 +184,12 @@ fn the_chosen_session_is_ended_after_a_question() {
     screen.press(&["/", "b", "o", "b", "Enter"]);
     screen.wait_for("1 session ");
     screen.press(&["Down", "k"]);
-    screen.wait_for("End session 2 of bob from 127.0.0.1:");
+    screen.wait_for("Close session 2 of bob from 127.0.0.1:");
     screen.press(&["n"]);
     screen.wait_for("q quit");
     assert!(!his.is_closed());
     screen.press(&["k"]);
-    screen.wait_for("End session 2 of bob from 127.0.0.1:");
+    screen.wait_for("Close session 2 of bob from 127.0.0.1:");
     screen.press(&["y"]);
     wait_until("his session is ended", STEP, || his.is_closed());
     screen.wait_for("0 sessions");
@@ -298,7 +298,7 @@ fn names_reasons_and_addresses_have_the_room_that_there_is() {
     let failed = text.lines().find(|line| line.contains("password"));
     assert!(failed.unwrap().contains("disabled"), "{text}");
     screen.press(&["Down", "k"]);
-    screen.wait_for(&format!("End session 1 of {long} from 127.0.0.1:"));
+    screen.wait_for(&format!("Close session 1 of {long} from 127.0.0.1:"));
     screen.press(&["n", "q"]);
     screen.assert_left_clean(0);
 }

@@ -215,7 +215,7 @@ fn what_add_refuses_leaves_nothing_behind() {
     let parent = parent.to_str().unwrap().to_owned();
     let before = (operator.names("."), operator.names("data/homes"));
     for (arguments, text) in [
-        (vec!["ann"], "there is a user ann already"),
+        (vec!["ann"], "user ann already exists"),
         (vec!["../up"], "a user name has 1 to 64 letters"),
         (vec![".."], "a user name has"),
         (vec![""], "a user name has"),

@@ -87,7 +87,7 @@ fn a_config_that_others_can_write_is_not_used() {
         let refused = operator.run(command).refused();
         assert_eq!(
             refused,
-            "config.toml: others can write to this file (mode 646): run chmod go-w config.toml\n"
+            "config.toml: this file is writable by others (mode 646): run chmod go-w config.toml\n"
         );
     }
     set_mode(&operator, "config.toml", 0o644);
@@ -96,7 +96,7 @@ fn a_config_that_others_can_write_is_not_used() {
     set_mode(&operator, "", 0o777);
     let refused = operator.run(list).refused();
     assert!(
-        refused.starts_with("config.toml: others can write to the folder (mode 777)"),
+        refused.starts_with("config.toml: the folder is writable by others (mode 777)"),
         "{refused}"
     );
     operator.run(named).accepted();
@@ -114,7 +114,7 @@ fn a_config_that_others_can_write_is_not_used() {
     chown(operator.path("config.toml"), None, Some(1)).unwrap();
     let refused = operator.run(list).refused();
     assert!(
-        refused.contains("others can write to this file (mode 664)"),
+        refused.contains("this file is writable by others (mode 664)"),
         "{refused}"
     );
     set_mode(&operator, "config.toml", 0o644);
@@ -136,7 +136,7 @@ fn a_data_folder_that_others_can_replace_is_not_used_without_a_config() {
     set_mode(&operator, "", 0o777);
     let refused = operator.run(&["user", "list"]).refused();
     assert!(
-        refused.starts_with("data: others can write to the folder (mode 777)"),
+        refused.starts_with("data: the folder is writable by others (mode 777)"),
         "{refused}"
     );
 }

@@ -177,7 +177,7 @@ fn without_descriptors_the_server_waits_and_who_is_logged_in_goes_on() {
         .map(|_| connect_from(source(141), server.address()).unwrap())
         .collect();
     wait_until("the log tells it", STEP, || {
-        server.log().contains("descriptors are short")
+        server.log().contains("out of file descriptors")
     });
     wait_until("connections have most of the descriptors", STEP, || {
         server.open_files() as u64 > most / 2
@@ -194,7 +194,7 @@ fn without_descriptors_the_server_waits_and_who_is_logged_in_goes_on() {
         session.close(handle);
     }
     assert_eq!(fs::read_dir(server.home()).unwrap().count(), 30);
-    let mentions = server.log().matches("descriptors are short").count();
+    let mentions = server.log().matches("out of file descriptors").count();
     assert_eq!(mentions, 1, "{}", server.log());
     let held = session.opened("/held", flag::WRITE | flag::CREAT);
     // Those who wait are let in when there are descriptors.
@@ -236,6 +236,6 @@ fn with_little_memory_newcomers_come_in_slowly_and_who_is_logged_in_goes_on() {
         assert_eq!(session.write(&handle, offset, b"x"), code::OK);
     }
     assert!(began.elapsed() < Duration::from_secs(10));
-    let mentions = server.log().matches("memory is short").count();
+    let mentions = server.log().matches("memory is low").count();
     assert_eq!(mentions, 1, "{}", server.log());
 }

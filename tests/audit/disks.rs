@@ -73,7 +73,7 @@ fn a_full_disk_is_told_and_what_waits_is_noted_once_there_is_room() {
     wait_until("it is told", STEP, || {
         server
             .log()
-            .contains("the audit log cannot be written, and is tried again: No space left")
+            .contains("cannot write the audit log; trying again: No space left")
     });
     // Nobody is kept from anything.
     assert!(can_log_in(&server));

@@ -128,7 +128,7 @@ fn strangers_cannot_flush_who_came_and_no_count_is_lost() {
     }
     assert_fits_the_schema(&server);
     let shown = server.admin(&["audit", "--event", "login"], "").ok().out();
-    assert!(shown.contains(" all of the same source"), "{shown}");
+    assert!(shown.contains(" all with the same source"), "{shown}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn what_cannot_fit_is_refused_at_its_line_and_the_rest_arrives() {
     let said = scp(&scene, &["small", "big", "half", &there]).failed();
     assert_eq!(
         said.err(),
-        "scp: ./big: Quota exceeded: 8 bytes of 1.0 MiB used, 3.0 MiB more wanted\n"
+        "scp: ./big: Quota exceeded: 8 bytes of 1.0 MiB used, 3.0 MiB more needed\n"
     );
     assert_eq!(fs::read(scene.at_home("big")).unwrap(), b"old");
     assert_eq!(fs::read(scene.at_home("small")).unwrap(), b"small");

@@ -86,10 +86,7 @@ fn reloads_that_hang_hold_up_no_other_request_and_are_answered_in_time() {
     let mut answer = [0; 4096];
     let length = first.read(&mut answer).unwrap();
     let answer = String::from_utf8_lossy(&answer[..length]);
-    assert!(
-        answer.contains("has not finished this within 20s"),
-        "{answer}"
-    );
+    assert!(answer.contains("has not finished within 20s"), "{answer}");
     drop(hung);
     // The one that hung comes to its end when the disk goes on, and the next one is served.
     let text = fs::read(copy).unwrap();

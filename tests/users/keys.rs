@@ -22,7 +22,7 @@ fn keys_are_added_listed_and_removed() {
         "{said}"
     );
     let said = operator.run_with(&line, &["user", "key", "add", "ann", "-"]);
-    assert_eq!(said.accepted(), "ann had 1 already\n");
+    assert_eq!(said.accepted(), "ann already had 1 of the keys\n");
     let listed = operator.json(&["user", "key", "list", "ann"]);
     let key = listed
         .as_array()
@@ -117,14 +117,15 @@ fn a_known_key_gets_the_options_that_it_is_given_with_now() {
     };
     let said = add(&limited);
     assert!(
-        said.starts_with("Changed ssh-ed25519 SHA256:") && said.contains("expires 2099-12-31"),
+        said.starts_with("Changed the options of ssh-ed25519 SHA256:")
+            && said.contains("expires 2099-12-31"),
         "{said}"
     );
     let listed = operator.json(&["user", "key", "list", "ann"]);
     assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!(listed[0]["options"], "restrict,expiry-time=\"20991231Z\"");
     assert_eq!(listed[0]["expires"], "2099-12-31T00:00:00Z");
-    assert_eq!(add(&limited), "ann had 1 already\n");
+    assert_eq!(add(&limited), "ann already had 1 of the keys\n");
     // Without options again, and under another name.
     let said = add(&line.replace("one of a test", "renamed"));
     assert!(said.contains("Changed"), "{said}");

@@ -203,7 +203,7 @@ impl CheckedCommand {
                 done.extend(changed.iter().map(line));
                 let same = given - added.len() - changed.len();
                 if same > 0 {
-                    done.push_str(&format!("{name} already had {same}\n"));
+                    done.push_str(&format!("{name} already had {same} of the keys\n"));
                 }
             }
             Self::ListKeys(name, format) => {
