@@ -145,7 +145,7 @@ pub async fn serve(
 /// Returns why a connection ended, for the audit log.
 fn reason_of_end(outcome: &Result<(), russh::Error>) -> Cow<'static, str> {
     match outcome {
-        Ok(()) => Cow::Borrowed("closed by the client"),
+        Ok(()) => Cow::Borrowed("disconnected by the client"),
         // A killed client ends this way as well: its system closes the connection.
         Err(russh::Error::IO(failure)) if failure.kind() == ErrorKind::UnexpectedEof => {
             Cow::Borrowed("connection closed by the client")

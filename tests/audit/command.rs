@@ -244,8 +244,8 @@ fn each_end_of_a_session_has_its_reason() {
         [
             "The server is stopping",
             "This account has been disabled",
-            "closed by the client",
             "connection closed by the client",
+            "disconnected by the client",
         ]
     );
 }
