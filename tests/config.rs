@@ -69,10 +69,7 @@ fn all_faults_are_reported_together_with_their_places() {
             "8:19",
             "max_connections is 0, but must be a whole number from 1 to",
         ),
-        (
-            "9:1",
-            "umask is no key of [server]; it belongs below [sftp]",
-        ),
+        ("9:1", "[server] has no key umask; it belongs below [sftp]"),
         (
             "11:14",
             "grace_time is \"5 parsecs\", which is not a duration such as",
@@ -143,7 +140,7 @@ fn single_faults_say_what_would_be_right() {
         ),
         (
             "[server]\nkeys = \"data/homes/k\"\n",
-            "config.toml:2:8: keys must not lie among the homes",
+            "config.toml:2:8: keys must not be inside the homes",
         ),
         (
             "[sftp]\numask = \"700\"\n",

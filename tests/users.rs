@@ -249,7 +249,10 @@ fn what_add_refuses_leaves_nothing_behind() {
             "it would contain the database",
         ),
         (vec!["bob", "--home", "/"], "it would contain the database"),
-        (vec!["bob", "--home", "keys"], "host keys would lie in it"),
+        (
+            vec!["bob", "--home", "keys"],
+            "it would contain the host keys",
+        ),
         (vec!["bob", "--home", "keys/bob"], "host keys"),
         (vec!["bob", "--home", "file"], "is not a folder"),
         (vec!["bob", "--home", "file/bob"], "Not a directory"),

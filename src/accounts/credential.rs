@@ -34,7 +34,7 @@ pub struct Certificate {
     pub valid_before: u64,
     /// Options that a server must understand to accept it.
     pub critical_options: Vec<(String, String)>,
-    /// A security key need not be affected: the extension no-touch-required.
+    /// A security key need not be touched: the extension no-touch-required.
     pub no_touch_required: bool,
     /// It is signed by RSA with SHA-1.
     pub is_signed_with_sha1: bool,

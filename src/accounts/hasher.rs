@@ -143,7 +143,7 @@ fn output(argon2: &Argon2<'_>, password: &[u8], salt: &[u8]) -> Result<Output, H
 
 /// Allocates the memory of one hash, 19 MiB by default. glibc returns allocations beyond 32 MiB to the
 /// system (malloc(3), M_MMAP_THRESHOLD). Smaller ones would stay with the heap of each thread that has
-/// hashed a password: 600 MB while clients guess passwords. The unused part is never affected, so it takes
+/// hashed a password: 600 MB while clients guess passwords. The unused part is never touched, so it takes
 /// no memory.
 fn memory(blocks: usize) -> Vec<Block> {
     const GIVEN_BACK: usize = (32 << 20) / size_of::<Block>() + 1;

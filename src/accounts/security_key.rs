@@ -7,7 +7,7 @@ use super::refusal::LoginRefusal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecurityKeyFlags(pub u8);
 
-/// The user affected the security key.
+/// The user touched the security key.
 const USER_PRESENT: u8 = 0x01;
 /// The security key verified the user by a PIN or a fingerprint.
 const USER_VERIFIED: u8 = 0x04;
@@ -35,7 +35,7 @@ impl Required {
             return Ok(());
         };
         if self.presence && flags & USER_PRESENT == 0 {
-            return Err(LoginRefusal::SecurityKey("it was not affected"));
+            return Err(LoginRefusal::SecurityKey("it was not touched"));
         }
         if self.verification && flags & USER_VERIFIED == 0 {
             return Err(LoginRefusal::SecurityKey("it did not verify its user"));

@@ -97,7 +97,7 @@ fn reloads_that_hang_hold_up_no_other_request_and_are_answered_in_time() {
         .write_all(&text)
         .unwrap();
     wait_until("the reload is done", STEP, || {
-        server.log().contains("reload: no setting")
+        server.log().contains("reload: no live setting")
     });
     fs::remove_file(&config).unwrap();
     fs::write(&config, text).unwrap();
