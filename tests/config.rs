@@ -144,7 +144,7 @@ fn single_faults_say_what_would_be_right() {
         ),
         (
             "[sftp]\numask = \"700\"\n",
-            "config.toml:2:9: umask is \"700\", which would take their own files",
+            "config.toml:2:9: umask is \"700\", which would lock users out of their own files",
         ),
         (
             "[sftp]\numask = 22\n",

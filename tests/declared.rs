@@ -274,7 +274,7 @@ fn every_fault_of_a_declared_user_has_its_place() {
             (3, "quota is \"much\""),
             (4, "keys has an item which is \"ssh-rsa\""),
             (5, "password_hash is wrong: this is not an argon2id hash"),
-            (6, "10.0.0.0/8 is the network"),
+            (6, "this address is inside the network 10.0.0.0/8"),
             (7, "did you mean permissions?"),
             (8, "permissions has an item which is \"all\""),
             (9, "expires is \"soon\""),
