@@ -513,7 +513,7 @@ pub(crate) struct ChannelParams {
     pending_data: std::collections::VecDeque<(bytes::Bytes, Option<u32>, usize)>,
     pending_eof: bool,
     pending_close: bool,
-    /// Bytes that came although the window was used up.
+    /// Bytes received beyond the window.
     beyond_window: u32,
 }
 

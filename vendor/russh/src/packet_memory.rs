@@ -1,38 +1,38 @@
-//! Memory for packets that come in, used again and again.
+//! Reusable memory for incoming packets.
 //!
-//! A packet of data lives until what is in it has been written somewhere, often by another thread. To
-//! allocate 32 KiB for each, clear it, and give it back from there costs page faults and as much time
-//! as a copy. So the memory of full-sized packets is kept for the next ones, of all connections.
+//! A data packet lives until its data has been written somewhere, often by another thread. Allocating
+//! and clearing 32 KiB for each, and freeing it there, costs page faults and as much time as a copy. So
+//! the memory of full-sized packets is kept for later ones, of all connections.
 
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// A packet of up to 32 KiB of data, with all that belongs to it.
+/// A packet with 32 KiB of data, including its overhead.
 const FULL: usize = 32 * 1024 + 512;
 
-/// Packets below this are allocated as they come: one that waits must not hold much more memory than
-/// it has bytes.
+/// Smaller packets are allocated at their size: a waiting packet must not hold much more memory than it
+/// has bytes.
 const SMALL: usize = 16 * 1024;
 
-/// As many are kept at most: 2 MiB in all.
+/// The number of buffers that are kept: 2 MiB in all.
 const KEPT: usize = 64;
 
 static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-/// Memory of exactly this length. What is in it is of no meaning.
+/// Returns memory of this length with arbitrary contents.
 pub(crate) fn take(length: usize) -> Vec<u8> {
     if !(SMALL..=FULL).contains(&length) {
         return vec![0; length];
     }
     let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let mut memory = free.unwrap_or_else(|| Vec::with_capacity(FULL));
-    // What was used before need not be cleared: it is read over.
+    // Reused memory need not be cleared: the packet overwrites it.
     memory.resize(length, 0);
     memory
 }
 
-/// The same bytes, shared; the memory comes back when the last of them is dropped.
+/// Shares the bytes; the memory returns when the last reference is dropped.
 pub(crate) fn share(memory: Vec<u8>) -> Bytes {
     if memory.capacity() == FULL {
         Bytes::from_owner(Lent(memory))

@@ -335,8 +335,8 @@ impl Encrypted {
         Ok(false)
     }
 
-    /// Data has come that was not paid for with window yet. As in OpenSSH, a little too much is
-    /// borne, and more ends the connection (RFC 4254, section 5.2).
+    /// Takes received data from the window. As in OpenSSH, a little too much is tolerated, and more
+    /// ends the connection (RFC 4254, section 5.2).
     pub(crate) fn take_from_window(
         &mut self,
         channel: ChannelId,
@@ -357,7 +357,7 @@ impl Encrypted {
         Ok(())
     }
 
-    /// Tells the peer that it may send so many bytes more.
+    /// Grants the peer more window.
     pub(crate) fn grant_window(
         &mut self,
         channel: ChannelId,

@@ -341,8 +341,7 @@ impl SSHBuffer {
         }
     }
 
-    /// The packet that was read, decompressed. It is taken out, not copied, where there is nothing to
-    /// decompress.
+    /// Takes the packet out of the buffer, without a copy unless it must be decompressed.
     pub(crate) fn take_packet(
         &mut self,
         decompress: Option<&mut compression::Decompress>,
@@ -410,8 +409,8 @@ impl PacketBytesWriter {
 }
 
 /// Incoming SSH packet after decryption and optional decompression.
-/// Uses Bytes (not CryptoVec/mlocked) because incoming network data is not secret, and so that the
-/// data of channels can be handed on without copying it.
+/// Uses Bytes (not CryptoVec/mlocked) because incoming network data is not secret, and to pass channel
+/// data on without a copy.
 #[derive(Debug)]
 pub(crate) struct IncomingSshPacket {
     pub buffer: Bytes,

@@ -417,14 +417,14 @@ impl<S: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static> ChannelWriteHalf<
         self.send_msg(ChannelMsg::Close).await
     }
 
-    /// Tells the peer that it may send so many bytes more, if the server is to be told when
+    /// Grants the peer more window, unless the session does so on receipt
     /// ([`server::Config::grant_window_on_receipt`](crate::server::Config)).
     pub async fn grant_window(&self, bytes: u32) -> Result<(), Error> {
         self.send_msg(ChannelMsg::WindowAdjusted { new_size: bytes })
             .await
     }
 
-    /// As [`Self::grant_window`], if that can be done without waiting; else `false`.
+    /// Grants window without waiting; returns `false` if that is not possible now.
     pub fn try_grant_window(&self, bytes: u32) -> bool {
         let message = ChannelMsg::WindowAdjusted { new_size: bytes };
         self.sender.try_send((self.id, message).into()).is_ok()

@@ -112,8 +112,8 @@ impl Session {
                 }
                 Ok(())
             }
-            // Some clients (paramiko) ask for the service anew before each attempt. It is granted, and
-            // what the attempts so far have come to stays (RFC 4252, section 5).
+            // Some clients (paramiko) request the service again before each attempt. Earlier attempts
+            // still count (RFC 4252, section 5).
             (EncryptedState::WaitingAuthRequest(_), Some((&msg::SERVICE_REQUEST, mut r))) => {
                 let request = map_err!(String::decode(&mut r))?;
                 map_err!(ensure_end(&r))?;

@@ -227,8 +227,8 @@ pub struct PublicKeyOffer<'a> {
     /// signature algorithm the certificate type maps to (for example
     /// `rsa-sha2-256` for `rsa-sha2-256-cert-v01@openssh.com`).
     pub algorithm: &'a ssh_key::Algorithm,
-    /// The certificate that the key was offered with, if it was. It is valid now by its own dates and
-    /// signature; who has signed it is for the handler to check.
+    /// The certificate that the key was offered with, if any. Its dates and signature are valid; the
+    /// handler must check its authority.
     pub certificate: Option<&'a Certificate>,
 }
 
@@ -246,7 +246,7 @@ pub struct VerifiedPublicKey<'a> {
     /// algorithm named in the request (`ssh-rsa`, `rsa-sha2-256`,
     /// `ssh-ed25519`, ...).
     pub algorithm: &'a ssh_key::Algorithm,
-    /// The verified signature. That of a security key says whether its user was present.
+    /// The verified signature. A security key's signature tells whether its user was present.
     pub signature: &'a ssh_key::Signature,
 }
 
@@ -857,15 +857,14 @@ pub trait Handler: Sized {
         async { Ok(false) }
     }
 
-    /// The settings for a client that identifies itself so (RFC 4253, section 4.2), if they are not
-    /// those that the connection was begun with. The identification is part of what the key exchange
-    /// signs, so nobody in between can choose it.
+    /// Returns other settings for a client with this identification (RFC 4253, section 4.2). The key
+    /// exchange signs the identification, so an attacker in between cannot choose it.
     #[allow(unused_variables)]
     fn config_for(&mut self, identification: &[u8]) -> Option<Arc<Config>> {
         None
     }
 
-    /// Called when a key exchange is done, the first or a later one, with what was agreed on.
+    /// Called after each key exchange, with the negotiated algorithms.
     #[allow(unused_variables)]
     fn kex_done(
         &mut self,
@@ -875,8 +874,8 @@ pub trait Handler: Sized {
         async { Ok(()) }
     }
 
-    /// Called for a global request (RFC 4254, section 4) of a name that is not handled elsewhere, with
-    /// what follows in it. Gives what the answer holds, or `None` for a refusal.
+    /// Called for a global request (RFC 4254, section 4) that russh does not handle, with its data.
+    /// Returns the data of the reply, or `None` to refuse it.
     #[allow(unused_variables)]
     fn global_request(
         &mut self,

@@ -517,7 +517,7 @@ impl Session {
             ) => {
                 self.exit_signal_request(id, signal_name, core_dumped, &error_message, &lang_tag)?;
             }
-            // By `ChannelWriteHalf::try_grant_window`.
+            // From `ChannelWriteHalf::grant_window`.
             Msg::Channel(id, ChannelMsg::WindowAdjusted { new_size }) => {
                 if let Some(ref mut enc) = self.common.encrypted {
                     enc.grant_window(id, new_size)?;
@@ -681,7 +681,7 @@ impl Session {
                     };
                     self.dispatch_msg(msg)?;
                     drained += 1;
-                    // A peer that reads nothing must not hold much memory here.
+                    // A peer that does not read must not cause much memory use here.
                     if self.common.has_any_pending_data()
                         || self.common.packet_writer.buffer().buffer.len() >= MAX_BYTES_PER_BATCH
                     {
@@ -1037,7 +1037,7 @@ impl Session {
         }
     }
 
-    /// As [`Session::request_success`], with what the request asked for.
+    /// Sends a success reply with data.
     pub(crate) fn request_success_with(&mut self, content: &[u8]) {
         if self.common.wants_reply
             && let Some(ref mut enc) = self.common.encrypted
@@ -1050,7 +1050,7 @@ impl Session {
         }
     }
 
-    /// Sends a global request (RFC 4254, section 4) that wants no reply.
+    /// Sends a global request (RFC 4254, section 4) without a reply.
     pub fn tell(&mut self, name: &str, content: &[u8]) -> Result<(), Error> {
         if let Some(ref mut enc) = self.common.encrypted {
             push_packet!(enc.write, {
@@ -1063,7 +1063,7 @@ impl Session {
         Ok(())
     }
 
-    /// The identifier of this session (RFC 4253, section 7.2), once there are keys.
+    /// Returns the session identifier (RFC 4253, section 7.2) after the first key exchange.
     pub fn session_id(&self) -> Option<&[u8]> {
         let encrypted = self.common.encrypted.as_ref();
         encrypted.map(|encrypted| encrypted.session_id.as_ref())
