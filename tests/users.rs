@@ -257,7 +257,7 @@ fn what_add_refuses_leaves_nothing_behind() {
         (vec!["bob", "--home", "file"], "is not a folder"),
         (vec!["bob", "--home", "file/bob"], "Not a directory"),
         (vec!["bob", "--home", "a\nb"], "control characters"),
-        (vec!["linked"], "is a link"),
+        (vec!["linked"], "is a broken link"),
         (
             vec!["bob", "--key", "bad.pub"],
             "\"command\" is not supported",
