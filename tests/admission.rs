@@ -1,4 +1,4 @@
-//! Who is let in before a login, and who is kept out: real clients from other addresses of this machine.
+//! Admission control: real clients from other addresses of this machine.
 
 mod bans;
 mod figures;

@@ -1,4 +1,4 @@
-//! Which algorithms each setting of `ssh.algorithms` offers and refuses, how often keys are renewed, and how clients learn of new host keys.
+//! The algorithms of each setting of `ssh.algorithms`, key re-exchange, and host key rotation.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,21 +17,21 @@ use crate::common::{
 };
 use serde_json::Value;
 
-/// Of the Python clients' environment.
+/// In the Python clients' environment.
 const SSH_AUDIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/clients/bin/ssh-audit");
 const NO_POST_QUANTUM: &str = "does not provide protection against post-quantum attacks";
 
-/// What ssh-audit finds wrong, each as "fail" or "warn", the algorithm, and the words. `None`: it is not
-/// here, which was told loudly.
+/// Returns the findings of ssh-audit: "fail" or "warn", the algorithm, and the text. `None`: it is not
+/// installed, which was reported.
 fn audited(server: &TestServer) -> Option<Vec<(String, String, String)>> {
     if !Path::new(SSH_AUDIT).exists() {
         skip("ssh-audit is not installed (tests/setup does it)");
         return None;
     }
     let mut audit = Command::new(SSH_AUDIT);
-    // Who has logged in is not banned for what comes from there next.
+    // A client that has logged in is not banned for later connections from its address.
     drop(Connection::logged_in(server));
-    // How many connections it gets in a second is the subject of other tests.
+    // Other tests cover connection rates.
     let port = server.port().to_string();
     audit.args(["--json", "--skip-rate-test", "--port", &port, "127.0.0.1"]);
     let said = run(&mut audit, STEP);
@@ -65,7 +65,7 @@ fn audited(server: &TestServer) -> Option<Vec<(String, String, String)>> {
     Some(found)
 }
 
-/// A server with an RSA host key, too, which it takes up without a restart.
+/// A server that also has an RSA host key, loaded without a restart.
 fn with_rsa(settings: &[(&str, &str)]) -> TestServer {
     let server = TestServer::start_with(settings);
     let key = server.path("keys/ssh_host_rsa_key");
@@ -75,7 +75,7 @@ fn with_rsa(settings: &[(&str, &str)]) -> TestServer {
     server
 }
 
-/// Has the clients know another host key.
+/// Adds another host key to the clients' known hosts.
 fn know(server: &TestServer, kind: &str) {
     let key = server.path(&format!("keys/ssh_host_{kind}_key.pub"));
     let mut known = fs::read_to_string(server.known_hosts()).unwrap();
@@ -84,7 +84,7 @@ fn know(server: &TestServer, kind: &str) {
     fs::write(server.known_hosts(), known).unwrap();
 }
 
-/// `landfall quota`, by a client that offers only this.
+/// Runs `landfall quota` over a client that offers only these algorithms.
 fn ssh(server: &TestServer, options: &[&str]) -> Output {
     let mut ssh = server.ssh();
     ssh.args(["-o", "LogLevel=INFO"]);
@@ -100,7 +100,7 @@ fn ssh_audit_finds_no_fail_and_of_warnings_only_that_curve25519_is_no_post_quant
     let Some(found) = audited(&server) else {
         return;
     };
-    // ssh-audit warns of every key exchange that is not post-quantum; without these two, no client from
+    // ssh-audit warns about every key exchange that is not post-quantum; without these two, no client from
     // before 2024 could connect.
     let of_curve25519 = |name: &str| ("warn".into(), name.into(), NO_POST_QUANTUM.into());
     assert_eq!(
@@ -117,14 +117,14 @@ fn ssh_audit_finds_nothing_at_all_where_only_post_quantum_clients_are_let_in() {
     };
     assert_eq!(found, []);
     ssh(&server, &["KexAlgorithms=curve25519-sha256"]).failed();
-    // Ours has mlkem768x25519-sha256; the OpenSSH of these tests may be older.
+    // russh has mlkem768x25519-sha256; the OpenSSH of these tests may be older.
     Connection::logged_in(&server).sftp().assert_alive();
 }
 
-/// Options for OpenSSH's client, and what the log calls what they leave.
+/// Options of OpenSSH's client, and the algorithm that the log then reports.
 type Needs = (&'static [&'static str], &'static str);
 
-/// What only `compatible` and `legacy` offer.
+/// Offered by `compatible` and `legacy` only.
 const COMPATIBLE: &[Needs] = &[
     (&["KexAlgorithms=ecdh-sha2-nistp256"], "ecdh-sha2-nistp256"),
     (&["KexAlgorithms=ecdh-sha2-nistp384"], "ecdh-sha2-nistp384"),
@@ -151,7 +151,7 @@ const COMPATIBLE: &[Needs] = &[
     ),
 ];
 
-/// What only `legacy` offers.
+/// Offered by `legacy` only.
 const LEGACY: &[Needs] = &[
     (
         &["KexAlgorithms=diffie-hellman-group14-sha1"],
@@ -174,7 +174,7 @@ const LEGACY: &[Needs] = &[
     ),
 ];
 
-/// What every client of the last ten years has some of.
+/// Every client of the last ten years supports some of these.
 const USUAL: &[&[&str]] = &[
     &["KexAlgorithms=curve25519-sha256"],
     &["KexAlgorithms=curve25519-sha256@libssh.org"],
@@ -190,7 +190,7 @@ const USUAL: &[&[&str]] = &[
     &["Compression=yes"],
 ];
 
-/// A server whose account has an RSA key as well.
+/// A server whose account also has an RSA key.
 fn for_old_clients(settings: &[(&str, &str)]) -> TestServer {
     let server = with_rsa(settings);
     let key = server.local("rsa");
@@ -213,7 +213,7 @@ fn for_old_clients(settings: &[(&str, &str)]) -> TestServer {
     server
 }
 
-/// Clients of today are let in, and the log says nothing about them.
+/// Current clients can log in, and the log reports nothing about them.
 #[track_caller]
 fn assert_usual_are_let_in(server: &TestServer) {
     for options in USUAL {
@@ -222,7 +222,7 @@ fn assert_usual_are_let_in(server: &TestServer) {
     assert!(!server.log().contains("an old client"), "{}", server.log());
 }
 
-/// Each of these is let in, and the log says which setting that needs.
+/// Each of these can log in, and the log reports the required setting.
 #[track_caller]
 fn assert_are_let_in(server: &TestServer, needs: &[Needs], setting: &str) {
     for (options, what) in needs {
@@ -241,7 +241,7 @@ fn assert_are_let_in(server: &TestServer, needs: &[Needs], setting: &str) {
     }
 }
 
-/// A source from which logins came is not banned for it.
+/// An address with logins is not banned for refused ones.
 #[track_caller]
 fn assert_are_refused(server: &TestServer, needs: &[Needs]) {
     for (options, what) in needs {
@@ -314,7 +314,7 @@ fn the_former_key_of_legacy_keeps_working_with_a_warning() {
     }
 }
 
-/// The names of the MACs that are offered to a client of this identification.
+/// Returns the MACs that are offered to a client with this identification.
 fn offered(server: &TestServer, identification: &str) -> String {
     let mut tcp = TcpStream::connect(server.address()).unwrap();
     tcp.set_read_timeout(Some(STEP)).unwrap();
@@ -377,7 +377,7 @@ fn the_server_renews_keys_after_its_time_on_a_connection_that_does_nothing() {
     sftp.assert_alive();
 }
 
-/// A login of a client that learns host keys, and takes its time.
+/// Logs in with a client that learns host keys, which takes a moment.
 fn learn(server: &TestServer) {
     let options = ["-o", "UpdateHostKeys=yes"];
     run_ok(
@@ -411,7 +411,7 @@ fn a_client_learns_the_other_host_keys_with_proofs_of_every_kind() {
     server.admin(&["reload"], "").ok();
     learn(&server);
     assert!(knows(&server, "ed25519") && knows(&server, "rsa") && knows(&server, "ecdsa"));
-    // What was learned opens a connection by itself; and the proofs are as good when RSA signs.
+    // A learned key is sufficient for a connection; RSA signs the proofs as well.
     for algorithm in ["rsa-sha2-256", "rsa-sha2-512", "ecdsa-sha2-nistp256"] {
         ssh(&server, &[&format!("HostKeyAlgorithms={algorithm}")]).ok();
     }
@@ -430,7 +430,7 @@ fn a_client_learns_the_other_host_keys_with_proofs_of_every_kind() {
 fn a_host_key_is_replaced_without_a_warning_to_clients_that_came_in_between() {
     let server = TestServer::start();
     let keys = |name: &str| server.path(&format!("keys/ssh_host_{name}"));
-    // As docs/operations.md says.
+    // As in docs/operations.md.
     make_key(&keys("ed25519_next_key"), &["-t", "ed25519"]);
     server.admin(&["reload"], "").ok();
     learn(&server);
@@ -449,7 +449,7 @@ fn a_host_key_is_replaced_without_a_warning_to_clients_that_came_in_between() {
         !known.contains(old),
         "the client forgets the old key:\n{known}"
     );
-    // Without the time in between, it would have been warned.
+    // Without the connection in between, the client would have warned.
     fs::write(
         server.known_hosts(),
         format!("[127.0.0.1]:{} ssh-ed25519 {old}\n", server.port()),
@@ -464,7 +464,7 @@ fn a_host_key_is_replaced_without_a_warning_to_clients_that_came_in_between() {
 
 #[test]
 fn a_server_that_renews_keys_at_once_does_so_only_after_the_login() {
-    // A stranger who never logs in costs one exchange, however long they stay.
+    // A client that never logs in costs one key exchange, however long it stays.
     let server = TestServer::start_with(&[("ssh.rekey_time", "\"1s\"")]);
     let connection = Connection::open(&server, &Options::default());
     std::thread::sleep(Duration::from_millis(2500));

@@ -1,4 +1,4 @@
-//! Tests that measure time, and want the machine for themselves.
+//! Tests that measure time, and run alone.
 
 #![allow(
     missing_docs,

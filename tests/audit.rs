@@ -1,5 +1,4 @@
-//! The audit trail, from outside: what real clients do stands in it, whatever becomes of them and of
-//! the disk that it is written to.
+//! The audit log: it contains the actions of real clients, whatever happens to them and to its disk.
 
 mod command;
 mod disks;
@@ -12,19 +11,19 @@ use std::fs;
 use crate::common::{STEP, TestServer, wait_until};
 use serde_json::Value;
 
-/// Who came, and what the operator did.
+/// The stream of logins and operator actions.
 const ACCESS: &str = "audit";
-/// What clients did.
+/// The stream of clients' operations.
 const OPERATIONS: &str = "audit-operations";
 
-/// Every line of both streams, the oldest first.
+/// Returns every event of both streams, oldest first.
 fn trail(server: &TestServer) -> Vec<Value> {
     let mut events = [stream(server, ACCESS), stream(server, OPERATIONS)].concat();
     events.sort_by_key(|one| one["time"].as_str().map(str::to_owned));
     events
 }
 
-/// The old files of a stream, the oldest first.
+/// Returns the old files of a stream, oldest first.
 fn old_files(server: &TestServer, stream: &str) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(server.path("data"))
         .unwrap()
@@ -40,8 +39,8 @@ fn old_files(server: &TestServer, stream: &str) -> Vec<String> {
     names
 }
 
-/// Every line of a stream, the oldest first: each must be whole. The files are read as they are, so
-/// that this does not depend on the command.
+/// Returns every event of a stream, oldest first; each line must be complete. Reads the files directly,
+/// independent of the command.
 fn stream(server: &TestServer, stream: &str) -> Vec<Value> {
     let mut files = old_files(server, stream);
     files.push(format!("{stream}.jsonl"));
@@ -57,12 +56,12 @@ fn stream(server: &TestServer, stream: &str) -> Vec<Value> {
     text.lines().map(parse).collect()
 }
 
-/// Events of this kind.
+/// Returns the events of this kind.
 fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
     events.iter().filter(|one| one["event"] == kind).collect()
 }
 
-/// The one event that is like this, once it is there.
+/// Waits for the one event that matches.
 #[track_caller]
 fn noted(server: &TestServer, what: &str, like: impl Fn(&Value) -> bool) -> Value {
     let mut found = Vec::new();

@@ -9,7 +9,7 @@ use crate::common::operator::Operator;
 use crate::common::server::make_key;
 use crate::common::{STEP, TestServer, USER, against_openssh, run_ok};
 
-/// What `landfall audit` shows of some kind of event, as JSON lines.
+/// Returns what `landfall audit` shows of a kind of event, as JSON lines.
 fn events(server: &TestServer, kind: &str) -> Vec<String> {
     let shown = server.admin(&["audit", "--json", "--event", kind], "");
     shown.accepted().lines().map(str::to_owned).collect()
@@ -23,7 +23,7 @@ fn upload(server: &TestServer, name: &str, content: &[u8]) {
     );
 }
 
-/// All of the server's state is lost, but not the homes, which are copied in another way.
+/// Deletes the server's state, except the homes, which are backed up separately.
 fn lose_all_but_the_homes(server: &TestServer) {
     for lost in ["keys", "data", "config.toml", "ca.pub", "revoked"] {
         fs::rename(server.path(lost), server.path(&format!("lost-{lost}"))).unwrap();
@@ -72,13 +72,13 @@ fn a_lost_disk_is_restored_in_one_step_with_the_whole_audit_log() {
     ] {
         assert_eq!(mode(&format!("copy/{file}")) & 0o077, 0, "{file}");
     }
-    // It does not write over an older one.
+    // It does not overwrite an older backup.
     let refused = server.admin(&["backup", "copy"], "").refused();
     assert!(refused.contains("File exists"), "{refused}");
     let before = events(&server, "upload");
     assert_eq!(before.len(), 1);
 
-    // While it runs, nothing is replaced.
+    // Nothing is replaced while the server runs.
     let refused = server.admin(&["restore", "copy"], "").refused();
     assert!(refused.contains("stop it"), "{refused}");
     server.stop();
@@ -95,7 +95,7 @@ fn a_lost_disk_is_restored_in_one_step_with_the_whole_audit_log() {
         let content = |file: String| fs::read(server.path(&file)).unwrap();
         assert_eq!(content(file.to_owned()), content(format!("lost-{file}")));
     }
-    // The same account and key; the file is there, and counted.
+    // The same account and key; the file exists, and is counted.
     run_ok(&mut server.sftp_batch(&[], "get first back\n"), STEP);
     assert_eq!(fs::read(server.local("back")).unwrap(), [7; 5000]);
     let shown = server.admin(&["quota", "show", USER, "--json"], "");
@@ -117,7 +117,7 @@ fn nothing_that_was_there_before_a_restore_is_lost() {
     let changed = [config.as_slice(), b"# changed\n"].concat();
     fs::write(server.path("config.toml"), &changed).unwrap();
 
-    // On the same machine: the log already has all that is in the backup.
+    // On the same machine: the log already contains everything in the backup.
     let logged = events(&server, "upload");
     assert_eq!(logged.len(), 2);
     let told = server.admin(&["restore", "copy"], "").accepted();
@@ -131,7 +131,7 @@ fn nothing_that_was_there_before_a_restore_is_lost() {
     assert_eq!(fs::read(kept("config.toml.before")).unwrap(), changed);
     assert!(Path::new(&kept("landfall.db.before")).exists());
 
-    // On a new one, where another server has written a log meanwhile, rotated and current.
+    // On a new machine, where another server has written a log meanwhile, rotated and current.
     lose_all_but_the_homes(&server);
     fs::copy(server.path("lost-config.toml"), server.path("config.toml")).unwrap();
     for file in ["ca.pub", "revoked"] {
@@ -143,7 +143,7 @@ fn nothing_that_was_there_before_a_restore_is_lost() {
     assert_eq!(starts, 1);
     server.admin(&["restore", "copy"], "").accepted();
     assert_eq!(events(&server, "upload"), logged[..1]);
-    // Those of the backup come first.
+    // Events of the backup come first.
     let all = server.admin(&["audit", "--json"], "").accepted();
     let times = all.lines().map(|line| {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -171,7 +171,7 @@ fn root_restores_for_the_user_who_owns_the_data_and_follows_no_link_of_theirs() 
     lchown(server.path("data"), Some(nobody), Some(nobody)).unwrap();
     fs::create_dir(server.path("keys")).unwrap();
     lchown(server.path("keys"), Some(nobody), Some(nobody)).unwrap();
-    // The folders above must let that user pass.
+    // The parent folders must be accessible for that user.
     let folder = server.path("data");
     for above in folder.ancestors().skip(1) {
         let mode = fs::metadata(above).unwrap().mode();
@@ -194,7 +194,7 @@ fn root_restores_for_the_user_who_owns_the_data_and_follows_no_link_of_theirs() 
         assert_eq!(found.uid(), nobody, "{restored}");
         assert_eq!(found.mode() & 0o077, 0, "{restored}");
     }
-    // What is root's stays root's, and is read by the group of the server.
+    // Root's files stay root's, and the server's group can read them.
     let config = fs::metadata(server.path("config.toml")).unwrap();
     assert_eq!((config.uid(), config.gid()), (0, nobody));
 }

@@ -34,7 +34,7 @@ fn session() -> (TestServer, RawSftp) {
     (server, sftp)
 }
 
-/// The home is as [`session`] made it.
+/// Checks that the home is as [`session`] left it.
 #[track_caller]
 fn assert_untouched(server: &TestServer) {
     assert_eq!(fs::read(server.at_home("file")).unwrap(), b"untouched");
@@ -51,7 +51,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A STATUS with this code, in words.
+/// Checks for a STATUS with this code and a text.
 #[track_caller]
 fn refused(reply: &Reply, code: u32) {
     assert_eq!(reply.code(), code, "{reply:?}");

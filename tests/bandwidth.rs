@@ -1,4 +1,4 @@
-//! Limits on how fast files move, with real clients.
+//! Bandwidth limits, with real clients.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ fn sizes(files: &[PathBuf]) -> u64 {
         .sum()
 }
 
-/// How fast these grow together, over some seconds, once all have begun.
+/// Returns how fast these files grow together, over some seconds, once all have begun.
 #[track_caller]
 fn speed_of(files: &[PathBuf]) -> f64 {
     wait_until("all have begun", STEP, || {
@@ -42,7 +42,7 @@ fn speed_of(files: &[PathBuf]) -> f64 {
             .iter()
             .all(|file| fs::metadata(file).is_ok_and(|found| found.len() > 0))
     });
-    // What was sent ahead at the beginning is over.
+    // Data that was pipelined at the beginning has arrived.
     sleep(Duration::from_secs(2));
     let (began, before) = (Instant::now(), sizes(files));
     sleep(Duration::from_secs(5));
@@ -59,7 +59,7 @@ fn assert_near(speed: f64, limit: f64) {
     );
 }
 
-/// A client that is ended with the test, whatever it does.
+/// A client that ends with the test, in any case.
 fn begin(command: &mut Command) -> Running {
     Running::start(command)
 }
@@ -74,13 +74,13 @@ fn two_uploads_of_one_account_keep_to_its_limit_together_and_another_account_is_
     let _scp = begin(server.scp().args(["-O", "f", &format!("{HOST}:b")]));
     let speed = speed_of(&files);
     assert_near(speed, BYTES_A_SECOND);
-    // Each has about its half.
+    // Each gets about half.
     let each = files
         .each_ref()
         .map(|file| fs::metadata(file).unwrap().len() as f64);
     let part = each[0] / (each[0] + each[1]);
     assert!((0.25..=0.75).contains(&part), "{each:?}");
-    // What waits does not pile up in the server.
+    // Waiting data does not accumulate in the server.
     assert!(
         server.memory_kib("VmRSS") < 120 * 1024,
         "{}",
@@ -93,7 +93,7 @@ fn two_uploads_of_one_account_keep_to_its_limit_together_and_another_account_is_
         bob.args(["-o", "User=bob", "f", &format!("{HOST}:f")]),
         TRANSFER,
     );
-    // At the limit of the other it would be half a minute.
+    // At the limit of the other it would take half a minute.
     assert!(
         began.elapsed() < Duration::from_secs(12),
         "{:?}",
@@ -140,7 +140,7 @@ fn a_client_with_several_connections_gets_no_more() {
             TRANSFER,
         );
         let speed = 4.0 * size as f64 / began.elapsed().as_secs_f64();
-        // Starting and comparing takes its time, too.
+        // Starting and comparing take time, too.
         let part = speed / BYTES_A_SECOND;
         assert!(
             (0.6..=1.1).contains(&part),
@@ -185,7 +185,7 @@ fn bytes_come_smoothly() {
             let now = sizes(std::slice::from_ref(&file));
             let grown = (now - last) as f64;
             last = now;
-            // A third of a second's worth, give or take some requests and a busy machine.
+            // The amount of a third of a second, give or take some requests and a busy machine.
             assert!(
                 grown > 0.0 && grown < 0.3 * BYTES_A_SECOND + 1.5 * MIB as f64,
                 "{} in 300 ms of {}",
@@ -230,7 +230,7 @@ fn small_requests_of_a_session_that_is_held_back_do_not_wait_for_long() {
         }
         transfer.kill();
     }
-    // In one of its own it waits for nothing.
+    // In a connection of its own it waits for nothing.
     let _transfer = begin(&mut server.sftp_batch(&[], "put f c\n"));
     wait_for(&server.at_home("c"), 4 * MIB as u64);
     let began = Instant::now();
@@ -279,7 +279,7 @@ fn a_client_that_is_killed_is_gone_once_what_it_sent_is_stored() {
         wait_for(&server.at_home("f"), 64 * KIB as u64);
         let before = server.open_files();
         scp.kill();
-        // What it had sent ahead is stored, and no more is waited for.
+        // Its pipelined data is stored, and nothing else is waited for.
         wait_until("its session has ended", Duration::from_secs(10), || {
             server.open_files() < before
         });

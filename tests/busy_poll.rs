@@ -1,5 +1,5 @@
-//! Clients that send each request right after a reply are waited for awake, and no others. In a file of its
-//! own, so that no other test runs beside it.
+//! The server busy-polls for clients that send each request right after a reply, and for no others. In a
+//! file of its own, so that no other test runs beside it.
 
 use std::fs;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::common::{STEP, TestServer, skip, wait_until};
 
 const REQUESTS: u64 = 2000;
 
-/// How often the one shard of a server fell asleep so far.
+/// Returns how often the only worker thread of a server has slept so far.
 fn naps_of(server: &TestServer) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{}/task", server.process_id())).unwrap();
     let mut tasks = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")));
@@ -23,7 +23,7 @@ fn naps_of(server: &TestServer) -> u64 {
     number_in(&shard.unwrap(), "voluntary_ctxt_switches")
 }
 
-/// How often the thread that serves a client sleeps while it asks so many times, with a pause after each reply.
+/// Returns how often the thread of a client sleeps during these requests, with a pause after each reply.
 fn naps(server: &TestServer, sftp: &mut RawSftp, requests: u64, pause: Duration) -> u64 {
     let before = naps_of(server);
     for _ in 0..requests {
@@ -48,14 +48,14 @@ fn who_asks_again_at_once_is_waited_for_awake_and_nobody_else() {
 
     let server = TestServer::start_with(&settings[..1]);
     let mut sftp = Connection::logged_in(&server).sftp();
-    // On a busy machine nobody is quick for long.
+    // On a busy machine no client is quick for long.
     wait_until(
         "it stays awake for a client that asks again at once",
         STEP,
         || naps(&server, &mut sftp, REQUESTS, Duration::ZERO) < asleep / 4,
     );
 
-    // It sleeps for a client that takes its time, and when there is nothing to do.
+    // It sleeps for a slow client, and without work.
     let (slow, requests) = (Duration::from_millis(1), 300);
     let for_slow = naps(&server, &mut sftp, requests, slow);
     assert!(for_slow >= requests, "{for_slow}");

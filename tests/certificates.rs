@@ -1,4 +1,4 @@
-//! Certificates of OpenSSH for users: who is let in by them, and who is not.
+//! OpenSSH user certificates: which are accepted.
 
 use std::cell::Cell;
 use std::fs;
@@ -10,13 +10,13 @@ use crate::common::held::Held;
 use crate::common::server::make_key;
 use crate::common::{HOST, Output, PASSWORD, STEP, TestServer, USER, run, run_ok, wait_until};
 
-/// Within so much time the server notices what it is not told of, on a busy machine.
+/// Time for the server to notice a change without a notification, on a busy machine.
 const NOTICED: Duration = Duration::from_secs(5);
 
-/// A server that trusts the authority `ca`, and revokes what stands in `revoked`.
+/// A server that trusts the authority `ca`, and revokes the keys in `revoked`.
 struct Scene {
     server: TestServer,
-    /// So many sessions the server has ended.
+    /// Sessions that the server has closed.
     ended: Cell<usize>,
 }
 
@@ -38,7 +38,7 @@ impl Scene {
         }
     }
 
-    /// Signs the key of the user: `user-cert.pub`.
+    /// Signs the user's key: `user-cert.pub`.
     fn sign(&self, by: &str, options: &[&str]) {
         let mut keygen = Command::new("ssh-keygen");
         keygen.arg("-q").arg("-s").arg(self.server.local(by));
@@ -46,7 +46,7 @@ impl Scene {
         run_ok(&mut keygen, STEP);
     }
 
-    /// One of OpenSSH's clients, which has the key, its certificate and nothing else.
+    /// One of OpenSSH's clients, with only the key and its certificate.
     fn client(&self, program: &str, key: &str) -> Command {
         let config = fs::read_to_string(self.server.ssh_config()).unwrap();
         let (own, other) = (self.server.key(), self.server.local(key));
@@ -87,7 +87,7 @@ impl Scene {
         );
     }
 
-    /// The server ends one more session by itself, and tells its client why.
+    /// Waits until the server closes one more session, with this reason.
     #[track_caller]
     fn ends(&self, held: Held, words: &str) {
         let nth = self.ended.get() + 1;
@@ -118,7 +118,7 @@ fn a_certificate_of_a_trusted_authority_lets_its_principals_in() {
     scene.refused("principals");
     scene.sign("ca", &["-I", "nobody"]);
     scene.refused("principals");
-    // OpenSSH does not even show one for hosts.
+    // OpenSSH does not even offer a host certificate.
     scene.sign("ca", &["-I", "a host", "-h", "-n", USER]);
     scene.sftp().failed();
     let connection = Connection::open(&scene.server, &Options::default());
@@ -143,7 +143,7 @@ fn a_certificate_of_a_trusted_authority_lets_its_principals_in() {
     make_key(&scene.server.local("other"), &["-t", "ed25519"]);
     scene.sign("other", &ALICE);
     scene.refused("authority is not trusted");
-    // The key without its certificate is nothing; plain keys and passwords go on.
+    // The key alone is refused; plain keys and passwords work.
     fs::remove_file(scene.server.local("user-cert.pub")).unwrap();
     scene.sftp().failed();
     let connection = Connection::logged_in(&scene.server);
@@ -174,7 +174,7 @@ fn each_kind_of_key_can_be_certified_and_certify() {
         scene.sign(&ca, &ALICE);
         scene.sftp().ok();
     }
-    // SHA-1 is no signature any more; ssh-keygen may not make one.
+    // SHA-1 signatures are refused; ssh-keygen may not create one.
     let mut keygen = Command::new("ssh-keygen");
     keygen
         .arg("-q")
@@ -217,7 +217,7 @@ fn a_key_that_is_too_small_is_refused_wherever_it_stands() {
         "{}",
         refused.describe()
     );
-    // One that is large enough.
+    // A key that is large enough.
     fs::copy(server.local("ca.pub"), server.path("ca.pub")).unwrap();
     for file in ["user", "user.pub"] {
         fs::remove_file(server.local(file)).unwrap();
@@ -267,7 +267,7 @@ fn critical_options_are_honoured_or_the_certificate_is_refused() {
 
     with("force-command=internal-sftp");
     scene.sftp().ok();
-    // Whatever is asked for, it is SFTP.
+    // Any request starts SFTP.
     let ssh = |line: &str| {
         let mut ssh = scene.client("ssh", "user");
         run(ssh.args([HOST, line]), STEP)
@@ -378,7 +378,7 @@ fn the_rules_of_the_account_hold_for_certificates() {
         (["--disabled"].as_slice(), ["--enabled"].as_slice()),
         (&["--network", "10.0.0.0/8"], &["--network", "none"]),
         (&["--expires", "2001-01-01"], &["--expires", "never"]),
-        // A certificate is a key: the password is still to come.
+        // A certificate is a key: the password must follow.
         (
             &["--login", "publickey+password"],
             &["--login", "publickey"],
@@ -416,7 +416,7 @@ fn a_session_ends_when_its_certificate_is_not_trusted_any_more() {
     let authorities = scene.server.path("ca.pub");
     let trusted = fs::read(&authorities).unwrap();
 
-    // Another file in the place of the old one, as who changes it should.
+    // A new file replaces the old one, as it should be done.
     let held = log_in();
     let new = scene.server.path("new");
     fs::write(&new, fs::read(scene.server.local("user.pub")).unwrap()).unwrap();
@@ -424,7 +424,7 @@ fn a_session_ends_when_its_certificate_is_not_trusted_any_more() {
     scene.ends(held, "is no longer trusted");
     fs::write(&authorities, &trusted).unwrap();
 
-    // What cannot be read ends nobody; once it can be again, it holds.
+    // An unreadable file closes no session; once it can be read, it applies.
     let mut held = log_in();
     fs::write(&authorities, "nonsense\n").unwrap();
     wait_until("the log says so", NOTICED, || {
@@ -435,7 +435,7 @@ fn a_session_ends_when_its_certificate_is_not_trusted_any_more() {
     fs::write(&authorities, &trusted).unwrap();
     held.assert_alive();
 
-    // So does another file that a changed config names.
+    // So does another file in a changed configuration.
     let config = scene.server.path("config.toml");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("\"ca.pub\"", "\"\"")).unwrap();
@@ -443,7 +443,7 @@ fn a_session_ends_when_its_certificate_is_not_trusted_any_more() {
     scene.ends(held, "is no longer trusted");
     by_key.assert_alive();
 
-    // And one that names no file at all.
+    // And a configuration without such a file.
     fs::write(&config, &text).unwrap();
     scene.server.admin(&["reload"], "").ok();
     let held = log_in();
@@ -483,7 +483,7 @@ fn a_session_ends_when_its_key_expires() {
     let add = ["user", "key", "add", USER, limited.to_str().unwrap()];
     scene.server.admin(&add, "").ok();
     let mut held = Held::over(scene.client("sftp", "user"));
-    // A change of something else leaves the key its time.
+    // A change of another setting keeps the key's expiry.
     let set = ["user", "set", USER, "--quota", "1GiB"];
     scene.server.admin(&set, "").ok();
     held.assert_alive();

@@ -1,5 +1,5 @@
-//! The small commands over plain `ssh`: help, quota, df, echo and the sums, which are held against
-//! those of coreutils; and that nothing ever reaches a shell.
+//! The commands over plain `ssh`: help, quota, df, echo and the hash commands, compared with coreutils; and
+//! that nothing reaches a shell.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -23,7 +23,7 @@ const SUMS: [&str; 6] = [
     "sha512sum",
 ];
 
-/// As a shell wants it.
+/// Quotes an argument for a shell.
 fn quoted(word: &[u8]) -> Vec<u8> {
     let inner: Vec<_> = word.split(|byte| *byte == b'\'').collect();
     [b"'", &inner.join(&b"'\\''"[..])[..], b"'"].concat()
@@ -39,7 +39,7 @@ fn ask(server: &TestServer, line: &str) -> Output {
     remote(server, line.as_bytes(), b"")
 }
 
-/// The same command here, in the folder of the home.
+/// Runs the same command locally, in the folder of the home.
 fn local(home: &Path, line: &[u8], input: &[u8]) -> Output {
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(OsStr::from_bytes(line));
@@ -83,9 +83,9 @@ fn sums_are_those_of_coreutils_byte_for_byte() {
         assert_like_coreutils(&server, &line, b"");
     }
     assert!(!server.at_home("made").exists());
-    // Patterns, as a shell expands them.
+    // Patterns, which a shell expands.
     assert_like_coreutils(&server, b"md5sum -- p* ?wo* *[x]*", b"");
-    // As rclone quotes.
+    // The way rclone quotes.
     assert_like_coreutils(
         &server,
         b"md5sum two\\ words back\\\\slash new'\n'line",
@@ -138,7 +138,7 @@ fn ssh_copy_id_is_answered_with_how_keys_are_added() {
     fs::create_dir(server.local(".ssh")).unwrap();
     let copy = |options: &[&str]| {
         let mut command = Command::new("ssh-copy-id");
-        // It asks no ssh-agent, and keeps its own files in the folder.
+        // It uses no ssh-agent, and keeps its own files in the folder.
         command
             .env("HOME", server.path("client"))
             .env_remove("SSH_AUTH_SOCK");
@@ -150,7 +150,7 @@ fn ssh_copy_id_is_answered_with_how_keys_are_added() {
     let told = copy(&[]).failed();
     assert!(told.err().contains(advice), "{}", told.describe());
     assert!(!server.at_home(".ssh").exists());
-    // By sftp it is a file like any other, which means nothing here.
+    // Through sftp it is an ordinary file, without effect.
     fs::create_dir(server.at_home(".ssh")).unwrap();
     let put = run_ok(
         &mut server.sftp_batch(&[], "put new.pub .ssh/authorized_keys"),
@@ -163,7 +163,7 @@ fn ssh_copy_id_is_answered_with_how_keys_are_added() {
         TRANSFER,
     );
     assert!(!put.err().contains(advice), "{}", put.describe());
-    // What can be carried out is, and the older form of the line is known, too.
+    // A plain command runs, and the older form of the line is recognized, too.
     let read = ask(&server, "md5sum .ssh/authorized_keys").ok();
     assert!(!read.err().contains(advice));
     let older = ask(
@@ -205,7 +205,7 @@ fn what_cannot_be_summed_is_told_and_the_rest_goes_on() {
     fs::create_dir(server.at_home("dir")).unwrap();
     std::os::unix::fs::symlink("a", server.at_home("link")).unwrap();
     assert_like_coreutils(&server, b"md5sum missing a dir link a/x", b"");
-    // A name that leads out of the home does not.
+    // A name that leads out of the home does not work.
     let outside = server.path(&random_name("outside"));
     fs::write(&outside, "secret").unwrap();
     for path in [
@@ -220,7 +220,7 @@ fn what_cannot_be_summed_is_told_and_the_rest_goes_on() {
             "{path}"
         );
     }
-    // A FIFO keeps nobody waiting.
+    // A FIFO blocks nobody.
     run_ok(Command::new("mkfifo").arg(server.at_home("fifo")), STEP);
     let began = Instant::now();
     let refused = ask(&server, "md5sum fifo").failed();
@@ -381,7 +381,7 @@ fn somebody_without_a_command_is_greeted() {
     assert!(!text.contains('\r'));
     let helped = ask(&server, "help").ok().out();
     assert!(text.contains(&helped), "{text}");
-    // In a terminal the lines end where they should, for commands too.
+    // In a terminal lines end with a carriage return, for commands too.
     for args in [&["-tt", HOST][..], &["-tt", HOST, "help"]] {
         let text = run_ok(server.ssh().args(args), STEP).out();
         assert!(text.contains("quota"), "{text}");
@@ -391,7 +391,7 @@ fn somebody_without_a_command_is_greeted() {
     assert!(refused.out().contains("no shell") || refused.err().contains("no shell"));
 }
 
-/// The words of a command stay what they are on their way; the log tells who ran it.
+/// The arguments of a command arrive unchanged; the log names its user.
 #[test]
 fn many_commands_at_once_are_all_answered() {
     let server = TestServer::start();

@@ -1,4 +1,4 @@
-//! config.toml as an operator meets it: `landfall check` and `landfall serve`.
+//! config.toml from the operator's side: `landfall check` and `landfall serve`.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::common::operator::Operator;
 use crate::common::{STEP, run, skip};
 
-/// All faults that `check` finds, and the proof that `serve` finds the same and does not start.
+/// Returns all faults that `check` finds; `serve` must find the same and not start.
 fn faults(config: impl AsRef<[u8]>) -> Vec<String> {
     let operator = Operator::with_config(config);
     let faults = operator.run(&["check"]).refused();
@@ -316,7 +316,8 @@ fn paths_are_relative_to_the_config_and_not_to_the_caller() {
     assert!(operator.path("conf/state/landfall.db").is_file());
 }
 
-/// What `landfall serve` says that cannot listen on this address, without the privilege of low ports.
+/// Returns the error of `landfall serve` for an address it cannot listen on, without the privilege for low
+/// ports.
 fn refused_to_listen(address: &str) -> String {
     let operator = Operator::with_config(format!("server.listen = [{address:?}]\n"));
     let serve = operator.command(&["serve"]);

@@ -81,7 +81,7 @@ fn above_the_home_is_the_home() {
     if scene.server.is_reference() {
         return;
     }
-    // The server knows other names of homes; they are not for asking.
+    // The server knows other users' homes; clients cannot ask for them.
     for other in ["~neighbour", "~root", "~neighbour/read"] {
         let reply = sftp.extended("expand-path@openssh.com", |body| body.string(other));
         assert_ne!(reply.code(), code::OK, "{other}");
@@ -105,7 +105,7 @@ fn openssh_gets_and_puts_nothing_outside() {
             scene.lay_out(own_places);
             let _ = fs::remove_dir_all(server.local("down"));
             fs::create_dir(server.local("down")).unwrap();
-            // Where the home has the place, each command must succeed; else each is tried.
+            // Where the path exists in the home, each command must succeed; otherwise each is tried.
             let go_on = if own_places { "" } else { "-" };
             let mut batch = String::new();
             for line in [
@@ -141,7 +141,7 @@ fn openssh_gets_and_puts_nothing_outside() {
     }
 }
 
-/// One session swaps a link again and again, the other uses it meanwhile.
+/// One session replaces a link again and again while another uses it.
 #[test]
 fn a_link_that_another_session_swaps_leads_nowhere_else() {
     let scene = Scene::new();
@@ -180,7 +180,7 @@ fn a_link_that_another_session_swaps_leads_nowhere_else() {
     }
 }
 
-/// Opens, looks, makes and renames until both states of the link were met often.
+/// Opens, examines, creates and renames until both states of the link were met often.
 fn use_while_swapped(scene: &Scene) {
     let connection = Connection::logged_in(&scene.server);
     let mut sftp = connection.sftp();

@@ -1,4 +1,4 @@
-//! copy-data (draft-ietf-secsh-filexfer-extensions-00, section 7): bytes that never leave the server.
+//! copy-data (draft-ietf-secsh-filexfer-extensions-00, section 7): copies without sending data.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::common::raw::RawSftp;
 use crate::common::wire::{code, flag};
 use crate::common::{MIB, TestServer, bytes_of};
 
-/// A range of one open file to a place in another; length 0 is all that there is.
+/// Copies a range of one open file to another; length 0 is everything.
 fn copy(sftp: &mut RawSftp, from: (&[u8], u64, u64), to: (&[u8], u64)) -> u32 {
     let reply = sftp.extended("copy-data", |body| {
         body.string(from.0)
@@ -37,7 +37,7 @@ fn a_whole_file_and_a_range_are_copied_exactly() {
     assert_eq!(copied.len(), 70_010);
     assert_eq!(copied[..10], [0; 10]);
     assert_eq!(copied[10..], content[1000..71_000]);
-    // Behind the end there is nothing, which is all that there is.
+    // Behind the end there is nothing to copy.
     assert_eq!(copy(&mut sftp, (&source, 1 << 40, 0), (&part, 0)), code::OK);
     assert_eq!(fs::read(server.at_home("part")).unwrap(), copied);
 }
@@ -59,7 +59,7 @@ fn a_range_beyond_the_end_is_refused_within_one_file_as_between_two() {
     assert_eq!(fs::read(server.at_home("b")).unwrap(), b"0123456789");
 }
 
-/// Where an append goes is not the client's to say, so that no offset is too large.
+/// The client does not choose where to append, so no offset is too large.
 #[test]
 fn a_copy_to_an_appending_file_goes_to_its_end_whatever_the_offset() {
     let server = TestServer::start();
@@ -113,7 +113,7 @@ fn copies_that_cannot_be_are_refused_and_change_nothing() {
     if server.is_reference() {
         return; // It copies no file into itself.
     }
-    // Side by side a file may be copied into itself.
+    // A file may be copied into itself without overlap.
     assert_eq!(copy(&mut sftp, (&read, 0, 5), (&both, 10)), code::OK);
     assert_eq!(content("source"), b"012345678901234");
 }

@@ -41,7 +41,7 @@ fn a_copy_has_the_bytes_the_permissions_and_the_times() {
         assert_eq!(copy(&mut sftp, &from, &to, false), code::OK);
         let copied = fs::metadata(server.at_home(&to)).unwrap();
         assert_eq!(fs::read(server.at_home(&to)).unwrap(), bytes_of(length, 1));
-        // No setuid bit goes along.
+        // The setuid bit is not copied.
         assert_eq!(copied.mode() & 0o7777, mode & 0o777);
         assert_eq!(copied.mtime(), 1_000_000_001);
     }
@@ -96,7 +96,7 @@ fn what_cannot_be_copied_is_refused_and_leaves_nothing() {
 #[test]
 fn a_copy_stops_when_the_client_leaves_and_its_torso_is_removed() {
     let server = TestServer::start();
-    // More than a moment's work, and gone again before it is much.
+    // A long copy, which is cut short.
     File::create(server.at_home("big"))
         .unwrap()
         .set_len(64 << 30)
@@ -117,11 +117,11 @@ fn a_copy_stops_when_the_client_leaves_and_its_torso_is_removed() {
     });
 }
 
-/// A file system that can share what two files have in common (reflinks); gone after the test.
+/// A file system with reflinks; unmounted after the test.
 struct Sharing(PathBuf);
 
 impl Sharing {
-    /// `None`: this machine lets nobody have it, which was told loudly.
+    /// `None` if this machine cannot mount it, which was reported.
     fn mount() -> Option<Self> {
         if !have(&["mkfs.xfs", "mount", "umount"]) {
             return None;
@@ -150,7 +150,7 @@ impl Sharing {
         self.0.join("disk/home")
     }
 
-    /// What is stored, once it is.
+    /// Returns the used space, once it is stable.
     fn used(&self) -> u64 {
         run_ok(Command::new("sync").arg("-f").arg(self.home()), STEP);
         let found = rustix::fs::statvfs(self.home()).unwrap();

@@ -1,5 +1,5 @@
-//! Who may have the data folder: one server, or commands while there is none; and which of them may change the
-//! schema of its database.
+//! The lock of the data folder: one server, or commands without one; and which of them may migrate the
+//! database.
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -16,7 +16,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 const CONFIG: &str = "[server]\nlisten = [\"127.0.0.1:0\"]\n";
 
-/// An operator with a database as the first version has left it.
+/// An operator with a database of the first version.
 fn with_an_old_database() -> Operator {
     let operator = Operator::with_config(CONFIG);
     let data = operator.path("data");
@@ -45,7 +45,7 @@ fn newest() -> i64 {
     MIGRATIONS.iter().map(|step| step.version).max().unwrap()
 }
 
-/// Has the data folder, as a server or a command that runs has it.
+/// Locks the data folder, as a server or a running command does.
 fn have(operator: &Operator) -> File {
     let lock = File::create(operator.path("data/landfall.serving")).unwrap();
     lock.try_lock().unwrap();
@@ -108,7 +108,7 @@ fn a_second_server_is_refused_at_once_and_the_first_one_goes_on() {
     server.admin(&["session", "list"], "").accepted();
 }
 
-/// Another recount is no server, to which the counting could be left.
+/// Another recount is not a server that could do the counting.
 #[test]
 fn a_recount_waits_for_another_one_and_counts_then() {
     let operator = Operator::with_config(CONFIG);

@@ -1,4 +1,4 @@
-//! Users that stand in config.toml.
+//! Users that are declared in config.toml.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::common::connection::{Connection, Options};
 use crate::common::held::Held;
 use crate::common::{PASSWORD, STEP, TestServer, USER, wait_until};
 
-/// Everything that a user can have, but for the home.
+/// All settings of a user except the home.
 const FULL: &str = r#"
 quota = "1MiB"
 max_files = 100
@@ -30,7 +30,7 @@ fn plain(server: &TestServer) -> String {
     format!("{}\n", plain.trim_end())
 }
 
-/// Puts these sections at the end of config.toml.
+/// Appends these sections to config.toml.
 fn declare(server: &TestServer, users: &str) {
     let text = plain(server) + users;
     fs::write(server.path("config.toml"), text).unwrap();
@@ -108,7 +108,7 @@ fn declared_users_are_there_at_the_start_and_after_a_reload() {
     let line = |name: &str| list.lines().find(|line| line.starts_with(name)).unwrap();
     assert!(line("anna ").contains(" config.toml "), "{list}");
     assert!(line("alice ").contains(" command "), "{list}");
-    // What has not changed is left alone.
+    // Unchanged users are left alone.
     let said = reload(&server);
     assert_eq!(said, "no live setting has changed\n");
 }
@@ -141,7 +141,7 @@ fn what_is_changed_in_the_file_holds_for_open_sessions() {
     let said = reload(&server);
     assert!(said.ends_with("declared users changed: anna\n"), "{said}");
     sftp.put("/g", &[1; 1000]);
-    // Taken out, with everything that was theirs kept.
+    // Removed, with all their files kept.
     declare(&server, "");
     let said = reload(&server);
     assert!(
@@ -153,7 +153,7 @@ fn what_is_changed_in_the_file_holds_for_open_sessions() {
     assert!(server.path("data/homes/anna/f").exists());
     assert!(log_in(&server, "anna").is_none());
     other.assert_alive();
-    // And back again: the files are there.
+    // And added again: the files are there.
     declare(&server, &of(""));
     reload(&server);
     let mut sftp = log_in(&server, "anna").unwrap().sftp();
@@ -240,7 +240,7 @@ fn a_name_that_was_made_by_a_command_is_not_taken_over() {
     let refused = server.admin(&["reload"], "").refused();
     let words = format!("config.toml:{line}:7: a user {USER} already exists");
     assert!(refused.starts_with(&words), "{refused} {words}");
-    // Nothing of it was done.
+    // Nothing was changed.
     assert!(
         server
             .admin(&["user", "show", "anna"], "")
@@ -267,7 +267,7 @@ fn every_fault_of_a_declared_user_has_its_place() {
     let first = plain(&server).lines().count() + 1;
     for command in ["check", "reload"] {
         let refused = server.admin(&[command], "").refused();
-        // It may be the password itself, and this goes to the log.
+        // It may be the password itself, and the error goes to the log.
         assert!(!refused.contains("hunter2"), "{refused}");
         for (line, words) in [
             (1, "\"a b\" cannot be a user name"),

@@ -1,4 +1,4 @@
-//! All black-box tests but those in `alone.rs`: one program, since linking forty takes longer than
+//! All black-box tests except those in `alone.rs`: one program, since linking forty takes longer than
 //! running them.
 
 #![allow(

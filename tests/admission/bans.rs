@@ -1,4 +1,4 @@
-//! Sources that are kept out, and those that must not be.
+//! Bans of source addresses, and addresses that must not be banned.
 
 use std::fs;
 use std::io::Read as _;
@@ -16,20 +16,20 @@ use crate::common::{
 
 const TURNED_AWAY: &str = "Not allowed at this time\r\n";
 
-/// Speaks HTTP until that bans; gives how often.
+/// Sends HTTP until that bans the address; returns how often.
 #[track_caller]
 fn scan_until_banned(server: &TestServer, from: Ipv4Addr) -> usize {
     for times in 0..100 {
         if knock(server, from, HTTP) == TURNED_AWAY {
             return times;
         }
-        // What came of a connection is noted once it has ended.
+        // The outcome of a connection is recorded after its end.
         std::thread::sleep(Duration::from_millis(50));
     }
     panic!("never banned: {}", server.log());
 }
 
-/// Is the server's side of SSH the first that it says?
+/// Returns whether the server starts SSH.
 fn is_let_in(server: &TestServer, from: Ipv4Addr) -> bool {
     let mut stream = connect_from(from, server.address()).unwrap();
     stream.set_read_timeout(Some(STEP)).unwrap();
@@ -42,7 +42,7 @@ fn bans(server: &TestServer) -> Vec<Value> {
     serde_json::from_str(&listed).unwrap()
 }
 
-/// Fails to log in, with a key that is not the account's.
+/// Fails to log in, with a wrong key.
 fn fail_from(server: &TestServer, from: Ipv4Addr) {
     let key = server.local("wrong");
     if !key.exists() {
@@ -102,7 +102,7 @@ fn a_scanner_is_banned_its_neighbour_is_not_and_the_operator_sees_and_lifts_it()
     );
     let counted = "\nlandfall_refused_connections_total{reason=\"banned\"} 22\n";
     assert!(metrics.contains(counted), "{metrics}");
-    // The log and the trail have it once, and the log that clients are turned away.
+    // The log and the audit log contain the ban once, and the log that clients are refused.
     let refused_ones = "connections refused: source address banned";
     assert_eq!(server.log().matches(refused_ones).count(), 1);
     assert_eq!(
@@ -137,7 +137,7 @@ fn a_scanner_is_banned_its_neighbour_is_not_and_the_operator_sees_and_lifts_it()
     );
     assert!(crate::common::metrics::page(&server).contains("\nlandfall_banned_sources 0\n"));
 
-    // All of them, and those of a network.
+    // All bans, and those of a network.
     for number in [11, 12] {
         scan_until_banned(&server, source(number));
     }
@@ -170,7 +170,7 @@ fn failed_logins_ban_their_source_and_never_the_name_that_they_tried() {
         )
         .failed()
     };
-    // Three that fail are enough, if they come at once.
+    // Three failures are enough in quick succession.
     let tries = (1..50).find(|_| {
         try_password();
         !bans(&server).is_empty()
@@ -181,7 +181,7 @@ fn failed_logins_ban_their_source_and_never_the_name_that_they_tried() {
     let refused = bans(&server)[0]["refused"].as_u64();
     assert!(refused >= Some(1), "{refused:?}");
     assert!(bans(&server)[0]["faults"]["failed_login"].as_u64().unwrap() >= 3);
-    // Alice comes in from everywhere else, by password too.
+    // Alice can log in from everywhere else, by password too.
     run_ok(&mut sftp_from(&server, source(22)), STEP);
     let elsewhere = Connection::open(
         &server,
@@ -235,12 +235,12 @@ fn an_office_is_not_shut_out_for_its_bad_script_after_a_restart_neither() {
         assert!(knock(&server, office, HTTP).starts_with("SSH-2.0-"));
     }
     assert_eq!(bans(&server).len(), 0);
-    // Monday morning: the script was faster than the first of the colleagues.
+    // Monday morning: the script was faster than the first colleague.
     server.stop();
     server.serve();
     (0..30).for_each(|_| fail_from(&server, office));
     run_ok(&mut sftp_from(&server, office), STEP);
-    // A file that is nonsense protects nobody, and stops nothing.
+    // An unreadable file protects no address, and does not stop the server.
     server.stop();
     fs::write(server.path("data/known-sources"), b"x\n1.2.3.4 y\n\xff\n").unwrap();
     server.serve();
@@ -261,7 +261,7 @@ fn a_guest_protects_no_source() {
     let guest = Connection::open(&server, &options);
     assert!(guest.none("guest").unwrap().success());
     scan_until_banned(&server, from);
-    // Who is in stays in.
+    // Open sessions stay.
     guest.sftp().assert_alive();
 }
 
@@ -310,7 +310,7 @@ fn exempt_networks_and_penalties_follow_a_reload() {
     scan_until_banned(&server, from);
     reload(&config);
     run_ok(&mut sftp_from(&server, from), STEP);
-    // That login protects it; another has no protection, and penalties that are off need none.
+    // That login protects it; another address is not protected, and disabled penalties need no protection.
     reload(&format!(
         "{}admission.penalties = false\n",
         config.replace("[\"127.0.0.0/8\"]", "[]")

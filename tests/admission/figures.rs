@@ -1,9 +1,10 @@
-//! The figures of docs/reliability.md, "Floods": ours, and those of OpenSSH's server with its defaults.
+//! The figures of docs/reliability.md, "Floods of connections": for Landfall, and for OpenSSH's server with
+//! its defaults.
 
 use crate::common::flood::{Flood, beside, sftp_from, source};
 use crate::common::{STEP, TestServer, have, run_ok};
 
-/// So many connections; `KNOCKS` says otherwise.
+/// Number of connections, unless `KNOCKS` is set.
 const KNOCKS: usize = 5000;
 const LOGINS: usize = 100;
 

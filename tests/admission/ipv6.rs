@@ -1,4 +1,4 @@
-//! Sources of IPv6, on addresses that a network of its own has.
+//! IPv6 sources, with addresses in a network namespace.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::Command;

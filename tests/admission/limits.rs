@@ -1,4 +1,4 @@
-//! What may come on a connection before somebody is logged in, and what must.
+//! Limits on what a connection may send before a login, and what it must send.
 
 use std::io::{Read as _, Write as _};
 use std::process::Command;
@@ -41,7 +41,7 @@ fn no_message_can_be_repeated_without_end() {
         let count: usize = run_ok(&mut loops, STEP * 4).out().trim().parse().unwrap();
         assert!(count > 10 && count < most, "{kind}: {count}");
     }
-    // They answer for it.
+    // They count as penalties.
     let listed = server.admin(&["ban", "list"], "").accepted();
     let metrics = server.log();
     assert!(
@@ -70,7 +70,7 @@ fn methods_and_keys_cannot_be_asked_for_without_end() {
         .take_while(|_| connection.none("alice").is_ok())
         .count();
     assert!((9..=11).contains(&asked), "{asked}");
-    // A key that would do is offered, and never signed with.
+    // An acceptable key is offered, and never signed with.
     struct Never;
     struct Unsigned;
     impl From<russh::SendError> for Unsigned {
@@ -108,7 +108,7 @@ fn ten_attempts_with_large_keys_from_an_agent_pass() {
         return;
     }
     let server = TestServer::start();
-    // The question for the methods is the first attempt, and the eleventh would be one too many.
+    // The request for the methods is the first attempt, and the eleventh would be one too many.
     let mut options = Vec::new();
     for number in 0..8 {
         let key = server.local(&format!("rsa-{number}"));

@@ -1,5 +1,5 @@
-//! How many may be on their way to a login, floods of those who never get there, and descriptors and
-//! memory that run out.
+//! Limits of connections without a login, floods of such connections, and shortages of descriptors and
+//! memory.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -32,7 +32,7 @@ fn a_source_has_so_many_places_and_takes_none_of_the_others() {
     wait_until("they are there", STEP, || waiting(&server) == 4);
     assert_eq!(knock(&server, from, b""), TURNED_AWAY);
     run_ok(&mut sftp_from(&server, source(102)), STEP);
-    // Who is logged in takes no place.
+    // A logged-in client takes no slot.
     held.pop();
     wait_until("there is a place", STEP, || waiting(&server) == 3);
     let options = Options {
@@ -41,7 +41,7 @@ fn a_source_has_so_many_places_and_takes_none_of_the_others() {
     };
     let _connection = Connection::logged_in_as(&server, &options);
     assert_eq!(waiting(&server), 3);
-    // And has made its source known: it may have more.
+    // And its address is known: it may have more.
     held.extend((0..10).map(|_| connect()));
     wait_until("they are there", STEP, || waiting(&server) == 13);
 }
@@ -58,7 +58,7 @@ fn strangers_are_turned_away_at_random_and_then_all_but_who_is_known_is_not() {
     let server = TestServer::start_with(&settings);
     let known = source(111);
     run_ok(&mut sftp_from(&server, known), STEP);
-    // The last places are hard to get: 150 attempts do on average, and 50 more or less are usual.
+    // The last slots are hard to get: 150 attempts on average, give or take 50.
     let streams: Vec<_> = (0..600)
         .map(|number| connect_from(source(200 + number), server.address()).unwrap())
         .collect();
@@ -110,7 +110,7 @@ fn strangers_leave_half_of_a_small_server_to_those_who_are_known() {
         .for_each(|session| session.sftp().assert_alive());
 }
 
-/// Nobody who means well is turned away beside it, and all is as before when it is over.
+/// No well-meaning client is refused beside it, and everything is as before when it is over.
 #[track_caller]
 fn survives(
     flood: Flood,
@@ -186,7 +186,7 @@ fn without_descriptors_the_server_waits_and_who_is_logged_in_goes_on() {
     std::thread::sleep(Duration::from_secs(1));
     let open = server.open_files() as u64;
     assert!(open <= most * 3 / 4 + 5, "{open} descriptors");
-    // Files can be opened all the same, a good many of them.
+    // Many files can still be opened.
     let handles: Vec<_> = (0..30)
         .map(|number| session.opened(format!("/file-{number}"), flag::WRITE | flag::CREAT))
         .collect();
@@ -197,11 +197,11 @@ fn without_descriptors_the_server_waits_and_who_is_logged_in_goes_on() {
     let mentions = server.log().matches("out of file descriptors").count();
     assert_eq!(mentions, 1, "{}", server.log());
     let held = session.opened("/held", flag::WRITE | flag::CREAT);
-    // Those who wait are let in when there are descriptors.
+    // Waiting clients are served when there are descriptors.
     drop(strangers);
     run_ok(&mut server.sftp_batch(&[], "pwd\n"), STEP);
 
-    // Not even one is left: accept(2) fails, and nothing ends.
+    // None is left: accept(2) fails, and nothing ends.
     limit(Some(10));
     let waiting = connect_from(source(142), server.address()).unwrap();
     std::thread::sleep(Duration::from_secs(1));
@@ -218,18 +218,18 @@ fn with_little_memory_newcomers_come_in_slowly_and_who_is_logged_in_goes_on() {
     if against_openssh() {
         return;
     }
-    // It holds more than that from the beginning.
+    // It uses more than that from the start.
     let server = TestServer::start_with(&[("server.max_memory", "\"1MiB\"")]);
     let began = Instant::now();
     let mut session = Connection::logged_in(&server).sftp();
     let streams: Vec<_> = (0..4)
         .map(|_| connect_from(source(151), server.address()).unwrap())
         .collect();
-    // Those are before it in the system's queue.
+    // These are before it in the kernel's queue.
     run_ok(&mut server.sftp_batch(&[], "pwd\n"), 2 * STEP);
     assert!(began.elapsed() > Duration::from_secs(5), "six connections");
     drop(streams);
-    // Sixty requests would be a minute.
+    // Sixty requests would take a minute.
     let began = Instant::now();
     let handle = session.opened("/file", flag::WRITE | flag::CREAT);
     for offset in 0..60 {

@@ -49,7 +49,7 @@ fn it_shows_what_was_asked_for_and_does_nothing_to_a_terminal() {
     );
     assert_eq!(show(&["--since", "2100-01-01"]), "");
     assert_eq!(show(&["--since", "2020-01-01T10:00"]), all);
-    // For programs: the lines themselves.
+    // With `--json`: the lines of the files.
     let mut lines: Vec<_> = ["data/audit.jsonl", "data/audit-operations.jsonl"]
         .iter()
         .flat_map(|file| {
@@ -62,7 +62,7 @@ fn it_shows_what_was_asked_for_and_does_nothing_to_a_terminal() {
         .collect();
     let json = show(&["--json"]);
     let mut shown: Vec<_> = json.lines().map(str::to_owned).collect();
-    // By time, whichever file they are in.
+    // By time, whatever their file.
     assert!(
         shown.is_sorted_by_key(|line| line[..40].to_owned()),
         "{json}"
@@ -70,7 +70,7 @@ fn it_shows_what_was_asked_for_and_does_nothing_to_a_terminal() {
     lines.sort();
     shown.sort();
     assert_eq!(shown, lines);
-    // What a command has said in lines is one here.
+    // The lines of a command's output are one line here.
     let set = [
         "user",
         "set",
@@ -142,7 +142,7 @@ fn events_are_found_by_path_session_source_result_and_time() {
     }
     assert_eq!(sftp.rename("/in/invoice.pdf", "/paid.pdf"), code::OK);
     assert_eq!(sftp.remove("/in/old/invoice.pdf"), code::OK);
-    // Another session, from elsewhere, that is cut in the middle of an upload.
+    // Another session, from another address, that is cut during an upload.
     let options = Options {
         from: Some(source(601)),
         ..Options::default()
@@ -167,11 +167,11 @@ fn events_are_found_by_path_session_source_result_and_time() {
     let kinds = |args: &[&str]| {
         let of = |one: &Value| one["event"].as_str().unwrap().to_owned();
         let mut kinds: Vec<_> = show(args).iter().map(of).collect();
-        // Events of the same millisecond are in no order.
+        // Events of the same millisecond have no order.
         kinds.sort();
         kinds.join(" ")
     };
-    // A file, with what it became; a name in any folder; a folder with what is in it, and no more.
+    // A file with its history; a name in any directory; a directory with its contents only.
     assert_eq!(kinds(&["--path", "/in/invoice.pdf"]), "rename upload");
     assert_eq!(kinds(&["--path", "/paid.pdf"]), "rename");
     assert_eq!(
@@ -185,7 +185,7 @@ fn events_are_found_by_path_session_source_result_and_time() {
         "upload upload"
     );
     assert_eq!(kinds(&["--path", "/old"]), "");
-    // A session with its kill, a source, a result.
+    // A session with its kill, an address, a result.
     assert_eq!(kinds(&["--session", "2"]), "kill login logout upload");
     let from = source(601).to_string();
     assert_eq!(kinds(&["--source", &from]), "login logout upload");
@@ -285,7 +285,7 @@ fn a_user_of_nobody_is_an_error_and_makes_no_database() {
     for user in ["mallory", "bob"] {
         assert_ne!(server.admin(&["audit", "--user", user], "").ok().out(), "");
     }
-    // There are events of the user, only none that is asked for.
+    // There are events of the user, but none that matches.
     let args = ["audit", "--user", USER, "--event", "kill"];
     assert_eq!(server.admin(&args, "").ok().out(), "");
     for user in ["nobody", "bo", "x\u{202e}y z"] {
@@ -298,7 +298,7 @@ fn a_user_of_nobody_is_an_error_and_makes_no_database() {
         let said = format!("no user and no event has the name {shown}");
         assert!(refused.err().contains(&said), "{}", refused.err());
     }
-    // An account of which there is no event, since the log is gone.
+    // An account without events, since the log is gone.
     for name in ["audit.jsonl", "audit-operations.jsonl"] {
         let _ = fs::remove_file(server.path("data").join(name));
     }

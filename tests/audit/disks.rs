@@ -1,4 +1,4 @@
-//! Disks that do not take the trail: full ones, and ones that hang. The trail alone lies there.
+//! Disks of the audit log that are full or hang. Only the audit log is on them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::common::{MIB, STEP, TestServer, bytes_of, run_ok, wait_until};
 use crate::disks::faulty::FaultyDisk;
 use crate::disks::small::SmallDisk;
 
-/// Where the files of a trail are those of another disk, until this goes.
+/// Bind mounts that put the files of the audit log on another disk, until dropped.
 struct Bound([PathBuf; 2]);
 
 impl Drop for Bound {
@@ -23,7 +23,7 @@ impl Drop for Bound {
     }
 }
 
-/// A server whose trail lies in this folder.
+/// A server with its audit log in this folder.
 fn server_with_trail_in(folder: &Path, settings: &[(&str, &str)]) -> (TestServer, Bound) {
     let mut server = TestServer::start_with(settings);
     server.stop();
@@ -75,7 +75,7 @@ fn a_full_disk_is_told_and_what_waits_is_noted_once_there_is_room() {
             .log()
             .contains("cannot write the audit log; trying again: No space left")
     });
-    // Nobody is kept from anything.
+    // No login is refused.
     assert!(can_log_in(&server));
     let part = fs::read_to_string(disk.home().join("audit-operations.jsonl")).unwrap();
     assert!(part.ends_with('\n'), "torn");
@@ -98,7 +98,7 @@ fn with_refuse_nobody_logs_in_who_could_not_be_noted() {
         server_with_trail_in(&disk.home(), &[("audit.on_failure", "\"refuse\"")]);
     let mut sftp = Connection::logged_in(&server).sftp();
     fill(&disk);
-    // What there is of the last block is used up.
+    // Use up the rest of the last block.
     for number in 0..50 {
         assert_eq!(sftp.mkdir(format!("/{number}")), code::OK);
     }
@@ -113,7 +113,7 @@ fn with_refuse_nobody_logs_in_who_could_not_be_noted() {
             .log()
             .contains("reason=\"the audit log cannot be written\"")
     );
-    // Who is there goes on.
+    // Open sessions continue.
     assert_eq!(sftp.mkdir("/further"), code::OK);
     disk.make_room();
     wait_until("they log in again", STEP, || can_log_in(&server));
@@ -137,7 +137,7 @@ fn a_disk_that_hangs_slows_nobody_and_what_it_does_not_take_is_counted() {
     server.add_user("bob", "another secret", &[&server.public_key()]);
     let options = Options::default();
     let mut bob = Connection::logged_in_to(&server, "bob", &options).sftp();
-    // A long path, so that few events fill what may wait.
+    // A long path, so that few events fill the queue.
     let mut path = String::new();
     for _ in 0..12 {
         path.push('/');
@@ -155,7 +155,7 @@ fn a_disk_that_hangs_slows_nobody_and_what_it_does_not_take_is_counted() {
         "{:?}",
         began.elapsed()
     );
-    // Whether the disk takes them is not known yet; after a while it counts as that it does not.
+    // Whether the disk accepts them is not known yet; after a while that counts as a failure.
     wait_until("nobody logs in", STEP, || !can_log_in(&server));
     let attrs = Attrs {
         times: Some((1, 2)),
@@ -170,7 +170,7 @@ fn a_disk_that_hangs_slows_nobody_and_what_it_does_not_take_is_counted() {
         changes += 1;
         assert!(changes < 100_000, "the queue has no end");
     }
-    // Those of another are not.
+    // Events of another account are not lost.
     for number in 0..20 {
         assert_eq!(bob.mkdir(format!("/of-bob-{number}")), code::OK);
     }
@@ -199,7 +199,7 @@ fn a_disk_that_hangs_slows_nobody_and_what_it_does_not_take_is_counted() {
         lost > 0 && kept + lost >= changes,
         "{kept} + {lost} of {changes}"
     );
-    // The others that could be lost are few: nothing else has happened meanwhile.
+    // Few others could be lost, since nothing else has happened meanwhile.
     assert!(kept + lost <= changes + 10, "{kept} + {lost} of {changes}");
     assert!(refused_logins > 0);
     wait_until("they log in again", STEP, || can_log_in(&server));

@@ -1,4 +1,4 @@
-//! What is noted.
+//! The events of the audit log.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::common::{
 
 const NEW: u32 = flag::WRITE | flag::CREAT | flag::TRUNC;
 
-/// Without what differs from run to run.
+/// Removes the values that differ from run to run.
 fn plain(event: &Value) -> Value {
     let mut event = event.clone();
     for field in ["time", "peer", "session", "duration_ms"] {
@@ -49,13 +49,13 @@ fn what_real_clients_and_the_operator_do_is_noted_and_fits_the_schema() {
     make_key(&other, &["-t", "ed25519"]);
     let stranger = Connection::open(&server, &Options::default());
     assert!(!stranger.key(USER, &other, None).unwrap().success());
-    // The path of a home of somebody else.
+    // The path of another user's home.
     let mut raw = Connection::logged_in(&server).sftp();
     let elsewhere = raw.extended("expand-path@openssh.com", |body| body.string("~bob/x"));
     assert_eq!(elsewhere.code(), code::PERMISSION_DENIED);
     server.admin(&["session", "kill", "--user", USER], "").ok();
     server.admin(&["reload"], "").ok();
-    // A source that speaks no SSH is banned, and let in again.
+    // An address that does not speak SSH is banned, and the ban is lifted.
     for _ in 0..3 {
         knock(&server, source(601), HTTP);
     }
@@ -100,7 +100,7 @@ fn what_real_clients_and_the_operator_do_is_noted_and_fits_the_schema() {
             by_alice(expected)
         );
     }
-    // What `cp` makes is no upload, and the one that did not fit has failed.
+    // The target of `cp` is not an upload, and the upload that did not fit has failed.
     let uploads = of_kind(&events, "upload");
     let uploads: Vec<_> = uploads
         .iter()
@@ -124,7 +124,7 @@ fn what_real_clients_and_the_operator_do_is_noted_and_fits_the_schema() {
             .any(|one| one["path"] == "/b" && one["mode"] == "0600"),
         "{modes:#?}"
     );
-    // All the writes that were under way are one refusal.
+    // All pipelined writes are one refusal.
     let refused: Vec<_> = of_kind(&events, "refused")
         .iter()
         .map(|one| plain(one))
@@ -156,7 +156,7 @@ fn what_real_clients_and_the_operator_do_is_noted_and_fits_the_schema() {
     assert_eq!(logins[0]["ok"], true);
     let client = |one: &Value| one["client"].as_str().unwrap().to_owned();
     assert!(client(logins[0]).starts_with("SSH-2.0-OpenSSH"));
-    // Those who were refused, too.
+    // Refused ones, too.
     assert!(logins.iter().all(|one| client(one).starts_with("SSH-2.0-")));
     let refusals: BTreeSet<_> = logins
         .iter()
@@ -187,7 +187,7 @@ fn what_real_clients_and_the_operator_do_is_noted_and_fits_the_schema() {
     );
     assert_eq!(logout["uploaded_files"], 2);
 
-    // The operator, who says who that is.
+    // The operator with their name.
     let accounts = of_kind(&events, "account");
     let actions: Vec<_> = accounts
         .iter()
@@ -333,7 +333,7 @@ fn a_resumed_transfer_tells_where_it_went_on() {
         (&download["offset"], &download["bytes"], &download["result"]),
         (&json!(30_000), &json!(70_000), &json!("complete"))
     );
-    // Who reads the beginning alone has not all of it.
+    // A client that reads only the beginning has not read all of it.
     let mut sftp = Connection::logged_in(&server).sftp();
     let file = sftp.opened("/f", flag::READ);
     assert_eq!(sftp.read(&file, 0, 1000).data().len(), 1000);
@@ -386,7 +386,7 @@ fn hashes_are_noted_when_they_are_asked_for() {
         let moved = noted(&server, kind, |one| one["event"] == kind);
         assert_eq!(moved["sha256"], expected.as_str(), "{moved}");
     }
-    // Not of what was cut.
+    // Not for an interrupted transfer.
     let connection = Connection::logged_in(&server);
     let mut sftp = connection.sftp();
     let file = sftp.opened("/cut", NEW);
@@ -419,7 +419,7 @@ fn attributes_are_noted_as_they_were_asked_for() {
         "event": "setstat", "user": USER, "path": "/f", "size": 3, "mode": "0640", "mtime": 2,
     });
     assert_eq!(plain(&change), expected);
-    // One that fails is none.
+    // A failed operation is not recorded.
     assert_eq!(sftp.setstat("/missing", &attrs), code::NO_SUCH_FILE);
     let body = sftp.body(OPENDIR).string("/missing");
     assert_eq!(sftp.ask(&body).code(), code::NO_SUCH_FILE);
@@ -454,7 +454,7 @@ fn what_config_declares_and_a_signal_takes_up_is_noted() {
     let told = by_signal["message"].as_str().unwrap();
     assert!(told.contains("declared users changed: anna"), "{told}");
 
-    // A command notes itself who gave it, once.
+    // A command records its operator, once.
     declare("");
     server.admin(&["reload"], "").ok();
     changed("remove", "Removed");
@@ -465,7 +465,7 @@ fn what_config_declares_and_a_signal_takes_up_is_noted() {
     assert_eq!(of_kind(&trail(&server), "reload").len(), 2);
     assert_fits_the_schema(&server);
 
-    // What is refused changes nothing, and is in the log.
+    // A refused reload changes nothing, and is in the log.
     fs::write(&config, "nonsense").unwrap();
     server.hang_up();
     wait_until("the log says so", STEP, || {
@@ -499,7 +499,7 @@ fn a_command_that_fails_half_way_is_noted_with_what_it_has_done() {
         message.starts_with("The quota of alice is 1GiB") && message.contains("then failed: "),
         "{message}"
     );
-    // Nothing was done, and nothing is noted.
+    // Nothing was done, and nothing is recorded.
     let set = ["user", "set", USER, "--home", "file/home"];
     server.admin(&set, "").failed();
     server

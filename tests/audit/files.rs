@@ -1,4 +1,4 @@
-//! The files of the trail: rotation, and several who write at once.
+//! The files of the audit log: rotation, and concurrent writers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,7 +29,7 @@ fn rotation_under_load_loses_and_tears_no_line() {
                 }
             });
         }
-        // Commands write to the same file, while it gets another name.
+        // Commands write to the same file while it is renamed.
         for number in 0..10 {
             let files = (number + 100_000).to_string();
             server
@@ -47,7 +47,7 @@ fn rotation_under_load_loses_and_tears_no_line() {
         )
     };
     let all = SESSIONS * EACH;
-    // One of the account was noted when it was made.
+    // One event recorded the account's creation.
     let expected = (all, all, 11);
     wait_until("all is noted", STEP, || made(&trail(&server)) == expected);
     let mut files = old_files(&server, OPERATIONS);
@@ -58,7 +58,7 @@ fn rotation_under_load_loses_and_tears_no_line() {
         assert!(found.len() < 64 << 10, "{name}: {}", found.len());
         assert_eq!(found.mode() & 0o777, 0o600, "{name}");
     }
-    // Who has followed it saw the same.
+    // A follower has seen the same.
     wait_until("the follower has printed all, once", STEP, || {
         made(&printed(&follower)) == expected
     });
@@ -97,7 +97,7 @@ fn as_many_old_files_stay_as_are_to_be_kept_and_numbers_go_on() {
     let second = old_files(&server, OPERATIONS);
     assert_eq!(second.len(), 2, "{second:?}");
     assert!(second[0] > first[1], "{first:?} {second:?}");
-    // What clients did has not removed who came.
+    // The operations of clients have not removed logins.
     let access = stream(&server, ACCESS);
     assert_eq!(of_kind(&access, "start").len(), 2);
     assert_eq!(of_kind(&access, "account").len(), 1);
@@ -142,7 +142,7 @@ fn a_file_that_is_old_enough_is_gone_on_with_in_another() {
     assert_eq!(sftp.mkdir("/a"), code::OK);
     noted(&server, "the directory", |one| one["path"] == "/a");
     assert!(!old_files(&server, ACCESS).is_empty());
-    // The age is that of what is in it, whatever starts in between.
+    // The age is that of the contents, whatever starts in between.
     drop(sftp);
     server.stop();
     let before = old_files(&server, ACCESS).len();
@@ -161,7 +161,7 @@ fn half_a_line_of_a_crash_stays_by_itself_and_a_file_that_is_taken_away_is_made_
     let mut text = fs::read_to_string(&path).unwrap();
     text.push_str("{\"time\":\"2026-");
     fs::write(&path, text).unwrap();
-    // A command, and then the server, write behind it.
+    // A command, and then the server, append to it.
     server
         .admin(&["user", "set", USER, "--quota", "1GiB"], "")
         .ok();

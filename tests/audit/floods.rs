@@ -1,5 +1,5 @@
-//! Floods: who is not logged in, and who may do nothing, write a bounded part of the audit log, and it
-//! still tells how often they did what they did.
+//! Floods: unauthenticated clients, and accounts without permissions, write a limited part of the audit
+//! log, which still counts all their actions.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -16,7 +16,7 @@ use crate::common::server::make_key;
 use crate::common::wire::code;
 use crate::common::{TestServer, USER, metrics, wait_until};
 
-/// Both logs rotate soon, and keep one old file: what is rotated away is lost.
+/// Both streams rotate soon and keep one old file: what is rotated away is lost.
 const SMALL: [(&str, &str); 5] = [
     ("audit.file_size", "\"512KiB\""),
     ("audit.keep", "1"),
@@ -25,7 +25,7 @@ const SMALL: [(&str, &str); 5] = [
     metrics::ON,
 ];
 
-/// Bytes of all files of a stream.
+/// Returns the bytes of all files of a stream.
 fn size(server: &TestServer, stream: &str) -> u64 {
     let mut files = old_files(server, stream);
     files.push(format!("{stream}.jsonl"));
@@ -47,7 +47,7 @@ fn refused_logins(server: &TestServer) -> f64 {
     )
 }
 
-/// Offers a wrong key, again and again, under long names of what JSON escapes. Gives the bytes of them.
+/// Offers a wrong key again and again, under long names that JSON escapes. Returns their bytes.
 fn offer_in_vain(server: &TestServer, from: Ipv4Addr, connections: usize) -> usize {
     let options = Options {
         from: Some(from),
@@ -88,7 +88,7 @@ fn strangers_cannot_flush_who_came_and_no_count_is_lost() {
     println!("{sent} bytes of names on one connection: {grown} bytes of the audit log");
     assert!(grown < 16 << 10, "{grown}");
 
-    // Many, from three addresses; beside them somebody logs in.
+    // Many, from three addresses; beside them a user logs in.
     let sent: usize = thread::scope(|scope| {
         let floods: Vec<_> = (701..704)
             .map(|number| {
@@ -109,8 +109,7 @@ fn strangers_cannot_flush_who_came_and_no_count_is_lost() {
     server.stop();
     let grown = size(&server, ACCESS) - before.0;
     println!("{sent} bytes of names, {refused} refusals, {seconds} s: {grown} bytes");
-    // Three addresses with what each may write at once, and then in a second; the logins; a line for each
-    // kind at the end.
+    // Three addresses with their bursts, and then their rates; the logins; a line for each kind at the end.
     let most = 4 * (16 << 10) + 4 * 256 * (seconds + 1) + 10 * 400 + 16 * 600;
     assert!(grown < most, "{grown} of {most}");
     assert_eq!(size(&server, OPERATIONS), before.1);
@@ -153,14 +152,14 @@ fn an_account_that_may_do_nothing_cannot_flush_what_others_did_and_no_count_is_l
             scope.spawn(move || {
                 let mut bob = Connection::logged_in_to(server, "bob", options).sftp();
                 for number in 0..each {
-                    // Nearly the longest path, of what takes six bytes in JSON.
+                    // Nearly the longest path, of characters that take six bytes in JSON.
                     let deep = format!("/{}", "\u{1}".repeat(250)).repeat(15);
                     let path = format!("/{session}-{number}{deep}");
                     assert_eq!(bob.mkdir(path), code::PERMISSION_DENIED);
                 }
             });
         }
-        // Somebody else goes on, and logs in, though whoever cannot be noted may not.
+        // Others continue and log in, even with `on_failure = "refuse"`.
         for number in 0..5 {
             let mut alice = Connection::logged_in(&server).sftp();
             assert_eq!(alice.mkdir(format!("/beside{number}")), code::OK);

@@ -1,8 +1,8 @@
-//! Handles that this session does not hold, or holds for something else, and more than it may.
+//! Handles that this session does not hold, or holds for something else, and too many handles.
 
 use super::*;
 
-/// What each request that takes a handle says to this one.
+/// Returns the reply of each request that takes a handle.
 #[track_caller]
 fn every_use_of(sftp: &mut RawSftp, handle: &[u8]) -> Vec<(&'static str, Reply)> {
     let cut = Attrs {
@@ -69,7 +69,7 @@ fn a_handle_of_another_session_or_channel_is_no_handle_here() {
     let (mut neighbour, mut other) = (connection.sftp(), connection.sftp());
     let theirs = sftp.opened("file", flag::READ | flag::WRITE);
     let next_door = neighbour.opened("file", flag::READ | flag::WRITE);
-    // In the same place of its own table.
+    // In the same slot of its own table.
     let own = other.opened("file", flag::READ);
     assert_no_use_of(&mut other, &theirs);
     assert_no_use_of(&mut other, &next_door);
@@ -159,7 +159,7 @@ fn past_the_cap_of_handles_an_open_is_refused_and_does_nothing() {
     }
     refused(&sftp.with_string(wire::OPENDIR, "dir"), code::FAILURE);
     assert_untouched(&server);
-    // It is the cap of one session, and closing makes room.
+    // The limit applies to one session, and closing makes room.
     connection.sftp().opened("file", flag::READ);
     for handle in held {
         assert_eq!(sftp.close(&handle), code::OK);

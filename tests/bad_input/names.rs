@@ -1,8 +1,8 @@
-//! Names that cannot be, or are in use.
+//! Impossible names, and names in use.
 
 use super::*;
 
-/// Every request that takes a path, with this one; nothing may come of it but `code`.
+/// Sends every request that takes a path, with this one; each must return `code`.
 #[track_caller]
 fn assert_no_such_path(sftp: &mut RawSftp, path: &[u8], code: u32) {
     let create = flag::WRITE | flag::CREAT | flag::TRUNC;

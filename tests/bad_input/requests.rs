@@ -1,9 +1,9 @@
-//! Requests that are none: unknown, cut short, or with lengths that lie.
+//! Malformed requests: unknown, truncated, or with wrong lengths.
 
 use super::*;
 
-/// Every request of the protocol and every extension, complete and harmless: they name things that
-/// do not exist, or would make what [`assert_untouched`] finds.
+/// Every request of the protocol and every extension, complete and harmless: they name missing files, or
+/// would create what [`assert_untouched`] finds.
 fn every_request() -> Vec<(&'static str, Body)> {
     let all = Attrs {
         size: Some(1),
@@ -190,7 +190,7 @@ fn an_attribute_block_that_lies_about_its_extended_pairs_is_a_bad_message() {
         let lie = mkdir.u32(count).string("a").u32(u32::MAX);
         refused(&sftp.ask(&lie), code::BAD_MESSAGE);
     }
-    // As many pairs as it says: passed over.
+    // As many pairs as announced: ignored.
     let honest = sftp.body(wire::MKDIR).string("made").u32(0x8000_0000);
     let honest = honest.u32(2).string("a").string("b").string("").string("");
     assert_eq!(sftp.ask(&honest).code(), code::OK);
@@ -213,8 +213,8 @@ fn bytes_behind_the_last_field_are_passed_over() {
     assert_untouched(&server);
 }
 
-/// Each id of four bytes is answered with a whole name: a reply that is longer than a packet may be
-/// would break the client's stream.
+/// Each id of four bytes is answered with a name: a reply beyond the packet limit would break the client's
+/// stream.
 #[test]
 fn more_ids_than_have_room_in_a_reply_are_refused() {
     if against_openssh() {

@@ -1,4 +1,4 @@
-//! What is not a stream of packets ends its channel, and no other.
+//! Malformed streams end their channel, and no other.
 
 use super::*;
 
@@ -88,7 +88,7 @@ fn random_bytes_harm_nobody_else() {
         let mut bad = connection.sftp();
         let mut garbage = vec![0; 1 + random.below(600) as usize];
         random.fill(&mut garbage);
-        // Well framed half of the time, so that the garbage reaches the fields.
+        // Half of them well framed, so that the garbage reaches the fields.
         if random.below(2) == 0 {
             bad.send(&Body(garbage));
         } else {
@@ -142,7 +142,7 @@ fn a_refused_subsystem_holds_up_nothing_and_a_running_one_is_not_started_again()
     let mut beside = connection.sftp();
     for _ in 0..5 {
         let mut channel = connection.channel();
-        // Many more than russh's mailbox holds: they must be drained, granted or not.
+        // More than russh's mailbox holds: they must be drained, granted or not.
         for _ in 0..150 {
             channel.send(Outgoing::Subsystem("nonsense"));
             assert!(!channel.accepted());

@@ -1,4 +1,4 @@
-//! Offsets, sizes and ways of opening that make no sense.
+//! Meaningless offsets, sizes and open flags.
 
 use super::*;
 

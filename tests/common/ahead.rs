@@ -1,18 +1,18 @@
-//! Transfers with many requests under way, as clients make them.
+//! Transfers with many requests in flight, as clients make them.
 
 use super::raw::{InFlight, RawSftp};
 use super::wire::{self, Reply, code};
 
-/// How far a client goes without waiting for replies.
+/// How far a client pipelines requests.
 #[derive(Clone, Copy)]
 pub struct Ahead {
     pub requests: usize,
-    /// Bytes for each.
+    /// Bytes of each.
     pub piece: usize,
 }
 
 impl RawSftp {
-    /// Writes to an open file in pieces, so many of them under way at a time.
+    /// Writes to an open file in chunks, with this many in flight.
     #[track_caller]
     pub fn write_ahead(&mut self, handle: &[u8], offset: u64, data: &[u8], ahead: Ahead) {
         let mut in_flight = InFlight::default();
@@ -30,7 +30,7 @@ impl RawSftp {
         }
     }
 
-    /// Reads an open file from an offset to its end, so many READs under way at a time.
+    /// Reads an open file from an offset to its end, with this many READs in flight.
     #[track_caller]
     pub fn read_ahead(&mut self, handle: &[u8], mut offset: u64, ahead: Ahead) -> Vec<u8> {
         let mut in_flight = InFlight::default();

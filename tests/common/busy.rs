@@ -1,4 +1,4 @@
-//! An account that keeps the server as busy with hashes as it can.
+//! An account that occupies the server with hashes.
 
 use std::fs::File;
 use std::thread;
@@ -9,18 +9,18 @@ use super::raw::{Channel, Outgoing};
 
 /// Commands on each connection.
 pub const CHANNELS: usize = 10;
-/// Connections that begin at the same time.
+/// Connections that start at the same time.
 const AT_ONCE: usize = 8;
-/// No test takes as long as its hash.
+/// The hash takes longer than any test.
 const SIZE: u64 = 1 << 42;
 
-/// Many hashes of a large file; dropping it cuts the connections.
+/// Many hashes of a large file; dropping it closes the connections.
 pub struct Hashing {
     _channels: Vec<[Channel; CHANNELS]>,
     _connections: Vec<Connection>,
 }
 
-/// Has an account hash a large file on so many connections, ten times on each.
+/// Makes an account hash a large file on this many connections, ten times on each.
 pub fn hash_without_end(server: &TestServer, user: &str, connections: usize) -> Hashing {
     let home = server.path("data/homes").join(user);
     let large = File::create(home.join("large")).unwrap();
@@ -35,7 +35,7 @@ pub fn hash_without_end(server: &TestServer, user: &str, connections: usize) -> 
         });
         (connection, channels)
     };
-    // A few at a time: the server turns away too many that are not logged in.
+    // A few at a time: the server refuses too many without a login.
     let begin_some = |first| {
         (first..connections)
             .step_by(AT_ONCE)

@@ -1,4 +1,4 @@
-//! Programs with a deadline: none outlives it, and what they said is shown when they fail.
+//! Programs with a deadline: none outlives it, and a failure shows their output.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-/// How a program ended, and what it said.
+/// How a program ended, and its output.
 #[derive(Debug)]
 pub struct Output {
     pub status: ExitStatus,
@@ -25,14 +25,14 @@ impl Output {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
-    /// Fails the test unless the program ended with 0.
+    /// Fails the test unless the program returned 0.
     #[track_caller]
     pub fn ok(self) -> Self {
         assert!(self.status.success(), "{}", self.describe());
         self
     }
 
-    /// Fails the test if the program ended with 0.
+    /// Fails the test if the program returned 0.
     #[track_caller]
     pub fn failed(self) -> Self {
         assert!(
@@ -61,8 +61,8 @@ pub fn tail(text: &str) -> String {
     lines[from..].join("\n")
 }
 
-/// A program that was started in a process group of its own. Dropping it kills the whole group, so
-/// that no ssh is left behind by a client that dies.
+/// A program in a process group of its own. Dropping it kills the whole group, so that a dying client
+/// leaves no ssh behind.
 pub struct Running {
     child: Child,
     stdout: File,
@@ -72,7 +72,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts it. Output goes to files, so that a grandchild which keeps them open holds up nothing.
+    /// Starts it. Output goes to files, so that a grandchild that keeps them open blocks nothing.
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
         let shown = format!("{command:?}");
@@ -93,7 +93,7 @@ impl Running {
         }
     }
 
-    /// Takes over a program that was started elsewhere, with pipes of its own.
+    /// Takes over a program that was started elsewhere, with its own pipes.
     pub fn adopt(child: Child, shown: String) -> Self {
         let empty = || tempfile::tempfile().unwrap();
         Self {
@@ -117,12 +117,12 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// What it has printed until now.
+    /// Returns the standard output so far.
     pub fn stdout_so_far(&self) -> String {
         String::from_utf8_lossy(&super::files::read_meanwhile(&self.stdout)).into_owned()
     }
 
-    /// What it has complained of until now.
+    /// Returns the standard error so far.
     pub fn stderr_so_far(&self) -> String {
         String::from_utf8_lossy(&super::files::read_meanwhile(&self.stderr)).into_owned()
     }
@@ -132,25 +132,25 @@ impl Running {
         let _ = rustix::process::kill_process(Pid::from_child(&self.child), signal);
     }
 
-    /// Sends a signal to the program and all that it started.
+    /// Sends a signal to the program and its descendants.
     pub fn signal_group(&self, signal: Signal) {
         let _ = rustix::process::kill_process_group(Pid::from_child(&self.child), signal);
     }
 
-    /// Kills the program and all that it started (SIGKILL), and waits for it.
+    /// Kills the program and its descendants (SIGKILL), and waits for it.
     pub fn kill(mut self) -> Output {
         self.signal_group(Signal::KILL);
         let status = self.child.wait().unwrap();
         self.output(status)
     }
 
-    /// Waits for its end; past the deadline kills it and fails the test with what it said.
+    /// Waits for its end; after the deadline kills it and fails the test with its output.
     #[track_caller]
     pub fn wait(self, deadline: Duration) -> Output {
         self.wait_unless(deadline, |_| false)
     }
 
-    /// The same; it is killed as soon as `gives_up` says so, which is told how long it has run.
+    /// Waits as [`Self::wait`] does; kills it as soon as `gives_up` returns true for the time it has run.
     #[track_caller]
     pub fn wait_unless(
         mut self,
@@ -195,7 +195,7 @@ impl Drop for Running {
     }
 }
 
-/// Runs a program to its end, however it ends.
+/// Runs a program, whatever its result.
 #[track_caller]
 pub fn run(command: &mut Command, deadline: Duration) -> Output {
     Running::start(command.stdin(Stdio::null())).wait(deadline)

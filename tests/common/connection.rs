@@ -1,4 +1,4 @@
-//! An SSH connection whose every step a test decides: russh's client, driven from plain threads.
+//! An SSH connection controlled step by step: russh's client, driven from plain threads.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -33,7 +33,7 @@ static RUNTIME: LazyLock<runtime::Handle> = LazyLock::new(|| {
     receiver.recv().unwrap()
 });
 
-/// Runs a future on the connections' thread; past the deadline the test fails.
+/// Runs a future on the connections' thread; after the deadline the test fails.
 #[track_caller]
 pub fn finish<F>(what: &str, deadline: Duration, future: F) -> F::Output
 where
@@ -50,7 +50,7 @@ where
     }
 }
 
-/// The client's side of a connection; the server's key must be the one on its disk.
+/// The client's side of a connection; it checks the server's host key.
 pub struct Client {
     host_key: String,
     key_exchanges: Arc<AtomicUsize>,
@@ -85,11 +85,11 @@ impl client::Handler for Client {
 
 /// How to connect.
 pub struct Options {
-    /// What the client says it is.
+    /// The client's identification.
     pub identification: &'static str,
-    /// Bytes after which it asks for new keys.
+    /// Bytes after which it exchanges keys again.
     pub rekey_after: usize,
-    /// The address of this machine that it comes from, if not the usual one.
+    /// The local address, if not the usual one.
     pub from: Option<Ipv4Addr>,
 }
 
@@ -111,7 +111,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects, but does not log in.
+    /// Connects without a login.
     #[track_caller]
     pub fn open(server: &TestServer, options: &Options) -> Self {
         Self::try_open(server, options).expect("the connection failed")
@@ -162,7 +162,7 @@ impl Connection {
         Self::logged_in_to(server, server.user(), options)
     }
 
-    /// Logs in to an account that has the same key.
+    /// Logs in to an account with the same key.
     #[track_caller]
     pub fn logged_in_to(server: &TestServer, user: &str, options: &Options) -> Self {
         let connection = Self::open(server, options);
@@ -192,14 +192,14 @@ impl Connection {
         })
     }
 
-    /// Answers every prompt with the password, as a client does that asks its user each time.
+    /// Answers every prompt with the password, as a client that prompts its user each time.
     #[track_caller]
     pub fn keyboard_interactive(&self, user: &str, password: &str) -> Result<bool, russh::Error> {
         let password = password.to_owned();
         self.answer_prompts(user, move |prompts| vec![password.clone(); prompts])
     }
 
-    /// Answers so many prompts.
+    /// Answers this many prompts.
     #[track_caller]
     pub fn answer_prompts(
         &self,
@@ -242,7 +242,7 @@ impl Connection {
         })
     }
 
-    /// Logs in with a key and a certificate for it, of whatever kind.
+    /// Logs in with a key and a certificate for it.
     #[track_caller]
     pub fn certificate(
         &self,
@@ -261,7 +261,7 @@ impl Connection {
         })
     }
 
-    /// Logs in with a key that some other code signs with.
+    /// Logs in with a key that other code signs with.
     #[track_caller]
     pub fn signed_by<S>(
         &self,
@@ -283,7 +283,7 @@ impl Connection {
         })
     }
 
-    /// Logs in with a certificate for a key that some other code signs with.
+    /// Logs in with a certificate for a key that other code signs with.
     #[track_caller]
     pub fn certificate_signed_by<S>(
         &self,
@@ -305,7 +305,7 @@ impl Connection {
         })
     }
 
-    /// A session channel on which nothing was asked for yet.
+    /// Opens a session channel without a request.
     #[track_caller]
     pub fn channel(&self) -> Channel {
         self.try_channel().expect("no channel")
@@ -325,7 +325,7 @@ impl Connection {
         Ok(Channel::new(outgoing, to_read))
     }
 
-    /// A channel that runs the sftp subsystem; INIT is not sent yet.
+    /// Opens a channel with the sftp subsystem, without INIT.
     #[track_caller]
     pub fn subsystem(&self) -> RawSftp {
         let mut channel = self.channel();
@@ -334,7 +334,7 @@ impl Connection {
         RawSftp::over(channel)
     }
 
-    /// A channel that runs the sftp subsystem, INIT and VERSION done.
+    /// Opens a channel with the sftp subsystem, after INIT and VERSION.
     #[track_caller]
     pub fn sftp(&self) -> RawSftp {
         let mut sftp = self.subsystem();
@@ -342,7 +342,7 @@ impl Connection {
         sftp
     }
 
-    /// A session of russh-sftp's client.
+    /// Opens a session of russh-sftp's client.
     #[track_caller]
     pub fn russh_sftp(&self) -> russh_sftp::client::SftpSession {
         let handle = Arc::clone(&self.handle);
@@ -355,7 +355,7 @@ impl Connection {
         })
     }
 
-    /// Asks the server to open a connection for us (`ssh -L`).
+    /// Asks the server to forward a connection (`ssh -L`).
     #[track_caller]
     pub fn forward_to(&self, port: u16) -> Result<(), russh::Error> {
         let handle = Arc::clone(&self.handle);
@@ -368,7 +368,7 @@ impl Connection {
         .map(drop)
     }
 
-    /// Asks the server to listen for us (`ssh -R`).
+    /// Asks the server to listen (`ssh -R`).
     #[track_caller]
     pub fn listen_for_us(&self) -> Result<u32, russh::Error> {
         let handle = Arc::clone(&self.handle);
@@ -377,7 +377,7 @@ impl Connection {
         })
     }
 
-    /// Starts an exchange of new keys from the client's side.
+    /// Starts a key exchange from the client's side.
     #[track_caller]
     pub fn rekey(&self) {
         let handle = Arc::clone(&self.handle);
@@ -386,7 +386,7 @@ impl Connection {
         });
     }
 
-    /// How often keys were exchanged, the first time included.
+    /// Returns the number of key exchanges, including the first.
     pub fn key_exchanges(&self) -> usize {
         self.key_exchanges.load(Ordering::Relaxed)
     }

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::STEP;
 
-/// Does this with a connection to the database, which is made if there is none.
+/// Runs `work` with a connection to the database, which is created if absent.
 pub fn with<T>(file: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -25,7 +25,7 @@ pub fn with<T>(file: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> T) 
     })
 }
 
-/// Executes statements, one after the other.
+/// Executes statements one after the other.
 pub fn execute(file: &Path, statements: &[&str]) {
     with(file, async |database| {
         for statement in statements {
@@ -35,7 +35,7 @@ pub fn execute(file: &Path, statements: &[&str]) {
     });
 }
 
-/// The one value that this asks for.
+/// Returns the single value of a query.
 pub fn text(file: &Path, question: &str) -> String {
     with(file, async |database| {
         let question = sqlx::query_scalar(AssertSqlSafe(question));

@@ -1,4 +1,4 @@
-//! Files to send, and what to compare them by.
+//! Files to send, and their comparison.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-/// Bytes that no compression and no lucky guess could get right; the same for the same seed.
+/// Pseudo-random bytes, the same for the same seed.
 pub struct Random(u64);
 
 impl Random {
@@ -46,7 +46,7 @@ pub fn bytes_of(length: usize, seed: u64) -> Vec<u8> {
     out
 }
 
-/// Makes a file of `length` random bytes.
+/// Creates a file of `length` random bytes.
 pub fn random_file(path: &Path, length: u64, seed: u64) {
     let mut random = Random::new(seed);
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path).unwrap());
@@ -61,13 +61,13 @@ pub fn random_file(path: &Path, length: u64, seed: u64) {
     file.flush().unwrap();
 }
 
-/// The first `length` bytes of a file, as a transfer that was cut leaves them.
+/// Copies the first `length` bytes of a file, as an interrupted transfer leaves them.
 pub fn cut(from: &Path, to: &Path, length: usize) {
     let whole = std::fs::read(from).unwrap();
     std::fs::write(to, &whole[..length]).unwrap();
 }
 
-/// A name that no other call of this process gives.
+/// Returns a name that is unique in this process.
 pub fn random_name(prefix: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     format!(
@@ -95,7 +95,7 @@ pub fn sha256_of(path: &Path) -> String {
         .collect()
 }
 
-/// Fails unless both files hold the same bytes.
+/// Fails unless both files have the same bytes.
 #[track_caller]
 pub fn assert_same(left: &Path, right: &Path) {
     let size = |path: &Path| {
@@ -119,7 +119,7 @@ pub fn assert_same(left: &Path, right: &Path) {
     );
 }
 
-/// Makes a folder with files of several sizes, an empty one, and folders in it.
+/// Creates a folder with files of several sizes, an empty one, and folders in it.
 pub fn random_tree(root: &Path, seed: u64) {
     let folders = ["", "sub", "sub/deeper", "with space"];
     let sizes = [0, 1, 4096, 32_768, 300_001];
@@ -138,7 +138,7 @@ pub fn random_tree(root: &Path, seed: u64) {
     std::fs::create_dir_all(root.join("empty folder")).unwrap();
 }
 
-/// What is in a folder: relative path, and the SHA-256 of files or "/" for folders; sorted.
+/// Returns the contents of a folder: relative path, and the SHA-256 of files or "/" for folders; sorted.
 #[track_caller]
 pub fn tree_of(root: &Path) -> Vec<(String, String)> {
     fn walk(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
@@ -163,7 +163,7 @@ pub fn tree_of(root: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// What a walk finds: sizes of regular files and of links, each inode once, and how many names.
+/// Returns what a walk finds: sizes of regular files and links, each inode once, and the number of names.
 pub fn disk_use(folder: &Path) -> (u64, u64) {
     fn walk(folder: &Path, seen: &mut HashSet<(u64, u64)>, total: &mut (u64, u64)) {
         // Names come and go meanwhile.
@@ -190,7 +190,7 @@ pub fn disk_use(folder: &Path) -> (u64, u64) {
     total
 }
 
-/// All bytes of a file that is open, from its start.
+/// Returns all bytes of an open file, from its start.
 pub fn read_from_start(mut file: &File) -> Vec<u8> {
     let mut out = Vec::new();
     file.rewind().unwrap();
@@ -198,7 +198,7 @@ pub fn read_from_start(mut file: &File) -> Vec<u8> {
     out
 }
 
-/// All that a program has written into a file until now; the place where it writes on stays.
+/// Returns everything that a program has written into a file so far, without moving its position.
 pub fn read_meanwhile(file: &File) -> Vec<u8> {
     let mut out = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
     let read = file.read_at(&mut out, 0).unwrap();
@@ -206,7 +206,7 @@ pub fn read_meanwhile(file: &File) -> Vec<u8> {
     out
 }
 
-/// Asks again and again until it is so; fails with `what` past the deadline.
+/// Polls until the condition holds; fails with `what` after the deadline.
 #[track_caller]
 pub fn wait_until(what: &str, deadline: Duration, mut so: impl FnMut() -> bool) {
     let began = Instant::now();

@@ -1,5 +1,5 @@
-//! Strangers, from other addresses of this machine (all of 127.0.0.0/8 is loopback), by the thousand; and
-//! somebody who wants to log in beside them.
+//! Unauthenticated clients by the thousand, from other addresses of this machine (all of 127.0.0.0/8 is
+//! loopback), and a user who logs in beside them.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -28,32 +28,32 @@ pub fn connect_from(source: impl Into<IpAddr>, to: SocketAddr) -> io::Result<Tcp
     Ok(TcpStream::from(socket))
 }
 
-/// The address 127.0.HIGH.LOW of this number, which is no other test's.
+/// Returns the address 127.0.HIGH.LOW of this number, which no other test uses.
 pub fn source(number: usize) -> Ipv4Addr {
     let number = u32::try_from(number).unwrap() + 0x0100;
     Ipv4Addr::from_bits(0x7f00_0000 + number)
 }
 
-/// Connects, says this, and gives what the server says until it closes.
+/// Connects, sends this, and returns what the server sends until it closes.
 #[track_caller]
 pub fn knock(server: &TestServer, from: Ipv4Addr, words: &[u8]) -> String {
     knock_at(server.address(), from, words)
 }
 
-/// The same at an address.
+/// Does so at an address.
 #[track_caller]
 pub fn knock_at(address: SocketAddr, from: impl Into<IpAddr>, words: &[u8]) -> String {
     let mut stream = connect_from(from, address).unwrap();
     stream.set_read_timeout(Some(STEP)).unwrap();
-    // One that is turned away may be closed already.
+    // A refused connection may be closed already.
     let _ = stream.write_all(words);
     let mut said = Vec::new();
-    // So may one with words that nobody has read: then there is a reset.
+    // Unread data causes a reset.
     let _ = stream.read_to_end(&mut said);
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// What is no SSH.
+/// Data that is not SSH.
 pub const HTTP: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// `sftp` with the account's key, from an address.
@@ -61,28 +61,28 @@ pub fn sftp_from(server: &TestServer, from: Ipv4Addr) -> Command {
     server.sftp_batch(&["-o", &format!("BindAddress={from}")], "pwd\n")
 }
 
-/// What strangers do.
+/// What unauthenticated clients do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flood {
-    /// Connect, and say nothing.
+    /// Connect and send nothing.
     Silent,
-    /// Say who they are, begin to exchange keys, and stop.
+    /// Send an identification, begin a key exchange, and stop.
     Stuck,
     /// Offer a wrong key.
     Failing,
 }
 
-/// How the logins beside a flood went.
+/// The outcome of logins beside a flood.
 #[derive(Debug)]
 pub struct Beside {
     pub logins: Vec<Duration>,
     pub failures: usize,
-    /// How long the flood took to come.
+    /// How long the flood took to arrive.
     pub flood: Duration,
 }
 
 impl Beside {
-    /// The login that only so many of a hundred take longer than.
+    /// Returns the time that this percentage of logins did not exceed.
     pub fn percentile(&self, percent: usize) -> Duration {
         let mut sorted = self.logins.clone();
         sorted.sort();
@@ -91,8 +91,8 @@ impl Beside {
     }
 }
 
-/// So many connections from so many sources, sixteen at a time; those that the server does not close stay
-/// open. Beside it one logs in after the other, at least so often, from an address of their own.
+/// Opens connections from several addresses, sixteen at a time; those that the server does not close stay
+/// open. Beside it a user logs in again and again, at least this often, from an address of their own.
 pub fn beside(
     server: &TestServer,
     flood: Flood,

@@ -1,4 +1,4 @@
-//! OpenSSH's sftp, held open: it does one command at a time, when the test says so.
+//! OpenSSH's sftp, held open: it runs one command at a time, when the test says so.
 
 use std::io::Write as _;
 use std::process::{ChildStdin, Command, Stdio};
@@ -12,13 +12,13 @@ pub struct Held {
 }
 
 impl Held {
-    /// Logs in, as the account of the server; returns when the session is there.
+    /// Logs in to the server's account; returns when the session is open.
     #[track_caller]
     pub fn open(server: &TestServer) -> Self {
         Self::over(server.sftp())
     }
 
-    /// The same by a command that was prepared otherwise.
+    /// Does so with a prepared command.
     #[track_caller]
     pub fn over(mut sftp: Command) -> Self {
         sftp.args(["-b", "-", HOST]).stdin(Stdio::piped());
@@ -29,13 +29,13 @@ impl Held {
         held
     }
 
-    /// Gives it a command, and does not wait.
+    /// Sends it a command without waiting.
     pub fn say(&mut self, line: &str) {
-        // Who was ended reads nothing more.
+        // A client that was disconnected reads nothing more.
         let _ = writeln!(self.input.as_mut().unwrap(), "{line}");
     }
 
-    /// Gives it a command that must print this when it is done.
+    /// Sends it a command that prints this when it is done.
     #[track_caller]
     pub fn done(&mut self, line: &str, prints: &str) {
         let before = self.running.stdout_so_far().matches(prints).count();
@@ -50,16 +50,16 @@ impl Held {
         });
     }
 
-    /// It can still do something.
+    /// Checks that it still works.
     #[track_caller]
     pub fn assert_alive(&mut self) {
         self.done("df", "Avail");
     }
 
-    /// The end that the server makes.
+    /// Waits for the server to close it.
     #[track_caller]
     pub fn ended(mut self) -> Output {
-        // sftp looks at its connection only when it has something to ask.
+        // sftp checks its connection only when it sends something.
         self.say("df");
         let Self { running, input } = self;
         let output = running.wait(STEP);
@@ -67,7 +67,7 @@ impl Held {
         output
     }
 
-    /// The end that the user makes.
+    /// Closes it as a user would.
     #[track_caller]
     pub fn leave(self) {
         let Self { running, input } = self;

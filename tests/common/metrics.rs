@@ -1,11 +1,11 @@
-//! The numbers of a server that was started with [`ON`].
+//! The metrics of a server that was started with [`ON`].
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use super::{STEP, TestServer};
 
-/// They are told, on a free port.
+/// Turns the metrics on, on a free port.
 pub const ON: (&str, &str) = ("metrics.listen", "\"0\"");
 
 pub fn address(server: &TestServer) -> SocketAddr {
@@ -16,7 +16,7 @@ pub fn address(server: &TestServer) -> SocketAddr {
     rest.split_once("/metrics").unwrap().0.parse().unwrap()
 }
 
-/// Sends this, and gives all that is answered until the end.
+/// Sends a request, and returns the whole response.
 pub fn ask(server: &TestServer, request: &[u8]) -> String {
     ask_at(address(server), request)
 }
@@ -30,7 +30,7 @@ fn ask_at(address: SocketAddr, request: &[u8]) -> String {
     answer
 }
 
-/// All of them, as Prometheus reads them.
+/// Returns the page that Prometheus reads.
 pub fn page(server: &TestServer) -> String {
     page_at(address(server))
 }
@@ -40,12 +40,12 @@ fn page_at(address: SocketAddr) -> String {
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-/// One sample, by its name with its labels.
+/// Returns one sample by its name with labels.
 pub fn value(server: &TestServer, name: &str) -> f64 {
     value_at(address(server), name)
 }
 
-/// The same where they are told at this address.
+/// Returns it from this address.
 pub fn value_at(address: SocketAddr, name: &str) -> f64 {
     let page = page_at(address);
     let line = page.lines().find_map(|line| {

@@ -1,16 +1,16 @@
-//! What a test does when a client is not on this machine: it says so loudly, and in CI it fails.
+//! What a test does without its client: it says so, and in CI it fails.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Where `tests/run` reads, at its end, what was left out.
+/// Where `tests/run` reads, at its end, which tests were skipped.
 const SKIPPED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/skipped");
 
-/// Made by tests/setup.
+/// Created by tests/setup.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/clients/bin/python");
 
-/// The program's path, looked up as a shell would; system folders count even if not in PATH.
+/// Returns a program's path, looked up as a shell would; system folders count even if not in PATH.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -19,8 +19,8 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// A program that `tests/setup` unpacks of a Debian package if it is not installed; without it, says so as
-/// [`skip`] does.
+/// Returns a program that `tests/setup` unpacks from a Debian package if it is not installed; without it,
+/// skips as [`skip`] does.
 pub fn unpacked(package: &str, name: &str) -> Option<PathBuf> {
     let clients = concat!(env!("CARGO_MANIFEST_DIR"), "/target/clients");
     let unpacked = PathBuf::from(format!("{clients}/{package}/usr/bin/{name}"));
@@ -31,7 +31,7 @@ pub fn unpacked(package: &str, name: &str) -> Option<PathBuf> {
     found
 }
 
-/// Are all these programs here? If not, says so as [`skip`] does.
+/// Returns whether all these programs exist; if not, skips as [`skip`] does.
 #[must_use]
 pub fn have(programs: &[&str]) -> bool {
     for name in programs {
@@ -43,8 +43,8 @@ pub fn have(programs: &[&str]) -> bool {
     true
 }
 
-/// The Python that has the packages of tests/clients/requirements.txt; without it, says so as
-/// [`skip`] does.
+/// Returns the Python with the packages of tests/clients/requirements.txt; without it, skips as [`skip`]
+/// does.
 pub fn python() -> Option<&'static Path> {
     let python = Path::new(PYTHON);
     if python.exists() {
@@ -54,7 +54,7 @@ pub fn python() -> Option<&'static Path> {
     None
 }
 
-/// Notes that the running test was left out. With `CI=true` nothing may be, so it fails instead.
+/// Records that the running test is skipped. With `CI=true` it fails instead.
 pub fn skip(why: &str) {
     let test = std::thread::current().name().unwrap_or("?").to_owned();
     let line = format!("SKIPPED {test}: {why}\n");
@@ -62,7 +62,7 @@ pub fn skip(why: &str) {
         std::env::var("CI").as_deref() != Ok("true"),
         "{line}In CI nothing may be left out: run tests/setup, which installs what is missing."
     );
-    // Straight to the stream: `eprint!` in a test that passes is shown to nobody.
+    // Straight to the stream: `eprint!` in a passing test is not shown.
     let _ = std::io::stderr().write_all(line.as_bytes());
     let noted = OpenOptions::new().create(true).append(true).open(SKIPPED);
     if let Ok(mut noted) = noted {

@@ -1,4 +1,4 @@
-//! What every black-box test needs: a real server, real clients as programs, and deadlines.
+//! The common part of black-box tests: a real server, real clients as programs, and deadlines.
 
 pub mod ahead;
 pub mod busy;
@@ -25,9 +25,9 @@ pub use server::{HOST, PASSWORD, TestServer, USER, against_openssh};
 
 use std::time::Duration;
 
-/// Enough for a small step on a busy machine, and far too little for something that hangs.
+/// Enough for a small step on a busy machine, and far too little for a hang.
 pub const STEP: Duration = Duration::from_secs(60);
-/// Enough for moving hundreds of megabytes in a debug build on a busy machine.
+/// Enough for hundreds of megabytes in a debug build on a busy machine.
 pub const TRANSFER: Duration = Duration::from_secs(300);
 
 /// Kibibytes and mebibytes, in bytes.

@@ -1,4 +1,4 @@
-//! An operator's folder: a config, the state beside it, and the commands run in it.
+//! An operator's folder: a configuration, the state beside it, and commands in it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use tempfile::TempDir;
 
 use super::{Output, STEP, command, run};
 
-/// A folder that vanishes after the test.
+/// A temporary folder.
 pub struct Operator {
     folder: TempDir,
 }
 
 impl Output {
-    /// Its standard output, for a command that must succeed without a complaint.
+    /// Returns the standard output of a command that must succeed without a warning.
     #[track_caller]
     pub fn accepted(self) -> String {
         assert_eq!(
@@ -26,7 +26,7 @@ impl Output {
         self.out()
     }
 
-    /// Its complaint, for a command that must be refused.
+    /// Returns the error of a command that must be refused.
     #[track_caller]
     pub fn refused(self) -> String {
         assert_eq!(
@@ -54,12 +54,12 @@ impl Operator {
         operator
     }
 
-    /// The path of something in the folder, without links on the way.
+    /// Returns the path of something in the folder, with links resolved.
     pub fn path(&self, name: &str) -> PathBuf {
         fs::canonicalize(self.folder.path()).unwrap().join(name)
     }
 
-    /// A command that was not started.
+    /// Prepares a command.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
         command

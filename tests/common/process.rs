@@ -1,4 +1,4 @@
-//! What the operating system knows of the server's process.
+//! What the operating system reports about the server's process.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::TestServer;
 
 impl TestServer {
-    /// Open file descriptors, but for those of the database and the audit log, which come and go as they are
-    /// needed.
+    /// Returns the number of open descriptors, without those of the database and the audit log, which come
+    /// and go.
     pub fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.process_id()))
             .unwrap()
@@ -20,19 +20,19 @@ impl TestServer {
             .count()
     }
 
-    /// A line of /proc/PID/status, in kB: VmHWM (highest resident memory), VmRSS.
+    /// Returns a line of /proc/PID/status, in kB: VmHWM (highest resident memory), VmRSS.
     pub fn memory_kib(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
         number_in(&status, field)
     }
 
-    /// Threads that the server's process has now.
+    /// Returns the number of threads.
     pub fn threads(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
         number_in(&status, "Threads:")
     }
 
-    /// CPU time that the server's process used so far.
+    /// Returns the CPU time used so far.
     pub fn cpu_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process_id())).unwrap();
         let (_, after) = stat.rsplit_once(')').unwrap();
@@ -42,14 +42,13 @@ impl TestServer {
     }
 }
 
-/// The number of a line of a status file in /proc.
+/// Returns the number in a line of a status file in /proc.
 pub fn number_in(status: &str, field: &str) -> u64 {
     let line = status.lines().find(|line| line.starts_with(field)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// What each thread of a process waits for, as far as the system tells: its calls in the kernel only to
-/// root.
+/// Returns what each thread of a process waits for, as far as the system tells: system calls only to root.
 pub fn threads_of(process: u32) -> String {
     let tasks = fs::read_dir(format!("/proc/{process}/task"));
     let tasks = tasks.into_iter().flatten().flatten();

@@ -1,4 +1,4 @@
-//! Clients that need something written before they start.
+//! Clients that need files before they start.
 
 use std::ffi::OsString;
 use std::fs;
@@ -31,12 +31,12 @@ pub fn rclone(server: &TestServer, args: &[&str]) -> Command {
     command
 }
 
-/// lftp that runs a script in its own language; the first command that fails ends it.
+/// lftp with a script in its own language; the first command that fails ends it.
 pub fn lftp(server: &TestServer, script: &str) -> Command {
     lftp_with(server, "", "", script)
 }
 
-/// lftp that types a password where ssh, with these options, asks for one.
+/// lftp that types a password at the prompt of ssh with these options.
 pub fn lftp_with(server: &TestServer, password: &str, ssh: &str, script: &str) -> Command {
     let connect = format!("ssh -a -x -F {} {ssh}", server.ssh_config().display());
     let mut command = Command::new("lftp");
@@ -57,7 +57,7 @@ pub fn curl(server: &TestServer, path: &str, args: &[&str]) -> Command {
     curl_by(server, "sftp", path, args)
 }
 
-/// The same by sftp or scp.
+/// curl over sftp or scp.
 pub fn curl_by(server: &TestServer, scheme: &str, path: &str, args: &[&str]) -> Command {
     let mut command = Command::new("curl");
     command
@@ -73,7 +73,7 @@ pub fn curl_by(server: &TestServer, scheme: &str, path: &str, args: &[&str]) -> 
     command
 }
 
-/// A program of PuTTY's that knows the host key, and logs in as the options say.
+/// A PuTTY program that knows the host key and logs in with these options.
 pub fn putty(server: &TestServer, program: &str, login: &[OsString]) -> Command {
     let mut keygen = Command::new("ssh-keygen");
     let host_key = server.path("keys/ssh_host_ed25519_key.pub");
@@ -89,7 +89,7 @@ pub fn putty(server: &TestServer, program: &str, login: &[OsString]) -> Command 
     command
 }
 
-/// What [`putty`] needs for a login with a password.
+/// The options of [`putty`] for a login with a password.
 pub fn putty_password(password: &str) -> [OsString; 2] {
     ["-pw".into(), password.into()]
 }
@@ -113,11 +113,11 @@ pub fn ppk(server: &TestServer) -> PathBuf {
     path
 }
 
-/// The home as a file system, by sshfs; taken down whatever happens.
+/// The home mounted by sshfs, unmounted in any case.
 pub struct Mount(pub PathBuf, Running);
 
 impl Mount {
-    /// `None`: this machine cannot have it, which was told loudly.
+    /// `None` if this machine cannot mount it, which was reported.
     pub fn sshfs(server: &TestServer) -> Option<Self> {
         if !have(&["sshfs", "fusermount3"]) {
             return None;

@@ -1,4 +1,4 @@
-//! SFTP at packet level: any bytes go out, and every packet that comes in has a deadline.
+//! SFTP at packet level: sends any bytes, with a deadline for every received packet.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -13,17 +13,17 @@ use super::STEP;
 use super::command::Running;
 use super::wire::{self, Attrs, Body, MAX_PACKET, Name, Reply, code, flag};
 
-/// What a test sends on a channel.
+/// Data of a test on a channel.
 pub enum Outgoing {
     Data(Vec<u8>),
     Eof,
     Subsystem(&'static str),
     Exec(String),
-    /// So many requests of each kind, none of which wants an answer.
+    /// This many requests of each kind, without replies.
     Requests(usize),
 }
 
-/// What comes back on a channel.
+/// Data of the server on a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     Data(Vec<u8>),
@@ -34,7 +34,7 @@ pub enum Event {
     Closed,
 }
 
-/// A channel, whatever carries it.
+/// A channel over any transport.
 pub struct Channel {
     outgoing: Sender<Outgoing>,
     events: Receiver<Event>,
@@ -45,7 +45,7 @@ impl Channel {
         Self { outgoing, events }
     }
 
-    /// Sends; fails the test if the other side takes nothing for [`STEP`].
+    /// Sends; fails the test if the other side reads nothing for [`STEP`].
     #[track_caller]
     pub fn send(&mut self, outgoing: Outgoing) {
         assert!(
@@ -54,7 +54,7 @@ impl Channel {
         );
     }
 
-    /// Sends; false if the other side takes nothing for so long, or is gone.
+    /// Sends; returns false if the other side reads nothing for this time, or has closed.
     pub fn try_send(&mut self, mut outgoing: Outgoing, deadline: Duration) -> bool {
         let began = Instant::now();
         loop {
@@ -70,7 +70,7 @@ impl Channel {
         }
     }
 
-    /// The next event; [`Event::Closed`] for ever after the end. `None`: nothing within the time.
+    /// Returns the next event; [`Event::Closed`] forever after the end. `None`: nothing in time.
     pub fn next(&mut self, deadline: Duration) -> Option<Event> {
         match self.events.recv_timeout(deadline) {
             Ok(event) => Some(event),
@@ -79,7 +79,7 @@ impl Channel {
         }
     }
 
-    /// Was the last request of a shell, command or subsystem granted?
+    /// Returns whether the last request of a shell, command or subsystem was granted.
     #[track_caller]
     pub fn accepted(&mut self) -> bool {
         match self.next(STEP) {
@@ -89,7 +89,7 @@ impl Channel {
         }
     }
 
-    /// All that comes until the channel is closed.
+    /// Returns everything until the channel is closed.
     #[track_caller]
     pub fn until_closed(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
@@ -108,20 +108,20 @@ impl Channel {
 pub enum Ended {
     /// The channel was closed.
     Closed,
-    /// Nothing came in time.
+    /// Nothing arrived in time.
     Deadline,
 }
 
-/// An SFTP session whose packets the test writes.
+/// An SFTP session with packets of the test's own.
 pub struct RawSftp {
     channel: Channel,
     received: Vec<u8>,
-    /// The exit status that the server sent, once it has.
+    /// The server's exit status, once sent.
     pub exit_status: Option<u32>,
-    /// What the server wrote on the channel's stderr.
+    /// The server's output on stderr.
     pub stderr: Vec<u8>,
     next_id: u32,
-    /// Keeps the program that carries the channel alive, if one does.
+    /// Keeps the program that carries the channel alive, if there is one.
     pub program: Option<Running>,
 }
 
@@ -137,8 +137,8 @@ impl RawSftp {
         }
     }
 
-    /// Over `ssh -s`: real flow control, since ssh takes from the network no more than is read
-    /// from it (a pipe's worth and its window). INIT is not sent yet.
+    /// Runs over `ssh -s`, with real flow control: ssh reads only as much from the network as the test
+    /// reads from it (a pipe and its window). INIT is not sent yet.
     #[track_caller]
     pub fn over_ssh(ssh: &mut Command) -> Self {
         let command = ssh.args([super::HOST, "-s", "sftp"]).process_group(0);
@@ -174,24 +174,24 @@ impl RawSftp {
         self.channel.send(Outgoing::Data(bytes.to_vec()));
     }
 
-    /// Sends a packet: the length is put before the body.
+    /// Sends a packet with its length.
     #[track_caller]
     pub fn send(&mut self, body: &Body) {
         self.channel.send(Outgoing::Data(body.packet()));
     }
 
-    /// Sends unless nothing is taken for so long.
+    /// Sends; returns false if nothing is read for this time.
     pub fn try_send(&mut self, body: &Body, deadline: Duration) -> bool {
         self.try_send_bytes(&body.packet(), deadline)
     }
 
-    /// Sends unless nothing is taken for so long.
+    /// Sends bytes; returns false if nothing is read for this time.
     pub fn try_send_bytes(&mut self, bytes: &[u8], deadline: Duration) -> bool {
         self.channel
             .try_send(Outgoing::Data(bytes.to_vec()), deadline)
     }
 
-    /// Sends so many requests of each kind that a channel can have.
+    /// Sends this many requests of each kind that a channel can have.
     #[track_caller]
     pub fn send_requests(&mut self, of_each: usize) {
         self.channel.send(Outgoing::Requests(of_each));
@@ -202,7 +202,7 @@ impl RawSftp {
         self.channel.send(Outgoing::Eof);
     }
 
-    /// The body of the next packet.
+    /// Returns the body of the next packet.
     pub fn try_packet(&mut self, deadline: Duration) -> Result<Vec<u8>, Ended> {
         let began = Instant::now();
         loop {
@@ -240,7 +240,7 @@ impl RawSftp {
         }
     }
 
-    /// Waits until the server closes the channel; replies that still come are dropped.
+    /// Waits until the server closes the channel; drops replies.
     #[track_caller]
     pub fn until_closed(&mut self) {
         loop {
@@ -266,14 +266,14 @@ impl RawSftp {
         }
     }
 
-    /// A request's body with an id of its own; `fields` adds the rest.
+    /// Starts a request's body with a new id; `fields` adds the rest.
     pub fn body(&mut self, kind: u8) -> Body {
         let id = self.next_id;
         self.next_id += 1;
         Body::new(kind, id)
     }
 
-    /// Sends a request and takes the reply, which must bear its id.
+    /// Sends a request and returns the reply, which must have its id.
     #[track_caller]
     pub fn ask(&mut self, body: &Body) -> Reply {
         self.send(body);
@@ -282,7 +282,7 @@ impl RawSftp {
         reply
     }
 
-    /// A request that has one string.
+    /// Sends a request with one string.
     #[track_caller]
     pub fn with_string(&mut self, kind: u8, string: impl AsRef<[u8]>) -> Reply {
         let body = self.body(kind).string(string);
@@ -303,7 +303,7 @@ impl RawSftp {
         })
     }
 
-    /// Opens a file that can be opened.
+    /// Opens a file that must open.
     #[track_caller]
     pub fn opened(&mut self, path: impl AsRef<[u8]>, flags: u32) -> Vec<u8> {
         self.open(path, flags, &Attrs::default()).handle()
@@ -376,14 +376,14 @@ impl RawSftp {
         names.into_iter().next().unwrap().name
     }
 
-    /// An EXTENDED request; `fields` adds what comes after its name.
+    /// Sends an EXTENDED request; `fields` adds the data after its name.
     #[track_caller]
     pub fn extended(&mut self, name: &str, fields: impl FnOnce(Body) -> Body) -> Reply {
         let body = fields(self.body(wire::EXTENDED).string(name));
         self.ask(&body)
     }
 
-    /// A whole directory, sorted by name.
+    /// Lists a whole directory, sorted by name.
     #[track_caller]
     pub fn list(&mut self, path: impl AsRef<[u8]>) -> Vec<Name> {
         let handle = self.with_string(wire::OPENDIR, path).handle();
@@ -405,7 +405,7 @@ impl RawSftp {
         all
     }
 
-    /// Writes a whole new file, one request after the other.
+    /// Writes a new file, one request after the other.
     #[track_caller]
     pub fn put(&mut self, path: &str, data: &[u8]) {
         let handle = self.opened(path, flag::WRITE | flag::CREAT | flag::TRUNC);
@@ -415,7 +415,7 @@ impl RawSftp {
         assert_eq!(self.close(&handle), code::OK);
     }
 
-    /// Reads a whole file, one request after the other.
+    /// Reads a file, one request after the other.
     #[track_caller]
     pub fn get(&mut self, path: &str) -> Vec<u8> {
         let handle = self.opened(path, flag::READ);
@@ -433,14 +433,14 @@ impl RawSftp {
         data
     }
 
-    /// The session still works: the proof that nothing before it broke it.
+    /// Checks that the session still works.
     #[track_caller]
     pub fn assert_alive(&mut self) {
         assert_eq!(self.realpath("."), b"/");
     }
 }
 
-/// Requests that were sent and whose replies are still to come, in order.
+/// Requests without a reply so far, in order.
 #[derive(Default)]
 pub struct InFlight(pub VecDeque<Vec<u8>>);
 
@@ -451,12 +451,12 @@ impl InFlight {
         self.expect(body);
     }
 
-    /// A request that is sent in another way.
+    /// Expects the reply to a request that is sent in another way.
     pub fn expect(&mut self, body: &Body) {
         self.0.push_back(body.0[1..5].to_vec());
     }
 
-    /// The next reply; it must be the one to the oldest request.
+    /// Returns the next reply, which must belong to the oldest request.
     #[track_caller]
     pub fn reply(&mut self, sftp: &mut RawSftp) -> Reply {
         let reply = sftp.reply_within(super::TRANSFER);

@@ -1,8 +1,9 @@
 //! The server under test: the real binary on a free port with a folder of its own.
 //!
-//! With `TESTS_AGAINST=openssh` the same tests run against Debian's openssh-server instead
-//! (loopback, a throw-away config and key, confined to the same kind of home). That is what keeps
-//! them honest: a test that OpenSSH cannot pass asks for more than the protocol does.
+//!
+//! With `TESTS_AGAINST=openssh` the same tests run against Debian's openssh-server instead (loopback, a
+//! temporary configuration and key, confined to the same kind of home). That keeps the tests honest: a test
+//! that OpenSSH cannot pass requires more than the protocol does.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -25,10 +26,10 @@ use super::{STEP, files::wait_until};
 pub const USER: &str = "alice";
 /// Her password.
 pub const PASSWORD: &str = "correct horse battery staple";
-/// The name that the ssh_config of a test server gives it.
+/// Its name in the ssh_config of a test server.
 pub const HOST: &str = "landfall";
 
-/// argon2id that costs as little as the config allows, since most tests are about something else.
+/// The cheapest argon2id that the configuration allows, since most tests concern something else.
 const CHEAP: &[(&str, &str)] = &[
     ("server.listen", r#"["127.0.0.1:0"]"#),
     ("server.data", r#""data""#),
@@ -44,16 +45,16 @@ const CHEAP: &[(&str, &str)] = &[
     ),
 ];
 
-/// How sshd confines a user to a home; to be completed with its path.
+/// Confines a user of sshd to a home; the path is added.
 const CONFINED: &str = "MaxStartups 500\nForceCommand internal-sftp\nChrootDirectory HOME\n";
-/// The same, with as many strangers at once as sshd lets in by default.
+/// The same, with sshd's default limit of unauthenticated connections.
 const AS_SHIPPED: &str = "ForceCommand internal-sftp\nChrootDirectory HOME\n";
-/// How it runs commands in the home instead.
+/// Runs commands in the home instead.
 const WITH_COMMANDS: &str =
     "MaxStartups 500\nForceCommand cd HOME && eval \"$SSH_ORIGINAL_COMMAND\"\n";
 const SAFE_OVERWRITE: &str = "uploads.safe_overwrite";
 
-/// sshd locks a user only into a folder that nobody but root can change or move, all the way up.
+/// sshd confines users only to a folder that nobody but root can change, including its parents.
 fn parent_of_folders(is_reference: bool) -> &'static Path {
     let usual = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let is_roots = |folder: &Path| {
@@ -67,7 +68,7 @@ fn parent_of_folders(is_reference: bool) -> &'static Path {
     }
 }
 
-/// A running server; dropping it ends it, and fails the test if it did not end well.
+/// A running server; dropping it stops it, and fails the test if it did not end properly.
 pub struct TestServer {
     folder: TempDir,
     process: Option<Child>,
@@ -79,12 +80,12 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// A server with one account, [`USER`], who has [`PASSWORD`] and the key [`Self::key`].
+    /// Starts a server with one account, [`USER`], with [`PASSWORD`] and the key [`Self::key`].
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// The same with some values of config.toml set: dotted key and TOML value.
+    /// Starts it with values for config.toml: dotted key and TOML value.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
         if against_openssh() {
             Self::start_openssh(CONFINED)
@@ -93,8 +94,8 @@ impl TestServer {
         }
     }
 
-    /// As [`Self::start`]. The reference server then runs commands, in the home but not confined to
-    /// it: there relative paths only mean what they mean here.
+    /// As [`Self::start`]. The reference server then runs commands, in the home but not confined to it:
+    /// only relative paths mean the same there.
     pub fn start_for_commands() -> Self {
         if against_openssh() {
             Self::start_openssh(WITH_COMMANDS)
@@ -103,12 +104,13 @@ impl TestServer {
         }
     }
 
-    /// OpenSSH's server, whatever the tests run against, with its own limits on strangers.
+    /// Starts OpenSSH's server, whatever the tests run against, with its own limits of unauthenticated
+    /// connections.
     pub fn start_reference() -> Self {
         Self::start_openssh(AS_SHIPPED)
     }
 
-    /// A server that has no account yet.
+    /// Starts a server without accounts.
     pub fn start_without_accounts(settings: &[(&str, &str)]) -> Self {
         let mut server = Self::prepare(settings);
         server.serve();
@@ -167,12 +169,12 @@ impl TestServer {
         self.serve_by(&mut Command::new(env!("CARGO_BIN_EXE_landfall")));
     }
 
-    /// The same with so many descriptors.
+    /// Starts it with this many descriptors.
     pub fn serve_with_descriptors(&mut self, most: usize) {
         self.serve_under(&[&format!("--nofile={most}")]);
     }
 
-    /// The same with limits of the system, as prlimit takes them.
+    /// Starts it with limits of the system, as prlimit takes them.
     pub fn serve_under(&mut self, limits: &[&str]) {
         let mut program = Command::new("prlimit");
         self.serve_by(program.args(limits).arg(env!("CARGO_BIN_EXE_landfall")));
@@ -208,7 +210,7 @@ impl TestServer {
             &server.path("keys/ssh_host_ed25519_key"),
             &["-t", "ed25519"],
         );
-        // sshd cannot choose a port itself, so another process may be faster: try again then.
+        // sshd cannot choose a port itself, so another process may take it first: try again.
         for _ in 0..10 {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             server.port = free.local_addr().unwrap().port();
@@ -318,15 +320,14 @@ impl TestServer {
         .unwrap();
     }
 
-    /// Ends the server by SIGTERM, by SIGKILL if that takes too long: its farewell waits for the disk, which
-    /// the tests beside it keep busy. `None`: it was not running any more; a status that is no success: it
-    /// did not end well.
+    /// Stops the server by SIGTERM, or by SIGKILL if that takes too long: it waits for the disk, which
+    /// other tests keep busy. `None`: it was not running; an unsuccessful status: it did not end properly.
     pub fn stop(&mut self) -> Option<ExitStatus> {
         self.terminate();
         self.wait(STEP)
     }
 
-    /// Ends the server by SIGKILL, as a power cut does, but for what was not on the disk yet.
+    /// Kills the server by SIGKILL: like a power failure, except for the disk cache.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
@@ -350,7 +351,7 @@ impl TestServer {
         }
     }
 
-    /// Waits until the server ends by itself, and ends it by SIGKILL at the deadline.
+    /// Waits until the server ends by itself; kills it at the deadline.
     pub fn wait(&mut self, deadline: Duration) -> Option<ExitStatus> {
         let mut process = self.process.take()?;
         let began = Instant::now();
@@ -375,17 +376,17 @@ impl TestServer {
         self.folder.path().join(relative)
     }
 
-    /// The home of the account, as the disk has it.
+    /// Returns the home of the account.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// A file in the home, as the disk has it.
+    /// Returns a file in the home.
     pub fn at_home(&self, relative: &str) -> PathBuf {
         self.home.join(relative)
     }
 
-    /// A place for a client's own files: on no server.
+    /// Returns the path of a client's own file.
     pub fn local(&self, relative: &str) -> PathBuf {
         self.path("client").join(relative)
     }
@@ -402,7 +403,7 @@ impl TestServer {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
-    /// Has its process come to its end? What is left of it may be held by the kernel, for a disk that hangs.
+    /// Returns whether its process has ended. The kernel may keep the rest of it, for a disk that hangs.
     pub fn has_exited(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process_id()));
         stat.map_or(true, |stat| {
@@ -418,7 +419,7 @@ impl TestServer {
             .id()
     }
 
-    /// The client's private key (OpenSSH format); the public one has ".pub" at its end.
+    /// Returns the client's private key (OpenSSH format); the public one has the suffix ".pub".
     pub fn key(&self) -> PathBuf {
         self.local("id_ed25519")
     }
@@ -435,18 +436,18 @@ impl TestServer {
         self.local("ssh_config")
     }
 
-    /// What the server printed on its standard output so far.
+    /// Returns the server's standard output so far.
     pub fn stdout_lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 
-    /// What the server logged so far.
+    /// Returns the server's log so far.
     pub fn log(&self) -> String {
         self.wait_for_log();
         String::from_utf8_lossy(&fs::read(self.path("log")).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until the thread that writes the log has written all that it was given: then it sleeps.
+    /// Waits until the log thread has written everything: then it sleeps.
     fn wait_for_log(&self) {
         let Some(process) = &self.process else { return };
         let tasks = format!("/proc/{}/task", process.id());
@@ -481,7 +482,7 @@ impl TestServer {
         run_with_input(&mut self.command(args), input.as_bytes(), STEP)
     }
 
-    /// Adds an account by the real command.
+    /// Adds an account with the real command.
     #[track_caller]
     pub fn add_user(&self, name: &str, password: &str, keys: &[&Path]) {
         let mut args = vec!["user", "add", name, "--password-stdin"];
@@ -517,7 +518,7 @@ impl TestServer {
         self.client("scp")
     }
 
-    /// A batch of sftp's commands, one a line; the first that fails ends it.
+    /// A batch of sftp commands, one per line; the first that fails ends it.
     pub fn sftp_batch(&self, options: &[&str], lines: impl AsRef<[u8]>) -> Command {
         let batch = self.local(&super::random_name("batch"));
         fs::write(&batch, lines).unwrap();
@@ -546,18 +547,19 @@ impl Drop for TestServer {
     }
 }
 
-/// Do the tests run against the reference server? Tests of what only Landfall has then do nothing.
+/// Returns whether the tests run against the reference server. Tests of Landfall's own features then do
+/// nothing.
 pub fn against_openssh() -> bool {
     std::env::var("TESTS_AGAINST").as_deref() == Ok("openssh")
 }
 
-/// Do the tests run with `safe_overwrite` on, wherever a test does not say otherwise? What clients rely
-/// on must be there then, too.
+/// Returns whether the tests run with `safe_overwrite`, unless a test sets it. Clients must be able to rely
+/// on the same then.
 pub fn with_safe_overwrite() -> bool {
     std::env::var("TESTS_WITH").as_deref() == Ok("safe_overwrite")
 }
 
-/// Makes a throw-away key without passphrase by ssh-keygen.
+/// Generates a temporary key without passphrase by ssh-keygen.
 #[track_caller]
 pub fn make_key(path: &Path, kind: &[&str]) {
     let mut keygen = Command::new("ssh-keygen");
@@ -568,7 +570,7 @@ pub fn make_key(path: &Path, kind: &[&str]) {
     run_ok(&mut keygen, STEP);
 }
 
-/// `program ARGS...` that types [`PASSWORD`] or another one where ssh asks for it.
+/// `program ARGS...` that types [`PASSWORD`] or another one at the prompt of ssh.
 pub fn with_password(server: &TestServer, password: &str, program: &str) -> Command {
     let mut command = Command::new("sshpass");
     command

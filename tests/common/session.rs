@@ -1,5 +1,5 @@
-//! Sessions in this process, without a server: for what is to be seen, or measured, below SSH. Who logs
-//! in is checked as always, since nothing else makes a session.
+//! Sessions in this process, without a server, to test or measure what is below SSH. Logins are verified as
+//! always, since nothing else makes a session.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,11 @@ use landfall::session::{ConnectedClient, Session, SessionTerms, Shares};
 const USER: &str = "anna";
 const PASSWORD: &str = "a password";
 
-/// Logging in is not what is looked at.
+/// A cheap login, which is not under test.
 const CHEAP_LOGIN: &str =
     "[login]\nargon2_memory = \"8MiB\"\nargon2_passes = 1\nargon2_lanes = 1\n";
 
-/// Where one account logs in.
+/// A server's accounts, to log in to one.
 pub struct Entrance {
     config: Config,
     accounts: Accounts,
@@ -33,8 +33,8 @@ pub struct Entrance {
 }
 
 impl Entrance {
-    /// Makes a config of these lines in the folder, and the account, with this home or else where the
-    /// server puts it.
+    /// Makes a configuration of these lines in the folder, and the account, with this home or the default
+    /// one.
     pub async fn new(folder: &Path, lines: &str, home: Option<&Path>, count: CountHome) -> Self {
         let file = folder.join("config.toml");
         fs::write(&file, format!("{CHEAP_LOGIN}{lines}")).unwrap();
@@ -55,7 +55,7 @@ impl Entrance {
         }
     }
 
-    /// What the config says of sessions.
+    /// The configuration of sessions.
     pub fn terms(&self) -> SessionTerms {
         SessionTerms {
             limits: self.config.sftp.clone(),
@@ -63,7 +63,7 @@ impl Entrance {
         }
     }
 
-    /// A session of a client with this identification.
+    /// Starts a session of a client with this identification.
     pub async fn log_in(&self, client: &str, quota: Limits, terms: SessionTerms) -> Arc<Session> {
         let client = ConnectedClient {
             address: ([127, 0, 0, 1], 22).into(),

@@ -1,4 +1,4 @@
-//! SFTP version 3 packets as a client writes and reads them; written from the draft
+//! SFTP version 3 packets as a client encodes and decodes them; written from the draft
 //! (draft-ietf-secsh-filexfer-02), not from the server, so that the two check each other.
 
 pub const INIT: u8 = 1;
@@ -50,7 +50,7 @@ pub mod code {
     pub const OP_UNSUPPORTED: u32 = 8;
 }
 
-/// The largest packet that a server takes, by its length field (OpenSSH: SFTP_MAX_MSG_LENGTH).
+/// The largest packet that a server accepts, by its length field (OpenSSH: SFTP_MAX_MSG_LENGTH).
 pub const MAX_PACKET: usize = 262_144;
 
 /// A packet's body under construction: type, then id, then fields.
@@ -149,7 +149,7 @@ pub struct Name {
     pub attrs: Attrs,
 }
 
-/// What a server answered.
+/// A reply of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     Version {
@@ -196,7 +196,7 @@ impl Reply {
         }
     }
 
-    /// The code of a STATUS; anything else fails the test.
+    /// Returns the code of a STATUS; anything else fails the test.
     #[track_caller]
     pub fn code(&self) -> u32 {
         match self {
@@ -253,7 +253,7 @@ impl Reply {
         }
     }
 
-    /// Reads a whole body; one that is too short, too long or unknown fails the test.
+    /// Parses a whole body; one that is too short, too long or unknown fails the test.
     #[track_caller]
     pub fn parse(body: &[u8]) -> Self {
         let mut fields = Fields(body);

@@ -4,7 +4,7 @@ use super::scene::{NEIGHBOURS_FILE, NEIGHBOURS_TIME, OWN_CONTENT, OWN_TARGET};
 use crate::common::raw::RawSftp;
 use crate::common::wire::{self, Attrs, Reply, code, flag};
 
-/// One way through one session. Whatever is shown is looked at.
+/// One path in one session. Everything that is shown is checked.
 pub struct Trial<'a> {
     pub sftp: &'a mut RawSftp,
     pub way: &'a str,
@@ -31,7 +31,7 @@ impl<'a> Trial<'a> {
         format!("{}/{name}", self.way)
     }
 
-    /// A new file of the home's own.
+    /// Creates a file in the home.
     fn own(&mut self) -> String {
         self.own_files += 1;
         let name = format!("/own-{}", self.own_files);
@@ -43,7 +43,7 @@ impl<'a> Trial<'a> {
         assert_ne!(attrs.times.unwrap().1, NEIGHBOURS_TIME, "by {}", self.way);
     }
 
-    /// Opens, reads what is there, looks, and closes; then `act` before that.
+    /// Opens, reads existing data, examines, and closes; runs `act` before that.
     pub fn with_file(
         &mut self,
         name: &str,
@@ -209,7 +209,7 @@ pub const REQUESTS: &[Request] = &[
     }),
     ("REALPATH", |t| {
         let reply = t.sftp.with_string(wire::REALPATH, t.at("read"));
-        // What it says must be the name of the same file.
+        // The answer must be the name of the same file.
         t.name_of(reply)
             .is_some_and(|path| t.sftp.stat(path).id() > 0)
     }),
@@ -289,8 +289,8 @@ impl Trial<'_> {
         self.sftp.copy_file(from, to, false).code() == code::OK
     }
 
-    /// Requests on the way's own last name, which may be a link in the home: whether they succeed
-    /// differs, what they may touch does not.
+    /// Requests on the path's own last component, which may be a link in the home: their success differs,
+    /// but not what they may touch.
     pub fn act_on_the_place_itself(&mut self) {
         let way = self.way;
         self.attrs_of(wire::LSTAT, way);

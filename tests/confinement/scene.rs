@@ -8,14 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use crate::common::TestServer;
 
-/// Of everything that is the neighbour's: nothing with this time may be shown.
+/// The time of every file of the neighbour: nothing with it may be shown.
 pub const NEIGHBOURS_TIME: u32 = 1_234_567_890;
 const NEIGHBOURS_CONTENT: &[u8] = b"what the neighbour keeps";
 pub const NEIGHBOURS_FILE: &str = "neighbours-file";
 pub const OWN_CONTENT: &[u8] = b"own";
 pub const OWN_TARGET: &[u8] = b"own-target";
 
-/// Files that both trees have, each for another request.
+/// Files in both trees, each for another request.
 const FILES: [&str; 12] = [
     "read",
     "write",
@@ -62,8 +62,8 @@ impl Scene {
         }
     }
 
-    /// Puts the home in order: names that could lead out, and, if asked for, own places where they
-    /// lead to with the home as root.
+    /// Fills the home: names that could lead out, and on request real files at the paths where they lead
+    /// with the home as root.
     pub fn lay_out(&self, own_places: bool) -> Vec<String> {
         let home = self.server.home();
         for entry in fs::read_dir(home).unwrap() {
@@ -131,7 +131,7 @@ pub fn make_tree(root: &Path, content: &[u8], target: &[u8]) {
     symlink(std::ffi::OsStr::from_bytes(target), root.join("pointer")).unwrap();
 }
 
-/// Everything that a change to a tree would show in, and the names beside it.
+/// Returns everything that shows a change of a tree, with the names beside it.
 fn snapshot(root: &Path) -> Vec<String> {
     let around = root.parent().unwrap();
     let mut found: Vec<String> = fs::read_dir(around)

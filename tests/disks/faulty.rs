@@ -13,19 +13,19 @@ pub const IO: i32 = 5;
 /// ENOSPC.
 pub const NO_SPACE: i32 = 28;
 
-/// See the module's description; gone after the test.
+/// The disk; unmounted after the test.
 pub struct FaultyDisk {
     folder: PathBuf,
     program: Option<Running>,
 }
 
 impl FaultyDisk {
-    /// `None`: this machine cannot have it, which was told loudly.
+    /// `None` if this machine cannot mount it, which was reported.
     pub fn mount() -> Option<Self> {
         Self::mount_known(0)
     }
 
-    /// The same; for so many seconds the kernel knows names and attributes that it has asked for.
+    /// Mounts it; the kernel caches names and attributes for this many seconds.
     pub fn mount_known(seconds: u32) -> Option<Self> {
         let python = python()?;
         if !have(&["fusermount3"]) {
@@ -53,12 +53,12 @@ impl FaultyDisk {
         self.folder.join("disk/home")
     }
 
-    /// The folder on the usual disk, where this one lies beneath `disk`.
+    /// Returns the folder on the usual disk that contains this disk as `disk`.
     pub fn above(&self) -> PathBuf {
         self.folder.clone()
     }
 
-    /// From now on these fail.
+    /// Makes these operations fail from now on.
     pub fn fail(&self, faults: &[(&str, i32)]) {
         let lines: Vec<_> = faults
             .iter()
@@ -67,17 +67,17 @@ impl FaultyDisk {
         fs::write(self.folder.join("faults"), lines.concat()).unwrap();
     }
 
-    /// Makes an account whose home is here, with the usual key.
+    /// Adds an account with a home here, and the usual key.
     pub fn add_user(&self, server: &TestServer, name: &str) {
         self.add_user_at(server, name, self.home());
     }
 
-    /// The same with the home [`Self::above`].
+    /// Adds one with the home [`Self::above`].
     pub fn add_user_above(&self, server: &TestServer, name: &str) {
         self.add_user_at(server, name, self.above());
     }
 
-    /// Makes so many accounts, `PREFIX0` and so on, each with a folder of its own in the home.
+    /// Adds this many accounts, `PREFIX0` and so on, each with a folder of its own in the home.
     pub fn add_users(&self, server: &TestServer, prefix: &str, count: usize) -> Vec<String> {
         let names = (0..count).map(|number| format!("{prefix}{number}"));
         let added = names.inspect(|name| self.add_user_at(server, name, self.home().join(name)));
