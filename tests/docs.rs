@@ -1,15 +1,15 @@
-//! What the documents say of the tests: every one that they name is there.
+//! Checks the documents: tests that they name exist, and their commands parse.
 
 use std::fs;
 use std::path::Path;
 
-/// A file of this repository.
+/// Reads a file of this repository.
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All `file.rs::function` between backticks.
+/// Returns every `file.rs::function` between backticks.
 fn named_tests(text: &str) -> Vec<(&str, &str)> {
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.filter_map(|name| name.split_once(".rs::")).collect()
@@ -89,7 +89,7 @@ fn every_feature_on_the_page_about_clients_has_its_test() {
     assert!(rows > 100, "{rows} features");
 }
 
-/// The words of each `landfall ...` in the code blocks of a page.
+/// Returns the arguments of each `landfall ...` in the code blocks of a page.
 fn commands(page: &str) -> Vec<Vec<String>> {
     let blocks = page.split("```").skip(1).step_by(2);
     let lines = blocks.flat_map(str::lines).filter_map(|line| {
@@ -98,9 +98,9 @@ fn commands(page: &str) -> Vec<Vec<String>> {
             let (front, command) = line.split_once(&format!("{before}landfall "))?;
             (!before.is_empty() || front.is_empty()).then_some(command)
         })?;
-        // What stands behind two spaces explains it.
+        // An explanation follows after two spaces.
         let command = command.split("  ").next()?.split(" |").next()?;
-        // What is between quotes is one word.
+        // Text between quotes is one argument.
         let parts = command.split('"').enumerate();
         let words = parts.flat_map(|(number, part)| match number % 2 {
             0 => part.split_whitespace().map(str::to_owned).collect(),
@@ -123,7 +123,7 @@ fn every_command_on_the_pages_for_operators_is_one() {
     ] {
         for words in commands(&read(page)) {
             let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_landfall"));
-            // With it nothing is done, but for reading the words before.
+            // With it nothing is done, except parsing.
             let told = command.args(&words).arg("--help").output().unwrap();
             assert!(
                 told.status.success(),

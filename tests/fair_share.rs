@@ -1,4 +1,4 @@
-//! What an honest client still gets beside others that ask without end.
+//! The share of an honest client beside others that send requests without end.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use crate::common::{KIB, MIB, STEP, TestServer, bytes_of, run_ok};
 
 const FLOODERS: u32 = 4;
 
-/// Asks and reads as fast as it can: the server always has something to do for it.
+/// Sends and reads as fast as it can: the server always has work for it.
 fn flood(server: &TestServer, number: u32, stop: &AtomicBool) {
     let mut sftp = RawSftp::over_ssh(server.ssh().args(["-o", "LogLevel=QUIET"]));
     sftp.init();

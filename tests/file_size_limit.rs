@@ -1,5 +1,5 @@
-//! A limit of the system on the size of files (`RLIMIT_FSIZE`): what lies beyond is refused, and by
-//! default its signal would end the process.
+//! A system limit on file sizes (`RLIMIT_FSIZE`): writes beyond it are refused, where by default the signal
+//! would end the process.
 
 use std::fs;
 
@@ -34,7 +34,7 @@ fn what_lies_beyond_the_limit_is_refused_and_the_figures_stay_exact() {
     scene.assert_exact(&mut s);
     assert_eq!(scene.size_of("f"), 1 << 20);
 
-    // What is within the limit is allowed, to its last byte.
+    // Everything within the limit is allowed, to its last byte.
     assert_eq!(s.fsetstat(&open, &sized(LIMIT)), code::OK);
     assert_eq!(s.write(&open, LIMIT - 10, &[1; 10]), code::OK);
     assert_eq!(s.write(&open, LIMIT, &[1; 10]), code::FAILURE);
@@ -82,7 +82,7 @@ fn at_the_limit_the_servers_own_files_end_nothing() {
         prlimit(process, Resource::Fsize, limit).unwrap();
     };
     set(Some(100));
-    // The database and the audit log cannot take anything more.
+    // The database and the audit log cannot grow any more.
     for number in 0..20 {
         let mut other = scene.log_in();
         other.mkdir(format!("/{number}"));

@@ -1,4 +1,4 @@
-//! The guest: nobody, unless the config says so; then without a password, and to read only.
+//! The guest: disabled by default; then without a password, and read-only.
 
 use std::fs;
 use std::process::Command;
@@ -14,7 +14,7 @@ fn connect(server: &TestServer) -> Connection {
     Connection::open(server, &Options::default())
 }
 
-/// OpenSSH's sftp as the guest, who has no key and no password.
+/// OpenSSH's sftp as the guest, without a key and a password.
 fn sftp(server: &TestServer, lines: &str) -> Command {
     let mut sftp = server.sftp_batch(
         &["-o", "User=guest", "-o", "PubkeyAuthentication=no"],
@@ -117,7 +117,7 @@ fn an_operator_says_what_a_guest_may_do() {
     assert_eq!(sftp.write(&handle, 0, &[0; 100]), code::FAILURE);
     let refused = sftp.open("file", flag::WRITE | flag::CREAT, &Default::default());
     assert_eq!(refused.code(), code::PERMISSION_DENIED);
-    // A second session is told why not.
+    // A second session gets the reason.
     let second = connect(&server);
     let _ = second.none("visitor");
     crate::common::wait_until("the second session ends", STEP, || second.is_closed());
@@ -145,7 +145,7 @@ fn what_the_operator_sets_beside_the_config_stays_and_closing_ends_sessions() {
     assert!(open.none("guest").unwrap().success());
     let config = fs::read_to_string(server.path("config.toml")).unwrap();
     let closed = config.replace("guest.enabled = true", "guest.enabled = false");
-    // A reload that says nothing else of guests leaves them alone.
+    // A reload without changes of the guest leaves its sessions alone.
     server.admin(&["reload"], "").ok();
     assert!(!open.is_closed());
     fs::write(server.path("config.toml"), closed).unwrap();
@@ -178,7 +178,7 @@ fn what_the_config_says_of_a_guest_is_not_changed_by_commands() {
     assert!(connect(&server).none("guest").unwrap().success());
 }
 
-/// It would keep the next start from coming up.
+/// It would make the next start fail.
 #[test]
 fn nobody_else_gets_the_name_of_the_guest_and_a_check_finds_who_has_it() {
     let server = TestServer::start();
@@ -192,7 +192,7 @@ fn nobody_else_gets_the_name_of_the_guest_and_a_check_finds_who_has_it() {
     }
     server.admin(&["user", "rm", "guest"], "").accepted();
     server.admin(&["check"], "").accepted();
-    // The check has made nobody.
+    // The check has created no account.
     let shown = server.admin(&["user", "show", "guest"], "").refused();
     assert!(shown.contains("no user guest"), "{shown}");
     let add = ["user", "add", "guest", "--no-password"];

@@ -1,5 +1,5 @@
-//! Homes that are hard to walk through, by their width, their depth, their modes or their users:
-//! `quota recount` and `user rm --delete-home`.
+//! Homes that are hard to walk through, because of their width, depth, modes or users: `quota recount` and
+//! `user rm --delete-home`.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -17,9 +17,9 @@ use crate::common::operator::Operator;
 use crate::common::wire::{Attrs, MKDIR};
 use crate::common::{PASSWORD, STEP, TestServer, run, skip, wait_until};
 
-/// Names of 240 bytes of so many directories take 16 MiB if they are all held.
+/// The names of this many directories, 240 bytes each, would take 16 MiB.
 const DIRECTORIES: usize = 60_000;
-/// What a recount of them may add to the server's memory.
+/// Memory that a recount of them may add to the server's.
 const MOST_KIB: u64 = 6 * 1024;
 
 /// Closed directories, each beside a link.
@@ -27,15 +27,15 @@ const PAIRS: usize = 100;
 /// How long they are swapped.
 const ATTACK: Duration = Duration::from_secs(4);
 
-/// Requests of a session that writes, without their replies.
+/// Requests of a writing session without a reply so far.
 const ON_THE_WAY: u64 = 32;
 
-/// A folder in memory where there is one: making and removing so many names is not what is tested.
+/// A folder in memory if possible: creating and removing so many names is not under test.
 fn folder_in_memory() -> TempDir {
     TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap())
 }
 
-/// Runs a command as a user that permission bits apply to, also where root runs the tests.
+/// Runs a command as a user that permission bits apply to, even if root runs the tests.
 fn without_privilege(command: &Command) -> Command {
     if !rustix::process::geteuid().is_root() {
         let mut same = Command::new(command.get_program());
@@ -81,7 +81,7 @@ fn a_recount_of_sixty_thousand_directories_in_one_takes_little_memory() {
     let moved = ["user", "set", "wide", "--home", home.to_str().unwrap()];
     server.admin(&moved, "").ok();
     let recount = || server.admin(&["quota", "recount", "wide"], "").ok().out();
-    // What the first one takes for good is not the home's.
+    // Memory that the first one takes for good does not depend on the home.
     recount();
     for number in 0..DIRECTORIES {
         fs::create_dir(home.join(format!("{number:0240}"))).unwrap();
@@ -96,8 +96,8 @@ fn a_recount_of_sixty_thousand_directories_in_one_takes_little_memory() {
     assert!(more < MOST_KIB, "{more} KiB more");
 }
 
-/// A local user who may write to a home swaps closed directories there for links, to have the recount
-/// open up what they point to.
+/// A local user who may write to a home swaps closed directories there for links, to make the recount
+/// change the mode of their targets.
 #[test]
 fn names_that_are_swapped_for_links_during_recounts_open_nothing_up() {
     let memory = folder_in_memory();
@@ -138,7 +138,7 @@ fn names_that_are_swapped_for_links_during_recounts_open_nothing_up() {
         let began = Instant::now();
         let mut recounts = 0;
         while began.elapsed() < ATTACK {
-            // Some of them meet a swap, and fail.
+            // Some of them meet a swap and fail.
             run_it(without_privilege(
                 &operator.command(&["quota", "recount", "ann"]),
             ));
@@ -191,8 +191,8 @@ fn run_it(mut command: Command) -> crate::common::Output {
     run(&mut command, STEP)
 }
 
-/// What is mounted in a home is somebody else's: it is found before the account is removed, and without
-/// /proc it is not entered.
+/// Other mounts do not belong to the account: the command finds them before it removes the account, and
+/// without /proc does not enter them.
 #[test]
 fn what_is_mounted_in_a_home_is_not_deleted_with_it() {
     let can = run(Command::new("unshare").args(["--mount", "true"]), STEP);
@@ -228,7 +228,7 @@ fn what_is_mounted_in_a_home_is_not_deleted_with_it() {
     let half = remove("mount -t tmpfs none /proc").failed();
     let said = half.err();
     assert!(said.contains("/mounted: On another file system"), "{said}");
-    // What was done of it is said, and noted.
+    // The completed part is reported and recorded.
     assert_eq!(half.out(), "Removed ann\n");
     let log = fs::read_to_string(operator.path("data/audit.jsonl")).unwrap();
     let is_noted = |line: &str| {
@@ -240,7 +240,7 @@ fn what_is_mounted_in_a_home_is_not_deleted_with_it() {
     assert!(!home.join("file").exists());
 }
 
-/// Four sessions that make directories as fast as they can, always with some requests on the way.
+/// Four sessions create directories as fast as they can, always with some requests in flight.
 #[test]
 fn a_home_is_deleted_whole_while_its_sessions_write() {
     let memory = folder_in_memory();
@@ -279,6 +279,6 @@ fn a_home_is_deleted_whole_while_its_sessions_write() {
         assert!(!home.exists());
     });
     println!("{} directories were made", made.into_inner());
-    // Nor has a session made it again.
+    // No session has created it again.
     assert!(!home.exists());
 }

@@ -1,5 +1,5 @@
-//! Hashes by SFTP: check-file as WinSCP and paramiko each ask for it; what is remembered; and that
-//! nobody else suffers.
+//! Hashes through SFTP: check-file as WinSCP and paramiko request it; remembered hashes; and that no other
+//! session suffers.
 
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::FileExt as _;
@@ -31,7 +31,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What coreutils says.
+/// Returns the hash by coreutils.
 fn expected(algorithm: &str, content: &[u8]) -> String {
     let mut sum = Command::new(format!("{algorithm}sum"));
     let output = crate::common::command::run_with_input(&mut sum, content, STEP).ok();
@@ -61,7 +61,7 @@ const WHOLE: Check<'_> = Check {
     algorithms: "sha256",
 };
 
-/// Algorithm and hashes of a reply of check-file-name.
+/// Returns the algorithm and hashes of a reply to check-file-name.
 fn told(reply: Reply) -> (String, Vec<u8>) {
     let reply = reply.extended();
     let mut fields = Fields(&reply);
@@ -139,7 +139,7 @@ fn parts_and_blocks_are_hashed_as_the_draft_says() {
         };
         assert_eq!(hex(&hash), expected("sha256", &content[from..to]));
     }
-    // Blocks; the last one ends where the part does.
+    // Blocks; the last one ends with the range.
     let check = Check {
         offset: 10,
         length: 99_000,
@@ -152,7 +152,7 @@ fn parts_and_blocks_are_hashed_as_the_draft_says() {
     for (hash, block) in hashes.chunks(16).zip(blocks) {
         assert_eq!(hex(hash), expected("md5", block));
     }
-    // The first algorithm that is known.
+    // The first known algorithm.
     let check = Check {
         algorithms: "whirlpool,sha512-256,sha384,md5",
         ..WHOLE
@@ -179,7 +179,7 @@ fn check_file_by_handle_is_what_paramiko_expects() {
     assert_eq!(hex(fields.0), expected("sha256", &content));
     let reply = sftp.extended("check-file-handle", |body| WHOLE.fields(body.string(&file)));
     assert_eq!(told(reply).1, fields.0);
-    // What was not opened for reading is not read.
+    // A file that is not open for reading is not read.
     let blind = sftp.opened("f", flag::WRITE);
     let reply = sftp.extended("check-file", |body| WHOLE.fields(body.string(&blind)));
     assert_eq!(reply.code(), code::FAILURE, "{reply:?}");
@@ -248,7 +248,7 @@ fn nonsense_is_refused() {
     assert!(began.elapsed() < STEP, "the big file was not read for it");
 }
 
-/// Processor time of the server so far.
+/// Returns the server's CPU time so far.
 fn server_cpu(server: &TestServer) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/stat", server.process_id())).unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split(' ').collect();
@@ -319,7 +319,7 @@ fn others_are_served_while_many_hash() {
     let (_, hash) = told(check_name(&mut sftp, "small", &WHOLE));
     let small = began.elapsed();
     assert_eq!(hex(&hash), sha256_of(&server.at_home("small")));
-    // Not behind eight files of 4 TiB, and not behind a minute of them.
+    // Not behind eight files of 4 TiB, nor a minute of them.
     assert!(stats < STEP && small < STEP / 2, "{stats:?} {small:?}");
     drop(hashing);
 }
@@ -339,7 +339,7 @@ fn a_changed_file_is_never_answered_from_memory() {
         .open(&path)
         .unwrap();
     let mut check = |round: u64, pause: Duration| {
-        // The same size and the same time of modification, only other bytes.
+        // The same size and modification time, with other bytes.
         let content = bytes_of(10_000, round);
         file.write_all_at(&content, 0).unwrap();
         file.set_times(time).unwrap();
@@ -357,7 +357,7 @@ fn a_changed_file_is_never_answered_from_memory() {
     check(1001, Duration::ZERO);
 }
 
-/// Bytes that the server has read from files, sockets and all else.
+/// Returns the bytes that the server has read from files, sockets and everything else.
 fn bytes_read(server: &TestServer) -> u64 {
     let io = fs::read_to_string(format!("/proc/{}/io", server.process_id())).unwrap();
     let line = io.lines().find_map(|line| line.strip_prefix("rchar: "));
@@ -391,7 +391,7 @@ fn a_second_check_of_files_that_did_not_change_reads_none_of_them() {
     assert!(first >= FILES * SIZE as u64, "{first}");
     let second = check();
     assert!(second < FILES * 20_000, "{second} bytes read by the server");
-    // One has changed: that one is read, and found.
+    // One has changed: it is read, and found.
     fs::write(server.at_home("tree/f7"), bytes_of(SIZE, 999)).unwrap();
     let before = bytes_read(&server);
     let mut rclone = rclone(&server, &["check", "tree", "there:tree"]);

@@ -1,4 +1,4 @@
-//! One account hashes as much as it can: what it costs the server, and the others.
+//! One account hashes as much as it can: the cost for the server and for others.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::common::{MIB, PASSWORD, STEP, TestServer, bytes_of, wait_until};
 
 const GREEDY: &str = "eve";
 const CONNECTIONS: usize = 30;
-/// Before threads were shared by account, each hash held one.
+/// Before threads were shared among accounts, each hash held one.
 const THREADS: u64 = 150;
 
 #[test]
@@ -26,7 +26,7 @@ fn hashes_that_wait_hold_no_thread_and_end_with_their_connections() {
     let threads = server.threads();
     assert!(threads < THREADS, "{threads} threads");
 
-    // The account itself is served as well, and others do not wait behind its hashes.
+    // The account itself is served as well, and others do not wait for its hashes.
     let own = Connection::logged_in_to(&server, GREEDY, &Options::default());
     let mut own = own.sftp();
     own.put("/own", b"own");

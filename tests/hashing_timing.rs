@@ -1,4 +1,4 @@
-//! What logins and small requests of one account take while another hashes as much as it can.
+//! The time of another account's logins and small requests while one account hashes as much as it can.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ const GREEDY: &str = "eve";
 const CONNECTIONS: usize = 50;
 const LOGINS: usize = 30;
 const REQUESTS: usize = 1000;
-/// The machine does other things, too.
+/// The machine has other work, too.
 const TRIES: usize = 3;
 /// What two busy processors may add to a login, and to a request.
 const LOGIN_NOISE: Duration = Duration::from_millis(50);
 const REQUEST_NOISE: Duration = Duration::from_millis(10);
-/// Before threads were shared by account, each hash held one.
+/// Before threads were shared among accounts, each hash held one.
 const THREADS: u64 = 150;
 
 #[derive(Debug)]

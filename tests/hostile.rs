@@ -1,5 +1,4 @@
-//! Clients with an account that send and ask as much as they can: what they cost the server, and the
-//! others.
+//! Clients with an account that send as many requests as they can: the cost for the server and for others.
 
 use std::fs;
 use std::thread;
@@ -13,13 +12,13 @@ use crate::common::{
 };
 
 const SESSIONS: usize = 100;
-/// What one of them may hold of the server's memory.
+/// Memory that one of them may hold in the server.
 const EACH_KIB: u64 = 4 * 1024;
 const NAMES: usize = 3000;
-/// All attackers together may have 5000 open where a process has 20,000 descriptors.
+/// All attackers together may have 5000 open in a process with 20,000 descriptors.
 const DIRECTORIES: usize = 140;
 
-/// What a hostile client asks for, again and again.
+/// The requests of a hostile client, again and again.
 #[derive(Clone, Copy, Debug)]
 enum Flood {
     /// The largest READs.
@@ -34,14 +33,14 @@ enum Flood {
 
 const ALL: [Flood; 4] = [Flood::Reads, Flood::Bytes, Flood::Lists, Flood::Stats];
 
-/// Another account, of somebody who means well.
+/// Another account, of a well-meaning user.
 const HONEST: &str = "bob";
-/// That of the attackers who open as many directories as they can.
+/// The account of the attackers who open as many directories as they can.
 const GREEDY: &str = "eve";
 
-/// In all homes the same.
+/// The same in all homes.
 fn server() -> TestServer {
-    // More than the attackers' share of them is.
+    // More than the attackers' share of them.
     let server = TestServer::start_with(&[("server.max_connections", "600")]);
     for user in [HONEST, GREEDY] {
         server.add_user(user, PASSWORD, &[&server.public_key()]);
@@ -57,7 +56,7 @@ fn server() -> TestServer {
     server
 }
 
-/// A session that is ready to flood, and what it sends.
+/// A session that is ready to flood, and its data.
 fn attacker(server: &TestServer, flood: Flood) -> (RawSftp, Vec<u8>) {
     let user = match flood {
         Flood::Lists => GREEDY,
@@ -100,7 +99,7 @@ fn attacker(server: &TestServer, flood: Flood) -> (RawSftp, Vec<u8>) {
     (sftp, block)
 }
 
-/// Sends until nothing more is taken.
+/// Sends until the server reads nothing more.
 fn send_all_it_can(sftp: &mut RawSftp, block: &[u8]) {
     let mut sent = 0;
     while sftp.try_send_bytes(block, Duration::from_secs(3)) {
@@ -131,7 +130,7 @@ fn a_hundred_sessions_that_never_read_hold_less_than_four_mebibytes_each() {
                     for number in (thread..SESSIONS).step_by(8) {
                         started.push(attacker(server, ALL[number % ALL.len()]));
                     }
-                    // All of these at the same time, each till it is held.
+                    // All of these at the same time, until their windows are full.
                     thread::scope(|scope| {
                         for (sftp, block) in &mut started {
                             scope.spawn(|| send_all_it_can(sftp, block));
@@ -153,7 +152,7 @@ fn a_hundred_sessions_that_never_read_hold_less_than_four_mebibytes_each() {
         each < EACH_KIB,
         "{each} KiB for each of {SESSIONS} sessions"
     );
-    // None of them was cut off: who reads on gets on.
+    // None of them was disconnected: a client that reads on continues.
     for sftp in &mut sessions {
         assert!(!matches!(sftp.try_packet(STEP), Err(Ended::Closed)));
     }
@@ -193,16 +192,16 @@ fn one_account_cannot_take_the_descriptors_of_all() {
     );
     let (more, _) = fill(&mut second);
     assert_eq!(more.len(), 0, "another session of the same account");
-    // Others have as much room as before, new sessions too, and new accounts.
+    // Others have as much as before, including new sessions and accounts.
     let honest = Connection::logged_in_to(&server, HONEST, &Options::default());
     let (of_honest, _) = fill(&mut honest.sftp());
     assert_eq!(of_honest.len(), MOST / 8);
     run_ok(server.ssh().args([HOST, "df"]), STEP);
-    // What is closed can be opened again, by any session.
+    // A closed handle can be opened again, by any session.
     assert_eq!(first.close(&taken[0]), code::OK);
     let again = second.opened("file", flag::WRITE | flag::CREAT);
     assert_eq!(second.close(&again), code::OK);
-    // One at a time does, and none is held up by those before it, which may be closed only later.
+    // One at a time works, and none waits for earlier ones, which may be closed later.
     for _ in 0..100 {
         assert_eq!(second.get("/file"), b"");
     }
@@ -212,7 +211,7 @@ fn one_account_cannot_take_the_descriptors_of_all() {
     });
 }
 
-/// Requests in a second, of all sessions of an account together.
+/// Requests per second of all sessions of an account.
 #[test]
 fn requests_keep_to_their_rate_and_others_do_not_wait_for_it() {
     const RATE: u32 = 50;
@@ -244,7 +243,7 @@ fn requests_keep_to_their_rate_and_others_do_not_wait_for_it() {
     let took = began.elapsed();
     let least = Duration::from_secs(3);
     assert!((least..3 * least).contains(&took), "{took:?}");
-    // Without limit it is done at once, in open sessions too.
+    // Without a limit they are not delayed, in open sessions too.
     let config = server.path("config.toml");
     let text = fs::read_to_string(&config).unwrap();
     let limit = format!("requests_per_second = {RATE}");
@@ -256,7 +255,7 @@ fn requests_keep_to_their_rate_and_others_do_not_wait_for_it() {
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
-/// Commands, the files that they name, and what scp moves are requests, too.
+/// Commands, the files they name, and files of scp count as requests.
 #[test]
 fn commands_and_scp_keep_to_the_rate_of_requests() {
     const RATE: u32 = 20;
@@ -266,7 +265,7 @@ fn commands_and_scp_keep_to_the_rate_of_requests() {
         act();
         let (took, least) = (began.elapsed(), Duration::from_secs(1) * requests / RATE);
         println!("{what}: {took:?}, and {least:?} at the least");
-        // A tenth of a second may have been saved up.
+        // The amount of a tenth of a second may have been saved up.
         assert!(
             took > least - Duration::from_millis(200),
             "{what}: {took:?}"
@@ -304,7 +303,7 @@ fn commands_and_scp_keep_to_the_rate_of_requests() {
     assert_eq!(fs::read_dir(server.local("back")).unwrap().count(), 40);
 }
 
-/// Requests on a channel that has its service already leave nothing behind.
+/// Requests on a channel that already has its service leave nothing behind.
 #[test]
 fn requests_on_a_channel_that_is_in_use_are_refused_and_forgotten() {
     const OF_EACH: usize = 40_000;
@@ -323,7 +322,7 @@ fn requests_on_a_channel_that_is_in_use_are_refused_and_forgotten() {
     assert_eq!(sftp.get("/file"), b"still here");
 }
 
-/// A hash of a password takes 19 MiB, and strangers can ask for as many as they like.
+/// A password hash takes 19 MiB, and unauthenticated clients can request any number.
 #[test]
 fn guessing_passwords_takes_the_memory_of_the_hashes_at_work_and_no_more() {
     const AT_WORK: u64 = 2;

@@ -1,5 +1,5 @@
-//! Homes on a disk that hangs while the server starts, counts, sweeps, reloads or adds accounts: the homes
-//! on other disks do not wait for them. (Sessions on such a disk: `stuck`.)
+//! Homes on a disk that hangs while the server starts, counts, sweeps, reloads or adds accounts: homes on
+//! other disks do not wait for them. (Sessions on such a disk: `stuck`.)
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -10,13 +10,13 @@ use crate::common::wire::{code, flag};
 use crate::common::{PASSWORD, Running, STEP, TestServer, USER, wait_until};
 use crate::disks::faulty::FaultyDisk;
 
-/// Accounts on the disk that hangs: more than are counted or swept there at once, and before [`USER`] in the
-/// order of names.
+/// Accounts on the disk that hangs: more than are counted or swept there at once, and before [`USER`] by
+/// name.
 const SLOW: usize = 6;
 const SLOW_NAME: &str = "a";
-/// What another account may have to wait, on a busy machine.
+/// How long another account may wait, on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
-/// What an upload leaves when the server dies.
+/// A leftover temporary file of a killed server.
 const LEFTOVER: &str = ".landfall-upload-0123456789abcdef";
 
 /// A server that was killed while accounts on both disks were writing.
@@ -48,7 +48,7 @@ fn leave_upload(home: &Path) {
     left.set_modified(SystemTime::now() - days).unwrap();
 }
 
-/// Has the home been counted since the last start?
+/// Returns whether the home was counted since the last start.
 fn is_counted(server: &TestServer, user: &str) -> bool {
     let user = format!("user=\"{user}\"");
     let log = server.log();
@@ -68,7 +68,7 @@ fn after_a_crash_homes_on_other_disks_are_counted_and_their_accounts_write() {
     let (mut server, slow) = crashed(&disk);
     let hanging = disk.hangs();
     server.serve();
-    // An account on the disk that hangs waits for its own count, and for nothing else.
+    // An account on the disk that hangs waits for its own count only.
     let mut waiting: Vec<_> = slow
         .iter()
         .map(|user| Connection::logged_in_to(&server, user, &Default::default()).subsystem())
@@ -159,7 +159,7 @@ fn homes_are_swept_though_others_are_on_a_disk_that_hangs() {
     });
 }
 
-/// Small requests and logins of another account, until a command has ended or the time is over.
+/// Checks requests and logins of another account, until a command ends or the time is over.
 #[track_caller]
 fn assert_served_beside(server: &TestServer, command: &mut Running) {
     let began = Instant::now();
@@ -192,7 +192,7 @@ fn a_reload_that_meets_a_disk_that_hangs_freezes_nobody_and_is_refused_in_time()
     let hanging = disk.hangs();
     let mut reload = Running::start(&mut server.command(&["reload"]));
     assert_served_beside(&server, &mut reload);
-    // Nor is the database held meanwhile.
+    // The database is not locked meanwhile either.
     server.add_user("bob", "a password", &[]);
     let said = reload.wait(STEP).failed().err();
     assert!(said.contains("does not answer"), "{said}");

@@ -1,5 +1,5 @@
-//! The clients that people have, each with what it can do: files, folders, names, times, links,
-//! space, hashes, resume. What each sends is in docs/clients.md.
+//! Real clients with their features: files, directories, names, times, links, free space, hashes, resume.
+//! docs/clients.md describes what each sends.
 
 mod curl;
 mod jsch;

@@ -1,5 +1,5 @@
-//! The house stays in order: imports point down and never in a circle, a type's name means one thing, and no file
-//! grows without end. Read from the sources themselves.
+//! The layout of the sources: imports point down and never in a circle, a type's name means one thing, and
+//! no file is too long.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree, Visibility};
 
-/// The rooms below src/, from the top down. A room imports from those below its line only.
+/// The modules below src/, from the top down. A module imports only from lines below its own.
 const FLOORS: &[&[&str]] = &[
     &["main"],
     &["operator", "server"],
@@ -31,29 +31,29 @@ const FLOORS: &[&[&str]] = &[
     &["values"],
 ];
 
-/// Lines that a file may have.
+/// Maximum number of lines of a file.
 const LONGEST: usize = 500;
-/// Files that are one table, which is easier to read in one piece.
+/// Files that are one table, which reads better in one piece.
 const TABLES: &[&str] = &["config/table.rs"];
 
 /// A module's path in the crate, such as `["ssh", "auth"]`.
 type Module = Vec<String>;
 
-/// What is read of one source file.
+/// The relevant parts of a source file.
 #[derive(Default)]
 struct Source {
     module: Module,
     lines: usize,
-    /// The names that it imports, and what they stand for.
+    /// Imported names, and what they refer to.
     imports: Vec<(String, Module, bool)>,
-    /// The modules below it that have files of their own.
+    /// Submodules with files of their own.
     children: Vec<String>,
     /// Paths in its code.
     paths: Vec<Module>,
     types: Vec<String>,
 }
 
-/// The sources below src/, by module.
+/// Returns the sources below src/, by module.
 fn sources() -> BTreeMap<Module, Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
@@ -106,7 +106,7 @@ fn is_of_tests(attributes: &[Attribute]) -> bool {
 }
 
 impl Source {
-    /// Makes a path that begins with `crate`, `self` or `super` absolute; `None` for any other.
+    /// Resolves a path that begins with `crate`, `self` or `super`; `None` for any other.
     fn absolute(&self, path: &[String]) -> Option<Module> {
         let mut base = match path.first()?.as_str() {
             "crate" => Vec::new(),
@@ -193,12 +193,12 @@ impl<'ast> Visit<'ast> for Source {
                 let is_public = !matches!(item.vis, Visibility::Inherited);
                 self.import(&item.tree, &mut Vec::new(), is_public);
             }
-            // A module within a file, which has no file of its own, is part of that file.
+            // An inline module is part of its file.
             _ => visit::visit_item(self, item),
         }
     }
 
-    /// `pub(in crate::server)` uses nothing.
+    /// `pub(in crate::server)` imports nothing.
     fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -212,7 +212,7 @@ impl<'ast> Visit<'ast> for Source {
     }
 }
 
-/// The modules that each module uses. A name that a module hands on (`pub use`) leads to where it is from.
+/// Returns the modules that each module uses. A re-exported name (`pub use`) leads to its origin.
 fn uses(sources: &BTreeMap<Module, Source>) -> BTreeMap<Module, BTreeSet<Module>> {
     sources
         .iter()
@@ -230,7 +230,7 @@ fn uses(sources: &BTreeMap<Module, Source>) -> BTreeMap<Module, BTreeSet<Module>
         .collect()
 }
 
-/// The module in which what a path names is defined.
+/// Returns the module that defines the target of a path.
 fn home_of(sources: &BTreeMap<Module, Source>, target: &[String], depth: usize) -> Option<Module> {
     assert!(depth < 20, "{target:?} is handed on in a circle");
     let known = (0..=target.len())

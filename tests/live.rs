@@ -1,4 +1,4 @@
-//! What an operator changes holds for sessions that are open.
+//! Changes by an operator apply to open sessions.
 
 mod load;
 mod unreadable;
@@ -15,12 +15,12 @@ use crate::common::wire::code;
 use crate::common::{Output, PASSWORD, STEP, TestServer, USER, wait_until};
 use crate::quota::scene::{NEW, Scene, assert_done, assert_exceeded};
 
-/// Within so much time a change holds that the server was told of.
+/// Time for a change to apply after a notification.
 const TOLD: Duration = Duration::from_secs(1);
-/// And one that it must notice by itself, on a busy machine.
+/// Time for a change that the server must notice by itself, on a busy machine.
 const NOTICED: Duration = Duration::from_secs(5);
 
-/// `landfall user ARGS...`; what it says.
+/// Runs `landfall user ARGS...`; returns its output.
 #[track_caller]
 fn user(server: &TestServer, args: &[&str]) -> String {
     server.admin(&[&["user"], args].concat(), "").ok().out()
@@ -37,7 +37,7 @@ fn assert_told(output: &Output, words: &str) {
     assert!(output.err().contains(words), "{}", output.describe());
 }
 
-/// A session that is logged in with a password.
+/// A session that has logged in with a password.
 fn by_password(server: &TestServer, password: &str) -> Connection {
     let connection = Connection::open(server, &Options::default());
     let login = connection.password(USER, password).unwrap();
@@ -63,7 +63,7 @@ fn a_quota_holds_at_once_in_every_open_session() {
     );
     assert_done(&one.try_write(&file, 0, &[1; 2000]));
     assert_eq!(other.space_available().user_total, 2000);
-    // It may be less than is used: then nothing grows, and nothing is lost.
+    // It may be less than the usage: then nothing grows, and nothing is lost.
     set(&scene.server, &["--quota", "1500", "--max-files", "1"]);
     assert_exceeded(&one.try_write(&file, 2000, b"x"));
     assert_done(&one.try_write(&file, 0, &[2; 2000]));
@@ -114,7 +114,7 @@ fn rclone_in_the_middle_of_an_upload_ends_with_its_account() {
     let said = set(&server, &["--disabled"]);
     let output = running.wait(STEP);
     assert!(!output.status.success(), "{}", output.describe());
-    // The server may have noticed by itself, and rclone left, before the command told it and counted.
+    // The server may have noticed the change, and rclone left, before the command notified it.
     let log = server.log();
     assert!(
         log.contains("This account has been disabled"),
@@ -177,7 +177,7 @@ fn who_is_disabled_removed_moved_or_expired_is_told_and_gone() {
         let held = Held::open(&server);
         let said = user(&server, args);
         assert_told(&held.ended(), words);
-        // The server may have noticed by itself, and the client left, before the command told it.
+        // The server may have noticed the change, and the client left, before the command notified it.
         let is_said = said.ends_with("\nClosed 1 open session\n");
         assert!(is_said || server.log().contains(words), "{said}");
         assert!(!his.is_closed(), "{args:?}");
@@ -319,7 +319,7 @@ fn more_sessions_than_allowed_are_refused_with_words_and_those_that_are_open_sta
 fn an_account_that_was_made_again_is_another_one() {
     let server = TestServer::start();
     let held = Held::open(&server);
-    // Nobody tells the server of either.
+    // The server is notified of neither.
     fs::remove_file(server.path("data/control.sock")).unwrap();
     user(&server, &["rm", USER]);
     server.add_user(USER, PASSWORD, &[&server.public_key()]);
@@ -399,7 +399,7 @@ fn commands_at_the_same_time_lose_nothing_of_each_other() {
 
 #[test]
 fn no_login_outlives_a_change_that_overtook_it() {
-    // Who is overtaken has the wrong password, and all come from one address.
+    // An overtaken login has the wrong password, and all come from one address.
     let server = TestServer::start_with(&[("admission.penalties", "false")]);
     let mut password = PASSWORD.to_owned();
     for round in 0..12 {

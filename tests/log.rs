@@ -1,4 +1,4 @@
-//! The log: its forms, what never stands in it, and that nobody waits for its reader.
+//! The log: its formats, secrets that must not be in it, and that no session waits for its reader.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -18,7 +18,7 @@ use crate::common::{
 use crate::disks::small::SmallDisk;
 use serde_json::Value;
 
-/// Where systemd's journal takes entries.
+/// The socket of systemd's journal.
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
 #[test]
@@ -60,7 +60,7 @@ fn as_text_it_has_colours_for_nobody_but_a_terminal() {
     assert!(!log.contains('\x1b'), "{log}");
 }
 
-/// The lines with this message, as JSON.
+/// Returns the lines with this message, as JSON.
 fn lines(log: &str, message: &str) -> Vec<Value> {
     let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
     lines
@@ -124,7 +124,7 @@ fn a_transfer_has_its_result_and_a_session_its_end() {
         (&logout["uploaded_bytes"], &logout["downloaded_bytes"]),
         (&107.into(), &100.into())
     );
-    // What is usual at each start is for the level of debug.
+    // Ordinary events of each start are logged at debug.
     assert!(!log.contains("counting the files"), "{log}");
 }
 
@@ -213,13 +213,13 @@ fn in_the_journal_entries_have_their_fields() {
     );
     assert_eq!(server.log(), "");
 
-    // A journal that does not read: its socket takes a few entries, and here of nobody any more.
+    // A journal that does not read: its socket accepts a few entries, and then none.
     for _ in 0..30 {
         let connection = Connection::logged_in(&server);
         assert_eq!(connection.sftp().mkdir("/f"), code::OK);
         fs::remove_dir(server.at_home("f")).unwrap();
     }
-    // Once it reads again, it has all of them.
+    // Once it reads again, it gets all of them.
     let mut logins = 0;
     while logins < 30 {
         let length = journal.recv(&mut entry).unwrap();
@@ -230,7 +230,7 @@ fn in_the_journal_entries_have_their_fields() {
 
 #[test]
 fn a_log_that_nobody_reads_stops_nobody_and_says_afterwards_what_was_dropped() {
-    // Where the metrics are told stands in the log, which cannot be read.
+    // The address of the metrics is in the log, which cannot be read here.
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
@@ -245,10 +245,10 @@ fn a_log_that_nobody_reads_stops_nobody_and_says_afterwards_what_was_dropped() {
     let fifo = server.path("log");
     fs::remove_file(&fifo).unwrap();
     run_ok(Command::new("mkfifo").arg(&fifo), STEP);
-    // A pipe with a reader, who does not read.
+    // A pipe with a reader that does not read.
     let mut pipe = File::options().read(true).write(true).open(&fifo).unwrap();
     server.serve();
-    // What a failure of this test shows of the log would wait for it, too.
+    // A failing test would wait for the log, too.
     fs::remove_file(&fifo).unwrap();
 
     let dropped = || metrics::value_at(told, "landfall_log_dropped_total");
@@ -256,7 +256,7 @@ fn a_log_that_nobody_reads_stops_nobody_and_says_afterwards_what_was_dropped() {
     let mut sftp = Connection::logged_in(&server).sftp();
     let path = format!("/{}", "n".repeat(250)).repeat(16);
     while dropped() < 100.0 {
-        // A line each.
+        // One line each.
         for _ in 0..200 {
             assert_eq!(sftp.mkdir(&path), code::NO_SUCH_FILE);
         }
@@ -288,7 +288,7 @@ fn a_log_that_nobody_reads_stops_nobody_and_says_afterwards_what_was_dropped() {
     let (said, pipe) = read.join().unwrap();
     assert_eq!(said, dropped());
 
-    // Nor does it keep the server from its end.
+    // Nor does it delay the end of the server.
     while dropped() == said {
         for _ in 0..200 {
             assert_eq!(sftp.mkdir(&path), code::NO_SUCH_FILE);
@@ -306,7 +306,7 @@ impl Drop for Journal<'_> {
     }
 }
 
-/// A secret in every form in which it could be told.
+/// A secret in every form in which it could be logged.
 fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let numbers: Vec<_> = secret.iter().map(u8::to_string).collect();
     let hex = |separator: &str| {
@@ -326,7 +326,7 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
 /// Of a private key: the lines of its file, and the secret number itself.
 fn parts_of_key(path: &Path) -> Vec<Vec<u8>> {
     let text = fs::read_to_string(path).unwrap();
-    // The first lines hold the public key.
+    // The first lines contain the public key.
     let lines: Vec<_> = text
         .lines()
         .filter(|line| !line.starts_with("---"))
@@ -345,7 +345,7 @@ fn what_clients_send_beside_the_standard_is_no_error() {
         return;
     };
     let mut server = TestServer::start();
-    // phpseclib answers the list of host keys, which wants none, with SSH_MSG_REQUEST_FAILURE.
+    // phpseclib answers the announcement of host keys, which wants no reply, with SSH_MSG_REQUEST_FAILURE.
     const SCRIPT: &str = "
 import sys, paramiko
 host, port, user, password = sys.argv[1:]

@@ -1,4 +1,4 @@
-//! Who gets in, and who does not.
+//! Logins: which succeed, and which do not.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use crate::common::wire::string;
 use crate::common::{HOST, PASSWORD, STEP, TestServer, USER, have, run, run_ok};
 use russh::keys::HashAlg;
 
-/// A batch of sftp that does nothing but log in.
+/// A batch of sftp that only logs in.
 fn sftp_with_key(server: &TestServer, key: &str, algorithms: &str) -> Command {
     let batch = server.local(&crate::common::random_name("batch"));
     fs::write(&batch, "pwd\n").unwrap();
@@ -87,7 +87,7 @@ fn every_kind_of_key_opens_the_account_and_another_key_does_not() {
         }
         let fresh = !keygen.is_empty();
         if fresh {
-            // Not known yet; the ssh_config's own key is not of this kind.
+            // Not known yet; the ssh_config's own key is of another kind.
             if *name != "e" {
                 run(&mut sftp_with_key(&server, name, algorithm), STEP).failed();
             }
@@ -150,7 +150,7 @@ fn the_question_for_methods_costs_nothing_and_names_them_all() {
 #[test]
 fn names_that_are_not_there_are_refused_like_wrong_passwords() {
     let server = TestServer::start();
-    // So many failures would ban a source from which nobody has ever logged in.
+    // So many failures would ban an address without a login.
     Connection::logged_in(&server);
     let huge = "x".repeat(10_000);
     for user in [
@@ -226,7 +226,7 @@ fn the_first_start_makes_an_account_and_prints_it_once() {
     );
 }
 
-/// What commands there are and are not: tests/commands.rs.
+/// For commands see tests/commands.rs.
 #[test]
 fn forwarding_is_refused_and_disturbs_nothing() {
     let server = TestServer::start();
@@ -243,7 +243,7 @@ fn a_client_that_never_logs_in_is_let_go() {
     crate::common::wait_until("the connection to be closed", STEP, || {
         connection.is_closed()
     });
-    // And who says nothing at all, not even a version.
+    // A client that sends nothing at all, not even an identification.
     let mut silent = std::net::TcpStream::connect(server.address()).unwrap();
     silent.set_read_timeout(Some(STEP)).unwrap();
     let mut said = Vec::new();
@@ -256,7 +256,7 @@ fn a_flood_of_logins_takes_no_more_memory_than_the_hashes_may() {
     let settings = [
         ("login.argon2_memory", "\"64MiB\""),
         ("login.parallel_hashes", "2"),
-        // All come from one address, and all of them fail.
+        // All come from one address, and all fail.
         ("admission.per_source", "100"),
         ("admission.penalties", "false"),
     ];
@@ -314,7 +314,7 @@ fn the_host_key_is_made_once_and_kept_from_others() {
     assert!(refused.err().contains("chmod 600"), "{}", refused.err());
 }
 
-/// A message as it goes over the wire before there are keys (RFC 4253, section 6).
+/// A message on the wire before the first keys (RFC 4253, section 6).
 fn packet(message: &[u8]) -> Vec<u8> {
     let padding = 16 - (5 + message.len()) % 8;
     let length = u32::try_from(1 + message.len() + padding).unwrap();
@@ -363,7 +363,7 @@ fn time_of_a_second_packet(server: &TestServer) -> Duration {
 #[test]
 fn nothing_is_held_back_as_the_key_exchange_begins() {
     let server = TestServer::start_with(&[("admission.penalties", "false")]);
-    // 40 ms, as Linux delays what tells of an arrival; a busy machine may take as long for other reasons.
+    // 40 ms, Linux's delayed acknowledgement; a busy machine may take as long for other reasons.
     let quickest = (0..20).map(|_| time_of_a_second_packet(&server)).min();
     assert!(
         quickest.unwrap() < Duration::from_millis(30),

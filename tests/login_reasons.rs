@@ -13,8 +13,8 @@ use crate::common::{HOST, PASSWORD, STEP, TestServer, USER, run, wait_until};
 
 const CLOSED: &str = "connection closed without a login";
 
-/// The lines of connections without a login, but for those that sent nothing: the start of the test server
-/// makes some.
+/// Returns the lines of connections without a login, except those that sent nothing: the start of the test
+/// server makes some.
 fn closed(server: &TestServer) -> Vec<String> {
     let log = server.log();
     let lines = log.lines().filter(|line| line.contains(CLOSED));
@@ -22,7 +22,7 @@ fn closed(server: &TestServer) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// The line of the `number`th of these connections, once it is there.
+/// Waits for the line of the `number`th of these connections.
 #[track_caller]
 fn closed_as(server: &TestServer, number: usize) -> String {
     wait_until("the connection is closed", STEP, || {
@@ -33,7 +33,7 @@ fn closed_as(server: &TestServer, number: usize) -> String {
     lines.remove(number - 1)
 }
 
-/// The last reason in the audit log for a user.
+/// Returns the last reason in the audit log for a user.
 fn audited(server: &TestServer, user: &str) -> String {
     let args = ["audit", "--user", user, "--event", "login", "--json"];
     let mut last = None;
@@ -97,7 +97,7 @@ fn each_reason_is_in_both_logs_and_the_client_sees_the_same_refusal() {
     ];
     let mut answers = BTreeSet::new();
     for (number, (user, reason)) in (1..).zip(cases) {
-        // Each from an address of its own, so that none is banned.
+        // Each from its own address, so that none is banned.
         let from = u8::try_from(number).unwrap();
         let options = Options {
             from: Some(Ipv4Addr::new(127, 0, 11, from)),
@@ -197,7 +197,7 @@ fn a_key_exchange_without_a_common_algorithm_says_what_was_offered() {
     ] {
         assert!(line.contains(part), "{part}: {line}");
     }
-    // A client that says nothing at all has its line, too.
+    // A client that sends nothing at all has its line, too.
     drop(TcpStream::connect(server.address()).unwrap());
     drop(Connection::open(&server, &Options::default()));
     let line = closed_as(&server, 2);
@@ -205,7 +205,7 @@ fn a_key_exchange_without_a_common_algorithm_says_what_was_offered() {
     assert!(server.log().contains("reason=\"the client sent nothing\""));
 }
 
-/// What `landfall user why` says of a user.
+/// Returns the output of `landfall user why`.
 #[track_caller]
 fn why(server: &TestServer, args: &[&str]) -> String {
     server
@@ -255,7 +255,7 @@ fn user_why_says_what_would_happen_now() {
         );
         assert!(shown.contains(reason), "{reason}: {shown}");
     }
-    // A key that has expired, beside a password that was never set.
+    // An expired key, beside a password that was never set.
     let expired = server.local("expired.pub");
     let text = fs::read_to_string(public).unwrap();
     fs::write(&expired, format!("expiry-time=\"20200101Z\" {text}")).unwrap();
@@ -271,7 +271,7 @@ fn user_why_says_what_would_happen_now() {
     ] {
         assert!(shown.contains(reason), "{reason}: {shown}");
     }
-    // A name that nobody has, and an address that is banned.
+    // An unknown name, and a banned address.
     let from = Ipv4Addr::new(127, 0, 12, 1);
     let options = Options {
         from: Some(from),

@@ -1,4 +1,4 @@
-//! Who may log in, from where and how, by the rules of an account.
+//! The rules of an account for logins: from where, how, and until when.
 
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,18 +16,18 @@ fn set(server: &TestServer, options: &[&str]) {
     server.admin(&args, "").ok();
 }
 
-/// Logs in by the key alone.
+/// Logs in with the key alone.
 fn by_key(server: &TestServer) -> Output {
     run(&mut server.sftp_batch(&[], "pwd\n"), STEP)
 }
 
-/// Logs in by the password alone.
+/// Logs in with the password alone.
 fn by_password(server: &TestServer, password: &str) -> Output {
     let mut sftp = with_password(server, password, "sftp");
     run_with_input(sftp.arg(HOST), b"pwd\n", STEP)
 }
 
-/// Logs in by the key, and by this password where it is asked for.
+/// Logs in with the key, and this password at the prompt.
 fn by_both(server: &TestServer, password: &str, method: &str) -> Output {
     let mut sftp = Command::new("sshpass");
     sftp.args(["-e", "sftp", "-v", "-F"])
@@ -173,12 +173,12 @@ fn each_step_is_for_one_name_and_in_order() {
     }
     let key = server.key();
     let connect = || Connection::open(&server, &Options::default());
-    // The password first is nothing, and the key then only half.
+    // The password first counts for nothing, and the key then only as the first step.
     let connection = connect();
     assert!(!connection.password(USER, PASSWORD).unwrap().success());
     assert!(!connection.key(USER, &key, None).unwrap().success());
     assert!(connection.password(USER, PASSWORD).unwrap().success());
-    // The key of one is nothing for another.
+    // The key of one user is worthless for another.
     let connection = connect();
     assert!(!connection.key(USER, &key, None).unwrap().success());
     assert!(
@@ -187,7 +187,7 @@ fn each_step_is_for_one_name_and_in_order() {
             .unwrap()
             .success()
     );
-    // A wrong password can be tried again without the key.
+    // A wrong password can be repeated without the key.
     let connection = connect();
     assert!(!connection.key(USER, &key, None).unwrap().success());
     assert!(!connection.password(USER, "wrong").unwrap().success());
@@ -231,7 +231,7 @@ fn the_second_step_checks_the_key_and_the_account_again() {
     );
     /// Commands, one after the other.
     type Commands<'a> = &'a [&'a [&'a str]];
-    // What is changed, how, and how it is undone.
+    // Changes, how they are made, and how they are undone.
     let cases: [(&str, Commands<'_>, Commands<'_>); 6] = [
         ("the key is removed", &[&remove_key], &[&add_key]),
         (
@@ -264,7 +264,7 @@ fn the_second_step_checks_the_key_and_the_account_again() {
         change.iter().for_each(|args| admin(args));
         let second = connection.password(USER, PASSWORD).unwrap();
         assert!(!second.success(), "{what}");
-        // It starts over, if the account lets it.
+        // It starts again, if the account allows it.
         back.iter().for_each(|args| admin(args));
         assert!(
             !connection.password(USER, PASSWORD).unwrap().success(),
@@ -283,7 +283,7 @@ fn the_second_step_checks_the_key_and_the_account_again() {
 
 #[test]
 fn a_change_during_the_second_step_leaves_no_session() {
-    // The hash of the password takes so long that the change comes while it is computed.
+    // The password hash takes so long that the change arrives during it.
     let server = TestServer::start_with(&[("login.argon2_passes", "60")]);
     set(&server, &["--login", "publickey+password"]);
     let public = server.public_key();
@@ -309,7 +309,7 @@ fn a_change_during_the_second_step_leaves_no_session() {
         };
         std::thread::sleep(Duration::from_millis(100));
         server.admin(&[&["user"], change].concat(), "").ok();
-        // It is refused, or let in by what held when it began; then it ends at once.
+        // It is refused, or accepted by the earlier rules and then closed.
         let _ = second.join().unwrap();
         wait_until("no session is open", STEP, || {
             let list = server.admin(&["session", "list", "--json"], "").ok();

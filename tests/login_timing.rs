@@ -1,4 +1,5 @@
-//! Time tells a stranger nothing. In a file of its own, so that no other test runs beside it.
+//! Timing reveals nothing to an unauthenticated client. In a file of its own, so that no other test runs
+//! beside it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
@@ -9,7 +10,7 @@ use landfall::rules::{LoginPolicy, Rules};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Closes an account to a password.
+/// Closes an account to passwords.
 type Close = fn(&mut Rules);
 
 #[tokio::test]
@@ -33,7 +34,7 @@ async fn who_is_not_there_costs_as_much_as_who_is() {
         };
         accounts.add(new).await.unwrap();
     }
-    // The password is right, and nobody gets in all the same.
+    // The password is right, and the login is refused all the same.
     let closed: [(&str, Close); 4] = [
         ("disabled", |rules| rules.disabled = true),
         ("expired", |rules| rules.expires_at = Some(1)),
@@ -73,7 +74,7 @@ async fn who_is_not_there_costs_as_much_as_who_is() {
             .iter()
             .all(|time| (0.8..1.25).contains(&(time / fastest[0])))
     };
-    // The fastest of many, interleaved, so that a busy moment of the machine meets all alike.
+    // The fastest of many, interleaved, so that a busy moment of the machine affects all alike.
     for round in 0..200 {
         for ((name, wrong), fastest) in tries.iter().zip(&mut fastest) {
             let wrong = (*wrong).to_owned().into();

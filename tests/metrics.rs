@@ -1,4 +1,4 @@
-//! The metrics: what stands in them, against what a real client did.
+//! The metrics, compared with the actions of a real client.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,8 +16,7 @@ use crate::common::{
     HOST, MIB, PASSWORD, Running, STEP, TRANSFER, TestServer, USER, random_file, run_ok, wait_until,
 };
 
-/// Every sample, by its name with its labels. Fails if the page is not of the format (exposition format
-/// 0.0.4).
+/// Returns every sample by its name with labels. Fails if the page violates the exposition format 0.0.4.
 fn scrape(server: &TestServer) -> BTreeMap<String, f64> {
     let answer = ask(
         server,
@@ -68,7 +67,7 @@ fn they_tell_what_a_real_client_did() {
     let settings = [ON, ("metrics.accounts", "true")];
     let server = TestServer::start_with(&settings);
     assert_eq!(address(&server).ip().to_string(), "127.0.0.1");
-    // Who looked whether it is there has come and left.
+    // The connection of the readiness check has closed.
     wait_until("nobody is there", STEP, || {
         let now = scrape(&server);
         now["landfall_connections_total"] >= 1.0 && now["landfall_connections"] == 0.0
@@ -95,7 +94,7 @@ fn they_tell_what_a_real_client_did() {
     wait_until("the others have left", STEP, || {
         scrape(&server)["landfall_sessions"] == 1.0
     });
-    // What is used stands in the database after a second.
+    // The usage is in the database after a second.
     let used = format!("landfall_account_used_bytes{{account=\"{USER}\"}}");
     wait_until("it is told what is used", STEP, || {
         let now = scrape(&server);
@@ -198,7 +197,7 @@ fn every_account_is_in_them_also_after_a_restart() {
     for name in [used(USER), used("bob"), login] {
         assert_eq!(after[&name], before[&name], "{name}");
     }
-    // A home that was never counted is, without a login.
+    // An uncounted home is counted, without a login.
     server.stop();
     server.add_user("eve", PASSWORD, &[]);
     fs::write(server.path("data/homes/eve/f"), "content").unwrap();
@@ -250,7 +249,7 @@ fn scrapers_that_dawdle_hold_up_nobody_and_are_sent_away() {
     slow[0]
         .write_all(b"GET /metrics HTTP/1.1\r\nHost:")
         .unwrap();
-    // This one asks and never reads.
+    // This one sends a request and never reads.
     slow[1].write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
     let began = Instant::now();
     scrape(&server);
@@ -297,7 +296,7 @@ fn other_requests_are_told_what_there_is() {
         head.starts_with("HTTP/1.1 200 OK") && head.ends_with("\r\n\r\n"),
         "{head}"
     );
-    // What is too long is not read to its end.
+    // A request that is too long is not read to its end.
     let mut stream = TcpStream::connect(address(&server)).unwrap();
     let long = vec![b'a'; 1 << 20];
     let _ = stream.write_all(&long);
@@ -308,7 +307,7 @@ fn other_requests_are_told_what_there_is() {
     assert!(server.memory_kib("VmRSS") < 200 * 1024);
 }
 
-/// Has promtool of Prometheus check something, which must please it.
+/// Checks something with Prometheus's promtool, which must succeed.
 fn promtool(arguments: &[&str], input: &str) -> bool {
     let Some(promtool) = unpacked("prometheus", "promtool") else {
         return false;
@@ -324,7 +323,7 @@ fn promtool(arguments: &[&str], input: &str) -> bool {
     true
 }
 
-/// What starts like a name of one of Landfall's metrics.
+/// Returns words that start like Landfall's metrics.
 fn names(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let ours = |word: &&str| {
@@ -363,7 +362,7 @@ fn prometheus_likes_them_and_the_rules_and_the_dashboard_know_them() {
     for panel in panels {
         for target in panel["targets"].as_array().unwrap() {
             let expression = target["expr"].as_str().unwrap();
-            // What Grafana puts in before it asks.
+            // The text that Grafana inserts before it queries.
             let asked = expression.replace("$__rate_interval", "5m");
             expressions.push_str(&format!("      - record: a:b\n        expr: {asked:?}\n"));
         }
@@ -376,7 +375,7 @@ fn prometheus_likes_them_and_the_rules_and_the_dashboard_know_them() {
         let unknown: Vec<_> = named.difference(&there).collect();
         assert!(unknown.is_empty(), "{unknown:?}");
     }
-    // And the page about them has every one, but for the parts of histograms.
+    // The page about metrics lists every one, except parts of histograms.
     let documented = read("docs/metrics.md");
     for name in there {
         let family = ["_bucket", "_sum", "_count"]
@@ -415,7 +414,7 @@ fn transfers_are_counted_by_how_they_ended() {
     assert_eq!(sftp.write(&file, 0, b"some"), code::OK);
     assert_eq!(sftp.write(&file, 2 * MIB as u64, b"x"), code::FAILURE);
     sftp.close(&file);
-    // One that the end of the connection cuts.
+    // One that is cut by the end of the connection.
     let file = sftp.opened("/cut", flag::WRITE | flag::CREAT);
     assert_eq!(sftp.write(&file, 0, b"some"), code::OK);
     drop((sftp, connection));
@@ -472,7 +471,7 @@ fn the_process_the_disks_and_the_limits_are_in_them() {
     assert!((0.0..600.0).contains(&(age.as_secs_f64() - began)));
     assert_eq!(now["landfall_max_connections"], 123.0);
     assert!(now["landfall_max_waiting_connections"] > 0.0);
-    // One sample for each file system, however many folders are on it.
+    // One sample for each file system, whatever the number of folders on it.
     let size = "landfall_filesystem_size_bytes";
     let sizes = now.iter().filter(|(name, _)| name.starts_with(size));
     let sizes: Vec<f64> = sizes.map(|(_, size)| *size).collect();
@@ -532,7 +531,7 @@ fn a_health_check_is_answered_until_the_server_stops() {
         head.starts_with("HTTP/1.1 200 OK") && head.ends_with("\r\n\r\n"),
         "{head}"
     );
-    // A transfer keeps the server from its end.
+    // A transfer delays the end of the server.
     let mut sftp = Connection::logged_in(&server).sftp();
     let file = sftp.opened("/f", flag::WRITE | flag::CREAT);
     assert_eq!(sftp.write(&file, 0, b"some"), code::OK);

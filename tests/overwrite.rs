@@ -1,5 +1,5 @@
-//! Safe overwrites and durable closes, seen from outside: the old file stays until the new one is there
-//! as a whole, and the figures are those of the disk all the while.
+//! Safe overwrites and durable closes: the existing file stays until the new one is complete, and the usage
+//! always equals the disk.
 
 mod clients;
 mod cut;
@@ -18,18 +18,18 @@ use std::path::Path;
 use crate::common::wire::{self, Reply, code};
 use crate::quota::scene::{LIMIT, MAX_FILES, Scene, Session};
 
-/// A home whose files are overwritten safely.
+/// A home with safe overwrites.
 fn safe_scene() -> Scene {
     overwriting(Scene::with(LIMIT, MAX_FILES))
 }
 
-/// Its files are overwritten safely from now on.
+/// Turns safe overwrites on.
 fn overwriting(scene: Scene) -> Scene {
     scene.set(&["--safe-overwrite", "on"]);
     scene
 }
 
-/// The hidden files of a folder.
+/// Returns the hidden files of a folder.
 fn hidden_in(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -38,7 +38,7 @@ fn hidden_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// What only these tests ask.
+/// Requests of these tests only.
 impl Scene {
     fn put_on_disk(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.at_home(name), content).unwrap();
@@ -56,7 +56,7 @@ impl Scene {
         fs::symlink_metadata(self.at_home(name)).is_ok()
     }
 
-    /// All names in the home, sorted.
+    /// Returns all names in the home, sorted.
     fn names(&self) -> Vec<String> {
         let names = fs::read_dir(self.at_home("")).unwrap();
         let mut names: Vec<_> = names
@@ -66,7 +66,7 @@ impl Scene {
         names
     }
 
-    /// The one hidden file in the home.
+    /// Returns the only hidden file in the home.
     #[track_caller]
     fn hidden(&self) -> String {
         let hidden = hidden_in(&self.at_home(""));

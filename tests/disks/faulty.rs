@@ -92,30 +92,30 @@ impl FaultyDisk {
         server.admin(&add, "").ok();
     }
 
-    /// Whoever asks it anything waits until this is dropped.
+    /// Makes every operation on it wait until this is dropped.
     pub fn hangs(&self) -> Hanging<'_> {
         self.hang(true);
         Hanging(self)
     }
 
-    /// From now on, or no more, whoever asks it anything waits.
+    /// Makes every operation on it wait, or not.
     pub fn hang(&self, hangs: bool) {
         if let Some(program) = &self.program {
             program.signal(if hangs { Signal::STOP } else { Signal::CONT });
-            // Some of its threads may have gone on for a moment, and answered.
+            // Some of its threads may have run on for a moment, and answered.
             wait_until("the disk hangs, or no more", STEP, || {
                 has_stopped(program.id()) == hangs
             });
         }
     }
 
-    /// From now on no byte of a file can be written at or behind this offset.
+    /// Makes writes at or behind this offset fail.
     pub fn fail_writes_from(&self, offset: usize) {
         fs::write(self.folder.join("faults"), format!("write {IO} {offset}\n")).unwrap();
     }
 }
 
-/// Have all threads of the process been stopped by a signal?
+/// Returns whether a signal has stopped all threads of the process.
 fn has_stopped(process: u32) -> bool {
     let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
     threads.flatten().all(|thread| {
@@ -125,8 +125,8 @@ fn has_stopped(process: u32) -> bool {
     })
 }
 
-/// The disk hangs for as long as this is there. To be declared behind the server, which otherwise would be
-/// waited for while its disk hangs.
+/// The disk hangs while this exists. Declare it after the server, which would otherwise be waited for while
+/// its disk hangs.
 pub struct Hanging<'a>(&'a FaultyDisk);
 
 impl Drop for Hanging<'_> {

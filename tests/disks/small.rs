@@ -1,4 +1,4 @@
-//! A disk with little room.
+//! A small disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use crate::common::{STEP, bytes_of, have, run, run_ok, skip};
 
-/// A small file system of its own, with a folder `home`; gone after the test.
+/// A small file system with a folder `home`; unmounted after the test.
 pub struct SmallDisk(pub PathBuf);
 
 impl SmallDisk {
-    /// `None`: this machine lets nobody mount here, which was told loudly.
+    /// `None` if this machine cannot mount it, which was reported.
     pub fn mount(name: &str, options: &str) -> Option<Self> {
         if !have(&["mount", "umount"]) {
             return None;
@@ -32,7 +32,7 @@ impl SmallDisk {
         self.0.join("home")
     }
 
-    /// Takes room away, beside the home.
+    /// Fills part of the disk, beside the home.
     pub fn fill(&self, bytes: usize) {
         fs::write(self.0.join("ballast"), bytes_of(bytes, 1)).unwrap();
     }

@@ -90,7 +90,7 @@ fn its_quoted_commands_change_names_links_permissions_and_times() {
     .out();
     assert!(space.contains("f_bavail: "), "{space}");
 
-    // What cannot be is refused, and is the program's exit status.
+    // Impossible requests are refused, and set the program's exit status.
     for command in [
         "mkdir /folder",
         "rmdir /folder",
@@ -105,7 +105,7 @@ fn its_quoted_commands_change_names_links_permissions_and_times() {
         quote(command).ok();
     }
     assert!(!server.at_home("folder").exists());
-    // A look whether a file is there.
+    // Checks whether a file exists.
     run_ok(&mut curl(&server, "/other", &["-I"]), STEP);
     let missing = run(&mut curl(&server, "/missing", &["-I"]), STEP);
     assert_eq!(missing.status.code(), Some(78), "{}", missing.describe());

@@ -1,4 +1,4 @@
-//! JSch's sequences, packet by packet, as its sources send them; Java is not needed for it.
+//! JSch's sequences, packet by packet, as its sources send them; needs no Java.
 
 use std::fs;
 
@@ -8,13 +8,13 @@ use crate::common::raw::RawSftp;
 use crate::common::wire::{self, Attrs, Fields, code, flag};
 use crate::common::{MIB, TestServer, bytes_of};
 
-/// As much as fits in one packet of SSH.
+/// As much as fits in one SSH packet.
 const SIXTEEN: Ahead = Ahead {
     requests: 16,
     piece: 32 * 1024 - 21,
 };
 
-/// A session that says it is JSch's, with the name of the home asked for.
+/// A session with JSch's identification, after its request for the home.
 fn jsch(server: &TestServer) -> (Connection, RawSftp) {
     let options = Options {
         identification: "SSH-2.0-JSCH_0.2.17",
@@ -31,14 +31,14 @@ fn put_overwrites_resumes_and_appends_and_get_resumes() {
     let server = TestServer::start();
     let data = bytes_of(3 * MIB + 5, 1);
     let (_connection, mut sftp) = jsch(&server);
-    // OVERWRITE, over something longer.
+    // OVERWRITE of a longer file.
     fs::write(server.at_home("f"), bytes_of(4 * MIB, 2)).unwrap();
     let file = sftp.opened("/f", flag::WRITE | flag::CREAT | flag::TRUNC);
     sftp.write_ahead(&file, 0, &data, SIXTEEN);
     assert_eq!(sftp.close(&file), code::OK);
     assert_eq!(fs::read(server.at_home("f")).unwrap(), data);
 
-    // RESUME and APPEND are one for the server: from the size that it tells.
+    // RESUME and APPEND are the same for the server: from the size that it returns.
     for cut in [0, 1, SIXTEEN.piece, 2 * MIB + 3, data.len()] {
         fs::write(server.at_home("f"), &data[..cut]).unwrap();
         let size = sftp.stat("/f").attrs().size.unwrap();

@@ -62,7 +62,7 @@ fn its_mirrors_take_only_what_is_newer_go_on_where_they_were_cut_and_delete() {
         );
     };
     same();
-    // Times were kept, so that there is nothing to do, there and back.
+    // Times were kept, so nothing is left to do, in both directions.
     let counts = |said: &str| said.contains("New: ") || said.contains("Modified: ");
     for script in [
         "mirror -Rv --only-newer tree tree",
@@ -71,7 +71,7 @@ fn its_mirrors_take_only_what_is_newer_go_on_where_they_were_cut_and_delete() {
         let said = lftp(script);
         assert!(!counts(&said), "{script}: {said}");
     }
-    // One was cut, one is new, one is gone.
+    // One was cut, one is new, one is removed.
     let big = "sub/file-300001.bin";
     cut(
         &server.local("tree").join(big),
@@ -82,7 +82,7 @@ fn its_mirrors_take_only_what_is_newer_go_on_where_they_were_cut_and_delete() {
     fs::remove_file(server.local("tree/sub/file-1.bin")).unwrap();
     lftp("mirror -Rc --delete tree tree");
     same();
-    // The other way round.
+    // In the other direction.
     cut(
         &server.at_home("tree").join(big),
         &server.local("tree").join(big),

@@ -1,5 +1,5 @@
-//! Clients that Debian packages and that need no window: restic, duplicity, Perl's Net::SFTP::Foreign, Ruby's
-//! net-sftp.
+//! Clients that Debian packages and that need no display: restic, duplicity, Perl's Net::SFTP::Foreign,
+//! Ruby's net-sftp.
 
 use std::fs;
 use std::process::Command;
@@ -83,11 +83,11 @@ fn duplicity_backs_up_verifies_and_restores_and_only_one_backend_shows_the_quota
         .ok();
     let url = |backend| format!("{backend}://{USER}@127.0.0.1:{port}/refused");
     let refused = duplicity(&["full", "tree", &url("sftp")]).failed();
-    // Of a small file paramiko hears only that it is not there.
+    // For a small file paramiko learns only that it does not exist.
     let said = refused.out() + &refused.err();
     let words = ["Quota exceeded", "size mismatch"];
     assert!(words.iter().any(|words| said.contains(words)), "{said}");
-    // Not a word, though nothing has arrived: `sftp` fails, and the backend does not look.
+    // No error although nothing has arrived: `sftp` fails, and the backend does not check.
     let done = duplicity(&["full", "tree", &url("pexpect+sftp")]).ok();
     assert!(!(done.out() + &done.err()).contains("Quota"));
     let (arrived, _) = disk_use(&server.at_home("refused"));

@@ -98,7 +98,7 @@ fn pscp_over_sftp_copies_trees_both_ways_and_keeps_times() {
         let mut pscp = putty(&server, "pscp", &putty_password(PASSWORD));
         run_ok(pscp.args(["-sftp", "-r", "-p", from, to]), TRANSFER);
     };
-    // Over SFTP it makes folders only below one that is there.
+    // Over SFTP it creates directories only inside an existing one.
     fs::create_dir(server.local("back")).unwrap();
     pscp("tree", &format!("{USER}@127.0.0.1:"));
     pscp(&format!("{USER}@127.0.0.1:tree"), "back");

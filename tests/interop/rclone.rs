@@ -37,7 +37,7 @@ fn it_copies_syncs_checks_moves_and_tells_the_space() {
         tree_of(&server.local("tree"))
     );
 
-    // A sync removes what is gone, and copies nothing that is there: times were kept.
+    // A sync removes missing files, and copies nothing that exists: times were kept.
     let name = tree_of(&server.local("tree"))
         .into_iter()
         .find(|(_, sum)| sum != "/")
@@ -84,7 +84,7 @@ fn it_finds_by_hashes_what_sizes_and_times_do_not_show() {
     }
     rclone(&["copy", "tree", "there:tree"]).ok();
 
-    // What the server computes is what rclone computes here.
+    // The server's hashes equal those that rclone computes here.
     for kind in ["MD5", "SHA1"] {
         let [here, there] = ["tree", "there:tree"].map(|folder| {
             let listed = rclone(&["hashsum", kind, folder]).ok().out();
@@ -107,7 +107,7 @@ fn it_finds_by_hashes_what_sizes_and_times_do_not_show() {
     assert_eq!(said.matches("Copied").count(), 1, "{said}");
     rclone(&["check", "tree", "there:tree"]).ok();
 
-    // Encrypted on the way out; checked by the hashes of what lies there.
+    // Encrypted by the client, and checked by the hashes of the encrypted files.
     let obscured = run_ok(Command::new("rclone").args(["obscure", "secret"]), STEP).out();
     let crypt = format!(":crypt,remote='there:crypt',password={}:", obscured.trim());
     rclone(&["copy", "tree", &crypt]).ok();
@@ -124,7 +124,7 @@ fn it_streams_reads_parts_sets_times_and_follows_links() {
         return;
     }
     let server = TestServer::start();
-    // Of unknown length, as `rcat` has it.
+    // Of unknown length, through `rcat`.
     let mut rcat = rclone(&server, &["rcat", "there:stream"]);
     let content = bytes_of(900_001, 5);
     crate::common::command::run_with_input(&mut rcat, &content, TRANSFER).ok();
@@ -139,7 +139,7 @@ fn it_streams_reads_parts_sets_times_and_follows_links() {
         let listed = rclone(&["lsl", &format!("there:{name}")]).out();
         assert!(listed.contains("900001 2001-09-09 01:46:40"), "{listed}");
     }
-    // In the largest pieces that the server takes.
+    // In the largest chunks that the server accepts.
     rclone(&["copyto", "--sftp-chunk-size", "255k", "there:link", "back"]);
     assert_same(&server.at_home("stream"), &server.local("back"));
     rclone(&["deletefile", "there:link"]);

@@ -11,7 +11,7 @@ use crate::common::missing::unpacked;
 use crate::common::programs::ppk;
 use crate::common::{PASSWORD, TRANSFER, TestServer, have, python, run_ok, skip};
 
-/// A server whose account may use so much, and has used nothing.
+/// A server with this quota and an empty home.
 fn with_quota(quota: &str) -> TestServer {
     let server = TestServer::start();
     let limit = ["user", "set", server.user(), "--quota", quota];
@@ -67,7 +67,7 @@ fn libssh_moves_and_makes_links_in_the_order_of_the_draft() {
     exercise_python("libssh_client.py", "8MiB");
 }
 
-/// A file of target/clients, which tests/setup makes; without it, says so as [`skip`] does.
+/// Returns a file of target/clients, which tests/setup creates; without it, skips as [`skip`] does.
 fn installed(path: &str) -> Option<PathBuf> {
     let clients = concat!(env!("CARGO_MANIFEST_DIR"), "/target/clients");
     let found = Some(Path::new(clients).join(path)).filter(|file| file.exists());
@@ -124,9 +124,9 @@ fn pkg_sftp_of_go_moves_resumes_renames_and_makes_links() {
     }
 }
 
-/// Runs a source of tests/clients/java, compiled in memory, against an account that may use 8 MiB.
+/// Runs a source of tests/clients/java, compiled in memory, with a quota of 8 MiB.
 fn exercise_java(source: &str) {
-    // The list of the libraries is copied there last, when all are there.
+    // The list of the libraries is copied there last, when all exist.
     let Some(list) = have(&["java"]).then(|| installed("java/pom.xml")).flatten() else {
         return;
     };

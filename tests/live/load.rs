@@ -1,4 +1,4 @@
-//! Many accounts, many changes, many sessions, all at once: no change is lost.
+//! Many accounts, changes and sessions at the same time: no change is lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const THREADS: usize = 8;
 const AT_WORK: usize = 16;
 const CHANGING: Duration = Duration::from_secs(6);
 
-/// What the last change of each kind has set.
+/// The last change of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wanted {
     quota: u64,
@@ -122,7 +122,7 @@ fn move_some(sftp: &mut RawSftp) {
     assert_eq!(sftp.close(&file), code::OK);
 }
 
-/// Changes accounts of its own at random; those at work most of all.
+/// Changes its accounts at random, mostly those with sessions.
 fn change_until(
     server: &TestServer,
     thread: usize,

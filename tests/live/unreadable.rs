@@ -1,4 +1,4 @@
-//! Changes of accounts while the database cannot be read, in part or at all.
+//! Changes of accounts while the database cannot be read, in part or completely.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::common::{PASSWORD, STEP, TestServer, USER, wait_until};
 
 const OTHERS: [&str; 2] = ["bob", "carol"];
 
-/// Another process at the database: it changes rows without telling the server.
+/// Another process with the database: it changes rows without notifying the server.
 fn at_the_database(server: &TestServer, statements: &[&str]) {
     database::execute(&server.path("data/landfall.db"), statements);
 }
@@ -32,7 +32,7 @@ const NUMBERED: [&str; 3] = [
 fn an_account_that_cannot_be_read_holds_up_no_change_of_another() {
     let server = TestServer::start();
     let [alice, bob, carol] = sessions(&server);
-    // The first of them and the last cannot be read; all are disabled.
+    // The first and the last of them cannot be read; all are disabled.
     at_the_database(
         &server,
         &[
@@ -50,7 +50,7 @@ fn an_account_that_cannot_be_read_holds_up_no_change_of_another() {
     assert!(!alice.is_closed() && !carol.is_closed());
     let log = server.log();
     assert!(log.contains("cannot read account changes"), "{log}");
-    // They are read as soon as they can be, without another change.
+    // They are read as soon as possible, without another change.
     at_the_database(&server, &["UPDATE account SET permissions = 'full'"]);
     for session in [alice, carol] {
         wait_until("the session is closed", STEP, || session.is_closed());
