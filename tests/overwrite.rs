@@ -85,7 +85,7 @@ impl Session {
         self.with_string(wire::CLOSE, handle)
     }
 
-    /// CLOSE says that the old file stays.
+    /// Expects that CLOSE reports that the old file stays.
     #[track_caller]
     fn assert_unfinished(&mut self, handle: &[u8]) -> String {
         let reply = self.close_reply(handle);

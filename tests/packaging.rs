@@ -1,4 +1,4 @@
-//! What is installed beside the program: completions, manual pages, the Debian package.
+//! What is installed with the program: completions, manual pages, the Debian package.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn shells_complete_commands_options_and_names_of_users() {
     fs::write(operator.path("script"), script).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_landfall")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
-    // What readline does when somebody presses Tab.
+    // Readline does this when a user presses Tab.
     let words = |line: &str| {
         let ask = format!(
             "source ./script\nCOMP_WORDS=({line})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
@@ -55,7 +55,7 @@ fn every_command_has_a_manual_page() {
             continue;
         }
         let name = page.file_stem().unwrap().to_str().unwrap().to_owned();
-        // One command has a hyphen of its own.
+        // One command has a hyphen in its name.
         let spaced = name.replace("hash-password", "hash_password");
         let words: Vec<String> = spaced
             .split('-')
@@ -142,7 +142,7 @@ fn a_debian_package_can_be_made() {
         .lines()
         .find(|line| line.ends_with("/etc/landfall/config.toml"));
     assert!(config.unwrap().starts_with("-rw-r----- "), "{config:?}");
-    // Its config is valid, and its program runs.
+    // Its configuration is valid, and its program runs.
     let root = operator.path("root");
     run_ok(
         Command::new("dpkg-deb")
@@ -180,7 +180,7 @@ fn a_debian_package_can_be_made() {
     }
 }
 
-/// Every link of a document to another file leads to one that is there.
+/// Expects that each link in the documents to another file leads to an existing file.
 fn assert_every_link_leads_somewhere(documents: &Path) {
     let pages = run_ok(
         Command::new("find").arg(documents).args(["-name", "*.md"]),

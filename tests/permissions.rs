@@ -1,5 +1,5 @@
-//! What an account may do: each verb under each set of permissions, drop boxes, directories with
-//! permissions of their own, and no way round them.
+//! What an account may do: each operation under each set of permissions, drop boxes, directories with
+//! permissions of their own, and attempts to bypass them.
 
 mod directories;
 mod drop_box;
@@ -19,7 +19,7 @@ use crate::common::raw::RawSftp;
 use crate::common::wire::{self, Attrs, Reply};
 use crate::common::{TestServer, USER};
 
-/// Gives the account these permissions and no others; they hold from the next login on.
+/// Sets the permissions of the account to these; they apply from the next login.
 fn permit(server: &TestServer, rules: &[&str]) {
     let shown = server.admin(&["user", "show", USER, "--json"], "").ok();
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
@@ -35,7 +35,7 @@ fn permit(server: &TestServer, rules: &[&str]) {
     server.admin(&set, "").ok();
 }
 
-/// A server whose account has these permissions, and a login.
+/// A server whose account has these permissions, and a session.
 fn permitted(rules: &[&str]) -> (TestServer, Connection) {
     let server = TestServer::start();
     permit(&server, rules);
@@ -43,7 +43,7 @@ fn permitted(rules: &[&str]) -> (TestServer, Connection) {
     (server, connection)
 }
 
-/// Everything in a folder: kind, mode, content or target, and time of modification.
+/// Everything in a folder: type, mode, content or target, and time of modification.
 fn snapshot(folder: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -70,7 +70,7 @@ fn snapshot(folder: &Path) -> BTreeMap<String, String> {
     found
 }
 
-/// Empties a home, and makes files ("name=content"), links ("name@target") and directories ("name/").
+/// Empties a home and creates files ("name=content"), links ("name@target") and directories ("name/").
 fn lay_out(home: &Path, things: &[&str]) {
     for entry in fs::read_dir(home).unwrap() {
         let path = entry.unwrap().path();
@@ -92,7 +92,7 @@ fn lay_out(home: &Path, things: &[&str]) {
     }
 }
 
-/// Asks with two paths: RENAME, SYMLINK, or an extension.
+/// Sends a request with two paths: RENAME, SYMLINK, or an extension.
 fn with_two(sftp: &mut RawSftp, request: &str, one: &str, other: &str) -> Reply {
     match request {
         "rename" | "symlink" => {

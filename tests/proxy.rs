@@ -1,4 +1,4 @@
-//! Behind a balancer that says for whom it connects, as a real one does: haproxy with send-proxy-v2.
+//! Behind a real balancer that sends the client's address: haproxy with send-proxy-v2.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::common::{STEP, TestServer, against_openssh, have, run, run_ok, wait_until};
 
-/// haproxy before a server; ended when it is dropped.
+/// haproxy in front of a server; it ends when it is dropped.
 struct Balancer {
     process: Child,
     port: u16,
@@ -39,7 +39,7 @@ impl Balancer {
         Self { process, port }
     }
 
-    /// `sftp` through it, from another address of this machine.
+    /// Returns an `sftp` command through the balancer, from another address of this machine.
     fn sftp(&self, server: &TestServer) -> Command {
         let mut command = server.sftp_batch(
             &[
@@ -84,7 +84,7 @@ fn the_client_behind_a_trusted_balancer_is_who_counts() {
         .unwrap();
     assert!(login.contains("127.0.0.5:"), "{login}");
 
-    // Who comes from there without a header is not served, and told nothing.
+    // A connection from the balancer's address without a header is closed without an answer.
     let mut bare = TcpStream::connect(server.address()).unwrap();
     bare.write_all(b"SSH-2.0-bare_and_long_enough\r\n").unwrap();
     let mut answer = Vec::new();
@@ -101,12 +101,12 @@ fn who_is_no_trusted_balancer_cannot_say_who_they_are() {
         return;
     }
     let server = TestServer::start_with(&[("server.proxies", r#"["192.0.2.0/24"]"#)]);
-    // What it sends is no SSH, and would ban an address from which nobody has ever logged in.
+    // Its data is not SSH, which would ban an address without a successful login.
     run_ok(&mut server.sftp_batch(&[], "pwd\n"), STEP);
     let balancer = Balancer::start(&server, "send-proxy-v2");
     fs::write(server.local("up"), "x").unwrap();
     assert!(!run(&mut balancer.sftp(&server), STEP).status.success());
     assert!(!server.log().contains("127.0.0.5"), "{}", server.log());
-    // Directly all is as usual.
+    // Direct connections work as usual.
     run_ok(&mut server.sftp_batch(&[], "put up\n"), STEP);
 }

@@ -1,5 +1,5 @@
-//! Clients whose system holds packets back until the last one is known to have come. In a file of its own, so
-//! that no other test runs beside it.
+//! Clients whose kernel delays packets until the last one is acknowledged. A file of its own, so that
+//! no other test runs at the same time.
 
 use std::process::Command;
 
@@ -22,6 +22,7 @@ fn paramiko_does_not_wait_again_and_again_for_what_has_no_reply() {
         .trim()
         .parse()
         .unwrap();
-    // Else every fiftieth: when paramiko gives window back, which nobody answers.
+    // Without the acknowledgement, every fiftieth packet is slow: paramiko's window adjustments, which get
+    // no reply.
     assert!(slow <= 6, "{slow}");
 }

@@ -1,5 +1,5 @@
-//! Quotas, seen from outside: each way to grow, shrink and share, at the limit and beyond, with the
-//! disk beside what the server says.
+//! Quotas from outside: each way to grow, shrink and share, at the limit and above it; the tests
+//! compare the server's figures with the disk.
 
 mod clients;
 mod faulty_disk;

@@ -1,5 +1,5 @@
-//! The server is killed under load, again and again: after each restart its figures are those of the
-//! disk. 10 rounds, 100 with LONG=1; SEED=N repeats a failure's load.
+//! The server is killed under load, repeatedly: after each restart its usage figures equal the disk. 10
+//! rounds, 100 with LONG=1; SEED=N repeats the load of a failed run.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use crate::quota::scene::{LIMIT, NEW, Scene, Use, assert_exceeded, below, is_exc
 const CONNECTIONS: u64 = 4;
 const FILES: u64 = 12;
 
-/// Loads the server from several connections, and kills it in the middle.
+/// Puts load on the server from several connections, and kills it meanwhile.
 fn kill_under_load(scene: &mut Scene, random: &mut Random) {
     let loads: Vec<_> = (0..CONNECTIONS)
         .map(|_| Load::new(scene.log_in(), random.next(), LIMIT / 3))
@@ -57,13 +57,13 @@ fn kill_again_and_again(safe_overwrite: &str) {
         assert!(on_disk.bytes <= LIMIT, "round {round}: {on_disk:?}");
         assert!(on_disk.files <= FILES, "round {round}: {on_disk:?}");
         if random.below(4) == 0 {
-            // Killed once more before anybody could count.
+            // It is killed once more before it can count.
             scene.server.serve();
             scene.kill_server();
         }
         scene.server.serve();
         let mut s = scene.log_in();
-        // Growth waits for the count; so this one is answered after it.
+        // Files may grow only after the count, so this write is answered after it.
         let names = s.list("/");
         let name = names.iter().find(|entry| entry.name == b"f");
         assert!(name.is_none());
@@ -83,7 +83,7 @@ fn kill_again_and_again(safe_overwrite: &str) {
         assert_eq!(s.used(), on_disk, "round {round}");
         left += scene.hidden_paths().len();
         if safe_overwrite == "on" {
-            // There must be something to overwrite, and room for what it leaves.
+            // The test needs files to overwrite, and room for what the overwrites leave.
             s.remove_below("");
             for path in ["/a", "/b", "/c", "/e"] {
                 s.put(path, b"old");
@@ -135,7 +135,7 @@ fn many_who_log_in_at_once_after_a_kill_wait_for_one_count() {
             scope.spawn(move || {
                 let mut s = scene.log_in();
                 let file = s.opened(format!("/f{number}"), NEW);
-                // Each takes a third of what there is: three of them can.
+                // Each needs a third of the room, so three of them fit.
                 let size = room / 3;
                 if s.try_resize_open(&file, size).code() == code::OK {
                     taken.fetch_add(size, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Long random sequences of all verbs from several sessions, against a plain model and a walk of the
-//! disk. 20 seconds, 5 minutes with LONG=1; SEED=N repeats the sequence of a failure.
+//! Long random sequences of all operations from several sessions, compared with a plain model and with
+//! the disk. 20 seconds, 5 minutes with LONG=1; SEED=N repeats the sequence of a failed run.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,13 +18,13 @@ const LIMITS: Use = Use {
     bytes: 200_000,
     files: 12,
 };
-/// Requests between two looks at the disk.
+/// The number of requests between two comparisons with the disk.
 const LOOK_EVERY: u64 = 20;
-/// Looks at the disk, at the least, while sessions act at once.
+/// The minimum number of comparisons with the disk while sessions run concurrently.
 const LOOKS: usize = 100;
-/// Requests between two changes of the limits.
+/// The number of requests between two changes of the limits.
 const CHANGE_EVERY: u64 = 1500;
-/// The same where files are overwritten safely: what was spoilt takes names until then.
+/// The same with safe overwrites: failed overwrites use names until the limits change.
 const CHANGE_EVERY_SAFE: u64 = 300;
 
 fn duration() -> Duration {
@@ -32,7 +32,7 @@ fn duration() -> Duration {
     Duration::from_secs(if long { 300 } else { 10 })
 }
 
-/// Is there still time? A busy machine gets more of it, to come upon enough.
+/// Returns whether to continue. A busy machine gets more time, so that it tries enough.
 fn goes_on(began: Instant, has_enough: bool) -> bool {
     let most = if has_enough {
         duration()
@@ -42,7 +42,7 @@ fn goes_on(began: Instant, has_enough: bool) -> bool {
     began.elapsed() < most
 }
 
-/// A file that is open: its number, whose it is, and its handle.
+/// An open file: its number, its session, and its handle.
 struct Held {
     number: u64,
     session: usize,
@@ -57,9 +57,9 @@ struct Run {
     random: Random,
     step: u64,
     recent: VecDeque<String>,
-    /// Paths of files that could be opened.
+    /// Paths of files that were opened.
     opened: VecDeque<String>,
-    /// How often each [`Outcome`] was met.
+    /// How often each [`Outcome`] occurred.
     met: [u64; 3],
 }
 
@@ -81,7 +81,7 @@ impl Run {
         }
     }
 
-    /// Any name can be of any kind, but `d` and `e` are made directories more often.
+    /// Any name can have any type, but `d` and `e` are more often directories.
     fn path(&mut self) -> String {
         if self.model.safe && !self.opened.is_empty() && self.random.below(2) == 0 {
             let which = self.random.below(self.opened.len() as u64) as usize;
@@ -113,7 +113,7 @@ impl Run {
         }
     }
 
-    /// An open file; now and then one that is not.
+    /// An open file; sometimes one that is not open.
     fn file(&mut self) -> u64 {
         let extra = u64::from(self.random.below(10) == 0);
         let number = self.random.below(self.held.len() as u64 + extra) as usize;
@@ -126,7 +126,7 @@ impl Run {
             1 => flag::READ | flag::WRITE | flag::CREAT,
             _ => flag::WRITE | flag::CREAT | flag::TRUNC,
         };
-        // What a SIZE means without TRUNC for a file that is there is another test's.
+        // Another test covers an announced size without TRUNC on an existing file.
         let one_in = if self.model.safe { 10 } else { 2 };
         let announces = flags & flag::TRUNC != 0 && self.random.below(one_in) == 0;
         Op::Open {
@@ -144,7 +144,7 @@ impl Run {
         if self.held.len() < 3 && self.random.below(2) == 0 {
             return self.open(path);
         }
-        // What is overwritten safely is decided when it is closed.
+        // A safe overwrite is decided when the file is closed.
         if self.model.safe && self.random.below(10) == 0 {
             return Op::Close { file: self.file() };
         }
@@ -189,7 +189,7 @@ impl Run {
         }
     }
 
-    /// Between two files of one session, of a range that is there.
+    /// Between two files of one session, within the existing content.
     fn copy(&mut self) -> Op {
         let (from, to) = (self.file(), self.file());
         let session = |number| {
@@ -211,7 +211,7 @@ impl Run {
         }
     }
 
-    /// Sends it, from the session that has the file or from any.
+    /// Sends the request from the session that has the file open, or from any.
     fn send(&mut self, op: &Op) -> (usize, Reply) {
         let any = self.random.below(SESSIONS as u64) as usize;
         let held = |number: &u64| {
@@ -281,7 +281,7 @@ impl Run {
             refused if is_exceeded(refused) => Outcome::Exceeded,
             _ => Outcome::Failed,
         };
-        // What cannot be may be refused for either reason.
+        // An impossible request may be refused for either reason.
         let right = match expected {
             Outcome::Failed => outcome != Outcome::Done,
             _ => outcome == expected,
@@ -308,7 +308,7 @@ impl Run {
         let (model, on_disk) = (self.model.used(), self.scene.on_disk());
         assert_eq!(model, on_disk, "the model; the disk{}", self.story());
         let said = self.sessions[self.step as usize % SESSIONS].used();
-        // Beyond a limit no more can be said than that nothing is left.
+        // Above a limit, the server can only report that nothing is left.
         let shown = Use {
             bytes: model.bytes.min(self.model.limits.bytes),
             files: model.files.min(self.model.limits.files),
@@ -316,7 +316,7 @@ impl Run {
         assert_eq!(said, shown, "the ledger; the disk{}", self.story());
     }
 
-    /// All sessions end, with what they have open; the next ones have other limits.
+    /// Ends all sessions, with their open files; the next ones have other limits.
     fn change_limits(&mut self) {
         self.sessions.clear();
         for held in std::mem::take(&mut self.held) {
@@ -325,7 +325,7 @@ impl Run {
         let mut bytes = [200_000, 50_000, 120_001, 0, 300_000][self.random.below(5) as usize];
         let mut files = [12, 3, 9, 20][self.random.below(4) as usize];
         if self.model.safe {
-            // Room for both files, mostly.
+            // Usually there is room for both files.
             (bytes, files) = (bytes * 3, files * 2);
         }
         self.model.limits = Use { bytes, files };
@@ -344,7 +344,7 @@ impl Run {
         }
     }
 
-    /// Parts, and what could not even be kept as one, would soon be all that there is room for.
+    /// Parts, and files that could not be kept even as a part, would soon use all the room.
     fn begin_anew(&mut self) {
         self.sessions[0].remove_below("");
         self.opened.clear();
@@ -353,7 +353,7 @@ impl Run {
         self.model = model;
     }
 
-    /// Has each outcome come often enough to have been tried?
+    /// Returns whether each outcome has occurred often enough.
     fn has_met_enough(&self) -> bool {
         let overwrites = !self.model.safe || self.model.ended.iter().all(|count| *count > 20);
         overwrites && self.met.iter().all(|count| *count > 100)

@@ -1,4 +1,4 @@
-//! `landfall reload` and SIGHUP: a changed config holds, and no session ends for it.
+//! `landfall reload` and SIGHUP: a changed configuration applies, and no session ends because of it.
 
 mod refused;
 
@@ -10,7 +10,7 @@ use crate::common::raw::RawSftp;
 use crate::common::wire::{code, flag};
 use crate::common::{PASSWORD, STEP, TestServer, USER, run_ok, wait_until};
 
-/// Adds lines of dotted keys to config.toml, in place of those of the same keys.
+/// Adds lines of dotted keys to config.toml, and removes older lines of the same keys.
 fn configure(server: &TestServer, settings: &[(&str, &str)]) {
     let file = server.path("config.toml");
     let old = fs::read_to_string(&file).unwrap();
@@ -35,7 +35,7 @@ fn reload(server: &TestServer) -> String {
     server.admin(&["reload"], "").accepted()
 }
 
-/// How many files a session may hold open.
+/// Returns how many files a session may hold open.
 fn handles(sftp: &mut RawSftp) -> usize {
     sftp.put("/f", b"");
     let opened = (0..20).map(|_| sftp.open("/f", flag::READ, &Default::default()));
@@ -68,7 +68,7 @@ fn new_sessions_have_the_new_settings_and_open_ones_go_on() {
     );
     let mut new = Connection::logged_in(&server).sftp();
     assert_eq!(handles(&mut new), 5);
-    // What is open keeps what it began with.
+    // Existing sessions keep the value from their start.
     assert_eq!(handles(&mut old.sftp()), 3);
     held.assert_alive();
     assert!(server.log().contains("reload: changed: sftp.max_handles"));
@@ -145,10 +145,10 @@ fn host_keys_are_exchanged_for_new_connections() {
         fs::remove_file(file).unwrap();
     }
     crate::common::server::make_key(&key, &["-t", "ed25519"]);
-    // Not before it is told.
+    // Not before the reload.
     assert!(Connection::try_open(&server, &Options::default()).is_err());
     reload(&server);
-    // A test's connection takes the key that is on the disk, and no other.
+    // A test connection accepts only the host key on the disk.
     drop(Connection::logged_in(&server));
     held.assert_alive();
     fs::write(&key, "nonsense").unwrap();
@@ -161,7 +161,7 @@ fn host_keys_are_exchanged_for_new_connections() {
 fn the_log_level_passwords_and_connections_follow_a_hangup() {
     let server = TestServer::start_with(&[
         ("log.level", "\"error\""),
-        // Half of them may be on their way to a login: who looked whether the server is there, and one.
+        // Half of the connections may be before login: the check whether the server runs, and one session.
         ("server.max_connections", "4"),
     ]);
     let first = Connection::logged_in(&server);
@@ -170,7 +170,7 @@ fn the_log_level_passwords_and_connections_follow_a_hangup() {
         &server,
         &[
             ("log.level", "\"info\""),
-            // A quarter of them for one account.
+            // An account may have a quarter of them.
             ("server.max_connections", "28"),
             ("login.argon2_passes", "2"),
         ],
@@ -187,9 +187,9 @@ fn the_log_level_passwords_and_connections_follow_a_hangup() {
     drop(connection);
     configure(&server, &[("server.max_connections", "1")]);
     reload(&server);
-    // Nobody has to go, and nobody comes while there are too many.
+    // Nobody is disconnected, and nobody is admitted while there are too many.
     assert!(!first.is_closed());
-    // But one may be let in already when there was still room.
+    // One client may have been admitted while there was still room.
     run_ok(&mut server.sftp_batch(&[], "pwd\n"), STEP);
     let mut waiting = crate::common::Running::start(&mut server.sftp_batch(&[], "pwd\n"));
     std::thread::sleep(std::time::Duration::from_millis(1500));

@@ -1,4 +1,4 @@
-//! A transfer is cut at any byte, by killing the client, and resumed after logging in anew.
+//! The client is killed at any byte of a transfer, and the next login resumes it.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::common::files::{Random, assert_same};
 use crate::common::wire::{code, flag};
 use crate::common::{KIB, MIB, Running, TRANSFER, TestServer, random_file, run_ok};
 
-/// Waits until the file has grown past `length`; the transfer must still be running then.
+/// Waits until the file is longer than `length`, while the transfer is still running.
 fn grown_past(path: &Path, length: u64, client: &mut Running) {
     let began = Instant::now();
     while fs::metadata(path).map_or(0, |metadata| metadata.len()) <= length {
@@ -33,7 +33,7 @@ fn uploads_and_downloads_cut_by_a_kill_are_resumed_byte_for_byte() {
     random_file(&file, 24 * MIB as u64 + 11, 1);
     let mut random = Random::new(1);
     for round in 0..4 {
-        // 64 Mbit/s: three seconds for the whole file, so that the kill comes in the middle.
+        // 64 Mbit/s: the whole file takes three seconds, so that the kill interrupts it.
         let slow = ["-l", "64000"];
         let resume_put = if round % 2 == 0 {
             "put -a file\n"
@@ -44,7 +44,7 @@ fn uploads_and_downloads_cut_by_a_kill_are_resumed_byte_for_byte() {
         let mut put = Running::start(&mut server.sftp_batch(&slow, "put file\n"));
         grown_past(&there, random.below(12 * MIB as u64), &mut put);
         put.kill();
-        // Twice, so that what is resumed was itself resumed.
+        // The resumed transfer is interrupted and resumed as well.
         let mut again = Running::start(&mut server.sftp_batch(&slow, resume_put));
         let have = fs::metadata(&there).unwrap().len();
         assert!(have > 0 && have < 24 * MIB as u64, "cut at {have}");

@@ -1,4 +1,4 @@
-//! What a large list of revoked keys costs.
+//! The costs of a large list of revoked keys.
 
 use std::fs;
 use std::process::Command;
@@ -18,7 +18,7 @@ fn large_list() -> Vec<u8> {
         string(&mut hashes, &hash);
     }
     let mut list = b"SSHKRL\n\0\0\0\0\x01".to_vec();
-    // Its number, its date and its flags; reserved; its comment.
+    // Its number, its date and its flags; a reserved field; its comment.
     list.extend([0; 3 * 8 + 2 * 4]);
     list.push(5);
     string(&mut list, &hashes);
@@ -39,12 +39,12 @@ fn a_large_list_is_not_read_for_each_certificate_that_is_offered() {
     let files = "login.user_ca_keys = \"ca.pub\"\nlogin.revoked_keys = \"revoked\"\n";
     fs::write(server.path("config.toml"), config + files).unwrap();
     server.serve();
-    // By an authority that nobody trusts: what any unauthenticated client can make.
+    // An untrusted authority has signed it: any unauthenticated client can make such a certificate.
     let mut keygen = Command::new("ssh-keygen");
     keygen.args(["-q", "-s"]).arg(server.local("other"));
     keygen.args(["-I", "a test", "-n", USER]);
     run_ok(keygen.arg(server.local("user.pub")), STEP);
-    // A source from which somebody has logged in is not banned.
+    // An address with a successful login is not banned.
     Connection::logged_in(&server);
     let offer = || {
         let connection = Connection::open(&server, &Options::default());
@@ -59,7 +59,7 @@ fn a_large_list_is_not_read_for_each_certificate_that_is_offered() {
     };
     let usual = time(OFFERS);
     fs::write(server.path("revoked"), large_list()).unwrap();
-    // The time of the change must be past before it tells the next one.
+    // The change is only recognized once its time is past.
     std::thread::sleep(Duration::from_secs(3));
     let first = time(1);
     let more = time(OFFERS);

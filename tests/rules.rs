@@ -1,5 +1,5 @@
-//! What clients rely on beyond the letter of the draft, packet by packet. With
-//! TESTS_AGAINST=openssh the same tests run against OpenSSH's server.
+//! What clients rely on beyond the text of the draft, packet by packet. With TESTS_AGAINST=openssh the
+//! same tests run against OpenSSH's server.
 
 mod slash;
 
@@ -163,7 +163,7 @@ fn errors_have_the_codes_that_clients_look_for() {
 fn attributes_of_an_open_apply_only_to_a_file_that_it_makes() {
     let (server, _connection, mut sftp) = scene();
     let mode = |name: &str| fs::metadata(server.at_home(name)).unwrap().mode() & 0o7777;
-    // libssh2 sends the type bits too.
+    // libssh2 also sends the file type bits.
     let handle = sftp.open("/f", NEW, &permissions(0o100_640)).handle();
     assert_eq!(mode("f"), 0o640);
     assert_eq!(sftp.write(&handle, 0, b"12345"), code::OK);
@@ -285,7 +285,7 @@ fn lsetstat_touches_the_link_and_setstat_what_it_points_to() {
     assert_eq!(sftp.setstat("/link", &times(6)), code::OK);
     assert_eq!(fs::metadata(server.at_home("f")).unwrap().mtime(), 6);
     assert_eq!(sftp.lstat("/link").attrs().mtime(), 5);
-    // A size makes no sense there, of whatever it is.
+    // A size is invalid there, for a link and for a file.
     for path in ["/link", "/f"] {
         let cut = Attrs {
             size: Some(0),
@@ -313,7 +313,7 @@ fn the_standard_codes_have_the_texts_that_some_clients_compare() {
         assert_says(sftp.stat(path), code::NO_SUCH_FILE, missing);
         let opened = sftp.open(path, flag::READ, &Attrs::default());
         assert_says(opened, code::NO_SUCH_FILE, missing);
-        // node-ssh makes the directories on the way if it reads this.
+        // node-ssh creates the parent directories if the message says this.
         let made = sftp.open(format!("{path}/new"), NEW, &Attrs::default());
         assert_says(made, code::NO_SUCH_FILE, missing);
         for kind in [wire::OPENDIR, wire::REMOVE, wire::RMDIR, wire::READLINK] {
@@ -333,7 +333,7 @@ fn the_standard_codes_have_the_texts_that_some_clients_compare() {
         ..Attrs::default()
     };
     if !against_openssh() {
-        // OpenSSH's runs as root here, which may give files away.
+        // OpenSSH's server runs as root here, so it may change the owner.
         let body = sftp.body(wire::SETSTAT).string("/f").attrs(&given);
         assert_says(
             sftp.ask(&body),
@@ -351,14 +351,14 @@ fn the_limits_are_those_that_clients_are_tuned_to() {
     let limits: Vec<u64> = (0..4).map(|_| fields.u64()).collect();
     assert_eq!(limits[..3], [262_144, 261_120, 261_120]);
     assert!(limits[3] > 1000 && fields.0.is_empty(), "{limits:?}");
-    // sshfs keeps many files open, and Node's uploads go all at once.
+    // sshfs keeps many files open, and uploads from Node run all at once.
     let many: Vec<_> = (0..1000)
         .map(|number| sftp.opened(format!("/many{number}"), NEW))
         .collect();
     for handle in many {
         assert_eq!(sftp.close(&handle), code::OK);
     }
-    // The largest write that is advertised is taken, and fits in the largest packet.
+    // A write of the advertised maximum is accepted, and fits in the largest packet.
     let data = bytes_of(261_120, 2);
     let handle = sftp.opened("/f", NEW | flag::READ);
     assert_eq!(sftp.write(&handle, 0, &data), code::OK);

@@ -1,5 +1,5 @@
-//! What keeps a server in its place that was brought to do something it should not: the kernel's sandbox,
-//! modes that nobody gets, and links that its own files are not found through.
+//! What limits a compromised server: the kernel's sandbox, modes that no file gets, and the rule that
+//! the server's own files are not opened through links.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -21,14 +21,14 @@ use crate::common::{HOST, MIB, PASSWORD, STEP, TestServer, run, run_ok, skip, wa
 use crate::disks::faulty::FaultyDisk;
 
 const HOLDS: &str = "Landlock is active";
-/// As by default: homes elsewhere are only those that there are at the start.
+/// Homes elsewhere are only those that exist at the start, as by default.
 const NO_HOMES: &[(&str, &str)] = &[("sandbox.homes", "[]")];
 
 fn kind<T>(outcome: std::io::Result<T>) -> Option<ErrorKind> {
     outcome.err().map(|error| error.kind())
 }
 
-/// Landlock is of threads: one of them is fenced here, by the very function that the server calls.
+/// Landlock applies to threads: one is restricted here by the function that the server calls.
 #[test]
 fn a_sandboxed_process_touches_data_keys_and_config_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
@@ -71,7 +71,7 @@ fn a_sandboxed_process_touches_data_keys_and_config_and_nothing_else() {
         if held == Holds::Nothing {
             return held;
         }
-        // What it needs.
+        // The server needs these.
         for name in [
             "o/data/homes/a/f",
             "o/keys/k",
@@ -92,13 +92,13 @@ fn a_sandboxed_process_touches_data_keys_and_config_and_nothing_else() {
             .unwrap()
             .set_len(1)
             .unwrap();
-        // And an editor's way of changing the config: another file of the name.
+        // An editor changes the configuration by a new file with the same name.
         assert!(fs::read_dir(at("config")).is_ok());
         assert!(File::open("/dev/urandom").is_ok());
         assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok());
 
         let denied = Some(ErrorKind::PermissionDenied);
-        // What it does not need.
+        // The server does not need these.
         assert_eq!(kind(fs::read("/etc/passwd")), denied);
         assert_eq!(kind(fs::read(at("f"))), denied);
         assert_eq!(kind(fs::read(at("o/else/f"))), denied);
@@ -111,10 +111,10 @@ fn a_sandboxed_process_touches_data_keys_and_config_and_nothing_else() {
         assert_eq!(kind(fs::write(at("config/config.toml"), "mine")), denied);
         assert_eq!(kind(fs::write(at("o/else/g"), "mine")), denied);
         assert_eq!(kind(fs::remove_file(at("f"))), denied);
-        // Through a link that somebody has put into a home.
+        // Through a link that a client has created in a home.
         symlink("/etc/passwd", at("home/passwd")).unwrap();
         assert_eq!(kind(fs::read(at("home/passwd"))), denied);
-        // What is in nobody's home: devices, FIFOs, programs.
+        // No home may contain devices, FIFOs that are created by the server, or programs it runs.
         for (kind, device) in [(FileType::Fifo, 0), (FileType::CharacterDevice, 0x103)] {
             let made = rustix::fs::mknodat(CWD, at("home/node"), kind, Mode::RUSR, device);
             let errno = made.unwrap_err();
@@ -133,11 +133,11 @@ fn a_sandboxed_process_touches_data_keys_and_config_and_nothing_else() {
         Ok(_) => {}
         Err(panic) => std::panic::resume_unwind(panic),
     }
-    // And the others are not.
+    // Other threads are not restricted.
     assert!(fs::read(passwd).is_ok());
 }
 
-/// A running server does hold it, in the threads that serve.
+/// Returns whether the sandbox restricts the worker threads of a running server.
 fn is_fenced(server: &TestServer) -> bool {
     let holds = server.log().contains(HOLDS);
     if !holds {
@@ -146,7 +146,7 @@ fn is_fenced(server: &TestServer) -> bool {
     holds
 }
 
-/// Has the server read a file on behalf of its config.
+/// Makes the server read a file that its configuration names.
 fn read_by(server: &TestServer, file: &Path) -> crate::common::Output {
     let config = server.path("config.toml");
     let before = fs::read_to_string(&config).unwrap();
@@ -206,14 +206,14 @@ fn an_excluded_home_is_reported_and_is_included_after_a_restart() {
         run(&mut sftp, STEP)
     };
     list(&server).failed();
-    // Why is in the log: "permission denied" alone would send the operator to the modes of folders.
+    // The log has the reason: "permission denied" alone would send the operator to the modes of folders.
     wait_until("the log has the reason", STEP, || {
         let log = server.log();
         let lines = log.lines();
         let mut of_home = lines.filter(|line| line.contains("cannot open a home"));
         of_home.any(|line| line.contains("sandbox excludes this folder"))
     });
-    // Others are not touched by that.
+    // Others are not affected.
     Connection::logged_in(&server).sftp().assert_alive();
     server.stop();
     server.serve();
@@ -260,7 +260,7 @@ fn a_server_starts_though_the_disk_of_a_home_hangs() {
 
 // ---- modes
 
-/// What a program would be run with that is more than its user's: setuid and setgid.
+/// Expects a file without setuid and setgid, with which a program would run as another user.
 #[track_caller]
 fn assert_no_power(path: &Path) {
     let mode = fs::symlink_metadata(path).unwrap().mode();
@@ -294,7 +294,7 @@ fn setuid_and_setgid_are_given_to_nothing_in_no_way() {
     sftp.setstat("made", &all);
     assert_no_power(&server.at_home("made"));
 
-    // What the operator has put there with such bits is not handed on.
+    // Such bits that the operator has set are not copied.
     let own = server.at_home("own");
     fs::write(&own, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&own, PermissionsExt::from_mode(0o6755)).unwrap();
@@ -314,7 +314,7 @@ fn setuid_and_setgid_are_given_to_nothing_in_no_way() {
     }
 }
 
-// ---- links where the server's own files are
+// ---- links among the server's own files
 
 #[test]
 fn a_server_does_not_serve_through_links_in_its_data() {
@@ -348,7 +348,7 @@ fn a_trail_and_a_socket_that_are_links_lead_nowhere() {
     }
     server.serve();
     Connection::logged_in(&server).sftp().put("f", &[7; MIB]);
-    // The socket took the place of the link; the trail says that it cannot be written.
+    // The socket has replaced the link; the audit log reports that it cannot be written.
     server.admin(&["session", "list"], "").ok();
     assert_eq!(fs::read_to_string(&socket).unwrap(), "theirs");
     wait_until("the log says that the trail is lost", STEP, || {
@@ -372,7 +372,7 @@ fn a_home_that_has_become_a_link_is_not_emptied_with_its_account() {
     assert!(said.contains("its path contains a link"), "{said}");
     assert!(precious.exists());
     if is_fenced(&server) {
-        // Nor does anybody read it.
+        // Nobody reads it either.
         let mut get = server.sftp_batch(&["-o", "User=zoe"], "get precious\n");
         let said = run(&mut get, STEP).failed().err();
         assert!(said.contains("Permission denied"), "{said}");

@@ -1,5 +1,5 @@
-//! scp's older protocol: real clients, and any lines. With TESTS_AGAINST=openssh the same tests run
-//! against OpenSSH's own scp, but for those of what only Landfall has.
+//! scp's older protocol: real clients, and arbitrary lines. With TESTS_AGAINST=openssh the same tests
+//! run against OpenSSH's scp, except those for features of Landfall only.
 
 mod clients;
 mod lines;

@@ -1,4 +1,4 @@
-//! System calls that a file server does not need are refused, and what it needs is not.
+//! System calls that a file server does not need are refused; those that it needs work.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -31,7 +31,8 @@ fn opened(family: AddressFamily, kind: SocketType, protocol: Option<Protocol>) -
     errno(socket(family, kind, protocol))
 }
 
-/// A filter is of a thread and those that it starts: one is filtered here, as the server filters all.
+/// A filter applies to a thread and the threads that it starts; this test filters one thread, the server
+/// filters all.
 #[test]
 fn what_a_file_server_does_not_need_is_refused_and_what_it_needs_is_not() {
     let folder = tempfile::tempdir().unwrap();
@@ -44,7 +45,7 @@ fn what_a_file_server_does_not_need_is_refused_and_what_it_needs_is_not() {
     let known = UnixDatagram::unbound().unwrap();
     known.connect(at("journal")).unwrap();
     fs::write(at("f"), "f").unwrap();
-    // Without the filter, all of it goes.
+    // Without the filter, all of these work.
     assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).is_ok());
     assert!(UnixStream::connect(at("stream")).is_ok() && TcpStream::connect(somewhere).is_ok());
     assert!(Command::new("/bin/true").status().unwrap().success());
@@ -58,7 +59,7 @@ fn what_a_file_server_does_not_need_is_refused_and_what_it_needs_is_not() {
             return false;
         }
         let refused = Some(Errno::PERM);
-        // Connections, by whatever socket.
+        // Outgoing connections on any socket.
         assert!(is_refused(TcpStream::connect(somewhere)));
         assert!(is_refused(UnixStream::connect(at("stream"))));
         let unconnected: OwnedFd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
@@ -100,7 +101,7 @@ fn what_a_file_server_does_not_need_is_refused_and_what_it_needs_is_not() {
         let made = rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), kind, mode, 0);
         assert_eq!(errno(made), refused);
 
-        // What the server needs: threads, sockets to listen on, the journal, systemd, files.
+        // What the server needs: threads, listening sockets, the journal, systemd, files.
         let answer = thread::spawn(|| 42).join().unwrap();
         assert_eq!(answer, 42);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -128,7 +129,7 @@ fn what_a_file_server_does_not_need_is_refused_and_what_it_needs_is_not() {
         let length = journal.recv(&mut message).unwrap();
         assert_eq!(&message[..length], expected.as_bytes());
     }
-    // The others are not filtered.
+    // Other threads are not filtered.
     assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).is_ok());
     drop((unix, tcp));
 }
@@ -137,7 +138,7 @@ fn attribute_of(file: &File) -> rustix::io::Result<()> {
     rustix::fs::fsetxattr(file, "user.a", b"b", rustix::fs::XattrFlags::empty())
 }
 
-/// How many threads of a server there are, and in how many of them the kernel filters.
+/// Returns how many threads a server has, and how many of them have a filter.
 fn filtered(server: &TestServer) -> (usize, usize) {
     let tasks = fs::read_dir(format!("/proc/{}/task", server.process_id())).unwrap();
     let mut counts = (0, 0);

@@ -1,5 +1,5 @@
-//! Security keys (FIDO; OpenSSH's PROTOCOL.u2f), made in software: what their signatures must say of
-//! the user.
+//! Security keys (FIDO; OpenSSH's PROTOCOL.u2f), implemented in software: what their signatures must
+//! assert about the user.
 
 use std::fs;
 use std::path::Path;
@@ -23,10 +23,10 @@ const APPLICATION: &str = "ssh:";
 /// Flags of a signature.
 const PRESENT: u8 = 0x01;
 const VERIFIED: u8 = 0x04;
-/// One that has no meaning for SSH.
+/// A flag without a meaning for SSH.
 const OTHER: u8 = 0x80;
 
-/// Of either kind.
+/// The key types.
 #[derive(Clone)]
 enum Secret {
     Ed25519(Box<SigningKey>),
@@ -65,7 +65,7 @@ impl Secret {
         PublicKey::from_bytes(&blob).unwrap()
     }
 
-    /// As it stands in a signature, without flags and counter.
+    /// Signs, without flags and counter.
     fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Ed25519(key) => key.sign(message).to_bytes().to_vec(),
@@ -90,7 +90,7 @@ fn mpint(out: &mut Vec<u8>, number: &[u8]) {
     string(out, &bytes);
 }
 
-/// Signs with these flags.
+/// A key that signs with these flags.
 struct SecurityKey {
     secret: Secret,
     flags: u8,
@@ -121,7 +121,7 @@ impl russh::Signer for SecurityKey {
     }
 }
 
-/// Does a login succeed with a signature of these flags?
+/// Returns whether a login with a signature of these flags succeeds.
 fn logs_in(server: &TestServer, secret: &Secret, flags: u8) -> bool {
     let connection = Connection::open(server, &Options::default());
     let key = SecurityKey {
@@ -136,7 +136,7 @@ fn logs_in(server: &TestServer, secret: &Secret, flags: u8) -> bool {
     success
 }
 
-/// Gives the account this key alone of its fingerprint, with these options.
+/// Gives the account this key and no other, with these options.
 fn authorize(server: &TestServer, options: &str, secret: &Secret) {
     let public = secret.public();
     let line = server.local("sk.pub");
@@ -148,7 +148,7 @@ fn authorize(server: &TestServer, options: &str, secret: &Secret) {
     server.admin(&add, "").ok();
 }
 
-/// The flags with which each set of options lets in, of those that are tried.
+/// The flags to try, and for each set of options those that are accepted.
 const TRIED: [u8; 7] = [
     0,
     PRESENT,
@@ -192,7 +192,7 @@ fn another_security_key_is_refused() {
     let own = Secret::ed25519(7);
     authorize(&server, "", &own);
     assert!(!logs_in(&server, &Secret::ed25519(8), PRESENT));
-    // The right public key, signed by the wrong private one.
+    // The right public key, but a signature by another private key.
     let connection = Connection::open(&server, &Options::default());
     let forged = SecurityKey {
         secret: Secret::ed25519(9),
@@ -248,7 +248,7 @@ fn a_certificate_for_a_security_key_requires_a_touch_unless_it_says_otherwise() 
             assert_eq!(good, let_in(touch, verify), "{kind}: {options:?}");
         }
     }
-    // A list of authorities has no such options: each certificate says what it requires.
+    // A list of authorities has no such options: each certificate contains its requirements.
     let text = fs::read_to_string(&ca).unwrap();
     let authority = Secret::ed25519(1).public().to_openssh().unwrap();
     for option in ["no-touch-required", "verify-required"] {

@@ -1,4 +1,4 @@
-//! Sessions seen and ended from outside, and the control socket that carries it.
+//! Listing and closing sessions, and the control socket for it.
 
 mod frozen;
 
@@ -113,7 +113,7 @@ fn who_is_ended_is_told_why_and_nobody_else_notices() {
             .contains("The operator has closed this session")
     );
 
-    // An id is never used again.
+    // Ids are never reused.
     let third = Held::open(&server);
     let again = ids(&server);
     assert!(!listed.contains(&again[0]), "{listed:?} {again:?}");
@@ -186,7 +186,7 @@ fn a_client_that_takes_nothing_any_more_is_ended_too() {
         fs::metadata(server.local("big")).is_ok_and(|found| found.len() > MIB as u64)
     });
     held.running.signal_group(Signal::STOP);
-    // All that lies between is full by then.
+    // By then, every buffer on the way is full.
     std::thread::sleep(Duration::from_millis(500));
     let id = &ids(&server)[0];
     server.admin(&["session", "kill", id], "").accepted();
@@ -202,7 +202,7 @@ fn a_client_that_takes_nothing_any_more_is_ended_too() {
     wait_until("its file is closed", STEP, || !open("alice/big"));
 }
 
-/// Files that were only read are closed many at once, which no session waits for.
+/// Files that were only read are closed in batches; no session waits for it.
 #[test]
 fn what_was_read_is_closed_soon_though_the_session_goes_on() {
     let server = TestServer::start();
@@ -221,8 +221,7 @@ fn what_was_read_is_closed_soon_though_the_session_goes_on() {
     sftp.assert_alive();
 }
 
-/// A connection that is half open, from where the server is: nothing comes from it any more, and nobody
-/// says that it has ended.
+/// A half-open connection, as the server sees it: no more packets arrive, and none that ends it.
 #[test]
 fn who_does_not_answer_any_more_is_let_go_and_who_only_waits_is_not() {
     const UPLOADED: usize = 8 * MIB;
@@ -249,7 +248,7 @@ fn who_does_not_answer_any_more_is_let_go_and_who_only_waits_is_not() {
         ids(&server).len() == 1
     });
     waiting.assert_alive();
-    // What had come of the upload stays, and counts.
+    // The received part of the upload stays, and counts.
     let stored = fs::metadata(server.at_home("up")).unwrap().len();
     let said = server
         .admin(&["quota", "show", USER, "--json"], "")
@@ -322,7 +321,7 @@ fn what_is_no_request_is_refused_and_harms_nothing() {
     ] {
         let mut stream = UnixStream::connect(socket(&server)).unwrap();
         stream.set_read_timeout(Some(STEP)).unwrap();
-        // The server may have had enough before the end.
+        // The server may close the connection before the end.
         let _ = stream.write_all(&nonsense);
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer);
@@ -340,7 +339,7 @@ fn the_socket_is_the_operators_alone_and_goes_with_the_server() {
     let mode = fs::metadata(socket(&server)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     if rustix::process::geteuid().is_root() {
-        // Even if somebody opens it to all by mistake.
+        // Even if somebody opens it to everybody by mistake.
         for folder in ["", "data"] {
             let open = PermissionsExt::from_mode(0o755);
             fs::set_permissions(server.path(folder), open).unwrap();

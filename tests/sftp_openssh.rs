@@ -1,5 +1,4 @@
-//! OpenSSH's own sftp and scp as programs. With TESTS_AGAINST=openssh the same tests run against
-//! OpenSSH's server.
+//! OpenSSH's sftp and scp. With TESTS_AGAINST=openssh the same tests run against OpenSSH's server.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use crate::common::files::{assert_same, random_tree, tree_of};
 use crate::common::{HOST, KIB, MIB, STEP, TRANSFER, TestServer, random_file, run, run_ok};
 
-/// Runs sftp's commands, which must all succeed; returns what it printed.
+/// Runs sftp commands, which must all succeed; returns the output.
 fn sftp(server: &TestServer, lines: &str) -> String {
     run_ok(&mut server.sftp_batch(&[], lines), TRANSFER).out()
 }
@@ -48,11 +47,11 @@ fn renames_replace_unless_they_must_not_and_links_are_read_and_removed() {
     for name in ["a", "b", "c"] {
         fs::write(server.local(name), name).unwrap();
     }
-    // -f asks for fsync after the last byte.
+    // -f sends fsync after the last byte.
     sftp(&server, "put -f a\nput b\nput c\nrename a b\n");
     assert_eq!(fs::read(server.at_home("b")).unwrap(), b"a");
     assert!(!server.at_home("a").exists());
-    // -l is the rename of the draft.
+    // -l sends the draft's rename.
     run(&mut server.sftp_batch(&[], "rename -l b c\n"), STEP).failed();
     assert_eq!(fs::read(server.at_home("c")).unwrap(), b"c");
     sftp(&server, "rename -l b d\nln d hard\nsymlink d link\n");
@@ -62,7 +61,7 @@ fn renames_replace_unless_they_must_not_and_links_are_read_and_removed() {
         fs::read_link(server.at_home("link")).unwrap(),
         OsStr::new("d")
     );
-    // What is read is what the link leads to; what is removed is the link.
+    // A read follows the link; a removal removes the link.
     let said = sftp(&server, "get link back\nls -l\nrm link\n");
     assert_eq!(fs::read(server.local("back")).unwrap(), b"a");
     assert!(said.contains("lrwxrwxrwx"), "{said}");
@@ -83,7 +82,7 @@ fn owners_stay_and_permissions_change_but_not_those_of_links() {
         (found.mode() & 0o7777, found.uid(), found.gid()),
         (0o604, uid, gid)
     );
-    // -h means the name itself: a link has no permissions that could be changed.
+    // -h applies to the link itself, which has no permissions to change.
     std::os::unix::fs::symlink("f", server.at_home("link")).unwrap();
     run(&mut server.sftp_batch(&[], "chmod -h 600 link\n"), STEP).failed();
     if !server.is_reference() {
@@ -213,7 +212,7 @@ fn large_files_arrive_whole_with_any_request_size() {
         (&["-R", "1"], "c"),
     ] {
         if name != "a" {
-            // Many small requests need no large file.
+            // Many small requests do not need a large file.
             random_file(&big, 20 * MIB as u64 + 3, 4);
         }
         let lines = format!("put big {name}\nget {name} back\n");
@@ -221,7 +220,7 @@ fn large_files_arrive_whole_with_any_request_size() {
         assert_same(&big, &server.at_home(name));
         assert_same(&big, &server.local("back"));
     }
-    // An empty file is a file too.
+    // An empty file.
     fs::write(server.local("empty"), "").unwrap();
     sftp(&server, "put empty\nget empty nothing\n");
     assert_eq!(fs::metadata(server.at_home("empty")).unwrap().len(), 0);
@@ -253,7 +252,7 @@ fn scp_in_sftp_mode_copies_both_ways_with_trees_and_times() {
         tree_of(&server.local("tree"))
     );
     random_file(&server.local("one"), 10 * MIB as u64, 7);
-    // A longer file is there already: what is left of it must go.
+    // The existing file is longer: its rest must be removed.
     random_file(&server.at_home("one"), 12 * MIB as u64, 8);
     scp(&["one", &remote("one")]);
     assert_same(&server.local("one"), &server.at_home("one"));
@@ -276,7 +275,8 @@ fn a_directory_of_20_000_names_is_listed_whole() {
     assert_eq!(names, 20_000);
 }
 
-/// Over a long way an upload is as fast as there is window under way: so no large part of it is kept back.
+/// Over a long distance, the upload speed depends on the window that is open, so the server must not hold
+/// back a large part of it.
 #[test]
 fn a_window_is_given_back_in_small_steps() {
     let server = TestServer::start();

@@ -1,4 +1,4 @@
-//! The connections of the server, shared out among accounts.
+//! Sharing of the server's connections among accounts.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use crate::common::server::with_password;
 use crate::common::{HOST, PASSWORD, STEP, TestServer, USER, run, wait_until};
 
 const ALL: usize = 40;
-/// Half of those that unauthenticated clients leave, which are half of all.
+/// Half of what unauthenticated clients leave, which is half of all.
 const ALONE: usize = ALL / 2 / 2;
-/// Half of what the first account leaves of them.
+/// Half of what the first account leaves.
 const BESIDE: usize = (ALL / 2 - ALONE) / 2;
 const OTHER: &str = "bob";
 
@@ -30,7 +30,7 @@ fn log_in(server: &TestServer, user: &str, from: usize) -> Connection {
     Connection::logged_in_to(server, user, &options)
 }
 
-/// Logs in so often more; what is left are the connections that the server lets go on.
+/// Logs in `times` more times; `open` keeps the connections that the server admits.
 fn flood(server: &TestServer, user: &str, from: usize, times: usize, open: &mut Vec<Connection>) {
     open.extend((0..times).map(|_| log_in(server, user, from)));
     let sessions = || {
@@ -54,14 +54,14 @@ fn one_account_cannot_take_the_connections_of_all() {
     let (mut hers, mut his) = (Vec::new(), Vec::new());
     flood(&server, USER, 142, ALL, &mut hers);
     assert_eq!(hers.len(), ALONE);
-    // The client shows why.
+    // The client shows the reason.
     let output = run(&mut server.sftp_batch(&[], "pwd\n"), STEP);
     let words = format!("This account has used up its share of the server's connections ({ALONE})");
     assert!(output.err().contains(&words), "{}", output.describe());
     assert!(!output.status.success());
     assert!(server.log().contains(&format!("reason=\"{words}")));
 
-    // With all places of unauthenticated clients taken from there, too.
+    // With all connections of unauthenticated clients used from there, too.
     let silent: Vec<_> = (0..ALL)
         .map(|_| connect_from(source(142), server.address()).unwrap())
         .collect();
@@ -74,7 +74,7 @@ fn one_account_cannot_take_the_connections_of_all() {
     flood(&server, OTHER, 141, 2 * BESIDE, &mut his);
     assert_eq!(his.len(), BESIDE);
 
-    // What is given back can be had again, by each of them.
+    // Each of them can use connections that were closed.
     hers.truncate(1);
     drop((his, silent));
     wait_until("the sessions are gone", STEP, || {
@@ -83,7 +83,7 @@ fn one_account_cannot_take_the_connections_of_all() {
     });
     flood(&server, USER, 142, ALL, &mut hers);
     assert_eq!(hers.len(), ALONE);
-    // A refusal is no failed login.
+    // A refusal is not a failed login.
     assert_eq!(
         server.admin(&["ban", "list"], "").accepted(),
         "No address is banned\n"

@@ -1,4 +1,4 @@
-//! The way of the server to its end: what is under way gets there, and everybody is told why.
+//! Stopping the server: transfers complete, and all clients get the reason.
 
 use std::fs;
 use std::io::Read as _;
@@ -11,7 +11,7 @@ use crate::common::{STEP, TestServer, USER, against_openssh, random_file, wait_u
 
 const SIZE: u64 = 6_000_000;
 
-/// `sftp` that moves the file at about 2 MB/s, once it has begun to.
+/// Returns an `sftp` that moves the file at about 2 MB/s and has started to.
 fn slow_sftp(server: &TestServer, line: &str, target: &std::path::Path) -> Child {
     let child = server
         .sftp_batch(&["-l", "16000"], line)
@@ -25,7 +25,7 @@ fn slow_sftp(server: &TestServer, line: &str, target: &std::path::Path) -> Child
     child
 }
 
-/// Its last words, after it has ended in success or not.
+/// Waits for the end; returns whether it succeeded, and its output.
 fn ended(mut child: Child) -> (bool, String) {
     drop(child.stdin.take());
     let mut words = String::new();
@@ -38,7 +38,7 @@ fn ended(mut child: Child) -> (bool, String) {
     (child.wait().unwrap().success(), words)
 }
 
-/// A session that is logged in and does nothing.
+/// A session that is logged in and idle.
 fn idle_sftp(server: &TestServer) -> Child {
     let mut child = server
         .sftp()
@@ -78,11 +78,11 @@ fn transfers_come_to_their_end_and_nobody_comes_in() {
 
     let begin = Instant::now();
     server.terminate();
-    // It reads its commands, and notices only afterwards that nobody answers.
+    // It reads its commands first, and only then notices that the connection has ended.
     std::thread::sleep(Duration::from_secs(1));
     let (_, words) = ended(idle);
     assert!(words.contains("The server is stopping"), "{words}");
-    // Who is not logged in is not waited for.
+    // The server does not wait for clients that are not logged in.
     stranger.set_read_timeout(Some(STEP)).unwrap();
     let mut greeting = Vec::new();
     let _ = (&stranger).read_to_end(&mut greeting);
@@ -119,7 +119,7 @@ fn who_takes_too_long_is_told_why_and_the_figures_are_settled() {
         Duration::from_millis(900) < took && took < Duration::from_secs(6),
         "{took:?}"
     );
-    // Without a server: what was written down, and what is on the disk.
+    // Without a server: the stored figures, and the disk.
     let shown = server
         .admin(&["quota", "show", USER, "--json"], "")
         .accepted();

@@ -1,7 +1,7 @@
 //! Disks that hang and clients that stop: nobody else notices, the operator sees it and can act, the
-//! server ends in its time, and the figures are exact afterwards. (A client that does not read:
-//! `under_load`; a disk that is full or fails: `quota::full_disk`, `quota::faulty_disk`; the audit trail
-//! on one that hangs: `audit::disks`.)
+//! server stops in time, and the usage is exact afterwards. (A client that does not read: `under_load`; a
+//! disk that is full or fails: `quota::full_disk`, `quota::faulty_disk`; the audit log on a disk that
+//! hangs: `audit::disks`.)
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::disks::faulty::{FaultyDisk, Hanging};
 
 /// ENOSYS.
 const NOT_THERE: i32 = 38;
-/// Whose home is on the disk that hangs.
+/// The account whose home is on the disk that hangs.
 const SLOW: &str = "slow";
 const SESSIONS: usize = 8;
 
@@ -29,8 +29,8 @@ fn with_slow_home(disk: &FaultyDisk, settings: &[(&str, &str)]) -> TestServer {
     server
 }
 
-/// From now on the kernel closes files of the disk though it hangs: as it is, not even a process that was
-/// killed could end then.
+/// From now on the kernel closes files of the disk even while it hangs; otherwise not even a killed process
+/// could end.
 fn ask_no_flush(disk: &FaultyDisk) {
     disk.fail(&[("flush", NOT_THERE)]);
     let probe = disk.home().join("probe");
@@ -50,7 +50,7 @@ fn sessions_of(server: &TestServer, user: &str) -> usize {
     sessions.filter(|session| session["user"] == user).count()
 }
 
-/// Another account moves a file both ways, on a connection of its own, as if nothing were wrong.
+/// Another account moves a file both ways on its own connection, as fast as usual.
 #[track_caller]
 fn assert_others_work(server: &TestServer) {
     let began = Instant::now();
@@ -66,7 +66,7 @@ fn assert_others_work(server: &TestServer) {
     );
 }
 
-/// Uploads a part, and then one that the disk does not take any more.
+/// Uploads a part, and then one that the disk does not accept.
 fn begin_upload(sftp: &mut RawSftp, path: &str) -> Vec<u8> {
     let handle = sftp.opened(path, flag::WRITE | flag::CREAT);
     assert_eq!(sftp.write(&handle, 0, &bytes_of(100_000, 2)), code::OK);
@@ -78,7 +78,7 @@ fn send_more(sftp: &mut RawSftp, handle: &[u8]) {
     sftp.send(&body.string(bytes_of(30_000, 3)));
 }
 
-/// So many sessions, each in an upload to the disk, which hangs from now on.
+/// Starts as many sessions, each with an upload to the disk, which hangs from now on.
 fn uploads_that_wait<'a>(
     server: &TestServer,
     disk: &'a FaultyDisk,
@@ -102,7 +102,7 @@ fn uploads_that_wait<'a>(
     (waiting.collect(), hanging)
 }
 
-/// What the account uses, once the server has told it, is what is on the disk.
+/// Expects that the usage equals the disk once the server has reported it.
 #[track_caller]
 fn assert_exact(server: &TestServer, disk: &FaultyDisk) {
     let there = disk_use(&disk.home());
@@ -122,7 +122,7 @@ fn assert_exact(server: &TestServer, disk: &FaultyDisk) {
     assert_eq!(shown(), (Some(there.0), Some(there.1)));
 }
 
-/// Else an account whose clients come and go would take one connection after the other.
+/// Otherwise an account whose clients reconnect would take one connection after another.
 #[test]
 fn connections_that_wait_for_a_disk_stay_in_the_share_of_their_account() {
     const SHARE: usize = 10;
@@ -157,7 +157,7 @@ fn a_home_on_a_disk_that_hangs_holds_up_nobody_else_and_its_sessions_can_be_ende
     let server = with_slow_home(&disk, &[]);
     let (mut waiting, hanging) = uploads_that_wait(&server, &disk, SESSIONS);
     assert_others_work(&server);
-    // Who comes now is answered: with a session that waits, or with a refusal; and so are the others.
+    // A new client gets an answer: a session that waits, or a refusal; and so do the others.
     let late = log_in(&server, SLOW);
     let mut late = late.subsystem();
     late.send(&wire::Body::new(wire::INIT, 3));
@@ -183,7 +183,7 @@ fn a_home_on_a_disk_that_hangs_holds_up_nobody_else_and_its_sessions_can_be_ende
     let mut sftp = log_in(&server, SLOW).sftp();
     let whole = [bytes_of(100_000, 2), bytes_of(30_000, 3)].concat();
     for number in 0..SESSIONS {
-        // What the server had taken was carried out, unheard.
+        // The server has carried out what it received, without a reply.
         assert!(sftp.get(&format!("/f{number}")) == whole);
     }
 }
@@ -250,7 +250,7 @@ fn a_disk_that_hangs_within_a_home_holds_up_nobody_else() {
     disk.add_user_above(&server, SLOW);
     ask_no_flush(&disk);
     fs::write(disk.home().join("f"), "known").unwrap();
-    // On each shard is one of them, and the path is in memory.
+    // Each shard has one of them, and the path is cached.
     let mut waiting: Vec<_> = (0..SESSIONS)
         .map(|_| log_in(&server, SLOW).sftp())
         .collect();
@@ -304,8 +304,8 @@ fn a_server_whose_homes_hang_ends_in_its_time() {
     let hanging = disk.hangs();
     send_more(&mut sftp, &handle);
     server.terminate();
-    // The time for transfers, for the connection to end, and for the disk. A call that the disk has taken
-    // keeps the rest of the process in the kernel for as long as the disk hangs.
+    // The time for transfers, for closing the connection, and for the disk. A call on a disk that hangs
+    // keeps the rest of the process in the kernel.
     wait_until("it has come to its end", Duration::from_secs(12), || {
         server.has_exited()
     });
@@ -360,7 +360,7 @@ fn a_data_folder_on_a_disk_that_hangs_stops_logins_and_no_transfer_and_the_serve
     assert_eq!(metrics::value(&server, "landfall_sessions"), 1.0);
     let health = metrics::ask(&server, b"GET /healthz HTTP/1.1\r\n\r\n");
     assert!(health.contains("the database does not answer"), "{health}");
-    // The kernel keeps a process whose fsync waits for such a disk; but it has come to its end.
+    // The kernel keeps a process whose fsync waits for such a disk, but the process has exited.
     server.terminate();
     wait_until("the server gives up on the disk", STEP, || {
         server.log().contains("the disk of the data folder hangs")
@@ -383,7 +383,7 @@ fn a_data_folder_on_a_busy_disk_is_waited_for_at_the_end() {
     drop(sftp);
     let hanging = disk.hangs();
     server.terminate();
-    // As long as others' data may be on their way to the disk before.
+    // At most this long, other data may be written to the disk first.
     std::thread::sleep(Duration::from_secs(8));
     assert!(!server.has_exited());
     drop(hanging);

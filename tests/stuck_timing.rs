@@ -1,4 +1,4 @@
-//! What small requests take while something beside them is stuck: less than twice as long as without.
+//! The time of small requests while something beside them is stuck: less than twice the usual time.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use crate::disks::faulty::FaultyDisk;
 
 const REQUESTS: usize = 2000;
 const STUCK: usize = 32;
-/// The machine does other things, too.
+/// The machine is not idle.
 const TRIES: usize = 3;
 
-/// STAT, one after the other.
+/// Sends STATs, one after another.
 fn p99(server: &TestServer) -> Duration {
     let mut sftp = Connection::logged_in(server).sftp();
     let mut times: Vec<_> = (0..REQUESTS)

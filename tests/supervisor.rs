@@ -1,4 +1,4 @@
-//! Under systemd: what it is told, and the sockets that it hands over.
+//! Under systemd: notifications, and the sockets that systemd passes.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,7 +10,7 @@ use crate::common::operator::Operator;
 use crate::common::{Running, STEP, database, have, run_ok, wait_until};
 use rustix::process::{Pid, Signal};
 
-/// A `landfall serve` in an operator's folder, as systemd would start it.
+/// A `landfall serve` in an operator's folder, started as systemd would.
 struct Service(Child);
 
 impl Service {
@@ -54,14 +54,14 @@ fn systemd_is_told_of_readiness_of_life_and_of_the_end() {
     for _ in 0..4 {
         assert!(receive(&socket).contains("WATCHDOG=1"));
     }
-    // Twice in each second that systemd would wait.
+    // Twice in systemd's waiting time.
     assert!(begin.elapsed() < Duration::from_secs(4));
     service.terminate();
     while !receive(&socket).contains("STOPPING=1") {}
     assert!(service.0.wait().unwrap().success());
 }
 
-/// Waits for the thread of this name; a thread gets its name a little after it starts.
+/// Waits for the thread with this name; a thread gets its name shortly after it starts.
 fn thread(process: u32, name: &str) -> String {
     let named = || {
         let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
@@ -110,7 +110,7 @@ fn a_shard_that_hangs_is_told_by_silence() {
     }
     assert_eq!(silent, 2, "signs of life of a server with a dead shard");
     drop(holder);
-    // It goes on as before when the shard does.
+    // Notifications continue when the shard does.
     socket.set_read_timeout(Some(STEP)).unwrap();
     while !receive(&socket).contains("WATCHDOG=1") {}
 }
@@ -125,7 +125,7 @@ fn a_server_whose_shard_dies_ends_with_an_error_so_that_it_is_started_anew() {
     wait_until("the server listens", STEP, || {
         server.stdout_so_far().contains("Listening on")
     });
-    // No runtime lives on after such an error.
+    // No runtime survives such an error.
     let mut strace = Command::new("strace");
     strace.args(["-qq", "-e", "inject=epoll_wait:error=EBADF", "-p"]);
     strace.arg(thread(server.id(), "shard-1"));
@@ -138,7 +138,7 @@ fn a_server_whose_shard_dies_ends_with_an_error_so_that_it_is_started_anew() {
     ] {
         assert!(output.err().contains(words), "{}", output.describe());
     }
-    // Its farewell was a good one.
+    // It has exited cleanly.
     assert!(!operator.path("data/control.sock").exists());
     let figures = operator.path("data/landfall.db");
     let unclean = "SELECT CAST(COUNT(*) AS TEXT) FROM account_usage WHERE NOT clean";
@@ -163,7 +163,7 @@ fn a_socket_of_systemd_is_served() {
             .current_dir(operator.path("")),
     );
     wait_until("the host keys can be had", STEP, || {
-        // The first who comes starts the server.
+        // The first client starts the server.
         let scan = Command::new("ssh-keyscan")
             .args(["-T", "2", "-p", &port.to_string(), "127.0.0.1"])
             .output()

@@ -1,4 +1,4 @@
-//! `landfall top` in a real terminal: tmux runs it, types into it, and says what is on the screen.
+//! `landfall top` in a real terminal: tmux runs it, sends keys, and returns the screen.
 
 use std::fs;
 use std::process::Command;
@@ -13,13 +13,13 @@ use crate::common::{
     MIB, PASSWORD, STEP, TestServer, USER, have, random_name, run, run_ok, wait_until,
 };
 
-/// A terminal in which `landfall top` runs, with a shell's words after its end.
+/// A terminal that runs `landfall top` and then prints its exit status.
 struct Screen {
     name: String,
 }
 
 impl Screen {
-    /// `None`: this machine has no tmux, which was told loudly.
+    /// Returns `None` if this machine has no tmux, which is reported loudly.
     fn open(server: &TestServer, columns: u16, rows: u16) -> Option<Self> {
         if !have(&["tmux"]) {
             return None;
@@ -46,7 +46,7 @@ impl Screen {
         tmux
     }
 
-    /// What is on it now.
+    /// Returns the current screen.
     fn text(&self) -> String {
         run(&mut self.tmux(&["capture-pane", "-p"]), STEP).out()
     }
@@ -76,7 +76,7 @@ impl Screen {
         );
     }
 
-    /// It has ended, and left a terminal in which a shell can go on.
+    /// Expects that it has exited and left the terminal usable.
     #[track_caller]
     fn assert_left_clean(&self, status: u8) {
         self.wait_for(&format!("It ended with {status}"));
@@ -176,7 +176,7 @@ fn the_chosen_session_is_ended_after_a_question() {
         return;
     };
     screen.wait_for("2 sessions");
-    // Without a choice there is nothing to ask.
+    // Without a selection there is nothing to confirm.
     screen.press(&["k"]);
     screen.press(&["s"]);
     screen.wait_for("s sort: user");
@@ -193,7 +193,7 @@ fn the_chosen_session_is_ended_after_a_question() {
     screen.press(&["y"]);
     wait_until("his session is ended", STEP, || his.is_closed());
     screen.wait_for("0 sessions");
-    // Who did it stands in the audit log, as for a kill by a command.
+    // The audit log names the operator, as for `session kill`.
     let uid = rustix::process::geteuid().as_raw();
     wait_until("the kill is noted", STEP, || {
         let log = fs::read_to_string(server.path("data/audit.jsonl")).unwrap();
@@ -254,7 +254,7 @@ fn a_server_that_is_killed_is_waited_for() {
     server.kill();
     screen.wait_for("reconnecting: ");
     held.ended();
-    // Keys do nothing that needs a server, and no harm.
+    // Keys that need a server do nothing.
     screen.press(&["Down", "k", "y", "s"]);
     screen.wait_for("s sort: user");
     assert!(!screen.text().contains(USER), "{}", screen.text());
@@ -310,7 +310,7 @@ fn a_signal_leaves_the_terminal_clean_too() {
         return;
     };
     screen.wait_for("0 sessions");
-    // The shell's child is the command itself.
+    // The shell's child process is the command itself.
     let shell = run_ok(
         &mut screen.tmux(&["display-message", "-p", "#{pane_pid}"]),
         STEP,

@@ -1,4 +1,5 @@
-//! Real clients over files that are there: byte for byte, and as each of them expects it.
+//! Real clients that overwrite existing files: the content is right to the byte, and each client finds
+//! what it expects.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -15,8 +16,8 @@ use crate::common::{
 };
 use crate::quota::scene::{MAX_FILES, Scene};
 
-/// A home with room for large files, in which `f` is old and has a mode of its own; `new` is the
-/// client's.
+/// A home with room for large files that has an old file `f` with a mode of its own; the client uploads
+/// `new`.
 fn with_old_file(size: u64) -> (Scene, PathBuf) {
     let scene = overwriting(Scene::with(200 * MIB as u64, MAX_FILES));
     let new = scene.server.local("new");
@@ -28,7 +29,7 @@ fn with_old_file(size: u64) -> (Scene, PathBuf) {
     (scene, new)
 }
 
-/// The new file is there with the mode of the old one, and nothing else.
+/// Expects the new file with the mode of the old one, and no other file.
 #[track_caller]
 fn assert_replaced(scene: &Scene, new: &Path) {
     assert_same(new, &scene.at_home("f"));
@@ -37,8 +38,7 @@ fn assert_replaced(scene: &Scene, new: &Path) {
     scene.assert_exact_soon(&mut scene.log_in());
 }
 
-/// Does `act` with an old file, and looks whether it was replaced: in place it would be the same
-/// inode.
+/// Returns whether `act` replaced the old file: a file that is written in place keeps its inode.
 #[track_caller]
 fn replaces(client: &str, size: u64, act: impl FnOnce(&TestServer)) {
     use std::os::unix::fs::MetadataExt as _;
@@ -67,7 +67,7 @@ fn sftp_and_psftp_put_over_an_old_file() {
     }
 }
 
-/// It never cuts a file when it opens it.
+/// scp never truncates a file when it opens it.
 #[test]
 fn scp_goes_on_in_the_old_file_as_ever() {
     let (scene, new) = with_old_file(3 * MIB as u64);
@@ -135,7 +135,7 @@ fn paramiko_puts_over_an_old_file_and_reads_it_back() {
     });
 }
 
-/// A client whose connection is cut finds the old file, whatever it is.
+/// A client whose connection is cut leaves the old file unchanged.
 #[test]
 fn programs_that_are_killed_leave_the_old_file() {
     let (scene, new) = with_old_file(30 * MIB as u64);
@@ -169,13 +169,13 @@ fn programs_that_are_killed_leave_the_old_file() {
         wait_until("the part has its name", STEP, || scene.has("f.filepart"));
         assert!(scene.content("f") == old, "{name}");
         let part = scene.content("f.filepart");
-        // What was sent ahead can lie behind a gap only where the client sends out of order.
+        // Only a client that writes out of order can leave a gap before what it wrote.
         assert!(whole.starts_with(&part), "{name}: {} bytes", part.len());
         fs::remove_file(scene.at_home("f.filepart")).unwrap();
     }
 }
 
-/// As PROTOCOL.md says it, client by client.
+/// PROTOCOL.md describes this for each client.
 #[test]
 fn each_client_goes_on_in_a_part_by_hand() {
     let (scene, new) = with_old_file(2 * MIB as u64 + 7);
@@ -216,7 +216,7 @@ fn each_client_goes_on_in_a_part_by_hand() {
 
 // ---- a mount
 
-/// The home by sshfs: what is done there is read back at once, there and on the server.
+/// Mounts the home with sshfs. The tests read what they wrote through the mount and on the server.
 fn mounted() -> Option<(Scene, Mount)> {
     let scene = overwriting(Scene::with(200 * MIB as u64, MAX_FILES));
     let mount = Mount::sshfs(&scene.server)?;
@@ -245,7 +245,7 @@ fn sshfs_writes_over_files_and_reads_them_back_at_once() {
         shell(&mount, "truncate -s 3 f; cat f; ls -l f | cut -d' ' -f5"),
         "thr3\n"
     );
-    // As editors save: in place with a backup, or by a file beside it.
+    // Editors save in place with a backup, or through a second file.
     shell(&mount, "cp -p f f~; printf edited > f; rm f~; chmod 640 f");
     assert_eq!(there("f"), "edited");
     shell(&mount, "printf again > .f.swp; mv .f.swp f");
@@ -261,7 +261,7 @@ fn sshfs_writes_over_files_and_reads_them_back_at_once() {
         &mount,
         "dd if=/dev/zero of=f bs=100k count=3 conv=fsync 2>&1",
     );
-    // The kernel tells sshfs of the end of a file when dd has gone on already.
+    // The kernel may report the end of the file to sshfs only after dd has exited.
     let is_replaced = || scene.content("f") == vec![0; 300 * 1024];
     wait_until("the new file takes its place", STEP, is_replaced);
     assert_eq!(scene.names(), ["f", "g"]);
@@ -286,7 +286,7 @@ fn sshfs_sees_a_file_that_is_open_as_it_was_written() {
         file.read_to_string(&mut text).unwrap();
         text
     };
-    // Its size and content, while it is open.
+    // Its size and content while it is open.
     let mut open = reopen();
     open.write_all(b"something").unwrap();
     assert_eq!(fs::metadata(&f).unwrap().len(), 9);
@@ -298,7 +298,7 @@ fn sshfs_sees_a_file_that_is_open_as_it_was_written() {
     assert_eq!(fs::read(&f).unwrap(), b"some");
     wait_until("it is closed", STEP, || scene.content("f") == b"some");
     assert_eq!(scene.mode("f"), 0o600);
-    // Renamed while it is open.
+    // It is renamed while it is open.
     let mut open = reopen();
     open.write_all(b"moved").unwrap();
     fs::rename(&f, &g).unwrap();
@@ -306,7 +306,7 @@ fn sshfs_sees_a_file_that_is_open_as_it_was_written() {
     drop(open);
     assert_eq!(fs::read(&g).unwrap(), b"moved on");
     assert!(!f.exists());
-    // Another renamed over it.
+    // Another file is renamed over it.
     fs::write(&f, "old").unwrap();
     let mut open = reopen();
     open.write_all(b"replaced").unwrap();
@@ -314,7 +314,7 @@ fn sshfs_sees_a_file_that_is_open_as_it_was_written() {
     open.write_all(b" and lost").unwrap();
     drop(open);
     assert_eq!(fs::read(&f).unwrap(), b"moved on");
-    // Removed while it is open.
+    // It is removed while it is open.
     let mut open = reopen();
     open.write_all(b"nobody").unwrap();
     fs::remove_file(&f).unwrap();
@@ -346,7 +346,7 @@ fn a_mount_that_is_killed_leaves_the_old_file() {
     scene.assert_exact_soon(&mut scene.log_in());
 }
 
-/// What does not fit leaves the old file; a person who uses OpenSSH's or PuTTY's client reads why.
+/// An upload that does not fit leaves the old file; users of OpenSSH's and PuTTY's clients read why.
 #[test]
 fn uploads_that_do_not_fit_leave_the_old_file() {
     let (scene, new) = with_old_file(3 * MIB as u64);
@@ -389,7 +389,7 @@ fn uploads_that_do_not_fit_leave_the_old_file() {
     }
 }
 
-/// Before version 1.63 it uploads to the name itself, and removes that when it cannot finish.
+/// rclone before 1.63 uploads to the name itself and removes it when the upload fails.
 #[test]
 fn rclone_that_removes_what_does_not_fit_removes_the_new_file() {
     if !have(&["rclone"]) {

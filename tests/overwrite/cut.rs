@@ -1,5 +1,5 @@
-//! The session ends before the file is closed: the old one stays, and what has come is kept where it can
-//! be gone on with.
+//! The session ends before the file is closed: the old file stays, and the received part is kept so
+//! that the client can resume.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::common::wire::{self, code, flag};
 use crate::common::{KIB, MIB, Running, STEP, TRANSFER, bytes_of, random_file, run_ok, wait_until};
 use crate::quota::scene::{LIMIT, MAX_FILES, NEW, Scene, below};
 
-/// Overwrites `/f` with this and leaves without CLOSE; waits until the server has noticed.
+/// Overwrites `/f` with `content`, disconnects without CLOSE, and waits until the server has noticed.
 fn cut_after(scene: &Scene, content: &[u8]) {
     let mut s = scene.log_in();
     let file = s.opened("/f", NEW);
@@ -42,7 +42,7 @@ fn a_connection_that_is_cut_leaves_the_old_file_and_a_part_to_go_on_with() {
     assert_eq!(scene.names(), ["f", "f.filepart"]);
     let mut s = scene.log_in();
     scene.assert_exact(&mut s);
-    // As WinSCP does: it looks for the part, goes on in it, and gives it the name.
+    // WinSCP does this: it finds the part, resumes it, and renames it.
     let size = s.lstat("/f.filepart").attrs().size.unwrap();
     let file = s.opened("/f.filepart", flag::WRITE | flag::CREAT);
     assert_eq!(s.write(&file, size, &new[size as usize..]), code::OK);
@@ -154,18 +154,18 @@ fn a_server_that_is_killed_leaves_the_old_file_and_a_hidden_one_that_counts() {
     assert_eq!(scene.content(&scene.hidden()), b"new");
     scene.server.serve();
     let mut s = scene.log_in();
-    // Growth waits for the count.
+    // Files may grow only after the count.
     s.put("/g", b"g");
     scene.assert_exact(&mut s);
     assert_eq!(s.used().bytes, 7);
-    // It can be taken by hand.
+    // The user can remove it.
     let hidden = format!("/{}", scene.hidden());
     assert_eq!(s.posix_rename(&hidden, "/f"), code::OK);
     assert_eq!(scene.content("f"), b"new");
     scene.assert_exact(&mut s);
 }
 
-/// How much has come of an upload: to the hidden file, or to a part that is gone on with.
+/// Returns how much of an upload has arrived: in the hidden file, or in the part that is being resumed.
 fn arrived(scene: &Scene, name: Option<&str>) -> u64 {
     let hidden = hidden_in(&scene.at_home(""));
     let name = name.or(hidden.first().map(String::as_str));
@@ -206,7 +206,7 @@ fn sftp_cut_at_any_byte_is_gone_on_with_in_the_part() {
             part.len()
         );
         scene.assert_exact_soon(&mut scene.log_in());
-        // Cut once more, at a part.
+        // Cut a second time, while the part is being resumed.
         let mut again = Running::start(&mut server.sftp_batch(&slow, "reput f f.filepart\n"));
         grown_to(
             &mut again,

@@ -1,4 +1,4 @@
-//! Disks that are full or fail in the middle: the old file stays as it was, and the client is told.
+//! Disks that are full or fail during an upload: the old file stays unchanged, and the client is told.
 
 use super::overwriting;
 use crate::common::wire::{code, flag};
@@ -7,7 +7,7 @@ use crate::disks::faulty::{FaultyDisk, IO, NO_SPACE};
 use crate::disks::small::SmallDisk;
 use crate::quota::scene::{MAX_FILES, NEW, Scene, is_exceeded};
 
-/// Tighter than a disk that has room.
+/// Smaller than the space on the disk.
 const QUOTA: u64 = 7 * MIB as u64;
 
 #[test]
@@ -35,7 +35,7 @@ fn a_disk_that_fills_up_in_the_middle_leaves_the_old_file() {
     assert!(scene.content("f") == old);
     let part = scene.content("f.filepart");
     assert!(new.starts_with(&part) && part.len() >= stored);
-    // With room it is gone on with.
+    // Once there is room, the upload is resumed.
     disk.make_room();
     scene.assert_exact(&mut s);
     let file = s.opened("/f.filepart", flag::WRITE);
@@ -62,7 +62,7 @@ fn a_disk_without_room_for_a_name_refuses_the_open_and_leaves_the_old_file() {
     assert_eq!(scene.content("f"), b"old");
     assert_eq!(scene.names(), ["f", "g"]);
     drop(s);
-    // Only the tighter one of quota and disk can be asked for.
+    // The client can only ask for the smaller of quota and free space.
     scene.set_limits(QUOTA, 2);
     assert_eq!(scene.log_in().used().files, 2);
 }
@@ -87,7 +87,7 @@ fn whatever_fails_on_the_way_the_old_file_stays() {
         assert!(message.contains(words), "{fault}: {message}");
         disk.fail(&[]);
         assert_eq!(scene.content("f"), b"old", "{fault}");
-        // A rename that fails cannot give it the name of a part either.
+        // If renames fail, the file cannot get the name of a part either.
         let kept = if fault == "rename" {
             scene.hidden()
         } else {
@@ -106,7 +106,7 @@ fn whatever_fails_on_the_way_the_old_file_stays() {
         assert_eq!(scene.content("f"), b"old");
         scene.assert_exact(&mut s);
     }
-    // What nothing came of, and cannot be removed, is left and counted.
+    // An empty file that cannot be removed is left and counted.
     let file = s.opened("/f", NEW);
     disk.fail(&[("rename", IO), ("unlink", IO)]);
     s.assert_unfinished(&file);
@@ -149,7 +149,7 @@ fn a_write_that_fails_leaves_the_old_file_wherever_it_fails() {
     }
 }
 
-/// A name cannot be given at once either: the verb says why, and the old file stays.
+/// If the rename before CLOSE fails, the request that caused it says why, and the old file stays.
 #[test]
 fn an_early_end_that_fails_is_told_to_the_verb_and_at_the_close() {
     let Some(disk) = FaultyDisk::mount() else {

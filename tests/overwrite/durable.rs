@@ -1,4 +1,4 @@
-//! `fsync_on_close`: what was written, and a name that is new, are on the disk before CLOSE is answered.
+//! `fsync_on_close`: written data and new names are on the disk before the server answers CLOSE.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -11,14 +11,14 @@ use crate::quota::scene::{LIMIT, MAX_FILES, NEW, Scene, Session};
 
 const ON: &[(&str, &str)] = &[("uploads.fsync_on_close", "true")];
 
-/// The calls of the server that make something durable or rename it, as strace tells them.
+/// The server's system calls that sync or rename a file, from strace.
 struct Traced<'a> {
     scene: &'a Scene,
     strace: Running,
 }
 
 impl<'a> Traced<'a> {
-    /// `None`: this machine lets nobody trace, which was told loudly.
+    /// Returns `None` if this machine does not allow tracing, which is reported loudly.
     fn new(scene: &'a Scene) -> Option<Self> {
         if !have(&["strace"]) {
             return None;
@@ -61,7 +61,7 @@ impl<'a> Traced<'a> {
         Some(traced)
     }
 
-    /// What was done in the home since it was last asked, until the answer to `act` was there.
+    /// Returns the calls in the home since the last time, up to the answer to `act`.
     fn calls(&self, act: impl FnOnce()) -> Vec<String> {
         let read = || fs::read_to_string(self.scene.server.local("trace")).unwrap_or_default();
         let before = read().len();
@@ -115,12 +115,12 @@ fn a_close_waits_for_the_file_and_for_a_name_that_is_new() {
     }
     scene.assert_exact(&mut s);
     drop(s);
-    // The name is given only to what is on the disk already, and is there to stay.
+    // The file is synced before it is renamed, and the rename is synced too.
     scene.set(&["--safe-overwrite", "on"]);
     let mut s = scene.log_in();
     let calls = traced.calls(|| write_and_close(&mut s, "/f", NEW));
     assert_eq!(calls, ["fsync hidden", "renameat ", "fsync "]);
-    // Early, too.
+    // Also before CLOSE.
     let calls = traced.calls(|| {
         let file = s.opened("/d/f", NEW);
         assert_eq!(s.write(&file, 0, b"new"), code::OK);
@@ -175,7 +175,7 @@ fn what_cannot_be_made_durable_is_an_error_of_the_close() {
         } else {
             assert_eq!(scene.content("f"), b"new");
         }
-        // A new name as well.
+        // A new name, too.
         let file = s.opened("/g", NEW);
         disk.fail(&[("fsyncdir", IO)]);
         let reply = s.close_reply(&file);
@@ -205,7 +205,7 @@ fn a_folder_that_is_gone_needs_no_durable_names() {
     scene.assert_exact(&mut s);
 }
 
-/// What was written before the connection is cut is nobody's to wait for.
+/// Nobody waits for data that was written before the connection was cut.
 #[test]
 fn a_cut_keeps_the_part_as_ever() {
     let scene = overwriting(Scene::with_settings(ON, LIMIT, MAX_FILES));

@@ -1,5 +1,5 @@
-//! Quotas: the old and the new file count while both are there, and what is refused in the middle leaves
-//! the old one as it was.
+//! Quotas: the old and the new file both count while both exist, and a refused write leaves the old
+//! file unchanged.
 
 use super::{overwriting, safe_scene};
 use crate::common::wire::{Attrs, code, flag};
@@ -14,7 +14,7 @@ fn both_files_count_and_a_refusal_at_the_start_touches_nothing() {
     let mut s = scene.log_in();
     let old = bytes_of(HALF, 1);
     s.put("/f", &old);
-    // What is announced must fit beside the old file.
+    // The announced size must fit beside the old file.
     assert_exceeded(&s.open("/f", NEW, &sized(LIMIT / 2 + 1)));
     scene.assert_nothing_hidden();
     assert!(scene.content("f") == old);
@@ -69,7 +69,7 @@ fn a_refusal_in_the_middle_keeps_the_old_file_and_tells_so_when_it_is_closed() {
         assert_eq!(s.write(&file, number as u64 * 200_000, piece), code::OK);
     }
     assert_exceeded(&s.try_write(&file, fits.len() as u64, rest));
-    // A piece that comes after it does not make it whole.
+    // A later write that succeeds does not make the file complete.
     assert_eq!(s.write(&file, fits.len() as u64, b"more"), code::OK);
     let message = s.assert_unfinished(&file);
     assert!(message.contains(".filepart"), "{message}");
@@ -78,7 +78,7 @@ fn a_refusal_in_the_middle_keeps_the_old_file_and_tells_so_when_it_is_closed() {
     assert!(part.starts_with(fits) && part.ends_with(b"more"));
     assert_eq!(scene.names(), ["f", "f.filepart"]);
     scene.assert_exact(&mut s);
-    // It is gone on with once there is room.
+    // The upload is resumed once there is room.
     assert_eq!(s.remove("/f"), code::OK);
     let file = s.opened("/f.filepart", flag::WRITE);
     assert_eq!(s.write(&file, fits.len() as u64, rest), code::OK);
@@ -111,7 +111,7 @@ fn whatever_should_have_changed_its_bytes_and_was_refused_keeps_the_old_file() {
             "fsetstat" => assert_exceeded(&s.try_resize_open(&file, LIMIT)),
             "setstat" => assert_exceeded(&s.try_resize("/f", LIMIT)),
             "copy" => assert_exceeded(&s.try_copy((&source, 0, 0), (&file, LIMIT / 2))),
-            // An owner that cannot be had is no loss of bytes.
+            // An owner that cannot be set loses no data.
             _ => assert_eq!(s.fsetstat(&file, &foreign), code::PERMISSION_DENIED),
         }
         if expected {

@@ -1,4 +1,4 @@
-//! Which OPENs replace a file and which go on in it, and what the new file is like.
+//! Which OPENs replace a file and which continue in it, and the attributes of the new file.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -39,7 +39,7 @@ fn the_old_file_stays_until_the_close_and_then_the_new_one_has_its_name_and_mode
         let after = fs::metadata(scene.at_home("f")).unwrap();
         assert_eq!(scene.content("f"), b"newer");
         assert_ne!(after.ino(), before.ino());
-        // Whose it is stays; setuid is never given.
+        // The owner stays; setuid is never set.
         assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
         assert_eq!(scene.mode("f"), 0o640);
         assert_eq!(scene.names(), ["f"]);
@@ -68,7 +68,7 @@ fn an_owner_of_the_old_file_stays_where_the_server_may_give_files_away() {
 fn what_does_not_cut_an_old_file_goes_on_in_it() {
     let scene = safe_scene();
     let mut s = scene.log_in();
-    // A new one is made where it shall be.
+    // A new file is created in place.
     let file = s.opened("/new", NEW);
     assert_eq!(s.write(&file, 0, b"seen at once"), code::OK);
     assert_eq!(scene.content("new"), b"seen at once");
@@ -82,7 +82,7 @@ fn what_does_not_cut_an_old_file_goes_on_in_it() {
         ("old", flag::WRITE | flag::CREAT, "ab23456789"),
         ("old", flag::WRITE | flag::APPEND, "ab23456789ab"),
         ("old", flag::APPEND | flag::CREAT, "ab23456789abab"),
-        // Nothing is lost with a part that is begun anew, and nobody looks for a part of a part.
+        // A part that is restarted loses nothing, and no client looks for a part of a part.
         ("old.filepart", NEW, "ab"),
     ] {
         let inode = fs::metadata(scene.at_home(path)).unwrap().ino();
@@ -150,7 +150,7 @@ fn of_a_link_the_file_that_it_leads_to_is_replaced() {
     for link in ["d/relative", "absolute", "chain", "around"] {
         assert!(scene.at_home(link).is_symlink());
     }
-    // A link to nothing makes the file, as always.
+    // A dangling link creates the file, as without safe overwrites.
     fs::remove_file(scene.at_home("e/file")).unwrap();
     s.put("/chain", b"made");
     assert_eq!(scene.content("e/file"), b"made");
@@ -185,7 +185,7 @@ fn what_cannot_be_opened_leaves_nothing_behind() {
         assert_eq!(s.used(), used);
     }
     assert_eq!(scene.content("f"), b"old");
-    // No room for one more handle.
+    // There is no handle left.
     let handles: Vec<_> = (0..16).map(|_| s.opened("/f", flag::READ)).collect();
     assert_eq!(
         s.open("/f", NEW, &Attrs::default()).code(),

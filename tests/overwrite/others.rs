@@ -1,4 +1,4 @@
-//! Several sessions: each has its own view, nothing is mixed, and nothing is left behind.
+//! Several sessions: each sees its own version, versions are not mixed, and nothing is left over.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use crate::common::files::Random;
 use crate::common::wire::{code, flag};
 use crate::quota::scene::{LIMIT, MAX_FILES, NEW, Scene, Session, Use, assert_done};
 
-/// Two sessions, the first of which overwrites `/f` ("old") with "new".
+/// Returns two sessions; the first overwrites `/f` ("old") with "new".
 fn two() -> (Scene, Session, Session, Vec<u8>) {
     let scene = safe_scene();
     let (mut s, other) = (scene.log_in(), scene.log_in());
@@ -48,7 +48,7 @@ fn of_two_overwrites_at_once_the_later_close_wins() {
     }
 }
 
-/// Each of many sessions writes files of one byte, over and over; a reader sees whole ones only.
+/// Many sessions keep overwriting files, each with bytes of one value; a reader sees only complete files.
 #[test]
 fn readers_see_a_whole_file_while_many_overwrite_it() {
     const LENGTH: usize = 40_000;
@@ -147,7 +147,7 @@ fn a_folder_that_is_renamed_meanwhile_gets_the_file_in_its_new_place() {
     let lost = s.opened("/d/f2", NEW);
     assert_eq!(s.write(&lost, 0, b"new"), code::OK);
     assert_eq!(other.rename("/d", "/e"), code::OK);
-    // Another folder by the old name is none of its business.
+    // Another directory with the old name does not matter.
     assert_eq!(other.mkdir("/d"), code::OK);
     other.put("/d/f", b"somebody's");
     assert_eq!(s.close(&file), code::OK);
@@ -219,7 +219,7 @@ fn what_others_do_with_the_hidden_file_is_counted_and_told() {
             assert_eq!(scene.content("f"), b"new");
             scene.assert_nothing_hidden();
         } else {
-            // The old file is still this session's to see, and to do something with.
+            // This session still sees the old file and can change it.
             assert_eq!(s.stat("/f").attrs().size, Some(3));
             let message = s.assert_unfinished(&file);
             assert!(message.contains("was removed before"), "{message}");
@@ -256,7 +256,7 @@ fn two_channels_of_one_connection_are_two_sessions() {
     assert_eq!(second.get("/f"), b"new");
 }
 
-/// Overwrites, cuts and removals from several sessions at once; then what is on the disk counts.
+/// Several sessions overwrite, are cut and remove files at once; then the usage equals the disk.
 #[test]
 fn many_sessions_that_overwrite_and_are_cut_end_exact() {
     let scene = overwriting(Scene::with(LIMIT, 40));

@@ -1,5 +1,5 @@
-//! The session that overwrites sees the new file already; whatever else it does with the file by a path
-//! gives the new one its name at once.
+//! The session that overwrites sees the new file; most other requests for the path rename the new file
+//! at once.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use super::safe_scene;
 use crate::common::wire::{self, Attrs, Fields, Name, Reply, code, flag};
 use crate::quota::scene::{NEW, Scene, Session, assert_done, sized};
 
-/// A session that overwrites `/f` ("old") with `new`, and has not closed it.
+/// Returns a session that overwrites `/f` ("old") with `new` and has not closed it.
 fn pending() -> (Scene, Session, Vec<u8>) {
     let scene = safe_scene();
     let mut s = scene.log_in();
@@ -47,7 +47,7 @@ fn attributes_by_every_path_are_those_of_the_new_file() {
         let seen = s.stat(path).attrs();
         assert_eq!((seen.mode(), seen.mtime()), (0o600, 12), "{path}");
         assert_eq!(other.stat(path).attrs().mode(), 0o644);
-        // A change of size by its path, and back.
+        // Changes the size by its path, and back.
         assert_eq!(s.setstat(path, &sized(offset + 50)), code::OK);
         assert_eq!(size(s.stat(path)), offset + 50);
         assert_eq!(s.setstat(path, &sized(offset + 10)), code::OK);
@@ -61,7 +61,7 @@ fn attributes_by_every_path_are_those_of_the_new_file() {
         assert_eq!(s.stat(path).attrs().mode(), 0o640);
         scene.assert_exact(&mut s);
     }
-    // Of a link itself nothing is changed, and listings agree with STAT.
+    // A link itself does not change, and listings agree with STAT.
     assert_eq!(size(s.lstat("/d/link")), 2);
     assert_eq!(size(s.lstat("/d/hard")), 40);
     for (folder, name, expected) in [("/", "f", 40), ("/d", "hard", 40), ("/d", "link", 2)] {
@@ -69,13 +69,13 @@ fn attributes_by_every_path_are_those_of_the_new_file() {
     }
     assert_eq!(listed(&mut other, "/", "f").attrs.size, Some(3));
     assert_eq!(scene.content("f"), b"old");
-    // A change that another session makes is one of the old file.
+    // A change by another session changes the old file.
     assert_eq!(other.setstat("/f", &sized(1)), code::OK);
     assert_eq!(size(s.stat("/f")), 40);
     assert_eq!(s.close(&file), code::OK);
     assert_eq!(scene.content("f"), b"0123456789".repeat(4));
     assert_eq!(scene.mode("f"), 0o640);
-    // The other name is the old file's from now on.
+    // The other name now belongs to the old file.
     assert_eq!(scene.content("d/hard"), b"o");
     assert_eq!(size(s.stat("/d/hard")), 1);
     scene.assert_exact(&mut s);
@@ -94,7 +94,7 @@ fn times_set_by_path_before_the_close_stay() {
     assert_eq!(scene.content("f"), b"newer");
 }
 
-/// After a verb that gave the new file its name, the handle goes on in it.
+/// Expects that the handle still works after a request that renamed the new file.
 fn assert_goes_on(scene: &Scene, s: &mut Session, file: &[u8], name: Option<&str>) {
     scene.assert_nothing_hidden();
     scene.assert_exact(s);
@@ -167,7 +167,7 @@ fn renaming_it_renames_the_new_file() {
 fn what_is_renamed_to_its_name_replaces_the_new_file() {
     let (scene, mut s, file) = pending();
     s.put("/g", b"another");
-    // RENAME replaces nothing, but the name has been looked at.
+    // RENAME replaces nothing, but it has looked at the name.
     assert_eq!(s.rename("/g", "/f"), code::FAILURE);
     assert_eq!(scene.content("f"), b"newer");
     assert_eq!(s.posix_rename("/g", "/f"), code::OK);
@@ -200,7 +200,7 @@ fn a_hard_link_is_one_of_the_new_file() {
 fn what_was_spoilt_does_not_take_the_name_early_either() {
     let (scene, mut s, file) = pending();
     assert_ne!(s.try_write(&file, 1 << 40, b"x").code(), code::OK);
-    // The verb acts on the old file.
+    // The request acts on the old file.
     let old = s.opened("/f", flag::READ);
     assert_eq!(s.read(&old, 0, 10).data(), b"old");
     assert_eq!(s.close(&old), code::OK);
@@ -225,7 +225,7 @@ fn removing_what_was_spoilt_leaves_the_old_file() {
     s.assert_unfinished(&file);
     assert_eq!(scene.content("f"), b"old");
     scene.assert_exact(&mut s);
-    // From now on there is only the old one.
+    // From now on, only the old file is left.
     assert_eq!(s.remove("/f"), code::OK);
     assert_eq!(scene.names(), [""; 0]);
     scene.assert_exact(&mut s);
@@ -269,7 +269,7 @@ fn a_folder_that_holds_a_hidden_file_does_not_look_empty() {
     scene.assert_exact(&mut s);
 }
 
-/// The figures of fstatvfs and a sync need no name.
+/// fstatvfs and fsync do not need the name.
 #[test]
 fn a_handle_that_overwrites_can_be_synced_and_asked_for_space() {
     let (scene, mut s, file) = pending();
@@ -290,7 +290,7 @@ fn a_copy_over_an_old_file_is_an_overwrite_too() {
     let reply = s.copy_file("/other", "/f", true);
     assert_eq!(reply.code(), code::OK, "{reply:?}");
     assert_eq!(scene.content("f"), b"of the other file");
-    // One that fails leaves what was there.
+    // An overwrite that fails leaves the old content.
     assert_eq!(
         s.copy_file("/missing", "/f", true).code(),
         code::NO_SUCH_FILE

@@ -1,4 +1,4 @@
-//! What a crash leaves is removed when it is old, and nothing else is.
+//! The server removes what a crash has left once it is old, and nothing else.
 
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use crate::quota::scene::{LIMIT, MAX_FILES, NEW, Scene, Use};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The file was last written to so long ago.
+/// Sets the time of the last write.
 fn age(scene: &Scene, name: &str, age: Duration) {
     let file = File::open(scene.at_home(name)).unwrap();
     file.set_modified(SystemTime::now() - age).unwrap();
@@ -59,7 +59,7 @@ fn what_a_crash_left_is_removed_when_it_is_old_enough_and_told() {
     s.put("/new", b"");
     scene.assert_exact(&mut s);
     drop(s);
-    // The other one, some days later, by a server that was not killed; its figures are right
+    // The other file is removed some days later, by a server that was not killed; its usage is exact
     // without a count.
     assert!(scene.server.stop().unwrap().success());
     age(&scene, &young, DAY * 3);
@@ -122,7 +122,8 @@ fn nothing_else_is_removed() {
     scene.assert_exact(&mut s);
 }
 
-/// A sweep comes every day; this one waits at a disk that is mounted in the home until there is such a session.
+/// The server sweeps once a day; this sweep stops at a disk that is mounted in the home until a session has
+/// the file open.
 #[test]
 fn what_a_session_has_open_stays_however_old_it_looks() {
     let Some(disk) = FaultyDisk::mount() else {

@@ -1,4 +1,5 @@
-//! Directories with permissions of their own: where they begin and end, and what leads across.
+//! Directories with permissions of their own: which paths they cover, and links and renames across
+//! their borders.
 
 use super::*;
 use crate::common::wire::{code, flag};
@@ -86,7 +87,7 @@ fn the_innermost_directory_decides_and_names_are_not_prefixes() {
     sftp.list("in/open");
     let names = sftp.list("/").into_iter().map(|name| name.name);
     assert!(names.into_iter().any(|name| name == b"in"));
-    // Large and small letters differ, as on the disk.
+    // Names are case-sensitive, as on the disk.
     assert_eq!(sftp.mkdir("IN"), code::OK);
     sftp.list("IN");
 }
@@ -117,7 +118,7 @@ fn a_slash_at_the_end_changes_nothing_of_what_is_allowed() {
         );
     }
     assert_eq!(sftp.mkdir("public/new/"), code::PERMISSION_DENIED);
-    // Nothing is made or found by a slash that is not a directory.
+    // A name with a trailing slash that is not a directory is neither created nor found.
     let made = sftp.open("in/new/", flag::WRITE | flag::CREAT, &Attrs::default());
     assert_eq!(made.code(), code::FAILURE);
     assert_eq!(sftp.rename("free/file", "free/new/"), code::NO_SUCH_FILE);
@@ -129,7 +130,7 @@ fn a_slash_at_the_end_changes_nothing_of_what_is_allowed() {
         code::OK
     );
     assert!(!server.at_home("in/new").exists());
-    // The rule itself may be written with one.
+    // The rule itself may end with a slash.
     permit(&server, &["full", "/in2/=read-only"]);
     let mut sftp = Connection::logged_in(&server).sftp();
     assert!(!can_write(&mut sftp, "in2/file"));
@@ -173,10 +174,10 @@ fn links_lead_to_what_holds_at_their_end() {
     assert!(can_read(&mut sftp, "free/to-public/file"));
     assert!(!can_write(&mut sftp, "free/to-public/file"));
     assert_eq!(sftp.mkdir("free/to-public/new"), code::PERMISSION_DENIED);
-    // The other way round they lead to more.
+    // In the other direction, a link gives more permissions.
     assert!(can_read(&mut sftp, "in/to-free/file"));
     assert!(can_write(&mut sftp, "in/to-free/new"));
-    // A link itself is where it lies.
+    // A link itself has the permissions of its own directory.
     assert_eq!(sftp.remove("to-theirs"), code::OK);
     assert_eq!(sftp.remove("in/to-free"), code::PERMISSION_DENIED);
     assert_eq!(fs::read(server.at_home("in/theirs")).unwrap(), b"secret");
@@ -189,7 +190,7 @@ fn what_would_gain_a_right_stays_where_it_is() {
     let both = ["rename", "posix-rename@openssh.com"];
     sftp.put("in/mine", b"own");
     for (from, to) in [
-        // To where it could be read, changed or removed; or into what must not change.
+        // To a place with permission to read, change or remove it; or into a place that must not change.
         ("in/theirs", "free/theirs"),
         ("in/mine", "free/mine"),
         ("public/file", "free/shown"),
@@ -197,7 +198,7 @@ fn what_would_gain_a_right_stays_where_it_is() {
         ("free/file", "public/new"),
         ("free/file", "in/new"),
         ("free", "in/free"),
-        // A directory with rules, or one above it.
+        // A directory with rules, or a parent of one.
         ("in", "elsewhere"),
         ("in/open", "free/open"),
         ("public", "free/public"),
@@ -233,7 +234,7 @@ fn what_would_gain_a_right_stays_where_it_is() {
         let refused = sftp.with_string(wire::RMDIR, directory);
         assert_eq!(refused.code(), code::PERMISSION_DENIED, "{directory}");
     }
-    // Where the same holds, nothing changed.
+    // With the same permissions on both sides, a rename is allowed.
     assert_eq!(
         with_two(&mut sftp, "rename", "free/file", "in2/moved").code(),
         code::OK
@@ -271,7 +272,7 @@ fn what_can_be_copied_and_removed_can_be_moved() {
         with_two(&mut sftp, "rename", "dir", "archive/dir").code(),
         code::OK
     );
-    // And not back: it may not be removed there.
+    // It cannot be moved back: removing it there is not allowed.
     for (from, to) in [("archive/file", "file"), ("archive/dir", "dir")] {
         let refused = with_two(&mut sftp, "rename", from, to);
         assert_eq!(refused.code(), code::PERMISSION_DENIED, "{refused:?}");

@@ -1,4 +1,4 @@
-//! upload-only: what is put in cannot be seen, read or changed, but each session can finish its own.
+//! upload-only: uploads cannot be seen, read or changed, but each session can finish its own.
 
 use super::*;
 use crate::common::programs::{curl, lftp, rclone};
@@ -29,12 +29,12 @@ fn a_session_can_look_at_what_it_made_and_at_nothing_else() {
         assert_eq!(sftp.stat(path).attrs().size, Some(5));
         assert_eq!(sftp.lstat(path).attrs().mtime(), 1000);
         assert_eq!(sftp.setstat(path, &times(2000)), code::OK);
-        // To look at it is not to read it.
+        // Opening for reading is refused.
         let refused = sftp.open(path, flag::READ, &Attrs::default());
         assert_eq!(refused.code(), code::PERMISSION_DENIED);
         let refused = sftp.open(path, flag::READ | flag::WRITE, &Attrs::default());
         assert_eq!(refused.code(), code::PERMISSION_DENIED);
-        // Nor to take it away again.
+        // Removing is refused, too.
         assert_eq!(sftp.remove(path), code::PERMISSION_DENIED);
     }
     assert_eq!(sftp.mkdir("made"), code::OK);
@@ -47,7 +47,7 @@ fn a_session_can_look_at_what_it_made_and_at_nothing_else() {
     assert_eq!(sftp.stat("missing").code(), code::NO_SUCH_FILE);
     assert_eq!(sftp.setstat("dir", &times(1)), code::PERMISSION_DENIED);
 
-    // Another session has made none of these.
+    // Another session has created none of these.
     let other = Connection::logged_in(&server);
     let mut sftp = other.sftp();
     assert_eq!(sftp.stat("mine").code(), code::PERMISSION_DENIED);
@@ -80,7 +80,7 @@ fn a_session_goes_on_with_its_own_upload_and_gives_it_its_name() {
         fs::read(server.at_home("whole")).unwrap(),
         b"first second third"
     );
-    // A name that is taken stays with who has it, and what is not one's own stays where it is.
+    // An existing file keeps its name, and other sessions' files stay where they are.
     for request in ["rename", "posix-rename@openssh.com"] {
         assert_ne!(
             with_two(&mut sftp, request, "whole", "theirs").code(),
@@ -89,7 +89,7 @@ fn a_session_goes_on_with_its_own_upload_and_gives_it_its_name() {
         let refused = with_two(&mut sftp, request, "theirs", "taken");
         assert_eq!(refused.code(), code::PERMISSION_DENIED);
     }
-    // Up to now it is this session's: it may be put anew, too.
+    // Until now it belongs to this session, which may upload it again.
     sftp.put("whole", b"again");
     assert_eq!(fs::read(server.at_home("whole")).unwrap(), b"again");
     assert_eq!(fs::read(server.at_home("theirs")).unwrap(), b"secret");
@@ -144,7 +144,7 @@ fn sftp_puts_files_and_trees_and_can_neither_list_nor_get() {
         );
     }
     for line in ["ls", "ls dir", "ls theirs"] {
-        // It ends well all the same.
+        // The transfer succeeds nevertheless.
         let refused = run(&mut server.sftp_batch(&[], line), STEP);
         assert!(
             refused.err().contains("Permission denied") || refused.err().contains("Can't ls"),
@@ -236,7 +236,7 @@ fn safe_overwrites_do_not_go_round_it() {
     sftp.put("mine", b"three");
     sftp.put("mine", b"2");
     assert_eq!(sftp.stat("mine").attrs().size, Some(1));
-    // While it is being replaced, too.
+    // Also while it is being replaced.
     let handle = sftp.opened("mine", WRITE_NEW);
     assert_eq!(sftp.write(&handle, 0, b"four"), code::OK);
     assert_eq!(sftp.stat("mine").attrs().size, Some(4));
@@ -258,7 +258,7 @@ fn rclone_and_lftp_put_files_and_are_told_where_something_is() {
     for file in ["f", "tree/g"] {
         fs::write(server.local(file), b"content").unwrap();
     }
-    // With the checks of size and hash that it makes by itself.
+    // With the checks of size and hash that the client makes by default.
     run_ok(
         &mut rclone(&server, &["copyto", "f", "there:by rclone"]),
         STEP,

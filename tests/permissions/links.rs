@@ -1,5 +1,5 @@
-//! Links and renames do not lead round directories with permissions of their own, whether these are there yet
-//! or not; and no answer tells where a link leads to an account that may not read it.
+//! Links and renames do not bypass directories with permissions of their own, whether these exist yet
+//! or not; and no answer reveals the target of a link to an account that may not read it.
 
 use super::*;
 use crate::common::wire::code;
@@ -24,7 +24,7 @@ fn no_link_and_no_rename_takes_the_place_of_a_directory_that_is_to_come() {
         assert_eq!(reply.code(), code::PERMISSION_DENIED, "{name}: {reply:?}");
         assert_eq!(snapshot(server.home()), before);
     };
-    // Neither is there.
+    // Neither directory exists.
     link(&mut sftp, "other", "a");
     link(&mut sftp, "/other", "other/../a");
     let reply = with_two(&mut sftp, "hardlink@openssh.com", "file", "a");
@@ -35,7 +35,7 @@ fn no_link_and_no_rename_takes_the_place_of_a_directory_that_is_to_come() {
             assert_eq!(reply.code(), code::PERMISSION_DENIED, "{from}: {reply:?}");
         }
     }
-    // The outer one is there.
+    // The outer one exists.
     assert_eq!(sftp.mkdir("a"), code::OK);
     link(&mut sftp, "../other/b", "a/b");
     for request in MOVES {
@@ -44,7 +44,7 @@ fn no_link_and_no_rename_takes_the_place_of_a_directory_that_is_to_come() {
             assert_eq!(reply.code(), code::PERMISSION_DENIED, "{from}: {reply:?}");
         }
     }
-    // Beside it, everything goes.
+    // Everything beside it is allowed.
     assert_eq!(
         with_two(&mut sftp, "symlink", "/other", "a/c").code(),
         code::OK
@@ -53,7 +53,7 @@ fn no_link_and_no_rename_takes_the_place_of_a_directory_that_is_to_come() {
         with_two(&mut sftp, "rename", "empty", "a/d").code(),
         code::OK
     );
-    // Both are there, and the rule holds.
+    // Both exist, and the rule applies.
     assert_eq!(sftp.mkdir("a/b"), code::OK);
     sftp.put("a/b/new", b"content");
     assert_eq!(sftp.remove("a/b/new"), code::PERMISSION_DENIED);
@@ -76,7 +76,7 @@ fn the_operator_is_warned_of_a_link_that_is_there_already() {
         "{warned}"
     );
     assert_eq!(warned.lines().count(), 1, "{warned}");
-    // A set without permissions has nothing to say.
+    // An empty set of permissions makes no difference.
     let set = ["user", "set", USER, "--max-sessions", "3"];
     assert_eq!(server.admin(&set, "").ok().err(), "");
 }
@@ -109,7 +109,7 @@ fn realpath_tells_no_target_that_may_not_be_read() {
         ("up", "/up"),
         ("dangling", "/dangling"),
         ("loop", "/loop"),
-        // Without links, all is as always.
+        // Without links, nothing changes.
         ("dir/deep/../file", "/dir/file"),
         ("dir/new", "/dir/new"),
         (".", "/"),
@@ -154,13 +154,13 @@ fn realpath_follows_the_links_that_may_be_read_and_no_others() {
     }
     let (server, connection) = permitted(&["full"]);
     lay_out(server.home(), &LINKS);
-    // As the kernel follows them.
+    // The kernel follows them in this way.
     let everywhere = told(&mut connection.sftp());
     assert_eq!(everywhere[0], Ok(b"/dir".to_vec()));
     permit(&server, &["full", "/in=upload-only"]);
     let mut sftp = Connection::logged_in(&server).sftp();
     assert_eq!(told(&mut sftp), everywhere);
-    // The second link lies where nothing may be listed.
+    // The second link is in a directory that may not be listed.
     for path in ["/to-l", "/in/l", "/in/l/new"] {
         assert_eq!(sftp.realpath(path), path.as_bytes());
     }

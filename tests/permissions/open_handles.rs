@@ -1,4 +1,4 @@
-//! An account that is changed while its session is open: what is open feels it, too.
+//! An account changes while its session is open: open handles follow the change.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::common::session::Entrance;
 
-/// A session in this process, on a home on the disk.
+/// A session in this process, with a home on the disk.
 struct Scene {
     _folder: TempDir,
     session: Arc<Session>,
@@ -183,7 +183,7 @@ async fn rules_for_a_directory_that_come_later_hold_for_what_was_opened_through_
         lacks(Permission::Download)
     );
     assert_eq!(vfs.read(&mut other, 0, 6, &mut out), Ok(6));
-    // A link that leads elsewhere by now is no way to what was opened through it.
+    // A link that now leads elsewhere gives no access to the file that was opened through it.
     fs::remove_file(scene.home().join("link")).unwrap();
     symlink("free/file", scene.home().join("link")).unwrap();
     assert_eq!(

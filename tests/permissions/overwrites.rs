@@ -1,4 +1,4 @@
-//! A safe overwrite makes the new file the session's own, and never the old one.
+//! A safe overwrite gives the session ownership of the new file, never of the old one.
 
 use super::*;
 use crate::common::wire::{code, flag};
@@ -38,13 +38,13 @@ fn an_overwrite_that_fails_gives_no_right_to_the_old_file() {
     let before = snapshot(server.home());
     refuse(&mut sftp);
     assert_eq!(snapshot(server.home()), before);
-    // What it has uploaded, it may look at and date.
+    // The session may stat its upload and set its times.
     assert_eq!(sftp.stat("theirs").attrs().size, Some(5));
     assert_eq!(sftp.setstat("theirs", &times(7)), code::OK);
     assert_ne!(sftp.close(&file), code::OK);
     assert_eq!(fs::read(server.at_home("theirs")).unwrap(), b"secret");
     refuse(&mut sftp);
-    // One that does not fail makes the new file its own.
+    // If the overwrite succeeds, the new file belongs to the session.
     let file = sftp.opened("theirs", flag::WRITE | flag::CREAT | flag::TRUNC);
     assert_eq!(sftp.write(&file, 0, b"new"), code::OK);
     let renamed = with_two(&mut sftp, "rename", "theirs", "mine");

@@ -1,4 +1,4 @@
-//! Two sessions of one account: one swaps a link while the other uses it.
+//! Two sessions of one account: one replaces a link while the other uses it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::common::wire::{code, flag};
 
-/// How long each race is run.
+/// The duration of each race.
 const RACE: Duration = Duration::from_secs(3);
 
-/// The race is over as soon as this is dropped, also by a test that fails.
+/// Ends the race when it is dropped, also when the test fails.
 struct Ending<'a>(&'a AtomicBool);
 
 impl Drop for Ending<'_> {
@@ -62,7 +62,7 @@ fn a_link_that_is_swapped_during_use_gets_round_nothing() {
     assert_eq!(names("in"), ["file"]);
 }
 
-/// `d` is a link now to one directory, now to another; `f` the same to files.
+/// Keeps replacing the links: `d` leads to one of two directories, `f` to one of two files.
 fn swap(server: &TestServer, over: &AtomicBool) -> u32 {
     let connection = Connection::logged_in(server);
     let mut sftp = connection.sftp();
@@ -113,8 +113,8 @@ fn write(server: &TestServer, _: &AtomicBool) -> u32 {
             if let Reply::Handle { handle, .. } = sftp.open(path, flag::WRITE, &Attrs::default()) {
                 match sftp.write(&handle, 0, b"FREE") {
                     code::OK => count += 1,
-                    // The change of the account is taken up now, so the server looks again where the path
-                    // leads, and that is elsewhere by now.
+                    // The server has applied the change of the account, so it resolves the path again, and
+                    // the link now leads elsewhere.
                     code::PERMISSION_DENIED => {}
                     other => panic!("{other}"),
                 }

@@ -1,5 +1,5 @@
-//! Real clients at the limit: what a person sees, that nothing stored is lost, and how much space
-//! each is told of.
+//! Real clients at the limit: the messages that users see, that stored data stays, and the space that
+//! each client reports.
 
 use std::fs;
 use std::process::Command;
@@ -14,13 +14,13 @@ use crate::common::{
 };
 use crate::quota::scene::{LIMIT, Scene, below};
 
-/// A client's file that is larger than the quota, and one that takes half of it.
+/// Creates a file larger than the quota, and one of half its size.
 fn client_files(scene: &Scene) {
     random_file(&scene.server.local("big"), LIMIT * 3, 1);
     random_file(&scene.server.local("half"), LIMIT / 2, 2);
 }
 
-/// What was stored of the big file is its beginning, and no more than there was room for.
+/// Expects that the stored part of the big file is its beginning and fits the quota; returns its size.
 #[track_caller]
 fn assert_stored_beginning(scene: &Scene, name: &str) -> u64 {
     let stored = fs::read(scene.at_home(name)).unwrap_or_default();
@@ -30,7 +30,7 @@ fn assert_stored_beginning(scene: &Scene, name: &str) -> u64 {
     stored.len() as u64
 }
 
-/// Lines of a client's stderr that tell of the quota.
+/// Returns the lines of a client's stderr about the quota.
 fn told(output: &Output) -> Vec<String> {
     let text = output.err();
     let lines = text.lines().filter(|line| line.contains("Quota exceeded"));
@@ -60,7 +60,7 @@ fn openssh_shows_one_line_keeps_what_was_stored_and_resumes() {
     assert_same(&server.local("half"), &scene.at_home("half"));
     scene.assert_exact_soon(&mut scene.log_in());
 
-    // Over an older file: that is overwritten in place, as far as there is room.
+    // An existing file is overwritten in place, as far as there is room.
     run(
         server.scp().arg("big").arg(format!("{HOST}:other")),
         TRANSFER,
@@ -69,7 +69,7 @@ fn openssh_shows_one_line_keeps_what_was_stored_and_resumes() {
     assert!(below(&scene.at_home("")).bytes <= LIMIT);
     scene.assert_exact_soon(&mut scene.log_in());
 
-    // Once there is room the upload goes on where it stopped.
+    // Once there is room, the upload resumes where it stopped.
     sftp("rm half\n-rm other\n").ok();
     let mut s = scene.log_in();
     scene.assert_exact_soon(&mut s);
@@ -117,7 +117,7 @@ fn the_df_of_sftp_shows_the_quota() {
         let fields: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         fields
     };
-    // Size, used, available, for root, and the part in use.
+    // Size, used, available, available for root, and the percentage used.
     assert_eq!(last(sftp("df\n")), ["1024", "512", "512", "512", "50%"]);
     let readable = last(sftp("df -h\n"));
     assert_eq!(readable[0], "1.0MB");
@@ -193,10 +193,10 @@ fn curl_ends_with_the_exit_code_for_a_full_disk() {
     }
     let scene = Scene::with(LIMIT, 1);
     client_files(&scene);
-    // In the middle of the file it knows no more than that it failed.
+    // During a transfer, the client reports only that it failed.
     upload(&scene.server, "big").failed();
     assert_stored_beginning(&scene, "big");
-    // The only name is taken now: the OPEN is refused.
+    // All allowed names are used: OPEN is refused.
     let refused = upload(&scene.server, "half");
     let status = refused.status.code();
     assert_eq!(status, Some(REMOTE_DISK_FULL), "{}", refused.describe());
@@ -211,7 +211,7 @@ fn psftp_shows_the_line_on_its_stderr() {
     }
     let scene = Scene::new();
     client_files(&scene);
-    // It ends with 0 or 1, depending on its version.
+    // The exit status is 0 or 1, depending on the version.
     let login = putty_password(PASSWORD);
     let said = run(&mut psftp(&scene.server, &login, "put big\n"), TRANSFER);
     assert_one_line(&said);
@@ -244,7 +244,7 @@ fn the_df_of_a_mounted_home_shows_the_quota() {
         .map(|figure| figure.parse().unwrap())
         .collect();
     assert_eq!(figures, [LIMIT, LIMIT / 2, LIMIT / 2, 1000, 999]);
-    // What does not fit is an error for the program that writes it, if it asks at the end.
+    // A program gets an error for data that does not fit if it checks at the end.
     let mut cp = Command::new("cp");
     cp.arg(server.local("big")).arg(point.join("big"));
     run(&mut cp, STEP).failed();
@@ -256,7 +256,7 @@ fn the_df_of_a_mounted_home_shows_the_quota() {
 fn a_person_asks_for_the_quota_over_ssh() {
     let scene = Scene::new();
     client_files(&scene);
-    // The first login has the home counted.
+    // The first login counts the home.
     assert_eq!(scene.log_in().mkdir("/d"), crate::common::wire::code::OK);
     let ask = || run_ok(scene.server.ssh().args([HOST, "quota"]), STEP);
     let bar = |text: &str| {
@@ -275,7 +275,7 @@ fn a_person_asks_for_the_quota_over_ssh() {
     assert!(limit(&half), "{}", half.describe());
     assert!(half.out().contains("50"), "{}", half.describe());
     assert!(bar(&half.out()) > before, "{}", half.describe());
-    // Other commands are refused as ever.
+    // Other commands are refused as usual.
     let other = run(scene.server.ssh().args([HOST, "ls"]), STEP).failed();
     assert!(!other.err().is_empty());
 }
@@ -286,7 +286,7 @@ fn an_upload_with_a_gap_is_never_taken_for_whole() {
     let scene = Scene::with(2 * SIZE, 10);
     let server = &scene.server;
     random_file(&server.local("f"), SIZE, 5);
-    // So that many WRITEs are under way while the quota is smaller for a moment.
+    // Many WRITEs are under way while the quota is briefly smaller.
     let slow = ["user", "set", USER, "--upload-rate", "1MiB/s"];
     server.admin(&slow, "").ok();
     let upload = Running::start(&mut server.sftp_batch(&[], "put f\n"));
@@ -303,7 +303,7 @@ fn an_upload_with_a_gap_is_never_taken_for_whole() {
     let whole = fs::read(server.local("f")).unwrap();
     assert!(stored.len() < whole.len(), "{}", output.describe());
     output.failed();
-    // What is there is right, so that it can be gone on with.
+    // The stored part is correct and can be resumed.
     assert!(whole.starts_with(&stored), "{} bytes", stored.len());
     scene.set(&["--upload-rate", "none"]);
     run_ok(&mut server.sftp_batch(&[], "put -a f\n"), TRANSFER);

@@ -1,5 +1,5 @@
-//! A disk that fails in the middle of it (EIO): the client is told, and the figures stay those of
-//! the disk.
+//! A disk that fails during an operation (EIO): the client is told, and the usage stays equal to the
+//! disk.
 
 use crate::common::wire::{self, Attrs, Reply, code, flag};
 use crate::common::{MIB, USER, bytes_of};
@@ -22,7 +22,7 @@ fn a_write_that_fails_is_told_and_only_what_was_stored_counts() {
     let scene = Scene::at(&disk.home(), QUOTA, MAX_FILES);
     let mut s = scene.log_in();
     s.put("/kept", &bytes_of(100_000, 1));
-    // Where the disk is bad: before a write, within it, and at its end.
+    // Where the disk fails: before a write, within it, and at its end.
     for bad in [0, 1, 199_999, 200_000, 200_001, 399_999] {
         disk.fail_writes_from(bad);
         let file = s.opened("/f", NEW | flag::READ);
@@ -38,7 +38,7 @@ fn a_write_that_fails_is_told_and_only_what_was_stored_counts() {
         scene.assert_exact(&mut s);
         let stored = bad as u64;
         assert_eq!(s.used().bytes, 100_000 + stored);
-        // It can be resumed once the disk is well again.
+        // It can be resumed once the disk works again.
         disk.fail(&[]);
         assert_eq!(s.write(&file, 0, &bytes_of(200_000, 2)), code::OK);
         assert!(s.read(&file, 0, 200_000).data() == bytes_of(200_000, 2));
@@ -109,7 +109,7 @@ fn what_fails_on_names_and_sizes_changes_no_figures() {
     scene.assert_exact(&mut s);
 }
 
-/// File systems in a network tell only at the end that they could not keep what was written.
+/// Network file systems may report a failed write only at close or fsync.
 #[test]
 fn what_is_lost_when_a_file_is_closed_or_synced_is_told() {
     let Some(disk) = FaultyDisk::mount() else {
@@ -130,7 +130,7 @@ fn what_is_lost_when_a_file_is_closed_or_synced_is_told() {
             assert_eq!(reply.code(), at_winscp, "{reply:?}");
             assert!(reply.message().contains(words), "{reply:?}");
         }
-        // It is closed all the same, and is no more to be had by its handle.
+        // It is closed nevertheless, and its handle is invalid.
         assert!(
             s.with_string(wire::CLOSE, &file)
                 .message()

@@ -1,5 +1,5 @@
-//! A disk that is full, and one that cannot hold so large a file: told apart from the quota, nothing
-//! is lost, and the figures stay those of the disk.
+//! A full disk, and a disk with a limit of the file size: clients can tell them from the quota, no data
+//! is lost, and the usage stays equal to the disk.
 
 use std::fs;
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::quota::scene::{
 const NO_SPACE_ON_FILESYSTEM: u32 = 14;
 const QUOTA: u64 = 4 * MIB as u64;
 
-/// Writes one piece after the other until one is refused.
+/// Writes one piece after another until one is refused.
 fn write_until_refused(s: &mut Session, file: &[u8], from: u64, piece: usize) -> (u64, Reply) {
     let data = bytes_of(piece, 2);
     let mut offset = from;
@@ -34,7 +34,7 @@ fn a_full_disk_is_told_apart_from_a_full_quota() {
         return;
     };
     let scene = Scene::at(&disk.home(), QUOTA, MAX_FILES);
-    // Pieces that are no whole pages, so that the last one fits in part.
+    // The pieces are not whole pages, so that a part of the last one fits.
     for (client, expected) in [
         ("SSH-2.0-LandfallTest_1.0", code::FAILURE),
         ("SSH-2.0-WinSCP_release_6.5.1", NO_SPACE_ON_FILESYSTEM),
@@ -48,13 +48,13 @@ fn a_full_disk_is_told_apart_from_a_full_quota() {
         assert_eq!(refused.code(), expected, "{client}: {refused:?}");
         assert!(refused.message().contains("No space left"), "{refused:?}");
         assert!(!refused.message().contains("Quota"), "{refused:?}");
-        // What was acknowledged is there, and so are older files.
+        // Acknowledged data is stored, and older files are unchanged.
         let stored = fs::read(scene.at_home("f")).unwrap();
         assert!(stored.len() as u64 >= acknowledged);
         assert!(stored.len() as u64 <= acknowledged + 200_001);
         assert!(stored[..200_001] == bytes_of(200_001, 2));
         assert!(fs::read(scene.at_home("kept")).unwrap() == bytes_of(100_000, 3));
-        // The disk is the tighter of the two now.
+        // The disk now has less room than the quota.
         let space = s.space_available();
         assert_eq!(space.user_total, QUOTA);
         assert!(space.user_free <= space.free, "{space:?}");
@@ -130,7 +130,7 @@ fn a_disk_without_room_for_names_makes_none_and_counts_none() {
     assert_ne!(s.mkdir("/d"), code::OK);
     assert_ne!(s.try_symlink("x", "/l").code(), code::OK);
     assert_eq!(scene.on_disk().files, made);
-    // statvfs tells the tighter of disk and quota: with a tight quota it tells what the ledger has.
+    // statvfs reports the smaller of disk and quota: with a small quota, the value of the quota.
     assert_eq!(s.statvfs()[7], 0, "files available");
     drop(s);
     scene.set(&["--max-files", &(made - 1).to_string()]);
@@ -182,7 +182,7 @@ fn a_disk_that_turns_read_only_changes_no_figures() {
 
 #[test]
 fn a_file_that_the_disk_cannot_hold_counts_nothing_when_it_is_refused() {
-    // Not the quota but the file system says no, to an offset that no file can have.
+    // The file system refuses an offset that no file can have; the quota would allow it.
     let scene = Scene::with(1 << 62, MAX_FILES);
     let mut s = scene.log_in();
     let file = s.opened("/f", NEW);
@@ -196,7 +196,7 @@ fn a_file_that_the_disk_cannot_hold_counts_nothing_when_it_is_refused() {
         assert!(!is_exceeded(&resized), "{resized:?}");
         assert_done(&s.try_resize_open(&file, 5));
     }
-    // How long a file may be is the file system's own matter.
+    // The maximum file size depends on the file system.
     if refused == 0 {
         return skip("the file system here has no limit below 2 EiB");
     }

@@ -1,4 +1,4 @@
-//! Bytes: what makes a file longer counts, what does not make it longer does not.
+//! Bytes: only what makes a file longer counts.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ fn a_write_past_the_end_counts_what_it_adds_and_is_refused_whole() {
         assert_eq!(s.used().bytes, size);
         scene.assert_exact(&mut s);
     }
-    // Up to the last byte of the limit, and not one beyond.
+    // Up to the last byte of the limit, and not one more.
     assert_exceeded(&s.try_write(&file, LIMIT - 9, b"0123456789"));
     assert_eq!(scene.size_of("f"), 1601);
     assert_eq!(s.write(&file, LIMIT - 10, b"0123456789"), code::OK);
@@ -29,7 +29,7 @@ fn a_write_past_the_end_counts_what_it_adds_and_is_refused_whole() {
     scene.assert_exact(&mut s);
     let stored = fs::read(scene.at_home("f")).unwrap();
     assert!(stored.ends_with(b"0123456789"), "nothing of it was written");
-    // At the limit everything that adds nothing goes on.
+    // At the limit, operations that add nothing still work.
     assert_eq!(s.write(&file, LIMIT, b""), code::OK);
     assert_eq!(s.write(&file, LIMIT - 6, b"abcdef"), code::OK);
     assert_eq!(s.close(&file), code::FAILURE);
@@ -50,7 +50,7 @@ fn a_sparse_write_counts_the_gap() {
     assert_eq!(scene.size_of("other"), 0);
     assert_eq!(s.write(&other, 548_572, b"x"), code::OK);
     assert_eq!(s.used().bytes, LIMIT);
-    // What fills the gap is no growth.
+    // Filling a gap adds nothing.
     assert_eq!(s.write(&file, 0, &bytes_of(200_000, 2)), code::OK);
     assert_eq!(s.used().bytes, LIMIT);
     scene.assert_exact(&mut s);
@@ -68,7 +68,7 @@ fn a_write_inside_the_file_and_an_overwrite_add_nothing() {
         assert_eq!(s.used().bytes, LIMIT);
     }
     assert_eq!(s.close(&file), code::OK);
-    // The whole file anew, in place and after TRUNC, though there is no room for a second one.
+    // The whole file is rewritten, in place and after TRUNC, though there is no room for a second copy.
     for flags in [flag::WRITE | flag::CREAT, NEW] {
         let file = s.opened("/f", flags);
         for piece in 0..16 {
@@ -99,7 +99,7 @@ fn a_size_that_is_set_by_name_or_by_handle_counts() {
         assert_eq!(s.used().bytes, size / 2);
         scene.assert_exact(&mut s);
     }
-    // By a link, and of a file that nobody has open.
+    // Through a link, and for a file that nobody has open.
     assert_eq!(s.close(&file), code::OK);
     assert_done(&s.try_symlink("/f", "/link"));
     assert_done(&s.try_resize("/link", 12_345));
@@ -117,7 +117,7 @@ fn a_truncating_open_gives_back_all_that_the_file_had() {
     assert_eq!(s.used().bytes, 0);
     scene.assert_exact(&mut s);
     assert_eq!(s.write(&file, 0, &bytes_of(100_000, 5)), code::OK);
-    // Cut by another handle while this one is open.
+    // Another handle truncates it while this one is open.
     let other = s.opened("/f", flag::WRITE | flag::TRUNC);
     assert_eq!(s.used().bytes, 0);
     assert_eq!(s.write(&file, 100_000, b"x"), code::OK);
@@ -125,7 +125,7 @@ fn a_truncating_open_gives_back_all_that_the_file_had() {
     scene.assert_exact(&mut s);
     assert_eq!(s.close(&other), code::OK);
     assert_eq!(s.close(&file), code::OK);
-    // What is refused before it can cut, cuts nothing.
+    // A refused OPEN truncates nothing.
     let refused = s.open("/f", flag::READ | flag::TRUNC, &sized(0));
     assert_ne!(refused.code(), code::OK);
     assert_eq!(s.used().bytes, 100_001);
@@ -163,18 +163,18 @@ fn a_copy_inside_the_server_counts_and_is_refused_before_it_begins() {
     assert_done(&s.try_copy((&source, 0, 0), (&target, 0)));
     assert_eq!(s.used().bytes, 800_000);
     scene.assert_exact(&mut s);
-    // Onto what is there: no growth. Behind it: more than there is room for.
+    // Over existing data: no growth. Beyond it: more than fits.
     assert_done(&s.try_copy((&source, 5, 399_000), (&target, 0)));
     assert_exceeded(&s.try_copy((&source, 0, 0), (&target, 300_000)));
     assert_exceeded(&s.try_copy((&source, 0, 0), (&target, 400_000)));
     assert_eq!(scene.size_of("target"), 400_000);
     scene.assert_exact(&mut s);
-    // To the last byte.
+    // Up to the last byte.
     assert_done(&s.try_copy((&source, 0, LIMIT - 800_000), (&target, 400_000)));
     assert_eq!(s.used().bytes, LIMIT);
     assert_exceeded(&s.try_copy((&source, 0, 1), (&target, LIMIT - 400_000)));
     scene.assert_exact(&mut s);
-    // To a file that is open to append, and into the file itself.
+    // To a file that is open for appending, and within one file.
     assert_done(&s.try_resize("/target", 300_000));
     let log = s.opened("/target", flag::APPEND);
     assert_done(&s.try_copy((&source, 0, 100_000), (&log, 0)));
@@ -196,7 +196,7 @@ fn an_open_that_announces_what_cannot_fit_is_refused_with_the_old_file_untouched
     let old = bytes_of(300_000, 9);
     s.put("/old", &old);
     let before = scene.on_disk();
-    // 248,576 bytes are left; what the old file has would be given back.
+    // 248,576 bytes are left; the old content would be freed.
     let left = LIMIT - 800_000;
     for (path, flags, size) in [
         ("/old", NEW, left + 300_001),
@@ -211,7 +211,7 @@ fn an_open_that_announces_what_cannot_fit_is_refused_with_the_old_file_untouched
     }
     assert!(fs::read(scene.at_home("old")).unwrap() == old);
     assert!(!scene.at_home("new").exists());
-    // What fits to the last byte is opened, and the announcement itself counts nothing.
+    // A size that fits exactly is accepted, and announcing it counts nothing.
     let file = s.open("/new", NEW, &sized(left)).handle();
     assert_eq!(s.used().bytes, 800_000);
     assert_eq!(s.close(&file), code::OK);
@@ -235,7 +235,7 @@ fn a_resume_that_announces_what_cannot_fit_is_refused_and_keeps_what_was_stored(
     scene.assert_exact(&mut s);
 }
 
-/// What a person does at the limit: the upload stops, something else is removed, it is resumed.
+/// A user at the limit removes another file and resumes the upload.
 #[test]
 fn an_upload_that_was_refused_goes_on_once_there_is_room() {
     let scene = Scene::new();
@@ -298,7 +298,7 @@ fn a_copied_file_counts_and_one_that_does_not_fit_is_not_begun() {
     );
 }
 
-/// A client that asks on before it hears of a refusal goes by what it hears last.
+/// A client that sends more requests before it reads the refusal believes the last reply.
 #[test]
 fn close_tells_of_what_is_missing_in_the_middle() {
     let scene = Scene::with(1000, 10);
@@ -326,11 +326,11 @@ fn close_tells_of_what_is_missing_in_the_middle() {
     assert_eq!(code, code::FAILURE);
     assert!(message.starts_with("Quota exceeded"), "{message}");
     assert!(message.ends_with("; a part of the file is missing"));
-    // It is closed all the same, and ends where a resume must go on.
+    // It is closed nevertheless, and its size is where a resume must continue.
     assert_eq!(s.close(&file), code::FAILURE);
     assert_eq!(scene.size_of("f"), 1000);
     scene.assert_exact(&mut s);
-    // What was there before stays.
+    // Existing data stays.
     let file = s.opened("/g", NEW);
     assert_eq!(s.write(&file, 4900, &piece(3)), code::OK);
     assert_eq!(s.close(&file), code::OK);
@@ -344,7 +344,7 @@ fn close_tells_of_what_is_missing_in_the_middle() {
     assert_eq!(s.remove("/g"), code::OK);
     assert_eq!(s.remove("/f"), code::OK);
 
-    // Who writes it after all is told that all is well.
+    // A client that writes the missing data later gets no error.
     let file = refused(&mut s, "/g");
     assert_eq!(s.write(&file, 1000, &piece(1)), code::OK);
     assert_eq!(s.close(&file), code::OK);
@@ -364,24 +364,24 @@ fn close_is_well_once_all_that_was_refused_is_repeated_or_cut_off() {
         scene.set_limits(100_000, 10);
         file
     };
-    // In parts, and in any order.
+    // In parts, in any order.
     let file = refused(&mut s, NEW);
     for (offset, length) in [(3000, 1500), (1500, 500), (1000, 500)] {
         assert_eq!(s.write(&file, offset, &bytes_of(length, 1)), code::OK);
     }
     assert_eq!(s.close(&file), code::OK);
     assert_eq!(s.remove("/f"), code::OK);
-    // One of the two is not enough.
+    // One of the two parts is not enough.
     let file = refused(&mut s, NEW);
     assert_eq!(s.write(&file, 1000, &bytes_of(1000, 1)), code::OK);
     assert_eq!(s.close(&file), code::FAILURE);
     assert_eq!(s.remove("/f"), code::OK);
-    // What the client cuts off is not missed.
+    // Data that the client truncates is not missing.
     let file = refused(&mut s, NEW);
     assert_eq!(s.fsetstat(&file, &sized(1000)), code::OK);
     assert_eq!(s.close(&file), code::OK);
     assert_eq!(s.remove("/f"), code::OK);
-    // What is appended goes by the offsets that the client gives.
+    // For appended data, the client's offsets count.
     let append = flag::WRITE | flag::CREAT | flag::APPEND;
     let file = refused(&mut s, append);
     assert_eq!(s.write(&file, 3000, &bytes_of(1000, 1)), code::OK);
@@ -395,7 +395,7 @@ fn close_is_well_once_all_that_was_refused_is_repeated_or_cut_off() {
     scene.assert_exact(&mut s);
 }
 
-/// Each of two handles has a gap of its own, and the one that is closed last has the later one.
+/// Two handles each have a gap; the later gap belongs to the handle that is closed last.
 #[test]
 fn what_one_handle_has_cut_no_other_makes_longer() {
     let scene = Scene::with(1000, 10);

@@ -1,4 +1,4 @@
-//! Targets of symbolic links are bytes that an account puts on the disk: they count.
+//! The target of a symbolic link uses disk space, so it counts.
 
 use crate::common::USER;
 use crate::common::wire::code;
@@ -35,14 +35,14 @@ fn targets_of_links_fill_a_quota_of_bytes_and_no_more_than_that() {
     scene.assert_exact(&mut s);
     let free = s.space_available().user_free;
     assert_eq!(free, LIMIT - all.bytes);
-    // A file has what is left, and not a byte more.
+    // The file may use the rest, and not one byte more.
     let file = s.opened("/f", NEW);
     assert_exceeded(&s.try_write(&file, free, b"x"));
     assert_done(&s.try_write(&file, free - 1, b"x"));
-    // CLOSE says that a WRITE was refused.
+    // CLOSE reports that a WRITE was refused.
     assert_eq!(s.close(&file), code::FAILURE);
     assert_eq!(s.remove("/f"), code::OK);
-    // Each way in which a link goes gives back what it had; a second name of one had nothing.
+    // Each way to remove a link frees its bytes; a second name of a link had none.
     assert_done(&s.try_hardlink("/l0", "/h"));
     assert_eq!(s.used().bytes, all.bytes);
     assert_eq!(s.remove("/l0"), code::OK);

@@ -1,4 +1,4 @@
-//! Random requests, many ahead, whatever becomes of them: also when the server dies under them.
+//! Random requests, many at a time, whether they succeed or not; the server may be killed meanwhile.
 
 use crate::common::STEP;
 use crate::common::files::{Random, bytes_of};
@@ -6,13 +6,13 @@ use crate::common::raw::Ended;
 use crate::common::wire::{self, Attrs, Body, Reply, flag};
 use crate::quota::scene::{Session, sized};
 
-/// Few, so that sessions meet, and that names are files, directories and links in turn.
+/// Few names, so that sessions conflict, and that a name is a file, a directory or a link in turn.
 const NAMES: [&str; 10] = [
     "/a", "/b", "/c", "/d", "/d/a", "/d/b", "/e", "/e/a", "/e/b", "/d/e",
 ];
 const MOST_OPEN: usize = 8;
 
-/// Where the random numbers begin: another time each time, unless SEED says where.
+/// Returns the seed of the random numbers: SEED, or a new one each time.
 pub fn seed() -> u64 {
     let given = std::env::var("SEED").ok();
     given.map_or_else(
@@ -29,7 +29,7 @@ pub struct Load {
     pub session: Session,
     random: Random,
     handles: Vec<Vec<u8>>,
-    /// No size or offset is much larger.
+    /// The maximum size or offset, roughly.
     largest: u64,
 }
 
@@ -43,7 +43,7 @@ impl Load {
         }
     }
 
-    /// Sends some requests ahead, then takes the replies; false if the server is gone.
+    /// Sends some requests, then receives the replies; returns false if the server is gone.
     pub fn burst(&mut self) -> bool {
         let count = 1 + self.random.below(32);
         for _ in 0..count {
@@ -106,7 +106,7 @@ impl Load {
 
     fn open(&mut self) -> Body {
         let name = self.name();
-        // Half of them make the file; the other flags come as they come.
+        // Half of the requests create the file; the other flags are random.
         let make = flag::CREAT * self.random.below(2) as u32;
         let flags = make | (self.random.below(64) as u32 & !flag::EXCL);
         let attrs = match self.random.below(4) {

@@ -1,4 +1,4 @@
-//! What each client is told at the limit, so that a person at any of them knows why.
+//! The message that each client gets at the limit, so that its user knows the reason.
 
 use crate::common::bytes_of;
 use crate::common::raw::InFlight;
@@ -7,7 +7,7 @@ use crate::quota::scene::{LIMIT, NEW, Scene, Session, sized};
 
 const QUOTA_EXCEEDED: u32 = 15;
 
-/// Identification, the code for a full quota, and whether a line on stderr tells of it.
+/// Client version, the status code for an exceeded quota, and whether a line on stderr explains it.
 const CLIENTS: &[(&str, u32, bool)] = &[
     ("SSH-2.0-WinSCP_release_6.5.1", QUOTA_EXCEEDED, false),
     ("SSH-2.0-libssh2_1.10.0", QUOTA_EXCEEDED, false),
@@ -31,7 +31,7 @@ fn assert_told(reply: &Reply, code: u32, words: &[&str]) {
     assert!(reply.message().starts_with("Quota exceeded"), "{reply:?}");
 }
 
-/// What came on stderr until now. Replies and stderr are in order on the channel.
+/// Returns the new lines on stderr. Replies and stderr are in order on the channel.
 fn stderr_lines(s: &mut Session) -> Vec<String> {
     s.assert_alive();
     let lines = String::from_utf8(std::mem::take(&mut s.stderr)).unwrap();
@@ -47,7 +47,7 @@ fn each_client_is_told_in_its_own_way() {
     for &(client, code, on_stderr) in CLIENTS {
         let mut s = scene.log_in_as(client);
         let figures = ["768.0 KiB", "1.0 MiB"];
-        // In the middle of an upload, with many WRITEs behind the first that does not fit.
+        // During an upload, with many WRITEs after the first one that does not fit.
         let file = s.opened("/f", NEW);
         let mut in_flight = InFlight::default();
         for number in 0..32 {
@@ -64,7 +64,7 @@ fn each_client_is_told_in_its_own_way() {
             assert!(line.starts_with("landfall: Quota exceeded: "), "{line}");
             assert!(figures.iter().all(|word| line.contains(word)), "{line}");
         }
-        // By size, when it is announced, and for one name too many.
+        // Through a size, an announced size, and one name too many.
         assert_told(&s.try_resize("/f", LIMIT), code, &figures);
         assert_told(&s.open("/f", NEW, &sized(LIMIT)), code, &figures);
         assert_told(&s.try_mkdir("/d"), code, &["2 of 2", "files"]);
@@ -96,7 +96,7 @@ fn each_upload_that_is_refused_is_told_of_anew() {
     }
 }
 
-/// statvfs and space-available, whichever a client asks for.
+/// statvfs and space-available agree.
 #[test]
 fn the_space_that_is_told_is_the_tighter_of_quota_and_disk() {
     let limit = 3 * LIMIT + 77;
@@ -130,7 +130,7 @@ fn the_space_that_is_told_is_the_tighter_of_quota_and_disk() {
         assert_eq!((blocks, bavail), (limit / bsize, left / bsize));
         assert!(limit - blocks * bsize < bsize && bsize <= 4096, "{bsize}");
         assert_eq!((files, favail), (10, 8));
-        // By the path of a file, and by a handle.
+        // By path and by handle.
         let file = s.opened("/d/f", crate::common::wire::flag::READ);
         let by_handle = s
             .extended("fstatvfs@openssh.com", |body| body.string(&file))

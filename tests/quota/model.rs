@@ -1,5 +1,4 @@
-//! What a home must look like after a request, and whether the quota is in the way of it: a plain
-//! model, without a disk.
+//! A plain model, without a disk, of a home after each request, and of what the quota refuses.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
@@ -44,9 +43,9 @@ pub struct Open {
     reads: bool,
     writes: bool,
     appends: bool,
-    /// It was to replace a file, and could not: its CLOSE says so.
+    /// It was to replace a file and could not; CLOSE reports it.
     pub failed: bool,
-    /// What was refused and not written since, as the client counts; and the end of what was written since.
+    /// Refused ranges that were not written later, as the client counts, and the end of the later writes.
     refused: Vec<Range<u64>>,
     written_to: u64,
     /// Its size when it was opened.
@@ -68,14 +67,14 @@ pub struct Model {
     pub open: BTreeMap<u64, Open>,
     next: Id,
     pub limits: Use,
-    /// Are files overwritten safely?
+    /// Whether files are overwritten safely.
     pub safe: bool,
     pub pending: Vec<Pending>,
     /// How many of them have replaced a file, and how many have not.
     pub ended: [u64; 2],
 }
 
-/// Where a path leads: a directory, a name in it, and what has that name.
+/// What a path resolves to: a directory, a name in it, and the inode of that name.
 pub struct Place {
     pub directory: Id,
     pub name: String,
@@ -118,8 +117,7 @@ impl Model {
             .map_or(0, |open| self.length(open.inode))
     }
 
-    /// Carries out what can be carried out for a session. `file` is the number of a file that it
-    /// opens.
+    /// Applies a request of a session, as far as possible. `file` is the number of a file that it opens.
     pub fn apply(&mut self, op: &Op, session: usize, file: u64) -> Outcome {
         if self.remove_spoilt(op, session) {
             return Done;
@@ -204,7 +202,7 @@ impl Model {
         }
     }
 
-    /// `None`: it leads nowhere.
+    /// Returns `None` if it cannot be resolved.
     fn resolve(&self, path: &str, follow: bool) -> Option<Place> {
         let split = |path: &str| -> Vec<String> {
             let names = path.split('/').filter(|name| !name.is_empty());
@@ -324,7 +322,7 @@ impl Model {
         }
     }
 
-    /// Who resumes goes by the size.
+    /// A client that resumes reads the size.
     pub fn cut_gap(&mut self, file: u64) {
         if let Some(open) = self.open.get(&file).cloned()
             && let Some(first) = open.refused.iter().map(|range| range.start).min()
@@ -383,7 +381,7 @@ impl Model {
         self.resize(open.inode, self.length(open.inode).max(end))
     }
 
-    /// A file that is open gets another size.
+    /// Changes the size of an open file.
     fn resize_open(&mut self, file: u64, size: u64) -> Outcome {
         let Some(open) = self.open.get(&file).cloned().filter(|open| open.writes) else {
             return Failed;
@@ -423,7 +421,7 @@ impl Model {
         }
         let there = self.length(source.inode).saturating_sub(from.1);
         let count = if from.2 == 0 { there } else { from.2 };
-        // The test asks for no range that is not there, and for none within one file.
+        // The test never copies beyond the end of a file or within one file.
         assert!(count <= there && source.inode != target.inode);
         self.put(&target, self.start(&target, to.1), count)
     }
@@ -517,7 +515,7 @@ impl Model {
         Done
     }
 
-    /// Is this directory that one, or below it?
+    /// Returns whether `directory` is `outer` or below it.
     fn is_within(&self, directory: Id, outer: Id) -> bool {
         match &self.inodes[&outer].kind {
             _ if directory == outer => true,
@@ -526,7 +524,7 @@ impl Model {
         }
     }
 
-    /// Are these two open files of different inodes?
+    /// Returns whether the two open files have different inodes.
     pub fn may_copy(&self, from: u64, to: u64) -> bool {
         let inode = |file| self.open.get(&file).map(|open| open.inode);
         inode(from).is_some() && inode(to).is_some() && inode(from) != inode(to)

@@ -1,5 +1,5 @@
-//! Names: an inode counts once however many it has, and until the last handle is closed; and every
-//! name counts toward the limit of files.
+//! Names: an inode counts once, however many names it has, until the last handle is closed; every name
+//! counts toward the limit of files.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn a_rename_over_an_existing_file_gives_back_what_that_had() {
             files: 2,
         };
         assert_eq!(s.used(), two);
-        // RENAME does not replace, and nothing changes.
+        // RENAME does not replace a file, and nothing changes.
         assert_eq!(s.rename("/new", "/old"), code::FAILURE);
         assert_eq!(s.used(), two);
         let held = by_handle.then(|| s.opened("/old", flag::READ));
@@ -60,12 +60,12 @@ fn a_rename_moves_and_adds_nothing_even_at_the_limits() {
     assert_eq!(s.rename("/d", "/moved"), code::OK);
     assert_eq!(s.posix_rename("/moved/a", "/b"), code::OK);
     assert_eq!(s.rename("/link", "/l"), code::OK);
-    // Onto another name of the same file, and onto itself: both stay.
+    // To another name of the same file, and to itself: both names stay.
     assert_eq!(s.posix_rename("/b", "/also a"), code::OK);
     assert_eq!(s.posix_rename("/b", "/b"), code::OK);
     assert_eq!(s.used(), full);
     scene.assert_exact(&mut s);
-    // A link, and an empty directory, are replaced.
+    // A link and an empty directory can be replaced.
     assert_eq!(s.posix_rename("/also a", "/l"), code::OK);
     assert_eq!(s.posix_rename("/moved", "/empty"), code::OK);
     let less = Use {
@@ -91,13 +91,13 @@ fn a_file_with_two_names_counts_once_until_the_last_is_removed() {
     scene.assert_exact(&mut s);
     assert_eq!(s.remove("/one"), code::OK);
     assert_eq!(s.used(), figures(2));
-    // What is written by one name is counted once for all.
+    // Data that is written through one name counts once.
     let file = s.opened("/two", flag::WRITE);
     assert_eq!(s.write(&file, 700_000, &[1; 100]), code::OK);
     assert_eq!(s.close(&file), code::OK);
     assert_eq!(s.used().bytes, 700_100);
     scene.assert_exact(&mut s);
-    // Replaced under one of its names it lives on under the other.
+    // A file that is replaced under one of its names stays under the other.
     s.put("/small", b"small");
     assert_eq!(s.posix_rename("/small", "/two"), code::OK);
     assert_eq!(s.used().bytes, 700_105);
@@ -117,7 +117,7 @@ fn a_file_that_was_removed_while_open_counts_until_it_is_closed() {
     let held = |bytes| Use { bytes, files: 1 };
     assert_eq!(s.used(), held(200_000));
     scene.assert_exact(&mut s);
-    // It still grows and shrinks, within the limit.
+    // It can still grow and shrink within the limit.
     assert_eq!(s.write(&file, 200_000, &bytes_of(100_000, 6)), code::OK);
     assert_eq!(s.used(), held(300_000));
     assert_exceeded(&s.try_write(&file, LIMIT, b"x"));
@@ -151,7 +151,7 @@ fn a_file_that_was_renamed_while_open_is_the_same_file() {
     assert_eq!(s.write(&file, 100_000, &[4; 20]), code::OK);
     assert_eq!(scene.size_of("d/after"), 100_020);
     scene.assert_exact(&mut s);
-    // Another file under the old name is another file.
+    // A new file with the old name is a different file.
     other.put("/before", &[5; 7]);
     assert_eq!(s.used().bytes, 100_027);
     assert_eq!(other.remove("/d/after"), code::OK);
@@ -189,11 +189,11 @@ fn at_the_limit_of_files_nothing_is_made_until_something_is_removed() {
         assert_eq!(s.used(), full);
         scene.assert_exact(&mut s);
         assert!(fs::symlink_metadata(scene.at_home("new")).is_err());
-        // An existing file is opened, replaced and written all the same.
+        // An existing file can still be opened, replaced and written.
         s.put("/file", b"FILE");
         assert_eq!(s.mkdir("/folder"), code::FAILURE);
     }
-    // Each kind makes room for each other.
+    // Removing any type makes room for any other.
     assert_eq!(s.remove("/folder/name"), code::OK);
     assert_eq!(s.used().files, 3);
     s.put("/new", b"new");

@@ -1,4 +1,4 @@
-//! What the operator sets, sees and counts anew.
+//! What the operator sets, sees and recounts.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,7 +11,7 @@ use crate::common::wire::{code, flag};
 use crate::common::{STEP, USER, bytes_of, wait_until};
 use crate::quota::scene::{LIMIT, NEW, Scene, Use, assert_done, assert_exceeded, below};
 
-/// What only these tests ask.
+/// Requests of these tests only.
 impl Scene {
     #[track_caller]
     fn json(&self, args: &[&str]) -> Value {
@@ -19,7 +19,7 @@ impl Scene {
         serde_json::from_str(&said.out()).unwrap()
     }
 
-    /// The one account in a list.
+    /// The only account in a list.
     #[track_caller]
     fn listed(&self, args: &[&str]) -> Value {
         let all = self.json(args);
@@ -125,7 +125,7 @@ fn the_operator_sees_what_is_used_after_the_last_session_and_after_the_server() 
     assert!(scene.server.stop().unwrap().success());
     assert_eq!(scene.shown(), Some(used));
     assert_eq!(below(&scene.at_home("")), used);
-    // The next server begins where the last one ended.
+    // The next server starts from the same figures.
     scene.server.serve();
     let mut s = scene.log_in();
     assert_eq!(s.used(), used);
@@ -191,7 +191,7 @@ fn files_that_the_operator_puts_there_by_hand_are_found_by_a_recount() {
         assert_eq!(s.used(), expected);
         let file = s.opened("/uploaded", flag::WRITE);
         assert_exceeded(&s.try_write(&file, 748_570, b"1234567"));
-        // Nothing of it is held when it is removed.
+        // None of its files are open when it is removed.
         drop(s);
         let mut s = scene.log_in();
         assert_eq!(s.remove("/by hand/f"), code::OK);
@@ -242,7 +242,7 @@ fn a_recount_while_sessions_go_on_is_exact_and_finds_what_was_put_there() {
         stop.store(true, Ordering::Relaxed);
         assert_eq!(counted, [true; 5]);
     });
-    // What was put there by hand may lie above the limits; free space cannot tell how far.
+    // Data that the operator has added may exceed the limits; the free space cannot show by how much.
     scene.set_limits(2 * LIMIT, 1000);
     drop(scene.log_in());
     scene.assert_exact_soon(&mut s);

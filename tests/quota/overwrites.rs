@@ -1,16 +1,16 @@
-//! The model's safe overwrites: what is hidden, who sees what, and what becomes of it.
+//! Safe overwrites in the model: hidden files, which session sees what, and how each ends.
 
 use super::model::{Id, Kind, Model, Place};
 use super::request::Op;
 use super::request::Outcome::{self, Done};
 use crate::common::wire::flag;
 
-/// What stands behind the name of what has come of a file.
+/// The suffix of a part.
 pub const PART: &str = ".filepart";
-/// How the model calls what the server calls by some random name.
+/// The model's name for a hidden file, whose real name is random.
 const HIDDEN: &str = "hidden ";
 
-/// A file that is to take the place of another one.
+/// A file that is to replace another one.
 pub struct Pending {
     session: usize,
     file: u64,
@@ -40,7 +40,7 @@ impl Pending {
 }
 
 impl Model {
-    /// A session begins to overwrite a file; gives the new one.
+    /// A session starts to overwrite a file; returns the new one.
     pub fn begin(&mut self, place: Place, old: Id, (session, file): (usize, u64)) -> Id {
         let directory = place.directory;
         let name = format!("{HIDDEN}{}", self.next_id());
@@ -63,7 +63,7 @@ impl Model {
         new
     }
 
-    /// What a session sees of a file.
+    /// Returns the version of a file that a session sees.
     pub fn as_written(&self, id: Id, session: usize) -> Id {
         self.of(id, session).map_or(id, |at| self.pending[at].new)
     }
@@ -73,8 +73,8 @@ impl Model {
         pending.position(|one| one.old == id && one.session == session)
     }
 
-    /// Before a verb does something with a file that its session overwrites: false if the new file
-    /// cannot take its name.
+    /// Prepares for a request on a file that its session overwrites; returns false if the new file cannot
+    /// take its name.
     pub fn finish_early(&mut self, op: &Op, session: usize) -> bool {
         let paths: &[(&str, bool)] = match op {
             Op::Open { flags, .. }
@@ -95,13 +95,13 @@ impl Model {
                 let (file, spoilt) = (self.pending[at].file, self.pending[at].spoilt);
                 let replaced = self.end(file, true);
                 self.open.get_mut(&file).unwrap().failed = !replaced;
-                // Who spoilt it knows.
+                // The client that spoiled it knows.
                 replaced || spoilt
             })
         })
     }
 
-    /// After a failure to overwrite a file, its session removes the new one.
+    /// Removes the new file of a session whose overwrite has failed.
     pub fn remove_spoilt(&mut self, op: &Op, session: usize) -> bool {
         let Op::Remove(path) = op else { return false };
         let found = self.find(path, false);
@@ -117,7 +117,7 @@ impl Model {
         true
     }
 
-    /// What should have changed bytes and did not spoils the new file.
+    /// A refused change of content spoils the new file.
     pub fn spoil(&mut self, op: &Op, session: usize, outcome: Outcome) {
         if outcome == Done {
             return;
@@ -138,8 +138,7 @@ impl Model {
         }
     }
 
-    /// A handle that overwrites ends, or its overwrite does before; is it true that nothing is
-    /// wrong with it?
+    /// An overwrite ends, by closing its handle or before; returns whether the new file is complete.
     pub fn end(&mut self, file: u64, closed: bool) -> bool {
         let Some(at) = self.pending.iter().position(|one| one.file == file) else {
             return true;
@@ -181,7 +180,7 @@ impl Model {
         }
     }
 
-    /// A session has ended with this file open.
+    /// A session ends while this file is open.
     pub fn cut(&mut self, file: u64) {
         self.cut_gap(file);
         self.end(file, false);

@@ -1,6 +1,6 @@
-//! The requests of the model test, and what can become of them.
+//! The requests of the model test, and their outcomes.
 
-/// A request. Files that are open are told apart by numbers of the test's own.
+/// A request. The test numbers the open files.
 #[derive(Debug, Clone)]
 pub enum Op {
     Open {
@@ -49,12 +49,12 @@ pub enum Op {
     },
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// It would be done but for the quota.
+    /// Only the quota prevents it.
     Exceeded,
-    /// It cannot be, whatever the quota.
+    /// It is impossible, whatever the quota.
     Failed,
 }

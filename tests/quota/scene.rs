@@ -1,4 +1,4 @@
-//! An account with limits, what the server says it uses, and what the disk says.
+//! An account with limits, its usage as the server reports it, and its usage on the disk.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,14 +14,14 @@ use crate::common::raw::RawSftp;
 use crate::common::wire::{self, Attrs, Fields, Reply, code, flag};
 use crate::common::{STEP, TestServer, USER, wait_until};
 
-/// Bytes that an account may use here, unless a test says otherwise.
+/// The bytes that an account may use here, unless a test says otherwise.
 pub const LIMIT: u64 = 1 << 20;
-/// Names that it may use.
+/// The names that it may use.
 pub const MAX_FILES: u64 = 1000;
-/// How an upload opens its file.
+/// The flags with which an upload opens its file.
 pub const NEW: u32 = flag::WRITE | flag::CREAT | flag::TRUNC;
 
-/// O_PATH in /proc/PID/fdinfo: such a descriptor holds no file open.
+/// O_PATH in /proc/PID/fdinfo: such a descriptor keeps no file open.
 const O_PATH: u32 = 0o10_000_000;
 
 /// Bytes and names.
@@ -42,7 +42,7 @@ impl Add for Use {
     }
 }
 
-/// A server whose one account has limits.
+/// A server with one account that has limits.
 pub struct Scene {
     pub server: TestServer,
     home: PathBuf,
@@ -57,7 +57,7 @@ impl Scene {
         Self::with_settings(&[], bytes, files)
     }
 
-    /// The same with some values of config.toml set.
+    /// The same, with some keys of config.toml set.
     pub fn with_settings(settings: &[(&str, &str)], bytes: u64, files: u64) -> Self {
         let server = TestServer::start_with(settings);
         let home = fs::canonicalize(server.home()).unwrap();
@@ -66,14 +66,14 @@ impl Scene {
         scene
     }
 
-    /// The same with a home somewhere else.
+    /// The same, with a home at another path.
     pub fn at(home: &Path, bytes: u64, files: u64) -> Self {
         let mut scene = Self::with(bytes, files);
         scene.move_to(home);
         scene
     }
 
-    /// From now on the home is somewhere else.
+    /// Moves the home to another path.
     pub fn move_to(&mut self, home: &Path) {
         let given = home.to_str().unwrap();
         self.set(&["--home", given]);
@@ -109,7 +109,7 @@ impl Scene {
         Session { sftp, connection }
     }
 
-    /// A file in the home, as the disk has it.
+    /// Returns the path of a file in the home on the disk.
     pub fn at_home(&self, relative: &str) -> PathBuf {
         self.home.join(relative)
     }
@@ -119,7 +119,7 @@ impl Scene {
         fs::metadata(self.at_home(relative)).unwrap().len()
     }
 
-    /// The paths of all hidden files that safe overwrites make.
+    /// Returns the paths of all hidden files of safe overwrites.
     pub fn hidden_paths(&self) -> Vec<String> {
         fn below(folder: &Path, path: &str) -> Vec<String> {
             let mut hidden = Vec::new();
@@ -138,18 +138,18 @@ impl Scene {
         below(&self.home, "")
     }
 
-    /// What is below the home, and what the server has open without a name.
+    /// Returns the usage below the home, with the files that the server has open but that have no name.
     pub fn on_disk(&self) -> Use {
         below(&self.home) + self.without_names()
     }
 
-    /// Regular files that have no name left, but are open in the server.
+    /// Returns the usage of regular files that have no name but are open in the server.
     fn without_names(&self) -> Use {
         let process = PathBuf::from(format!("/proc/{}", self.server.process_id()));
         let mut seen = HashSet::new();
         let mut total = Use::default();
         for entry in fs::read_dir(process.join("fd")).unwrap().flatten() {
-            // Descriptors come and go meanwhile.
+            // Descriptors are opened and closed meanwhile.
             let Ok(path) = fs::read_link(entry.path()) else {
                 continue;
             };
@@ -168,7 +168,7 @@ impl Scene {
         total
     }
 
-    /// The server's figures are those of the disk.
+    /// Expects that the server's figures equal the disk.
     #[track_caller]
     pub fn assert_exact(&self, session: &mut Session) {
         assert_eq!(
@@ -178,7 +178,7 @@ impl Scene {
         );
     }
 
-    /// The same once the server has noticed that a connection is gone.
+    /// The same, once the server has noticed that a connection is closed.
     #[track_caller]
     pub fn assert_exact_soon(&self, session: &mut Session) {
         let mut figures = (Use::default(), Use::default());
@@ -193,7 +193,7 @@ impl Scene {
         panic!("used by the ledger; on disk: {figures:?}");
     }
 
-    /// The state of the disk at one instant: no thread of the server runs meanwhile.
+    /// Returns the state of the disk at one moment: no thread of the server runs meanwhile.
     pub fn frozen(&self) -> Use {
         let id = self.server.process_id();
         let process = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
@@ -204,7 +204,7 @@ impl Scene {
         found
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill_server(&mut self) {
         self.server.kill();
     }
@@ -229,13 +229,13 @@ fn all_stopped(process: u32) -> bool {
     })
 }
 
-/// What a walk finds: sizes of regular files, each inode once, and all names.
+/// Walks a folder: returns the sizes of regular files, each inode once, and the number of names.
 pub fn below(folder: &Path) -> Use {
     let (bytes, files) = disk_use(folder);
     Use { bytes, files }
 }
 
-/// An SFTP session, on a connection of its own.
+/// An SFTP session on a connection of its own.
 pub struct Session {
     sftp: RawSftp,
     pub connection: Connection,
@@ -255,7 +255,7 @@ impl DerefMut for Session {
     }
 }
 
-/// What `space-available` tells.
+/// The reply to `space-available`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SpaceAvailable {
     pub total: u64,
@@ -265,7 +265,7 @@ pub struct SpaceAvailable {
     pub unit: u32,
 }
 
-/// What only these tests ask.
+/// Requests of these tests only.
 impl RawSftp {
     #[track_caller]
     pub fn space_available(&mut self) -> SpaceAvailable {
@@ -292,8 +292,8 @@ impl RawSftp {
         (0..11).map(|_| fields.u64()).collect()
     }
 
-    /// What the server says is used, to the byte. Of an account that is over a limit it can only
-    /// say that nothing is left.
+    /// Returns the usage that the server reports, to the byte. Above a limit, it can only report that
+    /// nothing is left.
     #[track_caller]
     pub fn used(&mut self) -> Use {
         let space = self.space_available();
@@ -324,7 +324,7 @@ impl RawSftp {
         self.ask(&body)
     }
 
-    /// Removes everything in a folder; that of "" is the home.
+    /// Removes everything in a folder; "" is the home.
     #[track_caller]
     pub fn remove_below(&mut self, folder: &str) {
         for entry in self.list(format!("{folder}/")) {
@@ -374,7 +374,7 @@ impl RawSftp {
         .code()
     }
 
-    /// copy-data: handle, offset and length (0: all) to handle and offset.
+    /// copy-data: handle, offset and length (0: everything) to handle and offset.
     #[track_caller]
     pub fn try_copy(&mut self, from: (&[u8], u64, u64), to: (&[u8], u64)) -> Reply {
         self.extended("copy-data", |body| {
@@ -384,7 +384,7 @@ impl RawSftp {
     }
 }
 
-/// Attributes that have nothing but a size.
+/// Attributes with only a size.
 pub fn sized(bytes: u64) -> Attrs {
     Attrs {
         size: Some(bytes),
@@ -396,7 +396,7 @@ pub fn is_exceeded(reply: &Reply) -> bool {
     matches!(reply, Reply::Status { message, .. } if message.starts_with("Quota exceeded"))
 }
 
-/// Refused for the quota, as clients are told of whom nothing is known.
+/// Expects a refusal for the quota, as an unknown client gets it.
 #[track_caller]
 pub fn assert_exceeded(reply: &Reply) {
     assert!(is_exceeded(reply), "{reply:?}");

@@ -1,4 +1,4 @@
-//! Many at once: handles and sessions that share a file, writers that race, connections that break.
+//! Concurrency: handles and sessions that share a file, concurrent writers, connections that break.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,7 +47,7 @@ fn handles_on_one_file_share_one_size_in_one_session_and_in_several() {
         expect(&mut s, 50);
         assert_eq!(s.close(&handle), closed);
     }
-    // The last handle on it is the other session's.
+    // The other session has the last handle.
     assert_eq!(s.remove("/f"), code::OK);
     assert_eq!(s.remove("/g"), code::OK);
     assert_eq!(other.write(&third, 0, &[8; 8]), code::OK);
@@ -63,7 +63,7 @@ fn handles_on_one_file_share_one_size_in_one_session_and_in_several() {
     assert_eq!(s.used(), Use::default());
 }
 
-/// Appends until it is refused, many WRITEs ahead; how many bytes were taken.
+/// Appends until it is refused, with many WRITEs in flight; returns how many bytes were accepted.
 fn append_until_full(s: &mut Session, path: &str, piece: usize) -> u64 {
     let file = s.opened(path, flag::APPEND | flag::CREAT);
     let data = bytes_of(piece, 1);
@@ -82,7 +82,7 @@ fn append_until_full(s: &mut Session, path: &str, piece: usize) -> u64 {
             taken += piece as u64;
         }
     }
-    // All are for the same offset: one that fits after one that did not repeats it.
+    // All have the same offset: one that fits after a refused one repeats it.
     let closed = s.close(&file);
     assert!([code::OK, code::FAILURE].contains(&closed), "{closed}");
     taken
@@ -128,7 +128,7 @@ fn writers_that_race_for_the_last_megabyte_never_have_more() {
         let on_disk = scene.on_disk().bytes;
         assert!(most <= limit, "{most} of {limit} at one instant");
         assert_eq!(on_disk, 2 * MIB as u64 + taken.into_inner());
-        // Nobody was refused what there was room for.
+        // No write was refused while there was room for it.
         assert!(
             on_disk <= limit && on_disk + PIECE as u64 > limit,
             "{on_disk}"
@@ -142,7 +142,7 @@ fn writers_that_race_for_the_last_megabyte_never_have_more() {
     }
 }
 
-/// So that the last one leaves as the next one comes, again and again.
+/// The last one leaves while the next one arrives, repeatedly.
 #[test]
 fn sessions_that_come_and_go_share_one_account_book() {
     const ROUNDS: u64 = 25;
@@ -154,7 +154,7 @@ fn sessions_that_come_and_go_share_one_account_book() {
                 let path = format!("/f{number}");
                 for _ in 0..ROUNDS {
                     let connection = Connection::logged_in(&scene.server);
-                    // The sessions of one connection come and go, too.
+                    // The channels of one connection come and go, too.
                     for _ in 0..3 {
                         let mut s = connection.sftp();
                         let file = s.opened(&path, flag::APPEND | flag::CREAT);
@@ -175,11 +175,11 @@ fn sessions_that_come_and_go_share_one_account_book() {
     assert_done(&s.try_resize("/f0", LIMIT - 2 * ROUNDS * 300));
 }
 
-/// File systems give the number of an inode that is gone to the next that is made.
+/// File systems reuse the inode number of a removed file for the next file.
 #[test]
 fn a_new_file_is_not_taken_for_one_that_is_just_closed_in_another_session() {
     let scene = Scene::new();
-    // So that what is given back twice shows.
+    // Bytes that are freed twice show in the total.
     scene.log_in().put("/filler", &bytes_of(MIB / 2, 1));
     let mut watching = scene.log_in();
     let before = watching.used();
@@ -221,7 +221,7 @@ fn makers_of_names_that_race_never_have_more() {
                     let reply = match number % 3 {
                         0 => s.try_mkdir(&format!("/{number}-{name}")),
                         1 => s.try_symlink("x", &format!("/{number}-{name}")),
-                        // Two make the same names: only one of them can.
+                        // Two sessions create the same names: only one of them can.
                         _ => s.try_mkdir(&format!("/same-{name}")),
                     };
                     if reply.code() == code::OK {
@@ -250,7 +250,7 @@ fn connections_that_break_leave_exact_figures() {
         if removed {
             assert_eq!(sftp.remove(&path), code::OK);
         }
-        // Far more than there is room for, in flight when it breaks.
+        // Far more than fits is in flight when the connection breaks.
         for number in 0..64 {
             let data = bytes_of(20 * KIB, number);
             let body = sftp.body(wire::WRITE).string(&file);
@@ -277,7 +277,7 @@ fn connections_that_break_leave_exact_figures() {
     assert_eq!(watching.used(), Use::default());
 }
 
-/// How many descriptors the server has on regular files in the home.
+/// Returns how many descriptors of regular files in the home the server has open.
 fn open_in_home(scene: &Scene) -> usize {
     let process = scene.server.process_id();
     let descriptors = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
@@ -291,7 +291,7 @@ fn open_in_home(scene: &Scene) -> usize {
         .count()
 }
 
-/// A file that was read is open a little longer than its handle, which nobody may notice.
+/// A file that was read stays open a little longer than its handle, which must not be visible.
 #[test]
 fn what_was_read_gives_back_its_room_as_soon_as_it_is_removed() {
     let scene = Scene::with(1000, 20);
@@ -341,7 +341,7 @@ fn a_quota_that_was_lowered_below_use_lets_everything_go_on_that_adds_nothing() 
     assert_exceeded(&s.try_resize("/b", 300_001));
     assert_exceeded(&s.try_mkdir("/more"));
     assert_exceeded(&s.try_hardlink("/a", "/more"));
-    // Reading, writing inside, cutting, moving and removing are not.
+    // Reading, writing within the file, truncating, moving and removing are not.
     assert!(s.get("/a") == bytes_of(600_000, 1));
     assert_eq!(s.write(&file, 599_999, b"x"), code::OK);
     assert_eq!(s.write(&file, 0, &[1; 1000]), code::OK);
@@ -353,7 +353,7 @@ fn a_quota_that_was_lowered_below_use_lets_everything_go_on_that_adds_nothing() 
     assert_eq!(s.space_available().user_free, 0);
     assert_done(&s.try_resize("/a", 99_990));
     assert_eq!(s.used().bytes, 99_990);
-    // Under the limit again it grows again, to the byte.
+    // Below the limit it grows again, to the byte.
     let file = s.opened("/a", flag::WRITE);
     assert_exceeded(&s.try_write(&file, 99_990, b"elevenbytes"));
     assert_eq!(s.write(&file, 99_990, b"ten bytes."), code::OK);
@@ -376,7 +376,7 @@ fn a_quota_of_nothing_and_of_none_at_all() {
     let mut s = scene.log_in();
     assert_exceeded(&s.try_mkdir("/d"));
     assert_eq!(below(&scene.at_home("")), Use::default());
-    // Each limit is there without the other.
+    // Each limit works without the other.
     drop(s);
     scene.set(&["--quota", "none", "--max-files", "1"]);
     let mut s = scene.log_in();

@@ -1,4 +1,4 @@
-//! A reload that is refused changes nothing, whatever it is that refuses it, and however late.
+//! A refused reload changes nothing, whatever the reason, and however late it is refused.
 
 use std::fs;
 use std::process::Command;
@@ -16,7 +16,7 @@ fn connect(server: &TestServer) -> Connection {
     Connection::open(server, &Options::default())
 }
 
-/// The argon2 settings that the account's password was hashed with last.
+/// Returns the argon2 settings of the account's newest password hash.
 fn hashed_by(server: &TestServer) -> String {
     let file = server.path("data/landfall.db");
     let hash = database::text(
@@ -33,7 +33,7 @@ fn offers_ecdsa(server: &TestServer) -> bool {
     run(&mut scan, STEP).out().contains("ecdsa-sha2-nistp256")
 }
 
-/// Everything is as it was at the start.
+/// Expects that everything is as at the start.
 #[track_caller]
 fn assert_unchanged(server: &TestServer, open: &mut RawSftp) {
     assert!(!connect(server).none("guest").unwrap().success());
@@ -47,7 +47,7 @@ fn assert_unchanged(server: &TestServer, open: &mut RawSftp) {
     assert!(connect(server).password(USER, PASSWORD).unwrap().success());
     assert_eq!(hashed_by(server), "m=8192,t=1,p=1");
     assert!(!offers_ecdsa(server));
-    // At the speed of the refused config this would take 200 s.
+    // At the rate of the refused configuration, this would take 200 s.
     assert!(open.get("/many") == bytes_of(MANY, 1));
     assert!(server.log().contains("login user="), "its level is info");
 }
@@ -75,14 +75,14 @@ fn a_declared_user_that_is_refused_last_leaves_everything_as_it_was() {
         ],
     );
     let good = fs::read_to_string(server.path("config.toml")).unwrap();
-    // Only the database knows that the second one cannot be so.
+    // Only the database shows that the second value is not possible.
     let home = server.home().display();
     let bad = format!("{good}[user.anna]\n[user.bob]\nhome = \"{home}\"\n");
     fs::write(server.path("config.toml"), bad).unwrap();
     let refused = server.admin(&["reload"], "").refused();
     assert!(refused.contains("overlaps the home of alice"), "{refused}");
     assert_unchanged(&server, &mut open);
-    // So does a guest who cannot be.
+    // The same with an invalid guest account.
     let bad = good.replace(
         "guest.enabled = true",
         &format!("guest.enabled = true\nguest.home = \"{home}\""),
@@ -92,7 +92,7 @@ fn a_declared_user_that_is_refused_last_leaves_everything_as_it_was() {
     assert!(refused.contains("overlaps the home of alice"), "{refused}");
     assert_unchanged(&server, &mut open);
 
-    // And all of it holds once nothing refuses it.
+    // The configuration applies once every fault is fixed.
     let good = good.replace("server.max_connections = 2", "server.max_connections = 20");
     fs::write(server.path("config.toml"), good).unwrap();
     reload(&server);
@@ -125,7 +125,7 @@ fn a_keys_folder_without_keys_is_refused_and_none_is_made() {
         }
         assert!(!keys.exists());
         fs::rename(&elsewhere, &keys).unwrap();
-        // The key is the same as ever.
+        // The host key is unchanged.
         drop(Connection::logged_in(&server));
     }
     reload(&server);

@@ -1,9 +1,9 @@
-//! A path that ends in a slash names a directory, in every operation.
+//! A path with a trailing slash names a directory, in every operation.
 
 use super::*;
 use crate::common::{HOST, Output, TRANSFER, run, run_ok};
 
-/// A folder, a file, and links to each.
+/// Creates a directory, a file, and links to each.
 fn lay_out(server: &TestServer) {
     fs::create_dir(server.at_home("d")).unwrap();
     fs::write(server.at_home("d/in"), "in").unwrap();
@@ -88,7 +88,7 @@ fn nothing_but_a_directory_is_made_by_a_path_with_a_slash() {
     let linked = sftp.body(wire::SYMLINK).string("f").string("missing/");
     assert_eq!(sftp.ask(&linked).code(), code::NO_SUCH_FILE);
     assert_untouched(&server);
-    // MKDIR takes it for a new one, and RENAME for a directory's new name.
+    // MKDIR accepts it for a new directory, and RENAME for a directory's new name.
     assert_eq!(sftp.mkdir("new/"), code::OK);
     assert_eq!(sftp.mkdir("new/"), code::FAILURE);
     assert_eq!(sftp.mkdir("f/"), code::FAILURE);
@@ -111,7 +111,7 @@ fn a_link_with_a_slash_is_what_it_leads_to() {
     assert_eq!(changed.code(), code::OK);
     let changed = fs::metadata(server.at_home("d")).unwrap();
     assert_eq!(changed.mtime(), 1_000_000_000);
-    // It has no name of its own then.
+    // The link then has no name of its own.
     assert_eq!(sftp.remove("to_d/"), code::NO_SUCH_FILE);
     assert_eq!(
         sftp.with_string(wire::RMDIR, "to_d/").code(),
@@ -190,7 +190,7 @@ fn openssh_loses_no_file_in_a_folder_that_is_not_there() {
         run(&mut server.sftp_batch(&[], lines), TRANSFER).failed();
         assert!(!server.at_home("incoming").exists(), "{lines}");
     }
-    // With the folder, all of it works.
+    // With the directory, all of these work.
     fs::create_dir(server.at_home("incoming")).unwrap();
     put().ok();
     assert_eq!(fs::read(server.at_home("incoming/a")).unwrap(), b"a");
@@ -217,7 +217,7 @@ fn the_older_scp_loses_no_file_in_a_folder_that_is_not_there() {
     assert_eq!(fs::read(server.at_home("incoming/a")).unwrap(), b"a");
     scp("tree", "incoming/").ok();
     assert_eq!(fs::read(server.at_home("incoming/tree/x")).unwrap(), b"x");
-    // A new folder for a tree.
+    // A new directory for a tree.
     scp("tree", "new/").ok();
     assert_eq!(fs::read(server.at_home("new/x")).unwrap(), b"x");
 }

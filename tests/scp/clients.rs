@@ -1,4 +1,4 @@
-//! Other clients that speak it: PuTTY's pscp, curl (libssh2) and Python's asyncssh.
+//! Other clients of the protocol: PuTTY's pscp, curl (libssh2) and Python's asyncssh.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -13,7 +13,7 @@ use crate::common::{
 };
 use crate::quota::scene::{LIMIT, Scene};
 
-/// `pscp -scp ARGS...`; what begins with a colon is there.
+/// `pscp -scp ARGS...`; arguments with a colon at the start are paths on the server.
 fn pscp(server: &TestServer, args: &[&str]) -> Output {
     let mut keygen = Command::new("ssh-keygen");
     keygen
@@ -103,7 +103,7 @@ fn curl_uploads_and_downloads_and_is_told_what_is_wrong() {
     for size in [0, 1, 32_768, 3 * MIB as u64 + 1] {
         random_file(&server.local("file"), size, size);
         curl(server, "/a%20b/it's", &["-T", "file"]).ok();
-        // It leaves without waiting for the end of what it sent.
+        // It exits before the server has confirmed the upload.
         crate::common::wait_until("it is all there", STEP, || {
             fs::metadata(server.at_home("a b/it's")).is_ok_and(|found| found.len() == size)
         });
@@ -118,7 +118,7 @@ fn curl_uploads_and_downloads_and_is_told_what_is_wrong() {
     assert_eq!(said.status.code(), Some(78), "{}", said.describe());
     random_file(&server.local("file"), 9 << 20, 1);
     let said = curl(server, "/big", &["-T", "file"]).failed();
-    // "Failed starting the upload", and not a word of why.
+    // "Failed starting the upload", without a reason.
     assert_eq!(said.status.code(), Some(25), "{}", said.describe());
     assert!(!server.at_home("big").exists());
     scene.assert_exact_soon(&mut scene.log_in());

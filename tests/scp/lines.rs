@@ -1,4 +1,4 @@
-//! Whatever a client sends: what it may say is understood, and all else is refused in words.
+//! Arbitrary lines from a client: valid ones are understood, all others are refused with a message.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +7,7 @@ use super::raw::RawScp;
 use crate::common::connection::Connection;
 use crate::common::{MIB, STEP, TestServer, against_openssh, bytes_of, wait_until};
 
-/// Descriptors that the server has of the home and what is in it.
+/// Returns how many descriptors of the home and its content the server has open.
 fn open_at_home(server: &TestServer) -> usize {
     fs::read_dir(format!("/proc/{}/fd", server.process_id()))
         .unwrap()
@@ -16,7 +16,7 @@ fn open_at_home(server: &TestServer) -> usize {
         .count()
 }
 
-/// What is in the home, sorted.
+/// Returns the names in the home, sorted.
 fn names(server: &TestServer) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(server.home())
         .unwrap()
@@ -36,7 +36,7 @@ fn files_directories_times_and_modes_go_up_line_by_line() {
     scp.put("first", b"1");
     scp.say("T1200000000 0 1300000000 0");
     scp.say("C0640 4 second");
-    // In as many pieces as a client likes.
+    // In as many pieces as the client likes.
     for byte in b"two\n" {
         scp.send([*byte]);
     }
@@ -141,7 +141,7 @@ fn lines_that_cannot_be_meant_end_it_and_make_nothing() {
     assert_eq!(names(&server), nothing);
 }
 
-/// Where scp.c is more patient, or cuts short what it cannot hold.
+/// Lines that scp.c accepts, or truncates when they are too long.
 #[test]
 fn lines_that_openssh_lets_pass_are_refused_too() {
     if against_openssh() {
@@ -248,7 +248,7 @@ fn data_cut_short_stays_and_fails() {
         let stored = fs::read(server.at_home(&format!("file{number}"))).unwrap();
         assert_eq!(stored, data[..length], "cut at {length}");
     }
-    // In the middle of a line, and where nothing is missing.
+    // In the middle of a line, and at its end.
     let mut scp = RawScp::to(&connection, "scp -t .");
     scp.send("C0644 1");
     scp.send_eof();
@@ -260,7 +260,7 @@ fn data_cut_short_stays_and_fails() {
 
 #[test]
 fn a_file_that_ends_without_a_last_word_is_whole() {
-    // So does curl.
+    // curl does this, too.
     if against_openssh() {
         return;
     }
@@ -368,7 +368,7 @@ fn downloads_go_line_by_line_and_pass_over_what_is_not_taken() {
     let mut scp = RawScp::start(&connection, "scp -f a missing d b c");
     scp.send("\0");
     assert_eq!(scp.line(), "C0644 3 a");
-    // It does not want this one.
+    // The client refuses this file.
     scp.send("\x01scp: no room\n");
     assert_eq!(scp.complaint(), "scp: missing: No such file or directory");
     assert_eq!(scp.complaint(), "scp: d: not a regular file");
@@ -502,12 +502,12 @@ fn a_client_that_leaves_in_the_middle_leaves_nothing_open() {
     }
     download.send("\0");
     download.bytes(MIB);
-    // Each has the home open and a file, one of them two directories.
+    // Each has the home and a file open; one of them has two directories open.
     assert_eq!(open_at_home(&server), 6);
     drop((upload, download, connection));
     wait_until("all is closed", STEP, || open_at_home(&server) == 0);
     let stored = fs::read(server.at_home("up/big")).unwrap();
     assert!(stored.len() <= 3 * MIB && data.starts_with(&stored));
-    // What the server had received is there, but for what was still on its way.
+    // All that the server had received is stored; some may still have been on its way.
     assert!(stored.len() >= MIB, "{}", stored.len());
 }

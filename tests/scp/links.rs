@@ -1,4 +1,4 @@
-//! Nobody leaves the home by scp, and links that lead round in circles end.
+//! scp cannot leave the home, and links that form a loop end.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,7 +9,7 @@ use crate::common::{HOST, MIB, TRANSFER, TestServer, against_openssh, run};
 
 const SECRET: &str = "nobody's business";
 
-/// A server with a folder beside the home, and links in the home that lead there.
+/// Returns a server with a folder beside the home, and links in the home that lead there.
 fn with_links_out() -> TestServer {
     let server = TestServer::start();
     let outside = server.path("outside");
@@ -46,7 +46,7 @@ fn nothing_outside_is_sent() {
         let mut scp = RawScp::start(&connection, &format!("scp -r -f {path}"));
         scp.send("\0");
         if path.starts_with("../*") || path.starts_with("../../*") {
-            // That is the home again, and nothing of it can be followed.
+            // It resolves to the home itself, and none of its links can be followed.
             for _ in 0..4 {
                 let said = scp.complaint();
                 assert!(
@@ -81,7 +81,7 @@ fn nothing_outside_is_stored() {
         let mut scp = RawScp::to(&connection, &format!("scp -r -t {target}"));
         scp.send("C0644 3 new\n");
         match scp.answer() {
-            // `absolute` itself: what it leads to is made, in the home.
+            // `absolute` itself: its target is created in the home.
             Ok(()) => scp.send("new\0"),
             Err(said) => assert!(said.text.ends_with("No such file or directory"), "{said:?}"),
         }
@@ -173,7 +173,7 @@ fn a_file_that_shrinks_while_it_is_sent_is_filled_up_and_told() {
     let mut scp = RawScp::start(&connection, "scp -f big next");
     scp.send("\0");
     assert_eq!(scp.line(), format!("C0644 {length} big"));
-    // The client takes what comes as fast as it can, so the file shrinks before anything is sent.
+    // The client reads as fast as it can, so the file shrinks before anything is sent.
     fs::File::options()
         .write(true)
         .open(&file)

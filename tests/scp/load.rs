@@ -1,4 +1,5 @@
-//! Clients that wait, stop or are slow: memory stays bounded, no thread is held, and others go on.
+//! Clients that wait, stop or are slow: memory stays bounded, no thread is blocked, and others
+//! continue.
 
 use std::fs;
 use std::process::Command;
@@ -138,7 +139,7 @@ fn long_answers_to_short_lines_are_no_cheap_way_to_take_memory() {
     let mut scp = RawScp::to(&connection, &format!("scp -t {path}"));
     let before = server.memory_kib("VmRSS:");
     let lines = 20_000;
-    // So that nothing is carried out before all has come.
+    // So that nothing runs before everything has arrived.
     scp.say(format!("C0644 {} file", 256 * KIB));
     scp.send(
         [

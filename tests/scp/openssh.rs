@@ -1,4 +1,4 @@
-//! OpenSSH's `scp -O` as a program.
+//! OpenSSH's `scp -O`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -16,7 +16,8 @@ use crate::common::{
 
 fn command(server: &TestServer, args: &[impl AsRef<OsStr>]) -> Command {
     let mut command = server.scp();
-    // -T: else the client compares what it gets with what was asked for, in a shell's quotes or not.
+    // Without -T the client compares the names that it gets with those it asked for, with the shell's
+    // quotes or without.
     command.args(["-O", "-T"]).args(args);
     command
 }
@@ -30,7 +31,7 @@ fn there(path: &str) -> String {
     format!("{HOST}:{path}")
 }
 
-/// A path there whose every byte is quoted for the server's shell.
+/// A path on the server with each byte quoted for a shell.
 fn quoted(path: &[u8]) -> OsString {
     let mut arg = format!("{HOST}:'").into_bytes();
     for byte in path {
@@ -43,7 +44,7 @@ fn quoted(path: &[u8]) -> OsString {
     OsString::from_vec(arg)
 }
 
-/// The names in a folder as bytes, sorted.
+/// Returns the names in a folder as bytes, sorted.
 fn names(folder: &Path) -> Vec<Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries
@@ -83,7 +84,7 @@ fn files_of_every_size_go_both_ways_byte_for_byte() {
         assert_same(&here, &server.at_home(&size.to_string()));
         scp(&server, &[&there(&size.to_string()), "back"]).ok();
         assert_same(&here, &back);
-        // Over what is there, longer or shorter.
+        // Over an existing file that is longer or shorter.
         scp(&server, &[&size.to_string(), &there("same")]).ok();
         assert_same(&here, &server.at_home("same"));
     }
@@ -134,12 +135,12 @@ fn names_are_bytes_and_come_through_a_shell_that_is_none() {
             .join(OsString::from_vec([name, b"!"].concat()));
         assert_eq!(fs::read(stored).unwrap(), name);
     }
-    // A path that begins with a dash.
+    // A path that starts with a dash.
     fs::write(server.at_home("-r"), "r").unwrap();
     scp(&server, &[&there("-r"), "one"]).ok();
     assert_eq!(fs::read(server.local("one")).unwrap(), b"r");
 
-    // A line feed would end the line: both sides write it as vis(3) does.
+    // A line feed would end the line: both sides encode it as vis(3) does.
     fs::create_dir(server.at_home("lines")).unwrap();
     fs::write(server.at_home("lines/a\nb"), "ab").unwrap();
     scp(&server, &["-r", &there("lines"), "lines"]).ok();
@@ -161,7 +162,7 @@ fn trees_go_both_ways_with_deep_and_empty_directories() {
     fs::write(deep.join("file"), "deep").unwrap();
     scp(&server, &["-r", "tree", &there("new")]).ok();
     assert_eq!(tree_of(&server.at_home("new")), tree_of(&tree));
-    // Into what is there.
+    // Into an existing directory.
     scp(&server, &["-r", "tree", &there("new")]).ok();
     assert_eq!(tree_of(&server.at_home("new/tree")), tree_of(&tree));
     scp(&server, &["-r", "tree", &there("new")]).ok();
@@ -222,7 +223,7 @@ fn one_of_several_that_is_missing_is_told_and_the_others_arrive() {
     }
     fs::create_dir(server.at_home("d")).unwrap();
     fs::create_dir(server.local("to")).unwrap();
-    // In one command, as OpenSSH's client passes on what a person quotes.
+    // In one command: OpenSSH's client passes on what the user quotes.
     let said = scp(&server, &[&there("a missing d b 'c d'"), "to"]).failed();
     assert_eq!(
         said.err(),
@@ -233,7 +234,7 @@ fn one_of_several_that_is_missing_is_told_and_the_others_arrive() {
         [b"a".to_vec(), b"b".to_vec(), b"c d".to_vec()]
     );
 
-    // Up: two that cannot be stored where they would go, and one that can.
+    // Uploads: two that cannot be stored, and one that can.
     for name in ["a", "d", "e"] {
         fs::write(server.local(name), "new").unwrap();
     }
@@ -320,7 +321,7 @@ fn patterns_are_expanded_over_the_home() {
     );
     assert_eq!(found, ["a"]);
 
-    // A target too: it must be one.
+    // The target must be a directory, too.
     fs::write(server.local("up"), "up").unwrap();
     scp(&server, &["up", &there("e*")]).ok();
     assert_eq!(fs::read(server.at_home("e/up")).unwrap(), b"up");
@@ -344,7 +345,7 @@ fn a_fifo_is_refused_without_waiting_for_it() {
     assert_eq!(said.err(), "scp: fifo: not a regular file\n");
     assert_eq!(fs::read(server.local("a")).unwrap(), b"a");
     if !against_openssh() {
-        // OpenSSH's waits for a reader here.
+        // OpenSSH's scp waits for a reader here.
         let said = scp(&server, &["a", &there("fifo")]).failed();
         assert!(
             said.err().contains("scp: fifo: Not a regular file"),
@@ -437,7 +438,7 @@ fn the_home_itself_can_be_fetched() {
         names(&server.local("back")),
         [b"alice".to_vec(), b"sub".to_vec()]
     );
-    // Absolute paths and those with a tilde are in the home too.
+    // Absolute paths and paths with a tilde are in the home, too.
     scp(&server, &[&there("~/sub/file-1.bin"), "one"]).ok();
     scp(&server, &["one", &there("/sub/deeper/one")]).ok();
     assert_same(

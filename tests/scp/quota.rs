@@ -1,5 +1,5 @@
-//! At the limit: refused at the line that is too much, told after the data that were, and the
-//! figures exact whatever happens.
+//! At the limit: a file is refused at the line that announces it or at its first byte that does not
+//! fit, the client is told after the data, and the usage stays exact.
 
 use std::fs;
 
@@ -38,7 +38,7 @@ fn what_cannot_fit_is_refused_at_its_line_and_the_rest_arrives() {
     assert_same(&server.local("half"), &scene.at_home("half"));
     scene.assert_exact_soon(&mut scene.log_in());
 
-    // What is there counts for what takes its place.
+    // The existing file's bytes count for its replacement.
     random_file(&server.local("half"), LIMIT - 1000, 3);
     scp(&scene, &["half", &there]).ok();
     assert_same(&server.local("half"), &scene.at_home("half"));
@@ -91,7 +91,7 @@ fn of_two_uploads_that_both_seemed_to_fit_one_is_told_after_its_data() {
         "{said}"
     );
     scene.assert_exact(&mut figures);
-    // It goes on with what does fit.
+    // It continues with what fits.
     second.put("third", b"3");
     for scp in [&mut first, &mut second] {
         scp.send_eof();
@@ -125,7 +125,7 @@ fn an_upload_that_is_cut_anywhere_leaves_exact_figures() {
         let stored = fs::read(scene.at_home(&name)).unwrap();
         assert!(data.starts_with(&stored), "{} bytes", stored.len());
     }
-    // While it is going on, and over an older file that is longer than what comes.
+    // During the upload, and over an existing file that is longer.
     let connection = Connection::logged_in(&scene.server);
     let mut scp = RawScp::to(&connection, "scp -t d3/f");
     let old = fs::metadata(scene.at_home("d3/f")).unwrap().len();
@@ -143,7 +143,7 @@ fn an_upload_that_is_cut_anywhere_leaves_exact_figures() {
     assert_eq!(fs::metadata(scene.at_home("d3/f")).unwrap().len(), old);
 }
 
-/// Does the server have this file of the home open?
+/// Returns whether the server has this file of the home open.
 fn open_in(scene: &Scene, name: &str) -> bool {
     let folder = format!("/proc/{}/fd", scene.server.process_id());
     let file = scene.at_home(name);

@@ -1,4 +1,4 @@
-//! The client's half of the protocol, byte by byte.
+//! The client's side of the protocol, byte by byte.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ pub struct RawScp {
     is_closed: bool,
 }
 
-/// What the server said instead of "well".
+/// An error from the server instead of the byte 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
     pub is_fatal: bool,
@@ -37,7 +37,7 @@ impl RawScp {
         }
     }
 
-    /// An upload whose target was taken.
+    /// An upload whose target was accepted.
     #[track_caller]
     pub fn to(connection: &Connection, line: &str) -> Self {
         let mut scp = Self::start(connection, line);
@@ -55,7 +55,7 @@ impl RawScp {
         self.channel.send(Outgoing::Eof);
     }
 
-    /// Takes in what comes next; false at the end.
+    /// Receives more data; returns false at the end.
     #[track_caller]
     fn receive(&mut self) -> bool {
         match self.channel.next(STEP) {
@@ -72,7 +72,7 @@ impl RawScp {
         !self.is_closed
     }
 
-    /// The next bytes.
+    /// Returns the next bytes.
     #[track_caller]
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         while self.received.len() < length {
@@ -86,7 +86,7 @@ impl RawScp {
         self.received.drain(..length).collect()
     }
 
-    /// The next line, without its line feed.
+    /// Returns the next line without its line feed.
     #[track_caller]
     pub fn line(&mut self) -> String {
         let mut line = Vec::new();
@@ -117,20 +117,20 @@ impl RawScp {
         assert_eq!(answer, Ok(()));
     }
 
-    /// A complaint, after which it goes on.
+    /// Returns an error message after which the transfer continues.
     #[track_caller]
     pub fn complaint(&mut self) -> String {
         self.answer().expect_err("no complaint").text
     }
 
-    /// Sends a line that must be taken.
+    /// Sends a line that must be accepted.
     #[track_caller]
     pub fn say(&mut self, line: impl AsRef<[u8]>) {
         self.send([line.as_ref(), b"\n"].concat());
         self.well();
     }
 
-    /// Sends a file that must be taken.
+    /// Sends a file that must be accepted.
     #[track_caller]
     pub fn put(&mut self, name: &str, data: &[u8]) {
         self.say(format!("C0644 {} {name}", data.len()));
@@ -138,7 +138,7 @@ impl RawScp {
         self.well();
     }
 
-    /// Nothing more comes, and nothing came on stderr; the exit status.
+    /// Expects no more data and nothing on stderr; returns the exit status.
     #[track_caller]
     pub fn ended(&mut self) -> u32 {
         while self.receive() {}
@@ -153,7 +153,7 @@ impl RawScp {
         self.exit_status.expect("no exit status")
     }
 
-    /// The server complains and ends it all with status 1; its words.
+    /// Expects an error that ends the transfer with status 1; returns its message.
     #[track_caller]
     pub fn given_up(&mut self) -> String {
         let text = self.complaint();

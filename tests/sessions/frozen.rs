@@ -1,4 +1,4 @@
-//! Commands that freeze, and requests that hang: they hold up neither the server nor other commands.
+//! Commands that freeze, and requests that hang: they block neither the server nor other commands.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -11,7 +11,7 @@ use super::{ids, socket};
 use crate::common::held::Held;
 use crate::common::{STEP, TestServer, run, wait_until};
 
-/// Far more than were served at once before each was given a deadline of its own.
+/// Far more than were served at a time before each had a deadline.
 const MANY: usize = 40;
 
 fn say(server: &TestServer, words: &str) -> UnixStream {
@@ -20,17 +20,17 @@ fn say(server: &TestServer, words: &str) -> UnixStream {
     stream
 }
 
-/// Has the server not given up on it?
+/// Returns whether the server still keeps the connection.
 fn is_served(mut stream: &UnixStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let read = stream.read(&mut [0; 1]);
     matches!(read, Err(failure) if failure.kind() == ErrorKind::WouldBlock)
 }
 
-/// Asks for something beside commands that freeze; had one of them to be given up before?
+/// Sends a request beside frozen commands; returns whether the server had to drop one of them first.
 fn waits_for_the_frozen(server: &TestServer) -> bool {
     let frozen = |number: usize| {
-        // Nothing, half a request, or a whole one whose answer nobody reads.
+        // Nothing, half a request, or a whole request whose reply nobody reads.
         let says = ["", "{\"request\":", "{\"request\":\"sessions\"}\n"];
         say(server, says[number % 3])
     };
@@ -44,7 +44,7 @@ fn waits_for_the_frozen(server: &TestServer) -> bool {
 fn commands_that_freeze_hold_up_neither_the_server_nor_other_commands() {
     let server = TestServer::start();
     let mut held = Held::open(&server);
-    // A machine that is busy enough gives them up before the command has begun.
+    // A machine that is busy enough drops them before the command starts.
     let attempts = (0..5).map(|_| waits_for_the_frozen(&server));
     assert!(!attempts.into_iter().all(|waited| waited));
     held.assert_alive();
@@ -59,7 +59,7 @@ fn reloads_that_hang_hold_up_no_other_request_and_are_answered_in_time() {
     let mut held = Held::open(&server);
     let (config, copy) = (server.path("config.toml"), server.path("copy.toml"));
     fs::copy(&config, &copy).unwrap();
-    // As on a disk that hangs: whoever opens it waits.
+    // A reader of a FIFO waits, as on a disk that hangs.
     fs::remove_file(&config).unwrap();
     rustix::fs::mknodat(CWD, &config, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let mut hung: Vec<_> = (0..MANY)
@@ -79,7 +79,7 @@ fn reloads_that_hang_hold_up_no_other_request_and_are_answered_in_time() {
     let answered = hung.iter().filter(|stream| !is_served(stream)).count();
     assert!(answered == 0 || took > Duration::from_secs(19), "{took:?}");
     held.assert_alive();
-    // They are not left without an answer.
+    // They get an answer.
     let first = &mut hung[0];
     first.set_nonblocking(false).unwrap();
     first.set_read_timeout(Some(STEP)).unwrap();
@@ -88,7 +88,7 @@ fn reloads_that_hang_hold_up_no_other_request_and_are_answered_in_time() {
     let answer = String::from_utf8_lossy(&answer[..length]);
     assert!(answer.contains("has not finished within 20s"), "{answer}");
     drop(hung);
-    // The one that hung comes to its end when the disk goes on, and the next one is served.
+    // The hung request completes once the disk works again, and the next one is served.
     let text = fs::read(copy).unwrap();
     fs::OpenOptions::new()
         .write(true)

@@ -1,4 +1,4 @@
-//! The real clients, each moving one file.
+//! The real clients; each moves one file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use std::process::Command;
 use crate::common::{HOST, STEP, TestServer};
 use crate::common::{python, run};
 
-/// The clients, and their ways.
+/// The clients, and the protocols they use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Sftp,
-    /// scp over SFTP, as it is today: goes on in place, without TRUNC.
+    /// scp over SFTP, the default today: it writes in place, without TRUNC.
     Scp,
     /// scp -O.
     OldScp,
@@ -20,7 +20,7 @@ pub enum Kind {
     Paramiko,
     Sshfs,
     Curl,
-    /// It leaves before it is known whether all was stored, so it only fetches.
+    /// It exits before it knows whether everything was stored, so it only downloads.
     CurlScp,
 }
 
@@ -37,7 +37,7 @@ pub const ALL: [Kind; 9] = [
 ];
 
 impl Kind {
-    /// Where overwrites are safe, an upload by it that is cut leaves the old file alone.
+    /// With safe overwrites, its interrupted upload leaves the old file.
     pub fn truncates(self) -> bool {
         matches!(
             self,
@@ -45,7 +45,7 @@ impl Kind {
         )
     }
 
-    /// It removes what it could not upload whole.
+    /// It removes an incomplete upload.
     pub fn removes(self) -> bool {
         matches!(self, Self::Rclone)
     }
@@ -65,14 +65,14 @@ impl Kind {
     }
 }
 
-/// What is moved, and where to.
+/// The direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Put,
     Get,
 }
 
-/// Somebody who has all clients.
+/// A user who has all clients.
 pub struct Clients {
     folder: PathBuf,
     user: &'static str,
@@ -81,7 +81,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// In a folder of its own, on a port that leads to the server.
+    /// Returns clients in a folder of their own that connect to a port.
     pub fn new(server: &TestServer, folder: &str, user: &'static str, port: u16) -> Self {
         let folder = server.local(folder);
         fs::create_dir_all(folder.join("mount")).unwrap();
@@ -109,7 +109,7 @@ impl Clients {
         }
     }
 
-    /// A file on the side of the clients.
+    /// Returns the path of a file on the clients' side.
     pub fn local(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -130,7 +130,7 @@ impl Clients {
         command
     }
 
-    /// sftp that runs these lines; the first that fails ends it.
+    /// Returns an sftp command that runs these lines; it ends at the first failure.
     pub fn sftp(&self, lines: &str) -> Command {
         fs::write(self.local("batch"), lines).unwrap();
         let mut sftp = self.openssh("sftp");
@@ -138,14 +138,14 @@ impl Clients {
         sftp
     }
 
-    /// A command on the server.
+    /// Returns a command that runs `line` on the server.
     pub fn ssh(&self, line: &str) -> Command {
         let mut ssh = self.openssh("ssh");
         ssh.args([HOST, line]);
         ssh
     }
 
-    /// Moves a file between `local`, in the folder, and `there`, a path in the home.
+    /// Returns a command that moves a file between `local`, in the folder, and `there`, a path in the home.
     pub fn moves(&self, kind: Kind, verb: Verb, local: &str, there: &str) -> Command {
         let put = verb == Verb::Put;
         let remote = format!("{HOST}:{there}");
@@ -215,9 +215,8 @@ impl Clients {
         lftp
     }
 
-    /// A mount for one copy, that is taken down whatever becomes of it. sshfs closes files behind the
-    /// back of cp; that was done when the file can be read again. When its
-    /// connection ends in the middle, it may leave cp waiting for ever.
+    /// A mount for one copy, which is always removed. sshfs closes files asynchronously, after cp; the
+    /// close is done when the file can be read again. If its connection breaks, cp may hang for ever.
     fn sshfs(&self, ends: &[String; 2]) -> Command {
         let mut shell = self.program("sh");
         shell.arg("-c").arg(
@@ -235,7 +234,7 @@ impl Clients {
         shell
     }
 
-    /// After a client was killed: a mount of it must not stay.
+    /// Removes a mount that a killed client has left.
     pub fn unmount(&self) {
         let mut unmount = self.program("fusermount3");
         unmount.args(["-q", "-u", "-z", "mount"]);

@@ -1,4 +1,4 @@
-//! What the server uses and holds while nobody does anything.
+//! The resources that the server uses and holds while it is idle.
 
 use std::fmt;
 use std::fs;
@@ -12,15 +12,15 @@ use crate::common::metrics;
 use crate::common::{STEP, TestServer};
 use crate::worker::Account;
 
-/// In a debug build, with what the allocator keeps back in each of its arenas.
+/// For a debug build, with the memory that the allocator keeps in each of its arenas.
 const MEMORY_TO_SPARE: u64 = 12 * 1024;
 
-/// tokio's blocking pool lets them go after 10 s.
+/// tokio's blocking pool ends idle threads after 10 s.
 const UNTIL_IDLE_THREADS_END: Duration = Duration::from_secs(11);
-/// One for each connection to the database that was needed at the same time as others.
+/// One thread for each database connection that was needed at the same time as others.
 const DATABASE_THREADS: usize = 3;
 
-/// What one server uses at rest, round after round.
+/// The resources of one server at rest, round after round.
 pub struct Health {
     files_at_start: usize,
     threads_at_start: usize,
@@ -60,8 +60,8 @@ impl Sample {
 }
 
 impl Health {
-    /// Of a server that had its first sessions, and has none now. Each that starts on the same folder
-    /// must be like it.
+    /// Of a server that has had sessions and now has none. Each server that starts on the same folder must
+    /// be like it.
     pub fn at_start(server: &TestServer) -> Self {
         sleep(UNTIL_IDLE_THREADS_END);
         let now = Sample::of(server);
@@ -72,7 +72,7 @@ impl Health {
         }
     }
 
-    /// Another server goes on.
+    /// Another server continues.
     pub fn restarted(&mut self) {
         self.samples.clear();
     }
@@ -81,7 +81,7 @@ impl Health {
         self.samples.last()
     }
 
-    /// Once all sessions have ended: nothing is open, and the figures are those of the disk.
+    /// Checks the server after all sessions have ended: nothing is open, and the usage equals the disk.
     pub fn examine(&mut self, server: &TestServer, accounts: &[Account], waits_for_threads: bool) {
         let json = |args: &[&str]| -> Value {
             let said = server.admin(&[args, &["--json"]].concat(), "").ok().out();
@@ -123,7 +123,7 @@ impl Health {
             server.open_files() <= self.files_at_start
         });
         if waits_for_threads {
-            // Those for what may block end when they were idle for a while.
+            // Threads for blocking calls end after some idle time.
             let enough = self.threads_at_start + DATABASE_THREADS;
             wait_until(&format!("no more than {enough} threads"), STEP, || {
                 Sample::of(server).threads <= enough
@@ -132,7 +132,7 @@ impl Health {
         self.samples.push(Sample::of(server));
     }
 
-    /// Memory does not grow from the second third to the last; the first is for warming up.
+    /// Expects that memory does not grow from the second third to the last; the first is for warming up.
     pub fn assert_flat(&self) {
         let third = self.samples.len() / 3;
         assert!(third > 0, "too few rounds without a restart");

@@ -1,8 +1,8 @@
-//! A soak: for MINUTES (5 unless it says otherwise) real clients move files, while connections are cut
-//! and clients killed at any byte, keys are exchanged at every mebibyte, sessions ended, accounts
-//! changed, quotas met, and the server stopped and killed. It goes in rounds; after each the server must
-//! be as at its start: every file what it must be, the figures those of the disk, nothing left open.
-//! SEED=N repeats what is tried, though not when.
+//! A soak test: for MINUTES (default 5) real clients move files, while connections are cut and clients
+//! killed at any byte, keys are exchanged at every mebibyte, sessions closed, accounts changed, quotas
+//! reached, and the server stopped and killed. After each round the server must be as at its start: every
+//! file has one of its possible contents, the usage equals the disk, and nothing is open. SEED=N repeats
+//! the actions, though not their timing.
 //!
 //!     MINUTES=60 cargo test --test soak -- --nocapture
 
@@ -59,16 +59,16 @@ const ACCOUNTS: [Account; 4] = [
         is_tight: true,
     },
 ];
-/// Whose account each worker uses.
+/// The account of each worker.
 const WORKERS: [usize; 7] = [0, 0, 0, 1, 1, 2, 3];
 const SETTINGS: &[(&str, &str)] = &[
     common::metrics::ON,
-    // The trail goes on in a new file now and then.
+    // The audit log starts a new file from time to time.
     ("audit.file_size", "\"1MiB\""),
     ("audit.keep", "3"),
 ];
 
-/// Where the log of the server is when a worker has failed.
+/// The server's log after a worker has failed.
 const KEPT_LOG: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/soak.log");
 
 const PROGRAMS: [&str; 9] = [
@@ -125,7 +125,7 @@ fn after_every_round_the_server_is_as_at_its_start() {
     let mut weather = Weather::new(seed);
 
     while began.elapsed() < whole {
-        // In the second half the same server lives on, so that what it loses must show.
+        // In the second half the server is not restarted, so that a leak shows.
         let restarts = began.elapsed() < whole / 2;
         let trouble = Trouble::default();
         weather.calm(&server);

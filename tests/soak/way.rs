@@ -1,4 +1,4 @@
-//! The way of a worker's clients to the server, which can be cut at any byte.
+//! The path of a worker's clients to the server; it can be cut at any byte.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -11,20 +11,20 @@ use rustix::net::sockopt::set_socket_linger;
 /// Never cut.
 const WHOLE: i64 = i64::MAX;
 
-/// A port that leads to the server, wherever it listens just now.
+/// A port that forwards to the server, whatever the server's port is now.
 pub struct Way {
     port: u16,
     state: Arc<State>,
 }
 
 struct State {
-    /// The port of the server; shared by all ways.
+    /// The port of the server, shared by all paths.
     server: Arc<AtomicU16>,
-    /// Bytes that still pass, both directions of all connections together.
+    /// Bytes that may still pass, in both directions of all connections together.
     left: AtomicI64,
-    /// A cut is a reset, and not an end.
+    /// A cut sends a reset instead of an end.
     resets: AtomicBool,
-    /// Both ends of what is connected.
+    /// Both ends of each connection.
     open: Mutex<Vec<[TcpStream; 2]>>,
     closed: AtomicBool,
 }
@@ -56,19 +56,19 @@ impl Way {
         self.port
     }
 
-    /// Lets so many more bytes pass, then cuts what is connected, and all that connects.
+    /// Lets `bytes` more pass, then cuts all connections, present and future.
     pub fn cut_after(&self, bytes: u64, by_reset: bool) {
         self.state.resets.store(by_reset, Ordering::SeqCst);
         let bytes = i64::try_from(bytes).unwrap();
         self.state.left.store(bytes, Ordering::SeqCst);
     }
 
-    /// Was something cut?
+    /// Returns whether something was cut.
     pub fn is_cut(&self) -> bool {
         self.state.left.load(Ordering::SeqCst) <= 0
     }
 
-    /// Lets everything pass again; was something cut?
+    /// Lets everything pass again; returns whether something was cut.
     pub fn mend(&self) -> bool {
         self.state.left.swap(WHOLE, Ordering::SeqCst) <= 0
     }
@@ -78,7 +78,7 @@ impl Drop for Way {
     fn drop(&mut self) {
         self.state.closed.store(true, Ordering::SeqCst);
         self.state.cut();
-        // Wakes the one who accepts.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 }
@@ -86,7 +86,7 @@ impl Drop for Way {
 impl State {
     fn connect(self: &Arc<Self>, client: TcpStream) {
         let port = self.server.load(Ordering::SeqCst);
-        // Nobody listens while the server starts again: the client sees its connection end.
+        // Nobody listens while the server restarts: the client's connection ends.
         let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
             return;
         };
@@ -105,7 +105,7 @@ impl State {
         }
     }
 
-    /// Moves bytes until the end, or the cut.
+    /// Forwards bytes until the end or the cut.
     fn pass(&self, mut from: TcpStream, mut to: TcpStream) {
         let mut block = [0; 1 << 15];
         while let Ok(length @ 1..) = from.read(&mut block) {
@@ -125,7 +125,7 @@ impl State {
                 return;
             }
         }
-        // The end of one direction is passed on; after an error the other one ends by itself.
+        // The end of one direction is passed on; after an error the other direction ends by itself.
         let _ = to.shutdown(Shutdown::Write);
         let _ = from.shutdown(Shutdown::Read);
     }

@@ -1,4 +1,4 @@
-//! What operators and accidents do to the server meanwhile.
+//! What operators and accidents do to the server during the test.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::common::{STEP, TestServer, USER};
 use crate::trouble::Trouble;
 use crate::worker::Totals;
 
-/// The accounts with little room have this much in MiB, or less.
+/// The maximum quota of the accounts with little room, in MiB.
 const ROOM: u64 = 24;
 const TIGHT: [&str; 2] = ["carol", "dave"];
 
@@ -27,7 +27,7 @@ impl Weather {
         }
     }
 
-    /// Before a round: there is room again.
+    /// Makes room again before a round.
     pub fn calm(&self, server: &TestServer) {
         self.set_room(server, ROOM);
     }
@@ -40,7 +40,7 @@ impl Weather {
         }
     }
 
-    /// Blows until then; `renewed` is told of each new server.
+    /// Disturbs the server until then; `renewed` is called for each new server.
     pub fn blow(
         &mut self,
         server: &mut TestServer,
@@ -65,7 +65,7 @@ impl Weather {
         }
     }
 
-    /// By SIGTERM and by SIGKILL in turn.
+    /// By SIGTERM and SIGKILL in turn.
     fn restart(&self, server: &mut TestServer, totals: &Totals) {
         if self.rounds.is_multiple_of(2) {
             server.kill();
@@ -123,7 +123,7 @@ impl Weather {
         let (id, user) = (one["id"].to_string(), one["user"].as_str().unwrap());
         let ended = trouble.meanwhile(Some(user), || {
             let ended = server.admin(&["session", "kill", &id, "--reason", "weather"], "");
-            // Its client has to notice.
+            // Its client must notice it.
             sleep(STEP / 100);
             ended
         });

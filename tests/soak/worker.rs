@@ -1,4 +1,4 @@
-//! Somebody who moves files by all clients, and knows what must be in them.
+//! A user who moves files with all clients and knows their possible contents.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +12,10 @@ use crate::common::{KIB, MIB, Output, Running, TRANSFER, TestServer, bytes_of, r
 use crate::trouble::Trouble;
 use crate::way::Way;
 
-/// Names in a worker's folder: few, so that they are overwritten.
+/// The number of names in a worker's folder: few, so that files are overwritten.
 const NAMES: u64 = 12;
 
-/// What was done, by name.
+/// The number of actions, by name.
 #[derive(Default)]
 pub struct Totals(Mutex<BTreeMap<String, u64>>);
 
@@ -33,7 +33,7 @@ impl Totals {
     }
 }
 
-/// A content: these many bytes of this seed.
+/// A content: this many bytes from this seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Version {
     seed: u64,
@@ -46,12 +46,13 @@ impl Version {
     }
 }
 
-/// What can be under a name.
+/// The possible contents of a name.
 #[derive(Clone, Debug)]
 struct Entry {
-    /// What was put there, the newest last. More than one: what was cut lies over what was there.
+    /// The versions that were uploaded, the newest last. More than one: an interrupted upload lies over an
+    /// older version.
     versions: Vec<Version>,
-    /// It is one of them as a whole, and no mixture.
+    /// It equals one version, not a mixture.
     whole: bool,
     may_be_absent: bool,
 }
@@ -78,7 +79,7 @@ impl Entry {
         }
     }
 
-    /// What was found, and where it begins to differ from the newest.
+    /// Describes the content that was found, and where it first differs from the newest.
     fn describe(&self, found: Option<&[u8]>) -> String {
         let (Some(found), Some(newest)) = (found, self.versions.last()) else {
             return format!("{:?}", found.map(<[u8]>::len));
@@ -110,7 +111,7 @@ impl Entry {
         if self.whole {
             return contents.iter().any(|content| content == found);
         }
-        // A hole is of zeros.
+        // A hole has zeros.
         found.iter().enumerate().all(|(at, byte)| {
             *byte == 0 || contents.iter().any(|content| content.get(at) == Some(byte))
         }) && contents.iter().any(|content| found.len() <= content.len())
@@ -118,15 +119,15 @@ impl Entry {
 }
 
 const CURL_PUT: &str = "curl put";
-/// For a client to notice that its connection has ended.
+/// A client may take this long to notice that its connection has ended.
 const LONG_ENOUGH: Duration = Duration::from_secs(30);
 
-/// What an account is like.
+/// The properties of an account.
 #[derive(Clone, Copy)]
 pub struct Account {
     pub name: &'static str,
     pub safe_overwrite: bool,
-    /// There is not always room for what is put there.
+    /// An upload may not fit.
     pub is_tight: bool,
 }
 
@@ -159,7 +160,7 @@ impl Worker {
         }
     }
 
-    /// Step after step, until then.
+    /// Works until then.
     pub fn work(&mut self, until: Instant, trouble: &Trouble, totals: &Totals) {
         while Instant::now() < until {
             self.step(trouble, totals);
@@ -196,8 +197,8 @@ impl Worker {
             let kind = ALL[self.random.below(ALL.len() as u64) as usize];
             let fits = match kind {
                 Kind::CurlScp => verb == Verb::Get,
-                // When its connection ends it goes on in the file itself, by a connection of its own
-                // accord: where overwrites are safe, that is the old one (PROTOCOL.md).
+                // After a lost connection it continues in the file itself on a new connection: with safe
+                // overwrites, that is the old file (PROTOCOL.md).
                 Kind::Lftp => verb == Verb::Get || !self.account.safe_overwrite,
                 _ => true,
             };
@@ -207,8 +208,8 @@ impl Worker {
         }
     }
 
-    /// Runs a client, now and then with its way cut or itself killed. `None`: it failed, and had a
-    /// reason to; or it may have.
+    /// Runs a client; sometimes its connection is cut or it is killed. Returns `None` if it failed for a
+    /// possible reason.
     fn run(
         &mut self,
         what: &str,
@@ -218,7 +219,7 @@ impl Worker {
         totals: &Totals,
     ) -> Option<Output> {
         let before = trouble.of(self.account.name);
-        // About where the transfer is, beginning with the login.
+        // Roughly the position in the transfer, from the login on.
         let somewhere = 1 + self.random.below(size as u64 + 6000);
         let by_reset = self.random.below(2) == 0;
         let fate = self.random.below(12);
@@ -234,7 +235,7 @@ impl Worker {
         } else {
             let client = Running::start(command.stdin(std::process::Stdio::null()));
             let is_lost = || self.way.is_cut() || trouble.since(before, self.account.name);
-            // rclone 1.60 may wait for ever if its connection ends just when it opens a channel (docs/clients.md).
+            // rclone 1.60 may hang if its connection ends while it opens a channel (docs/clients.md).
             let hangs = |ran| what.starts_with("rclone") && ran > LONG_ENOUGH && is_lost();
             client.wait_unless(TRANSFER, hangs)
         };
@@ -244,7 +245,7 @@ impl Worker {
         totals.add("connections cut", u64::from(was_cut));
         totals.add("clients killed", u64::from(killed));
         let excused = was_cut || killed || trouble.since(before, self.account.name);
-        // curl ends with 0 though its CLOSE was not answered (docs/clients.md).
+        // curl exits with 0 though its CLOSE got no reply (docs/clients.md).
         let is_sure = !(excused && what == CURL_PUT);
         if output.status.success() && is_sure {
             return Some(output);
@@ -340,7 +341,7 @@ impl Worker {
         self.entries.insert(name.to_owned(), after);
     }
 
-    /// Onto another name, whatever is there.
+    /// Renames to another name, whatever is there.
     fn rename(&mut self, name: &str, before: &Entry, trouble: &Trouble, totals: &Totals) {
         let onto = format!("f{}", self.random.below(NAMES));
         if onto == name {
@@ -370,7 +371,7 @@ impl Worker {
         self.entries.insert(name.to_owned(), gone);
     }
 
-    /// Removes what cut uploads left under other names, as their user would.
+    /// Removes what interrupted uploads have left under other names, as their user would.
     pub fn tidy(&mut self) {
         let lines = [".landfall-upload-*", "*.filepart", "*.partial"]
             .map(|names| format!("-rm {}/{names}\n", self.folder));
@@ -389,7 +390,7 @@ impl Worker {
         );
     }
 
-    /// While nobody works: every file is what it must be.
+    /// Checks every file while nobody works.
     pub fn verify_all(&self, totals: &Totals) {
         for (name, entry) in &self.entries {
             self.verify(name, "a round");
