@@ -11,9 +11,13 @@ use anyhow::{Context, Result, bail};
 use super::{PATIENCE, Peer, Server, Supervised};
 use crate::common::fixture::Fixture;
 
-/// Every other key has its default.
-const CONFIG: &str =
-    "server.listen = [\"127.0.0.1:0\"]\nserver.data = \"data\"\nserver.keys = \"keys\"\n";
+/// Every other key has its default. One account may have half of the connections: room for the idle sessions.
+const CONFIG: &str = r#"
+server.listen = ["127.0.0.1:0"]
+server.data = "data"
+server.keys = "keys"
+server.max_connections = 4000
+"#;
 
 /// Landfall with its config and its account in a folder, so that it can be started again and again.
 pub(crate) struct Installed {
