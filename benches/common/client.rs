@@ -1,4 +1,4 @@
-//! OpenSSH's own client programs, with the same options whatever the server is.
+//! OpenSSH's own client programs, with the same options for each server.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -12,14 +12,14 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::common::fixture::Fixture;
 use crate::common::servers::Server;
 
-/// No single client may take longer: then something hangs.
+/// The time limit for a single client: after it, something hangs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 /// A cipher by its name in SSH.
 pub(crate) type Cipher = &'static str;
 /// The fast one.
 pub(crate) const AES: Cipher = "aes256-gcm@openssh.com";
-/// What OpenSSH's client asks for by itself.
+/// The default of OpenSSH's client.
 pub(crate) const CHACHA: Cipher = "chacha20-poly1305@openssh.com";
 
 /// What happens to the client's standard output.
@@ -29,8 +29,8 @@ pub(crate) enum Stdout {
     Keep,
 }
 
-/// Runs `sftp` with a batch of its commands. Returns the time from its start to its end, login
-/// included, and what it said.
+/// Runs `sftp` with a batch of its commands. Returns the time from its start to its end, login included,
+/// and its output.
 pub(crate) fn sftp(
     fixture: &Fixture,
     server: &Server,
@@ -83,8 +83,7 @@ pub(crate) fn scp(
         })
 }
 
-/// Runs a command on the server. Returns the time from the start of `ssh` to its end, and what it
-/// said.
+/// Runs a command on the server. Returns the time from the start of `ssh` to its end, and the output.
 pub(crate) fn run_command(
     fixture: &Fixture,
     server: &Server,
@@ -108,7 +107,7 @@ pub(crate) fn run_command(
         })
 }
 
-/// An SFTP session that does nothing, until it is dropped.
+/// An idle SFTP session, until it is dropped.
 pub(crate) struct IdleSession {
     client: Child,
     stdin: Option<ChildStdin>,
@@ -141,7 +140,7 @@ impl IdleSession {
     pub(crate) fn wait_until_up(&mut self) -> Result<()> {
         let stdout = self.client.stdout.as_mut().context("no stdout")?;
         let mut length_and_type = [0; 5];
-        // Ends with an error if ssh gives up, which it does by itself (ConnectTimeout).
+        // It ends with an error if ssh gives up, which ConnectTimeout makes it do.
         stdout
             .read_exact(&mut length_and_type)
             .context("an idle session did not come up")?;
@@ -160,15 +159,15 @@ impl Drop for IdleSession {
     }
 }
 
-/// Options for ssh, sftp and scp, with the cipher that this server has for the wanted one. Nothing of the
-/// user's or the machine's own set-up takes part.
+/// Options for ssh, sftp and scp, with the server's cipher that corresponds to the wanted one. The settings
+/// of the user and of the machine are ignored.
 pub(crate) fn options(fixture: &Fixture, server: &Server, wanted: Cipher) -> Vec<String> {
     let cipher = server.peer.cipher(wanted);
     let path = |path: &Path| path.display().to_string();
     let mut options = vec!["-F".to_owned(), "none".to_owned()];
     for option in [
         format!("Ciphers={cipher}"),
-        // The same work for all in a login: servers differ in the methods that they know.
+        // The same work for all servers in a login: they support different methods.
         "KexAlgorithms=curve25519-sha256".to_owned(),
         "HostKeyAlgorithms=ssh-ed25519".to_owned(),
         format!("IdentityFile={}", path(&fixture.client_key())),
@@ -189,7 +188,7 @@ pub(crate) fn options(fixture: &Fixture, server: &Server, wanted: Cipher) -> Vec
     options
 }
 
-/// Runs a client to its end, or kills it when it takes too long.
+/// Runs a client to its end, or kills it at the time limit.
 fn run(mut command: Command, input: &[u8], stdout: Stdout) -> Result<(Duration, Output)> {
     let program = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::piped()).stderr(Stdio::piped());
@@ -214,7 +213,7 @@ fn run(mut command: Command, input: &[u8], stdout: Stdout) -> Result<(Duration, 
     Ok((started.elapsed(), output))
 }
 
-/// Waits until a client ends, or kills it when it takes too long.
+/// Waits until a client ends, or kills it at the time limit.
 pub(crate) fn finish(child: Child, program: &str, limit: Duration) -> Result<Output> {
     let pid = Pid::from_raw(i32::try_from(child.id())?).context("a process without an id")?;
     let handle = pidfd_open(pid, PidfdFlags::empty())?;
@@ -234,7 +233,7 @@ pub(crate) fn finish(child: Child, program: &str, limit: Duration) -> Result<Out
     }
 }
 
-/// Does the same from several threads; the time from the first start to the last end.
+/// Runs the same work on several threads; returns the time from the first start to the last end.
 pub(crate) fn at_once<T>(
     threads: usize,
     work: impl Fn(usize) -> Result<T> + Sync,

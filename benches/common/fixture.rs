@@ -25,12 +25,12 @@ pub(crate) struct Fixture {
     folder: PathBuf,
     /// The programs of this machine.
     pub(crate) programs: Programs,
-    /// How many new names have been given out.
+    /// The number of names that were used.
     names: AtomicU32,
 }
 
 impl Fixture {
-    /// Makes it, without files to move.
+    /// Creates it, without files to move.
     pub(crate) fn make(folder: &Path, programs: &Programs) -> Result<Self> {
         let fixture = Self {
             folder: folder.to_path_buf(),
@@ -45,23 +45,23 @@ impl Fixture {
         Ok(fixture)
     }
 
-    /// What every server serves.
+    /// The folder that each server serves.
     pub(crate) fn home(&self) -> PathBuf {
         self.folder.join("home")
     }
 
-    /// A name that nothing in the home has had yet: a server may remember what it has seen there, and
-    /// what is put is removed behind its back.
+    /// A name that was never used in the home: a server may remember earlier names, and the bench removes
+    /// uploaded files without the server.
     pub(crate) fn new_name(&self) -> String {
         format!("put-{}", self.names.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// What clients put.
+    /// The folder of files to upload.
     pub(crate) fn source(&self) -> PathBuf {
         self.folder.join("source")
     }
 
-    /// What clients get and keep.
+    /// The folder of downloaded files.
     pub(crate) fn fetched(&self) -> PathBuf {
         self.folder.join("fetched")
     }
@@ -104,7 +104,7 @@ impl Fixture {
         Ok(path)
     }
 
-    /// Makes a file of random bytes that clients put, and that is in the home too.
+    /// Creates a file of random bytes to upload, which is in the home too.
     pub(crate) fn make_file(&self, name: &str, size: u64, random: &mut StdRng) -> io::Result<()> {
         let mut block = vec![0; 1 << 20];
         let mut file = File::create(self.source().join(name))?;
@@ -113,12 +113,12 @@ impl Fixture {
             random.fill_bytes(&mut block);
             left -= io::copy(&mut block.as_slice().take(left), &mut file)?;
         }
-        // What is still to be written to the disk would be written while we measure.
+        // Otherwise the kernel would write to the disk during a measurement.
         file.sync_all()?;
         fs::hard_link(self.source().join(name), self.home().join(name))
     }
 
-    /// Makes a directory of empty files in the home.
+    /// Creates a directory of empty files in the home.
     pub(crate) fn make_names(&self, directory: &str, names: u32) -> io::Result<()> {
         let directory = self.home().join(directory);
         fs::create_dir(&directory)?;
@@ -129,7 +129,7 @@ impl Fixture {
     }
 }
 
-/// Are the bytes of two files the same? Says which two, if not.
+/// Compares the bytes of two files; the error names both.
 pub(crate) fn same_file(one: &Path, other: &Path) -> Result<()> {
     let open =
         |path: &Path| File::open(path).with_context(|| format!("cannot open {}", path.display()));
@@ -152,7 +152,7 @@ pub(crate) fn same_file(one: &Path, other: &Path) -> Result<()> {
     }
 }
 
-/// Do two directories of plain files hold the same names and bytes?
+/// Compares the names and bytes of two directories of plain files.
 pub(crate) fn same_files(one: &Path, other: &Path) -> Result<()> {
     let names = |folder: &Path| -> Result<Vec<_>> {
         let listing =

@@ -1,4 +1,4 @@
-//! What a bench starts of itself.
+//! The processes of itself that a bench starts.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -8,26 +8,25 @@ use clap::Subcommand;
 
 use super::supervise;
 
-/// What the program starts of itself.
+/// What such a process does.
 #[derive(Debug, Subcommand)]
 #[command(disable_help_subcommand = true)]
 pub(crate) enum Inner {
-    /// The run itself, in a folder that the caller removes
+    /// The run, in a folder that the caller removes
     #[command(hide = true)]
     Measure { folder: PathBuf },
-    /// A server, with all that it starts gathered beneath one process
+    /// A server, with all its processes below one supervisor
     #[command(hide = true)]
     Supervise {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<std::ffi::OsString>,
     },
-    /// A known load
+    /// A load of known size
     #[command(hide = true)]
     Burn { milliseconds: u64 },
 }
 
-/// The outer process: whatever happens to the inner one, which does `measure`, no process and no file
-/// stays behind.
+/// Runs `measure` in an inner process; whatever happens to it, no process and no file is left.
 pub(crate) fn in_a_folder_of_its_own(prefix: &str, dir: &Path) -> Result<ExitCode> {
     let folder = tempfile::Builder::new()
         .prefix(prefix)

@@ -1,4 +1,4 @@
-//! Where a run took place, and when.
+//! The machine and the date of a run.
 
 use std::fmt;
 use std::fs;
@@ -11,24 +11,24 @@ use serde::{Deserialize, Serialize};
 use super::servers::{Peer, Programs};
 use super::spread::Spread;
 
-/// More of the machine than this for others, and the figures say little.
+/// If other programs use more of the machine than this, the figures mean little.
 const OTHERS_MAY_USE: f64 = 0.1;
 
-/// Where a run took place.
+/// The machine of a run.
 pub(crate) struct Machine {
     cpu: String,
     cores: usize,
     kernel: String,
-    /// That the files of the run lie on.
+    /// The file system of the run's files.
     file_system: String,
-    /// Of those who take part, in their own words.
+    /// The versions of the servers, as they report them.
     pub(crate) versions: Vec<String>,
 }
 
-/// When and where, as it is written down.
+/// Machine and date, as they are written to a file.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Site {
-    /// When the run ended: a day in UTC, as in 2026-11-21.
+    /// The end of the run: a day in UTC, as in 2026-11-21.
     pub(crate) date: String,
     cpu: String,
     cores: usize,
@@ -37,7 +37,7 @@ pub(crate) struct Site {
 }
 
 impl Machine {
-    /// To be written down now.
+    /// Returns it with the current date.
     pub(crate) fn site(&self) -> Site {
         Site {
             date: today(),
@@ -48,7 +48,7 @@ impl Machine {
         }
     }
 
-    /// Asks the system.
+    /// Queries the system.
     pub(crate) fn describe(programs: &Programs, folder: &Path, peers: &[Peer]) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let cpu = read("/proc/cpuinfo")
@@ -64,7 +64,7 @@ impl Machine {
         }
     }
 
-    /// How busy it was with anything else, and whether that was too much.
+    /// Writes how busy the machine was with other work, and whether that was too much.
     pub(crate) fn write_others(&self, f: &mut fmt::Formatter<'_>, others: &Spread) -> fmt::Result {
         writeln!(
             f,
@@ -99,15 +99,15 @@ pub(crate) fn today() -> String {
     now.split('T').next().unwrap_or_default().to_owned()
 }
 
-/// Writes down what a run has found, as JSON.
+/// Writes the results of a run as JSON.
 pub(crate) fn write_down(found: &impl Serialize, file: &Path) -> Result<()> {
     let text = serde_json::to_string_pretty(found)?;
     fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// The file system that a folder lies on.
+/// Returns the file system of a folder.
 fn file_system(folder: &Path) -> String {
-    // Longest mount point that the folder is beneath: "... mount-point ... - type source ..."
+    // The longest mount point that contains the folder: "... mount-point ... - type source ..."
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     mounts
         .lines()

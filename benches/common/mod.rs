@@ -1,5 +1,5 @@
-//! What the benches have in common that put servers beside each other: the servers, the client, the ruler,
-//! and what is written of a run.
+//! What the benches that compare servers have in common: the servers, the client, the measurements, and the
+//! output.
 
 pub(crate) mod client;
 pub(crate) mod fixture;

@@ -1,4 +1,4 @@
-//! What the system says of processes: `/proc`, the only ruler here, and the same for every server.
+//! CPU time and memory of processes, from `/proc`, measured in the same way for every server.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,25 +10,25 @@ use anyhow::{Context, Result};
 /// Linux's USER_HZ: `/proc` counts CPU time in ticks of 10 ms on every architecture.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A process as `/proc/PID/stat` has it.
+/// A process, from `/proc/PID/stat`.
 #[derive(Debug, Clone, Copy)]
 struct Stat {
     parent: u32,
     zombie: bool,
     /// utime + stime.
     own_ticks: u64,
-    /// cutime + cstime: of all the children that it has waited for, and of theirs.
+    /// cutime + cstime: of all children that it has waited for, and their children.
     waited_ticks: u64,
 }
 
-/// All processes that descend from one, and that one.
+/// A process and all its descendants.
 pub(crate) struct Tree {
     root: Stat,
     below: Vec<(u32, Stat)>,
 }
 
 impl Tree {
-    /// Everything beneath the process `root`, as it is now.
+    /// Reads the current processes below the process `root`.
     pub(crate) fn below(root: u32) -> Result<Self> {
         let mut all = HashMap::new();
         for entry in fs::read_dir("/proc").context("cannot list /proc")? {
@@ -45,7 +45,7 @@ impl Tree {
             .get(&root)
             .with_context(|| format!("process {root} is gone"))?;
         let descends = |pid: u32| {
-            // Bounded: parents that changed under our eyes must not make a ring.
+            // Bounded: parents that change meanwhile must not form a loop.
             let mut at = pid;
             (0..64).any(|_| match all.get(&at) {
                 Some(stat) => {
@@ -66,7 +66,7 @@ impl Tree {
         })
     }
 
-    /// Ids of those that still run.
+    /// Ids of the processes that still run.
     pub(crate) fn running(&self) -> Vec<u32> {
         self.below
             .iter()
@@ -75,9 +75,9 @@ impl Tree {
             .collect()
     }
 
-    /// CPU time of everything that ever ran beneath the root, but not of the root itself: what
-    /// still runs counts for itself, and what has ended counts with the one that waited for it.
-    /// Nothing escapes if the root is a subreaper: it inherits and waits for all orphans.
+    /// CPU time of everything that ever ran below the root, without the root itself: running processes
+    /// count for themselves, ended ones in the process that waited for them. With a subreaper as the root,
+    /// this is complete, since it inherits and waits for all orphans.
     pub(crate) fn cpu(&self) -> Duration {
         let ticks: u64 = self
             .below
@@ -87,7 +87,7 @@ impl Tree {
         TICK * u32::try_from(ticks + self.root.waited_ticks).unwrap_or(u32::MAX)
     }
 
-    /// Memory of everything that runs beneath the root.
+    /// Memory of all processes below the root.
     pub(crate) fn memory(&self) -> Result<Memory> {
         let mut sum = Memory::default();
         for pid in self.running() {
@@ -109,11 +109,11 @@ pub(crate) struct Memory {
     pub(crate) proportional: u64,
 }
 
-/// CPU time that the machine has spent on anything, since it started.
+/// CPU time that the machine has used since its start.
 pub(crate) fn machine_busy() -> Result<Duration> {
     let text = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
     let line = text.lines().next().unwrap_or_default();
-    // cpu user nice system idle iowait irq softirq steal (guest times are in user already)
+    // cpu user nice system idle iowait irq softirq steal (guest times are part of user)
     let busy: u64 = line
         .split_whitespace()
         .skip(1)
@@ -125,7 +125,7 @@ pub(crate) fn machine_busy() -> Result<Duration> {
     Ok(Duration::from_secs_f64(TICK.as_secs_f64() * busy as f64))
 }
 
-/// A load that is known: spins until this process has used so much CPU time.
+/// A load of known size: spins until this process has used that much CPU time.
 pub(crate) fn burn(milliseconds: u64) -> Result<ExitCode> {
     let wanted = milliseconds.div_ceil(10);
     while stat(std::process::id())
@@ -136,7 +136,7 @@ pub(crate) fn burn(milliseconds: u64) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// CPU seconds for each GiB.
+/// CPU seconds per GiB.
 pub(crate) fn for_a_gibibyte(cpu: Duration, bytes: u64) -> f64 {
     const GIBIBYTE: f64 = (1_u64 << 30) as f64;
     cpu.as_secs_f64() * GIBIBYTE / bytes as f64
@@ -144,8 +144,8 @@ pub(crate) fn for_a_gibibyte(cpu: Duration, bytes: u64) -> f64 {
 
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything, so count from the last one:
-    // state ppid ... utime(11) stime cutime cstime
+    // The name is in parentheses and may contain anything, so count from the last one: state ppid ...
+    // utime(11) stime cutime cstime
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
     Some(Stat {

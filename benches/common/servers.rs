@@ -1,4 +1,4 @@
-//! The servers that are measured, each started with what it needs on a port of its own.
+//! The servers to measure; each is started on a port of its own.
 
 use std::fs;
 use std::io::Write;
@@ -25,15 +25,15 @@ mod programs;
 mod rclone;
 mod sftpgo;
 
-/// How long a server may take to accept connections, or to let go of what has ended.
+/// The maximum time for a server to accept connections, or to release ended ones.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A server that can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peer {
-    /// OpenSSH's sshd with sftp-server: what the others are held against.
+    /// OpenSSH's sshd with sftp-server: the reference.
     Openssh,
-    /// Another build of Landfall, or the same with other settings.
+    /// Another build of Landfall, or the same build with other settings.
     Before,
     /// Landfall.
     Landfall,
@@ -45,7 +45,7 @@ pub(crate) enum Peer {
     Sftpgo,
 }
 
-/// What a work may need of a server besides SFTP.
+/// What a workload may need of a server besides SFTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ability {
     /// The cipher chacha20-poly1305.
@@ -57,7 +57,7 @@ pub(crate) enum Ability {
 }
 
 impl Peer {
-    /// All of them; the first that takes part is what the others are held against.
+    /// All servers; the first that takes part is the reference.
     pub(crate) const ALL: [Self; 6] = [
         Self::Openssh,
         Self::Before,
@@ -78,7 +78,7 @@ impl Peer {
         }
     }
 
-    /// Is it one of those that take part only when they are asked for?
+    /// Returns whether it takes part only on request.
     pub(crate) fn is_further(self) -> bool {
         match self {
             Self::Openssh | Self::Before | Self::Landfall => false,
@@ -86,7 +86,7 @@ impl Peer {
         }
     }
 
-    /// What it cannot do, so what is not asked of it.
+    /// The abilities that it lacks; such workloads are skipped.
     fn lacks(self) -> &'static [Ability] {
         match self {
             Self::Openssh | Self::Before | Self::Landfall | Self::Sftpgo => &[],
@@ -97,15 +97,15 @@ impl Peer {
         }
     }
 
-    /// Can it do a work that needs this?
+    /// Returns whether it can run a workload that needs this.
     pub(crate) fn can(self, need: Option<Ability>) -> bool {
         need.is_none_or(|ability| !self.lacks().contains(&ability))
     }
 
-    /// The cipher that it is measured with where the others have the wanted one.
+    /// The cipher to use where the others have the wanted one.
     pub(crate) fn cipher(self, wanted: Cipher) -> Cipher {
         match self {
-            // Debian's 1.60 knows no longer key, and this is less work.
+            // Debian's 1.60 supports no longer key; the shorter one is less work.
             Self::Rclone if wanted == AES => "aes128-gcm@openssh.com",
             _ => wanted,
         }
@@ -129,7 +129,7 @@ impl Peer {
     }
 }
 
-/// A running server, beneath a supervisor that owns all its processes.
+/// A running server below a supervisor that owns all its processes.
 pub(crate) struct Server {
     pub(crate) peer: Peer,
     pub(crate) port: u16,
@@ -138,12 +138,12 @@ pub(crate) struct Server {
     host_key: String,
     supervisor: Child,
     log: PathBuf,
-    /// Processes that it has when nobody is connected.
+    /// The number of its processes while nobody is connected.
     at_rest: usize,
 }
 
 impl Server {
-    /// Is called when the server accepts connections and has none.
+    /// Called when the server accepts connections and has none.
     fn started(
         peer: Peer,
         port: u16,
@@ -170,7 +170,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Has clients know the server at a port: its own, or that of a proxy.
+    /// Adds the server's host key to known_hosts for a port: its own, or a proxy's.
     pub(crate) fn make_known(&self, fixture: &Fixture, port: u16) -> Result<()> {
         let mut known = fs::OpenOptions::new()
             .append(true)
@@ -178,14 +178,14 @@ impl Server {
         Ok(writeln!(known, "[127.0.0.1]:{port} {}", self.host_key)?)
     }
 
-    /// CPU time of all its processes since it started, those that have ended included. Waits until
-    /// the sessions have ended, so that what ending them costs is in.
+    /// CPU time of all its processes since the start, ended ones included. Waits until the sessions have
+    /// ended, so that closing them is counted.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let tree = Tree::below(self.supervisor.id())?;
             if tree.running().len() <= self.at_rest {
-                // A server of one process shows no sign of it: give it the moment.
+                // A server with a single process does not show it: wait a moment.
                 std::thread::sleep(Duration::from_millis(20));
                 return Ok(Tree::below(self.supervisor.id())?.cpu());
             }
@@ -209,7 +209,7 @@ impl Server {
         Tree::below(self.supervisor.id())?.memory()
     }
 
-    /// The end of its log, for the story of a failure.
+    /// The end of its log, for error messages.
     pub(crate) fn last_words(&self) -> String {
         tail(&self.log)
     }
@@ -221,14 +221,14 @@ impl Drop for Server {
     }
 }
 
-/// A program that was started beneath a supervisor.
+/// A program below a supervisor.
 struct Supervised {
     child: Child,
     log: PathBuf,
 }
 
 impl Supervised {
-    /// Starts it, with its log (stderr) in the folder.
+    /// Starts it; its log (stderr) is in the folder.
     fn start(command: &Command, folder: &Path, stdout: Stdio) -> Result<Self> {
         let log = log_in(folder);
         let mut supervisor = Command::new(std::env::current_exe()?);
@@ -245,14 +245,14 @@ impl Supervised {
         Ok(Self { child, log })
     }
 
-    /// It did not come up: ends it and says why.
+    /// Ends a program that did not start, and returns the reason.
     fn failed(mut self, what: &str) -> anyhow::Error {
         stop(&mut self.child);
         anyhow::anyhow!("{what}\n{}", tail(&self.log))
     }
 }
 
-/// Lets a supervisor end all that it owns, and waits for it.
+/// Makes a supervisor end all its processes, and waits for it.
 fn stop(supervisor: &mut Child) {
     if let Ok(None) = supervisor.try_wait()
         && let Some(pid) = i32::try_from(supervisor.id()).ok().and_then(Pid::from_raw)
@@ -262,12 +262,12 @@ fn stop(supervisor: &mut Child) {
     let _ = supervisor.wait();
 }
 
-/// Where a server's log is.
+/// The path of a server's log.
 fn log_in(folder: &Path) -> PathBuf {
     folder.join("log")
 }
 
-/// Several may write to it.
+/// Several processes may write to it.
 fn appended(log: &Path) -> Result<fs::File> {
     Ok(fs::File::options().create(true).append(true).open(log)?)
 }
@@ -281,7 +281,7 @@ fn tail(log: &Path) -> String {
         .join("\n")
 }
 
-/// What `id` says of the user that this runs as.
+/// The output of `id` for the current user.
 fn id(what: &str) -> Result<String> {
     let output = Command::new("id").arg(what).stdin(Stdio::null()).output()?;
     let text = String::from_utf8(output.stdout).context("a name that is not text")?;

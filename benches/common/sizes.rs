@@ -1,6 +1,6 @@
-//! Sizes, read and written.
+//! Parsing and printing of sizes.
 
-/// Reads "1GiB", "64MiB", "4KiB" or a number of bytes.
+/// Parses "1GiB", "64MiB", "4KiB" or a number of bytes.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let (number, shift) = UNITS
@@ -22,7 +22,7 @@ pub(crate) fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / MEBIBYTE
 }
 
-/// A size for people.
+/// Formats a size.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         bytes if bytes % (1 << 30) == 0 => format!("{} GiB", bytes >> 30),

@@ -1,8 +1,9 @@
-//! One process that owns all that it starts, orphans included, and leaves none of it behind.
+//! A process that owns all processes below it, orphans included, and ends them all.
 //!
-//! It is a "child subreaper": whatever loses its parent beneath it becomes its child. So it can
-//! wait for every process that ever ran beneath it, which makes its `cutime` and `cstime` the CPU
-//! time of all of them, and it can end them all by their ids.
+//!
+//! It is a "child subreaper": a process below it that loses its parent becomes its child. So it can wait
+//! for every process that ever ran below it, which makes its `cutime` and `cstime` the CPU time of all of
+//! them, and it can end them by their ids.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
@@ -15,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::common::processes::Tree;
 
-/// How long a program may take to end by itself once it was asked to.
+/// The maximum time for a program to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The hidden command `supervise PROGRAM ARGUMENT...`.
@@ -25,8 +26,8 @@ pub(crate) fn program(command: &[OsString]) -> Result<ExitCode> {
     run(Command::new(program).args(arguments))
 }
 
-/// Runs a program until it ends or this process is told to stop (SIGTERM, SIGINT, SIGHUP); then
-/// ends everything that is left of it. Returns the program's exit code.
+/// Runs a program until it ends or this process is told to stop (SIGTERM, SIGINT, SIGHUP); then ends all
+/// processes that are left. Returns the program's exit code.
 pub(crate) fn run(command: &mut Command) -> Result<ExitCode> {
     process::set_child_subreaper(Some(process::getpid())).context("cannot be a subreaper")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -37,7 +38,7 @@ pub(crate) fn run(command: &mut Command) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// Sends SIGTERM to this process when its parent ends, however that ends.
+/// Sends SIGTERM to this process when its parent ends, for whatever reason.
 pub(crate) fn end_with_parent() -> Result<()> {
     Ok(process::set_parent_process_death_signal(Some(
         Signal::TERM,
@@ -69,7 +70,7 @@ async fn watch(command: &mut Command) -> Result<ExitCode> {
         }
     };
     eprintln!("stopped by a signal");
-    // It may have ended in this very moment, which is what we want.
+    // It may have just ended, which is fine.
     let _ = process::kill_process(child, Signal::TERM);
     let deadline = Instant::now() + GRACE;
     while reap(child)?.is_none() && timeout_at(deadline, child_ended.recv()).await.is_ok() {
@@ -78,7 +79,7 @@ async fn watch(command: &mut Command) -> Result<ExitCode> {
     Ok(ExitCode::from(128 + u8::try_from(stopped.as_raw())?))
 }
 
-/// Waits for all children that have ended; the exit code of `main` if it is among them.
+/// Waits for all children that have ended; returns the exit code of `main` if it is among them.
 fn reap(main: Pid) -> Result<Option<ExitCode>> {
     let mut code = None;
     loop {
@@ -97,12 +98,12 @@ fn reap(main: Pid) -> Result<Option<ExitCode>> {
     }
 }
 
-/// Kills what still runs beneath this process, until nothing does.
+/// Kills the processes below this one until none is left.
 fn end_descendants() -> Result<()> {
     loop {
         for pid in Tree::below(std::process::id())?.running() {
             if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-                // Gone already is as good.
+                // It may have ended already.
                 let _ = process::kill_process(pid, Signal::KILL);
             }
         }

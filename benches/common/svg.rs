@@ -1,5 +1,5 @@
-//! Plain SVG with a ground of its own, so that it is readable on a light page and on a dark one. It names
-//! no machine: what the machine was stands in docs/performance.md.
+//! Plain SVG with its own background, so that it is readable on light and dark pages. It names no machine;
+//! docs/performance.md does.
 
 use std::fmt::Write as _;
 
@@ -10,13 +10,13 @@ pub(crate) struct Page<'a> {
     pub(crate) width: f64,
     pub(crate) height: f64,
     pub(crate) title: &'a str,
-    /// All figures, for those who do not see the drawing.
+    /// All figures, for readers who cannot see the drawing.
     pub(crate) description: &'a str,
-    /// Lines of the style sheet for what is drawn: on a light page, and what is other on a dark one.
+    /// Style sheet lines of the content: for a light page, and the differences for a dark one.
     pub(crate) styles: (&'a str, &'a str),
 }
 
-/// The style sheet. Of the media query's two answers either is readable on any page.
+/// The style sheet. Both results of the media query are readable on any page.
 const LIGHT: &str = "\
 text { font: 13px -apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif; fill: #1f2328 }
 .title { font-size: 16px; font-weight: 600 }
@@ -33,7 +33,7 @@ const DARK: &str = "  text { fill: #f0f6fc }
   .spread { stroke: #f0f6fc }
 ";
 
-/// Begins a drawing, with its title and its ground. It ends with [`end`].
+/// Starts a drawing with its title and background; [`end`] ends it.
 pub(crate) fn begin(page: &Page) -> Result<String> {
     let Page { width, height, .. } = page;
     let (light, dark) = page.styles;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Writes a Markdown table that is readable as text too. The first row is its head.
+/// Writes a Markdown table that is readable as text, too. The first row is the header.
 pub(crate) fn write_aligned(f: &mut fmt::Formatter<'_>, rows: &[Vec<String>]) -> fmt::Result {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

@@ -1,4 +1,4 @@
-//! Taking turns, and what the machine does besides.
+//! Turn-taking, and other work on the machine.
 
 use std::os::unix::process::parent_id;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::processes::{Tree, machine_busy};
 
-/// The first goes first in one round and last in the next: what drifts hits all alike.
+/// The order is reversed in every other round, so that drift affects all alike.
 pub(crate) fn in_turn<T>(all: impl DoubleEndedIterator<Item = T>, round: u32) -> Vec<T> {
     if round.is_multiple_of(2) {
         all.collect()
@@ -16,7 +16,7 @@ pub(crate) fn in_turn<T>(all: impl DoubleEndedIterator<Item = T>, round: u32) ->
     }
 }
 
-/// Does a work, and says how many CPU cores were meanwhile busy with anything that is not of this run.
+/// Runs `work`; also returns how many CPU cores other programs used meanwhile.
 pub(crate) fn beside_others<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
     let before = used_by_others()?;
     let started = Instant::now();
@@ -26,7 +26,7 @@ pub(crate) fn beside_others<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f
     Ok((outcome, others.as_secs_f64() / elapsed.as_secs_f64()))
 }
 
-/// CPU time of the machine that nothing of this run has used: all beneath the outer process is ours.
+/// CPU time of the machine without this run: everything below the outer process is this run.
 fn used_by_others() -> Result<Duration> {
     Ok(machine_busy()?.saturating_sub(Tree::below(parent_id())?.cpu()))
 }

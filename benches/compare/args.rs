@@ -1,4 +1,4 @@
-//! What the command line says.
+//! Command line arguments.
 
 use std::path::PathBuf;
 
@@ -10,11 +10,11 @@ use crate::common::servers::{Builds, Peer, Programs};
 use crate::common::sizes::bytes;
 use crate::workloads::{ALL, Workload};
 
-/// Measures Landfall beside OpenSSH's sshd: the same sftp program, the same files, in turns.
+/// Measures Landfall and OpenSSH's sshd with the same sftp program and the same files, in turns.
 #[derive(Debug, Parser)]
 #[command(name = "compare")]
 pub(crate) struct Arguments {
-    /// Rounds; in each one every server does every work once
+    /// Rounds; in each one every server runs every workload once
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 
@@ -22,28 +22,28 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "1GiB", value_parser = bytes)]
     size: u64,
 
-    /// Idle sessions that are held open to weigh their memory
+    /// Idle sessions that are held open to measure their memory
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     sessions: u32,
 
-    /// Only this work (again for more)
+    /// Only this workload (repeatable)
     #[arg(long, value_name = "WORK", value_parser = clap::builder::PossibleValuesParser::new(ALL.iter().map(|w| w.name)))]
     only: Vec<String>,
 
-    /// Only this server (again for more), for example beneath a profiler
+    /// Only this server (repeatable), for example under a profiler
     #[arg(long, value_enum, value_name = "SERVER")]
     server: Vec<Peer>,
 
-    /// All further servers that are on this machine, too: rclone, ProFTPD, SFTPGo (`bash
-    /// benches/peers` installs them)
+    /// Also all further servers that are installed: rclone, ProFTPD, SFTPGo (`bash benches/peers` installs
+    /// them)
     #[arg(long, conflicts_with = "server")]
     peers: bool,
 
-    /// A smoke run: everything once, with little
+    /// A smoke run: everything once, with little data
     #[arg(long, conflicts_with_all = ["rounds", "size", "sessions"])]
     quick: bool,
 
-    /// Writes every sample to this file too
+    /// Also writes every sample to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
@@ -51,11 +51,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
 
-    /// Measures nothing, but draws what an earlier run wrote with --json
+    /// Does not measure, but draws the results that an earlier run wrote with --json
     #[arg(long, value_name = "FILE", requires = "svg")]
     pub(crate) from: Option<PathBuf>,
 
-    /// Where files and homes are made; its file system is part of what is measured
+    /// Folder for files and homes; its file system is part of the measurement
     #[arg(long, value_name = "DIR", default_value = env!("CARGO_TARGET_TMPDIR"))]
     pub(crate) dir: PathBuf,
 
@@ -63,17 +63,17 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_landfall"))]
     pub(crate) landfall: PathBuf,
 
-    /// Another landfall program, to see what a change has brought: `--server before --server
-    /// landfall` leaves OpenSSH out
+    /// Another landfall program, to see the effect of a change: `--server before --server landfall` leaves
+    /// OpenSSH out
     #[arg(long, value_name = "FILE")]
     pub(crate) before: Option<PathBuf>,
 
-    /// Settings for that other server only, to see what they cost: lines of config.toml, such as
-    /// `audit.enabled = false`. Without --before it is the same program
+    /// Settings for the other program only, to see their cost: lines of config.toml, such as `audit.enabled
+    /// = false`. Without --before it is the same program
     #[arg(long, value_name = "LINE")]
     pub(crate) before_with: Vec<String>,
 
-    /// Given by `cargo bench`. Without it this is `cargo test`, which wants a smoke run
+    /// Set by `cargo bench`. Without it, `cargo test` has started this, which wants a smoke run
     #[arg(long, hide = true)]
     bench: bool,
 
@@ -81,7 +81,7 @@ pub(crate) struct Arguments {
     pub(crate) inner: Option<Inner>,
 }
 
-/// How much of everything.
+/// The size of the workloads.
 #[derive(Debug, Clone)]
 pub(crate) struct Scale {
     /// Rounds.
@@ -92,9 +92,9 @@ pub(crate) struct Scale {
     pub(crate) small_files: u32,
     /// Names in the big directory.
     pub(crate) names: u32,
-    /// Logins one after the other.
+    /// Sequential logins.
     pub(crate) logins: u32,
-    /// Logins of each of the clients that log in at once.
+    /// Logins of each of the clients that log in concurrently.
     pub(crate) logins_each: u32,
     /// Idle sessions.
     pub(crate) sessions: u32,
@@ -124,7 +124,7 @@ impl Arguments {
         }
     }
 
-    /// The builds of Landfall that take part.
+    /// The builds of Landfall to measure.
     pub(crate) fn builds(&self) -> Builds {
         Builds {
             landfall: self.landfall.clone(),
@@ -133,8 +133,8 @@ impl Arguments {
         }
     }
 
-    /// Who takes part; the first is what the others are held against. Says who is left out because
-    /// it is not on this machine.
+    /// The servers to measure; the first is the reference. Prints the servers that are left out because
+    /// they are not installed.
     pub(crate) fn peers(&self, programs: &Programs) -> Result<Vec<Peer>> {
         let changed = self.before.is_some() || !self.before_with.is_empty();
         let wanted = |peer: &Peer| match peer {

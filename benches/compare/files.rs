@@ -1,4 +1,4 @@
-//! What servers and clients move here: big, half (of its size), small/ and names/.
+//! The files that servers and clients move: big, half (of its size), small/ and names/.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use crate::common::fixture::Fixture;
 /// Size of a small file in bytes.
 const SMALL: usize = 4096;
 
-/// Makes all of them.
+/// Creates all of them.
 pub(crate) fn make(fixture: &Fixture, scale: &Scale) -> io::Result<()> {
     let mut random = StdRng::seed_from_u64(1);
     for (name, size) in [("big", scale.size), ("half", scale.size / 2)] {

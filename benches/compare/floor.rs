@@ -1,9 +1,11 @@
-//! The floor: what nobody who serves files over SSH can leave out, and nothing else. To give a file away it is
-//! read, sealed with AES-256-GCM in packets as a client takes them, and written to a socket; to take one it
-//! is read from the socket, opened, and written to the file. No protocol, no second thread, no copy.
+//! The floor: the work that every SFTP server has to do, and nothing else. For a download, it reads the
+//! file, seals it with AES-256-GCM in packets of the size that clients accept, and writes them to a socket;
+//! for an upload, it reads the socket, opens the packets, and writes the file. There is no protocol, no
+//! second thread, and no copy.
 //!
-//! The CPU time is that of the one thread that does it, as the system counts it; the thread at the other end
-//! of the socket does as little as it can.
+//!
+//! The CPU time is that of the one thread that does it, as the kernel counts it; the thread at the other
+//! end of the socket does as little as possible.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,19 +19,19 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::common::fixture::Fixture;
 
-/// Bytes of data in a packet: as much as clients take in one.
+/// Bytes of data in a packet: the maximum that clients accept.
 const DATA: usize = 32 * 1024;
-/// What stands before the data, as long as packet_length, padding_length and the head of a DATA reply in
-/// CHANNEL_DATA are.
+/// The bytes before the data: as many as packet_length, padding_length and the header of a DATA reply in
+/// CHANNEL_DATA.
 const HEAD: usize = 4 + 1 + 9 + 13;
 const TAG: usize = 16;
-/// As much of a packet is not sealed, but authenticated: packet_length.
+/// The bytes of a packet that are authenticated but not encrypted: packet_length.
 const CLEAR: usize = 4;
 const PACKET: usize = HEAD + DATA + TAG;
-/// Packets for one call of the system: with more of them the memory no longer stays in the cache.
+/// Packets per system call: with more, the memory no longer stays in the cache.
 const AT_ONCE: usize = 8;
 
-/// Which way the bytes go, as the client sees it.
+/// The direction, as the client sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Floor {
     Get,
@@ -37,8 +39,8 @@ pub(crate) enum Floor {
 }
 
 impl Floor {
-    /// Moves the big file, and returns the CPU time that it took. What is put lies in the home as a server
-    /// would put it there, and is removed again.
+    /// Moves the big file and returns the CPU time. An uploaded file is stored in the home, as a server
+    /// would, and then removed.
     pub(crate) fn run(self, fixture: &Fixture, size: u64) -> Result<Duration> {
         ensure!(
             size.is_multiple_of((DATA * AT_ONCE) as u64),
@@ -76,7 +78,7 @@ fn connected() -> Result<(TcpStream, TcpStream)> {
     Ok((here, there))
 }
 
-/// CPU time of this thread for a work.
+/// CPU time of this thread for `work`.
 fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
     let used = || -> Result<Duration> { Ok(clock_gettime(ClockId::ThreadCPUTime).try_into()?) };
     let before = used()?;
@@ -84,7 +86,7 @@ fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
     Ok(used()? - before)
 }
 
-/// Both ends have the same key, and count packets.
+/// Both ends have the same key and count packets.
 struct Sealed {
     key: LessSafeKey,
     packets: u64,
@@ -134,7 +136,7 @@ fn data_of(packet: &mut [u8]) -> &mut [u8] {
     data
 }
 
-/// Reads, seals, and writes to the socket.
+/// Reads the file, seals, and writes to the socket.
 fn give(file: &File, mut socket: TcpStream, size: u64) -> Result<()> {
     let mut sealed = Sealed::new()?;
     let mut packets = vec![0; PACKET * AT_ONCE];
@@ -150,7 +152,7 @@ fn give(file: &File, mut socket: TcpStream, size: u64) -> Result<()> {
     Ok(())
 }
 
-/// Reads from the socket, opens, and writes.
+/// Reads from the socket, opens, and writes the file.
 fn take(file: &File, mut socket: TcpStream, size: u64) -> Result<()> {
     let mut sealed = Sealed::new()?;
     let mut packets = vec![0; PACKET * AT_ONCE];
@@ -168,7 +170,7 @@ fn take(file: &File, mut socket: TcpStream, size: u64) -> Result<()> {
     Ok(())
 }
 
-/// Reads all that comes, and does nothing with it.
+/// Reads and discards all data.
 fn take_all(mut socket: TcpStream) -> Result<u64> {
     let mut memory = vec![0; 256 * 1024];
     let mut taken = 0;

@@ -1,12 +1,12 @@
-//! Landfall beside OpenSSH's sshd and other servers: the table "Goals in figures", measured.
+//! Compares Landfall with OpenSSH's sshd and other servers.
 //!
-//! `cargo bench --bench compare -- --help` says how to run it; docs/performance.md says what came
-//! out. The flow: an outer process owns the temporary folder and everything that is started in it,
-//! and cleans up however the run ends ([`common::inner`]); beneath it the same program makes the files
-//! ([`files`]), starts the servers ([`common::servers`]), lets the real `sftp` work
-//! ([`common::client`], [`workloads`]) in interleaved rounds ([`rounds`]), beside what nobody can leave
-//! out ([`floor`]), prints the table ([`report`]), and writes every sample ([`record`]) and a plot
-//! ([`plot`]).
+//!
+//! `cargo bench --bench compare -- --help` lists the options; docs/performance.md has the results. The
+//! flow: an outer process owns the temporary folder and all processes, and cleans up however the run ends
+//! ([`common::inner`]); below it the same program creates the files ([`files`]), starts the servers
+//! ([`common::servers`]), runs the real `sftp` ([`common::client`], [`workloads`]) in interleaved rounds
+//! ([`rounds`]) together with the floor ([`floor`]), prints the table ([`report`]), and writes every sample
+//! ([`record`]) and a plot ([`plot`]).
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -60,7 +60,7 @@ fn draw(arguments: &Arguments) -> Result<ExitCode> {
 
 /// The outer process.
 fn measure_in_a_folder_of_its_own(arguments: &Arguments) -> Result<ExitCode> {
-    // What is missing is said before anything is made.
+    // Missing programs are reported before anything is created.
     Programs::find(&arguments.builds())?;
     inner::in_a_folder_of_its_own("compare-", &arguments.dir)
 }

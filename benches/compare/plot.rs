@@ -1,5 +1,5 @@
-//! A plot for the README: throughput and the server's CPU time of the big file's transfers, a row for
-//! each server.
+//! A plot for the README: throughput and the server's CPU time for the big file, with a row for each
+//! server.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,23 +16,23 @@ use crate::record::{Record, ServerRecord};
 use crate::workloads::{CPU, THROUGHPUT};
 
 const WIDTH: f64 = 840.0;
-/// Where the first row begins.
+/// The top of the first row.
 const TOP: f64 = 92.0;
-/// From one server's row to the next.
+/// The distance between two rows.
 const ROW: f64 = 46.0;
 const BAR: f64 = 15.0;
 
-/// Both ways of a transfer: the work's name in the run, and the class of its bars.
+/// Both directions: the name of the workload, and the class of its bars.
 const WAYS: [(&str, &str); 2] = [("get-aes", "get"), ("put-aes", "put")];
 
-/// A measure's half of the plot.
+/// One measure's half of the plot.
 struct Panel {
     title: &'static str,
     hint: &'static str,
     measure: &'static str,
     digits: usize,
     left: f64,
-    /// Of the longest bar.
+    /// The width of the longest bar.
     width: f64,
 }
 
@@ -55,13 +55,13 @@ const PANELS: [Panel; 2] = [
     },
 ];
 
-/// How the bars look, on a light page and on a dark one.
+/// The style of the bars, on a light and on a dark page.
 const STYLES: (&str, &str) = (
     ".get { fill: #0969da }\n.put { fill: #e16f24 }\n",
     "  .get { fill: #4493f8 }\n  .put { fill: #db6d28 }\n",
 );
 
-/// Draws a run into a file.
+/// Draws a run to a file.
 pub(crate) fn write(run: &Record, file: &Path) -> Result<()> {
     let text = svg(run)?;
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
@@ -113,7 +113,7 @@ fn svg(run: &Record) -> Result<String> {
     Ok(svg::end(out))
 }
 
-/// Who did both ways; Landfall first.
+/// The servers that did both directions; Landfall first.
 fn rows(run: &Record) -> Vec<&ServerRecord> {
     let did_both = |server: &&ServerRecord| {
         WAYS.iter()
@@ -173,7 +173,7 @@ fn draw(out: &mut String, run: &Record, servers: &[&ServerRecord], panel: &Panel
     Ok(())
 }
 
-/// When and how, and whose cipher is another.
+/// The date and the options, and the servers with another cipher.
 fn footer(run: &Record, servers: &[&ServerRecord]) -> String {
     let cipher = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
     let mut footer = format!(
@@ -188,7 +188,7 @@ fn footer(run: &Record, servers: &[&ServerRecord]) -> String {
     footer
 }
 
-/// All figures, for those who do not see the bars.
+/// All figures, for readers who cannot see the bars.
 fn description(run: &Record, servers: &[&ServerRecord]) -> String {
     let mut told = format!("{}, medians of {}.", run.site.date, rounds(run.rounds));
     for server in servers {
@@ -210,7 +210,7 @@ fn description(run: &Record, servers: &[&ServerRecord]) -> String {
     told
 }
 
-/// The number in what a program says of its version.
+/// The number in a program's version text.
 fn short(version: &str) -> &str {
     version
         .split([' ', '_', ',', ';'])

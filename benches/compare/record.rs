@@ -1,4 +1,4 @@
-//! What `--json` writes and `--from` reads: a run, with every sample.
+//! The format that `--json` writes and `--from` reads: a run with every sample.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,37 +14,37 @@ use crate::common::machine::Site;
 pub(crate) struct Record {
     #[serde(flatten)]
     pub(crate) site: Site,
-    /// Of the big file, in bytes.
+    /// The size of the big file in bytes.
     pub(crate) size: u64,
     pub(crate) rounds: u32,
-    /// The first is what the others were held against.
+    /// The first is the reference.
     pub(crate) servers: Vec<ServerRecord>,
     pub(crate) samples: Vec<SampleRecord>,
-    /// CPU seconds for each GiB that the floor of a work took, in the order of the rounds.
+    /// CPU seconds per GiB of each workload's floor, in the order of the rounds.
     #[serde(default)]
     pub(crate) floors: BTreeMap<String, Vec<f64>>,
 }
 
-/// Who took part.
+/// A server of the run.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ServerRecord {
     pub(crate) name: String,
-    /// In its own words.
+    /// As the server reports it.
     pub(crate) version: String,
-    /// The AES-GCM that it was measured with.
+    /// The AES-GCM cipher of its measurements.
     pub(crate) aes_gcm: String,
 }
 
-/// What one server did in one round.
+/// The results of one server in one round.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SampleRecord {
     pub(crate) work: String,
     pub(crate) server: String,
     /// From 1.
     pub(crate) round: u32,
-    /// What was measured, by its title.
+    /// The figures by their titles.
     pub(crate) values: BTreeMap<String, f64>,
-    /// CPU cores that were meanwhile busy with anything that is not of the run.
+    /// CPU cores that other programs used meanwhile.
     pub(crate) others_cores: f64,
 }
 
@@ -55,7 +55,7 @@ impl Record {
         serde_json::from_str(&text).with_context(|| format!("{name} is not of a run"))
     }
 
-    /// What was measured of a server, in the order of the rounds.
+    /// The figures of a server, in the order of the rounds.
     pub(crate) fn values(&self, work: &str, server: &str, title: &str) -> Vec<f64> {
         self.samples
             .iter()

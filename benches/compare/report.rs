@@ -12,7 +12,7 @@ use crate::record::{Record, SampleRecord, ServerRecord};
 use crate::rounds::Samples;
 use crate::workloads::{CPU, Goal, Measure, Workload};
 
-/// All that a run has found.
+/// The results of a run.
 pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) scale: Scale,
@@ -40,7 +40,7 @@ impl fmt::Display for Goal {
 }
 
 impl Report {
-    /// The figures of one measure of one work: (round, value), in the order of the rounds.
+    /// The figures of one measure of one workload: (round, value), in the order of the rounds.
     fn values(&self, work: &Workload, measure: usize, peer: Peer) -> Vec<(u32, f64)> {
         let samples = self.samples.servers.iter();
         samples
@@ -49,7 +49,7 @@ impl Report {
             .collect()
     }
 
-    /// What the floor of a work took: (round, value).
+    /// The floor of a workload: (round, value).
     fn floors(&self, work: &Workload) -> Vec<(u32, f64)> {
         let floors = self.samples.floors.iter();
         floors
@@ -65,7 +65,7 @@ impl Report {
         ratios(self.values(work, measure, peer), &reference)
     }
 
-    /// How busy the machine was with anything else.
+    /// How busy the machine was with other work.
     fn others(&self) -> Option<Spread> {
         let samples = self.samples.servers.iter();
         Spread::of(samples.map(|sample| sample.others).collect())
@@ -85,7 +85,7 @@ impl Report {
         head
     }
 
-    /// What was measured, the ratios, and whether they are what they should be.
+    /// The figures, the ratios, and whether they meet the goals.
     fn goals_row(
         &self,
         peers: &[Peer],
@@ -97,7 +97,7 @@ impl Report {
             .iter()
             .map(|peer| or_dash(self.cell(work, index, *peer)))
             .collect();
-        // The goals are against OpenSSH, not against an earlier build.
+        // The goals are relative to OpenSSH, not to an earlier build.
         let against_openssh = peers.first() == Some(&Peer::Openssh);
         let goal = measure.goal.filter(|_| against_openssh);
         for peer in peers.iter().skip(1) {
@@ -113,7 +113,7 @@ impl Report {
         row
     }
 
-    /// What was measured, each with its median ratio: short, for many servers.
+    /// The figures, each with its median ratio: short, for many servers.
     fn row_of_all(&self, work: &Workload, index: usize) -> Vec<String> {
         let cell = |(number, peer): (usize, &Peer)| {
             let figures = self.cell(work, index, *peer)?.to_string();
@@ -128,7 +128,7 @@ impl Report {
         cells.map(or_dash).collect()
     }
 
-    /// A table with a row for each measure of each work.
+    /// A table with a row for each measure of each workload.
     fn write_table(
         &self,
         f: &mut fmt::Formatter<'_>,
@@ -181,7 +181,7 @@ impl Report {
         Ok(())
     }
 
-    /// Every sample, and where it was taken.
+    /// Every sample, and the machine.
     pub(crate) fn record(&self) -> Record {
         let samples = self.samples.servers.iter().map(|sample| {
             let measures = self.workloads.iter().find(|work| work.name == sample.work);
@@ -244,7 +244,7 @@ impl fmt::Display for Report {
             .filter(|peer| !peer.is_further())
             .collect();
         let with_others = ours.len() < self.peers.len();
-        // One alone, between others, says nothing that the second table does not.
+        // One server alone, between others, would repeat the second table.
         let with_goals = ours.len() > 1 || !with_others;
         if with_goals {
             self.write_table(f, Self::goals_head(&ours), |work, index, measure| {
@@ -265,13 +265,13 @@ impl fmt::Display for Report {
     }
 }
 
-/// Without the rounds.
+/// The values without the rounds.
 fn values(figures: &[(u32, f64)]) -> Vec<f64> {
     figures.iter().map(|(_, value)| *value).collect()
 }
 
-/// Ratios of (round, value) to a reference. Each is within a round: the two were measured right after each
-/// other, so what slowed one down most likely slowed down the other.
+/// Ratios of (round, value) to a reference. Both values of a ratio are from the same round, measured one
+/// after the other, so that a disturbance most likely affects both.
 fn ratios(figures: Vec<(u32, f64)>, reference: &[(u32, f64)]) -> Vec<f64> {
     let ratio = |(round, value)| {
         let (_, other) = reference.iter().find(|(other, _)| *other == round)?;

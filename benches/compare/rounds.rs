@@ -1,4 +1,4 @@
-//! One run: everything verified once, then measured in rounds in which the servers take turns.
+//! A run: each workload is verified once, then measured in rounds in which the servers take turns.
 
 use anyhow::Result;
 
@@ -9,38 +9,38 @@ use crate::common::servers::{Peer, Server};
 use crate::common::turns::{beside_others, in_turn};
 use crate::workloads::{Bench, Workload};
 
-/// What one server did in one round.
+/// The results of one server in one round.
 pub(crate) struct Sample {
-    /// Name of the work.
+    /// Name of the workload.
     pub(crate) work: &'static str,
-    /// Who did it.
+    /// The server.
     pub(crate) peer: Peer,
-    /// In which round, from 0.
+    /// The round, from 0.
     pub(crate) round: u32,
-    /// One figure for each of the work's measures.
+    /// One figure for each measure of the workload.
     pub(crate) values: Vec<f64>,
-    /// CPU cores that were meanwhile busy with anything that is not of this run.
+    /// CPU cores that other programs used meanwhile.
     pub(crate) others: f64,
 }
 
-/// What the floor of a work took in one round.
+/// The floor of a workload in one round.
 pub(crate) struct FloorSample {
-    /// Name of the work.
+    /// Name of the workload.
     pub(crate) work: &'static str,
-    /// In which round, from 0.
+    /// The round, from 0.
     pub(crate) round: u32,
-    /// CPU seconds for each GiB.
+    /// CPU seconds per GiB.
     pub(crate) cpu: f64,
 }
 
-/// All that was measured.
+/// All results.
 #[derive(Default)]
 pub(crate) struct Samples {
     pub(crate) servers: Vec<Sample>,
     pub(crate) floors: Vec<FloorSample>,
 }
 
-/// Starts the servers and measures. Everything that is started has ended when this returns.
+/// Starts the servers and measures. All processes have ended on return.
 pub(crate) fn run(
     fixture: &Fixture,
     scale: &Scale,
@@ -101,7 +101,7 @@ pub(crate) fn run(
     Ok(samples)
 }
 
-/// The servers that can do a work.
+/// The servers that can run a workload.
 fn who_can<'a>(
     work: &Workload,
     servers: impl IntoIterator<Item = &'a Server>,

@@ -1,4 +1,4 @@
-//! What is measured: a [table], a row for each work with its goals, and how each work is done.
+//! The workloads: a [table] with a row for each, with its goals and functions.
 
 use std::fs::{self, File};
 use std::process::Command;
@@ -18,52 +18,52 @@ pub(crate) use table::ALL;
 
 mod table;
 
-/// Clients that transfer at once.
+/// Clients that transfer concurrently.
 const TRANSFERS_AT_ONCE: usize = 4;
-/// Clients that log in at once.
+/// Clients that log in concurrently.
 const LOGINS_AT_ONCE: usize = 16;
 
-/// A work that every server does, and what is measured while it does.
+/// A workload for every server, and its measures.
 pub(crate) struct Workload {
     /// Its name on the command line.
     pub(crate) name: &'static str,
     /// Its name in the table.
     pub(crate) title: fn(&Scale) -> String,
-    /// What `run` returns, in this order.
+    /// The figures that `run` returns, in this order.
     pub(crate) measures: &'static [Measure],
     /// What a server needs for it besides SFTP.
     pub(crate) needs: Option<Ability>,
-    /// What its CPU time is held against besides: the least that it can take.
+    /// The minimum CPU time for it, as a second reference.
     pub(crate) floor: Option<Floor>,
-    /// Whether a single round says it all: it is slow, and memory has no noise.
+    /// Whether one round is enough: it is slow, and memory has no noise.
     pub(crate) once: bool,
-    /// Does it once without measuring and looks at every byte of the result.
+    /// Runs once without measuring and checks every byte of the result.
     pub(crate) verify: fn(&Bench) -> Result<()>,
-    /// Does it and measures.
+    /// Runs and measures.
     pub(crate) run: fn(&Bench) -> Result<Vec<f64>>,
 }
 
-/// What is plotted of a transfer.
+/// A plotted measure of transfers.
 pub(crate) const THROUGHPUT: &str = "MiB/s";
-/// The same.
+/// Another.
 pub(crate) const CPU: &str = "server CPU s/GiB";
 
-/// A figure of a work.
+/// A figure of a workload.
 pub(crate) struct Measure {
-    /// What it is, with its unit.
+    /// Its name with the unit.
     pub(crate) title: &'static str,
-    /// What it has to be against OpenSSH (design.md, "Goals in figures").
+    /// The limit of its ratio to OpenSSH.
     pub(crate) goal: Option<Goal>,
 }
 
-/// A bound for the ratio to the reference.
+/// A limit for the ratio to the reference.
 #[derive(Clone, Copy)]
 pub(crate) enum Goal {
     AtLeast(f64),
     AtMost(f64),
 }
 
-/// What a work has to do with.
+/// What a workload can use.
 pub(crate) struct Bench<'a> {
     pub(crate) fixture: &'a Fixture,
     pub(crate) scale: &'a Scale,
@@ -91,13 +91,13 @@ impl Bench<'_> {
     /// The path of something in the home, for a command.
     fn path(&self, name: &str) -> String {
         match self.server.peer {
-            // Only its sftp-server can be told to begin in the folder that is served.
+            // Only its sftp-server can start in the served folder.
             Peer::Openssh => self.fixture.home().join(name).display().to_string(),
             _ => name.to_owned(),
         }
     }
 
-    /// The same as scp takes it.
+    /// The same, as scp accepts it.
     fn there(&self, name: &str) -> String {
         format!("{}@127.0.0.1:{}", self.server.user, self.path(name))
     }
@@ -163,8 +163,8 @@ impl Bench<'_> {
 
     fn put_small(&self) -> Result<Vec<f64>> {
         let name = self.fixture.new_name();
-        // `put -r` asks for the real path of the folder before it makes it, and ProFTPD tells none of what
-        // is not there: so it is made before, for all of them.
+        // `put -r` asks for the real path of the folder before it creates it, and ProFTPD returns none for
+        // a missing path: so the folder is created first, for all servers.
         let batch = format!("mkdir {name}\nmkdir {name}/small\nput -r small {name}");
         let elapsed = self.sftp(AES, &batch)?;
         let target = self.fixture.home().join(name);
@@ -208,7 +208,7 @@ impl Bench<'_> {
     }
 
     fn weigh_idle_sessions(&self) -> Result<Vec<f64>> {
-        // A server of its own: what earlier work has left in its memory is no session's.
+        // A fresh server: the memory that earlier work has left does not belong to a session.
         let server = self.server.peer.start(self.fixture)?;
         let before = server.memory()?;
         let mut sessions = Vec::new();

@@ -1,4 +1,4 @@
-//! What the command line says.
+//! Command line arguments.
 
 use std::path::PathBuf;
 
@@ -9,20 +9,20 @@ use crate::common::inner::Inner;
 use crate::common::servers::Builds;
 use crate::common::sizes::bytes;
 
-/// Measures what becomes of throughput, CPU and memory as things grow, with OpenSSH's sshd beside
-/// Landfall where it has the same.
+/// Measures how throughput, CPU and memory change as things grow, with OpenSSH's sshd beside Landfall where
+/// it has the same.
 #[derive(Debug, Parser)]
 #[command(name = "growth")]
 pub(crate) struct Arguments {
-    /// Rounds; in each one every server does the work of every point once
+    /// Rounds; in each one every server runs the work of every point once
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 
-    /// Only this axis (again for more)
+    /// Only this axis (repeatable)
     #[arg(long, value_name = "AXIS", value_parser = clap::builder::PossibleValuesParser::new(ALL.iter().map(|axis| axis.name)))]
     only: Vec<String>,
 
-    /// What all connections together get, for example 256MiB
+    /// The data that all connections together download, for example 256MiB
     #[arg(long, default_value = "1GiB", value_parser = bytes)]
     total: u64,
 
@@ -34,11 +34,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     most: u64,
 
-    /// A smoke run: everything once, with little
+    /// A smoke run: everything once, with little data
     #[arg(long, conflicts_with_all = ["rounds", "total", "largest", "most"])]
     quick: bool,
 
-    /// Writes every sample to this file too
+    /// Also writes every sample to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) svg: Option<PathBuf>,
 
-    /// Where files and homes are made; its file system is part of what is measured
+    /// Folder for files and homes; its file system is part of the measurement
     #[arg(long, value_name = "DIR", default_value = env!("CARGO_TARGET_TMPDIR"))]
     pub(crate) dir: PathBuf,
 
@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_landfall"))]
     landfall: PathBuf,
 
-    /// Given by `cargo bench`. Without it this is `cargo test`, which wants a smoke run
+    /// Set by `cargo bench`. Without it, `cargo test` has started this, which wants a smoke run
     #[arg(long, hide = true)]
     bench: bool,
 
@@ -62,13 +62,13 @@ pub(crate) struct Arguments {
     pub(crate) inner: Option<Inner>,
 }
 
-/// The points of each axis, and how much is done at each.
+/// The points of each axis, and the size of the work at each.
 #[derive(Debug)]
 pub(crate) struct Scale {
     pub(crate) rounds: u32,
-    /// Clients at once.
+    /// Concurrent clients.
     pub(crate) connections: Vec<u64>,
-    /// What they get together, in bytes.
+    /// The data that they download together, in bytes.
     pub(crate) total: u64,
     /// Files in a home.
     pub(crate) files: Vec<u64>,
@@ -81,7 +81,7 @@ pub(crate) struct Scale {
     pub(crate) sizes: Vec<u64>,
     /// Round trips in milliseconds.
     pub(crate) delays: Vec<u64>,
-    /// What goes over such a path, in bytes.
+    /// The data that crosses such a path, in bytes.
     pub(crate) delayed: u64,
 }
 

@@ -1,11 +1,13 @@
-//! What becomes of throughput, CPU and memory as things grow: connections, files in a home, accounts, the
-//! size of a file, and the delay of the path. Landfall, and OpenSSH's sshd beside it where it has the same.
+//! Measures how throughput, CPU and memory change as things grow: connections, files in a home, accounts,
+//! the size of a file, and the delay of the path. OpenSSH's sshd runs beside Landfall where it has the
+//! same.
 //!
-//! `cargo bench --bench growth -- --help` says how to run it; docs/performance.md ("Growth") says what came
-//! out. The flow: an outer process owns the temporary folder and everything that is started in it
-//! ([`common::inner`]); beneath it the same program makes, for one axis after the other ([`axes`]), what
-//! each of its points needs, has all of them measured in rounds and in turns ([`rounds`]), prints a table
-//! for each ([`report`]), and writes every sample ([`record`]) and the plots ([`plot`]).
+//!
+//! `cargo bench --bench growth -- --help` lists the options; docs/performance.md ("Growth") has the
+//! results. The flow: an outer process owns the temporary folder and all processes ([`common::inner`]);
+//! below it the same program prepares the points of one axis after another ([`axes`]), measures them in
+//! rounds and in turns ([`rounds`]), prints a table for each axis ([`report`]), and writes every sample
+//! ([`record`]) and the plots ([`plot`]).
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
 
 /// The outer process.
 fn measure_in_a_folder_of_its_own(arguments: &Arguments) -> Result<ExitCode> {
-    // What is missing is said before anything is made.
+    // Missing programs are reported before anything is created.
     Programs::find(&arguments.builds())?;
     inner::in_a_folder_of_its_own("growth-", &arguments.dir)
 }

@@ -1,5 +1,6 @@
-//! A small plot for each axis: a panel for each measure, with a line for each server. What grows goes to
-//! the right, in powers; what is measured goes up, from 0, or in powers where it spans many.
+//! A small plot for each axis: a panel for each measure, with a line for each server. The axis goes to the
+//! right on a logarithmic scale; the measure goes up, from 0, or on a logarithmic scale if it spans a large
+//! range.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,21 +16,21 @@ use crate::common::svg::{self, Page, rounds, text};
 use crate::report::{Measured, Report};
 
 const WIDTH: f64 = 840.0;
-/// Where the first row of panels begins, and how high each is.
+/// The top of the first row of panels, and the height of each.
 const TOP: f64 = 56.0;
 const ROW: f64 = 186.0;
 const COLUMNS: usize = 2;
 const COLUMN: f64 = 410.0;
-/// Where the lines are in a panel.
+/// The position of the lines in a panel.
 const LEFT: f64 = 62.0;
 const ABOVE: f64 = 26.0;
 const BREADTH: f64 = 270.0;
 const HEIGHT: f64 = 116.0;
 
-/// What spans more than this goes up in powers.
+/// A range larger than this is logarithmic.
 const MANY: f64 = 30.0;
 
-/// How the lines look, on a light page and on a dark one.
+/// The style of the lines, on a light and on a dark page.
 const STYLES: (&str, &str) = (
     "\
 polyline, line { fill: none; stroke-width: 1 }
@@ -48,7 +49,7 @@ circle.landfall { fill: #0969da }
 ",
 );
 
-/// Draws each axis into a file of its name.
+/// Draws each axis to a file with its name.
 pub(crate) fn write_all(report: &Report, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for measured in &report.axes {
@@ -59,7 +60,7 @@ pub(crate) fn write_all(report: &Report, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a panel shows: for each server that has it, its figures by the points.
+/// The content of a panel: for each server, its figures by point.
 struct Panel {
     title: &'static str,
     lines: Vec<(Peer, Vec<(u64, Spread)>)>,
@@ -141,7 +142,7 @@ fn draw_panel(
     }
     for at in points {
         let label = (measured.axis.label)(*at);
-        // About in the middle beneath the point.
+        // Roughly centred below the point.
         let from = x(*at) - 3.0 * label.len() as f64;
         text(out, from, bottom + 16.0, "small", &label)?;
     }
@@ -175,7 +176,7 @@ fn class(peer: Peer) -> String {
     peer.name().to_lowercase()
 }
 
-/// The least and the most that a panel shows.
+/// The minimum and maximum that a panel shows.
 fn extent(panel: &Panel) -> (f64, f64) {
     let figures = panel.lines.iter().flat_map(|(_, figures)| figures);
     figures.fold((f64::INFINITY, 0.0), |(least, most), (_, figure)| {
@@ -183,8 +184,8 @@ fn extent(panel: &Panel) -> (f64, f64) {
     })
 }
 
-/// Where a point is between the first (0) and the last (1), in powers. None at all is a step before the
-/// first.
+/// The position of a point between the first (0) and the last (1), on a logarithmic scale. Zero is one step
+/// before the first.
 fn place(points: &[u64], at: u64) -> f64 {
     let mut positive = points.iter().filter(|point| **point > 0);
     let first = positive.next().map_or(0.0, |point| (*point as f64).ln());
@@ -200,7 +201,7 @@ fn place(points: &[u64], at: u64) -> f64 {
     (power(at) - from) / (to - from).max(f64::MIN_POSITIVE)
 }
 
-/// How a panel goes up.
+/// The vertical scale of a panel.
 struct Up {
     from: f64,
     to: f64,
@@ -233,7 +234,7 @@ impl Up {
         (value - self.from) / (self.to - self.from)
     }
 
-    /// Where lines go across.
+    /// The positions of the horizontal lines.
     fn ticks(&self) -> Vec<f64> {
         if !self.in_powers {
             return [0.0, 0.5, 1.0].map(|part| part * self.to).to_vec();
@@ -244,7 +245,7 @@ impl Up {
     }
 }
 
-/// With as many digits as say something.
+/// With as many digits as are useful.
 fn number(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),
@@ -261,7 +262,7 @@ fn trimmed(number: String) -> String {
         .to_owned()
 }
 
-/// All figures, for those who do not see the lines.
+/// All figures, for readers who cannot see the lines.
 fn description(measured: &Measured, panels: &[Panel]) -> String {
     let mut told = String::new();
     for panel in panels {

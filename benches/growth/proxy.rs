@@ -1,8 +1,9 @@
-//! A path with a delay: everything that comes in at one end goes out at the other one half of a round trip
-//! later. What is on its way is not limited, neither is the speed.
+//! A path with a delay: data that arrives at one end leaves at the other half a round trip later. Neither
+//! the speed nor the amount on its way is limited.
 //!
-//! Each end has its own TCP, on loopback, which takes everything at once. So TCP's windows and its slow
-//! start are not delayed; what waits for the round trip is SSH and SFTP alone.
+//!
+//! Each end has its own TCP connection on loopback, which accepts everything at once. So TCP's windows and
+//! slow start are not delayed; only SSH and SFTP wait for the round trip.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -14,17 +15,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-/// As much is read at once.
+/// The size of a read.
 const CHUNK: usize = 256 * 1024;
 
-/// Takes connections until it is dropped; those that it has taken go on to their ends.
+/// Accepts connections until it is dropped; accepted ones continue to their end.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     stopped: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    /// A path to a port of this machine.
+    /// Starts a path to a port of this machine.
     pub(crate) fn start(to: u16, round_trip: Duration) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
@@ -47,7 +48,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
-        // So that it looks.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 }
@@ -62,7 +63,7 @@ fn connect(client: TcpStream, to: u16, delay: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// One thread takes what comes and notes when; the other sends it when its time has come.
+/// One thread reads and records the time; the other sends when it is due.
 fn one_way(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
     let (under_way, arriving) = mpsc::channel::<(Instant, Vec<u8>)>();
     thread::spawn(move || {

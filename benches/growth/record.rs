@@ -1,4 +1,4 @@
-//! What `--json` writes: a run, with every sample.
+//! The format of `--json`: a run with every sample.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ pub(crate) struct Record {
     #[serde(flatten)]
     pub(crate) site: Site,
     pub(crate) rounds: u32,
-    /// The servers, in their own words.
+    /// The servers' versions, as they report them.
     pub(crate) versions: Vec<String>,
     pub(crate) left_out: Vec<String>,
     pub(crate) samples: Vec<SampleRecord>,
 }
 
-/// What one server did at one point in one round.
+/// The results of one server at one point in one round.
 #[derive(Serialize)]
 pub(crate) struct SampleRecord {
     pub(crate) axis: &'static str,
@@ -27,8 +27,8 @@ pub(crate) struct SampleRecord {
     pub(crate) server: &'static str,
     /// From 1.
     pub(crate) round: u32,
-    /// What was measured, by its title.
+    /// The figures by their titles.
     pub(crate) values: BTreeMap<&'static str, f64>,
-    /// CPU cores that were meanwhile busy with anything that is not of the run.
+    /// CPU cores that other programs used meanwhile.
     pub(crate) others_cores: f64,
 }

@@ -10,7 +10,7 @@ use crate::common::table::{or_dash, write_aligned};
 use crate::record::{Record, SampleRecord};
 use crate::rounds::{Run, Sample};
 
-/// All that a run has found.
+/// The results of a run.
 pub(crate) struct Report {
     machine: Machine,
     pub(crate) rounds: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// The points that were measured, in their order.
+    /// The measured points, in order.
     pub(crate) fn points(&self) -> Vec<u64> {
         let mut points: Vec<u64> = self.samples.iter().map(|sample| sample.at).collect();
         points.sort_unstable();
@@ -44,7 +44,8 @@ impl Measured {
         Spread::of(values.collect())
     }
 
-    /// A row for each measure of each server, a column for each point, and how the last is to the first.
+    /// A row for each measure of each server, with a column for each point and the ratio of the last to the
+    /// first.
     fn rows(&self) -> Vec<Vec<String>> {
         let points = self.points();
         let mut head = vec![self.axis.title.to_owned()];
@@ -58,7 +59,7 @@ impl Measured {
                 if figures.iter().all(Option::is_none) {
                     continue;
                 }
-                // Where there is no first (a round trip of no delay), the next.
+                // If there is no first (a round trip without delay), the next one.
                 let mut medians = figures.iter().flatten().map(|figure| figure.median);
                 let growth = medians.next().zip(medians.next_back());
                 let growth = growth.filter(|(first, _)| *first > 0.0);
@@ -87,7 +88,7 @@ impl Report {
         }
     }
 
-    /// Every sample, and where it was taken.
+    /// Every sample, and the machine.
     pub(crate) fn record(&self) -> Record {
         let samples = self.axes.iter().flat_map(|measured| {
             measured.samples.iter().map(|sample| SampleRecord {

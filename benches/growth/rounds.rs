@@ -1,4 +1,4 @@
-//! One run: each axis made ready, then measured in rounds in which servers and points take turns.
+//! A run: each axis is prepared, then measured in rounds in which servers and points take turns.
 
 use std::cell::RefCell;
 use std::fs;
@@ -12,10 +12,10 @@ use crate::common::fixture::Fixture;
 use crate::common::servers::{Builds, Peer, Programs};
 use crate::common::turns::{beside_others, in_turn};
 
-/// What was measured, each figure by its title.
+/// The figures by their titles.
 pub(crate) type Values = Vec<(&'static str, f64)>;
 
-/// A server at a point of an axis, ready to be measured again and again.
+/// A server at a point of an axis, ready for repeated measurements.
 pub(crate) struct Place {
     /// The point.
     pub(crate) at: u64,
@@ -23,14 +23,14 @@ pub(crate) struct Place {
     pub(crate) measure: Box<dyn Fn() -> Result<Values>>,
 }
 
-/// What one server did at one point in one round.
+/// The results of one server at one point in one round.
 pub(crate) struct Sample {
     pub(crate) at: u64,
     pub(crate) peer: Peer,
     /// From 0.
     pub(crate) round: u32,
     pub(crate) values: Values,
-    /// CPU cores that were meanwhile busy with anything that is not of this run.
+    /// CPU cores that other programs used meanwhile.
     pub(crate) others: f64,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Run {
     folder: PathBuf,
     pub(crate) programs: Programs,
     pub(crate) scale: Scale,
-    /// What could not be measured here, and why.
+    /// What could not be measured on this machine, and why.
     pub(crate) left_out: RefCell<Vec<String>>,
 }
 
@@ -53,7 +53,7 @@ impl Run {
         })
     }
 
-    /// Where everything lies.
+    /// The folder of the run.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -65,13 +65,13 @@ impl Run {
         Fixture::make(&folder, &self.programs)
     }
 
-    /// Says that a point is not measured.
+    /// Records that a point is not measured.
     pub(crate) fn leave_out(&self, what: String) {
         eprintln!("LEFT OUT: {what}");
         self.left_out.borrow_mut().push(what);
     }
 
-    /// Measures an axis. All that was made and started for it is gone when this returns.
+    /// Measures an axis. All its files and processes are gone on return.
     pub(crate) fn measure(&self, axis: &Axis) -> Result<Vec<Sample>> {
         eprintln!("prepare  {}", axis.name);
         let places = (axis.places)(self)
@@ -103,7 +103,7 @@ impl Run {
                 });
             }
         }
-        // The servers end before their files go.
+        // The servers end before their files are removed.
         drop(places);
         for entry in fs::read_dir(&self.folder)? {
             fs::remove_dir_all(entry?.path())?;

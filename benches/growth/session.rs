@@ -1,5 +1,5 @@
-//! A client that is logged in and waits for what to do. Its batch comes through a pipe that stays open, so
-//! what it does is timed apart from its login.
+//! A client that is logged in and waits for commands. Its batch comes through a pipe that stays open, so
+//! commands are timed apart from the login.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -13,27 +13,26 @@ use crate::common::client::{self, AES, LIMIT, succeeded};
 use crate::common::fixture::Fixture;
 use crate::common::servers::Server;
 
-/// What `pwd` is answered with. The client knows it by itself, so it says that all before has been done,
-/// and asks the server nothing.
+/// The answer to `pwd`. The client gives it without asking the server, so it shows that all earlier
+/// commands are done.
 const ANSWER: &str = "Remote working directory: ";
 
-/// Clients that log in at once: servers turn strangers away when they are too many.
+/// Clients that log in concurrently: servers refuse clients when there are too many before login.
 const LOGINS_AT_ONCE: u64 = 16;
 
-/// An `sftp` that is logged in, or is about to be.
+/// An `sftp` that is logged in, or logging in.
 pub(crate) struct Session {
     /// `None` once it was told to end.
     stdin: Option<ChildStdin>,
     /// `None` once it has ended.
     client: Option<Child>,
-    /// For each answer, the lines before it that tell of a plain file, as `ls -l` prints them.
+    /// For each answer, the number of lines before it that describe a plain file, as `ls -l` prints them.
     answers: Receiver<u32>,
     program: PathBuf,
 }
 
 impl Session {
-    /// Starts the client; returns before it is logged in. `port` is the server's, or that of a proxy before
-    /// it.
+    /// Starts the client; returns before it is logged in. `port` is the server's or a proxy's.
     fn begin(fixture: &Fixture, server: &Server, port: u16) -> Result<Self> {
         let program = fixture.programs.sftp.clone();
         let mut client = Command::new(&program)
@@ -51,7 +50,7 @@ impl Session {
         let stdin = client.stdin.take();
         let stdout = client.stdout.take().context("no stdout")?;
         let (answered, answers) = mpsc::channel();
-        // Ends with the client.
+        // The thread ends with the client.
         std::thread::spawn(move || {
             let mut files = 0;
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -105,19 +104,19 @@ impl Session {
         Ok(sessions)
     }
 
-    /// Has it carry out some lines of a batch.
+    /// Sends lines of a batch.
     pub(crate) fn ask(&mut self, lines: &str) -> Result<()> {
         let stdin = self.stdin.as_mut().context("it was told to end")?;
         let text = format!("{lines}\npwd\n");
         Ok(stdin.write_all(text.as_bytes())?)
     }
 
-    /// Waits until that is done, and returns how many plain files were listed meanwhile.
+    /// Waits until they are done; returns how many plain files were listed.
     pub(crate) fn wait(&mut self, limit: Duration) -> Result<u32> {
         match self.answers.recv_timeout(limit) {
             Ok(files) => Ok(files),
             Err(RecvTimeoutError::Timeout) => bail!("sftp is not done within {limit:?}"),
-            // It has failed, and says why.
+            // It has failed; its output says why.
             Err(RecvTimeoutError::Disconnected) => match self.finish() {
                 Ok(()) => bail!("sftp has ended too early"),
                 Err(error) => Err(error),
@@ -125,7 +124,7 @@ impl Session {
         }
     }
 
-    /// Both; the time that it took, and the plain files that were listed.
+    /// Does both; returns the time and the number of plain files that were listed.
     pub(crate) fn carry_out(&mut self, lines: &str, limit: Duration) -> Result<(Duration, u32)> {
         let started = Instant::now();
         self.ask(lines)?;
@@ -138,7 +137,7 @@ impl Session {
         self.finish()
     }
 
-    /// All log out, none waiting for another.
+    /// All log out at the same time.
     pub(crate) fn end_all(mut sessions: Vec<Self>) -> Result<()> {
         for session in &mut sessions {
             drop(session.stdin.take());
@@ -164,7 +163,7 @@ impl Drop for Session {
     }
 }
 
-/// How long moving so many bytes may take, before it is held for hanging.
+/// The maximum time to move this many bytes; after it, the session hangs.
 pub(crate) fn patience(bytes: u64) -> Duration {
     const SLOWEST: u64 = 8 << 20;
     LIMIT + Duration::from_secs(bytes / SLOWEST)

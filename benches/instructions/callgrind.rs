@@ -1,4 +1,4 @@
-//! Runs this program beneath callgrind, and reads what it has counted.
+//! Runs this program under callgrind and reads its counts.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::{Count, works};
 
-/// The argument that tells the program that it is beneath callgrind.
+/// The argument that tells the program that it runs under callgrind.
 pub(crate) const BENEATH: &str = "--beneath-callgrind";
 
 /// Counts everything.
@@ -16,7 +16,7 @@ pub(crate) fn run() -> Vec<Count> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--quiet"])
         .arg(format!("--toggle-collect={}", works::COUNTED))
-        // Each time to the next file; then it begins at 0.
+        // Each dump goes to the next file and resets the counts.
         .arg(format!("--dump-before={}", works::TELL))
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe().unwrap())
@@ -42,7 +42,7 @@ pub(crate) fn run() -> Vec<Count> {
     counts
 }
 
-/// The line `totals:` of one file of callgrind's.
+/// The line `totals:` of one of callgrind's files.
 fn total(file: &Path) -> u64 {
     let text = fs::read_to_string(file).unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("totals: "));

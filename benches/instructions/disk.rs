@@ -1,6 +1,6 @@
-//! In place of a disk, one that has everything at once and keeps nothing. The kernel's part of the work is
-//! not counted anyway, and the valgrind of Debian 12 knows nothing of `openat2`, without which no path of
-//! a real home is resolved.
+//! A store without a disk, which has all files at once and stores nothing. The kernel's part of the work is
+//! not counted anyway, and the valgrind of Debian 12 does not know `openat2`, which resolves every path of
+//! a real home.
 
 use std::any::Any;
 use std::ops::ControlFlow;
@@ -38,7 +38,7 @@ fn metadata(mode: u32, inode: u64) -> Metadata {
     }
 }
 
-/// Whatever the path is, there is a file.
+/// There is a file at every path.
 fn file_at(path: &VPath) -> Metadata {
     let bytes = path.relative().iter();
     let inode = bytes.fold(7, |inode: u64, byte| {
@@ -47,7 +47,7 @@ fn file_at(path: &VPath) -> Metadata {
     metadata(0o100_644, inode)
 }
 
-/// What no request does that is counted.
+/// No counted request does this.
 fn unused<T>() -> Result<T, Error> {
     Err(Errno::NOSYS.into())
 }

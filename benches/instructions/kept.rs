@@ -1,4 +1,4 @@
-//! The counts that are kept in the tree, one file for each way to build.
+//! The expected counts, in one file of the tree for each build profile.
 
 use std::fmt::Write;
 use std::fs;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::Count;
 
-/// The counts, and what they were counted with.
+/// The counts, and the versions that they were counted with.
 pub(crate) struct Kept {
     counts: Vec<Count>,
     with: String,
@@ -50,7 +50,7 @@ impl Kept {
         count.map(|count| count.instructions)
     }
 
-    /// Work that is kept, and not among these.
+    /// Expected counts without a current count.
     pub(crate) fn others_than(&self, counts: &[Count]) -> impl Iterator<Item = &str> {
         let works = self.counts.iter().map(|count| count.work.as_str());
         works.filter(|work| counts.iter().all(|count| count.work != *work))
@@ -62,7 +62,7 @@ impl Kept {
     }
 }
 
-/// With other versions of these, the counts may be others.
+/// With other versions of these, the counts may differ.
 fn with() -> String {
     let programs = [
         ("rustc", "--version"),

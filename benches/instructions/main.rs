@@ -1,13 +1,12 @@
-//! How many instructions the hot requests take, as callgrind counts them: times are noisy, these are
-//! not.
+//! Counts the instructions of frequent requests with callgrind: times are noisy, counts are not.
 //!
-//!     cargo test --bench instructions                as everything is built for the tests
-//!     cargo bench --bench instructions               as it is released
-//!     ... -- --write                                 takes what is counted for what should be
+//!     cargo test --bench instructions                built like the tests
+//!     cargo bench --bench instructions               built like a release
+//!     ... -- --write                                 makes the current counts the expected ones
 //!
-//! What should be is kept beside this file, for each of these builds. More than that by more than
-//! [`TOLERANCE`] is a failure; less is said loudly, so that it is kept. The program runs itself beneath
-//! valgrind ([`callgrind`]) to do what is counted ([`works`]).
+//! The expected counts are beside this file, for each of these builds. A count that is higher by more than
+//! [`TOLERANCE`] is a failure; a lower one is reported, so that it can be written. The program runs itself
+//! under valgrind ([`callgrind`]) to do the work ([`works`]).
 
 #![allow(
     unreachable_pub, // Of what is shared with the tests.
@@ -31,11 +30,12 @@ mod missing;
 mod requests;
 mod works;
 
-/// In percent. Runs differ by less than one: handles, and the keys of hash maps, are random. But a change
-/// elsewhere can make the compiler divide the crate otherwise, and inline otherwise: up to seven.
+/// In percent. Runs differ by less than one percent, since handles and the keys of hash maps are random.
+/// But a change elsewhere can make the compiler split and inline the crate differently: up to seven
+/// percent.
 const TOLERANCE: f64 = 10.0;
 
-/// What one chunk of work takes.
+/// The count of one piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Count {
     work: String,
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     compare(&Kept::read(), &counted)
 }
 
-/// Prints both, and fails if anything takes more than it should, or is on one side only.
+/// Prints both, and fails if a count is too high or on one side only.
 fn compare(kept: &Kept, counted: &[Count]) -> ExitCode {
     let (mut has_more, mut has_less) = (false, false);
     println!("{:>12} {:>12}          instructions for", "kept", "counted");

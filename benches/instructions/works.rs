@@ -1,4 +1,4 @@
-//! What is counted. This part runs beneath callgrind, which counts what happens inside of [`counted`].
+//! The counted work. This part runs under callgrind, which counts what happens in [`counted`].
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -12,15 +12,14 @@ use crate::disk::{Disk, NAMES};
 use crate::requests::wire::{Reply, code, flag};
 use crate::requests::{self, Channel, DATA, PATH, Request};
 
-/// The functions in which callgrind begins and ends to count, and before which it puts down what it has
-/// counted.
+/// The functions in which callgrind starts and stops counting, and before which it writes its counts.
 pub(crate) const COUNTED: &str = "instructions::works::counted";
 pub(crate) const TELL: &str = "instructions::works::tell";
 
-/// How often each thing is done.
+/// Repetitions of each piece of work.
 const TIMES: usize = 100;
 
-/// Never merged into its caller, nor left before `work` is done.
+/// Never inlined, and never left before `work` is done.
 #[inline(never)]
 fn counted(work: &mut dyn FnMut()) {
     work();
@@ -32,13 +31,13 @@ fn tell(name: &str) {
     println!("{TIMES} {name}");
 }
 
-/// Lets `work` do something [`TIMES`] times, and says so.
+/// Runs `work` [`TIMES`] times, and prints its name.
 fn count(name: &str, mut work: impl FnMut()) {
     counted(&mut work);
     tell(name);
 }
 
-/// Does all of it, in the order in which it says so.
+/// Does all of it, in the order of the printed names.
 pub(crate) fn do_all() {
     let folder = tempfile::tempdir().unwrap();
     let (_runtime, session) = requests::log_in(folder.path(), |_, _| Ok(Usage::default()));
@@ -78,7 +77,7 @@ fn all(request: impl Fn(usize) -> Request) -> Vec<Request> {
     (0..TIMES).map(request).collect()
 }
 
-/// First once, to see what they are answered with, and so that whatever grows has grown.
+/// First once, to see the replies, and so that all buffers have grown.
 fn count_requests(
     name: &str,
     channel: &mut Channel,
@@ -114,7 +113,7 @@ fn files(channel: &mut Channel) {
     open_and_close();
     count("OPEN and CLOSE", open_and_close);
 
-    // Handles are random, and some take longer to read than others: a file for each.
+    // Handles are random, and some take longer to parse than others: a file for each.
     let opened = channel.answers(&opens).into_iter();
     let handles: Vec<Vec<u8>> = opened.map(Reply::handle).collect();
     let reads = all(|number| requests::read(&handles[number], number * DATA));

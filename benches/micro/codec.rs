@@ -1,4 +1,4 @@
-//! The SFTP codec: from a stream to requests, and from replies to a stream.
+//! The SFTP codec: from a byte stream to requests, and from replies to a byte stream.
 
 use std::hint::black_box;
 
@@ -56,7 +56,7 @@ pub(crate) fn encode(criterion: &mut Criterion) {
     });
     group.bench_function("DATA of 32 KiB, around the bytes", |bench| {
         bench.iter(|| {
-            // What is read is there already.
+            // The data is already in the buffer.
             let filled = replies.data_now(black_box(1), DATA, |_| Some(DATA));
             assert_eq!(filled, Some(DATA));
             replies.take()

@@ -1,5 +1,5 @@
-//! Whole requests on a real home: the engine, the verbs, the quota, the kernel; no SSH and no change of
-//! thread.
+//! Whole requests on a real home: the engine, the operations, the quota, the kernel; no SSH and no change
+//! of thread.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ pub(crate) fn requests(criterion: &mut Criterion) {
     for number in 0..100 {
         fs::write(home.join(format!("in/file-{number:02}")), [7; DATA]).unwrap();
     }
-    // What was put there by hand is counted.
+    // Counts the files that the bench has created.
     let usage = session.ledger().recount(|| count_home(&home, &mut |_| {}));
     assert_eq!(usage.unwrap().files, 101);
     let store = session.open_store().unwrap();

@@ -1,4 +1,4 @@
-//! The account book of a home: what every write asks of it, and what it costs that many files are open.
+//! The ledger of a home: its cost for each write, and with many open files.
 
 use criterion::{BenchmarkId, Criterion};
 use landfall::error::Error;
@@ -35,7 +35,7 @@ pub(crate) fn changes(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What is written over makes nothing larger.
+/// Overwriting existing bytes adds nothing.
 fn write_within(ledger: &Ledger, file: &Tracked) -> Result<(), Error> {
     let change = ledger.begin();
     let mut size = file.hold_size(|| Ok(1 << 30))?;

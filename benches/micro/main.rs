@@ -1,5 +1,5 @@
-//! The small steps that requests take, alone: `cargo bench --bench micro`, or with a name behind `--`
-//! those whose names hold it. What whole requests take in instructions: `--bench instructions`.
+//! The small steps of requests: `cargo bench --bench micro`, or with a word after `--` those whose names
+//! contain it. The instructions of whole requests: `--bench instructions`.
 
 #![allow(
     unreachable_pub, // Of what is shared with the tests.

@@ -1,4 +1,4 @@
-//! Text: paths as peers write them, long names, the lines of scp's older protocol.
+//! Text: paths from peers, long names, the lines of scp's older protocol.
 
 use std::hint::black_box;
 
@@ -23,7 +23,7 @@ pub(crate) fn paths(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What a READDIR looks at for each name.
+/// The metadata that READDIR reads for each name.
 pub(crate) fn metadata() -> Metadata {
     Metadata {
         mode: 0o100_644,

@@ -1,4 +1,4 @@
-//! What clients ask for all day, and a channel on which the engine answers it; no SSH around it.
+//! Frequent requests, and a channel on which the engine answers them, without SSH.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ pub(crate) mod wire;
 /// Bytes in a READ or WRITE, as most clients choose.
 pub(crate) const DATA: usize = 32 * 1024;
 
-/// A path such as clients ask for.
+/// A typical path.
 pub(crate) const PATH: &str = "/reports/2026/november/summary.pdf";
 
-/// The bytes in which a channel brings more than that.
+/// The channel delivers larger requests in pieces of this size.
 const LONGEST_PIECE: usize = 32 * 1024;
 
-/// A session with quotas, in a folder of its own. `count` says what its home holds.
+/// A session with quotas, in a folder of its own. `count` counts its home.
 pub(crate) fn log_in(folder: &Path, count: CountHome) -> (Runtime, Arc<Session>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -51,7 +51,7 @@ pub(crate) fn log_in(folder: &Path, count: CountHome) -> (Runtime, Arc<Session>)
     (runtime, session)
 }
 
-/// A request as it comes from the wire: in chunks.
+/// A request as it arrives: in chunks.
 pub(crate) type Request = Vec<Bytes>;
 
 fn request(body: Body) -> Request {
@@ -95,14 +95,14 @@ pub(crate) fn list(handle: &[u8]) -> Request {
     request(Body::new(wire::READDIR, 7).string(handle))
 }
 
-/// A channel, without the client.
+/// The server's side of a channel.
 pub(crate) struct Channel {
     framer: Framer,
     engine: Engine,
 }
 
 impl Channel {
-    /// One that has been greeted.
+    /// A channel after INIT.
     pub(crate) fn new(session: Arc<Session>, store: Arc<dyn Store>) -> Self {
         let vfs = Vfs::new(session, store, Arc::new(AtomicBool::new(false)));
         let mut channel = Self {
@@ -114,7 +114,7 @@ impl Channel {
         channel
     }
 
-    /// Carries out requests one after the other; `hear` gets each reply.
+    /// Carries out requests one after another; `hear` gets each reply.
     pub(crate) fn carry_out(&mut self, requests: &[Request], mut hear: impl FnMut(&Bytes)) {
         for chunk in requests.iter().flatten() {
             self.framer.push(chunk.clone());
@@ -132,14 +132,14 @@ impl Channel {
         }
     }
 
-    /// The answers to requests.
+    /// The replies to requests.
     pub(crate) fn answers(&mut self, requests: &[Request]) -> Vec<Reply> {
         let mut answers = Vec::new();
         self.carry_out(requests, |reply| answers.push(Reply::parse(&reply[4..])));
         answers
     }
 
-    /// The answer to one request.
+    /// The reply to one request.
     pub(crate) fn answer(&mut self, request: &Request) -> Reply {
         let mut answers = self.answers(std::slice::from_ref(request));
         assert_eq!(answers.len(), 1);

@@ -1,4 +1,4 @@
-//! Whatever stands in config.toml is refused with its places, or is a config that can be used.
+//! Any config.toml is refused with positions, or is a configuration that can be used.
 #![no_main]
 
 use std::cell::OnceCell;

@@ -1,7 +1,8 @@
-//! However lines come in at the control socket, they are the same requests, which are sent as they were
-//! read; what is no request ends it, and no line is longer than it may be.
+//! However lines arrive at the control socket, they are the same requests, and encode to the same lines; an
+//! invalid request ends the connection, and no line exceeds its limit.
 //!
-//! The input: the length of the chunks in which the rest comes, and the rest.
+//!
+//! The input: the length of the chunks in which the rest arrives, and the rest.
 #![no_main]
 
 use std::io::{self, ErrorKind};
@@ -33,14 +34,14 @@ async fn check<T: Serialize + DeserializeOwned>(lines: &[u8], chunk: usize) {
     let (whole, end) = read::<T>(lines, usize::MAX).await;
     assert_eq!(read::<T>(lines, chunk.max(1)).await, (whole.clone(), end));
     assert!(whole.len() <= lines.split(|byte| *byte == b'\n').count());
-    // What was sent is read again as the same.
+    // What was sent reads back as the same.
     let sent = whole.concat();
     if !sent.is_empty() {
         assert_eq!(read::<T>(&sent, chunk.max(1)).await, (whole, None));
     }
 }
 
-/// All values, each as it is sent, and why there are no more.
+/// All values, each as it is sent, and the reason for the end.
 async fn read<T: Serialize + DeserializeOwned>(
     lines: &[u8],
     chunk: usize,
@@ -70,7 +71,7 @@ async fn read<T: Serialize + DeserializeOwned>(
     }
 }
 
-/// Gives lines in chunks, and keeps what is sent.
+/// Delivers lines in chunks, and keeps what is sent.
 struct Stream<'a> {
     lines: &'a [u8],
     chunk: usize,

@@ -1,4 +1,4 @@
-//! Whatever an operator gives as public keys is refused, or is keys that are read again the same.
+//! Any text for public keys is refused, or gives keys that read back the same.
 #![no_main]
 
 use landfall::accounts::AuthorizedKey;

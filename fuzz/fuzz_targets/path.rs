@@ -1,4 +1,4 @@
-//! Whatever a peer sends as a path is refused, or becomes one that means what it shows.
+//! Any path from a peer is refused, or resolves to the path that it displays.
 #![no_main]
 
 use landfall::values::path::{NAME_MAX, PATH_MAX, VPath};
@@ -18,7 +18,7 @@ fuzz_target!(|raw: &[u8]| {
             (&[&b""[..]][..], &b"."[..])
         );
     } else {
-        // The kernel may get a slash at the end, too.
+        // The kernel may also get a trailing slash.
         let relative = path.relative();
         assert_eq!(relative.strip_suffix(b"/").unwrap_or(relative), &absolute[1..]);
         assert_eq!(relative.ends_with(b"/"), path.split_as_written().1.ends_with(b"/"));
@@ -31,7 +31,7 @@ fuzz_target!(|raw: &[u8]| {
         }
     }
 
-    // What was taken out, but for "." and slashes, is all still there.
+    // All components are kept, except "." and empty ones.
     let kept = |bytes: &[u8]| -> Vec<Vec<u8>> {
         let names = bytes.split(|byte| *byte == b'/');
         names

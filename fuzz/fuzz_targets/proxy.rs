@@ -1,5 +1,5 @@
-//! Whatever a balancer sends first is refused, or gives an address; and what is behind the header stays
-//! for SSH.
+//! Any first data from a balancer is refused, or gives an address; the data after the header is left for
+//! SSH.
 #![no_main]
 
 use landfall::server::listen::proxy::{Unproxied, client};
@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| RUNTIME.with(|runtime| {
         Ok(address) => {
             assert!(input.starts_with(SIGNATURE));
             assert_eq!(used, length(input));
-            // A check of health has none, and neither has what no client speaks.
+            // A health check has no address, nor does a protocol that no client uses.
             let may_have_one = input[12] == 0x21 && [0x11, 0x21].contains(&input[13]);
             assert_eq!(address.is_some(), may_have_one);
             if let Some(address) = address {

@@ -1,8 +1,9 @@
-//! Whatever a client of scp's older protocol asks for and sends, it is answered in that protocol, the
-//! quota is exact, and nothing outside the home changes or is told.
+//! Whatever a client of scp's older protocol requests and sends: the answers follow the protocol, the quota
+//! is exact, and nothing outside the home changes or is revealed.
 //!
-//! The input: the length of the chunks in which the stream comes (0: all at once), the command line
-//! behind `scp `, a line feed, and the stream.
+//!
+//! The input: the length of the chunks in which the stream arrives (0: all at once), the command line after
+//! `scp `, a line feed, and the stream.
 #![no_main]
 
 #[allow(dead_code)] // Of the engine's target, which uses all of it.
@@ -55,7 +56,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// A line that is taken can be sent again, and has a name that is one.
+/// A line that is accepted encodes to the same line, and has a valid name.
 fn lines_are_what_they_say(stream: &[u8]) {
     for text in stream.split(|byte| *byte == b'\n') {
         let Ok(line) = ScpLine::parse(text) else {
@@ -72,7 +73,7 @@ fn lines_are_what_they_say(stream: &[u8]) {
     }
 }
 
-/// Nothing is told that is none of the client's business; to an upload there are answers only.
+/// Nothing is revealed that the client may not know; an upload gets only answers.
 fn check(sent: &[u8], direction: CopyDirection, status: u32) {
     assert!(sent.windows(CANARY.len()).all(|part| part != CANARY));
     if direction == CopyDirection::From {
@@ -95,7 +96,7 @@ fn check(sent: &[u8], direction: CopyDirection, status: u32) {
     assert!(complaints == 0 || status == 1);
 }
 
-/// A channel whose client has sent all it has to say, and left.
+/// A channel whose client has sent everything and closed its side.
 struct Memory {
     chunks: VecDeque<Bytes>,
     sent: Vec<u8>,

@@ -1,7 +1,8 @@
-//! However the files of an audit log are damaged, its reader comes to their end, and gives each whole
-//! line once, those of a stream in their order.
+//! However the files of an audit log are damaged, its reader reaches their end, and returns each complete
+//! line once, the lines of a stream in order.
 //!
-//! The input: an old file, the file that is written to, and that of operations, with bytes 0xff between.
+//!
+//! The input: an older file, the current file, and the file of operations, separated by bytes 0xff.
 #![no_main]
 
 use std::cell::OnceCell;
@@ -39,7 +40,7 @@ fuzz_target!(|input: &[u8]| FOLDER.with(|folder| {
 
 fn whole_lines(file: &[u8]) -> Vec<&[u8]> {
     let mut lines: Vec<_> = file.split(|byte| *byte == b'\n').collect();
-    // What is behind the last end of a line is none.
+    // What follows the last line end is not a line.
     lines.pop();
     lines
 }

@@ -1,7 +1,8 @@
-//! However a stream of bytes is cut into chunks on its way, the same requests come out of it.
+//! However a stream of bytes is split into chunks, it gives the same requests.
 //!
-//! The input: the number of cuts, two bytes for the length of each chunk, and the stream, which is
-//! cut by these lengths over and over.
+//!
+//! The input: the number of lengths, two bytes for each length, and the stream, which is split by these
+//! lengths in a cycle.
 #![no_main]
 
 use bytes::{Buf, Bytes};
@@ -9,7 +10,7 @@ use landfall::sftp::request::Request;
 use landfall::sftp::wire::{Broken, Frame, Framer};
 use libfuzzer_sys::fuzz_target;
 
-/// A packet, and what it was read as, or `None` if it is too short for its fields.
+/// A packet, and the request in it, or `None` if it is too short for its fields.
 type Packet = (Vec<u8>, Option<Request>);
 
 fuzz_target!(|input: &[u8]| {
@@ -41,7 +42,7 @@ fuzz_target!(|input: &[u8]| {
     assert!(used <= stream.len());
 });
 
-/// What comes out of a stream that comes in these chunks, and what broke it.
+/// The packets of a stream that arrives in these chunks, and the error that ended it.
 fn packets(chunks: impl IntoIterator<Item = Bytes>) -> (Vec<Packet>, Option<Broken>) {
     let mut framer = Framer::default();
     let mut found = Vec::new();
@@ -77,7 +78,7 @@ fn read(mut frame: Frame) -> Option<Request> {
     let request = Request::decode(packet_type, &mut frame);
     assert!(frame.remaining() <= length - 5);
     match request.ok()? {
-        // Its data stays in the chunks in which it came.
+        // Its data stays in the chunks in which it arrived.
         Request::Write {
             handle,
             offset,

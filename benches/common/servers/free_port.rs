@@ -1,4 +1,4 @@
-//! Starting a server that cannot choose a free port itself and say which.
+//! Starts a server that cannot choose a free port itself.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail};
 use super::{PATIENCE, Supervised, appended, log_in};
 use crate::common::processes::Tree;
 
-/// Tries to find a free port: another may take it before the server does.
+/// Attempts to find a free port: another program may take it first.
 const TRIES: usize = 5;
 
-/// Starts what `command` makes for a port. It answers, and has one process, when this returns.
+/// Starts the command for a port. On return, the server answers and has one process.
 pub(super) fn start(
     folder: &Path,
     command: impl Fn(u16) -> Result<Command>,
@@ -57,7 +57,7 @@ fn wait_until_it_answers(port: u16, supervised: &mut Supervised) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    // The connection that asked for an answer may have a process of its own to the end.
+    // The connection that tested the port may have a process of its own until it ends.
     while Tree::below(supervised.child.id())?.running().len() > 1 {
         if Instant::now() > deadline {
             bail!("the server has more than one process at rest");

@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use super::{PATIENCE, Peer, Server, Supervised};
 use crate::common::fixture::Fixture;
 
-/// Every other key has its default. One account may have half of the connections: room for the idle sessions.
+/// All other keys have their defaults. One account may use half of the connections, so this leaves room for
+/// the idle sessions.
 const CONFIG: &str = r#"
 server.listen = ["127.0.0.1:0"]
 server.data = "data"
@@ -19,7 +20,7 @@ server.keys = "keys"
 server.max_connections = 4000
 "#;
 
-/// Landfall with its config and its account in a folder, so that it can be started again and again.
+/// Landfall with its configuration and account in a folder, so that it can be restarted.
 pub(crate) struct Installed {
     peer: Peer,
     program: PathBuf,
@@ -27,7 +28,7 @@ pub(crate) struct Installed {
 }
 
 impl Installed {
-    /// The account that clients log in to.
+    /// The account for all logins.
     pub(crate) const USER: &str = "bench";
 
     /// Sets it up.
@@ -51,7 +52,7 @@ impl Installed {
         let mut add = Command::new(program);
         add.args(["user", "add", Self::USER, "--password-stdin", "--home"]);
         add.arg(home).arg("--key").arg(key);
-        // Nobody logs in with the password: the clients have the key.
+        // Nobody uses the password: the clients have the key.
         installed.carry_out(add, b"not used in any login\n")?;
         Ok(installed)
     }
@@ -63,7 +64,7 @@ impl Installed {
         let mut supervised = Supervised::start(&command, &self.folder, Stdio::piped())?;
         let stdout = supervised.child.stdout.take().context("no stdout")?;
 
-        // It says where it listens on its stdout, which stays open: so read on the side.
+        // It prints its port on stdout, which stays open, so a thread reads it.
         let (found, port) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -83,7 +84,7 @@ impl Installed {
         }
     }
 
-    /// Carries out an operator's command.
+    /// Runs an operator's command.
     pub(crate) fn command(&self, arguments: &[&str]) -> Result<()> {
         let mut command = Command::new(&self.program);
         command.args(arguments);

@@ -1,5 +1,5 @@
-//! OpenSSH's sshd as Debian sets it up (sftp-server as a program of its own), but with keys and a
-//! config that are made for the run, and without PAM.
+//! OpenSSH's sshd as Debian configures it (with the program sftp-server), but with keys and a configuration
+//! for the run, and without PAM.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,10 +14,10 @@ use crate::common::client;
 use crate::common::fixture::Fixture;
 
 pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<Server> {
-    // The user that this runs as is the one that sshd can log in.
+    // sshd can log in only the user that runs it.
     let user = id("-un")?;
     if user == "root" {
-        // sshd started by root insists on it; Debian's service makes it at each start.
+        // sshd needs it when root starts it; Debian's service creates it at each start.
         fs::create_dir_all("/run/sshd").context("cannot make sshd's folder /run/sshd")?;
     }
     let host_key = fixture.make_key(folder.join("host_key"))?;
@@ -54,16 +54,16 @@ fn config_text(fixture: &Fixture, folder: &Path, port: u16) -> Result<String> {
             folder.join("authorized_keys").display().to_string(),
         ),
         ("PidFile", "none".to_owned()),
-        // The folder's parents may be anybody's.
+        // The folder's parents may belong to anybody.
         ("StrictModes", "no".to_owned()),
         ("UsePAM", "no".to_owned()),
         ("PasswordAuthentication", "no".to_owned()),
         ("KbdInteractiveAuthentication", "no".to_owned()),
         ("PermitRootLogin", "prohibit-password".to_owned()),
-        // sftp-server is started by the user's shell, and bash runs ~/.bashrc for sshd's children
-        // unless it is told that it is not the first: what stands in there is not sshd's cost.
+        // The user's shell starts sftp-server, and bash runs ~/.bashrc for sshd's children unless SHLVL
+        // says that it is not the first shell: the cost of that file is not sshd's.
         ("SetEnv", "SHLVL=1".to_owned()),
-        // By default it refuses some of many clients that log in at once.
+        // By default it refuses some of many concurrent logins.
         ("MaxStartups", "10000".to_owned()),
         (
             "Subsystem",
@@ -75,8 +75,8 @@ fn config_text(fixture: &Fixture, folder: &Path, port: u16) -> Result<String> {
     Ok(text)
 }
 
-/// A load of known size beneath sshd must show up in the accounting, the part that loses its parent
-/// included; else no figure of this run would mean anything.
+/// Checks that a load of known size below sshd is counted, including the part that loses its parent;
+/// otherwise no figure of this run would mean anything.
 fn check_accounting(fixture: &Fixture, server: &Server) -> Result<()> {
     const BURN: u64 = 200;
     let itself = std::env::current_exe()?;
@@ -88,7 +88,7 @@ fn check_accounting(fixture: &Fixture, server: &Server) -> Result<()> {
         &format!("({burn} </dev/null >/dev/null 2>&1 &); {burn}"),
     )?;
     let seen = server.cpu()? - before;
-    // A login and a shell cost something too, and ticks are coarse.
+    // A login and a shell also cost something, and ticks are coarse.
     let expected = Duration::from_millis(2 * BURN);
     if seen + Duration::from_millis(40) < expected || seen > expected + Duration::from_millis(300) {
         bail!("CPU accounting is off: {expected:?} were used beneath sshd, {seen:?} were seen");

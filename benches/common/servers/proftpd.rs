@@ -1,5 +1,5 @@
-//! ProFTPD with mod_sftp, set up as Debian's proftpd.conf and sftp.conf do, for one virtual user
-//! with a key.
+//! ProFTPD with mod_sftp, configured as in Debian's proftpd.conf and sftp.conf, for one virtual user with a
+//! key.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -29,11 +29,11 @@ pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<
     Server::started(Peer::Proftpd, port, user, supervised, fixture, &host_key)
 }
 
-/// A user who has the rights of the one that this runs as, the same home, and no password.
+/// Adds a user with the rights of the current user, the same home, and no password.
 fn add_user(fixture: &Fixture, folder: &Path) -> Result<()> {
     let (uid, gid) = (id("-u")?, id("-g")?);
     let home = fixture.home();
-    // It refuses a file that others may read.
+    // It refuses a file that others can read.
     let mut users = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -41,7 +41,7 @@ fn add_user(fixture: &Fixture, folder: &Path) -> Result<()> {
         .open(folder.join("users"))?;
     writeln!(users, "{USER}:*:{uid}:{gid}::{}:/bin/sh", home.display())?;
 
-    // It wants the form of RFC 4716.
+    // It needs the format of RFC 4716.
     let output = Command::new(&fixture.programs.ssh_keygen)
         .arg("-e")
         .arg("-f")
@@ -60,7 +60,7 @@ fn config_text(folder: &Path, port: u16) -> Result<String> {
     let user = id("-un")?;
     let mut text = String::new();
     for (key, value) in [
-        // Debian loads some thirty more, which a session of SFTP has no use for.
+        // Debian loads about thirty more, which an SFTP session does not use.
         ("LoadModule", "mod_sftp.c".to_owned()),
         ("ServerName", "compare".to_owned()),
         ("ServerType", "standalone".to_owned()),
@@ -70,7 +70,7 @@ fn config_text(folder: &Path, port: u16) -> Result<String> {
         ("UseIPv6", "off".to_owned()),
         ("User", user.clone()),
         ("Group", id("-gn")?),
-        // The user may be root, as OpenSSH's is.
+        // The user may be root, as with OpenSSH.
         (
             "RootLogin",
             if user == "root" { "on" } else { "off" }.to_owned(),
@@ -81,7 +81,7 @@ fn config_text(folder: &Path, port: u16) -> Result<String> {
         ("AllowOverwrite", "on".to_owned()),
         // Debian's 30 would refuse the idle sessions.
         ("MaxInstances", "none".to_owned()),
-        // Both logs as Debian has them, but not the machine's own wtmp.
+        // Both logs as in Debian, but not the machine's own wtmp.
         ("SystemLog", file("proftpd.log")),
         ("TransferLog", file("xferlog")),
         ("WtmpLog", "off".to_owned()),
@@ -95,7 +95,7 @@ fn config_text(folder: &Path, port: u16) -> Result<String> {
             "SFTPAuthorizedUserKeys",
             format!("file:{}", file("authorized_keys")),
         ),
-        // Nobody asks for compression; with it off nobody could.
+        // No client asks for compression; this makes sure.
         ("SFTPCompression", "off".to_owned()),
     ] {
         writeln!(text, "{key} {value}").context("cannot write the config")?;

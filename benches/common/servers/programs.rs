@@ -1,4 +1,4 @@
-//! The programs of this machine that a run needs.
+//! The programs that a run needs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,20 +7,20 @@ use anyhow::{Result, bail};
 
 use super::Peer;
 
-/// Where `benches/peers` puts what it builds.
+/// `benches/peers` builds programs into this folder.
 const PEERS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../peers");
 
 /// The builds of Landfall that take part.
 #[derive(Debug, Clone)]
 pub(crate) struct Builds {
     pub(crate) landfall: PathBuf,
-    /// Another one.
+    /// The other build.
     pub(crate) before: Option<PathBuf>,
-    /// What its config has besides.
+    /// Additional lines of its configuration.
     pub(crate) before_with: Vec<String>,
 }
 
-/// Where each program is.
+/// The paths of the programs.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     pub(crate) ssh: PathBuf,
@@ -31,14 +31,14 @@ pub(crate) struct Programs {
     /// `None`: sshd's internal one.
     pub(crate) sftp_server: Option<PathBuf>,
     pub(crate) builds: Builds,
-    /// The further peers, as far as they are here.
+    /// Further servers, if they are installed.
     rclone: Option<PathBuf>,
     proftpd: Option<PathBuf>,
     sftpgo: Option<PathBuf>,
 }
 
 impl Programs {
-    /// Finds them, or says all that is missing of what every run needs.
+    /// Finds the programs, or lists all missing ones that every run needs.
     pub(crate) fn find(builds: &Builds) -> Result<Self> {
         let mut missing = Vec::new();
         let mut need = |name: &str| {
@@ -80,7 +80,7 @@ impl Programs {
         )
     }
 
-    /// The program that is a server, if it is here.
+    /// The program of a server, if it is installed.
     pub(crate) fn server(&self, peer: Peer) -> Option<&Path> {
         match peer {
             Peer::Openssh => Some(&self.sshd),
@@ -92,7 +92,7 @@ impl Programs {
         }
     }
 
-    /// A server's version, in the first line that it says of itself.
+    /// A server's version, from the first line of its own output.
     pub(crate) fn version(&self, peer: Peer) -> String {
         let (program, argument) = match peer {
             // Debian's sshd has no option for it; the client comes from the same source.
@@ -113,7 +113,7 @@ impl Programs {
                 let said = [output.stdout, output.stderr].concat();
                 let said = String::from_utf8_lossy(&said);
                 let line = said.lines().next().unwrap_or_default();
-                // SFTPGo tells all that it was built with, too.
+                // SFTPGo also lists its build options.
                 let (version, _) = line.split_once(" +").unwrap_or((line, ""));
                 version.trim().to_owned()
             }
@@ -124,7 +124,7 @@ impl Programs {
 
 fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Debian keeps daemons where a user's PATH does not look.
+    // Debian installs daemons outside a user's PATH.
     let folders = [PEERS]
         .map(PathBuf::from)
         .into_iter()

@@ -1,5 +1,5 @@
-//! `rclone serve sftp` of a folder, with its defaults: no cache of files (`--vfs-cache-mode off`, so
-//! nothing is written twice), names kept in memory for five minutes, which is part of what it is.
+//! `rclone serve sftp` of a folder with its defaults: no file cache (`--vfs-cache-mode off`, so nothing is
+//! written twice), but names are cached in memory for five minutes.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::{Peer, Server, free_port};
 use crate::common::fixture::Fixture;
 
-/// With keys, rclone takes any name.
+/// With keys, rclone accepts any name.
 const USER: &str = "bench";
 
 pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<Server> {
@@ -22,7 +22,7 @@ pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<
         command
             .arg("--authorized-keys")
             .arg(fixture.client_key().with_extension("pub"));
-        // Nothing of the user's own.
+        // Without the user's own configuration.
         command.args(["--config", "/dev/null"]);
         command.arg("--cache-dir").arg(folder.join("cache"));
         Ok(command)

@@ -1,5 +1,5 @@
-//! SFTPGo as its Debian package starts it (`serve`, with SQLite and its log on standard output), with
-//! one user in the database.
+//! SFTPGo as its Debian package starts it (`serve`, with SQLite and its log on standard output), with one
+//! user in the database.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,7 @@ const USER: &str = "bench";
 pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<Server> {
     let host_key = fixture.make_key(folder.join("host_key"))?;
     let key = fs::read_to_string(fixture.client_key().with_extension("pub"))?;
-    // It does not start without those of mails that it will not send: from benches/peers, or where its
-    // package has them.
+    // It needs the templates of mails to start: from benches/peers, or from its package.
     let templates = [
         program.with_file_name("templates"),
         PathBuf::from("/usr/share/sftpgo/templates"),
@@ -37,7 +36,7 @@ pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<
     });
     fs::write(&users, text.to_string())?;
     let (port, supervised) = free_port::start(folder, |port| {
-        // All else has its default.
+        // Everything else has its default.
         let config = json!({
             // By default it refuses the 21st connection from an address.
             "common": {"max_per_host_connections": 0},
@@ -45,7 +44,7 @@ pub(super) fn start(program: &Path, fixture: &Fixture, folder: &Path) -> Result<
                 "bindings": [{"address": "127.0.0.1", "port": port}],
                 "host_keys": [host_key],
             },
-            // The administrators' pages: their port may be another's.
+            // The web administration: its default port may be in use.
             "httpd": {"bindings": [{"port": 0}]},
             "smtp": {"templates_path": templates},
         });

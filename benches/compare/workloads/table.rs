@@ -1,4 +1,4 @@
-//! The works and their goals.
+//! The workloads and their goals.
 
 use super::{CPU, Goal, LOGINS_AT_ONCE, Measure, THROUGHPUT, TRANSFERS_AT_ONCE, Workload};
 use crate::common::client::{AES, CHACHA};
@@ -6,7 +6,7 @@ use crate::common::servers::Ability;
 use crate::common::sizes::size;
 use crate::floor::Floor;
 
-/// All works, in the order of the table.
+/// All workloads, in the order of the table.
 pub(crate) const ALL: &[Workload] = &[
     Workload {
         name: "get-aes",

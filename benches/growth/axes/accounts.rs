@@ -1,6 +1,6 @@
-//! Accounts that the server has. The one that logs in stands in the midst of the others, each of which has
-//! a password, a key, a quota, figures of its use, and a home with nothing in it. Homes are links to one
-//! folder: a million folders would measure how fast the disk finds them. sshd has no accounts of its own.
+//! The number of accounts. The account that logs in is in the middle of the others, each of which has a
+//! password, a key, a quota, usage figures, and an empty home. Homes are links to one folder: a million
+//! folders would measure how fast the disk finds them. sshd has no accounts of its own.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -50,7 +50,7 @@ fn places(run: &Run) -> Result<Vec<Place>> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        // The one that logs in is there already.
+        // The account that logs in exists already.
         let others = accounts.saturating_sub(1);
         let homes = landfall.data().canonicalize()?.join("homes");
         runtime
@@ -110,8 +110,8 @@ fn make_homes(homes: &Path, accounts: u64) -> Result<()> {
     })
 }
 
-/// Rows as `landfall user add` and a server would leave them; half of the names stand before "bench", half
-/// after it. Changes are numbered after those that are there. $1 is how many.
+/// Rows as `landfall user add` and a server would write them; half of the names sort before "bench", half
+/// after it. Changes are numbered after the existing ones. $1 is the number of accounts.
 const ACCOUNTS: &str = "
      WITH RECURSIVE numbers (n) AS
          (SELECT 1 WHERE $1 > 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
@@ -128,19 +128,19 @@ const KEYS: &str = "
 const CHANGES: &str = "
      INSERT INTO account_change (account, number)
      SELECT name, made_by FROM account WHERE made_by > 1000";
-/// $1 is where homes lie.
+/// $1 is the folder of the homes.
 const USES: &str = "
      INSERT INTO account_usage (account, home, bytes, files, clean, recount)
      SELECT name, $1 || '/' || name, 1000000, 10, TRUE, FALSE
      FROM account WHERE made_by > 1000";
 
-/// Makes further accounts.
+/// Adds further accounts.
 async fn fill(data: &Path, homes: &Path, accounts: u64) -> Result<()> {
     let homes = homes.to_str().context("a folder that is not UTF-8")?;
     let accounts = i64::try_from(accounts)?;
     let mut connection = SqliteConnectOptions::new()
         .filename(data.join(database::NAME))
-        // Nobody else is there yet, and who loses power starts anew.
+        // Nobody else uses the database, and after a power loss the run starts again.
         .synchronous(SqliteSynchronous::Off)
         .connect()
         .await?;

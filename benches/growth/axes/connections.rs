@@ -1,4 +1,5 @@
-//! Clients at once. What they get is the same in all, so each point is the same work, cut in more chunks.
+//! The number of concurrent clients. Together they always download the same data, so each point is the same
+//! work, in more pieces.
 
 use std::rc::Rc;
 use std::thread;
@@ -51,7 +52,7 @@ fn name(connections: u64) -> String {
 }
 
 fn measure(fixture: &Fixture, peer: Peer, connections: u64, size: u64) -> Result<Values> {
-    // A server of its own: what earlier work has left in its memory is no connection's.
+    // A fresh server: the memory that earlier work has left does not belong to a connection.
     let server = peer.start(fixture)?;
     let total = connections * size;
     let rest = server.memory()?.proportional;
@@ -65,7 +66,7 @@ fn measure(fixture: &Fixture, peer: Peer, connections: u64, size: u64) -> Result
     let elapsed = all(&mut sessions, &get, total, |_| Ok(()))?;
     let cpu = server.cpu_so_far()? - before;
 
-    // Once more, to weigh them half-way: that takes time of its own.
+    // Once more, to measure the memory half-way, which takes time of its own.
     let mut busy = 0;
     all(&mut sessions, &get, total, |begun| {
         thread::sleep((elapsed / 2).saturating_sub(begun.elapsed()));
@@ -81,7 +82,7 @@ fn measure(fixture: &Fixture, peer: Peer, connections: u64, size: u64) -> Result
     ])
 }
 
-/// Has all of them do the same, and something be done meanwhile. The time from the first start to the last
+/// Makes all of them do the same, and runs `meanwhile`. Returns the time from the first start to the last
 /// end.
 fn all(
     sessions: &mut [Session],

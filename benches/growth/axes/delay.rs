@@ -1,4 +1,4 @@
-//! The time of a round trip, by a proxy that holds everything back. One connection, one file.
+//! The round-trip time, through a proxy that delays everything. One connection, one file.
 
 use std::fs;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ pub(super) const AXIS: Axis = Axis {
     places,
 };
 
-/// What is moved.
+/// The file to move.
 const NAME: &str = "file";
 
 fn places(run: &Run) -> Result<Vec<Place>> {

@@ -1,6 +1,6 @@
-//! Files in a home, empty ones in directories of 1,000 names. What is asked for is the same at each point:
-//! a directory that is there besides, and new small files. Landfall's account has both limits of a quota, far
-//! above what is there.
+//! The number of files in a home: empty ones, in directories of 1,000 names. The work is the same at each
+//! point: listing another directory, and uploading small files. Landfall's account has both quota limits,
+//! far above the usage.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -35,14 +35,14 @@ pub(super) const AXIS: Axis = Axis {
     places,
 };
 
-/// Names in each directory of those that make the home large.
+/// Names in each of the directories that make the home large.
 const IN_A_DIRECTORY: u64 = 1000;
-/// What is listed.
+/// The listed directory.
 const LISTED: &str = "names";
-/// So often, since one is soon done.
+/// Repetitions, since one listing is fast.
 const LISTS: u32 = 10;
 const PUTS: u32 = 100;
-/// What is put.
+/// The uploaded files.
 const SMALL: &str = "small";
 
 fn places(run: &Run) -> Result<Vec<Place>> {
@@ -91,8 +91,8 @@ fn places(run: &Run) -> Result<Vec<Place>> {
     Ok(places)
 }
 
-/// Landfall is started anew each time, and counts before: then its start and its first login know the
-/// figures, as they do but after a crash.
+/// Landfall is restarted each time, after a count: then its start and its first login know the usage, as
+/// they do except after a crash.
 fn measure(fixture: &Fixture, landfall: &Installed, names: u32) -> Result<Values> {
     let began = Instant::now();
     landfall.command(&["quota", "recount", Installed::USER])?;
@@ -109,7 +109,7 @@ fn measure(fixture: &Fixture, landfall: &Installed, names: u32) -> Result<Values
     Ok(values)
 }
 
-/// What is asked of both. Returns also the CPU time of the server until it rested after the login.
+/// The work of both servers. Also returns the CPU time of the server until it was idle after the login.
 fn work(fixture: &Fixture, server: &Server, names: u32) -> Result<(Values, Duration)> {
     let began = Instant::now();
     let mut session = Session::open(fixture, server, server.port)?;
@@ -135,7 +135,7 @@ fn work(fixture: &Fixture, server: &Server, names: u32) -> Result<(Values, Durat
     }
     let cpu = server.cpu_so_far()? - before;
     let pss = mebibytes(server.memory()?.proportional);
-    // By the client, so that a server that keeps account knows.
+    // The client removes them, so that a server that keeps accounts knows.
     session.carry_out(&lines("rm"), LIMIT)?;
     session.end()?;
     let values = vec![
@@ -148,7 +148,7 @@ fn work(fixture: &Fixture, server: &Server, names: u32) -> Result<(Values, Durat
     Ok((values, before))
 }
 
-/// Makes so many empty files.
+/// Creates empty files.
 fn fill(home: &Path, files: u64) -> Result<()> {
     on_all_processors(files.div_ceil(IN_A_DIRECTORY), |number| {
         let directory = home.join(format!("d-{number:04}"));

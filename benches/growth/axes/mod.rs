@@ -1,4 +1,4 @@
-//! What grows. Each axis makes its points ready, and says what is measured at each.
+//! The axes. Each one prepares its points and says what is measured.
 
 use std::rc::Rc;
 use std::thread;
@@ -22,17 +22,17 @@ mod delay;
 mod files;
 mod sizes;
 
-/// Something that grows.
+/// An axis: something that grows.
 pub(crate) struct Axis {
     /// Its name on the command line.
     pub(crate) name: &'static str,
     /// Its name in tables and plots.
     pub(crate) title: &'static str,
-    /// How a point is written.
+    /// Formats a point.
     pub(crate) label: fn(u64) -> String,
-    /// What is measured, in the order of the table.
+    /// The measures, in the order of the table.
     pub(crate) measures: &'static [&'static str],
-    /// Makes and starts what is needed, and looks whether it does what it should.
+    /// Creates and starts what is needed, and verifies the work.
     pub(crate) places: fn(&Run) -> Result<Vec<Place>>,
 }
 
@@ -45,10 +45,10 @@ pub(crate) const ALL: &[Axis] = &[
     delay::AXIS,
 ];
 
-/// Who takes part, where it has the same: OpenSSH's server first.
+/// The servers, where they have the same: OpenSSH's first.
 pub(crate) const PEERS: [Peer; 2] = [Peer::Openssh, Peer::Landfall];
 
-/// The servers, each started once for all points.
+/// Starts each server once for all points.
 fn start_all(fixture: &Fixture) -> Result<Vec<Rc<Server>>> {
     PEERS
         .iter()
@@ -56,13 +56,13 @@ fn start_all(fixture: &Fixture) -> Result<Vec<Rc<Server>>> {
         .collect()
 }
 
-/// Waits until a server does nothing any more by itself, and returns the CPU time that it has taken until
-/// then. Landfall looks into all homes after its start, for what a crash left of uploads.
+/// Waits until a server is idle, and returns its CPU time until then. After its start, Landfall scans all
+/// homes for what a crash has left of uploads.
 fn until_quiet(server: &Server) -> Result<Duration> {
-    /// What it may take in a [`MOMENT`]: a tick, for what it does every second.
+    /// The CPU time that an idle server may use in a [`MOMENT`]: one tick, for its work of each second.
     const LITTLE: Duration = Duration::from_millis(10);
     const MOMENT: Duration = Duration::from_millis(400);
-    /// In a row: where others keep the machine busy, it may stand still for a moment.
+    /// In a row: on a busy machine, a working server may pause for a moment.
     const MOMENTS: u32 = 3;
     const LIMIT: Duration = Duration::from_secs(900);
     let began = Instant::now();
@@ -79,7 +79,7 @@ fn until_quiet(server: &Server) -> Result<Duration> {
     bail!("{} does not come to rest", server.peer.name())
 }
 
-/// Runs a work for each of so many numbers on all processors, each with a stretch of them.
+/// Runs `work` for each number on all processors, each with a range of the numbers.
 fn on_all_processors(numbers: u64, work: impl Fn(u64) -> std::io::Result<()> + Sync) -> Result<()> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let stretch = numbers.div_ceil(threads as u64).max(1);
@@ -90,16 +90,16 @@ fn on_all_processors(numbers: u64, work: impl Fn(u64) -> std::io::Result<()> + S
     Ok(())
 }
 
-/// What it took to move a file, or several.
+/// The cost of moving a file, or several.
 struct Moved {
     elapsed: Duration,
     /// MiB/s.
     speed: f64,
-    /// The server's CPU seconds for each GiB.
+    /// The server's CPU seconds per GiB.
     cpu: f64,
 }
 
-/// Has a session carry out lines that move so many bytes.
+/// Sends lines that move this many bytes.
 fn moved(server: &Server, session: &mut Session, lines: &str, bytes: u64) -> Result<Moved> {
     let before = server.cpu_so_far()?;
     let (elapsed, _) = session.carry_out(lines, patience(bytes))?;
@@ -120,7 +120,7 @@ fn random() -> StdRng {
     StdRng::seed_from_u64(1)
 }
 
-/// 1000000 as "1,000,000".
+/// Formats 1000000 as "1,000,000".
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

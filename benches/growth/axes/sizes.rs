@@ -1,4 +1,4 @@
-//! The size of a file. Small ones are moved many times in one session, so that there is something to time.
+//! The size of a file. Small ones are moved many times in one session, so that the time can be measured.
 
 use std::fs::{self, File};
 use std::rc::Rc;
@@ -28,12 +28,11 @@ pub(super) const AXIS: Axis = Axis {
     places,
 };
 
-/// As much is moved at least, unless that would be more files than [`MOST`].
+/// The minimum of data to move, unless that needs more files than [`MOST`].
 const AT_LEAST: u64 = 64 << 20;
 /// Files in one session.
 const MOST: u64 = 1000;
-/// Larger ones have no bytes of their own when they are got, and those that are put are looked at for their
-/// length alone.
+/// Larger files are sparse when they are downloaded, and only the length of uploads is checked.
 const WITH_BYTES: u64 = 1 << 30;
 
 fn places(run: &Run) -> Result<Vec<Place>> {
@@ -82,7 +81,7 @@ fn make(fixture: &Fixture, size: u64) -> Result<()> {
     )?)
 }
 
-/// What is got is what is there.
+/// Checks that a download equals the file.
 fn verify(fixture: &Fixture, server: &Server, size: u64) -> Result<()> {
     if size > WITH_BYTES {
         return Ok(());

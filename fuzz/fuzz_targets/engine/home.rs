@@ -1,4 +1,4 @@
-//! A home between things that must not change, and accounts that may go there.
+//! A home among files that must not change, and accounts that may use it.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -22,19 +22,20 @@ use self::session::Entrance;
 #[path = "../../../tests/common/session.rs"]
 mod session;
 
-/// What no reply may ever hold.
+/// No reply may ever contain this.
 pub const CANARY: &[u8] = b"<what lies outside of the home>";
 
-/// Few, so that the limit is met.
+/// Few, so that the limit is reached.
 pub const MAX_HANDLES: usize = 6;
 
-/// So large that nothing is refused but what no disk has, and so small that it can be met.
+/// Large enough that the quota refuses only what no disk could store, and small enough that it can be
+/// reached.
 pub const QUOTA: Limits = Limits {
     bytes: Some(1 << 22),
     files: Some(60),
 };
 
-/// The identifications of clients that are treated differently.
+/// The client versions that are treated differently.
 const CLIENTS: &[&str] = &[
     "OpenSSH_9.9",
     "WinSCP_release_6.5",
@@ -42,21 +43,21 @@ const CLIENTS: &[&str] = &[
     "other",
 ];
 
-/// Everything that a process makes once: a folder with a home, a canary beside it, and an account.
+/// What a process creates once: a folder with a home, a canary beside it, and an account.
 pub struct World {
     base: TempDir,
     home: OwnedFd,
-    /// One for each kind of client.
+    /// One session for each kind of client.
     pub sessions: Vec<Arc<Session>>,
-    /// The uid and gid that the home has.
+    /// The uid and gid of the home.
     pub ids: (u32, u32),
-    /// Keeps the figures of the quota.
+    /// Stores the usage.
     _runtime: Runtime,
     /// What is known of everything around the home.
     around: Vec<Known>,
 }
 
-/// What changes of an inode when anything is done to it, but for reading.
+/// The attributes of an inode that any operation but reading changes.
 #[derive(Debug, PartialEq)]
 struct Known {
     place: PathBuf,
@@ -96,7 +97,7 @@ impl World {
         world
     }
 
-    /// The absolute path of what no path may lead to.
+    /// An absolute path outside the home.
     pub fn outside(&self) -> Vec<u8> {
         self.base
             .path()
@@ -106,7 +107,7 @@ impl World {
             .to_vec()
     }
 
-    /// Makes the home new, so that a run depends on its input alone.
+    /// Creates the home anew, so that a run depends only on its input.
     pub fn reset(&self) {
         wipe(&self.home);
         let home = self.base.path().join("home");
@@ -136,7 +137,7 @@ impl World {
         count_home(&self.base.path().join("home"), &mut |_| {})
     }
 
-    /// Is all around the home as it was, and what it holds as it is in the ledger?
+    /// Checks that everything around the home is unchanged, and that the ledger equals the home's usage.
     pub fn check(&self) {
         assert_eq!(
             self.sessions[0].ledger().used(),
@@ -172,7 +173,7 @@ impl World {
     }
 }
 
-/// Logs in once for each kind of client.
+/// Creates a session for each kind of client.
 fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
     let folder = base.join("config");
     fs::create_dir(&folder).unwrap();
@@ -189,9 +190,8 @@ fn sessions(base: &Path, home: &Path, runtime: &Runtime) -> Vec<Arc<Session>> {
     })
 }
 
-/// Removes everything in a directory, and looks at it once more: nothing but files, directories
-/// and links is ever made, and nothing gets the setuid bit. (A directory may have the setgid bit
-/// from the one above it.)
+/// Removes everything in a directory, and checks it once more: only files, directories and links are ever
+/// created, and nothing gets the setuid bit. (A directory may inherit the setgid bit.)
 fn wipe(directory: &OwnedFd) {
     let entries: Vec<_> = Dir::read_from(directory)
         .unwrap()

@@ -1,7 +1,8 @@
-//! Whatever requests come, each is answered once, in order, and nothing outside the home changes.
+//! Each request is answered once, in order, and nothing outside the home changes.
 //!
-//! The first byte of the input chooses the client and what comes before the requests; the rest is
-//! read by [`requests::Generator`].
+//!
+//! The first byte of the input chooses the client and what precedes the requests; [`requests::Generator`]
+//! reads the rest.
 #![no_main]
 #![deny(rust_2018_idioms)]
 
@@ -25,7 +26,7 @@ use home::{CANARY, MAX_HANDLES, World};
 use requests::{Answer, Asked, Generator};
 use wire::{Body, Reply, code};
 
-/// More requests in one run show nothing that fewer do not.
+/// More requests in one run find nothing more.
 const REQUESTS: u32 = 64;
 
 thread_local! {
@@ -51,9 +52,9 @@ fuzz_target!(|input: &[u8]| WORLD.with(|world| {
 
 struct Run {
     engine: Engine,
-    /// Nobody reads the replies any more.
+    /// The client no longer reads replies.
     left: bool,
-    /// All handles that ever were, and how many of them are open.
+    /// All handles that were ever returned, and the number of open ones.
     handles: HashSet<Vec<u8>>,
     open: HashSet<Vec<u8>>,
 }
@@ -134,7 +135,7 @@ impl Run {
         }
     }
 
-    /// The one reply that waits, if any.
+    /// The pending reply, if any.
     fn reply(&mut self) -> Option<Reply> {
         let bytes = self.engine.replies().take()?;
         assert!(!self.left && self.engine.replies().is_empty());

@@ -1,9 +1,8 @@
-//! Requests from bytes: nearly all well-formed, on few names, so that they meet one another.
+//! Requests from bytes: most are well-formed, on few names, so that they conflict.
 
 use crate::wire::{self, Attrs, Body, flag};
 
-/// Path components that a run is made of: what [`crate::home`] puts there, what it does not, and
-/// what is no name.
+/// Path components: names that [`crate::home`] creates, names that do not exist, and invalid ones.
 const NAMES: &[&[u8]] = &[
     b"f",
     b"d",
@@ -32,7 +31,7 @@ const NAMES: &[&[u8]] = &[
     &[b'n'; 256],
 ];
 
-/// Sizes to which a file may be set: nothing that fills a disk, and what no kernel takes.
+/// Sizes for a file: none that fills a disk, and some that no kernel accepts.
 const SIZES: &[u64] = &[0, 1, 5, 4096, 70_000, 1 << 20, 1 << 63, u64::MAX];
 const OFFSETS: &[u64] = &[
     0,
@@ -55,15 +54,15 @@ const IDS: &[u32] = &[0, 1000, u32::MAX];
 const COPIES: u8 = 4;
 const SYNCS: u8 = 2;
 
-/// What a request is answered with, if not with an error.
+/// The possible reply, other than an error.
 pub enum Answer {
     Done,
-    /// Only ever with an error.
+    /// Always an error.
     Refused,
-    /// `Done`; and whatever is said, this handle is no longer open if it was told whole.
+    /// `Done`; this handle is closed in any case, if the request was complete.
     Closed(Vec<u8>),
     Handle,
-    /// At most so many bytes.
+    /// At most this many bytes.
     Data(usize),
     Listing,
     Path,
@@ -71,15 +70,15 @@ pub enum Answer {
     Extended,
 }
 
-/// What the peer does next.
+/// The peer's next action.
 pub enum Asked {
     Request {
         body: Vec<u8>,
         answer: Answer,
     },
-    /// INIT, once more.
+    /// INIT again.
     Init,
-    /// It does not read any more, but what it sent still counts.
+    /// It stops reading, but its requests still count.
     Leave,
     /// A packet that is too short to have an id: there is no way to answer it.
     Broken {
@@ -90,7 +89,7 @@ pub enum Asked {
 pub struct Generator<'a> {
     input: &'a [u8],
     outside: Vec<u8>,
-    /// All handles that were given out, the closed ones too.
+    /// All handles that were returned, also the closed ones.
     pub handles: Vec<Vec<u8>>,
     copies: u8,
     syncs: u8,
@@ -107,12 +106,12 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// What comes next; `None` at the end of the input.
+    /// Returns the next action; `None` at the end of the input.
     pub fn next(&mut self, id: u32) -> Option<Asked> {
         let (&choice, rest) = self.input.split_first()?;
         self.input = rest;
         let new = |kind| Body::new(kind, id);
-        // OPEN and WRITE come up more than once: without them little happens.
+        // OPEN and WRITE are more frequent: without them little happens.
         let (body, answer) = match choice & 0x3f {
             0..=3 => {
                 let body = new(wire::OPEN).string(self.path()).u32(self.open_flags());
@@ -179,11 +178,11 @@ impl<'a> Generator<'a> {
         };
         let mut body = body.0;
         match choice >> 6 {
-            // Cut behind the id, somewhere.
+            // Truncated after the id.
             1 if self.byte() & 1 != 0 => {
                 body.truncate(5 + usize::from(self.byte()));
             }
-            // Clients send more than there is to say.
+            // Clients may send extra data.
             2 => body.extend_from_slice(b"more"),
             _ => {}
         }
@@ -266,7 +265,7 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// The next byte; 0 behind the end.
+    /// The next byte; 0 after the end.
     fn byte(&mut self) -> u8 {
         let (byte, rest) = self.input.split_first().unwrap_or((&0, &[]));
         self.input = rest;
@@ -289,7 +288,7 @@ impl<'a> Generator<'a> {
         some
     }
 
-    /// A path; as a link's target it may well lead out.
+    /// A path; as the target of a link it may lead outside.
     fn path(&mut self) -> Vec<u8> {
         let form = self.byte();
         match form {
@@ -310,7 +309,7 @@ impl<'a> Generator<'a> {
         path
     }
 
-    /// The newest handle, an older one, or something that is none.
+    /// The newest handle, an older one, or an invalid one.
     fn handle(&mut self) -> Vec<u8> {
         match self.byte() {
             0xff => self.some().to_vec(),
