@@ -105,7 +105,7 @@ async def resume_and_attributes(sftp, connection):
         await file.write(b"two")
     assert await sftp.getsize("log") == 6
 
-    # A slash at the end is a folder's: without one nothing is put.
+    # A trailing slash requires a directory: without one nothing is uploaded.
     await refused("Is a directory", sftp.open("incoming/", "wb"))
     await refused("No such file", sftp.rename("log", "incoming/"))
 
@@ -123,7 +123,7 @@ async def resume_and_attributes(sftp, connection):
     summed = await connection.run("sha256sum file")
     assert summed.stdout.split()[0] == hashlib.sha256(data).hexdigest()
 
-    # What does not fit is refused in words.
+    # What does not fit is refused with a message.
     await refused("of 64.0 MiB used", sftp.truncate("file", 65 << 20))
     await sftp.remove("link")
     await sftp.remove("log")

@@ -1,4 +1,4 @@
-"""Holds every line of an audit trail against its JSON Schema.
+"""Validates each line of an audit log against its JSON Schema.
 
     audit_schema.py SCHEMA TRAIL
 """
@@ -13,7 +13,7 @@ with open(schema_file) as text:
     schema = json.load(text)
 fits = fastjsonschema.compile(schema)
 
-# It must refuse what is none.
+# It must refuse an invalid line.
 for wrong in ({}, {"time": "2026-11-21T01:19:00.000Z", "event": "nonsense"}):
     try:
         fits(wrong)
@@ -29,7 +29,7 @@ with open(trail, "rb") as lines:
             fits(event)
         except fastjsonschema.JsonSchemaValueException as failure:
             sys.exit(f"{failure}: {event}")
-        # No field is in it of which the schema does not tell.
+        # Each field is in the schema.
         kind = schema["definitions"][event["event"]]["properties"]
         unknown = set(event) - set(kind) - {"time", "event"}
         if unknown:

@@ -40,7 +40,7 @@ class FileZilla:
         self.process.stdin.flush()
 
     def answer(self, source=None, target=None):
-        """Serves events until the command is done: whether it went well, and the reply."""
+        """Serves events until the command is done; returns whether it succeeded, and the reply."""
         while True:
             event = self.process.stdout.read(1)
             if not event:
@@ -86,7 +86,7 @@ class FileZilla:
         return target.tell()
 
     def command(self, line, source=None, target=None):
-        """A command that must succeed; its reply."""
+        """Runs a command that must succeed; returns its reply."""
         self.errors, self.entries = [], []
         self.send(line)
         went_well, reply = self.answer(source, target)
@@ -94,7 +94,7 @@ class FileZilla:
         return reply
 
     def refused(self, line, source=None):
-        """A command that must fail; what FileZilla shows of it."""
+        """Runs a command that must fail; returns the messages that FileZilla shows."""
         self.errors = []
         self.send(line)
         went_well, _ = self.answer(source)
@@ -115,7 +115,7 @@ class FileZilla:
         assert self.answer()[0], "it did not end well"
 
     def list(self, path="."):
-        """Name: long name, of a whole directory."""
+        """Returns the long names of a directory by name."""
         self.command(f'ls "{path}"')
         return {name: longname for longname, _, name in self.entries}
 
@@ -148,7 +148,7 @@ assert same("file", "back")
 open("empty", "wb").close()
 filezilla.put("empty", "empty")
 
-# Resume, both ways.
+# Resume in both directions.
 for length in [1, 16_384, 5_000_001]:
     cut("file", "part", length)
     filezilla.put("part", "file")
@@ -157,7 +157,7 @@ for length in [1, 16_384, 5_000_001]:
     filezilla.get("file", "back", "reget")
     assert same("file", "back"), length
 
-# What does not fit is refused in words.
+# What does not fit is refused with a message.
 with open("big", "wb") as big:
     big.truncate(32 << 20)
 with open("big", "rb") as big:
@@ -165,10 +165,10 @@ with open("big", "rb") as big:
 assert "Quota exceeded" in told and "of 32.0 MiB used" in told, told
 filezilla.command('rm "big"')
 
-# Times, permissions, names, folders; the listing is made of the long names.
+# Times, permissions, names, folders; the listing is parsed from the long names.
 filezilla.command('chmtime 1000000000 "file"')
 assert filezilla.command('mtime "file"') == "1000000000"
-# It says that chmod failed whatever became of it: only an error tells.
+# It always reports that chmod failed: only an error message is significant.
 filezilla.send('chmod 640 "file"')
 filezilla.answer()
 assert not filezilla.errors, filezilla.errors
@@ -184,7 +184,7 @@ assert "File already exists" in filezilla.refused('mv "empty" "/a folder/moved"'
 filezilla.command('rm "/a folder/moved"')
 filezilla.command('rmdir "/a folder"')
 
-# More names than the four READDIRs that it has under way can bring.
+# More names than the replies to its four READDIRs in flight contain.
 filezilla.command("mkdir many")
 for number in range(1200):
     filezilla.put("empty", f"many-{number:04}-{'n' * 150}")

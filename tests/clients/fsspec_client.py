@@ -44,5 +44,5 @@ for fs in [
     fs.rm("/d", recursive=True)
     assert not fs.exists("/d")
 
-# A file that could not be written keeps sshfs from ending by itself, at a quota or a full disk.
+# After a failed write, at a quota or a full disk, sshfs does not end by itself.
 os._exit(0)

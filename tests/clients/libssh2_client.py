@@ -35,7 +35,7 @@ def connected():
     return session
 
 
-# Logins: the methods that are there, a wrong password and then the right one, prompts, a key.
+# Logins: the offered methods, a wrong password and then the right one, prompts, a key.
 session = connected()
 assert set(session.userauth_list(user)) == {"publickey", "password", "keyboard-interactive"}
 try:
@@ -68,7 +68,7 @@ def get(path, at=0):
 
 
 def refused(call, *arguments):
-    """The SSH_FX code of a call that must fail."""
+    """Returns the SSH_FX code of a call that must fail."""
     try:
         call(*arguments)
     except (SFTPProtocolError, SFTPHandleError):
@@ -80,7 +80,7 @@ data = os.urandom(3_000_001)
 put("data", data)
 assert get("data") == data
 
-# Resume from any byte, both ways; append, which carries offsets from 0.
+# Resume from any byte, in both directions; append, which sends offsets from 0.
 for cut in [0, 1, 30_000, 1_234_567]:
     put("cut", data[:cut])
     size = sftp.stat("cut").filesize
@@ -109,19 +109,19 @@ with sftp.open("log", LIBSSH2_FXF_WRITE, 0) as file:
     file.fsync()
 assert get("log") == b"one\n"
 
-# The space is that of the quota, by name and by handle.
+# The free space is the quota's, by name and by handle.
 used = len(data) * 2 + 4
 for space in [sftp.statvfs("/"), sftp.open("log", LIBSSH2_FXF_READ, 0).fstatvfs()]:
     assert space.f_blocks * space.f_frsize == QUOTA
     assert 0 <= QUOTA - used - space.f_bavail * space.f_frsize < space.f_frsize
 
-# Names: renames (libssh2 asks for an overwrite, which version 3 does not have), links, folders.
+# Names: renames (libssh2 requests an overwrite, which version 3 does not have), links, folders.
 sftp.rename("cut", "moved")
 assert refused(sftp.rename, "moved", "log") == FX_FAILURE
 assert get("log") == b"one\n" and get("moved") == data
 sftp.mkdir("folder", 0o755)
 assert refused(sftp.mkdir, "folder", 0o755) == FX_FAILURE
-# Its first argument is what the link leads to.
+# Its first argument is the target of the link.
 sftp.symlink("data", "link")
 assert sftp.realpath("link") == "/data"
 assert stat.S_ISLNK(sftp.lstat("link").permissions)
@@ -137,7 +137,7 @@ sftp.unlink(long_name)
 sftp.rmdir("folder")
 assert refused(sftp.stat, "folder") == FX_NO_SUCH_FILE
 
-# What does not fit is refused with the code that libssh2 has words for; what is there stays.
+# What does not fit is refused with a code that libssh2 has a message for; existing data stays.
 with sftp.open("big", NEW, 0o644) as file:
     assert refused(file.write, bytes(QUOTA)) == FX_QUOTA_EXCEEDED
 sftp.unlink("big")
@@ -145,7 +145,7 @@ assert hashlib.sha256(get("data")).digest() == hashlib.sha256(data).digest()
 for name in ["data", "link", "log", "moved"]:
     sftp.unlink(name)
 
-# A command beside it, on the same connection.
+# A command on the same connection.
 channel = session.open_session()
 channel.execute("quota")
 _, said = channel.read()

@@ -49,12 +49,12 @@ put("data", data[100_000:], 0, at=100_000)
 assert get("data") == data
 assert stat.S_IMODE(sftp.stat("data").permissions) == 0o640
 sftp.chmod("data", 0o600)
-# The binding gives libssh no time of modification, but what lies in memory there.
+# The binding passes an uninitialised modification time to libssh.
 sftp.utimes("data", 1_000_000_000, 0)
 found = sftp.stat("data")
 assert (stat.S_IMODE(found.permissions), found.atime, found.size) == (0o600, 1_000_000_000, 300_001)
 
-# Its first argument is what the link leads to; the server gets it in the order of the draft.
+# Its first argument is the target of the link; the server gets the paths in the order of the draft.
 sftp.symlink("data", "link")
 assert sftp.readlink("link") in ("data", b"data")
 assert get("link") == data

@@ -38,7 +38,7 @@ async function ssh2SftpClient() {
   const names = (await client.list('/d')).map((entry) => entry.type + entry.name).sort();
   assert.deepEqual(names, ['-put', '-renamed', 'de', 'dtree']);
   assert.equal(await client.exists('/d/e'), 'd');
-  // A folder that is not there is not made by the way.
+  // A missing folder is not created.
   await assert.rejects(client.put(at('source'), '/missing/file'), /No such file/);
   await client.rmdir('/d', true);
   assert.equal(await client.exists('/d'), false);
@@ -52,7 +52,7 @@ async function ssh2SftpClient() {
 async function nodeSsh() {
   const ssh = new NodeSSH();
   await ssh.connect({ host, port, username, privateKeyPath: key });
-  // It makes the folders on the way, since the error says "No such file".
+  // It creates missing parent folders, since the error says "No such file".
   await ssh.putFile(at('source'), '/n/deep/file');
   assert(await ssh.putDirectory(at('tree'), '/n/tree', { recursive: true }));
   await ssh.mkdir('/n/a/b', 'sftp');

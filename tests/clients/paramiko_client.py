@@ -20,9 +20,8 @@ def connected(kind):
     return transport
 
 
-# Logins: a wrong password and then the right one on a connection, for which one kind of transport asks
-# for the service of logging in anew and the other does not; a wrong key and then the password; prompts;
-# a key.
+# Logins: a wrong password and then the right one on a connection (one transport class requests ssh-userauth
+# again, the other does not); a wrong key and then the password; prompts; a key.
 for kind in (paramiko.Transport, paramiko.ServiceRequestingTransport):
     transport = connected(kind)
     try:
@@ -65,7 +64,7 @@ assert sftp.put("data", "data", confirm=True).st_size == 5_000_001
 sftp.get("data", "back")
 assert sha256("back") == sha256("data")
 
-# Resume, both ways: at an offset, and by appending.
+# Resume in both directions: at an offset, and by appending.
 with open("data", "rb") as file, sftp.open("cut", "wb") as remote:
     remote.write(file.read(1_234_567))
 size = sftp.stat("cut").st_size
@@ -89,7 +88,7 @@ try:
 except OSError as error:
     assert "File already exists" in str(error), error
 
-# Hashes by the server.
+# The server's hashes.
 with sftp.open("data") as remote:
     for algorithm in ["md5", "sha1", "sha256"]:
         with open("data", "rb") as file:
@@ -114,7 +113,7 @@ with sftp.open("cut", "r+b") as remote:
     remote.truncate(4)
     assert remote.stat().st_size == 4
 
-# Names: renames, links, directories, bytes that are no text.
+# Names: renames, links, directories, names that are not UTF-8.
 sftp.rename("cut", "short")
 assert refused(sftp.rename, "short", "data").args == ("File already exists",)
 sftp.posix_rename("short", "log")
@@ -134,7 +133,7 @@ assert sftp.open(strange).read() == b"strange"
 sftp.remove(strange)
 sftp.chdir(None)
 sftp.rmdir("folder")
-# A slash at the end is a folder's: without one nothing is put.
+# A trailing slash requires a directory: without one nothing is uploaded.
 refused(sftp.open, "incoming/", "wb")
 refused(sftp.rename, "data", "incoming/")
 sftp.mkdir("incoming/")
@@ -146,14 +145,14 @@ assert names["data"].st_size == 5_000_001
 assert names["link"].longname.startswith("lrwx") and names["link"].longname.endswith(" link")
 assert sorted(entry.filename for entry in sftp.listdir_iter(".")) == sorted(names)
 
-# A download asks for the whole file at once: all READs before the first reply is looked at.
+# A download requests the whole file at once: it sends all READs before it reads a reply.
 with sftp.open("huge", "wb") as remote:
     remote.truncate(1 << 30)
 seen = 0
 with sftp.open("huge", "rb") as remote:
     remote.prefetch(1 << 30)
-    # It sends them in a thread. A reader that catches up makes it forget that it asked for more, and
-    # ask again for each piece.
+    # It sends them in a thread. If the reader catches up, it forgets the pending requests and
+    # sends them again.
     while len(remote._prefetch_extents) < (1 << 30) // remote.MAX_REQUEST_SIZE:
         time.sleep(0.1)
     while block := remote.read(1 << 20):
@@ -161,7 +160,7 @@ with sftp.open("huge", "rb") as remote:
         seen += len(block)
 assert seen == 1 << 30, seen
 
-# What does not fit is refused in words.
+# What does not fit is refused with a message.
 told = refused(sftp.truncate, "huge", 3 << 30)
 assert "Quota exceeded" in str(told) and "of 2.0 GiB used" in str(told), told
 

@@ -1,5 +1,5 @@
-"""Messages without end on a connection on which nobody is logged in: HOST PORT SOURCE KIND. Prints how
-many were sent until the server has ended it; ends with 1 if it does not."""
+"""Endless messages on a connection before login: HOST PORT SOURCE KIND. Prints how many were sent before the
+server closed it; exits with 1 if it does not."""
 
 import logging
 import socket

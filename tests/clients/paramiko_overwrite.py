@@ -1,4 +1,4 @@
-"""paramiko over the old file `f`, with the new one: HOST PORT USER KEY FOLDER."""
+"""paramiko overwrites `f` with the new file: HOST PORT USER KEY FOLDER."""
 
 import os
 import stat
@@ -16,11 +16,11 @@ sftp = paramiko.SFTPClient.from_transport(transport)
 with open("new", "rb") as file:
     new = file.read()
 
-# It asks for the size by the name when it has closed the file.
+# It stats the path after it has closed the file.
 assert sftp.put("new", "f", confirm=True).st_size == len(new)
 assert sftp.open("f").read() == new
 
-# Written by and by, and looked at meanwhile by its handle and by its name.
+# Written in pieces; meanwhile the handle and the path are statted.
 with sftp.open("f", "w") as remote:
     remote.write(b"begun")
     remote.flush()

@@ -1,4 +1,4 @@
-"""Gets a small file again and again: paramiko_small.py PORT USER KEY. Says how many took more than 35 ms."""
+"""Downloads a small file repeatedly: paramiko_small.py PORT USER KEY. Prints how many downloads took more than 35 ms."""
 
 import io
 import sys

@@ -11,10 +11,10 @@ transport.packetizer.REKEY_BYTES = 1 << 20
 transport.connect(username=user, pkey=paramiko.Ed25519Key.from_private_key_file(key))
 sftp = paramiko.SFTPClient.from_transport(transport)
 if verb == "put":
-    # Asks for the size at the end, and compares.
+    # Compares the size at the end.
     sftp.put(source, target, confirm=True)
 else:
-    # It takes the end of the connection for that of the file.
+    # It takes the end of the connection for the end of the file.
     size = sftp.stat(source).st_size
     sftp.get(source, target)
     assert os.path.getsize(target) == size, "cut"

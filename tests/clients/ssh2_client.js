@@ -58,7 +58,7 @@ async function main() {
   await sftp.writeFile('small', 'small');
   assert.equal(String(await sftp.readFile('small')), 'small');
 
-  // Streams: whole, from any byte on both ways, and appending.
+  // Streams: whole, from any byte in both directions, and appending.
   const sent = (bytes, name, options) =>
     pipeline(Readable.from([bytes]), sftp.createWriteStream(name, options));
   for (const cut of [0, 1, 32_768, 4_000_001]) {
@@ -91,7 +91,7 @@ async function main() {
   found = await sftp.fstat(handle);
   assert.deepEqual([found.size, found.mode & 0o777, found.mtime], [4, 0o644, 6]);
 
-  // The space is that of the quota.
+  // The free space is the quota's.
   for (const space of [await sftp.ext_openssh_statvfs('/'), await sftp.ext_openssh_fstatvfs(handle)]) {
     assert.equal(space.f_blocks * space.f_frsize, QUOTA);
     const used = 2 * data.length + 'small'.length + 4;
@@ -121,7 +121,7 @@ async function main() {
   await sftp.rename('small', 'moved');
   await sftp.mkdir('folder', { mode: 0o750 });
   await refused(sftp.mkdir('folder'), 'File already exists');
-  // A slash at the end is a folder's: without one nothing is put.
+  // A trailing slash requires a directory: without one nothing is uploaded.
   await refused(sftp.fastPut('file', 'incoming/'), 'Is a directory');
   await refused(sftp.rename('file', 'incoming/'), 'No such file');
   assert.equal(await sftp.realpath('folder/../link'), '/file');
@@ -137,14 +137,14 @@ async function main() {
   assert(longname('link').startsWith('lrwx') && longname('folder').startsWith('drwxr-x---'));
   assert.match(longname('log'), /^-rw-r--r-- +1 alice +alice +4 Jan +1 +1970 log$/);
 
-  // What does not fit is refused in words.
+  // What does not fit is refused with a message.
   for (const name of ['copy', 'moved', 'cut', 'log', 'link']) await sftp.unlink(name);
   await sftp.rmdir('folder');
   await refused(sftp.writeFile('big', Buffer.alloc(QUOTA)), 'Quota exceeded');
   await sftp.unlink('big');
   await refused(sftp.stat('big'), 'No such file');
 
-  // A command beside it, on the same connection.
+  // A command on the same connection.
   const command = await promisify(client.exec.bind(client))('sha256sum file');
   let said = '';
   command.on('data', (piece) => { said += piece; });

@@ -101,7 +101,7 @@ func main() {
 	space := must(client.StatVFS("/"))
 	check(space.TotalSpace() == 8<<20, space)
 
-	// Names: links lead where they say; a rename replaces only if it shall.
+	// Names: links have the right target; a rename replaces only if it shall.
 	ok(client.Symlink("data", "link"))
 	check(must(client.ReadLink("link")) == "data", "readlink")
 	check(must(client.Lstat("link")).Mode()&os.ModeSymlink != 0, "lstat")
@@ -119,7 +119,7 @@ func main() {
 	_, err = client.Stat("none")
 	check(errors.Is(err, os.ErrNotExist), err)
 
-	// What does not fit is refused in words.
+	// What does not fit is refused with a message.
 	refused(put("big", create, 0, make([]byte, 9<<20)), "Quota exceeded")
 	for _, name := range []string{"big", "data", "link", "log", "second"} {
 		ok(client.Remove(name))

@@ -55,7 +55,7 @@ class Jsch {
         }
         session(args, null, args[5]).disconnect();
         Session session = session(args, args[3], null);
-        // A thread of its own would keep a failed test running.
+        // Its own thread would keep a failed test running.
         try {
             exercise(session, args[4]);
         } finally {
@@ -76,7 +76,7 @@ class Jsch {
         sftp.get("data", "back");
         check(Arrays.equals(data, Files.readAllBytes(folder.resolve("back"))), "put and get");
 
-        // Resume both ways, and append.
+        // Resume in both directions, and append.
         Files.write(folder.resolve("part"), Arrays.copyOf(data, 700_001));
         sftp.put("part", "cut");
         sftp.put("data", "cut", ChannelSftp.RESUME);
@@ -112,11 +112,11 @@ class Jsch {
         ChannelSftp first = sftp;
         refused(() -> first.stat("none"), ChannelSftp.SSH_FX_NO_SUCH_FILE, "No such file");
 
-        // What does not fit is refused in words.
+        // What does not fit is refused with a message.
         Files.write(folder.resolve("big"), new byte[9 << 20]);
         refused(() -> first.put("big", "big"), ChannelSftp.SSH_FX_FAILURE, "Quota exceeded");
-        // The replies to its other WRITEs are still to come, and JSch takes them for those to the next
-        // requests: a channel is of no use after it.
+        // The replies to its other WRITEs are still pending, and JSch takes them for the replies to the next
+        // requests: the channel is unusable after it.
         sftp.disconnect();
         sftp = open(session);
         for (String name : new String[] {"big", "data", "link", "log", "second"}) sftp.rm(name);

@@ -88,20 +88,20 @@ class Mina {
         check(sftp.stat("log").getSize() == 10, "append");
         refused(() -> sftp.open("log", OpenMode.Write, OpenMode.Create, OpenMode.Exclusive), 4, "File already exists");
 
-        // Attributes, and the space of the quota.
+        // Attributes, and the quota's free space.
         sftp.setStat("data", new SftpClient.Attributes().perms(0640).modifyTime(6).accessTime(5));
         SftpClient.Attributes found = sftp.stat("data");
         check((found.getPermissions() & 07777) == 0640 && found.getModifyTime().toMillis() == 6000, found);
         var space = sftp.getExtension(OpenSSHStatPathExtension.class).stat("/");
         check(space.f_blocks * space.f_frsize == 8 << 20, space);
 
-        // Names: links lead where they say; a rename replaces nothing.
+        // Names: links have the right target; a rename replaces nothing.
         sftp.symLink("link", "data");
         check(sftp.readLink("link").equals("data") && sftp.lstat("link").isSymbolicLink(), "symlink");
         refused(() -> sftp.rename("cut", "log"), 4, "File already exists");
         refused(() -> sftp.stat("none"), 2, "No such file");
 
-        // The file system opens channels of its own, beside that of the client.
+        // The file system opens its own channels, in addition to the client's.
         int[] channels = {0, 0};
         session.addChannelListener(new ChannelListener() {
             @Override public void channelOpenSuccess(Channel channel) {
@@ -155,7 +155,7 @@ class Mina {
             Files.delete(root.resolve("folder"));
         }
 
-        // What does not fit is refused in words.
+        // What does not fit is refused with a message.
         refused(() -> sftp.put(new java.io.ByteArrayInputStream(new byte[9 << 20]), "big"), 4, "Quota exceeded");
         for (String name : new String[] {"big", "cut", "data", "link", "link2", "log", "put"}) sftp.remove(name);
         session.close();

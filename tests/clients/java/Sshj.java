@@ -68,7 +68,7 @@ class Sshj {
         check(Arrays.equals(data, Files.readAllBytes(folder.resolve("back"))), "put and get");
         check(sftp.stat("data").getMtime() == 1_000_000_001, "put keeps the time");
 
-        // Resume both ways, and append.
+        // Resume in both directions, and append.
         Files.write(folder.resolve("cut"), Arrays.copyOf(data, 700_001));
         sftp.put(here + "cut", "cut");
         sftp.getFileTransfer().upload(here + "data", "cut", 700_001);
@@ -90,8 +90,8 @@ class Sshj {
         check(found.getMode().getPermissionsMask() == 0640 && found.getMtime() == 6, found);
         sftp.truncate("log", 5);
 
-        // Names: links lead where they say; a rename replaces only if it shall.
-        // It sends both in the order in which it is given them: with OpenSSH, too, the target comes first.
+        // Names: links have the right target; a rename replaces only on request.
+        // It sends both in the order of its arguments: as with OpenSSH, the target comes first.
         sftp.symlink("data", "link");
         check(sftp.readlink("link").equals("data"), sftp.readlink("link"));
         check(sftp.lstat("link").getType() == FileMode.Type.SYMLINK, "lstat");
@@ -105,7 +105,7 @@ class Sshj {
         check(names.toString().equals("[data, folder, link, log]"), names);
         check(sftp.statExistence("none") == null, "none");
 
-        // What does not fit is refused in words.
+        // What does not fit is refused with a message.
         Files.write(folder.resolve("big"), new byte[9 << 20]);
         refused(() -> sftp.put(here + "big", "big"), StatusCode.FAILURE, "Quota exceeded");
         for (String name : new String[] {"big", "data", "link", "log"}) sftp.rm(name);

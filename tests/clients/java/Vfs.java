@@ -42,7 +42,7 @@ class Vfs {
     }
 
     public static void main(String[] args) {
-        // Threads of its own would keep it running.
+        // Its own threads would keep it running.
         try {
             exercise(args);
             System.exit(0);
@@ -74,7 +74,7 @@ class Vfs {
         there.copyFrom(local, Selectors.SELECT_SELF);
         check(Arrays.equals(data, there.getContent().getByteArray()), "put and get");
 
-        // Append, and read from the middle on.
+        // Append, and read from the middle.
         FileObject log = root.resolveFile("log");
         for (int i = 0; i < 2; i++) {
             try (var stream = log.getContent().getOutputStream(true)) {
@@ -104,7 +104,7 @@ class Vfs {
         for (FileObject child : root.getChildren()) names.add(child.getName().getBaseName());
         check(names.toString().equals("[folder, log]"), names);
 
-        // What does not fit is refused in words. The stream is not closed: that hangs.
+        // What does not fit is refused with a message. The stream is not closed, since that hangs.
         var stream = root.resolveFile("big").getContent().getOutputStream();
         try {
             stream.write(new byte[9 << 20]);
