@@ -113,6 +113,7 @@ fn two_downloads_of_one_account_keep_to_its_limit_together() {
     random_file(&server.local("up"), 32 * MIB as u64, 1);
     let began = Instant::now();
     run_ok(server.scp().args(["up", &format!("{HOST}:up")]), TRANSFER);
+    // At the limit it would take eight seconds.
     assert!(
         began.elapsed() < Duration::from_secs(6),
         "{:?}",
@@ -222,6 +223,7 @@ fn small_requests_of_a_session_that_is_held_back_do_not_wait_for_long() {
         for _ in 0..3 {
             let began = Instant::now();
             run_ok(&mut through("ls\n"), STEP);
+            // Replies of the transfer that are already queued may delay it, but no more than these.
             assert!(
                 began.elapsed() < Duration::from_secs(1),
                 "{batch}: {:?}",
@@ -261,6 +263,7 @@ fn a_changed_limit_is_felt_in_a_transfer_that_runs() {
         .ok();
     let began = Instant::now();
     upload.wait(TRANSFER).ok();
+    // At the old limit it would take a minute and a half.
     assert!(
         began.elapsed() < Duration::from_secs(10),
         "{:?}",

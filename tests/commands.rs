@@ -225,6 +225,7 @@ fn what_cannot_be_summed_is_told_and_the_rest_goes_on() {
     let began = Instant::now();
     let refused = ask(&server, "md5sum fifo").failed();
     assert!(refused.err().starts_with("md5sum: fifo: "));
+    // A reader of the FIFO would wait for ever.
     assert!(began.elapsed() < STEP);
 }
 

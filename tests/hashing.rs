@@ -38,6 +38,7 @@ fn hashes_that_wait_hold_no_thread_and_end_with_their_connections() {
     channel.send(Outgoing::Exec("sha256sum file".to_owned()));
     channel.until_closed();
     let took = began.elapsed();
+    // It does not wait for the hashes of the other account.
     assert!(took < Duration::from_secs(10), "{took:?}");
 
     drop(hashing);

@@ -238,6 +238,7 @@ fn requests_keep_to_their_rate_and_others_do_not_wait_for_it() {
         let mut honest = honest.sftp();
         let asked = Instant::now();
         ask(&mut honest, 5);
+        // Its limit is its own: it does not wait for the other account.
         assert!(asked.elapsed() < Duration::from_secs(2));
     });
     let took = began.elapsed();
@@ -252,6 +253,7 @@ fn requests_keep_to_their_rate_and_others_do_not_wait_for_it() {
     server.admin(&["reload"], "").ok();
     let began = Instant::now();
     ask(&mut sessions[0], 10 * RATE);
+    // At the limit it would take ten seconds.
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 

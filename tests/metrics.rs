@@ -254,6 +254,7 @@ fn scrapers_that_dawdle_hold_up_nobody_and_are_sent_away() {
     let began = Instant::now();
     scrape(&server);
     Connection::logged_in(&server).sftp().put("/f", b"content");
+    // Neither waits for the slow clients.
     assert!(
         began.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -264,6 +265,7 @@ fn scrapers_that_dawdle_hold_up_nobody_and_are_sent_away() {
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
     }
+    // The slow clients are disconnected after their time limit.
     assert!(
         began.elapsed() < Duration::from_secs(20),
         "{:?}",

@@ -59,6 +59,7 @@ fn assert_others_work(server: &TestServer) {
     sftp.put("/others", &data);
     assert!(sftp.get("/others") == data);
     assert_eq!(sftp.remove("/others"), code::OK);
+    // Waiting for the disk would take until it works again.
     assert!(
         began.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -231,6 +232,7 @@ fn hashes_and_copies_at_a_disk_that_hangs_hold_up_those_of_nobody_else() {
         code::OK
     );
     let took = began.elapsed();
+    // The disk hangs for longer than this.
     assert!(took < Duration::from_secs(20), "{took:?}");
     drop(hanging);
     for (number, (sftp, _)) in waiting.iter_mut().enumerate() {
@@ -350,6 +352,7 @@ fn a_data_folder_on_a_disk_that_hangs_stops_logins_and_no_transfer_and_the_serve
         let data = bytes_of(4 * MIB, round);
         sftp.put("/file", &data);
         assert!(sftp.get("/file") == data);
+        // Waiting for the disk would take until it works again.
         assert!(
             began.elapsed() < Duration::from_secs(5),
             "{:?}",
