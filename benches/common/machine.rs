@@ -68,7 +68,7 @@ impl Machine {
     pub(crate) fn write_others(&self, f: &mut fmt::Formatter<'_>, others: &Spread) -> fmt::Result {
         writeln!(
             f,
-            "Busy with other things meanwhile: {others} of {} cores",
+            "Used by other programs meanwhile: {others} of {} cores",
             self.cores
         )?;
         if others.median > OTHERS_MAY_USE * self.cores as f64 {

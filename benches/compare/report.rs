@@ -136,7 +136,7 @@ impl Report {
         row: impl Fn(&Workload, usize, &Measure) -> Vec<String>,
     ) -> fmt::Result {
         let mut rows = vec![head];
-        let mut titles = vec!["work".to_owned()];
+        let mut titles = vec!["workload".to_owned()];
         for work in &self.workloads {
             for (index, measure) in work.measures.iter().enumerate() {
                 rows.push(row(work, index, measure));
@@ -152,7 +152,7 @@ impl Report {
 
     /// The CPU time of each server as a multiple of the floor.
     fn write_floors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut head = vec!["work".to_owned(), "floor, CPU s/GiB".to_owned()];
+        let mut head = vec!["workload".to_owned(), "floor, CPU s/GiB".to_owned()];
         head.extend(self.peers.iter().map(|peer| peer.name().to_owned()));
         let mut rows = vec![head];
         for work in &self.workloads {
@@ -255,7 +255,7 @@ impl fmt::Display for Report {
             writeln!(f)?;
         }
         if with_others {
-            writeln!(f, "All of them; behind the figures the median ratio\n")?;
+            writeln!(f, "All servers, with the median ratios\n")?;
             let head = self.peers.iter().map(|peer| peer.name().to_owned());
             self.write_table(f, head.collect(), |work, index, _| {
                 self.row_of_all(work, index)

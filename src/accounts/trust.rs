@@ -220,7 +220,7 @@ fn read_authorities(file: &Path) -> anyhow::Result<Vec<AuthorizedKey>> {
     for key in &keys {
         if key.required().with_context(of_file)? != Required::default() {
             let bad = anyhow!(
-                "no-touch-required and verify-required belong into certificates, not to the authority that signs them"
+                "no-touch-required and verify-required belong in certificates, not in the entry of the authority that signs them"
             );
             return Err(bad.context(of_file()));
         }

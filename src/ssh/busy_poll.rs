@@ -1,6 +1,4 @@
 //! Busy-polling for clients that send each request right after a reply; see docs/adr/0018.
-//!
-//!
 //! A client that transfers many small files sends one request per reply. Sleeping and waking take as long
 //! as the answer, or longer, on both sides: the side that wakes a sleeping processor pays for it.
 
@@ -19,6 +17,9 @@ const HABIT: u8 = 8;
 const SMALL: usize = 8 << 10;
 /// A poll that does not get the processor for this long competes with other work.
 const DISTURBED: Duration = Duration::from_micros(500);
+/// How long a client is not polled for after such a poll. It doubles while polls are disturbed soon again.
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The recent behaviour of one client.
 pub(super) struct BusyPoll {
@@ -29,6 +30,9 @@ pub(super) struct BusyPoll {
     quick: u8,
     /// How often the server was quick.
     prompt: u8,
+    /// Other work needs the processors until then.
+    paused_until: Instant,
+    pause: Duration,
     watch: Arc<Watch>,
 }
 
@@ -46,6 +50,8 @@ impl BusyPoll {
             moved: 0,
             quick: 0,
             prompt: 0,
+            paused_until: born,
+            pause: PAUSE,
             watch: Arc::new(Watch {
                 born,
                 until: AtomicU64::new(0),
@@ -58,18 +64,20 @@ impl BusyPoll {
     /// Records received bytes.
     pub(super) fn received(&mut self, count: usize, now: Instant) {
         if let PollTurn::Client(since) = self.turn {
-            let is_disturbed = self.watch.is_disturbed.swap(false, Ordering::Relaxed);
+            if self.watch.is_disturbed.swap(false, Ordering::Relaxed) {
+                self.pause(now);
+            }
             let is_small = self.moved <= SMALL;
             learn(
                 &mut self.quick,
-                !is_disturbed && is_small && now.duration_since(since) < WINDOW,
+                is_small && now.duration_since(since) < WINDOW,
             );
             self.turn = PollTurn::Server(now);
             self.moved = 0;
         }
         self.moved = self.moved.saturating_add(count);
         // A pool thread may compute the reply and must then wake this thread; that may take long.
-        if self.is_polling() && self.prompt >= HABIT {
+        if self.is_polling(now) && self.prompt >= HABIT {
             self.watch.last_until(now + WINDOW);
         }
     }
@@ -81,13 +89,25 @@ impl BusyPoll {
         }
         self.turn = PollTurn::Client(now);
         self.moved = self.moved.saturating_add(count);
-        if self.is_polling() {
+        if self.is_polling(now) {
             self.watch.last_until(now + WINDOW);
         }
     }
 
-    fn is_polling(&self) -> bool {
-        self.quick >= HABIT && self.moved <= SMALL
+    /// Stops polling after a disturbance. Pauses grow as long as they exceed the time of polling before them, so
+    /// that polling on busy processors becomes rare.
+    fn pause(&mut self, now: Instant) {
+        let is_soon = now.saturating_duration_since(self.paused_until) < self.pause;
+        self.pause = if is_soon {
+            (2 * self.pause).min(LONGEST_PAUSE)
+        } else {
+            PAUSE
+        };
+        self.paused_until = now + self.pause;
+    }
+
+    fn is_polling(&self, now: Instant) -> bool {
+        self.quick >= HABIT && self.moved <= SMALL && now >= self.paused_until
     }
 }
 
@@ -149,7 +169,7 @@ mod tests {
     fn turn(poll: &mut BusyPoll, now: &mut Instant, pause: Duration, bytes: usize) -> bool {
         *now += pause;
         poll.received(bytes / 2, *now);
-        let polled = poll.is_polling();
+        let polled = poll.is_polling(*now);
         poll.sent(bytes - bytes / 2, *now);
         polled
     }
@@ -196,9 +216,33 @@ mod tests {
             while poll.watch.is_awake.load(Ordering::Relaxed) {
                 yield_now().await;
             }
-            if disturbs {
-                assert!(!turn(&mut poll, &mut now, WINDOW / 4, 150));
-            }
+            assert_eq!(turn(&mut poll, &mut now, WINDOW / 4, 150), !disturbs);
         }
+    }
+
+    #[tokio::test]
+    async fn pauses_grow_while_polls_are_disturbed_soon_again() {
+        let (mut poll, mut now) = (BusyPoll::new(), Instant::now());
+        let quick = WINDOW / 4;
+        while !turn(&mut poll, &mut now, quick, 150) {}
+        let mut disturb = |polled: Duration| {
+            for _ in 0..polled.as_nanos() / quick.as_nanos() {
+                assert!(turn(&mut poll, &mut now, quick, 150));
+            }
+            poll.watch.is_disturbed.store(true, Ordering::Relaxed);
+            let began = now;
+            while !turn(&mut poll, &mut now, quick, 150) {}
+            now - began
+        };
+        let about = |pause: Duration| pause..pause + 4 * quick;
+        // The first poll lasted longer than the shortest pause.
+        assert!(about(PAUSE).contains(&disturb(2 * PAUSE)));
+        assert!(about(2 * PAUSE).contains(&disturb(PAUSE / 2)));
+        assert!(about(4 * PAUSE).contains(&disturb(PAUSE / 2)));
+        for _ in 0..7 {
+            disturb(PAUSE / 2);
+        }
+        assert!(about(LONGEST_PAUSE).contains(&disturb(PAUSE / 2)));
+        assert!(about(PAUSE).contains(&disturb(2 * LONGEST_PAUSE)));
     }
 }

@@ -79,8 +79,8 @@ impl Installed {
                 let user = Self::USER.to_owned();
                 Server::started(self.peer, port, user, supervised, fixture, &host_key)
             }
-            Ok(Err(_)) => Err(supervised.failed("a port that is no number")),
-            Err(_) => Err(supervised.failed("it does not say where it listens")),
+            Ok(Err(_)) => Err(supervised.failed("a port that is not a number")),
+            Err(_) => Err(supervised.failed("it does not print its address")),
         }
     }
 

@@ -50,7 +50,7 @@ pub(crate) const ALL: &[Workload] = &[
     },
     Workload {
         name: "scp-get",
-        title: |scale| format!("scp -O from there, {}, aes256-gcm", size(scale.size)),
+        title: |scale| format!("scp -O download, {}, aes256-gcm", size(scale.size)),
         measures: &transfer_measures(Goal::AtLeast(1.0), Goal::AtMost(0.5)),
         needs: Some(Ability::Scp),
         floor: Some(Floor::Get),
@@ -60,7 +60,7 @@ pub(crate) const ALL: &[Workload] = &[
     },
     Workload {
         name: "scp-put",
-        title: |scale| format!("scp -O to there, {}, aes256-gcm", size(scale.size)),
+        title: |scale| format!("scp -O upload, {}, aes256-gcm", size(scale.size)),
         measures: &transfer_measures(Goal::AtLeast(1.0), Goal::AtMost(0.5)),
         needs: Some(Ability::Scp),
         floor: Some(Floor::Put),
@@ -72,7 +72,7 @@ pub(crate) const ALL: &[Workload] = &[
         name: "get-4",
         title: |scale| {
             format!(
-                "{TRANSFERS_AT_ONCE} gets of {} at once",
+                "{TRANSFERS_AT_ONCE} concurrent gets of {}",
                 size(scale.size / 2)
             )
         },
@@ -87,7 +87,7 @@ pub(crate) const ALL: &[Workload] = &[
         name: "put-4",
         title: |scale| {
             format!(
-                "{TRANSFERS_AT_ONCE} puts of {} at once",
+                "{TRANSFERS_AT_ONCE} concurrent puts of {}",
                 size(scale.size / 2)
             )
         },
@@ -139,7 +139,7 @@ pub(crate) const ALL: &[Workload] = &[
     },
     Workload {
         name: "hash",
-        title: |scale| format!("sha256sum of {} by ssh", size(scale.size)),
+        title: |scale| format!("ssh HOST sha256sum, {}", size(scale.size)),
         measures: &transfer_measures(Goal::AtLeast(1.0), Goal::AtMost(1.0)),
         needs: Some(Ability::Sha256sum),
         floor: None,
@@ -162,10 +162,10 @@ pub(crate) const ALL: &[Workload] = &[
     },
     Workload {
         name: "logins",
-        title: |_| format!("logins, {LOGINS_AT_ONCE} at once"),
+        title: |_| format!("{LOGINS_AT_ONCE} concurrent logins"),
         measures: &[
             Measure {
-                title: "a second",
+                title: "per second",
                 goal: Some(Goal::AtLeast(4.0)),
             },
             Measure {
@@ -181,7 +181,7 @@ pub(crate) const ALL: &[Workload] = &[
     },
     Workload {
         name: "memory",
-        title: |scale| format!("idle session, of {}", scale.sessions),
+        title: |scale| format!("one of {} idle sessions", scale.sessions),
         measures: &[
             Measure {
                 title: "PSS KiB",
@@ -216,7 +216,7 @@ const fn transfer_measures(throughput: Goal, cpu: Goal) -> [Measure; 2] {
 const fn transfer_measures_of_many(throughput: Goal) -> [Measure; 2] {
     [
         Measure {
-            title: "MiB/s in all",
+            title: "MiB/s in total",
             goal: Some(throughput),
         },
         Measure {
