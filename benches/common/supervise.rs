@@ -1,6 +1,5 @@
 //! A process that owns all processes below it, orphans included, and ends them all.
 //!
-//!
 //! It is a "child subreaper": a process below it that loses its parent becomes its child. So it can wait
 //! for every process that ever ran below it, which makes its `cutime` and `cstime` the CPU time of all of
 //! them, and it can end them by their ids.

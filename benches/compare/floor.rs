@@ -3,7 +3,6 @@
 //! for an upload, it reads the socket, opens the packets, and writes the file. There is no protocol, no
 //! second thread, and no copy.
 //!
-//!
 //! The CPU time is that of the one thread that does it, as the kernel counts it; the thread at the other
 //! end of the socket does as little as possible.
 

@@ -1,6 +1,5 @@
 //! Compares Landfall with OpenSSH's sshd and other servers.
 //!
-//!
 //! `cargo bench --bench compare -- --help` lists the options; docs/performance.md has the results. The
 //! flow: an outer process owns the temporary folder and all processes, and cleans up however the run ends
 //! ([`common::inner`]); below it the same program creates the files ([`files`]), starts the servers

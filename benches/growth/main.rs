@@ -2,7 +2,6 @@
 //! the size of a file, and the delay of the path. OpenSSH's sshd runs beside Landfall where it has the
 //! same.
 //!
-//!
 //! `cargo bench --bench growth -- --help` lists the options; docs/performance.md ("Growth") has the
 //! results. The flow: an outer process owns the temporary folder and all processes ([`common::inner`]);
 //! below it the same program prepares the points of one axis after another ([`axes`]), measures them in

@@ -1,7 +1,6 @@
 //! A path with a delay: data that arrives at one end leaves at the other half a round trip later. Neither
 //! the speed nor the amount on its way is limited.
 //!
-//!
 //! Each end has its own TCP connection on loopback, which accepts everything at once. So TCP's windows and
 //! slow start are not delayed; only SSH and SFTP wait for the round trip.
 

@@ -1,7 +1,6 @@
 //! However lines arrive at the control socket, they are the same requests, and encode to the same lines; an
 //! invalid request ends the connection, and no line exceeds its limit.
 //!
-//!
 //! The input: the length of the chunks in which the rest arrives, and the rest.
 #![no_main]
 

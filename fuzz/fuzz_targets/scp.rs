@@ -1,7 +1,6 @@
 //! Whatever a client of scp's older protocol requests and sends: the answers follow the protocol, the quota
 //! is exact, and nothing outside the home changes or is revealed.
 //!
-//!
 //! The input: the length of the chunks in which the stream arrives (0: all at once), the command line after
 //! `scp `, a line feed, and the stream.
 #![no_main]

@@ -1,7 +1,6 @@
 //! However the files of an audit log are damaged, its reader reaches their end, and returns each complete
 //! line once, the lines of a stream in order.
 //!
-//!
 //! The input: an older file, the current file, and the file of operations, separated by bytes 0xff.
 #![no_main]
 

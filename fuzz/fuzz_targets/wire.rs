@@ -1,6 +1,5 @@
 //! However a stream of bytes is split into chunks, it gives the same requests.
 //!
-//!
 //! The input: the number of lengths, two bytes for each length, and the stream, which is split by these
 //! lengths in a cycle.
 #![no_main]

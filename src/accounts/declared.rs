@@ -46,9 +46,7 @@ impl Accounts {
     /// Creates, changes and removes declared accounts as config.toml says. The guest is
     /// [set](Self::set_guest) separately.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// [`RefusedUsers`]: a user's settings are impossible, or an account of that name was added by a
     /// command.

@@ -1,6 +1,5 @@
 //! Rules for the location of homes, and their creation.
 //!
-//!
 //! A disk can hang, so it is accessed on the blocking pool, with a time limit, and never during a change of
 //! the database: [`resolve_all`] and [`make_all`] run before it, and everything else concerns only paths.
 
@@ -157,9 +156,7 @@ impl Disks {
 
     /// Requires a home to exist.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// It could not be created.
     pub(super) fn want(&mut self, home: PathBuf) -> anyhow::Result<()> {
@@ -216,9 +213,7 @@ async fn ask<T: Send + 'static>(
 
 /// Takes the answer about a folder.
 ///
-///
 /// # Errors
-///
 ///
 /// The disk's error, or no answer.
 fn take<T>(answers: &mut FolderAnswers<T>, folder: &Path) -> anyhow::Result<T> {
@@ -235,9 +230,7 @@ pub(super) fn silence(folder: &Path) -> String {
 
 /// Returns the path of a home with links resolved.
 ///
-///
 /// # Errors
-///
 ///
 /// The disk's error, or no answer.
 pub(super) async fn resolve_one(path: PathBuf) -> anyhow::Result<PathBuf> {
@@ -246,9 +239,7 @@ pub(super) async fn resolve_one(path: PathBuf) -> anyhow::Result<PathBuf> {
 
 /// Creates one home.
 ///
-///
 /// # Errors
-///
 ///
 /// The disk's error, or no answer.
 pub(super) async fn make_one(home: PathBuf) -> anyhow::Result<()> {
@@ -257,9 +248,7 @@ pub(super) async fn make_one(home: PathBuf) -> anyhow::Result<()> {
 
 /// Creates a configured home; returns its path with links resolved.
 ///
-///
 /// # Errors
-///
 ///
 /// The disk's error, or no answer.
 pub async fn ready(home: &Path) -> anyhow::Result<PathBuf> {

@@ -16,9 +16,7 @@ const END: &str = "---- END SSH2 PUBLIC KEY ----";
 ///
 /// `.
 ///
-///
 /// # Errors
-///
 ///
 /// It is not text.
 pub fn decode(bytes: &[u8]) -> anyhow::Result<String> {
@@ -47,9 +45,7 @@ impl AuthorizedKey {
     /// Parses all keys of a file: an authorized_keys file, a `.pub` file, or keys in the format of RFC
     /// 4716.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The file has no key, or a faulty line: then no key is accepted.
     pub fn parse_file(text: &str) -> anyhow::Result<Vec<Self>> {
@@ -71,9 +67,7 @@ impl AuthorizedKey {
 /// Returns the lines of a file as OpenSSH would write them, with their numbers; a key in the format of RFC
 /// 4716 becomes one line.
 ///
-///
 /// # Errors
-///
 ///
 /// A key in the format of RFC 4716 is damaged.
 pub(super) fn lines(text: &str) -> anyhow::Result<Vec<(usize, Cow<'_, str>)>> {

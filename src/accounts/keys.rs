@@ -55,9 +55,7 @@ impl AuthorizedKey {
 
     /// Parses one line.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// It has no key, a key that is not accepted, or an unsupported option.
     pub fn parse(line: &str) -> anyhow::Result<Self> {

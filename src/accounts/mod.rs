@@ -60,7 +60,6 @@ pub use crate::values::user_name::{NotAName, UserName};
 
 /// All accounts: a handle that is cheap to clone.
 ///
-///
 /// Every error comes from the disk, the database or the system, or refuses a change; each says what to do.
 #[derive(Clone)]
 pub struct Accounts {
@@ -457,9 +456,7 @@ async fn add_keys(
 
 /// Returns the homes outside of data/homes of any data folder.
 ///
-///
 /// # Errors
-///
 ///
 /// It has no database, or the database cannot be read.
 pub async fn homes_elsewhere_of(data: &Path) -> anyhow::Result<Vec<PathBuf>> {

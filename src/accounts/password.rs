@@ -19,9 +19,7 @@ pub struct Password(Zeroizing<String>);
 impl Password {
     /// Checks a password.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// It is empty, longer than [`MAX_PASSWORD`], or has characters that clients cannot send.
     pub fn new(password: Zeroizing<String>) -> anyhow::Result<Self> {
@@ -42,9 +40,7 @@ impl Password {
     /// Generates a password of 24 letters and digits (120 bits) from the system's random numbers, without
     /// characters that look alike.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The system has no random numbers.
     pub fn random() -> anyhow::Result<Self> {

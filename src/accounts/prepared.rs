@@ -22,9 +22,7 @@ pub struct PreparedChange {
 impl Accounts {
     /// Prepares a changed configuration.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// Its key files cannot be used, or the settings of the guest or a declared user are impossible.
     pub async fn prepare(&self, options: AccountOptions<'_>) -> anyhow::Result<PreparedChange> {
@@ -43,9 +41,7 @@ impl Accounts {
 
     /// Applies the declared users of the configuration at the start.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// As [`Accounts::prepare`].
     pub async fn declare(&self, options: AccountOptions<'_>) -> anyhow::Result<Declared> {
@@ -56,9 +52,7 @@ impl Accounts {
 
     /// Compares a configuration with the accounts without changing anything.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// What [`Accounts::prepare`] would refuse of the guest and the declared users.
     pub async fn compare(&self, options: AccountOptions<'_>) -> anyhow::Result<()> {
@@ -74,9 +68,7 @@ impl Accounts {
     /// Applies the rest of the configuration at the start, after [`Accounts::declare`]: reads the key files
     /// and applies the guest.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// As [`Accounts::prepare`].
     pub async fn begin(&self, options: AccountOptions<'_>) -> anyhow::Result<()> {
@@ -132,9 +124,7 @@ impl Accounts {
 impl PreparedChange {
     /// Makes all changes take effect.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// Errors of the database; then none takes effect.
     pub async fn commit(self) -> anyhow::Result<Declared> {

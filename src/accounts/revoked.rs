@@ -98,9 +98,7 @@ impl Revoked {
 
     /// Parses either kind of file.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// A part of it is not understood: it could revoke anything.
     pub(super) fn parse(bytes: &[u8]) -> anyhow::Result<Self> {

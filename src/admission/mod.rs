@@ -61,9 +61,7 @@ impl Admission {
 
     /// Admits a connection from this address.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The connection must be closed without starting SSH.
     pub fn arrive(self: &Arc<Self>, from: IpAddr) -> Result<Ticket, ConnectionRefusal> {
@@ -74,9 +72,7 @@ impl Admission {
 
     /// Admits a balancer's connection before its PROXY header arrives.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// Too many of these are open.
     pub fn arrive_unnamed(self: &Arc<Self>, balancer: IpAddr) -> Result<Ticket, ConnectionRefusal> {
@@ -135,9 +131,7 @@ impl Ticket {
 
     /// Admits the client that a balancer's PROXY header names.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// As [`Admission::arrive`].
     pub fn named(self, client: IpAddr) -> Result<Self, ConnectionRefusal> {

@@ -39,9 +39,7 @@ pub(super) fn usual<'a>() -> Option<(&'a Path, bool)> {
 
 /// Reads a file that nobody else can write.
 ///
-///
 /// # Errors
-///
 ///
 /// Why it is not read, and what to do.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
@@ -57,9 +55,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
 /// Refuses files in a directory that was not named (a configuration, or the data folder of a server without
 /// one), unless only this user and root can have put them there.
 ///
-///
 /// # Errors
-///
 ///
 /// Who else can have, and what to do.
 pub(super) fn refuse_others(name: &str, folder: &Path) -> Result<(), String> {

@@ -1,7 +1,6 @@
 //! config.toml: parsed completely, with the position of every fault, and then turned into a checked
 //! [`Config`].
 //!
-//!
 //! One table (`table`) contains every key with its name, default, description and setter, and whether a
 //! reload applies it. Parsing, messages and the check of the shipped config.toml follow from it.
 

@@ -25,9 +25,7 @@ pub struct Difference {
 impl Config {
     /// Reads a configuration file. Paths in it are relative to its directory.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// All its faults.
     pub fn load(file: &Path) -> Result<Self, Faults> {
@@ -39,9 +37,7 @@ impl Config {
 
     /// Reads a configuration file as if it were in this directory: its paths are relative to that.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// All its faults.
     pub fn load_in(file: &Path, folder: &Path) -> Result<Self, Faults> {
@@ -74,9 +70,7 @@ impl Config {
     /// Reads `file`, or else `config.toml` in the current directory, or else that of an installed server;
     /// without any, uses defaults. A file that was not named must be safe from other users.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// All its faults. A named file must exist.
     pub fn find(file: Option<&Path>) -> Result<Self, Faults> {
@@ -119,9 +113,7 @@ impl Config {
 
     /// Returns all defaults, for a directory without a configuration.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// None, unless a default is wrong.
     pub fn default_in(folder: &Path) -> Result<Self, Faults> {

@@ -74,9 +74,7 @@ impl RunningServer {
     /// Waits until no session of an account uses its home any more, with a time limit; returns how many
     /// still do.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The running server does not reply.
     pub async fn sessions_left(data: &Path, user: &UserName) -> anyhow::Result<usize> {

@@ -21,9 +21,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 
     /// Returns the next value; `None` at the end of the stream.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// Errors of the stream; `InvalidData` for a line that is too long or malformed.
     pub async fn receive<T: DeserializeOwned>(&mut self) -> std::io::Result<Option<T>> {
@@ -53,9 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 
     /// Sends values, one per line.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// Errors of the stream.
     pub async fn send<T: Serialize>(&mut self, values: &[T]) -> std::io::Result<()> {

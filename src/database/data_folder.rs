@@ -21,9 +21,7 @@ pub(crate) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
 /// Returns whether this data folder contains a database.
 ///
-///
 /// # Errors
-///
 ///
 /// This user may not access it.
 pub fn exists(data: &Path) -> anyhow::Result<bool> {
@@ -41,9 +39,7 @@ pub struct Alone {
 /// Locks a data folder for this process, creating it if absent. `None` if another process holds the lock: a
 /// server, or a command that replaces one.
 ///
-///
 /// # Errors
-///
 ///
 /// An error of the disk, or a folder that others can change, with what to do.
 pub fn try_serving(data: &Path) -> anyhow::Result<Option<Alone>> {
@@ -84,7 +80,6 @@ pub(super) fn prepare_folder(data: &Path) -> anyhow::Result<()> {
 
 /// Creates an empty database that only this user can read. SQLite gives its other files the same mode.
 ///
-///
 /// An existing one is not opened: closing it would release SQLite's locks of this process.
 pub(super) fn prepare_database(file: &Path) -> anyhow::Result<()> {
     let shown = file.display();
@@ -105,9 +100,7 @@ pub(super) fn prepare_database(file: &Path) -> anyhow::Result<()> {
 
 /// Creates a file for this user alone, and not through a link.
 ///
-///
 /// # Errors
-///
 ///
 /// An error of the disk, or an existing file.
 pub(crate) fn new_private_file(file: &Path) -> std::io::Result<File> {
@@ -120,9 +113,7 @@ pub(crate) fn new_private_file(file: &Path) -> std::io::Result<File> {
 
 /// Copies the rest of a file into a [new one](new_private_file), and syncs it.
 ///
-///
 /// # Errors
-///
 ///
 /// An error of the disk, or an existing file.
 pub(crate) fn copy_to_new(from: &mut File, to: &Path) -> std::io::Result<()> {
@@ -133,9 +124,7 @@ pub(crate) fn copy_to_new(from: &mut File, to: &Path) -> std::io::Result<()> {
 
 /// Removes a file if it exists.
 ///
-///
 /// # Errors
-///
 ///
 /// An error of the disk.
 pub(crate) fn remove_if_present(file: &Path) -> std::io::Result<()> {

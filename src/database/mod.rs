@@ -43,9 +43,7 @@ pub struct Database {
 impl Database {
     /// Opens the existing database of a data folder. Migrates its schema unless a server uses it.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// As [`Database::open_or_make`], and if there is none.
     pub async fn open(data: &Path) -> anyhow::Result<Self> {
@@ -58,9 +56,7 @@ impl Database {
     /// Opens the database of a data folder, creating both if absent. Migrates its schema unless a server
     /// uses it.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// An error of the disk or the database, a folder that others can change, or a running server of an
     /// older version, with what to do.
@@ -87,9 +83,7 @@ impl Database {
 
     /// Opens a database for a comparison: `None` if there is none, or its schema is older.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// As [`Database::open_or_make`].
     pub async fn open_as_it_is(data: &Path) -> anyhow::Result<Option<Self>> {
@@ -102,9 +96,7 @@ impl Database {
 
     /// Opens a database of any version without changing it or its folder.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// There is none, or an error of the disk.
     pub(crate) async fn look_at(data: &Path) -> anyhow::Result<Self> {
@@ -120,9 +112,7 @@ impl Database {
 
     /// As [`Database::open_or_make`], for the holder of the data folder's lock.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// An error of the disk or the database, with what to do.
     pub async fn open_alone(data: &Path, alone: &Alone) -> anyhow::Result<Self> {
@@ -170,9 +160,7 @@ impl Database {
 
     /// Writes a consistent copy of the database into a new private file, even while others write.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The file exists or cannot be written.
     pub async fn copy_to(&self, file: &Path) -> anyhow::Result<()> {

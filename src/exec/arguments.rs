@@ -32,9 +32,7 @@ const FOR_PATTERNS: &[u8] = b"*?[";
 
 /// Splits a line into arguments.
 ///
-///
 /// # Errors
-///
 ///
 /// The line is not plain arguments.
 pub fn words(line: &[u8]) -> Result<Vec<Word>, ArgumentFault> {

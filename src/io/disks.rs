@@ -1,6 +1,5 @@
 //! The disks of the homes: work on a disk that hangs delays nothing on others.
 //!
-//!
 //! A disk is a mounted file system. The mount table tells which one holds a home, not the disk itself,
 //! since a call to one that hangs does not return.
 

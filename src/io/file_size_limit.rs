@@ -7,9 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Makes a write beyond the limit on file sizes (`RLIMIT_FSIZE`) fail with `EFBIG`. By default the kernel
 /// ends the process (SIGXFSZ), which a client could cause.
 ///
-///
 /// # Errors
-///
 ///
 /// The handler cannot be installed.
 pub fn survive_file_size_limit() -> std::io::Result<()> {

@@ -1,6 +1,5 @@
 //! Limits how much one account may hold of a shared resource, so that none takes all of it.
 //!
-//!
 //! An account may hold half of what the others have not taken. So something is always left for the next
 //! account, and an account that is alone gets much. Switches share their memory among ports like this
 //! (Choudhury and Hahne, "Dynamic queue length thresholds in a shared-memory packet switch", IEEE/ACM
@@ -88,9 +87,7 @@ impl Portion {
 
     /// Takes one unit.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The account holds as much as it may now.
     pub fn take(&self) -> Result<Taken, UsedUp> {

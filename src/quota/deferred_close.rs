@@ -1,7 +1,6 @@
 //! Files of a home that are no longer in use and not closed yet. Many are closed together, on a thread that
 //! may wait for a disk.
 //!
-//!
 //! A file without a name uses space until it is closed. So no file is added here while names change
 //! ([`Ledger::opening_now`] is held for that), and a caller that may change names closes these files first
 //! ([`Change::names`](super::ledger::Change::names) does), so that removing a last name releases its usage.

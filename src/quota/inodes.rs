@@ -21,7 +21,6 @@ pub(super) struct OpenInode {
 
 /// The open inodes; see the module documentation.
 ///
-///
 /// An inode without a name is not found by its number: once it is closed, the file system may reuse the
 /// number for a new file.
 #[derive(Default)]

@@ -413,9 +413,7 @@ pub(super) async fn begin_serving(database: &Database) -> anyhow::Result<bool> {
 
 /// Makes the next server count the files of all accounts again, as after a restore.
 ///
-///
 /// # Errors
-///
 ///
 /// Errors of the database.
 pub async fn distrust_all(database: &Database) -> anyhow::Result<()> {

@@ -76,7 +76,6 @@ impl Ledger {
 
     /// Begins a change of the home. Waits while the home is being counted.
     ///
-    ///
     /// First marks the stored usage as outdated in the database. If that fails, nothing may grow, but
     /// shrinking is allowed: it may make room for the database.
     pub fn begin(&self) -> Change<'_> {

@@ -109,9 +109,7 @@ impl Sandbox {
 
     /// Enters the sandbox with this thread and those that it starts later. This cannot be undone.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The kernel supports Landlock and rejects the rules.
     pub fn raise(&self) -> anyhow::Result<Holds> {

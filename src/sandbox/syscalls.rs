@@ -172,9 +172,7 @@ pub struct SyscallFilter(Vec<BpfProgram>);
 impl SyscallFilter {
     /// Makes the filter for this processor.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// There is no filter for this processor.
     pub fn new() -> anyhow::Result<Self> {
@@ -190,9 +188,7 @@ impl SyscallFilter {
 
     /// Installs it for all threads of this process, now and later.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The kernel does not support filters, or rejects this one.
     pub fn apply(&self) -> anyhow::Result<()> {
@@ -202,9 +198,7 @@ impl SyscallFilter {
 
     /// Installs it for this thread and those that it starts.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// As [`SyscallFilter::apply`].
     pub fn apply_to_thread(&self) -> anyhow::Result<()> {

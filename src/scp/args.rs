@@ -49,9 +49,7 @@ pub enum ScpRequestFault {
 impl ScpRequest {
     /// Parses the arguments; the first is `scp`.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The server does not support the request.
     pub fn parse(line: &[Word]) -> Result<Self, ScpRequestFault> {

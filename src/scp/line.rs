@@ -95,9 +95,7 @@ pub enum LineFault {
 impl ScpLine {
     /// Parses a line without its line feed.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The peer may not send this line.
     pub fn parse(line: &[u8]) -> Result<Self, LineFault> {
@@ -257,9 +255,7 @@ impl LineReader {
 
     /// Takes the next line from the front of `input`; `None` if it is incomplete.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The peer may not send this line.
     pub fn line(&mut self, input: &mut Bytes) -> Result<Option<ScpLine>, LineFault> {
@@ -272,9 +268,7 @@ impl LineReader {
     /// Takes an answer from the front of `input`: `None` if it is incomplete, an inner error if the peer
     /// reports one.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The answer is too long.
     pub fn answer(

@@ -1,7 +1,6 @@
 //! The rcp protocol, which `scp` used before SFTP and many clients still use (`scp -O`, PuTTY's `pscp
 //! -scp`, libssh2, curl), as OpenSSH's `scp.c` implements it.
 //!
-//!
 //! [`serve`] is the main loop of a channel. A `Sink` or a `Source` carries out the request and knows
 //! nothing of channels: as in SFTP, it moves to the blocking pool with the received data and returns before
 //! anything waits for the peer. Errors are sent in the protocol only, which clients show to their users;

@@ -67,9 +67,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Runs the server, from a configuration to the end of the process. The calling thread must be the only
 /// one.
 ///
-///
 /// # Errors
-///
 ///
 /// Why the server cannot serve, and what to do.
 pub fn serve(config: Config) -> anyhow::Result<()> {
@@ -356,9 +354,7 @@ impl ListeningServer {
 
     /// Accepts connections until the server stops, lets transfers finish, then closes all connections.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// A shard or an accepting task has panicked. The rest cannot do everything, so a restart is better.
     async fn run(self, phases: &watch::Sender<Phase>) -> anyhow::Result<()> {

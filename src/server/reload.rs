@@ -90,9 +90,7 @@ impl Reload {
     /// Reads the configuration and the host keys again, for this operator or for a signal. Applies all of
     /// it or nothing. Returns lines for the operator.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// All faults of the configuration or the keys.
     pub(super) async fn reload(

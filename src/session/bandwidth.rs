@@ -1,7 +1,6 @@
 //! Rate limits: the bandwidth of each account over all its sessions, the bandwidth of the whole server, and
 //! the requests of each account.
 //!
-//!
 //! A token bucket fills at its rate. A transfer or a request takes from it, and waits as a task, never as a
 //! thread, while it is empty. Turns are short and in order, so all waiters are served alike.
 

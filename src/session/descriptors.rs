@@ -40,9 +40,7 @@ impl Holdings {
 
     /// Takes one more descriptor.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The account holds as many as it may.
     pub fn take(&self) -> Result<HeldDescriptor, Error> {

@@ -334,9 +334,7 @@ pub fn count_home(home: &Path, tell: &mut dyn FnMut(u64)) -> Result<Usage, Error
 
 /// Removes a home and its contents; returns what could not be removed.
 ///
-///
 /// # Errors
-///
 ///
 /// The directory does not exist, is reached through a link, or files are still being created in it.
 pub fn remove_home(home: &Path) -> Result<Remains, Error> {

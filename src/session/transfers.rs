@@ -1,6 +1,5 @@
 //! The transfers in progress: the files that a session transfers, and their progress.
 //!
-//!
 //! READ and WRITE update it with relaxed atomics of their own session, without locks or allocation.
 
 use std::collections::BTreeMap;

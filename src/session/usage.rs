@@ -18,9 +18,7 @@ pub struct AccountUsage {
 impl AccountUsage {
     /// Returns an account with its usage.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// Errors of the database.
     pub async fn of(accounts: &Accounts, details: Details) -> anyhow::Result<Self> {
@@ -31,9 +29,7 @@ impl AccountUsage {
 
     /// Returns all accounts with their usage, by name.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// Errors of the database.
     pub async fn of_all(accounts: &Accounts) -> anyhow::Result<Vec<Self>> {

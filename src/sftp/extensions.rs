@@ -1,6 +1,5 @@
 //! The SFTP extensions: one table for the list in VERSION and for decoding, and the replies of extensions.
 //!
-//!
 //! Sources: OpenSSH's PROTOCOL, section 4; draft-ietf-secsh-filexfer-extensions-00 for copy-data,
 //! copy-file, check-file and home-directory.
 

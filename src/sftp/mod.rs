@@ -1,6 +1,5 @@
 //! SFTP version 3 on a channel: draft-ietf-secsh-filexfer-02 as OpenSSH implements it.
 //!
-//!
 //! [`serve`] is the main loop of a channel; [`engine::Engine`] carries out one request after another and
 //! knows nothing of channels. PROTOCOL.md lists every request, extension and deviation.
 
@@ -40,7 +39,6 @@ const BATCH_REQUESTS: usize = 128;
 const BATCH_BYTES: usize = 512 * 1024;
 
 /// Serves SFTP until the peer ends it. Returns the exit status: 0, or 1 after broken framing.
-///
 ///
 /// Requests take effect, and replies are sent, in the order of arrival. Every request that was received
 /// completely takes effect, even if the peer disconnects without waiting for the reply.

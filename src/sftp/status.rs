@@ -78,7 +78,6 @@ pub fn code_for(error: &Error, client: ClientQuirks) -> u32 {
 /// Returns whether to report an error on stderr as well, since OpenSSH's and PuTTY's clients never show the
 /// text of a status.
 ///
-///
 /// A missing permission to list files is not reported: clients list files before an upload and handle the
 /// error.
 pub fn deserves_notice(error: &Error) -> bool {

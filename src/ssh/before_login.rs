@@ -87,9 +87,7 @@ impl BeforeLogin {
 
     /// Counts an authentication request of any method.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The client has sent too many.
     pub(super) fn asks(&self) -> Result<(), russh::Error> {

@@ -1,7 +1,6 @@
 //! Clients that delay small packets (Nagle's algorithm, RFC 896) until the server acknowledges the last
 //! one.
 //!
-//!
 //! Linux sends the acknowledgement with a reply or after 40 ms (tcp(7), TCP_QUICKACK; TCP_DELACK_MIN).
 //! Where no reply follows, as for SSH_MSG_KEXINIT, SSH_MSG_CHANNEL_WINDOW_ADJUST or a part of a WRITE, the
 //! next packet waits that long. OpenSSH's client delays packets until the login, paramiko always.

@@ -1,6 +1,5 @@
 //! The interface of a store: the file system of one home, as the operations of `vfs` use it.
 //!
-//!
 //! Paths are [`VPath`]s, and nothing resolves outside of the home. All calls may block, so callers run them
 //! on the blocking pool; except for those whose names end in `_now`, which answer from memory or not at
 //! all.
@@ -255,7 +254,6 @@ pub trait Replacement: Send + Sync {
 }
 
 /// The file system of one home.
-///
 ///
 /// Links are followed where `open(2)` and similar calls follow them, but never out of the home: an absolute
 /// target, and "..", end at the home.

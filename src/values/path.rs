@@ -25,9 +25,7 @@ pub enum PathError {
 /// A path inside a home, normalized as far as that is safe without the disk: no empty components, no ".",
 /// no leading slash. The home itself is the empty path.
 ///
-///
 /// ".." stays: its meaning depends on links, so only the kernel can resolve it (see `store::local`).
-///
 ///
 /// A trailing slash stays as well: "x/" and "x/." must be a directory, which the kernel checks. It is not
 /// part of the location: paths are compared, displayed and split without it.
@@ -144,7 +142,6 @@ impl VPath {
     }
 
     /// Returns the directory and the last component, for calls that act on a name in a directory.
-    ///
     ///
     /// A path without a last component of its own (the home, or one that ends in "..") returns itself and
     /// ".": the kernel then refuses to remove, rename or create it, as it should.

@@ -1,7 +1,6 @@
 //! The operations that sftp, scp and exec share: each checks permissions and quota, acts on the store, and
 //! records the outcome. This room is the only way to a home.
 //!
-//!
 //! All operations may block and run on the blocking pool, except for those whose names end in `_now`.
 
 mod access;

@@ -1,6 +1,5 @@
 //! The one place where a path becomes the location of an operation.
 //!
-//!
 //! Where one set of permissions holds for the whole home, the path is used as it is. Where directories have
 //! their own, links could lead from one to another: the path is resolved first, the permissions of the
 //! result are checked, and the operation acts on exactly that, in a store that follows no links. If a link

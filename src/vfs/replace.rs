@@ -1,7 +1,6 @@
 //! Safe overwrites: an upload over an existing file goes to a new file beside it, which takes the name when
 //! it is closed. See docs/adr/0007.
 //!
-//!
 //! The overwriting session sees the new file already. When it does anything else with that file by path,
 //! the new file takes the name immediately, and the handle continues in it.
 

@@ -1,6 +1,5 @@
 //! The server under test: the real binary on a free port with a folder of its own.
 //!
-//!
 //! With `TESTS_AGAINST=openssh` the same tests run against Debian's openssh-server instead (loopback, a
 //! temporary configuration and key, confined to the same kind of home). That keeps the tests honest: a test
 //! that OpenSSH cannot pass requires more than the protocol does.

@@ -1,6 +1,5 @@
 //! Each request is answered once, in order, and nothing outside the home changes.
 //!
-//!
 //! The first byte of the input chooses the client and what precedes the requests; [`requests::Generator`]
 //! reads the rest.
 #![no_main]

@@ -1,6 +1,5 @@
 //! The blocking pool: threads for work that may wait for a disk, shared fairly among accounts.
 //!
-//!
 //! Each work item needs a permit before it gets a thread. An account holds at most half of the permits that
 //! other accounts leave, and always [`LEAST`]; its other items wait in the account's queue without a
 //! thread. Heavy work, which occupies a processor or a disk for long, runs in slices and also needs a turn
@@ -84,9 +83,7 @@ pub struct Threads(Arc<AccountQueue>);
 impl Threads {
     /// Runs `work`, which may wait for a disk, on a thread of the pool.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The work panicked.
     pub(crate) async fn run<T: Send + 'static>(
@@ -110,9 +107,7 @@ impl Threads {
     /// Runs a slice of heavy work when it is this account's turn. Once `gone` is ready nobody waits for the
     /// result: the slice then only cleans up, and does not wait for its turn.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The work panicked.
     pub(crate) async fn heavy<T: Send + 'static>(

@@ -26,9 +26,7 @@ fn is_current(name: &str, stream: AuditStream) -> bool {
 
 /// Copies all files of the audit log into another folder, while a server may write to them.
 ///
-///
 /// # Errors
-///
 ///
 /// Errors of the disk.
 pub fn copy_files(folder: &Path, to: &Path) -> io::Result<()> {
@@ -50,9 +48,7 @@ pub fn copy_files(folder: &Path, to: &Path) -> io::Result<()> {
 /// Restores copies, each with its name, into a folder that no server uses. Existing events stay: those that
 /// are not in the copies follow them, and common ones appear once.
 ///
-///
 /// # Errors
-///
 ///
 /// Errors of the disk.
 pub fn restore_files(folder: &Path, copies: Vec<(String, File)>) -> io::Result<()> {

@@ -1,6 +1,5 @@
 //! Flood control of the audit log (docs/adr/0019).
 //!
-//!
 //! Each client address and each account has a budget of bytes for events that cost it nothing: refused
 //! logins, refused requests. So have all unauthenticated clients together. Events beyond the budget are
 //! combined: one line contains the first of similar events and their count. No event goes uncounted.

@@ -3,7 +3,6 @@
 //! `audit-operations-NUMBER-TIME.jsonl`). Each stream rotates on its own, so that a flood in one does not
 //! remove files of the other.
 //!
-//!
 //! The server and the operator's commands append to the same file (O_APPEND, whole lines in one write).
 //! Only the server renames it, while it holds the file's lock; a command holds the lock, too, and checks
 //! that the file still has its name before it writes.
@@ -82,9 +81,7 @@ impl AuditLog {
 
     /// Appends one event from a command, with or without a running server.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// Errors of the disk.
     pub fn append(&self, event: &Event<'_>) -> io::Result<()> {

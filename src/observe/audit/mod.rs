@@ -2,7 +2,6 @@
 //! logins and operator actions, `audit-operations.jsonl` the operations of clients. docs/audit.md has the
 //! schema.
 //!
-//!
 //! Transfers never wait for it: one thread writes the events. Events that it cannot take are counted,
 //! reported in the log, and recorded in the audit log as soon as that can be written. Flood control
 //! combines events before they get there: `floods`.
@@ -88,9 +87,7 @@ impl Audit {
 
     /// Starts the audit log.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The thread cannot be started. Files that cannot be written are reported in the log.
     pub fn start(log: AuditLog, policy: Policy) -> anyhow::Result<(Self, Writer)> {

@@ -43,9 +43,7 @@ impl AuditReader {
 
     /// Returns the next line by time, without its end; `None` if there is none yet.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// Errors of the disk.
     pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {

@@ -48,9 +48,7 @@ pub struct Log {
 impl Log {
     /// Starts logging in this format. Logging threads wait for the reader until [`Log::start_thread`].
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The journal is configured and not running.
     pub fn start(level: Level, format: LogFormat) -> anyhow::Result<Self> {
@@ -85,9 +83,7 @@ impl Log {
 
     /// Starts a thread that writes the log, so that no other thread waits for its reader.
     ///
-    ///
     /// # Errors
-    ///
     ///
     /// The thread cannot be started.
     pub fn start_thread(&self) -> anyhow::Result<()> {

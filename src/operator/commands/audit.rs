@@ -30,9 +30,7 @@ const BEFORE: usize = 10;
 
 /// Runs the command.
 ///
-///
 /// # Errors
-///
 ///
 /// Errors of the disk, with the folder; a user that is neither an account nor in any event.
 pub async fn run(config: &Config, command: &cli::AuditFilter) -> anyhow::Result<()> {
@@ -164,9 +162,7 @@ pub(super) struct RefusedLogin {
 
 /// Returns the last refused logins of this name, oldest first.
 ///
-///
 /// # Errors
-///
 ///
 /// Errors of the disk, with the folder.
 pub(super) fn refused_logins(

@@ -57,9 +57,7 @@ fn login_files(config: &Config) -> impl Iterator<Item = (&'static str, &Path)> {
 
 /// Copies all state but the homes into a new folder. A server may run meanwhile.
 ///
-///
 /// # Errors
-///
 ///
 /// The folder exists, or something cannot be read or written; files copied until then stay.
 pub async fn run(config: &Config, folder: &Path) -> anyhow::Result<()> {

@@ -9,9 +9,7 @@ use crate::operator::output::print;
 
 /// Prints the script for a shell.
 ///
-///
 /// # Errors
-///
 ///
 /// Errors of the standard output.
 pub fn run(shell: Shell) -> io::Result<()> {

@@ -10,9 +10,7 @@ use crate::operator::output;
 
 /// Hashes a password with the configured argon2 settings, for `password_hash` of a declared user.
 ///
-///
 /// # Errors
-///
 ///
 /// There is no password, or it cannot be set.
 pub async fn run(config: &Config, command: &cli::HashPassword) -> anyhow::Result<()> {

@@ -31,9 +31,7 @@ pub(super) async fn warnings(account: &Account) -> Vec<String> {
 
 /// Creates missing directories that have their own permissions; returns them.
 ///
-///
 /// # Errors
-///
 ///
 /// Errors of the disk, with the directory.
 pub(super) async fn make(account: &Account, umask: u32) -> anyhow::Result<Vec<VPath>> {

@@ -16,9 +16,7 @@ const FILES: &str = include_str!("landfall-files.5");
 
 /// Writes the pages into a folder: `landfall-user-add.1`, `landfall-config.5`, ...
 ///
-///
 /// # Errors
-///
 ///
 /// Errors of the folder.
 pub fn write(folder: &Path) -> anyhow::Result<()> {

@@ -21,9 +21,7 @@ use crate::values::time::{compact_utc, now};
 
 /// Restores a backup to its original paths, or beside another configuration file.
 ///
-///
 /// # Errors
-///
 ///
 /// The folder is not a complete backup, a server runs, or something cannot be read or written. No existing
 /// data is lost then.

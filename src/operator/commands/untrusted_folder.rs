@@ -14,9 +14,7 @@ use crate::database;
 /// an account: a client may have put it there. Homes are known from the configured data, from data in
 /// parent directories, and from the installed server.
 ///
-///
 /// # Errors
-///
 ///
 /// The home that contains it.
 pub async fn refuse_home(config: &Config) -> anyhow::Result<()> {

@@ -55,9 +55,7 @@ impl Running {
 
 /// Explains whether the user can log in from this address, by default that of the last refused login.
 ///
-///
 /// # Errors
-///
 ///
 /// Errors of the database, the audit log or the server.
 pub(super) async fn explain(

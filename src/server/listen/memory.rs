@@ -1,6 +1,5 @@
 //! Detects a memory shortage, from this process's limit and from the memory that the system has left.
 //!
-//!
 //! A process that runs out of memory ends with all its sessions. So during a shortage existing sessions
 //! continue and new connections are accepted slowly.
 

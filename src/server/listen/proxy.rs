@@ -35,9 +35,7 @@ pub enum Unproxied {
 /// Reads the header and no byte more. Returns the client address, or `None` for the balancer's own
 /// connection, such as a health check.
 ///
-///
 /// # Errors
-///
 ///
 /// The header is missing, unusable or late.
 pub async fn client(

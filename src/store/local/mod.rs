@@ -72,7 +72,6 @@ impl LocalStore {
     /// Opens a home, which must be a directory. Links in its path are followed. The path is not needed
     /// afterwards: the home may be renamed under the open store.
     ///
-    ///
     /// `umask` is the umask for new files and directories. The process's umask applies in addition, so it
     /// should be 0.
     pub fn open(home: &Path, umask: u32) -> Result<Self, Error> {

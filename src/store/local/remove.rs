@@ -64,9 +64,7 @@ impl fmt::Display for Remains {
 /// Removes a home: removes links without following them and does not enter other file systems. Returns what
 /// could not be removed.
 ///
-///
 /// # Errors
-///
 ///
 /// The path is no directory, or contains a link.
 pub fn remove_home(home: &Path) -> Result<Remains, Error> {

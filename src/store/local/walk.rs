@@ -1,9 +1,7 @@
 //! The one walk through everything below a directory: for counting, sweeping and removing.
 //!
-//!
 //! Every step goes from one open directory to the next by name, without following links. Modes are changed
 //! through descriptors only. So a name that somebody swaps during the walk leads nowhere else.
-//!
 //!
 //! However deep and wide the tree is, the walk holds three descriptors, [`NAMES`] names and a few words for
 //! each level. Where a level has more directories, it is read again from where the walk stopped.
