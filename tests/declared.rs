@@ -282,7 +282,7 @@ fn every_fault_of_a_declared_user_has_its_place() {
             (11, "max_sessions is 0"),
             (12, "login is \"never\""),
             (13, "home is a number"),
-            (15, "quota belongs below the section of one user"),
+            (15, "quota belongs in the section of a user"),
         ] {
             let place = format!("config.toml:{}:", first + line - 1);
             let found = refused.lines().find(|one| one.starts_with(&place));

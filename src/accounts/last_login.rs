@@ -65,7 +65,7 @@ impl LastLogins {
                 continue;
             };
             self.noted.notify_one();
-            if let Some(times) = failures.now() {
+            if let Some(times) = failures.count() {
                 warn!(
                     times,
                     "cannot write the last logins; trying again: {}",

@@ -165,7 +165,7 @@ pub(super) fn read(
 /// Returns the message for a key directly below `[user]`.
 fn misplaced(name: &str) -> String {
     if USER_KEYS.iter().any(|key| key.name == name) {
-        format!("{name} belongs into the section of a user: [{SECTION}.NAME]")
+        format!("{name} belongs in the section of a user: [{SECTION}.NAME]")
     } else {
         format!(
             "{name} must be a section: write [{SECTION}.{name}], with its keys on the lines below"

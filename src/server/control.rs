@@ -117,7 +117,7 @@ impl Control {
                     });
                 }
                 Err(failure) => {
-                    if let Some(times) = failures.now() {
+                    if let Some(times) = failures.count() {
                         warn!(%failure, times, "cannot accept a command; trying again");
                     }
                     sleep(ACCEPT_PAUSE).await;

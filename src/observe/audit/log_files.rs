@@ -290,13 +290,13 @@ fn append(file: &mut File, lines: &[u8]) -> (usize, io::Result<()>) {
         .map_or(0, |end| end + 1);
     if written > whole {
         // If that fails, it stays as a line of its own, which readers skip.
-        let _ = take_back(file, (written - whole) as u64);
+        let _ = remove_last(file, (written - whole) as u64);
     }
     (whole, outcome)
 }
 
 /// Removes the last bytes, unless a command has written after them.
-fn take_back(file: &mut File, count: u64) -> io::Result<()> {
+fn remove_last(file: &mut File, count: u64) -> io::Result<()> {
     let end = file.stream_position()?;
     file.try_lock()?;
     let is_last = file.metadata()?.len() == end;

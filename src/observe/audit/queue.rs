@@ -77,7 +77,7 @@ impl AuditShared {
     }
 
     /// Subtracts lost events that are recorded now.
-    pub(super) fn admit(&self, counts: [u64; 2]) {
+    pub(super) fn subtract_lost(&self, counts: [u64; 2]) {
         for (stream, count) in AuditStream::ALL.into_iter().zip(counts) {
             self.queue(stream).lost.fetch_sub(count, Ordering::Relaxed);
         }

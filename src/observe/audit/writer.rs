@@ -36,7 +36,7 @@ struct AuditOutput {
     owners: VecDeque<(Arc<WaitingBytes>, usize)>,
 }
 
-struct Pen<'a> {
+struct AuditWriter<'a> {
     jobs: &'a Receiver<AuditJob>,
     shared: &'a AuditShared,
     outputs: [AuditOutput; 2],
@@ -45,14 +45,14 @@ struct Pen<'a> {
     /// When combined and lost events are to be written.
     due: Option<Instant>,
     /// What to subtract from the counts of lost events when a `lost` is written.
-    admits: [u64; 2],
+    reported: [u64; 2],
     /// No more events will come.
     is_last: bool,
 }
 
 /// Writes until it is told to end, or all senders are gone.
 pub(super) fn run(log: &AuditLog, jobs: &Receiver<AuditJob>, shared: &AuditShared) {
-    let mut pen = Pen {
+    let mut writer = AuditWriter {
         jobs,
         shared,
         outputs: AuditStream::ALL.map(|stream| AuditOutput {
@@ -64,26 +64,26 @@ pub(super) fn run(log: &AuditLog, jobs: &Receiver<AuditJob>, shared: &AuditShare
         }),
         own: Arc::default(),
         due: None,
-        admits: [0; 2],
+        reported: [0; 2],
         is_last: false,
     };
-    for output in &mut pen.outputs {
+    for output in &mut writer.outputs {
         // Creates both files at the start. A failure is reported when there is something to write.
         let _ = output.attempt(0, shared);
     }
     loop {
-        pen.gather();
-        pen.settle();
-        match pen.write() {
-            Ok(()) if pen.is_last => return,
+        writer.gather();
+        writer.settle();
+        match writer.write() {
+            Ok(()) if writer.is_last => return,
             Ok(()) => {}
-            Err(failure) if !pen.waits_for_retry() => return pen.give_up(&failure),
+            Err(failure) if !writer.waits_for_retry() => return writer.give_up(&failure),
             Err(_) => {}
         }
     }
 }
 
-impl Pen<'_> {
+impl AuditWriter<'_> {
     /// Waits for work, and collects what arrives soon after.
     fn gather(&mut self) {
         let is_left = self.outputs.iter().any(|output| !output.lines.is_empty());
@@ -102,7 +102,7 @@ impl Pen<'_> {
                     taken += line.len();
                     self.output(stream).add(&line, share);
                 }
-                Ok(AuditJob::Folded) => self.be_due(),
+                Ok(AuditJob::Folded) => self.schedule(),
                 Ok(AuditJob::End) | Err(TryRecvError::Disconnected) => {
                     self.is_last = true;
                     return;
@@ -129,7 +129,7 @@ impl Pen<'_> {
             })
     }
 
-    fn be_due(&mut self) {
+    fn schedule(&mut self) {
         self.due.get_or_insert_with(|| Instant::now() + TICK);
     }
 
@@ -151,22 +151,22 @@ impl Pen<'_> {
             for (stream, line) in folded {
                 self.add(stream, &line);
             }
-            self.admit();
+            self.subtract_lost();
         }
         // Events are lost only while others wait, so this line always comes after them.
-        let has_lost = self.admits == [0; 2] && self.shared.lost().iter().sum::<u64>() > 0;
+        let has_lost = self.reported == [0; 2] && self.shared.lost().iter().sum::<u64>() > 0;
         if has_lost || self.shared.floods().has_folds() {
-            self.be_due();
+            self.schedule();
         }
     }
 
-    fn admit(&mut self) {
+    fn subtract_lost(&mut self) {
         let lost = self.shared.lost();
         let count = lost.iter().sum();
-        if count == 0 || self.admits != [0; 2] {
+        if count == 0 || self.reported != [0; 2] {
             return;
         }
-        self.admits = lost;
+        self.reported = lost;
         let line = event::line(None, &Event::Lost { count });
         self.add(AuditStream::Access, &line);
         error!(count, "events of the audit log were lost");
@@ -185,7 +185,8 @@ impl Pen<'_> {
         for output in &mut self.outputs {
             let written = output.write(self.shared);
             if written.is_ok() && output.stream == AuditStream::Access {
-                self.shared.admit(std::mem::take(&mut self.admits));
+                self.shared
+                    .subtract_lost(std::mem::take(&mut self.reported));
             }
             outcome = outcome.and(written);
         }

@@ -118,17 +118,17 @@ impl Log {
 
 /// russh warns of harmless messages: phpseclib replies to requests that want no reply, and PuTTY sends
 /// requests of its own. Landfall logs the relevant ones itself.
-const OF_PEERS: &str = "russh";
+const RUSSH: &str = "russh";
 
 fn levels(level: Level) -> Targets {
-    let of_peers = LevelFilter::from_level(level.min(MOST_OF_OTHERS));
-    let is_wanted = of_peers >= LevelFilter::DEBUG;
+    let of_russh = LevelFilter::from_level(level.min(MOST_OF_OTHERS));
+    let is_wanted = of_russh >= LevelFilter::DEBUG;
     Targets::new()
         .with_default(level.min(MOST_OF_OTHERS))
         .with_target(
-            OF_PEERS,
+            RUSSH,
             if is_wanted {
-                of_peers
+                of_russh
             } else {
                 LevelFilter::OFF
             },
@@ -156,7 +156,7 @@ pub struct RateLimited {
 
 impl RateLimited {
     /// Counts an occurrence; returns the number since the last message if it is time for another.
-    pub fn now(&mut self) -> Option<u64> {
+    pub fn count(&mut self) -> Option<u64> {
         const PAUSE: Duration = Duration::from_secs(60);
         self.times += 1;
         if self.last.is_some_and(|last| last.elapsed() < PAUSE) {

@@ -57,7 +57,7 @@ where
                 });
             }
             Err(failure) => {
-                if let Some(times) = failures.now() {
+                if let Some(times) = failures.count() {
                     warn!(%failure, times, "cannot accept a request for the metrics; trying again");
                 }
                 sleep(PAUSE).await;

@@ -78,7 +78,7 @@ impl Live {
                 () = self.sessions.wait_for_late() => {}
             }
             if let Err(failure) = self.look(&mut changes).await
-                && let Some(times) = failures.now()
+                && let Some(times) = failures.count()
             {
                 warn!(
                     times,
@@ -102,7 +102,7 @@ impl Live {
         loop {
             sleep(LOOK_EVERY).await;
             if let Err(failure) = self.look_at_trust(&mut trusted).await
-                && let Some(times) = failures.now()
+                && let Some(times) = failures.count()
             {
                 warn!(
                     times,

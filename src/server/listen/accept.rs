@@ -68,7 +68,7 @@ impl Acceptor {
             match accepted {
                 Ok((tcp, peer)) => self.take(tcp, peer, permit, &mut refusals),
                 Err(failure) => {
-                    if let Some(times) = failures.now() {
+                    if let Some(times) = failures.count() {
                         warn!(%failure, times, "cannot accept a connection; trying again");
                     }
                     tokio::time::sleep(PAUSE).await;
@@ -80,13 +80,13 @@ impl Acceptor {
     /// Waits for free descriptors, and pauses if memory is short.
     async fn room(&self, shortages: &mut Shortages) {
         while !has_room(&self.listener) {
-            if shortages.of_descriptors.now().is_some() {
+            if shortages.of_descriptors.count().is_some() {
                 warn!("out of file descriptors: new connections wait");
             }
             tokio::time::sleep(PAUSE).await;
         }
         if self.memory.is_short() {
-            if shortages.of_memory.now().is_some() {
+            if shortages.of_memory.count().is_some() {
                 warn!("memory is low: accepting one connection per second");
             }
             tokio::time::sleep(SLOWLY).await;
@@ -112,7 +112,7 @@ impl Acceptor {
         match ticket {
             Ok(ticket) => hand_over(&self.shards, tcp, peer, is_proxied, ticket, permit),
             Err(refusal) => {
-                let (told, reason) = match refusal {
+                let (limit, reason) = match refusal {
                     ConnectionRefusal::Banned => (
                         &mut refusals.of_banned,
                         "source address banned; see: landfall ban list",
@@ -122,7 +122,7 @@ impl Acceptor {
                         "too many connections without a login",
                     ),
                 };
-                if let Some(times) = told.now() {
+                if let Some(times) = limit.count() {
                     warn!(%peer, times, "connections refused: {reason}");
                 }
                 refuse(tcp, peer, refusal);
