@@ -69,9 +69,18 @@ fn thread(process: u32, name: &str) -> String {
             fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name)
         })
     };
-    wait_until("the thread has its name", STEP, || named().is_some());
-    let found = named().unwrap();
-    found.file_name().unwrap().to_str().unwrap().to_owned()
+    let mut found = None;
+    wait_until("the thread has its name", STEP, || {
+        found = named();
+        found.is_some()
+    });
+    found
+        .unwrap()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[test]

@@ -14,7 +14,9 @@ use super::account::LastLogin;
 use super::sql;
 use crate::database::{Database, Relaxed};
 use crate::observe::log::RateLimited;
+use crate::observe::outcome::LoginMethod;
 use crate::values::error_chain::chain;
+use crate::values::label::Label as _;
 use crate::values::time;
 use crate::values::user_name::UserName;
 
@@ -45,10 +47,10 @@ impl LastLogins {
     }
 
     /// Records a login to an account.
-    pub(super) fn record(&self, name: &UserName, method: &str, address: IpAddr) {
+    pub(super) fn record(&self, name: &UserName, method: LoginMethod, address: IpAddr) {
         let login = LastLogin {
             at: time::now(),
-            method: method.to_owned(),
+            method: method.name().to_owned(),
             address: address.to_canonical().to_string(),
         };
         self.unsaved().insert(name.clone(), login);

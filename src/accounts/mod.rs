@@ -38,6 +38,7 @@ use self::last_login::LastLogins;
 use self::sql::{AccountChange, AccountRow, DetailsRow, Rows};
 use self::trust::Trust;
 use crate::database::{Alone, Database};
+use crate::observe::outcome::LoginMethod;
 use crate::values::time;
 
 pub use self::account::{Account, AccountSettings, Allowance, Details, LastLogin, NewAccount};
@@ -371,7 +372,7 @@ impl Accounts {
     }
 
     /// Records a login to an account.
-    pub fn record_login(&self, name: &UserName, method: &str, address: IpAddr) {
+    pub fn record_login(&self, name: &UserName, method: LoginMethod, address: IpAddr) {
         self.inner.logins.record(name, method, address);
     }
 

@@ -149,9 +149,11 @@ impl Ticket {
     }
 
     /// Adds the penalty of an offence, `times` times. Returns the ban that it starts, if any.
-    pub fn fault(&self, fault: Offence, times: u32) -> Option<Ban> {
+    pub fn penalize(&self, offence: Offence, times: u32) -> Option<Ban> {
         let now = self.admission.now();
-        self.admission.state().fault(self.from, fault, times, now)
+        self.admission
+            .state()
+            .penalize(self.from, offence, times, now)
     }
 
     fn give_up(&self) {

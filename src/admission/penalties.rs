@@ -46,8 +46,8 @@ pub struct Penalties {
 }
 
 impl Penalties {
-    fn of(&self, fault: Offence) -> Duration {
-        match fault {
+    fn of(&self, offence: Offence) -> Duration {
+        match offence {
             Offence::FailedLogin => self.failed_login,
             Offence::NoLogin => self.no_login,
             Offence::Scan => self.scan,
@@ -72,7 +72,7 @@ pub struct Ban {
     /// The time left.
     pub left: Duration,
     /// The offences and how often they occurred.
-    pub faults: Vec<(Offence, u32)>,
+    pub offences: Vec<(Offence, u32)>,
     /// Connections that the ban has refused.
     pub refused: u64,
 }
@@ -83,7 +83,7 @@ struct Record {
     is_banned: bool,
     /// Number of bans.
     bans: u32,
-    faults: [u32; Offence::ALL.len()],
+    offences: [u32; Offence::ALL.len()],
     refused: u64,
 }
 
@@ -107,13 +107,13 @@ impl Offenders {
     pub(super) fn add(
         &mut self,
         source: Network,
-        (fault, times): (Offence, u32),
+        (offence, times): (Offence, u32),
         penalties: &Penalties,
         most: usize,
         now: Duration,
     ) -> Option<Ban> {
         self.0.forget_before(now.saturating_sub(penalties.memory()));
-        let each = penalties.of(fault);
+        let each = penalties.of(offence);
         if !penalties.enabled || each.is_zero() || times == 0 {
             return None;
         }
@@ -125,7 +125,7 @@ impl Offenders {
         let doubled = 1_u32.checked_shl(record.bans).unwrap_or(u32::MAX);
         let cost = each.saturating_mul(times).saturating_mul(doubled);
         let until = (until.max(now).saturating_add(cost)).min(now + penalties.most);
-        if let Some(count) = record.faults.get_mut(fault.index()) {
+        if let Some(count) = record.offences.get_mut(offence.index()) {
             *count = count.saturating_add(times);
         }
         let begins = !record.is_banned && until - now >= penalties.least;
@@ -159,12 +159,12 @@ impl Offenders {
 }
 
 fn ban(source: Network, until: Duration, record: &Record, now: Duration) -> Ban {
-    let faults = Offence::ALL.iter().copied().zip(record.faults);
+    let offences = Offence::ALL.iter().copied().zip(record.offences);
     Ban {
         source,
         until,
         left: until.saturating_sub(now),
-        faults: faults.filter(|(_, count)| *count > 0).collect(),
+        offences: offences.filter(|(_, count)| *count > 0).collect(),
         refused: record.refused,
     }
 }

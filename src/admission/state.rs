@@ -204,10 +204,10 @@ impl AdmissionState {
             .collect()
     }
 
-    pub(super) fn fault(
+    pub(super) fn penalize(
         &mut self,
         from: IpAddr,
-        fault: Offence,
+        offence: Offence,
         times: u32,
         now: Duration,
     ) -> Option<Ban> {
@@ -217,7 +217,7 @@ impl AdmissionState {
         }
         let (penalties, most) = (self.settings.penalties, self.settings.max_sources);
         self.offenders(&source)
-            .add(source, (fault, times), &penalties, most, now)
+            .add(source, (offence, times), &penalties, most, now)
     }
 
     pub(super) fn bans(&self, now: Duration) -> Vec<Ban> {

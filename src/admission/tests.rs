@@ -58,7 +58,7 @@ fn unknown_client(number: u32) -> IpAddr {
 fn fail_until_banned(state: &mut AdmissionState, from: IpAddr, now: &mut Duration) -> (u32, Ban) {
     for number in 1..1000 {
         *now += SECOND;
-        if let Some(ban) = state.fault(from, Offence::FailedLogin, 1, *now) {
+        if let Some(ban) = state.penalize(from, Offence::FailedLogin, 1, *now) {
             return (number, ban);
         }
     }
@@ -169,7 +169,7 @@ fn balancers_that_say_nothing_are_bounded_and_keep_nobody_out() {
     assert!(state.arrive(unknown_client(1), NOW, LUCKY).is_ok());
     places.iter().for_each(|place| state.leave(place));
     assert!(state.arrive_unnamed(balancer).is_ok());
-    assert_eq!(state.fault(balancer, Offence::Abuse, 100, NOW), None);
+    assert_eq!(state.penalize(balancer, Offence::Abuse, 100, NOW), None);
 }
 
 #[test]
@@ -217,13 +217,13 @@ fn what_comes_seldom_bans_nobody() {
         let now = NOW + SECOND * tick;
         if tick % 2 == 0 {
             assert_eq!(
-                state.fault(unknown_client(1), Offence::NoLogin, 1, now),
+                state.penalize(unknown_client(1), Offence::NoLogin, 1, now),
                 None
             );
         }
         if tick % 6 == 0 {
             assert_eq!(
-                state.fault(unknown_client(2), Offence::FailedLogin, 1, now),
+                state.penalize(unknown_client(2), Offence::FailedLogin, 1, now),
                 None
             );
         }
@@ -241,8 +241,8 @@ fn a_login_forgives_and_protects_its_source() {
     // A script fails all day; a user logs in once an hour.
     for minute in 0..24 * 60 {
         now += 60 * SECOND;
-        assert_eq!(state.fault(office, Offence::FailedLogin, 4, now), None);
-        assert_eq!(state.fault(office, Offence::Abuse, 1, now), None);
+        assert_eq!(state.penalize(office, Offence::FailedLogin, 4, now), None);
+        assert_eq!(state.penalize(office, Offence::Abuse, 1, now), None);
         if minute % 59 == 0 {
             let place = state.arrive(office, now, LUCKY).unwrap();
             state.leave(&place);
@@ -251,7 +251,11 @@ fn a_login_forgives_and_protects_its_source() {
     }
     // Protection ends without further logins.
     now += 3601 * SECOND;
-    assert!(state.fault(office, Offence::FailedLogin, 4, now).is_some());
+    assert!(
+        state
+            .penalize(office, Offence::FailedLogin, 4, now)
+            .is_some()
+    );
     assert!(state.arrive(office, now, LUCKY).is_err());
 }
 
@@ -259,12 +263,12 @@ fn a_login_forgives_and_protects_its_source() {
 fn exempt_networks_are_never_banned_and_an_exemption_ends_a_ban() {
     let mut state = state();
     assert_eq!(
-        state.fault(address("203.0.113.7"), Offence::Abuse, 100, NOW),
+        state.penalize(address("203.0.113.7"), Offence::Abuse, 100, NOW),
         None
     );
     assert!(
         state
-            .fault(unknown_client(1), Offence::Abuse, 100, NOW)
+            .penalize(unknown_client(1), Offence::Abuse, 100, NOW)
             .is_some()
     );
     assert!(state.arrive(unknown_client(1), NOW, LUCKY).is_err());
@@ -285,7 +289,11 @@ fn bans_are_lifted_by_address_by_network_and_all() {
     };
     let mut state = state();
     for from in ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:1::1"] {
-        assert!(state.fault(address(from), Offence::Scan, 2, NOW).is_some());
+        assert!(
+            state
+                .penalize(address(from), Offence::Scan, 2, NOW)
+                .is_some()
+        );
     }
     let all = ["192.0.2.1", "192.0.2.2", "2001:db8:1::/64", "2001:db8::/64"];
     assert_eq!(banned(&state), all);
@@ -301,7 +309,7 @@ fn bans_are_lifted_by_address_by_network_and_all() {
     assert_eq!(lift(None), (1, 0));
     // Their penalties are cleared.
     assert_eq!(
-        state.fault(address("192.0.2.1"), Offence::Scan, 1, NOW),
+        state.penalize(address("192.0.2.1"), Offence::Scan, 1, NOW),
         None
     );
 }
@@ -311,13 +319,13 @@ fn a_full_table_keeps_the_longest_bans_and_lets_the_others_go() {
     let mut state = state();
     assert!(
         state
-            .fault(unknown_client(1_000_000), Offence::Abuse, 50, NOW)
+            .penalize(unknown_client(1_000_000), Offence::Abuse, 50, NOW)
             .is_some()
     );
     for number in 0..5000 {
-        state.fault(unknown_client(number), Offence::Scan, 2, NOW + SECOND);
+        state.penalize(unknown_client(number), Offence::Scan, 2, NOW + SECOND);
         let v6 = IpAddr::V6(Ipv6Addr::from_bits(u128::from(number) << 64));
-        state.fault(v6, Offence::Scan, 2, NOW + SECOND);
+        state.penalize(v6, Offence::Scan, 2, NOW + SECOND);
     }
     assert_eq!(state.remembered(), 2000);
     assert!(
@@ -333,7 +341,7 @@ fn penalties_can_be_turned_off() {
     settings.penalties.enabled = false;
     let mut state = AdmissionState::new(settings);
     assert_eq!(
-        state.fault(unknown_client(1), Offence::Abuse, 1000, NOW),
+        state.penalize(unknown_client(1), Offence::Abuse, 1000, NOW),
         None
     );
     assert_eq!(state.remembered(), 0);
@@ -353,9 +361,12 @@ fn what_is_known_outlives_a_restart() {
     for (source, last) in known {
         next.recall(source, Duration::from_secs(last));
     }
-    assert_eq!(next.fault(unknown_client(1), Offence::Abuse, 10, NOW), None);
+    assert_eq!(
+        next.penalize(unknown_client(1), Offence::Abuse, 10, NOW),
+        None
+    );
     assert!(
-        next.fault(unknown_client(2), Offence::Abuse, 10, NOW)
+        next.penalize(unknown_client(2), Offence::Abuse, 10, NOW)
             .is_some()
     );
 }
@@ -388,7 +399,7 @@ fn tickets_give_their_places_back_once() {
 enum Step {
     Arrive(u32, u32),
     Leave(usize),
-    Fault(u32, usize, u32),
+    Offend(u32, usize, u32),
     Trust(u32),
     Lift(u32),
     Wait(u32),
@@ -399,7 +410,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..20_u32, 0..100_u32).prop_map(|(from, roll)| Step::Arrive(from, roll)),
         any::<usize>().prop_map(Step::Leave),
         (0..20_u32, 0..5_usize, 0..5_u32)
-            .prop_map(|(from, fault, times)| Step::Fault(from, fault, times)),
+            .prop_map(|(from, offence, times)| Step::Offend(from, offence, times)),
         (0..20_u32).prop_map(Step::Trust),
         (0..20_u32).prop_map(Step::Lift),
         (0..400_u32).prop_map(Step::Wait),
@@ -433,8 +444,8 @@ proptest! {
                     state.leave(&place);
                 }
                 Step::Leave(_) => {}
-                Step::Fault(from, fault, times) => {
-                    let ban = state.fault(unknown_client(from), Offence::ALL[fault], times, now);
+                Step::Offend(from, offence, times) => {
+                    let ban = state.penalize(unknown_client(from), Offence::ALL[offence], times, now);
                     if let Some(ban) = ban {
                         prop_assert!(ban.left >= settings.penalties.least && ban.left <= settings.penalties.most);
                     }

@@ -14,6 +14,7 @@ use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::observe::audit::Operator;
+use crate::observe::outcome::Direction;
 
 pub use self::client::{ControlRefusal, RunningServer};
 pub use self::frames::Frames;
@@ -202,7 +203,7 @@ pub struct ActiveTransfer {
     /// Its path as the user sees it.
     pub path: String,
     /// Its direction.
-    pub direction: TransferDirection,
+    pub direction: Direction,
     /// Its start in the file: not 0 for a resumed transfer.
     pub offset: u64,
     /// Bytes transferred.
@@ -213,16 +214,6 @@ pub struct ActiveTransfer {
     pub elapsed_ms: u64,
 }
 
-/// The direction of a transfer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TransferDirection {
-    /// From the client.
-    Upload,
-    /// To the client.
-    Download,
-}
-
 impl ActiveTransfer {
     /// Returns the average speed in bytes per second.
     pub fn speed(&self) -> u64 {
@@ -230,10 +221,15 @@ impl ActiveTransfer {
         u64::try_from(speed).unwrap_or(u64::MAX)
     }
 
+    /// Returns the position in the file.
+    pub fn reached(&self) -> u64 {
+        self.offset.saturating_add(self.bytes)
+    }
+
     /// Returns the transferred part of the whole file in percent, if known.
     pub fn percent(&self) -> Option<u64> {
         let expected = self.expected.filter(|expected| *expected > 0)?;
-        let there = self.offset.saturating_add(self.bytes).min(expected);
+        let there = self.reached().min(expected);
         u64::try_from(u128::from(there) * 100 / u128::from(expected)).ok()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::observe::outcome::LoginMethod;
 use crate::values::time;
 
 /// How many are kept.
@@ -21,7 +22,7 @@ pub struct FailedLogin {
     /// Client address.
     pub peer: SocketAddr,
     /// Authentication method.
-    pub method: String,
+    pub method: LoginMethod,
     /// Reason of the refusal.
     pub reason: String,
 }
@@ -36,12 +37,12 @@ impl FailedLogins {
     }
 
     /// Adds a failed login.
-    pub fn record(&self, user: &str, peer: SocketAddr, method: &str, reason: &str) {
+    pub fn record(&self, user: &str, peer: SocketAddr, method: LoginMethod, reason: &str) {
         let failed = FailedLogin {
             at: time::now(),
             user: user.chars().take(MAX_NAME).collect(),
             peer,
-            method: method.to_owned(),
+            method,
             reason: reason.to_owned(),
         };
         let mut kept = self.kept();

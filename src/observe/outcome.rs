@@ -1,4 +1,5 @@
-//! How logins, transfers and operations end: the values that the audit log and the metrics share.
+//! How logins, transfers and operations go and end: the values that the audit log, the metrics and the
+//! operator's commands share.
 
 use crate::values::label::labels;
 
@@ -15,6 +16,18 @@ labels! {
         Certificate = "certificate",
         /// As the guest, without a credential.
         None = "none",
+    }
+}
+
+labels! {
+    /// The direction of a transfer.
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Direction {
+        /// From the client to the server.
+        Upload = "upload",
+        /// From the server to the client.
+        Download = "download",
     }
 }
 

@@ -4,6 +4,9 @@ use std::io::{self, IsTerminal as _};
 
 use ratatui::crossterm::terminal;
 
+use crate::control::ActiveTransfer;
+use crate::observe::outcome::Direction;
+
 pub(super) use crate::io::standard_streams::{complain, print};
 
 /// Returns whether a terminal interprets the character: a control character (C0, DEL, C1), a line
@@ -37,6 +40,15 @@ pub(super) fn visible_json(json: &str) -> String {
         }
     }
     shown
+}
+
+/// Returns the direction and path of a transfer, for a table.
+pub(super) fn transferred_file(transfer: &ActiveTransfer) -> String {
+    let direction = match transfer.direction {
+        Direction::Upload => "up",
+        Direction::Download => "down",
+    };
+    format!("{direction} {}", visible(&transfer.path))
 }
 
 /// Formats rows in aligned columns, two spaces apart.

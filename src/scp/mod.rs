@@ -27,7 +27,7 @@ use worker::Worker;
 use crate::exec::arguments::words;
 use crate::io::chunks::Chunks;
 use crate::io::pipe::{Disconnected, Pipe};
-use crate::observe::metrics::Direction as Way;
+use crate::observe::outcome::Direction;
 use crate::session::Shares;
 use crate::vfs::Vfs;
 
@@ -123,7 +123,7 @@ impl<P: Pipe> Serving<'_, P> {
                 return Ok(sink.has_failed());
             }
             if input.len() == 0 {
-                let limit = share.limit(Way::Upload);
+                let limit = share.limit(Direction::Upload);
                 let (wants, most) = match limit {
                     // In small steps, so that data is stored as smoothly as it is sent.
                     Some(_) => (sink.wants().min(STEP), STEP),
@@ -132,7 +132,7 @@ impl<P: Pipe> Serving<'_, P> {
                 is_last = !gather(&mut input, wants, most, &mut self.pipe).await;
                 let bytes = input.len() as u64;
                 share
-                    .take_unless_disconnected(Way::Upload, bytes, &self.pipe)
+                    .take_unless_disconnected(Direction::Upload, bytes, &self.pipe)
                     .await;
             }
             let items = share.requests_at_once();
@@ -178,16 +178,16 @@ impl<P: Pipe> Serving<'_, P> {
     /// Sends data of a file within the bandwidth limit.
     async fn send_in_steps(&mut self, mut bytes: Bytes) -> Result<(), Disconnected> {
         let share = &self.shares.speed;
-        while share.limit(Way::Download).is_some() && bytes.len() > STEP {
+        while share.limit(Direction::Download).is_some() && bytes.len() > STEP {
             let step = bytes.split_to(STEP);
             share
-                .take_unless_disconnected(Way::Download, step.len() as u64, &self.pipe)
+                .take_unless_disconnected(Direction::Download, step.len() as u64, &self.pipe)
                 .await;
             self.pipe.send(step).await?;
         }
         let length = bytes.len() as u64;
         share
-            .take_unless_disconnected(Way::Download, length, &self.pipe)
+            .take_unless_disconnected(Direction::Download, length, &self.pipe)
             .await;
         self.pipe.send(bytes).await
     }

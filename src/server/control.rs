@@ -21,7 +21,7 @@ use crate::accounts::{Accounts, UserName};
 use crate::admission::{self, Admission};
 use crate::control::{
     ActiveTransfer, BanEntry, ControlReply, ControlRequest, DataFolder, FailedLoginEntry, Frames,
-    OpenSession, Status, TransferDirection, UsedHome,
+    OpenSession, Status, UsedHome,
 };
 use crate::database::remove_if_present;
 use crate::observe::audit::{Event, Operator};
@@ -32,7 +32,6 @@ use crate::sandbox::Sandbox;
 use crate::server::jobs::live::{Live, LiveOutcome};
 use crate::session::Session;
 use crate::session::registry::{RegisteredSession, Sessions};
-use crate::session::transfers::Direction;
 use crate::values::error_chain::chain;
 use crate::values::label::Label as _;
 use crate::values::time;
@@ -325,7 +324,7 @@ impl Powers {
             at: time::rfc3339(failed.at),
             user: failed.user,
             peer: failed.peer.to_string(),
-            method: failed.method,
+            method: failed.method.name().to_owned(),
             reason: failed.reason,
         });
         let sessions = open.iter().map(|open| ControlReply::Session(show(open)));
@@ -369,13 +368,13 @@ impl Powers {
 
 fn show_ban(ban: &admission::Ban) -> BanEntry {
     let until = i64::try_from(ban.until.as_secs()).unwrap_or(i64::MAX);
-    let faults = ban.faults.iter();
+    let offences = ban.offences.iter();
     BanEntry {
         source: ban.source.to_string(),
         until: time::rfc3339(until),
         seconds_left: ban.left.as_secs(),
-        faults: faults
-            .map(|(fault, count)| (fault.name().to_owned(), *count))
+        faults: offences
+            .map(|(offence, count)| (offence.name().to_owned(), *count))
             .collect(),
         refused: ban.refused,
     }
@@ -402,10 +401,7 @@ fn transfers(session: &Session) -> Vec<ActiveTransfer> {
         .filter(|transfer| transfer.bytes() > 0)
         .map(|transfer| ActiveTransfer {
             path: String::from_utf8_lossy(&transfer.path().absolute()).into_owned(),
-            direction: match transfer.direction() {
-                Direction::Upload => TransferDirection::Upload,
-                Direction::Download => TransferDirection::Download,
-            },
+            direction: transfer.direction(),
             offset: transfer.offset(),
             bytes: transfer.bytes(),
             expected: transfer.expected(),

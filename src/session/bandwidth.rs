@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::io::by_account::ByAccount;
 use crate::io::pipe::Pipe;
-use crate::observe::metrics::Direction;
+use crate::observe::outcome::Direction;
 use crate::rules::Bandwidth;
 
 /// An unused bucket holds at most the amount of this time.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::observe::audit::{Actor, Audit, Event, LoginEvent};
-use crate::observe::metrics::{Direction, Metrics, Presence};
+use crate::observe::metrics::{Metrics, Presence};
+use crate::observe::outcome::Direction;
 
 /// The recorder of one session.
 pub struct Recorder {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-pub use crate::observe::metrics::Direction;
 use crate::observe::metrics::Metrics;
+use crate::observe::outcome::Direction;
 use crate::values::path::VPath;
 
 /// One direction of an open file.

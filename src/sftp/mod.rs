@@ -26,7 +26,7 @@ use engine::Engine;
 use wire::{Broken, Frame, Framer};
 
 use crate::io::pipe::{Disconnected, Pipe};
-use crate::observe::metrics::Direction;
+use crate::observe::outcome::Direction;
 use crate::quota::DEFERRED_AT_MOST;
 use crate::session::bandwidth::Share;
 

@@ -260,8 +260,7 @@ impl Authentication {
             }
             Err(reason) => {
                 let text = reason.to_string();
-                self.failed
-                    .record(user, self.peer, means.method.name(), &text);
+                self.failed.record(user, self.peer, means.method, &text);
                 self.before_login.wrong();
                 self.record_refusal(user, &means, &text);
                 // Only a wrong password keeps the first of two steps.

@@ -144,11 +144,11 @@ impl BeforeLogin {
         if !self.is_logged_in.load(Ordering::Relaxed) {
             self.log(failure);
         }
-        for (fault, times) in self.faults(failure) {
-            let Some(ban) = self.ticket.fault(fault, times) else {
+        for (offence, times) in self.offences(failure) {
+            let Some(ban) = self.ticket.penalize(offence, times) else {
                 continue;
             };
-            let (source, reason) = (ban.source, fault.name());
+            let (source, reason) = (ban.source, offence.name());
             let seconds = ban.left.as_secs();
             warn!(%source, seconds, reason, "source address banned; see: landfall ban list");
             let until = i64::try_from(ban.until.as_secs()).unwrap_or(i64::MAX);
@@ -176,16 +176,16 @@ impl BeforeLogin {
         self.attempts.log(self.peer, ending, failure, most);
     }
 
-    fn faults(&self, failure: Option<&russh::Error>) -> Vec<(Offence, u32)> {
+    fn offences(&self, failure: Option<&russh::Error>) -> Vec<(Offence, u32)> {
         let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
         if is(&self.is_logged_in) {
             return Vec::new();
         }
         let wrong = self.wrong.load(Ordering::Relaxed);
         let has_tried = wrong > 0 || self.in_vain.load(Ordering::Relaxed) > 0;
-        let mut faults = Vec::new();
+        let mut offences = Vec::new();
         if has_tried {
-            faults.push((Offence::FailedLogin, wrong.div_ceil(TRIES).max(1)));
+            offences.push((Offence::FailedLogin, wrong.div_ceil(TRIES).max(1)));
         }
         let other = if is(&self.is_too_much) {
             Some(Offence::Abuse)
@@ -198,8 +198,8 @@ impl BeforeLogin {
                 _ => (!has_tried).then_some(Offence::NoLogin),
             }
         };
-        faults.extend(other.map(|other| (other, 1)));
-        faults
+        offences.extend(other.map(|other| (other, 1)));
+        offences
     }
 }
 

@@ -30,7 +30,6 @@ use crate::session::recorder::Recorder;
 use crate::session::registry::{RegistryEntry, SessionCloser, TooMany};
 use crate::session::{ConnectedClient, Session, SessionTerms, Shares};
 use crate::values::error_chain::chain;
-use crate::values::label::Label as _;
 
 /// One connection: a login, then a session with channels.
 pub(super) struct Connection {
@@ -252,14 +251,12 @@ impl Handler for Connection {
             Ok(entry) => {
                 self.entry = Some(entry);
                 let (name, from) = (&session.account().name, self.peer.ip());
-                context
-                    .accounts
-                    .record_login(name, means.method.name(), from);
+                context.accounts.record_login(name, means.method, from);
             }
             Err(refused) => {
                 let (user, words) = (session.user(), refused.to_string());
                 let failed = &context.failed_logins;
-                failed.record(user, self.peer, means.method.name(), &words);
+                failed.record(user, self.peer, means.method, &words);
                 // Disconnects a client that stays. The reason must be sent before the server refuses the
                 // client's next request.
                 self.closer.close(&words);

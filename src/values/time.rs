@@ -44,13 +44,13 @@ pub fn compact_utc(seconds: i64) -> String {
 ///
 /// Returns the whole seconds since 1970-01-01 00:00 UTC.
 pub fn parse(text: &str) -> Option<i64> {
-    let chunks = Pieces::parse(text).ok()?;
+    let pieces = Pieces::parse(text).ok()?;
     // A zone by its name needs the time zone database, which a server may lack.
-    if chunks.time_zone_annotation().is_some() {
+    if pieces.time_zone_annotation().is_some() {
         return None;
     }
-    let time = DateTime::from_parts(chunks.date(), chunks.time().unwrap_or_default());
-    let offset = chunks.to_numeric_offset().unwrap_or(Offset::UTC);
+    let time = DateTime::from_parts(pieces.date(), pieces.time().unwrap_or_default());
+    let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
     seconds(time, offset)
 }
 

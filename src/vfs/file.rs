@@ -68,7 +68,7 @@ impl Vfs {
             Some(directory) if end == End::Closed => closed.and(directory.sync_names()),
             _ => closed,
         };
-        self.record_moves(&Used {
+        self.record_transfers(&Used {
             path: &path,
             history: &history,
             failure: history.failure.get().copied().or(outcome.err()),

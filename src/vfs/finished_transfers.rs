@@ -30,7 +30,7 @@ pub(super) struct Unrecorded(Mutex<VecDeque<Transferred>>);
 pub(super) struct Transferred {
     pub(super) file: OpenFile,
     pub(super) hashing: Hashing,
-    pub(super) moves: FinishedTransfers,
+    pub(super) finished: FinishedTransfers,
 }
 
 impl Unrecorded {

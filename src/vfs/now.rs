@@ -101,7 +101,7 @@ impl Vfs {
         };
         self.ledger().close_later(&opening, Box::new(closing));
         drop(opening);
-        self.record_moves(&Used {
+        self.record_transfers(&Used {
             path: &path,
             history: &history,
             failure: None,

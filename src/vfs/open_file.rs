@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::access::{Location, Pass};
 use super::history::FileHistory;
 use crate::error::Error;
+use crate::observe::outcome::Direction;
 use crate::quota::Tracked;
-use crate::session::transfers::{Direction, Transfers, UnderWay};
+use crate::session::transfers::{Transfers, UnderWay};
 use crate::store::{Directory, File, Metadata, OpenHow, Replacement};
 use crate::values::path::VPath;
 

@@ -92,9 +92,9 @@ impl Vfs {
     }
 
     /// Records the transfers of a file.
-    pub(super) fn record_moves(&self, used: &Used<'_>) {
+    pub(super) fn record_transfers(&self, used: &Used<'_>) {
         let Used { path, history, .. } = used;
-        let mut moves = FinishedTransfers::default();
+        let mut finished = FinishedTransfers::default();
         if let Some(upload) = history.upload.as_deref()
             && (upload.bytes() > 0 || history.is_new.load(Ordering::Relaxed))
         {
@@ -105,7 +105,7 @@ impl Vfs {
             };
             let upload = moved(path, upload, result);
             self.log("upload", &upload, used.failure);
-            moves.upload = Some(upload);
+            finished.upload = Some(upload);
         }
         // An empty file is transferred completely by opening it.
         let is_nothing_to_read = history.size == 0 && history.upload.is_none();
@@ -120,9 +120,9 @@ impl Vfs {
             };
             let download = moved(path, download, result);
             self.log("download", &download, None);
-            moves.download = Some(download);
+            finished.download = Some(download);
         }
-        self.record_or_hash(path, used.inode, moves);
+        self.record_or_hash(path, used.inode, finished);
     }
 
     /// Writes the log line of a transfer.
@@ -209,7 +209,7 @@ impl<'a> RecordedOperation<'a> {
     fn event(self) -> Option<Event<'a>> {
         let two = |from: &'a VPath, to: &'a VPath| (text(from), text(to));
         Some(match self {
-            // The end of a transfer is recorded instead: `record_moves`.
+            // The end of a transfer is recorded instead: `record_transfers`.
             Self::Open(_) | Self::Write(_) | Self::Close(_) => return None,
             Self::List(_) | Self::Sync(_) | Self::FindHome(_) => return None,
             Self::Change(path, changes) => Event::Setstat {

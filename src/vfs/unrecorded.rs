@@ -27,7 +27,7 @@ impl Vfs {
         if computed.is_ok() && hash.is_none() {
             self.unrecorded.lock().push_front(first);
         } else {
-            self.note_moves(first.moves, hash);
+            self.record_finished(first.finished, hash);
         }
     }
 
@@ -36,22 +36,22 @@ impl Vfs {
         &self,
         path: &VPath,
         inode: (u64, u64),
-        mut moves: FinishedTransfers,
+        mut finished: FinishedTransfers,
     ) {
         let wants_hashes = self.session.recorder().wants_hashes();
-        let is_hashed = wants_hashes && moves.complete().next().is_some();
+        let is_hashed = wants_hashes && finished.complete().next().is_some();
         let hashing = is_hashed.then(|| self.open_to_record(path, inode));
         match hashing.flatten() {
             Some((file, hashing)) if hashing.done().is_none() => {
                 self.unrecorded.lock().push_back(Transferred {
                     file,
                     hashing,
-                    moves,
+                    finished,
                 });
             }
             known => {
                 let hash = known.and_then(|(_, hashing)| hashing.done().map(Hash::new));
-                self.note_moves(moves, hash);
+                self.record_finished(finished, hash);
             }
         }
     }
@@ -68,15 +68,15 @@ impl Vfs {
         Some((file, hashing))
     }
 
-    fn note_moves(&self, mut moves: FinishedTransfers, hash: Option<Hash>) {
+    fn record_finished(&self, mut finished: FinishedTransfers, hash: Option<Hash>) {
         if let Some(hash) = hash {
             let sha256 = hash.to_string();
-            moves
+            finished
                 .complete()
                 .for_each(|moved| moved.sha256 = Some(sha256.clone()));
         }
-        let upload = moves.upload.map(Event::Upload);
-        let download = moves.download.map(Event::Download);
+        let upload = finished.upload.map(Event::Upload);
+        let download = finished.download.map(Event::Download);
         for event in [upload, download].into_iter().flatten() {
             self.session.recorder().record(&event);
         }

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::event::{self, AuditStream, Event};
-use super::log_files::AuditLog;
-use super::log_files::{Current, LogFiles};
+use super::log_files::{AuditLog, Current, LogFiles};
 use super::queue::{AuditJob, AuditShared, WaitingBytes};
 
 /// Approximate bytes that are written together.
@@ -50,7 +49,7 @@ struct AuditWriter<'a> {
     is_last: bool,
 }
 
-/// Writes until it is told to end, or all senders are gone.
+/// Writes until it receives `AuditJob::End`, or all senders are gone.
 pub(super) fn run(log: &AuditLog, jobs: &Receiver<AuditJob>, shared: &AuditShared) {
     let mut writer = AuditWriter {
         jobs,

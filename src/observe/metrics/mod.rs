@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::observe::outcome::{LoginMethod, RefusalReason, TransferResult};
+use crate::observe::outcome::{Direction, LoginMethod, RefusalReason, TransferResult};
 use crate::values::label::{ByLabel, labels};
 use crate::values::time;
 
@@ -27,16 +27,6 @@ pub struct Metrics {
     requests: ByLabel<RequestKind, Histogram>,
     refusals: ByLabel<RefusalReason, Counter>,
     backlog: Gauge,
-}
-
-labels! {
-    /// The direction of a transfer.
-    pub enum Direction {
-        /// From the client to the server.
-        Upload = "upload",
-        /// From the server to the client.
-        Download = "download",
-    }
 }
 
 labels! {

@@ -6,9 +6,7 @@ use super::audit;
 use super::user::user_name;
 use super::view::json;
 use crate::config::Config;
-use crate::control::{
-    ActiveTransfer, ControlReply, ControlRequest, OpenSession, RunningServer, TransferDirection,
-};
+use crate::control::{ActiveTransfer, ControlReply, ControlRequest, OpenSession, RunningServer};
 use crate::operator::cli;
 use crate::operator::output;
 use crate::values::units::show_rounded;
@@ -70,17 +68,13 @@ async fn list(config: &Config, format: &cli::OutputFormat) -> anyhow::Result<Str
 }
 
 /// Formats a transfer: file, progress, rate.
-fn progress(transfers: &ActiveTransfer) -> [String; 3] {
-    let way = match transfers.direction {
-        TransferDirection::Upload => "up",
-        TransferDirection::Download => "down",
-    };
-    let moved = show_rounded(transfers.offset.saturating_add(transfers.bytes));
-    let percent = transfers.percent();
+fn progress(transfer: &ActiveTransfer) -> [String; 3] {
+    let moved = show_rounded(transfer.reached());
+    let percent = transfer.percent();
     [
-        format!("{way} {}", output::visible(&transfers.path)),
+        output::transferred_file(transfer),
         percent.map_or_else(|| moved.clone(), |percent| format!("{moved} ({percent}%)")),
-        format!("{}/s", show_rounded(transfers.speed())),
+        format!("{}/s", show_rounded(transfer.speed())),
     ]
 }
 

@@ -7,8 +7,8 @@ use ratatui::text::Line;
 use ratatui::widgets::{Cell, Paragraph, Row as TableRow, Table, TableState};
 
 use super::model::{Both, ShownAccount, TopRow, View};
-use crate::control::{ActiveTransfer, FailedLoginEntry, OpenSession, TransferDirection};
-use crate::operator::output::visible;
+use crate::control::{ActiveTransfer, FailedLoginEntry, OpenSession};
+use crate::operator::output::{transferred_file, visible};
 use crate::values::units::show_rounded;
 
 /// Maximum number of rows for accounts, and for failed logins.
@@ -121,7 +121,7 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
             speed: both,
         } = row;
         // The newest file is the most telling.
-        let transfers = session.transfers.last();
+        let transfer = session.transfers.last();
         let mut cells = vec![session.id.to_string(), session.user.clone()];
         if !is_narrow {
             cells.push(session.peer.clone());
@@ -132,8 +132,8 @@ fn draw_sessions(frame: &mut Frame<'_>, view: &View, area: Rect) {
             cells.extend([visible(software(session)), time.to_owned()]);
         }
         cells.extend([
-            transfers.map_or_else(String::new, file),
-            transfers.map_or_else(String::new, |transfers| progress(transfers, is_narrow)),
+            transfer.map_or_else(String::new, transferred_file),
+            transfer.map_or_else(String::new, |transfer| progress(transfer, is_narrow)),
             speed(both.sum()),
         ]);
         TableRow::new(cells.into_iter().map(Cell::from))
@@ -168,20 +168,12 @@ fn fit(columns: &[(&str, usize, usize)], room: u16) -> Vec<Constraint> {
     columns.iter().map(width).collect()
 }
 
-fn file(transfers: &ActiveTransfer) -> String {
-    let way = match transfers.direction {
-        TransferDirection::Upload => "up",
-        TransferDirection::Download => "down",
-    };
-    format!("{way} {}", visible(&transfers.path))
-}
-
-fn progress(transfers: &ActiveTransfer, is_narrow: bool) -> String {
-    match transfers.percent() {
+fn progress(transfer: &ActiveTransfer, is_narrow: bool) -> String {
+    match transfer.percent() {
         Some(percent) if is_narrow => format!("{percent}%"),
         Some(percent) => format!("{} {percent:>3}%", bar(percent)),
         None if is_narrow => String::new(),
-        None => show_rounded(transfers.offset.saturating_add(transfers.bytes)),
+        None => show_rounded(transfer.reached()),
     }
 }
 
