@@ -25,7 +25,7 @@ pub(crate) fn program(command: &[OsString]) -> Result<ExitCode> {
     run(Command::new(program).args(arguments))
 }
 
-/// Runs a program until it ends or this process is told to stop (SIGTERM, SIGINT, SIGHUP); then ends all
+/// Runs a program until it ends or this process gets SIGTERM, SIGINT or SIGHUP; then ends all
 /// processes that are left. Returns the program's exit code.
 pub(crate) fn run(command: &mut Command) -> Result<ExitCode> {
     process::set_child_subreaper(Some(process::getpid())).context("cannot be a subreaper")?;

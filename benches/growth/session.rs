@@ -22,7 +22,7 @@ const LOGINS_AT_ONCE: u64 = 16;
 
 /// An `sftp` that is logged in, or logging in.
 pub(crate) struct Session {
-    /// `None` once it was told to end.
+    /// `None` once it is closed, which ends the client.
     stdin: Option<ChildStdin>,
     /// `None` once it has ended.
     client: Option<Child>,
@@ -106,7 +106,7 @@ impl Session {
 
     /// Sends lines of a batch.
     pub(crate) fn ask(&mut self, lines: &str) -> Result<()> {
-        let stdin = self.stdin.as_mut().context("it was told to end")?;
+        let stdin = self.stdin.as_mut().context("the session has ended")?;
         let text = format!("{lines}\npwd\n");
         Ok(stdin.write_all(text.as_bytes())?)
     }

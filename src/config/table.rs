@@ -26,7 +26,7 @@ pub(super) struct ConfigKey {
     pub(super) set: fn(&mut Config, &Value<'_>, &Path) -> Parsed<()>,
 }
 
-/// Least memory of a password hash: less does not slow down somebody who has stolen the database.
+/// Least memory of a password hash: less does not slow down an attacker with a stolen database.
 pub(super) const LEAST_HASH_MEMORY: u64 = 8 << 20;
 const MOST_HASH_MEMORY: u64 = 1 << 30;
 

@@ -70,7 +70,7 @@ fn a_full_disk_is_told_and_what_waits_is_noted_once_there_is_room() {
     for number in 0..500 {
         assert_eq!(sftp.mkdir(format!("/{number}")), code::OK);
     }
-    wait_until("it is told", STEP, || {
+    wait_until("the log reports it", STEP, || {
         server
             .log()
             .contains("cannot write the audit log; trying again: No space left")
@@ -83,7 +83,7 @@ fn a_full_disk_is_told_and_what_waits_is_noted_once_there_is_room() {
     wait_until("all is noted", STEP, || {
         of_kind(&trail(&server), "mkdir").len() == 501
     });
-    wait_until("that is told", STEP, || {
+    wait_until("the log reports that", STEP, || {
         server.log().contains("the audit log can be written again")
     });
     assert!(of_kind(&trail(&server), "lost").is_empty());

@@ -1,4 +1,4 @@
-//! Disks that are full or fail during an upload: the old file stays unchanged, and the client is told.
+//! Disks that are full or fail during an upload: the old file stays unchanged, and the client gets an error.
 
 use super::overwriting;
 use crate::common::wire::{code, flag};

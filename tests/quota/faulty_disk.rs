@@ -1,4 +1,4 @@
-//! A disk that fails during an operation (EIO): the client is told, and the usage stays equal to the
+//! A disk that fails during an operation (EIO): the client gets an error, and the usage stays equal to the
 //! disk.
 
 use crate::common::wire::{self, Attrs, Reply, code, flag};

@@ -1,5 +1,5 @@
 //! At the limit: a file is refused at the line that announces it or at its first byte that does not
-//! fit, the client is told after the data, and the usage stays exact.
+//! fit, the client gets the error after the data, and the usage stays exact.
 
 use std::fs;
 
